@@ -1,0 +1,60 @@
+"""Which form the columns of a sheet belong to."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A statistical form as its columns show it.
+
+    Attributes:
+        number: The number of the form: E204-1.
+        items: The code of each item by the words of the form.
+        required: The item without which a return is none.
+        marks: The items that only this form has.
+        industries: The first two digits of the industries that report on it.
+    """
+
+    number: str
+    items: dict[str, str]
+    required: str
+    marks: frozenset[str]
+    industries: frozenset[str]
+
+
+TRADE: Final = Form(
+    number="E204-1",
+    items={"商品销售额": "sales", "零售额": "retail_sales", "网上零售额": "online_retail_sales"},
+    required="零售额",
+    marks=frozenset({"零售额", "网上零售额"}),
+    industries=frozenset({"51", "52"}),
+)
+CATERING: Final = Form(
+    number="S204-1",
+    items={
+        "营业额": "turnover",
+        "客房收入": "room_revenue",
+        "餐费收入": "catering_revenue",
+        "商品销售额": "goods_sales",
+    },
+    required="餐费收入",
+    marks=frozenset({"营业额", "客房收入", "餐费收入"}),
+    industries=frozenset({"61", "62"}),
+)
+FORMS: Final = (TRADE, CATERING)
+_SHARED: Final = "商品销售额"
+
+
+def forms_of(items: Collection[str]) -> list[Form]:
+    """The forms that a sheet with these items holds; none where it has no item."""
+    marked = [form for form in FORMS if not form.marks.isdisjoint(items)]
+    return marked or ([TRADE] if items else [])
+
+
+def items_on(form: Form, forms: Collection[Form]) -> dict[str, str]:
+    """The items that a form takes from a sheet; 商品销售额 on a sheet of both forms is that of E204-1."""
+    if form is TRADE or TRADE not in forms:
+        return form.items
+    return {item: code for item, code in form.items.items() if item != _SHARED}

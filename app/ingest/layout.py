@@ -1,0 +1,185 @@
+"""What each column of a sheet holds, and what is wrong with its header."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from xlsxwriter.utility import xl_col_to_name
+
+from app.ingest.forms import Form, forms_of, items_on
+from app.ingest.header import Header
+from app.ingest.headings import FIELDS, FigureHeading, field_of, figure_of, is_not_needed
+from app.ingest.request import ReadRequest
+from app.ingest.rows import FileProblem, Place
+from app.ingest.sheet_period import choose_period
+from app.ingest.text import cleaned
+from app.ingest.units import NAME_OF_CODE, units_within
+
+_HEADING_OF_FIELD: Final = {field: heading for heading, field in reversed(FIELDS.items())}
+_REQUIRED_FIELDS: Final = ("uscc", "name", "region_code", "industry_code")
+_REQUIRED_SLOTS: Final = ("current", "prior_year")
+_SLOTS: Final = {
+    "current": "本年-本月",
+    "prior_year": "上年-本月",
+    "current_ytd": "本年-1—本月",
+    "prior_year_ytd": "上年-1—本月",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FormColumns:
+    """The columns of one form on a sheet.
+
+    Attributes:
+        form: The form.
+        figures: For each item by its code, the place of each slot: "current", "prior_year", ….
+        places: Every place of a row of this form by the path of the field.
+    """
+
+    form: Form
+    figures: dict[str, dict[str, Place]]
+    places: dict[str, Place]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What each column of a sheet holds.
+
+    Attributes:
+        header: The header that was read.
+        fields: The places of the fields other than figures.
+        forms: The forms of the sheet, each with its columns.
+        period: The period of the rows that do not name theirs.
+        ignored: The headings that are not ours.
+        problems: What is wrong with the header: with a problem, no row may be read.
+    """
+
+    header: Header
+    fields: dict[str, Place]
+    forms: list[FormColumns]
+    period: str | None
+    ignored: list[str]
+    problems: list[FileProblem]
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """One column: its place, and its meaning where the heading is ours."""
+
+    place: Place
+    field: str | None
+    figure: FigureHeading | None
+
+    def name(self, period: str | None, current_year: int) -> str | None:
+        """The heading that the platform gives such a column; None where it is not ours."""
+        if self.field is not None:
+            return _HEADING_OF_FIELD[self.field]
+        return _name_of_figure(self.figure, period, current_year) if self.figure else None
+
+
+def layout_of(header: Header, request: ReadRequest) -> Layout:
+    """Reads a header."""
+    columns = list(_columns(header))
+    figures = [column.figure for column in columns if column.figure]
+    period, told = choose_period(
+        request, header, figures, named_in_rows=any(column.field == "period" for column in columns)
+    )
+    current_year = int(period[:4]) if period else max((figure.year or 0 for figure in figures), default=0)
+    named = [(column.name(period, current_year), column.place) for column in columns]
+    places, twice = _places(header, named)
+    fields = {field: places[heading] for field, heading in _HEADING_OF_FIELD.items() if heading in places}
+    forms = forms_of({name.partition(";")[0] for name in places if ";" in name})
+    return Layout(
+        header=header,
+        fields=fields,
+        forms=[_form_columns(form, forms, places, fields) for form in forms],
+        period=period,
+        ignored=[place.heading for name, place in named if name is None and not is_not_needed(place.heading)],
+        problems=[
+            *(_problem(header, code, message) for code, message in told),
+            *twice,
+            *_missing(header, forms, places),
+            *_other_units(header, columns, request.unit),
+        ],
+    )
+
+
+def _columns(header: Header) -> Iterator[_Column]:
+    for index, heading in enumerate(header.headings):
+        place = Place(index, xl_col_to_name(index), cleaned(heading))
+        if place.heading:
+            yield _Column(place, field_of(heading), figure_of(heading))
+
+
+def _name_of_figure(figure: FigureHeading, period: str | None, current_year: int) -> str | None:
+    """`零售额;本年-本月` for `2024年3月零售额`; None where the year is neither this one nor the last."""
+    year = figure.year or (current_year - 1 if figure.prior else current_year)
+    if year not in {current_year, current_year - 1}:
+        return None
+    # The period of January and February has one figure for both: 1—2月 is its month.
+    is_month = period is not None and period.endswith(f"~{figure.month or 0:02}")
+    slot = "current" if year == current_year else "prior_year"
+    return f"{figure.item};{_SLOTS[slot + ('_ytd' if figure.cumulative and not is_month else '')]}"
+
+
+def _places(
+    header: Header, named: list[tuple[str | None, Place]]
+) -> tuple[dict[str, Place], list[FileProblem]]:
+    """The place of each heading of the platform, and a problem for each that stands there again."""
+    places: dict[str, Place] = {}
+    problems = []
+    for name, place in named:
+        if name is not None and places.setdefault(name, place) is not place:
+            problems.append(_twice(header, name, places[name], place))
+    return places, problems
+
+
+def _form_columns(form: Form, forms: list[Form], places: dict[str, Place], fields: dict[str, Place]) -> FormColumns:
+    figures = {
+        code: {slot: places[f"{item};{words}"] for slot, words in _SLOTS.items() if f"{item};{words}" in places}
+        for item, code in items_on(form, forms).items()
+    }
+    figures = {code: slots for code, slots in figures.items() if slots}
+    paths = {
+        f"figures.{code}.{slot}": place for code, slots in figures.items() for slot, place in slots.items()
+    }
+    return FormColumns(form=form, figures=figures, places={**fields, **paths})
+
+
+def _missing(header: Header, forms: list[Form], places: dict[str, Place]) -> Iterator[FileProblem]:
+    """A problem for every heading without which the rows cannot be registered."""
+    required = [_HEADING_OF_FIELD[field] for field in _REQUIRED_FIELDS]
+    required += [f"{form.required};{_SLOTS[slot]}" for form in forms for slot in _REQUIRED_SLOTS]
+    for name in required:
+        if name not in places:
+            yield _problem(header, "heading-missing", f'表头缺少"{name}"。请补上该列后重新提交。')
+    if not forms:
+        told = '表头缺少指标列。请补上"零售额;本年-本月"等列(E204-1表)或"餐费收入;本年-本月"等列(S204-1表)后重新提交。'
+        yield _problem(header, "heading-missing", told)
+
+
+def _other_units(header: Header, columns: list[_Column], unit: str) -> Iterator[FileProblem]:
+    """A problem for every unit in a title or heading that is not the unit asked for."""
+    asked = NAME_OF_CODE[unit]
+    for title in header.titles:
+        for other in sorted(units_within(title) - {asked}):
+            yield _problem(header, "unit-differs", f'标题"{title}"写明金额单位为{other},{_CHECK_UNIT.format(asked)}')
+    for column in columns:
+        if column.figure and column.figure.unit not in {None, asked}:
+            told = f'{column.place.column}列表头写明金额单位为{column.figure.unit},{_CHECK_UNIT.format(asked)}'
+            yield _problem(header, "unit-differs", told, column.place)
+
+
+_CHECK_UNIT: Final = "与指定的单位{}不一致。请核对后指定正确的单位(命令行:--unit)。"
+
+
+def _twice(header: Header, name: str, first: Place, second: Place) -> FileProblem:
+    told = f'{first.column}列与{second.column}列的表头都是"{name}",无法确定以哪一列为准。请删去其中一列后重新提交。'
+    return _problem(header, "heading-twice", told, second)
+
+
+def _problem(header: Header, code: str, told: str, place: Place | None = None) -> FileProblem:
+    whole = FileProblem.of_sheet(header.sheet, code, told)
+    if place is None:
+        return replace(whole, row=header.row)
+    return replace(whole, row=header.row, column=place.column, text=place.heading)

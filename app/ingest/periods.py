@@ -1,0 +1,69 @@
+"""Periods (所属期) as people write them in cells, titles and names of files."""
+
+import re
+
+from app.ingest.text import compact, one_dash, plain
+
+_TO = "[-~至到、]"
+_ONE_MONTH = re.compile(
+    r"(?P<year>[0-9]{4})(?:年(?P<a>[0-9]{1,2})月份?|[-/.](?P<b>[0-9]{1,2})|(?P<c>[0-9]{2})"
+    # Typed into Excel, 2024-03 becomes the first day of the month.
+    r"|[-/.](?P<d>[0-9]{1,2})[-/.]0?1(?:00:00:00)?)"
+)
+_TWO_MONTHS = re.compile(rf"(?P<year>[0-9]{{4}})(?:年0?1月?{_TO}0?2月份?|-01~02)")
+
+# In running text, a day (2024年4月10日) and any other span of months are not periods.
+_TWO_MONTHS_WITHIN = re.compile(rf"(20[0-9]{{2}})(?:\s*年\s*0?1\s*月?\s*{_TO}\s*0?2\s*月|-01~02(?![0-9]))")
+_ONE_MONTH_WITHIN = re.compile(
+    rf"(20[0-9]{{2}})\s*年\s*(0?[1-9]|1[0-2])\s*月(?!份?\s*(?:[0-9]{{1,2}}\s*[日号]|{_TO}\s*[0-9]{{1,2}}\s*月))"
+    r"|(?<![0-9])(?<![0-9]-)(20[0-9]{2})-(0[1-9]|1[0-2])(?![0-9~]|-[0-9])"
+)
+_SURVEYED = re.compile(r"[0-9]{4}-(?:0[3-9]|1[0-2]|01~02)")
+
+
+def normal_period(text: str) -> str:
+    """`2024-03` or `2024-01~02` for a period as people write it; other text as it stands.
+
+    `2024年1月` becomes `2024-01`, which is no period of the survey: the validator explains that.
+    """
+    written = compact(text)
+    if two := _TWO_MONTHS.fullmatch(written):
+        return january_february(int(two["year"]))
+    one = _ONE_MONTH.fullmatch(written)
+    month = int(one["a"] or one["b"] or one["c"] or one["d"]) if one else 0
+    return period_of(int(one["year"]), month) if one and month in range(1, 13) else plain(text)
+
+
+def periods_within(text: str) -> frozenset[str]:
+    """The periods that running text speaks of: `2024年3月`, `2024-03`, `2024年1—2月`."""
+    written = one_dash(text)
+    twos = {january_february(int(found[1])) for found in _TWO_MONTHS_WITHIN.finditer(written)}
+    rest = _TWO_MONTHS_WITHIN.sub(" ", written)
+    ones = {
+        period_of(int(found[1] or found[3]), int(found[2] or found[4]))
+        for found in _ONE_MONTH_WITHIN.finditer(rest)
+    }
+    return frozenset(twos | ones)
+
+
+def is_surveyed(period: str) -> bool:
+    """Whether a period in normal form is one of the survey's eleven of a year."""
+    return _SURVEYED.fullmatch(period) is not None
+
+
+def period_of(year: int, month: int) -> str:
+    """The normal form of one month."""
+    return f"{year:04}-{month:02}"
+
+
+def january_february(year: int) -> str:
+    """The normal form of January and February, which are surveyed together."""
+    return f"{year:04}-01~02"
+
+
+def in_chinese(period: str) -> str:
+    """A period in normal form as people read it: `2024年3月`, `2024年1—2月`; other text as it stands."""
+    year, _, months = period.partition("-")
+    if months == "01~02":
+        return f"{year}年1—2月"
+    return f"{year}年{int(months)}月" if months.isdecimal() else period

@@ -1,0 +1,92 @@
+"""What the reader of a file gives: rows, the cells that they came from, and problems."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell, as a person finds it in the file.
+
+    Attributes:
+        column: The letters of the column as a spreadsheet shows them, "H"; for a CSV too.
+        heading: The heading of the column as the file writes it.
+        text: The text as a person sees it, before anything is removed from it.
+    """
+
+    column: str
+    heading: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the values of one field stand in every row of a sheet; `index` counts from 0."""
+
+    index: int
+    column: str
+    heading: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """One row of a file in the shape of a row of `POST /v1/returns`.
+
+    Attributes:
+        sheet: The name of the sheet; "" for a CSV, which has none.
+        row: The number of the row as a spreadsheet shows it, from 1.
+        data: The row. Amounts are text in the file's unit without separators, or None for nil.
+            What could not be understood is passed on as its text, for the validator to refuse.
+        places: The columns of the sheet by the path of the field: "figures.retail_sales.current".
+        texts: The texts of the row's cells, from column A, one for each column of the header.
+    """
+
+    sheet: str
+    row: int
+    data: dict[str, Any]
+    places: Mapping[str, Place]
+    texts: Sequence[str]
+
+    @property
+    def cells(self) -> dict[str, Cell]:
+        """Where each value came from, by the path of the field.
+
+        Values that came from no column (the form, a period from the title) are not in it.
+        Cells are made when they are asked for: a file has millions, and few have a problem.
+        """
+        return {
+            path: Cell(column=place.column, heading=place.heading, text=self.texts[place.index])
+            for path, place in self.places.items()
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class FileProblem:
+    """Why a file, a sheet, a heading or a row cannot be read.
+
+    Attributes:
+        sheet: The name of the sheet; "" for a CSV or for the file as a whole.
+        row: The number of the row as a spreadsheet shows it, if the problem is in one.
+        column: The letters of the column, if the problem is in one.
+        text: The text of the cell, if the problem is in one.
+        code: What kind of problem, stable, for programs.
+        message: For people: what is wrong, where, and how to mend it.
+    """
+
+    sheet: str
+    row: int | None
+    column: str | None
+    text: str | None
+    code: str
+    message: str
+    @classmethod
+    def of_file(cls, code: str, message: str) -> "FileProblem":
+        """A problem of the file as a whole."""
+        return cls(sheet="", row=None, column=None, text=None, code=code, message=message)
+
+    @classmethod
+    def of_sheet(cls, sheet: str, code: str, message: str) -> "FileProblem":
+        """A problem of a whole sheet, which the message names."""
+        told = f'工作表"{sheet}":{message}' if sheet else message
+        return cls(sheet=sheet, row=None, column=None, text=None, code=code, message=told)

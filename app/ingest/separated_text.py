@@ -1,0 +1,146 @@
+"""Reads CSV and its relatives, as a stream: however large the file, a few rows are in memory."""
+
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, TextIO
+
+from charset_normalizer import from_bytes
+
+from app.ingest.header import Record
+from app.ingest.headings import is_recognised
+from app.ingest.rows import FileProblem
+from app.limits import CSV_RECORD_MAX_CHARS, HEADER_SEARCH_ROWS, TEXT_SAMPLE_BYTES
+
+_SEPARATORS: Final = (",", "\t", ";")
+# Exports that must keep a code as text write it as a formula, which Excel shows as its text.
+_TEXT_FORMULA = re.compile(r'="([^"]*)"')
+
+
+class RecordTooLongError(Exception):
+    """A record of a text file exceeds what is kept in memory."""
+
+
+class SeparatedText:
+    """The records of a text file; each iteration reads the file anew.
+
+    Args:
+        path: The file.
+        encoding: The encoding, when it is known; otherwise it is inferred from a sample.
+    """
+
+    def __init__(self, path: Path, encoding: str | None) -> None:
+        self._path = path
+        self._encoding = encoding
+
+    def records(self) -> Iterator[Record | FileProblem]:
+        """The records with their numbers, as a spreadsheet would count them."""
+        encoding = self._encoding or _inferred_encoding(self._path)
+        if encoding is None:
+            yield FileProblem.of_file("file-unreadable", _UNKNOWN_ENCODING)
+            return
+        with self._path.open(encoding=encoding, newline="") as file:
+            sample = file.read(TEXT_SAMPLE_BYTES)
+            if sample.lstrip()[:1] == "<":
+                yield FileProblem.of_file("file-unreadable", _WEB_PAGE)
+                return
+            file.seek(0)
+            yield from _records(file, _separator(sample))
+
+
+def _records(file: TextIO, separator: str) -> Iterator[Record | FileProblem]:
+    lines = _Lines(file)
+    reader = csv.reader(lines, delimiter=separator, strict=True)
+    number = 0
+    while True:
+        number += 1
+        lines.start_record()
+        try:
+            texts = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:
+            yield _unreadable(number)
+        except RecordTooLongError:
+            yield _unreadable(number)
+            return
+        else:
+            yield number, [_shown(text) for text in texts]
+
+
+class _Lines(Iterator[str]):
+    """The lines of a file, as long as the record that they make up stays within its limit."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._room = CSV_RECORD_MAX_CHARS
+
+    def start_record(self) -> None:
+        self._room = CSV_RECORD_MAX_CHARS
+
+    def __next__(self) -> str:
+        line = self._file.readline(self._room + 1)
+        if not line:
+            raise StopIteration
+        self._room -= len(line)
+        if self._room < 0:
+            raise RecordTooLongError
+        return line
+
+
+def _separator(sample: str) -> str:
+    """The separator by which the sample shows the most of our headings in one row."""
+    return max(_SEPARATORS, key=lambda separator: _most_headings(sample, separator))
+
+
+def _most_headings(sample: str, separator: str) -> int:
+    lines = sample.splitlines()[:HEADER_SEARCH_ROWS]
+    return max((sum(map(is_recognised, row)) for row in _lenient_rows(lines, separator)), default=0)
+
+
+def _lenient_rows(lines: list[str], separator: str) -> Iterator[list[str]]:
+    try:
+        yield from csv.reader(lines, delimiter=separator)
+    except csv.Error:
+        return
+
+
+def _inferred_encoding(path: Path) -> str | None:
+    """An encoding that is neither UTF-8 nor GB18030, in which the whole file is valid."""
+    with path.open("rb") as file:
+        best = from_bytes(file.read(TEXT_SAMPLE_BYTES)).best()
+    return best.encoding if best is not None and _is_valid(path, best.encoding) else None
+
+
+def _is_valid(path: Path, encoding: str) -> bool:
+    try:
+        with path.open(encoding=encoding, newline="") as file:
+            while file.read(TEXT_SAMPLE_BYTES):
+                pass
+    except (UnicodeError, LookupError):
+        return False
+    return True
+
+
+def _shown(text: str) -> str:
+    """The text of a cell as a spreadsheet would show it."""
+    if not text.startswith("="):
+        return text
+    formula = _TEXT_FORMULA.fullmatch(text)
+    return formula[1] if formula else text
+
+
+def _unreadable(number: int) -> FileProblem:
+    return FileProblem(
+        sheet="",
+        row=number,
+        column=None,
+        text=None,
+        code="line-unreadable",
+        message=f"第{number}行:双引号不成对或内容过长,无法分列。请把内容中的双引号改为中文引号,或在Excel中打开后另存为.xlsx再提交。",
+    )
+
+
+_UNKNOWN_ENCODING: Final = "无法识别文件的文字编码。请在Excel中打开,另存为.xlsx或“CSV UTF-8”后重新提交。"
+_WEB_PAGE: Final = "文件内容是网页,不是表格。请在Excel中打开,另存为.xlsx后重新提交。"

@@ -1,0 +1,73 @@
+"""The text of cells: what surrounds it, how it is compared, how other values become text."""
+
+import datetime as dt
+import re
+import unicodedata
+
+# Spaces of every width (all are below U+3001) and the zero-width marks that copying leaves behind.
+_EDGES = "".join(chr(code) for code in range(0x3001) if chr(code).isspace()) + "\u200b\u200c\u200d\u2060\ufeff"
+_SPACES = re.compile(f"[{_EDGES}]+")
+# All the strokes that people and programs write for the dash of 1—本月; the box-drawing line is one of them.
+_DASHES = re.compile("[\u2010-\u2015\u2212\u2500\u2501\u2e3a\u2e3b]")
+
+CellValue = bool | int | float | str | dt.datetime | dt.date | dt.time | dt.timedelta
+"""What python-calamine gives for a cell; an empty cell is ""."""
+
+
+def cleaned(text: str) -> str:
+    """The text without the white space around it and without a leading apostrophe."""
+    text = text.strip(_EDGES)
+    return text[1:].lstrip(_EDGES) if text.startswith("'") else text
+
+
+def plain(text: str) -> str:
+    """The cleaned text in ordinary width (NFKC), for codes, amounts, periods and headings."""
+    return cleaned(text if text.isascii() else unicodedata.normalize("NFKC", text))
+
+
+def one_dash(text: str) -> str:
+    """The plain text with one kind of dash, the hyphen of ASCII."""
+    return _DASHES.sub("-", plain(text))
+
+
+def compact(text: str) -> str:
+    """The plain text with one kind of dash and without any white space, to compare it by."""
+    return _SPACES.sub("", one_dash(text))
+
+
+def text_of(value: CellValue) -> str:
+    """The text of a spreadsheet's cell, as close to what a person sees as its value tells.
+
+    No float leaves this function: a number becomes text by Excel's own rule.
+    """
+    match value:
+        case str():
+            return value
+        case bool():
+            return "TRUE" if value else "FALSE"
+        case float():
+            return number_text(value)
+        case dt.datetime():
+            return value.isoformat(sep=" ")
+        case dt.timedelta():
+            return _duration_text(value)
+        case dt.date() | dt.time():
+            return value.isoformat()
+        case _:
+            return str(value)
+
+
+def number_text(value: float) -> str:
+    """A number with the 15 significant digits that Excel keeps, an exponent as Excel shows it.
+
+    A code of 18 digits that was typed as a number is 9.12108021234568E+17 here as it is there:
+    its last digits are lost in the file already.
+    """
+    text = f"{value:.15g}".upper()
+    return "0" if text == "-0" else text
+
+
+def _duration_text(value: dt.timedelta) -> str:
+    minutes, seconds = divmod(int(value.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"

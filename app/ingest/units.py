@@ -1,0 +1,31 @@
+"""Units of amounts, as files and people name them."""
+
+import re
+from typing import Final
+
+from app.ingest.text import compact
+
+CODES: Final = {"元": "yuan", "千元": "qianyuan", "万元": "wanyuan"}
+NAME_OF_CODE: Final = {code: name for name, code in CODES.items()}
+
+UNIT_PATTERN: Final = "亿元|百万元|万元|千元|元"
+"""Every unit that statistical tables use, the longer names first; more than the ledger takes."""
+
+_IN_TITLE = re.compile(rf"单位:?({UNIT_PATTERN})|\(({UNIT_PATTERN})\)")
+
+
+def unit_code(name: str) -> str:
+    """The code of `POST /v1/returns` for 元, 千元 or 万元.
+
+    Raises:
+        ValueError: For any other name.
+    """
+    try:
+        return CODES[compact(name)]
+    except KeyError:
+        raise ValueError(f'金额单位"{name}"不能使用。请写元、千元或万元。') from None
+
+
+def units_within(text: str) -> frozenset[str]:
+    """The units that a title states: `单位:千元`, `(万元)`."""
+    return frozenset(found[1] or found[2] for found in _IN_TITLE.finditer(compact(text)))

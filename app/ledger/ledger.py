@@ -1,0 +1,107 @@
+"""The ledger: the `eventsourcing` application over our recorder, with streams read in bulk."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from eventsourcing.application import Application
+from eventsourcing.persistence import InfrastructureFactory, Mapper
+from eventsourcing.utils import Environment, EnvType
+from sqlalchemy import Connection, Engine, Row, select
+
+from app.ledger.mapper import EventMapper, NewEvent
+from app.ledger.recorder import Recording, SqlRecorder, now_us
+from app.ledger.tables import events, sequencer
+from domain.events import Event, LogEntry
+
+STREAMS_PER_QUERY = 5_000
+"""Under the number of parameters that any of the databases takes in one statement (SQLite: 32,766)."""
+
+
+class Ledger(Application[str]):
+    """Appends events and reads streams; the one log of the city.
+
+    Args:
+        engine: The database.
+        clock: Microseconds since 1970.
+    """
+
+    def __init__(self, engine: Engine, clock: Callable[[], int] = now_us) -> None:
+        self.engine = engine
+        self.clock = clock
+        self.event_mapper = EventMapper()
+        super().__init__()
+
+    def construct_env(self, name: str, env: EnvType | None = None) -> Environment:
+        """A fixed environment: no variable of the process decides how events are stored."""
+        return Environment(name, env or {})
+
+    def construct_factory(self, env: Environment) -> InfrastructureFactory[Any]:
+        """The library's default; recorder and mapper are ours."""
+        return InfrastructureFactory.construct(env)
+
+    def construct_mapper(self) -> Mapper[str]:
+        """Our mapper of structs."""
+        return self.event_mapper
+
+    def construct_recorder(self) -> SqlRecorder:
+        """Our recorder."""
+        return SqlRecorder(self.engine, self.clock)
+
+    def record(self, new_events: Sequence[NewEvent], recording: Recording) -> int:
+        """Append events in one transaction; the position of the last one.
+
+        Raises:
+            eventsourcing.persistence.IntegrityError: Something else was recorded in between: decide again.
+        """
+        return self.save(*new_events, recording=recording)[-1].notification.id
+
+    def entries(self, connection: Connection, *, after: int, limit: int) -> Sequence[LogEntry]:
+        """The next entries after a position: whole transactions, until there are at least `limit`."""
+        query = select(events).where(events.c.position > after).order_by(events.c.position)
+        rows = list(connection.execute(query.limit(limit)))
+        if rows and rows[-1].transaction_end > rows[-1].position:
+            rest = query.where(
+                events.c.position > rows[-1].position, events.c.position <= rows[-1].transaction_end
+            )
+            rows.extend(connection.execute(rest))
+        return [self._entry(row) for row in rows]
+
+    def page(self, connection: Connection, *, after: int, limit: int, uscc: str | None) -> Sequence[LogEntry]:
+        """At most `limit` entries after a position, of one enterprise or of all."""
+        query = select(events).where(events.c.position > after)
+        if uscc is not None:
+            query = query.where(events.c.stream.contains(f"/{uscc}/", autoescape=True))
+        rows = connection.execute(query.order_by(events.c.position).limit(limit))
+        return [self._entry(row) for row in rows]
+
+    def _entry(self, row: Row[Any]) -> LogEntry:
+        return LogEntry(
+            position=row.position,
+            stream=row.stream,
+            version=row.version,
+            type=row.topic,
+            event=self.event_mapper.decode(row.topic, row.state),
+            recorded_at_us=row.recorded_at_us,
+            actor=row.actor,
+            batch_id=row.batch_id,
+            transaction_end=row.transaction_end,
+        )
+
+    def streams(self, connection: Connection, names: Iterable[str]) -> Mapping[str, list[Event]]:
+        """The events of many streams in the order of their versions; a stream without events is not in it."""
+        found: dict[str, list[Event]] = {}
+        wanted = sorted(set(names))
+        decode = self.event_mapper.decode
+        for start in range(0, len(wanted), STREAMS_PER_QUERY):
+            query = (
+                select(events.c.stream, events.c.topic, events.c.state)
+                .where(events.c.stream.in_(wanted[start : start + STREAMS_PER_QUERY]))
+                .order_by(events.c.stream, events.c.version)
+            )
+            for stream, topic, state in connection.execute(query):
+                found.setdefault(stream, []).append(decode(topic, state))
+        return found
+
+    def head(self, connection: Connection) -> int:
+        """The position of the last event; 0 of an empty log."""
+        return connection.execute(select(sequencer.c.last)).scalar_one()

@@ -1,0 +1,234 @@
+"""One log with gapless positions, on SQLAlchemy Core, for the `eventsourcing` library.
+
+A one-row sequencer is advanced in the transaction of every append. That serialises the writers, so the order
+of positions is the order of commits, and no reader can meet a position before all those under it.
+"""
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from threading import Event as Flag
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from eventsourcing.persistence import (
+    ApplicationRecorder,
+    IntegrityError,
+    Notification,
+    StoredEvent,
+    Subscription,
+)
+from sqlalchemy import Connection, Engine, Select, case, func, insert, literal, select, update
+from sqlalchemy import exc as sql_errors
+
+from app.database import reading, writing
+from app.ledger.tables import events, sequencer
+
+POLL_INTERVAL_S = 0.05
+PUBLICATION_TOPIC = "PolicyPublished"
+
+
+def now_us() -> int:
+    """Microseconds since 1970-01-01T00:00:00Z."""
+    return time.time_ns() // 1000
+
+
+class ConcurrencyConflictError(IntegrityError):
+    """What a decision rests on was changed by another one that was recorded in between: decide again."""
+
+
+class Guard(msgspec.Struct, frozen=True):
+    """What a decision rests on.
+
+    Attributes:
+        read_at: The head of the log before its streams were read.
+        streams: The streams that it read, written to or not.
+    """
+
+    read_at: int
+    streams: Collection[str]
+
+
+class Recording(msgspec.Struct, frozen=True):
+    """What is recorded beside an event, the same for all of a transaction.
+
+    Attributes:
+        actor: Who records.
+        batch_id: What is recorded together.
+        guard: What the events rest on; None rests on nothing but the versions of its streams.
+        alongside: Called in the transaction, after the events, with the position of the last one.
+    """
+
+    actor: str
+    batch_id: str
+    guard: Guard | None = None
+    alongside: Callable[[Connection, int], None] | None = None
+
+
+UNATTENDED = Recording(actor="", batch_id="")
+
+
+class SqlRecorder(ApplicationRecorder):
+    """The library's recorder of events, on SQLite, PostgreSQL and its relatives alike.
+
+    Args:
+        engine: The database.
+        clock: Microseconds since 1970; only its forward steps count.
+    """
+
+    def __init__(self, engine: Engine, clock: Callable[[], int] = now_us) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    def insert_events(
+        self, stored_events: Sequence[StoredEvent], *, recording: Recording = UNATTENDED, **_: Any
+    ) -> Sequence[int]:
+        """Append the events in one transaction; their positions.
+
+        Raises:
+            IntegrityError: A version of a stream is there already.
+            ConcurrencyConflictError: What `recording.guard` names was changed.
+        """
+        if not stored_events:
+            return []
+        with writing(self._engine) as connection:
+            return self._append(connection, stored_events, recording)
+
+    def _append(
+        self, connection: Connection, stored_events: Sequence[StoredEvent], recording: Recording
+    ) -> Sequence[int]:
+        count = len(stored_events)
+        last, recorded_at_us, publication = self._advance(connection, count)
+        first = last - count + 1
+        if recording.guard is not None and recording.guard.read_at != first - 1:
+            _check_guard(connection, recording.guard, publication)
+        rows = [
+            {
+                "position": position,
+                "stream": str(stored.originator_id),
+                "version": stored.originator_version,
+                "topic": stored.topic,
+                "recorded_at_us": recorded_at_us,
+                "actor": recording.actor,
+                "batch_id": recording.batch_id,
+                "transaction_end": last,
+                "state": stored.state,
+            }
+            for position, stored in enumerate(stored_events, first)
+        ]
+        try:
+            connection.execute(insert(events), rows)
+        except sql_errors.IntegrityError as error:
+            raise ConcurrencyConflictError("a version of a stream is recorded already") from error
+        published = [row["position"] for row in rows if row["topic"] == PUBLICATION_TOPIC]
+        if published:
+            connection.execute(update(sequencer).values(publication=max(published)))
+        if recording.alongside is not None:
+            recording.alongside(connection, last)
+        return list(range(first, last + 1))
+
+    def _advance(self, connection: Connection, count: int) -> tuple[int, int, int]:
+        """Take the next positions; from here to the commit no one else records."""
+        now = literal(self._clock())
+        row = connection.execute(
+            update(sequencer)
+            .values(
+                last=sequencer.c.last + count,
+                recorded_at_us=case(
+                    (sequencer.c.recorded_at_us > now, sequencer.c.recorded_at_us), else_=now
+                ),
+            )
+            .returning(sequencer.c.last, sequencer.c.recorded_at_us, sequencer.c.publication)
+        ).one()
+        return row.last, row.recorded_at_us, row.publication
+
+    def select_events(
+        self,
+        originator_id: UUID | str,
+        *,
+        gt: int | None = None,
+        lte: int | None = None,
+        desc: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[StoredEvent]:
+        """The events of one stream, in the order of their versions."""
+        query = select(events.c.stream, events.c.version, events.c.topic, events.c.state)
+        query = query.where(events.c.stream == str(originator_id))
+        if gt is not None:
+            query = query.where(events.c.version > gt)
+        if lte is not None:
+            query = query.where(events.c.version <= lte)
+        query = query.order_by(events.c.version.desc() if desc else events.c.version).limit(limit)
+        with reading(self._engine) as connection:
+            return [StoredEvent(*row) for row in connection.execute(query)]
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[Notification]:
+        """The events of the log from a position on, in its order."""
+        query: Select[Any] = select(
+            events.c.stream, events.c.version, events.c.topic, events.c.state, events.c.position
+        )
+        if start is not None:
+            at = events.c.position
+            query = query.where(at >= start if inclusive_of_start else at > start)
+        if stop is not None:
+            query = query.where(events.c.position <= stop)
+        if topics:
+            query = query.where(events.c.topic.in_(topics))
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(events.c.position).limit(limit))
+            return [Notification(*row) for row in rows]
+
+    def max_notification_id(self) -> int | None:
+        """The head of the log, or None of an empty one."""
+        with reading(self._engine) as connection:
+            return connection.scalar(select(func.max(events.c.position)))
+
+    def subscribe(
+        self, gt: int | None = None, topics: Sequence[str] = ()
+    ) -> Subscription[ApplicationRecorder]:
+        """The events after a position, those to come included."""
+        return PollingSubscription(recorder=self, gt=gt, topics=topics)
+
+
+class PollingSubscription(Subscription[ApplicationRecorder]):
+    """Waits for events by asking again: no database's own way to notify is needed."""
+
+    def __init__(
+        self, recorder: ApplicationRecorder, gt: int | None = None, topics: Sequence[str] = ()
+    ) -> None:
+        super().__init__(recorder=recorder, gt=gt, topics=topics)
+        self._stopped = Flag()
+
+    def stop(self) -> None:
+        """Stop the subscription, also while it waits."""
+        super().stop()
+        self._stopped.set()
+
+    def __next__(self) -> Notification:
+        """The next event, as soon as there is one."""
+        while not self._stopped.is_set():
+            found = self._recorder.select_notifications(
+                self._last_notification_id, 1, topics=self._topics, inclusive_of_start=False
+            )
+            if found:
+                self._last_notification_id = found[0].id
+                return found[0]
+            self._stopped.wait(POLL_INTERVAL_S)
+        raise StopIteration
+
+
+def _check_guard(connection: Connection, guard: Guard, publication: int) -> None:
+    if publication > guard.read_at:
+        raise ConcurrencyConflictError(f"a policy was published at {publication}")
+    since = select(events.c.stream).where(events.c.position > guard.read_at).distinct()
+    touched = set(connection.scalars(since)).intersection(guard.streams)
+    if touched:
+        raise ConcurrencyConflictError(f"recorded in between: {min(touched)}")

@@ -1,0 +1,45 @@
+"""The tables of the log: the events, the sequencer that orders them, the progress of publications."""
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, Text, UniqueConstraint
+
+from app.database import new_metadata
+
+metadata = new_metadata()
+
+events = Table(
+    "events",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("stream", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("recorded_at_us", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("batch_id", Text, nullable=False),
+    Column("transaction_end", BigInteger, nullable=False),
+    Column("state", LargeBinary, nullable=False),
+    UniqueConstraint("stream", "version"),
+)
+Index(None, events.c.recorded_at_us, events.c.position)
+
+sequencer = Table(
+    "sequencer",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("last", BigInteger, nullable=False),
+    Column("recorded_at_us", BigInteger, nullable=False),
+    Column("publication", BigInteger, nullable=False),
+)
+"""One row: the last position given, its time, and the position of the last `PolicyPublished`."""
+
+publications = Table(
+    "publications",
+    metadata,
+    Column("policy", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("after_stream", Text, nullable=False),
+    Column("done", BigInteger, nullable=False),
+    Column("total", BigInteger, nullable=False),
+)
+"""How far the assessment of what was filed before a publication has come: `after_stream` is done."""

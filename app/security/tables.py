@@ -1,0 +1,40 @@
+"""The tables of access: the API keys, and the answers kept for requests that are sent again."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from app.database import new_metadata
+
+metadata = new_metadata()
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("sha256", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("with_figures", Boolean, nullable=False),
+    Column("created_at_us", BigInteger, nullable=False),
+    Column("revoked_at_us", BigInteger),
+    UniqueConstraint("sha256"),
+)
+"""A key itself is shown once and never stored; a name is never given again, since the log names it."""
+
+idempotent_answers = Table(
+    "idempotent_answers",
+    metadata,
+    Column("actor", Text, nullable=False),
+    Column("idempotency_key", Text, nullable=False),
+    Column("request_sha256", Text, nullable=False),
+    Column("answer", LargeBinary, nullable=False),
+    Column("created_at_us", BigInteger, nullable=False),
+    PrimaryKeyConstraint("actor", "idempotency_key"),
+)

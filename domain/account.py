@@ -1,0 +1,112 @@
+"""The half-year account of one enterprise under one policy: what each period was assessed to."""
+
+from collections.abc import Iterable
+
+from domain.assessment import assess
+from domain.errors import LedgerIntegrityError
+from domain.events import EntitlementAssessed, Event, Outcome, ReturnRef
+from domain.periods import period_of
+from domain.policy import Policy
+from domain.returns import AnnualReturns
+
+
+class EntitlementAccount:
+    """The aggregate of decisions. Its invariants: each bound of the policy, in every prefix of its events.
+
+    Attributes:
+        version: The number of events in its stream.
+        assessed: By period as the contract writes it, what was last recorded and still stands.
+    """
+
+    __slots__ = ("assessed", "version", "window")
+
+    def __init__(self, window: str, events: Iterable[Event] = ()) -> None:
+        self.window = window
+        self.version = 0
+        self.assessed: dict[str, EntitlementAssessed] = {}
+        for event in events:
+            self.apply(event)
+
+    @property
+    def assessed_fen(self) -> int:
+        """The sum over the periods."""
+        return sum(_outcome(each).assessed_fen for each in self.assessed.values())
+
+    def apply(self, event: Event) -> None:
+        """Bring the account up to date with the next event of its stream.
+
+        Raises:
+            LedgerIntegrityError: The amounts of the event contradict each other.
+        """
+        if not isinstance(event, EntitlementAssessed):
+            raise LedgerIntegrityError(f"{type(event).__name__} is no event of an entitlement account")
+        self.version += 1
+        if event.outcome is None:
+            if self.assessed.pop(event.period, None) is None:
+                raise LedgerIntegrityError(f"{event.period} was closed without having been assessed")
+            return
+        _check(event.period, event.outcome)
+        self.assessed[event.period] = event
+
+    def reassess(self, policy: Policy, returns: AnnualReturns) -> list[EntitlementAssessed]:
+        """Recompute the half-year in the order of its periods; the events of what changed, applied.
+
+        Periods that lose come before periods that gain, so that the sum never passes the ceiling in
+        between. Nothing is recorded of a period whose outcome stays.
+        """
+        self._check_ceiling(policy)
+        used_fen = 0
+        changed: list[tuple[int, EntitlementAssessed]] = []
+        standing = returns.in_window(self.window)
+        for text, by_form in standing.items():
+            period = period_of(text)
+            if not policy.covers_period(period):
+                continue
+            registered = {form: each.registered for form, each in by_form.items()}
+            outcome = assess(policy, period, registered, used_fen).outcome
+            used_fen += outcome.assessed_fen
+            before = self.assessed.get(text)
+            if before is None or before.outcome != outcome:
+                used = tuple(ReturnRef(form, each.version) for form, each in sorted(by_form.items()))
+                event = EntitlementAssessed(period=text, policy=policy.ref, returns=used, outcome=outcome)
+                changed.append((outcome.assessed_fen - _assessed_fen(before), event))
+        for text in self.assessed.keys() - standing.keys():
+            event = EntitlementAssessed(period=text, policy=policy.ref, returns=(), outcome=None)
+            changed.append((-_assessed_fen(self.assessed[text]), event))
+        changed.sort(key=lambda each: (each[0], each[1].period))
+        for _, event in changed:
+            self.apply(event)
+        self._check_ceiling(policy)
+        return [event for _, event in changed]
+
+    def _check_ceiling(self, policy: Policy) -> None:
+        if any(each.policy != policy.ref for each in self.assessed.values()):
+            return  # Another version may have had another ceiling.
+        if self.assessed_fen > policy.half_year_limit.ceiling.fen:
+            raise LedgerIntegrityError(
+                f"{self.window}: {self.assessed_fen} fen is over the half-year ceiling"
+            )
+        for period, each in self.assessed.items():
+            if _outcome(each).selected_fen > policy.month_limit.ceiling.fen:
+                raise LedgerIntegrityError(f"{period}: over the month ceiling")
+
+
+def _check(period: str, outcome: Outcome) -> None:
+    ordered = (
+        0 <= outcome.open_fen <= outcome.assessed_fen <= outcome.selected_fen <= outcome.rule_fen
+        and (outcome.rule_fen > 0) == (outcome.status == "eligible") == (outcome.measure is not None)
+        and len(outcome.bound_by)
+        == (outcome.selected_fen < outcome.rule_fen) + (outcome.assessed_fen < outcome.selected_fen)
+    )
+    if not ordered:
+        raise LedgerIntegrityError(f"{period}: the amounts contradict each other: {outcome}")
+
+
+def _outcome(event: EntitlementAssessed) -> Outcome:
+    if event.outcome is None:
+        raise LedgerIntegrityError(f"{event.period} stands without an outcome")
+    return event.outcome
+
+
+def _assessed_fen(event: EntitlementAssessed | None) -> int:
+    return 0 if event is None else _outcome(event).assessed_fen

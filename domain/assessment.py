@@ -1,0 +1,318 @@
+"""The assessment of one period by a policy: a pure function of the document, the returns and what is used.
+
+Integers only: amounts in fen, rates in basis points, growth compared by cross-multiplication.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from domain.events import MeasureOutcome, Outcome, Return, Stage, Status
+from domain.periods import Period
+from domain.policy import BandsWithTail, Basis, GrowthOver, Measure, PerWholeStep, Policy
+
+BP_PER_WHOLE = 10_000
+
+StepValue = int | str | bool | None
+
+
+class Step(msgspec.Struct, frozen=True, gc=False):
+    """One step of an assessment, in the order of computation.
+
+    Attributes:
+        rule: What was asked: a key of `domain.explanation.SENTENCES`.
+        measure: The measure that it belongs to, or None for the period as a whole.
+        cite: The id of the clause that it rests on.
+        reading: The id of the reading that it rests on.
+        inputs: What it was asked of; amounts in fen.
+        output: What came out: an amount in fen after this step, or None where the step only decides.
+        met: Whether the condition is met; of a ceiling: whether the amount stays under it.
+        shortfall_fen: What is missing to meet it.
+    """
+
+    rule: str
+    measure: str | None
+    cite: str | None
+    reading: str | None
+    inputs: dict[str, StepValue]
+    output: int | None
+    met: bool
+    shortfall_fen: int | None = None
+
+
+class Assessment(NamedTuple):
+    """The outcome of a period and the steps that led to it."""
+
+    outcome: Outcome
+    steps: list[Step]
+
+
+class _Verdict(NamedTuple):
+    """What one measure gives: `rule_fen` before ceilings, of it `firm_fen` on no open reading."""
+
+    status: Status
+    rule_fen: int
+    firm_fen: int
+    steps: list[Step]
+
+
+def assess(policy: Policy, period: Period, returns: Mapping[str, Return], used_fen: int) -> Assessment:
+    """Assess one period (article 14 of the policy; the fixed order of `domain.policy`).
+
+    Args:
+        policy: A policy that covers the period.
+        period: The period.
+        returns: The standing returns of the period by form, at least one.
+        used_fen: What the earlier periods of the same half-year were assessed to, together.
+    """
+    judged = [
+        (measure, returns[measure.form], _judge(policy, measure, returns[measure.form]))
+        for measure in policy.document.measures
+        if measure.form in returns
+    ]
+    eligible = [(measure, verdict) for measure, _, verdict in judged if verdict.status == "eligible"]
+    steps = _combined_period_steps(policy, period)
+    for _, _, verdict in judged:
+        steps += verdict.steps
+    measures = tuple(MeasureOutcome(m.id, m.form, v.status, v.rule_fen) for m, _, v in judged)
+    stage: Stage = "preliminary" if any(r.stage == "preliminary" for _, r, _ in judged) else "final"
+    if eligible:
+        outcome, more = _award(policy, period, eligible, used_fen)
+        outcome = msgspec.structs.replace(outcome, stage=stage, measures=measures)
+        steps += more
+    else:
+        outcome = _no_award(policy, period, [verdict for _, _, verdict in judged], stage, measures)
+    if stage == "preliminary":
+        steps.append(_preliminary_step(outcome))
+    return Assessment(outcome, steps)
+
+
+def _judge(policy: Policy, measure: Measure, registered: Return) -> _Verdict:
+    steps: list[Step] = []
+    if not _is_eligible(measure, registered, steps):
+        return _Verdict("not-eligible", 0, 0, steps)
+    figure = registered.figures[measure.item]
+    current, prior = figure.current_fen, figure.prior_year_fen
+    if current is None or prior is None or prior <= 0:
+        inputs: dict[str, StepValue] = {"current_fen": current, "prior_year_fen": prior}
+        steps.append(_step("base", measure, measure.base, inputs, None, met=False))
+        return _Verdict("undetermined", 0, 0, steps)
+    for condition in measure.conditions:
+        if not _grows_over(measure, condition, current, prior, steps):
+            return _Verdict("not-eligible", 0, 0, steps)
+    on_open = any(step.reading in policy.open_readings for step in steps)
+    if isinstance(measure.reward, PerWholeStep):
+        rule_fen, firm_fen = _per_whole_step(policy, measure, measure.reward, current - prior, steps)
+    else:
+        rule_fen, firm_fen = _bands_with_tail(policy, measure, measure.reward, current - prior, steps)
+    ceiling = policy.month_limit.ceiling
+    if rule_fen > ceiling.fen:
+        inputs = {"amount_fen": rule_fen, "ceiling_fen": ceiling.fen}
+        steps.append(_step(policy.month_limit.id, measure, ceiling, inputs, ceiling.fen, met=False))
+        on_open = on_open or ceiling.reading in policy.open_readings
+    return _Verdict(
+        "eligible" if rule_fen > 0 else "not-eligible", rule_fen, 0 if on_open else firm_fen, steps
+    )
+
+
+def _is_eligible(measure: Measure, registered: Return, steps: list[Step]) -> bool:
+    eligibility = measure.eligibility
+    steps.append(
+        _step(
+            "in-database",
+            measure,
+            eligibility.in_database,
+            {"in_database": registered.in_database},
+            None,
+            met=registered.in_database,
+        )
+    )
+    if not registered.in_database:
+        return False
+    fits = registered.industry_code.startswith(eligibility.industries.prefixes)
+    inputs: dict[str, StepValue] = {"industry_code": registered.industry_code}
+    steps.append(_step("industry", measure, eligibility.industries, inputs, None, met=fits))
+    return fits
+
+
+def _grows_over(measure: Measure, condition: GrowthOver, current: int, prior: int, steps: list[Step]) -> bool:
+    """Strictly over the rate: 增速高于8% means current/prior > 1.08, without a division."""
+    rate_bp = condition.rate.basis_points
+    threshold = prior * (BP_PER_WHOLE + rate_bp)
+    met = current * BP_PER_WHOLE > threshold
+    inputs: dict[str, StepValue] = {"current_fen": current, "prior_year_fen": prior, "over_bp": rate_bp}
+    shortfall = None if met else -(-threshold // BP_PER_WHOLE) - current
+    steps.append(_step("growth-over", measure, condition, inputs, None, met=met, shortfall_fen=shortfall))
+    return met
+
+
+def _per_whole_step(
+    policy: Policy, measure: Measure, reward: PerWholeStep, increment: int, steps: list[Step]
+) -> tuple[int, int]:
+    """每达1000万元: so much for each whole step, the rest of the increment counts nothing."""
+    step_fen, award = reward.step.fen, reward.award
+    count = max(increment, 0) // step_fen
+    rule_fen = count * award.fen
+    inputs: dict[str, StepValue] = {"increment_fen": increment, "step_fen": step_fen, "steps": count}
+    if count == 0:
+        basis = measure.decrease if increment < 0 else reward
+        steps.append(
+            _step("no-whole-step", measure, basis, inputs, 0, met=False, shortfall_fen=step_fen - increment)
+        )
+        return 0, 0
+    inputs["award_fen"] = award.fen
+    basis = award if award.reading is not None else reward
+    steps.append(_step("whole-steps", measure, basis, inputs, rule_fen, met=True))
+    return rule_fen, _firm(policy, rule_fen, reward, reward.step, award)
+
+
+def _bands_with_tail(
+    policy: Policy, measure: Measure, reward: BandsWithTail, increment: int, steps: list[Step]
+) -> tuple[int, int]:
+    """100万元—200万元(不含): half-open bands; from the last one's end up, the tail."""
+    tail = reward.tail
+    if increment >= tail.at_least.fen:
+        count = (increment - tail.beyond.fen) // tail.step.fen
+        rule_fen = tail.first.fen + count * tail.award.fen
+        inputs: dict[str, StepValue] = {
+            "increment_fen": increment,
+            "at_least_fen": tail.at_least.fen,
+            "first_fen": tail.first.fen,
+            "beyond_fen": tail.beyond.fen,
+            "step_fen": tail.step.fen,
+            "steps": count,
+            "award_fen": tail.award.fen,
+        }
+        steps.append(_step("tail", measure, tail, inputs, rule_fen, met=True))
+        firm_first = _firm(policy, tail.first.fen, tail.first, tail.at_least)
+        firm_all = _firm(policy, rule_fen, tail, tail.beyond, tail.step, tail.award, tail.first)
+        return rule_fen, max(firm_first, firm_all)
+    for band in reward.bands:
+        if band.at_least.fen <= increment < band.below.fen:
+            inputs = {
+                "increment_fen": increment,
+                "at_least_fen": band.at_least.fen,
+                "below_fen": band.below.fen,
+            }
+            steps.append(_step("band", measure, band, inputs, band.award.fen, met=True))
+            return band.award.fen, _firm(policy, band.award.fen, band, band.at_least, band.below, band.award)
+    first = reward.bands[0]
+    inputs = {"increment_fen": increment, "at_least_fen": first.at_least.fen}
+    basis = measure.decrease if increment < 0 else first
+    shortfall = first.at_least.fen - increment
+    steps.append(_step("below-bands", measure, basis, inputs, 0, met=False, shortfall_fen=shortfall))
+    return 0, 0
+
+
+def _award(
+    policy: Policy, period: Period, eligible: list[tuple[Measure, _Verdict]], used_fen: int
+) -> tuple[Outcome, list[Step]]:
+    """取金额最高值, then 每半年累计不超过200万元."""
+    month_fen = policy.month_limit.ceiling.fen
+    winner, verdict = max(eligible, key=lambda each: (min(each[1].rule_fen, month_fen), each[1].rule_fen))
+    selected_fen = min(verdict.rule_fen, month_fen)
+    steps = _choice_steps(policy, eligible, winner, selected_fen)
+    ceiling = policy.half_year_limit.ceiling
+    assessed_fen = min(selected_fen, max(ceiling.fen - used_fen, 0))
+    if assessed_fen < selected_fen:
+        inputs: dict[str, StepValue] = {
+            "used_fen": used_fen,
+            "amount_fen": selected_fen,
+            "ceiling_fen": ceiling.fen,
+        }
+        steps.append(_step(policy.half_year_limit.id, None, ceiling, inputs, assessed_fen, met=False))
+    rests_on = {step.reading for step in (*verdict.steps, *steps)} & policy.open_readings
+    period_reading = _open_period_reading(policy, period)
+    all_open = period_reading or any(step.reading in policy.open_readings for step in steps)
+    open_fen = assessed_fen if all_open else max(assessed_fen - verdict.firm_fen, 0)
+    bound_by = []
+    if selected_fen < verdict.rule_fen:
+        bound_by.append(policy.month_limit.id)
+    if assessed_fen < selected_fen:
+        bound_by.append(policy.half_year_limit.id)
+    outcome = Outcome(
+        stage="final",
+        status="eligible",
+        measure=winner.id,
+        measures=(),
+        rule_fen=verdict.rule_fen,
+        selected_fen=selected_fen,
+        assessed_fen=assessed_fen,
+        open_fen=open_fen,
+        bound_by=tuple(bound_by),
+        open_readings=tuple(sorted(rests_on | period_reading)),
+    )
+    return outcome, steps
+
+
+def _choice_steps(
+    policy: Policy, eligible: list[tuple[Measure, _Verdict]], winner: Measure, selected_fen: int
+) -> list[Step]:
+    if len(eligible) == 1:
+        return []
+    month_fen = policy.month_limit.ceiling.fen
+    inputs: dict[str, StepValue] = {
+        measure.id: min(verdict.rule_fen, month_fen) for measure, verdict in eligible
+    }
+    inputs["chosen"] = winner.id
+    return [_step("highest", None, policy.document.choice, inputs, selected_fen, met=True)]
+
+
+def _no_award(
+    policy: Policy,
+    period: Period,
+    verdicts: list[_Verdict],
+    stage: Stage,
+    measures: tuple[MeasureOutcome, ...],
+) -> Outcome:
+    decided_by = {verdict.steps[-1].reading for verdict in verdicts} & policy.open_readings
+    undetermined = any(verdict.status == "undetermined" for verdict in verdicts)
+    return Outcome(
+        stage=stage,
+        status="undetermined" if undetermined else "not-eligible",
+        measure=None,
+        measures=measures,
+        rule_fen=0,
+        selected_fen=0,
+        assessed_fen=0,
+        open_fen=0,
+        bound_by=(),
+        open_readings=tuple(sorted(decided_by | _open_period_reading(policy, period))),
+    )
+
+
+def _open_period_reading(policy: Policy, period: Period) -> frozenset[str]:
+    if period.first_month == period.last_month:
+        return frozenset()
+    return policy.open_readings & {policy.document.combined_period.reading}
+
+
+def _combined_period_steps(policy: Policy, period: Period) -> list[Step]:
+    if period.first_month == period.last_month:
+        return []
+    reading = policy.document.combined_period.reading
+    return [Step("combined-period", None, None, reading, {"period": str(period)}, None, met=True)]
+
+
+def _preliminary_step(outcome: Outcome) -> Step:
+    return Step("preliminary", None, None, "preliminary", {}, outcome.assessed_fen, met=True)
+
+
+def _firm(policy: Policy, amount_fen: int, *bases: Basis) -> int:
+    """The amount, or 0 where one of the numbers it is made of rests on an open reading."""
+    return 0 if any(basis.reading in policy.open_readings for basis in bases) else amount_fen
+
+
+def _step(  # noqa: PLR0913 - the fields of a step, with the basis in one
+    rule: str,
+    measure: Measure | None,
+    basis: Basis,
+    inputs: dict[str, StepValue],
+    output: int | None,
+    *,
+    met: bool,
+    shortfall_fen: int | None = None,
+) -> Step:
+    measure_id = None if measure is None else measure.id
+    return Step(rule, measure_id, basis.cite, basis.reading, inputs, output, met, shortfall_fen)

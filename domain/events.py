@@ -1,0 +1,217 @@
+"""What the log holds: five types of events, and the entry that carries one of them.
+
+An event once written is read for ever: its fields are only added to, with defaults; anything else is a new
+version of the type with an upcast. `docs/events/` holds the schema of each, the golden log its examples.
+Amounts are integers in fen.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+Stage = Literal["final", "preliminary"]
+Origin = Literal["enterprise", "returned", "enforcement"]
+Status = Literal["eligible", "undetermined", "not-eligible"]
+
+
+class Figure(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """One item of a form, in fen; None is not reported, which is not 0."""
+
+    current_fen: int | None = None
+    prior_year_fen: int | None = None
+    current_ytd_fen: int | None = None
+    prior_year_ytd_fen: int | None = None
+
+
+class Source(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """Where a return came from: the file, its SHA-256 in hexadecimal, the sheet and its row."""
+
+    name: str | None = None
+    sha256: str | None = None
+    sheet: str | None = None
+    row: int | None = None
+
+
+class Return(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A return as registered: one enterprise, period and form.
+
+    Attributes:
+        form: `E204-1` or `S204-1`.
+        period: As the contract writes it.
+        in_database: Whether the enterprise is in the survey-unit database in this period.
+        figures: By item of the form.
+        reported_at: When the source says that the figure was reported, RFC 3339.
+        reason: Why a final return was changed.
+        origin: Whose correction it is.
+        document: The number of the document that orders or supports it.
+        uscc_override: Why the code is registered although its check characters fail.
+    """
+
+    form: str
+    period: str
+    name: str
+    region_code: str
+    industry_code: str
+    in_database: bool
+    stage: Stage
+    figures: dict[str, Figure]
+    source: Source | None = None
+    reported_at: str | None = None
+    reason: str | None = None
+    origin: Origin | None = None
+    document: str | None = None
+    uscc_override: str | None = None
+
+    def says_the_same_as(self, other: "Return") -> bool:
+        """Whether a filing of this over the other would change nothing: provenance does not count."""
+        return (
+            self.figures == other.figures
+            and self.stage == other.stage
+            and self.in_database == other.in_database
+            and self.name == other.name
+            and self.region_code == other.region_code
+            and self.industry_code == other.industry_code
+        )
+
+
+class ReturnFiled(Return, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A return was registered (数据登记) where none stood."""
+
+
+class ReturnRevised(Return, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A return was registered in place of one that stood (更正登记)."""
+
+
+class ReturnWithdrawn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A wrong registration was withdrawn (撤销登记); what it said stays in the log."""
+
+    form: str
+    period: str
+    reason: str
+    origin: Origin | None = None
+    document: str | None = None
+
+
+class PolicyRef(msgspec.Struct, frozen=True, gc=False):
+    """A published policy document: its id, its version from 1, the SHA-256 of its canonical form."""
+
+    id: str
+    version: int
+    sha256: str
+
+
+class ReturnRef(msgspec.Struct, frozen=True, gc=False):
+    """The return that an assessment used: its form, and the version of its stream that recorded it."""
+
+    form: str
+    version: int
+
+
+class MeasureOutcome(msgspec.Struct, frozen=True, gc=False):
+    """What one measure, on its form, gives before any ceiling."""
+
+    measure: str
+    form: str
+    status: Status
+    rule_fen: int
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a period was assessed to. The fields are those of the contract."""
+
+    stage: Stage
+    status: Status
+    measure: str | None
+    measures: tuple[MeasureOutcome, ...]
+    rule_fen: int
+    selected_fen: int
+    assessed_fen: int
+    open_fen: int
+    bound_by: tuple[str, ...]
+    open_readings: tuple[str, ...]
+
+
+class EntitlementAssessed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A period of a half-year account was assessed differently than before.
+
+    Attributes:
+        period: As the contract writes it.
+        policy: The document that it was assessed by.
+        returns: The returns that it used; empty where none stands any more.
+        outcome: None where no return stands any more.
+    """
+
+    period: str
+    policy: PolicyRef
+    returns: tuple[ReturnRef, ...]
+    outcome: Outcome | None
+
+
+class PolicyPublished(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A policy document was published; the log alone is enough to assess by it.
+
+    Attributes:
+        policy: Its id.
+        version: From 1, the version of its stream.
+        sha256: Of the canonical form of `document`.
+        text: The YAML as it was submitted, comments included.
+        document: The same as data.
+    """
+
+    policy: str
+    version: int
+    sha256: str
+    text: str
+    document: dict[str, Any]
+
+
+Event = ReturnFiled | ReturnRevised | ReturnWithdrawn | EntitlementAssessed | PolicyPublished
+
+EVENT_TYPES: dict[str, type[Event]] = {
+    "ReturnFiled": ReturnFiled,
+    "ReturnRevised": ReturnRevised,
+    "ReturnWithdrawn": ReturnWithdrawn,
+    "EntitlementAssessed": EntitlementAssessed,
+    "PolicyPublished": PolicyPublished,
+}
+"""The types by the stable name under which they are stored and shown."""
+
+
+class LogEntry(msgspec.Struct, frozen=True, gc=False):
+    """An event in its place in the one log of the ledger.
+
+    Attributes:
+        position: From 1, without gaps.
+        stream: The aggregate that it belongs to.
+        version: Its place in the stream, from 1.
+        type: Its name in `EVENT_TYPES`.
+        recorded_at_us: Microseconds since 1970-01-01T00:00:00Z; never earlier than the entry before.
+        actor: The name of the key, or of the command, that recorded it.
+        batch_id: Shared by all that one command recorded together.
+        transaction_end: The position of the last event of its transaction.
+    """
+
+    position: int
+    stream: str
+    version: int
+    type: str
+    event: Event
+    recorded_at_us: int
+    actor: str
+    batch_id: str
+    transaction_end: int
+
+
+def returns_stream(uscc: str, year: int) -> str:
+    """The stream of an enterprise's returns of one year."""
+    return f"returns/{uscc}/{year}"
+
+
+def account_stream(policy: str, uscc: str, window: str) -> str:
+    """The stream of an enterprise's half-year account under one policy."""
+    return f"entitlement/{policy}/{uscc}/{window}"
+
+
+def policy_stream(policy: str) -> str:
+    """The stream of a policy's published versions."""
+    return f"policy/{policy}"

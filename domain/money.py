@@ -1,0 +1,73 @@
+"""Money and figures: integers in fen, from the first reading to the answer."""
+
+import re
+
+FEN_PER_UNIT = {"fen": 1, "yuan": 100, "qianyuan": 100_000, "wanyuan": 1_000_000}
+"""The units in which an amount may come, in fen each."""
+
+FEN_LIMIT = 10**17
+"""Amounts are under this in absolute value, so that every sum of a country's fits a 64-bit column."""
+
+FEN_PER_YUAN = FEN_PER_UNIT["yuan"]
+FEN_PER_WANYUAN = FEN_PER_UNIT["wanyuan"]
+
+_AMOUNT = re.compile(r"(-?[0-9]{1,32})(?:\.([0-9]{1,32}))?", re.ASCII)
+
+
+class AmountError(ValueError):
+    """The value is no amount that is exact in fen."""
+
+
+def to_fen(amount: object, unit: str) -> int:
+    """The amount in fen.
+
+    Args:
+        amount: An integer, or a string matching `-?[0-9]+(\\.[0-9]+)?` in ASCII.
+        unit: A key of `FEN_PER_UNIT`.
+
+    Raises:
+        AmountError: Of another type or form, not exact in fen, or not under `FEN_LIMIT`.
+    """
+    if type(amount) is int:
+        fen = amount * FEN_PER_UNIT[unit]
+    elif isinstance(amount, str):
+        fen = _text_to_fen(amount, unit)
+    else:
+        raise AmountError("neither an integer nor a decimal string")
+    if not -FEN_LIMIT < fen < FEN_LIMIT:
+        raise AmountError("not under 10^17 fen")
+    return fen
+
+
+def _text_to_fen(text: str, unit: str) -> int:
+    match = _AMOUNT.fullmatch(text)
+    if match is None:
+        raise AmountError("not a decimal number")
+    whole, fraction = match.group(1), match.group(2) or ""
+    fen, rest = divmod(int(whole + fraction) * FEN_PER_UNIT[unit], 10 ** len(fraction))
+    if rest:
+        raise AmountError("not exact in fen")
+    return fen
+
+
+def wanyuan_text(fen: int) -> str:
+    """The amount in 万元, exact, without the unit and without trailing zeros: 12345600 fen is `12.3456`."""
+    return _decimal(fen, 6)
+
+
+def yuan_text(fen: int) -> str:
+    """The amount in 元, exact, without the unit and without trailing zeros."""
+    return _decimal(fen, 2)
+
+
+def qianyuan_text(fen: int) -> str:
+    """The amount in 千元, exact, without the unit and without trailing zeros."""
+    return _decimal(fen, 5)
+
+
+def _decimal(units: int, places: int) -> str:
+    whole, fraction = divmod(abs(units), 10**places)
+    text = str(whole)
+    if fraction:
+        text += "." + str(fraction).zfill(places).rstrip("0")
+    return "-" + text if units < 0 else text

@@ -1,0 +1,117 @@
+"""The returns of one enterprise and year: what the statistics bureau registered, and what stands of it."""
+
+from collections.abc import Iterable
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from domain.errors import LedgerIntegrityError
+from domain.events import Event, Origin, Return, ReturnFiled, ReturnRevised, ReturnWithdrawn
+from domain.periods import period_of
+
+RegisteredT = TypeVar("RegisteredT", ReturnFiled, ReturnRevised)
+
+
+class Standing(NamedTuple):
+    """A return that stands, and the version of the stream that recorded it."""
+
+    registered: Return
+    version: int
+
+
+class Conflict(msgspec.Struct, frozen=True, gc=False):
+    """Why a return may not replace the one that stands: a problem code of the contract."""
+
+    code: str
+
+
+REVISION_NEEDS_REASON = Conflict("revision-needs-reason")
+STAGE_REGRESSES = Conflict("stage-regresses")
+
+
+class AnnualReturns:
+    """The aggregate of facts: at most one return stands for each period and form.
+
+    Attributes:
+        version: The number of events in its stream.
+        standing: By form and period as the contract writes them.
+    """
+
+    __slots__ = ("standing", "version")
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self.version = 0
+        self.standing: dict[tuple[str, str], Standing] = {}
+        for event in events:
+            self.apply(event)
+
+    def apply(self, event: Event) -> None:
+        """Bring the aggregate up to date with the next event of its stream.
+
+        Raises:
+            LedgerIntegrityError: The event cannot follow what came before.
+        """
+        self.version += 1
+        match event:
+            case ReturnFiled() | ReturnRevised():
+                key = (event.form, event.period)
+                if (key in self.standing) != isinstance(event, ReturnRevised):
+                    raise LedgerIntegrityError(f"{type(event).__name__} cannot follow, {key} {self.version}")
+                self.standing[key] = Standing(event, self.version)
+            case ReturnWithdrawn():
+                if self.standing.pop((event.form, event.period), None) is None:
+                    raise LedgerIntegrityError(f"withdrawn without standing, {event} {self.version}")
+            case _:
+                raise LedgerIntegrityError(f"{type(event).__name__} is no event of annual returns")
+
+    def file(self, draft: Return) -> ReturnFiled | ReturnRevised | Conflict | None:
+        """Register a return, replacing the one that stands for its period and form.
+
+        Returns:
+            The event, already applied; None where nothing would change; or the conflict.
+        """
+        before = self.standing.get((draft.form, draft.period))
+        event: ReturnFiled | ReturnRevised
+        if before is None:
+            event = _as_event(ReturnFiled, draft)
+        else:
+            conflict = _conflict(before.registered, draft)
+            if conflict is not None:
+                return conflict
+            if draft.says_the_same_as(before.registered):
+                return None
+            event = _as_event(ReturnRevised, draft)
+        self.apply(event)
+        return event
+
+    def withdraw(
+        self, *, form: str, period: str, reason: str, origin: Origin | None, document: str | None
+    ) -> ReturnWithdrawn | None:
+        """Withdraw a wrong registration; None where nothing stands."""
+        if (form, period) not in self.standing:
+            return None
+        event = ReturnWithdrawn(form=form, period=period, reason=reason, origin=origin, document=document)
+        self.apply(event)
+        return event
+
+    def in_window(self, window: str) -> dict[str, dict[str, Standing]]:
+        """The standing returns of a half-year: by period in order of time, then by form."""
+        found: dict[str, dict[str, Standing]] = {}
+        for (form, period), standing in self.standing.items():
+            if str(period_of(period).window) == window:
+                found.setdefault(period, {})[form] = standing
+        return dict(sorted(found.items()))
+
+
+def _conflict(before: Return, draft: Return) -> Conflict | None:
+    if before.stage == "preliminary":
+        return None
+    if draft.stage == "preliminary":
+        return STAGE_REGRESSES
+    if draft.reason is None and not draft.says_the_same_as(before):
+        return REVISION_NEEDS_REASON
+    return None
+
+
+def _as_event(kind: type[RegisteredT], draft: Return) -> RegisteredT:
+    return kind(**{name: getattr(draft, name) for name in Return.__struct_fields__})

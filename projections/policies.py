@@ -1,0 +1,30 @@
+"""The read model of the published policies."""
+
+import msgspec
+from sqlalchemy import Connection, insert
+
+from domain.events import LogEntry, PolicyPublished
+from domain.periods import period_of
+from domain.policy import PolicyDocument
+from projections.tables import policies
+
+
+def project_policy(connection: Connection, entry: LogEntry, event: PolicyPublished) -> None:
+    """Add a published version."""
+    document = msgspec.convert(event.document, PolicyDocument)
+    connection.execute(
+        insert(policies).values(
+            policy=event.policy,
+            version=event.version,
+            sha256=event.sha256,
+            title=document.title,
+            first_window=str(period_of(document.covers.first).window),
+            last_window=str(period_of(document.covers.last).window),
+            actor=entry.actor,
+            text=event.text,
+            document=msgspec.json.encode(event.document),
+            recorded_at_us=entry.recorded_at_us,
+            position=entry.position,
+            from_position=entry.transaction_end,
+        )
+    )

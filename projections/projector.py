@@ -1,0 +1,90 @@
+"""One loop brings the read models up to the log: for a filing, for a worker and for a rebuild."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+
+from sqlalchemy import Connection, insert, select, update
+
+from domain.events import (
+    EntitlementAssessed,
+    LogEntry,
+    PolicyPublished,
+    ReturnFiled,
+    ReturnRevised,
+    ReturnWithdrawn,
+)
+from projections.accounts import AccountsModel
+from projections.feed import Feed
+from projections.policies import project_policy
+from projections.tables import checkpoint, metadata, transactions
+
+ENTRIES_PER_BATCH = 20_000
+"""Enough that a statement costs little for each entry, and a batch fits in a few tens of megabytes."""
+
+
+def position_of(connection: Connection, *, lock: bool = False) -> int:
+    """How far the read models have come; `lock` keeps other projectors out until the transaction ends."""
+    query = select(checkpoint.c.position)
+    return connection.execute(query.with_for_update() if lock else query).scalar_one()
+
+
+def catch_up(feed: Feed, connection: Connection, until: int | None = None) -> int:
+    """Project one batch of the log, in the caller's transaction; the position reached.
+
+    Args:
+        feed: The log.
+        connection: In a transaction that writes.
+        until: Nothing is done if the read models are there already.
+    """
+    at = position_of(connection, lock=True)
+    if until is not None and at >= until:
+        return at
+    entries = feed.entries(connection, after=at, limit=ENTRIES_PER_BATCH)
+    if not entries:
+        return at
+    project(connection, entries)
+    at = entries[-1].position
+    connection.execute(update(checkpoint).values(position=at))
+    return at
+
+
+def project(connection: Connection, entries: Sequence[LogEntry]) -> None:
+    """Bring the rows up to the end of these entries, which are whole transactions.
+
+    Raises:
+        TypeError: An event is of a type that the read models do not know.
+    """
+    accounts = AccountsModel(connection, [each for each in entries if not _publishes(each)])
+    ends = []
+    for end, group in _by_transaction(entries):
+        transaction = list(group)
+        ends.append({"position": end, "recorded_at_us": transaction[0].recorded_at_us})
+        for entry in transaction:
+            match entry.event:
+                case ReturnFiled() | ReturnRevised() | ReturnWithdrawn():
+                    accounts.register(entry, entry.event)
+                case EntitlementAssessed():
+                    accounts.assess(entry, entry.event)
+                case PolicyPublished():
+                    project_policy(connection, entry, entry.event)
+                case _:
+                    raise TypeError(f"no read model knows {entry.type} at {entry.position}")
+        accounts.finish_transaction(end)
+    accounts.flush()
+    connection.execute(insert(transactions), ends)
+
+
+def clear(connection: Connection) -> None:
+    """Empty the read models, for a rebuild in the same transaction."""
+    for table in reversed(metadata.sorted_tables):
+        if table is not checkpoint:
+            connection.execute(table.delete())
+    connection.execute(update(checkpoint).values(position=0))
+
+
+def _publishes(entry: LogEntry) -> bool:
+    return isinstance(entry.event, PolicyPublished)
+
+
+def _by_transaction(entries: Iterable[LogEntry]) -> Iterator[tuple[int, Iterator[LogEntry]]]:
+    return groupby(entries, key=lambda entry: entry.transaction_end)

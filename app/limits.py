@@ -2,7 +2,7 @@
 
 from typing import Final
 
-# A workbook is unpacked into memory whole, at ten to twenty times its size. 20 MB hold about 400,000
+# A workbook is unpacked into memory whole, at ten to twenty times its size. 20 MB hold about 250,000
 # rows of the platform's export; a larger month comes as CSV, which is read as a stream.
 XLSX_MAX_BYTES: Final = 20_000_000
 
@@ -31,3 +31,12 @@ PROBLEM_SHEET_MAX_LINES: Final = 1_048_574
 
 # Excel refuses a longer text in a cell.
 SHEET_CELL_MAX_CHARS: Final = 32_767
+
+# A policy fills a few pages; the shipped one has 8 KB.
+POLICY_MAX_BYTES: Final = 256_000
+
+# One call is one transaction and one answer: 50,000 rows are about 100,000 events and 300 MB of memory.
+RETURNS_MAX_ROWS: Final = 50_000
+
+# 50,000 rows with every figure, source and reason stay under it.
+BODY_MAX_BYTES: Final = 32 * 1024 * 1024

@@ -19,10 +19,10 @@ class AmountError(ValueError):
 
 
 def to_fen(amount: object, unit: str) -> int:
-    """The amount in fen.
+    r"""The amount in fen.
 
     Args:
-        amount: An integer, or a string matching `-?[0-9]+(\\.[0-9]+)?` in ASCII.
+        amount: An integer, or a string matching `-?[0-9]+(\.[0-9]+)?` in ASCII.
         unit: A key of `FEN_PER_UNIT`.
 
     Raises:

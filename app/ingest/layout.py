@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from xlsxwriter.utility import xl_col_to_name
-
+from app.ingest.columns import column_letters
 from app.ingest.forms import Form, forms_of, items_on
 from app.ingest.header import Header
 from app.ingest.headings import FIELDS, FigureHeading, field_of, figure_of, is_not_needed
@@ -106,7 +105,7 @@ def layout_of(header: Header, request: ReadRequest) -> Layout:
 
 def _columns(header: Header) -> Iterator[_Column]:
     for index, heading in enumerate(header.headings):
-        place = Place(index, xl_col_to_name(index), cleaned(heading))
+        place = Place(index, column_letters(index), cleaned(heading))
         if place.heading:
             yield _Column(place, field_of(heading), figure_of(heading))
 
@@ -134,9 +133,13 @@ def _places(
     return places, problems
 
 
-def _form_columns(form: Form, forms: list[Form], places: dict[str, Place], fields: dict[str, Place]) -> FormColumns:
+def _form_columns(
+    form: Form, forms: list[Form], places: dict[str, Place], fields: dict[str, Place]
+) -> FormColumns:
     figures = {
-        code: {slot: places[f"{item};{words}"] for slot, words in _SLOTS.items() if f"{item};{words}" in places}
+        code: {
+            slot: places[f"{item};{words}"] for slot, words in _SLOTS.items() if f"{item};{words}" in places
+        }
         for item, code in items_on(form, forms).items()
     }
     figures = {code: slots for code, slots in figures.items() if slots}
@@ -154,7 +157,7 @@ def _missing(header: Header, forms: list[Form], places: dict[str, Place]) -> Ite
         if name not in places:
             yield _problem(header, "heading-missing", f'表头缺少"{name}"。请补上该列后重新提交。')
     if not forms:
-        told = '表头缺少指标列。请补上"零售额;本年-本月"等列(E204-1表)或"餐费收入;本年-本月"等列(S204-1表)后重新提交。'
+        told = '表头缺少指标列。请补上"零售额;本年-本月"等列(E204-1表)或"餐费收入;本年-本月"等列(S204-1表)。'
         yield _problem(header, "heading-missing", told)
 
 
@@ -163,10 +166,14 @@ def _other_units(header: Header, columns: list[_Column], unit: str) -> Iterator[
     asked = NAME_OF_CODE[unit]
     for title in header.titles:
         for other in sorted(units_within(title) - {asked}):
-            yield _problem(header, "unit-differs", f'标题"{title}"写明金额单位为{other},{_CHECK_UNIT.format(asked)}')
+            yield _problem(
+                header, "unit-differs", f'标题"{title}"写明金额单位为{other},{_CHECK_UNIT.format(asked)}'
+            )
     for column in columns:
         if column.figure and column.figure.unit not in {None, asked}:
-            told = f'{column.place.column}列表头写明金额单位为{column.figure.unit},{_CHECK_UNIT.format(asked)}'
+            told = (
+                f"{column.place.column}列表头写明金额单位为{column.figure.unit},{_CHECK_UNIT.format(asked)}"
+            )
             yield _problem(header, "unit-differs", told, column.place)
 
 
@@ -174,7 +181,7 @@ _CHECK_UNIT: Final = "与指定的单位{}不一致。请核对后指定正确�
 
 
 def _twice(header: Header, name: str, first: Place, second: Place) -> FileProblem:
-    told = f'{first.column}列与{second.column}列的表头都是"{name}",无法确定以哪一列为准。请删去其中一列后重新提交。'
+    told = f'{first.column}列与{second.column}列的表头都是"{name}",无法确定以哪一列为准。请删去其中一列。'
     return _problem(header, "heading-twice", told, second)
 
 

@@ -80,6 +80,7 @@ class FileProblem:
     text: str | None
     code: str
     message: str
+
     @classmethod
     def of_file(cls, code: str, message: str) -> "FileProblem":
         """A problem of the file as a whole."""

@@ -69,7 +69,7 @@ def _records(file: TextIO, separator: str) -> Iterator[Record | FileProblem]:
             yield number, [_shown(text) for text in texts]
 
 
-class _Lines(Iterator[str]):
+class _Lines:
     """The lines of a file, as long as the record that they make up stays within its limit."""
 
     def __init__(self, file: TextIO) -> None:
@@ -78,6 +78,9 @@ class _Lines(Iterator[str]):
 
     def start_record(self) -> None:
         self._room = CSV_RECORD_MAX_CHARS
+
+    def __iter__(self) -> "_Lines":
+        return self
 
     def __next__(self) -> str:
         line = self._file.readline(self._room + 1)

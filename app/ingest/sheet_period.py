@@ -21,7 +21,8 @@ class _Finding:
     where: str
     periods: frozenset[str]
 
-    def __str__(self) -> str:
+    def told(self) -> str:
+        """The finding in a message: 标题为2024年3月."""
         return f"{self.where}为{'、'.join(in_chinese(period) for period in sorted(self.periods))}"
 
 
@@ -59,7 +60,9 @@ def _february_as_surveyed(periods: frozenset[str], asked: str | None) -> frozens
     """A report named 2024年2月 is that of January and February, where that one was asked for."""
     if asked is None or not asked.endswith("~02"):
         return periods
-    return frozenset(asked if period == period_of(int(asked[:4]), _FEBRUARY) else period for period in periods)
+    return frozenset(
+        asked if period == period_of(int(asked[:4]), _FEBRUARY) else period for period in periods
+    )
 
 
 def _periods_of_headings(figures: Sequence[FigureHeading], asked: str | None) -> frozenset[str]:
@@ -87,12 +90,12 @@ def _agreed(findings: Sequence[_Finding]) -> str | None:
 def _differs(asked: str, finding: _Finding) -> _TOLD:
     return (
         "period-differs",
-        f"指定的所属期为{in_chinese(asked)},{finding},两者不一致。请核对文件,或改正指定的所属期(命令行:--period)。",
+        f"指定的所属期为{in_chinese(asked)},{finding.told()},两者不一致。请核对文件,或改正指定的所属期(命令行:--period)。",
     )
 
 
 def _disagree(findings: Sequence[_Finding]) -> _TOLD:
-    told = ",".join(map(str, findings))
+    told = ",".join(finding.told() for finding in findings)
     return "period-differs", f"无法确定所属期:{told}。请指定所属期(命令行:--period 2024-03)。"
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import chain
 
-from app.ingest.header import Header, Record, header_among, is_header
+from app.ingest.header import Record, header_among, is_header
 from app.ingest.layout import layout_of
 from app.ingest.request import ReadRequest
 from app.ingest.rows import FileProblem, FileRow
@@ -32,11 +32,18 @@ class SheetReader:
         self._given = 0
         self.ignored: dict[str, None] = {}
 
-    def read(self, sheet: str, records: Records, *, separated: bool = False) -> Iterator[FileRow | FileProblem]:
+    def read(
+        self, sheet: str, records: Records, *, separated: bool = False
+    ) -> Iterator[FileRow | FileProblem]:
         """The rows and problems of one sheet; `separated` as in `Table`."""
         for given in self._read(sheet, records, separated=separated):
             self._given += 1
             yield given
+
+    def pass_on(self, problem: FileProblem) -> FileProblem:
+        """Takes note of a problem that was found outside of the sheets."""
+        self._given += 1
+        return problem
 
     def end(self) -> Iterator[FileProblem]:
         """The problems that are known only after the last sheet."""

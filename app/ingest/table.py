@@ -16,6 +16,7 @@ Figures = dict[str, dict[str, str | None]]
 
 _MEMBERSHIP: Final = {"是": True, "TRUE": True, "否": False, "FALSE": False}
 _ORIGINS: Final = {"企业改报": "enterprise", "审核退回": "returned", "执法认定": "enforcement"}
+_UNREPORTED: Final[dict[str, str | None]] = {"current": None, "prior_year": None}
 _TOTAL = re.compile(r".{0,12}(?:合计|总计|小计|共计)(?:\(.*\)|[0-9]+[家户个])?:?")
 _FOOTNOTE = re.compile(
     r"\(?(?:注|备注|附注|说明|数据来源|填表人|填报人|制表人?|审核人|复核人|单位负责人|统计负责人|联系人|联系电话|报出日期)"
@@ -123,14 +124,17 @@ class Table:
             yield self._of_no_form(row, texts)
 
     def _is_of_another_period(self, period: str) -> bool:
-        """Whether the row names another period than the one asked for; said once a sheet, not in every row."""
+        """Whether the row names another period than the one asked for: said once, not in every row."""
         if self._asked_period is None or period == self._asked_period:
             return False
         self._asked_period = None
         return True
 
     def _other_period(self, row: int, texts: list[str]) -> FileProblem:
-        told = f"所属期与指定的{in_chinese(self._layout.period or '')}不一致(以下各行不再逐行提示)。请核对文件,或改正指定的所属期(命令行:--period)。"
+        told = (
+            f"所属期与指定的{in_chinese(self._layout.period or '')}不一致(以下各行不再逐行提示)。"
+            "请核对文件,或改正指定的所属期(命令行:--period)。"
+        )
         return self._problem(row, "period-differs", told, texts, "period")
 
     def _too_many_cells(self, row: int, texts: list[str]) -> FileProblem:
@@ -141,10 +145,15 @@ class Table:
         return self._problem(row, "columns-differ", told, texts)
 
     def _of_no_form(self, row: int, texts: list[str]) -> FileProblem:
-        told = "各指标均未填,行业代码也不是51、52、61、62开头,无法判断属于E204-1表还是S204-1表。请补填或删去该行。"
+        told = (
+            "各指标均未填,行业代码也不是51、52、61、62开头,无法判断属于E204-1表还是S204-1表。"
+            "请补填或删去该行。"
+        )
         return self._problem(row, "form-unclear", told, texts, "industry_code")
 
-    def _problem(self, row: int, code: str, told: str, texts: list[str], field: str | None = None) -> FileProblem:
+    def _problem(
+        self, row: int, code: str, told: str, texts: list[str], field: str | None = None
+    ) -> FileProblem:
         place = self._layout.fields[field] if field else None
         whole = FileProblem.of_sheet(self._sheet, code, f"第{row}行:{told}")
         return FileProblem(
@@ -160,8 +169,7 @@ class Table:
 def _figures(columns: FormColumns, texts: list[str]) -> Figures:
     """The figures of a row; where an item has any column, both of its months are named, unreported or not."""
     return {
-        item: {"current": None, "prior_year": None}
-        | {slot: amount_text(texts[place.index]) for slot, place in slots.items()}
+        item: _UNREPORTED | {slot: amount_text(texts[place.index]) for slot, place in slots.items()}
         for item, slots in columns.figures.items()
     }
 

@@ -5,7 +5,9 @@ import re
 import unicodedata
 
 # Spaces of every width (all are below U+3001) and the zero-width marks that copying leaves behind.
-_EDGES = "".join(chr(code) for code in range(0x3001) if chr(code).isspace()) + "\u200b\u200c\u200d\u2060\ufeff"
+_EDGES = (
+    "".join(chr(code) for code in range(0x3001) if chr(code).isspace()) + "\u200b\u200c\u200d\u2060\ufeff"
+)
 _SPACES = re.compile(f"[{_EDGES}]+")
 # All the strokes that people and programs write for the dash of 1—本月; the box-drawing line is one of them.
 _DASHES = re.compile("[\u2010-\u2015\u2212\u2500\u2501\u2e3a\u2e3b]")
@@ -43,8 +45,6 @@ def text_of(value: CellValue) -> str:
     match value:
         case str():
             return value
-        case bool():
-            return "TRUE" if value else "FALSE"
         case float():
             return number_text(value)
         case dt.datetime():
@@ -54,7 +54,7 @@ def text_of(value: CellValue) -> str:
         case dt.date() | dt.time():
             return value.isoformat()
         case _:
-            return str(value)
+            return str(value).upper()
 
 
 def number_text(value: float) -> str:

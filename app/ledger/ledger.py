@@ -6,12 +6,14 @@ from typing import Any
 from eventsourcing.application import Application
 from eventsourcing.persistence import InfrastructureFactory, Mapper
 from eventsourcing.utils import Environment, EnvType
-from sqlalchemy import Connection, Engine, Row, select
+from sqlalchemy import Connection, Engine, Row, Select, func, or_, select
 
 from app.ledger.mapper import EventMapper, NewEvent
 from app.ledger.recorder import Recording, SqlRecorder, now_us
 from app.ledger.tables import events, sequencer
-from domain.events import Event, LogEntry
+from domain.errors import LedgerIntegrityError
+from domain.events import Event, LogEntry, PolicyPublished, PolicyRef
+from domain.policy import Policy, policy_from_log
 
 STREAMS_PER_QUERY = 5_000
 """Under the number of parameters that any of the databases takes in one statement (SQLite: 32,766)."""
@@ -29,6 +31,7 @@ class Ledger(Application[str]):
         self.engine = engine
         self.clock = clock
         self.event_mapper = EventMapper()
+        self._policies: tuple[int, tuple[Policy, ...]] = (0, ())
         super().__init__()
 
     def construct_env(self, name: str, env: EnvType | None = None) -> Environment:
@@ -102,6 +105,41 @@ class Ledger(Application[str]):
                 found.setdefault(stream, []).append(decode(topic, state))
         return found
 
+    def policies(self, connection: Connection) -> tuple[Policy, ...]:
+        """The newest version of each policy, in the order of their ids."""
+        published = connection.execute(select(sequencer.c.publication)).scalar_one()
+        if published != self._policies[0]:
+            newest = self.streams(connection, self._names(connection, "policy/"))
+            self._policies = (published, tuple(_policy(stream[-1]) for stream in newest.values()))
+        return self._policies[1]
+
+    def _names(self, connection: Connection, prefix: str) -> Sequence[str]:
+        query = select(events.c.stream).where(events.c.stream.startswith(prefix), events.c.version == 1)
+        return connection.scalars(query).all()
+
+    def returns_streams(
+        self, connection: Connection, *, after: str, years: Iterable[int], limit: int
+    ) -> list[str]:
+        """The next streams of annual returns in the order of their names."""
+        query = self._returns_streams(years).where(events.c.stream > after)
+        return list(connection.scalars(query.order_by(events.c.stream).limit(limit)))
+
+    def count_returns_streams(self, connection: Connection, *, years: Iterable[int]) -> int:
+        """How many streams of annual returns there are."""
+        query = select(func.count()).select_from(self._returns_streams(years).subquery())
+        return connection.execute(query).scalar_one()
+
+    def _returns_streams(self, years: Iterable[int]) -> Select[tuple[str]]:
+        stream = events.c.stream
+        of_years = or_(*(stream.endswith(f"/{year}") for year in years))
+        return select(stream).where(events.c.version == 1, stream > "returns/", stream < "returns0", of_years)
+
     def head(self, connection: Connection) -> int:
         """The position of the last event; 0 of an empty log."""
         return connection.execute(select(sequencer.c.last)).scalar_one()
+
+
+def _policy(event: Event) -> Policy:
+    if not isinstance(event, PolicyPublished):
+        raise LedgerIntegrityError(f"{type(event).__name__} is no event of a policy")
+    return policy_from_log(PolicyRef(event.policy, event.version, event.sha256), event.document)

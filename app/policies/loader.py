@@ -1,0 +1,163 @@
+"""Reads a policy document in YAML, strictly: what it does not understand it refuses, with the line."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from app.limits import POLICY_MAX_BYTES
+from domain.policy import PolicyDocument, canonical_form, document_problems
+
+YINGKOU_2024_14 = Path(__file__).parents[2] / "domain" / "policies" / "yingkou-2024-14.yaml"
+"""The policy that the ledger ships with."""
+
+_Path = tuple[str | int, ...]
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
+_VALIDATION_PATH = re.compile(r"(.*?)(?: - at `\$(.*)`)?", re.DOTALL)
+_PATH_PART = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[([0-9]+)\]")
+_UNKNOWN_FIELD = re.compile(r"unknown field `([^`]*)`")
+_TAG = "tag:yaml.org,2002:"
+
+
+class PolicyProblem(msgspec.Struct, frozen=True):
+    """Why a document is refused: the file, the line from 1, the reason."""
+
+    file: str
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        """As a compiler would say it."""
+        return f"{self.file}:{self.line}: {self.message}"
+
+
+class LoadedPolicy(msgspec.Struct, frozen=True):
+    """A document that is in order: its text, the same as data, and the same in types."""
+
+    text: str
+    document: dict[str, Any]
+    typed: PolicyDocument
+
+
+class _Refusal(Exception):  # noqa: N818 - a value on its way to the caller
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+        self.message = message
+
+
+class _Composer(yaml.SafeLoader):
+    """Composes nodes; an alias would let one place say what another one means."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            line = self.peek_event().start_mark.line + 1
+            raise _Refusal(line, "aliases (*name) are not part of the vocabulary")
+        return super().compose_node(parent, index)
+
+
+def load_policy(text: str | bytes, *, file: str) -> LoadedPolicy | list[PolicyProblem]:
+    """The policy that a YAML text says, or everything that is wrong with it.
+
+    Args:
+        text: UTF-8 if bytes.
+        file: The name that problems carry.
+    """
+    lines: dict[_Path, int] = {(): 1}
+    try:
+        decoded = _decoded(text)
+        data = _data(_composed(decoded), (), lines)
+        typed = msgspec.convert(data, PolicyDocument)
+        canonical_form(data)
+    except _Refusal as refusal:
+        return [PolicyProblem(file, refusal.line, refusal.message)]
+    except msgspec.ValidationError as error:
+        return [_validation_problem(str(error), file, lines)]
+    problems = [
+        PolicyProblem(file, _line(each.path, lines), each.message) for each in document_problems(typed)
+    ]
+    return sorted(problems, key=lambda each: each.line) or LoadedPolicy(decoded, data, typed)
+
+
+def _decoded(text: str | bytes) -> str:
+    if len(text) > POLICY_MAX_BYTES:
+        raise _Refusal(1, f"a policy document is at most {POLICY_MAX_BYTES} bytes long")
+    if isinstance(text, str):
+        return text
+    try:
+        return text.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = text[: error.start].count(b"\n") + 1
+        raise _Refusal(line, "the text is not UTF-8: save it as UTF-8") from error
+
+
+def _composed(text: str) -> yaml.Node:
+    try:
+        node = yaml.compose(text, Loader=_Composer)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise _Refusal(1 if mark is None else mark.line + 1, f"not YAML: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise _Refusal(1, f"not YAML: {error}") from error
+    except RecursionError as error:
+        raise _Refusal(1, "nested too deep") from error
+    if not isinstance(node, yaml.MappingNode):
+        raise _Refusal(1, "a policy document is a mapping that begins with 'policy: …'")
+    return node
+
+
+def _data(node: yaml.Node, path: _Path, lines: dict[_Path, int]) -> Any:
+    lines[path] = node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(node, path, lines)
+    if isinstance(node, yaml.SequenceNode):
+        return [_data(child, (*path, index), lines) for index, child in enumerate(node.value)]
+    return _scalar(node)
+
+
+def _mapping(node: yaml.MappingNode, path: _Path, lines: dict[_Path, int]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        line = key_node.start_mark.line + 1
+        if not isinstance(key_node, yaml.ScalarNode) or key_node.tag != _TAG + "str":
+            raise _Refusal(line, "a key is a plain word")
+        key = key_node.value
+        if key in found:
+            raise _Refusal(line, f"the key '{key}' stands twice; the first is in line {lines[*path, key]}")
+        found[key] = _data(value_node, (*path, key), lines)
+        lines[*path, key] = line
+    return found
+
+
+def _scalar(node: yaml.Node) -> str | int | bool | None:
+    line, text = node.start_mark.line + 1, str(node.value)
+    match node.tag.removeprefix(_TAG):
+        case "str":
+            return text
+        case "int" if _INTEGER.fullmatch(text) and len(text) <= len(str(2**63)):
+            return int(text)
+        case "bool" if text in {"true", "false"}:
+            return text == "true"
+        case "null":
+            return None
+    raise _Refusal(line, f"'{text[:40]}' is neither a whole number nor a text; put a text in quotes")
+
+
+def _validation_problem(message: str, file: str, lines: dict[_Path, int]) -> PolicyProblem:
+    match = _VALIDATION_PATH.fullmatch(message)
+    said, where = (message, "") if match is None else (match.group(1), match.group(2) or "")
+    path: _Path = tuple(name if name else int(index) for name, index in _PATH_PART.findall(where))
+    unknown = _UNKNOWN_FIELD.search(said)
+    if unknown is not None:
+        path = (*path, unknown.group(1))
+        said = f"unknown key '{unknown.group(1)}'"
+    at = ".".join(str(part) for part in path) or "the document"
+    return PolicyProblem(file, _line(path, lines), f"{at}: {said}")
+
+
+def _line(path: _Path, lines: dict[_Path, int]) -> int:
+    while path not in lines:
+        path = path[:-1]
+    return lines[path]

@@ -1,0 +1,295 @@
+"""Registering returns: one row and a month of a country take the same path.
+
+Read all streams of the batch, decide, append in one transaction, bring the read models up to it, answer.
+"""
+
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from eventsourcing.persistence import IntegrityError
+from sqlalchemy import Connection
+
+from app.database import reading, writing
+from app.ledger.ledger import Ledger
+from app.ledger.mapper import NewEvent
+from app.ledger.recorder import Guard, Recording
+from app.use_cases import wording
+from app.use_cases.books import Books, Change
+from app.use_cases.notices import notices, own_figure
+from app.use_cases.projecting import project_until
+from app.use_cases.rows import Draft
+from domain.errors import Notice, Problem
+from domain.events import Origin, ReturnFiled, ReturnRevised, returns_stream
+from domain.periods import period_of
+from domain.returns import Conflict
+from projections.queries.returns import own_figures
+
+MOST_ATTEMPTS = 20
+"""A batch meets another one at most so often: writers are serialised, so one of them always gets through."""
+
+Alongside = Callable[[Connection, "FilingAnswer"], None]
+"""Called in the transaction of the append, with the answer that will be given."""
+
+
+class FilingAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What was recorded. The fields are those of the contract."""
+
+    batch_id: str
+    position: int
+    filed: int
+    revised: int
+    unchanged: int
+    entitlements_changed: int
+    warnings: list[Notice]
+    preview: list[Change] | None = None
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """Nothing was recorded, for these reasons."""
+
+    problems: list[Problem]
+
+
+class ContentionError(Exception):
+    """Others recorded so much in between that the batch did not get through; nothing was recorded."""
+
+
+class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
+    """A wrong registration to be withdrawn."""
+
+    uscc: str
+    form: str
+    period: str
+    reason: str
+    origin: Origin | None
+    document: str | None
+
+
+class _Decision(NamedTuple):
+    guard: Guard
+    events: list[NewEvent]
+    filed: int
+    revised: int
+    unchanged: int
+    changes: list[Change]
+    notices: list[Notice]
+
+
+def file_returns(
+    ledger: Ledger,
+    drafts: Sequence[Draft],
+    *,
+    actor: str,
+    dry_run: bool = False,
+    alongside: Alongside | None = None,
+) -> FilingAnswer | Refused:
+    """Register returns: all of them or none.
+
+    Args:
+        ledger: The ledger.
+        drafts: Rows that are in order by themselves.
+        actor: The name of the key, or of the command.
+        dry_run: Whether only to say what would happen.
+        alongside: Called with the answer in the transaction that records.
+
+    Raises:
+        ContentionError: Others kept recording in between.
+    """
+    duplicates = duplicate_rows(drafts)
+    if duplicates:
+        return Refused(duplicates)
+    return _carry_out(
+        ledger, lambda connection: _decide(ledger, connection, drafts), actor, alongside, dry_run=dry_run
+    )
+
+
+def withdraw_return(ledger: Ledger, withdrawal: Withdrawal, *, actor: str) -> FilingAnswer | None:
+    """Withdraw a registration; None where none stands.
+
+    Raises:
+        ContentionError: Others kept recording in between.
+    """
+    answer = _carry_out(
+        ledger,
+        lambda connection: _decide_withdrawal(ledger, connection, withdrawal),
+        actor,
+        None,
+        dry_run=False,
+    )
+    return None if isinstance(answer, Refused) else answer
+
+
+def conflicts(ledger: Ledger, drafts: Sequence[Draft]) -> list[Problem]:
+    """What conflicts with what is recorded, without deciding more: the check of a file before its first chunk."""
+    with reading(ledger.engine) as connection:
+        books = Books(ledger, connection, [(each.uscc, each.registered.period) for each in drafts], ())
+        found = []
+        for draft in drafts:
+            result = books.returns(draft.uscc, draft.registered.period).file(draft.registered)
+            if isinstance(result, Conflict):
+                found.append(_conflict_problem(draft, result))
+        return found
+
+
+def duplicate_rows(drafts: Iterable[Draft]) -> list[Problem]:
+    """Rows that stand twice: for one enterprise, form and period there is one row."""
+    first: dict[tuple[str, str, str], Draft] = {}
+    problems = []
+    for draft in drafts:
+        key = (draft.uscc, draft.registered.form, draft.registered.period)
+        other = first.setdefault(key, draft)
+        if other is not draft:
+            message = wording.duplicate_row(_row_name(other))
+            problems.append(Problem(row=draft.row, field=None, code="duplicate-row", message=message))
+    return problems
+
+
+def _row_name(draft: Draft) -> str:
+    """The row as its batch counts it: the sheet's own number for a file, from 0 for JSON."""
+    source = draft.registered.source
+    return str(draft.row if source is None or source.row is None else source.row)
+
+
+def _carry_out(
+    ledger: Ledger,
+    decide: Callable[[Connection], _Decision | Refused],
+    actor: str,
+    alongside: Alongside | None,
+    *,
+    dry_run: bool,
+) -> FilingAnswer | Refused:
+    batch_id = uuid.uuid4().hex
+    for _ in range(MOST_ATTEMPTS):
+        with reading(ledger.engine) as connection:
+            decision = decide(connection)
+        if isinstance(decision, Refused):
+            return decision
+        if dry_run:
+            return _answer(decision, batch_id, decision.guard.read_at, preview=decision.changes)
+        try:
+            position = _record(ledger, decision, actor, batch_id, alongside)
+        except IntegrityError:
+            continue  # What was decided on is no longer so.
+        project_until(ledger, position)
+        return _answer(decision, batch_id, position)
+    raise ContentionError(f"nothing was recorded: others recorded in between {MOST_ATTEMPTS} times")
+
+
+def _record(
+    ledger: Ledger, decision: _Decision, actor: str, batch_id: str, alongside: Alongside | None
+) -> int:
+    def answer_alongside(connection: Connection, position: int) -> None:
+        if alongside is not None:
+            alongside(connection, _answer(decision, batch_id, position))
+
+    if decision.events:
+        recording = Recording(actor, batch_id, decision.guard, answer_alongside)
+        return ledger.record(decision.events, recording)
+    if alongside is not None:
+        with writing(ledger.engine) as connection:
+            answer_alongside(connection, decision.guard.read_at)
+    return decision.guard.read_at
+
+
+def _answer(
+    decision: _Decision, batch_id: str, position: int, preview: list[Change] | None = None
+) -> FilingAnswer:
+    return FilingAnswer(
+        batch_id=batch_id,
+        position=position,
+        filed=decision.filed,
+        revised=decision.revised,
+        unchanged=decision.unchanged,
+        entitlements_changed=len(decision.changes),
+        warnings=decision.notices,
+        preview=preview,
+    )
+
+
+def _decide(ledger: Ledger, connection: Connection, drafts: Sequence[Draft]) -> _Decision | Refused:
+    touched = [(draft.uscc, draft.registered.period) for draft in drafts]
+    books = Books(ledger, connection, touched, ledger.policies(connection))
+    new: list[NewEvent] = []
+    changed: set[tuple[str, str]] = set()
+    problems = []
+    filed = revised = 0
+    for draft in drafts:
+        returns = books.returns(draft.uscc, draft.registered.period)
+        event = returns.file(draft.registered)
+        if isinstance(event, Conflict):
+            problems.append(_conflict_problem(draft, event))
+        elif event is not None:
+            stream = returns_stream(draft.uscc, int(draft.registered.period[:4]))
+            new.append(NewEvent(stream, returns.version, event))
+            changed.add((draft.uscc, str(period_of(draft.registered.period).window)))
+            filed += isinstance(event, ReturnFiled)
+            revised += isinstance(event, ReturnRevised)
+    if problems:
+        return Refused(problems)
+    assessed, changes = books.reassess(changed)
+    return _Decision(
+        guard=Guard(books.read_at, books.streams),
+        events=new + assessed,
+        filed=filed,
+        revised=revised,
+        unchanged=len(drafts) - filed - revised,
+        changes=changes,
+        notices=_notices(connection, drafts, books),
+    )
+
+
+def _conflict_problem(draft: Draft, conflict: Conflict) -> Problem:
+    period = period_of(draft.registered.period)
+    sentence: Callable[[str, Any], str] = {
+        "revision-needs-reason": wording.revision_needs_reason,
+        "stage-regresses": wording.stage_regresses,
+    }[conflict.code]
+    message = sentence(draft.registered.name, period)
+    field = "reason" if conflict.code == "revision-needs-reason" else None
+    return Problem(row=draft.row, field=field, code=conflict.code, message=message, conflict=True)
+
+
+def _notices(connection: Connection, drafts: Sequence[Draft], books: Books) -> list[Notice]:
+    wanted: dict[tuple[str, str], list[str]] = {}
+    batch: dict[tuple[str, str, str], int | None] = {}
+    for draft in drafts:
+        form, period = draft.registered.form, draft.registered.period
+        batch[draft.uscc, form, period] = own_figure(draft.registered)
+        wanted.setdefault((form, str(period_of(period).year_before)), []).append(draft.uscc)
+    recorded = own_figures(connection, wanted)
+    found: list[Notice] = []
+    for draft in drafts:
+        form, period = draft.registered.form, draft.registered.period
+        base = (draft.uscc, form, str(period_of(period).year_before))
+        own = batch[base] if base in batch else recorded.get(base)
+        found.extend(notices(draft, books.returns(draft.uscc, period), own))
+    return found
+
+
+def _decide_withdrawal(ledger: Ledger, connection: Connection, withdrawal: Withdrawal) -> _Decision | Refused:
+    touched = [(withdrawal.uscc, withdrawal.period)]
+    books = Books(ledger, connection, touched, ledger.policies(connection))
+    returns = books.returns(withdrawal.uscc, withdrawal.period)
+    event = returns.withdraw(
+        form=withdrawal.form,
+        period=withdrawal.period,
+        reason=withdrawal.reason,
+        origin=withdrawal.origin,
+        document=withdrawal.document,
+    )
+    if event is None:
+        return Refused([])
+    stream = returns_stream(withdrawal.uscc, int(withdrawal.period[:4]))
+    half = (withdrawal.uscc, str(period_of(withdrawal.period).window))
+    assessed, changes = books.reassess({half})
+    return _Decision(
+        guard=Guard(books.read_at, books.streams),
+        events=[NewEvent(stream, returns.version, event), *assessed],
+        filed=0,
+        revised=0,
+        unchanged=0,
+        changes=changes,
+        notices=[],
+    )

@@ -1,0 +1,214 @@
+"""Publishing a policy: its document is recorded, then what was filed before is assessed, chunk by chunk."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+from eventsourcing.persistence import IntegrityError
+from sqlalchemy import Connection, Row, insert, select, update
+
+from app.database import reading, writing
+from app.ledger.ledger import Ledger
+from app.ledger.mapper import NewEvent
+from app.ledger.recorder import ConcurrencyConflictError, Guard, Recording
+from app.ledger.tables import publications
+from app.policies.loader import LoadedPolicy
+from app.use_cases.books import Books, Change
+from app.use_cases.filing import MOST_ATTEMPTS, ContentionError
+from app.use_cases.projecting import project_until
+from domain.events import PolicyPublished, PolicyRef, policy_stream
+from domain.policy import Policy, fingerprint
+
+STREAMS_PER_CHUNK: Final = 500
+"""A chunk is one transaction: small enough that a filing beside it waits for tenths of a second."""
+
+ACTOR: Final = "duixian"
+"""The name under which the software itself records what follows from a publication."""
+
+Progress = Callable[[int, int], None]
+"""Called with what is done and the total."""
+
+
+class Published(msgspec.Struct, frozen=True):
+    """A version of a policy, and whether it was published just now or stood already."""
+
+    ref: PolicyRef
+    position: int
+    is_new: bool
+
+
+class PublicationEffect(msgspec.Struct, frozen=True, kw_only=True):
+    """What a publication would change."""
+
+    policy: str
+    version: int
+    sha256: str
+    entitlements_changed: int
+    before_fen: int
+    after_fen: int
+
+
+class AssessmentProgress(msgspec.Struct, frozen=True):
+    """How many of the annual returns filed before a publication are assessed by it."""
+
+    done: int
+    total: int
+
+
+def publish(ledger: Ledger, loaded: LoadedPolicy, *, actor: str) -> Published:
+    """Record a document as the next version of its policy; the same one again records nothing.
+
+    Raises:
+        ContentionError: Others kept publishing in between.
+    """
+    for _ in range(MOST_ATTEMPTS):
+        with reading(ledger.engine) as connection:
+            read_at = ledger.head(connection)
+            newest = _newest(ledger, connection, loaded)
+        ref = _next_ref(newest, loaded)
+        if newest is not None and newest.ref == ref:
+            return Published(ref, read_at, is_new=False)
+        event = PolicyPublished(
+            policy=ref.id, version=ref.version, sha256=ref.sha256, text=loaded.text, document=loaded.document
+        )
+        begin = _begin(ledger, Policy(ref, loaded.typed))
+        recording = Recording(actor, uuid.uuid4().hex, Guard(read_at, ()), begin)
+        try:
+            position = ledger.record([NewEvent(policy_stream(ref.id), ref.version, event)], recording)
+        except IntegrityError:
+            continue  # Another publication came first.
+        project_until(ledger, position)
+        return Published(ref, position, is_new=True)
+    raise ContentionError("nothing was recorded: others published in between")
+
+
+def _newest(ledger: Ledger, connection: Connection, loaded: LoadedPolicy) -> Policy | None:
+    return next((each for each in ledger.policies(connection) if each.ref.id == loaded.typed.policy), None)
+
+
+def _next_ref(newest: Policy | None, loaded: LoadedPolicy) -> PolicyRef:
+    sha256 = fingerprint(loaded.document)
+    if newest is None:
+        return PolicyRef(loaded.typed.policy, 1, sha256)
+    return (
+        newest.ref
+        if newest.ref.sha256 == sha256
+        else PolicyRef(newest.ref.id, newest.ref.version + 1, sha256)
+    )
+
+
+def _begin(ledger: Ledger, policy: Policy) -> Callable[[Connection, int], None]:
+    def begin(connection: Connection, position: int) -> None:
+        total = ledger.count_returns_streams(connection, years=_years(policy))
+        values = {"policy": policy.ref.id, "version": policy.ref.version, "position": position}
+        connection.execute(insert(publications).values(**values, after_stream="", done=0, total=total))
+
+    return begin
+
+
+def _years(policy: Policy) -> range:
+    first, last = policy.covers
+    return range(first.year, last.year + 1)
+
+
+def assess_published(ledger: Ledger, progress: Progress = lambda _done, _total: None) -> None:
+    """Assess what was filed before each publication; goes on where it was left.
+
+    Raises:
+        ContentionError: Others kept recording in between.
+    """
+    failures = 0
+    while True:
+        with reading(ledger.engine) as connection:
+            row = _unfinished(connection)
+        if row is None:
+            return
+        progress(row.done, row.total)
+        try:
+            _assess_chunk(ledger, row)
+            failures = 0
+        except IntegrityError as error:
+            failures += 1
+            if failures == MOST_ATTEMPTS:
+                raise ContentionError("the assessment of a publication did not get through") from error
+
+
+def _unfinished(connection: Connection) -> Row[Any] | None:
+    query = select(publications).where(publications.c.done < publications.c.total)
+    return connection.execute(query.order_by(publications.c.position).limit(1)).one_or_none()
+
+
+def _assess_chunk(ledger: Ledger, row: Row[Any]) -> None:
+    with reading(ledger.engine) as connection:
+        policy = next(each for each in ledger.policies(connection) if each.ref.id == row.policy)
+        streams = ledger.returns_streams(
+            connection, after=row.after_stream, years=_years(policy), limit=STREAMS_PER_CHUNK
+        )
+        books, new, _ = _reassess(ledger, connection, policy, streams)
+    is_last = len(streams) < STREAMS_PER_CHUNK or policy.ref.version != row.version
+    done = row.total if is_last else min(row.done + len(streams), row.total - 1)
+    after_stream = streams[-1] if streams else row.after_stream
+
+    def advance(connection: Connection, _: int) -> None:
+        result = connection.execute(
+            update(publications)
+            .where(publications.c.policy == row.policy, publications.c.version == row.version)
+            .where(publications.c.after_stream == row.after_stream, publications.c.done == row.done)
+            .values(after_stream=after_stream, done=done)
+        )
+        if result.rowcount != 1:
+            raise ConcurrencyConflictError("another process assesses this publication too")
+
+    if not new:
+        with writing(ledger.engine) as connection:
+            advance(connection, books.read_at)
+        return
+    guard = Guard(books.read_at, books.streams)
+    project_until(ledger, ledger.record(new, Recording(ACTOR, uuid.uuid4().hex, guard, advance)))
+
+
+def _reassess(
+    ledger: Ledger, connection: Connection, policy: Policy, streams: list[str]
+) -> tuple[Books, list[NewEvent], list[Change]]:
+    touched = [
+        (uscc, period)
+        for _, uscc, year in (stream.split("/") for stream in streams)
+        for period in (f"{year}-06", f"{year}-12")
+    ]
+    books = Books(ledger, connection, touched, [policy])
+    return books, *books.reassess(books.accounts_of)
+
+
+def preview_publication(ledger: Ledger, loaded: LoadedPolicy) -> PublicationEffect:
+    """What publishing a document would change; nothing is recorded."""
+    changed = before_fen = after_fen = 0
+    after_stream = ""
+    with reading(ledger.engine) as connection:
+        policy = Policy(_next_ref(_newest(ledger, connection, loaded), loaded), loaded.typed)
+        while streams := ledger.returns_streams(
+            connection, after=after_stream, years=_years(policy), limit=STREAMS_PER_CHUNK
+        ):
+            _, _, changes = _reassess(ledger, connection, policy, streams)
+            changed += len(changes)
+            before_fen += sum(each.before_fen or 0 for each in changes)
+            after_fen += sum(each.after_fen or 0 for each in changes)
+            after_stream = streams[-1]
+    return PublicationEffect(
+        policy=policy.ref.id,
+        version=policy.ref.version,
+        sha256=policy.ref.sha256,
+        entitlements_changed=changed,
+        before_fen=before_fen,
+        after_fen=after_fen,
+    )
+
+
+def assessment_progress(connection: Connection, policy: str, version: int) -> AssessmentProgress:
+    """How far the assessment of a published version has come."""
+    row = connection.execute(
+        select(publications.c.done, publications.c.total).where(
+            publications.c.policy == policy, publications.c.version == version
+        )
+    ).one()
+    return AssessmentProgress(row.done, row.total)

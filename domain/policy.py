@@ -165,9 +165,13 @@ class Measure(_Part, kw_only=True):
 class Limit(_Part, kw_only=True):
     """A ceiling for each enterprise over all measures, in a month or in a half-year."""
 
-    id: str
     per: Literal["month", "half-year"]
     ceiling: Amount
+
+    @property
+    def id(self) -> str:
+        """The name of the ceiling in `bound_by`: `month-ceiling` or `half-year-ceiling`."""
+        return f"{self.per}-ceiling"
 
 
 class Choice(Basis, kw_only=True):
@@ -234,7 +238,7 @@ def document_problems(document: PolicyDocument) -> list[DocumentProblem]:
 
 
 def _naming_problems(document: PolicyDocument) -> Iterator[DocumentProblem]:
-    for name in ("clauses", "readings", "measures", "limits"):
+    for name in ("clauses", "readings", "measures"):
         seen: set[str] = set()
         for index, part in enumerate(getattr(document, name)):
             if part.id in seen:

@@ -1,6 +1,6 @@
 """The problem sheet (审核问题清单), which goes back to those who sent the files."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from itertools import islice
 from pathlib import Path

@@ -148,7 +148,7 @@ def _scalar(node: yaml.Node) -> str | int | bool | None:
 def _validation_problem(message: str, file: str, lines: dict[_Path, int]) -> PolicyProblem:
     match = _VALIDATION_PATH.fullmatch(message)
     said, where = (message, "") if match is None else (match.group(1), match.group(2) or "")
-    path: _Path = tuple(name if name else int(index) for name, index in _PATH_PART.findall(where))
+    path: _Path = tuple(name or int(index) for name, index in _PATH_PART.findall(where))
     unknown = _UNKNOWN_FIELD.search(said)
     if unknown is not None:
         path = (*path, unknown.group(1))

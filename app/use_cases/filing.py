@@ -122,7 +122,7 @@ def withdraw_return(ledger: Ledger, withdrawal: Withdrawal, *, actor: str) -> Fi
 
 
 def conflicts(ledger: Ledger, drafts: Sequence[Draft]) -> list[Problem]:
-    """What conflicts with what is recorded, without deciding more: the check of a file before its first chunk."""
+    """What conflicts with what is recorded: the check of a file before its first chunk."""
     with reading(ledger.engine) as connection:
         books = Books(ledger, connection, [(each.uscc, each.registered.period) for each in drafts], ())
         found = []

@@ -157,9 +157,12 @@ def _check_figures(found: _RowProblems, form: Form, figures: dict[str, Figure], 
     required = f"figures.{form.required_item}"
     if form.required_item not in data:
         found.add(required, "field-missing", wording.field_missing(required))
-    elif not found.has(required) and not found.has(f"{required}.current"):
-        if figures[form.required_item].current_fen is None:
-            found.add(f"{required}.current", "field-missing", wording.nothing_reported(form))
+    elif (
+        not found.has(required)
+        and not found.has(f"{required}.current")
+        and figures[form.required_item].current_fen is None
+    ):
+        found.add(f"{required}.current", "field-missing", wording.nothing_reported(form))
     for part, whole in form.parts:
         for name, column in _exceeding(figures, part, whole):
             part_fen = getattr(figures[part], column)

@@ -1,0 +1,315 @@
+"""The steps of an assessment in the sentences of the glossary (section 4), in Chinese.
+
+Each sentence stands by itself: the facts, the comparison, the conclusion, the clause. Where the reader may
+not see single-unit statistics, figures give way to a note and the conclusion stays; growth and gaps, from
+which figures follow, are left out.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from domain.assessment import Step
+from domain.events import Return
+from domain.forms import FORMS, Form
+from domain.money import FEN_PER_WANYUAN, wanyuan_text, yuan_text
+from domain.periods import Period
+from domain.policy import Measure, Policy
+from domain.regions import region_name
+
+WITHHELD = "(数据已按统计资料保密要求隐去)"
+
+STATISTICAL_RULES = frozenset(
+    {"base", "growth-over", "whole-steps", "no-whole-step", "band", "tail", "below-bands"}
+)
+"""The rules whose inputs are single-unit statistics."""
+
+SHOWN_DECIMALS = 2
+"""Growth is shown in percent with two decimals, or with as many as it takes not to look like the gate."""
+
+_MOST_DECIMALS = 20
+
+
+class Subject(NamedTuple):
+    """What the sentences are about."""
+
+    policy: Policy
+    period: Period
+    returns: Mapping[str, Return]
+    withheld: bool
+
+
+def sentence(step: Step, subject: Subject) -> str:
+    """The sentence of a step."""
+    return SENTENCES[step.rule](step, subject)
+
+
+def _measure(step: Step, subject: Subject) -> Measure:
+    return subject.policy.measure(step.measure or "")
+
+
+def _form(step: Step, subject: Subject) -> Form:
+    return FORMS[_measure(step, subject).form]
+
+
+def _item(step: Step, subject: Subject) -> str:
+    return _form(step, subject).items[_measure(step, subject).item]
+
+
+def _number(step: Step, name: str) -> int:
+    value = step.inputs[name]
+    if not isinstance(value, int):
+        raise TypeError(f"{step.rule} has no number {name}")
+    return value
+
+
+def _wanyuan(step: Step, name: str) -> str:
+    return f"{wanyuan_text(_number(step, name))}万元"
+
+
+def _figure(step: Step, name: str, subject: Subject) -> str:
+    return WITHHELD if subject.withheld else _wanyuan(step, name)
+
+
+def _cite(step: Step, subject: Subject) -> str:
+    return f"(政策{subject.policy.place(step.cite)})"
+
+
+def amount_text(fen: int) -> str:
+    """A difference in 万元, or in 元 where it is under 1万元."""
+    if abs(fen) < FEN_PER_WANYUAN:
+        return f"{yuan_text(fen)}元"
+    return f"{wanyuan_text(fen)}万元"
+
+
+def percent_text(*, current_fen: int, prior_year_fen: int, over_bp: int) -> str:
+    """Growth in percent, cut to two decimals; with more where two would look like the gate and are not.
+
+    Exactly 8% is `8`; 8.0004% is `8.0004`, not `8`.
+    """
+    numerator, denominator = (current_fen - prior_year_fen) * 100, prior_year_fen
+    exactly_gate = numerator * 100 == over_bp * denominator
+    decimals = SHOWN_DECIMALS
+    while True:
+        scaled = _towards_zero(numerator * 10**decimals, denominator)
+        looks_like_gate = scaled * 100 == over_bp * 10**decimals
+        if exactly_gate or not looks_like_gate or decimals == _MOST_DECIMALS:
+            break
+        decimals += 1
+    whole, fraction = divmod(abs(scaled), 10**decimals)
+    digits = str(fraction).zfill(decimals).rstrip("0")
+    text = f"{whole}.{digits}" if digits else str(whole)
+    return f"-{text}" if scaled < 0 else text
+
+
+def _towards_zero(numerator: int, denominator: int) -> int:
+    return -(-numerator // denominator) if numerator < 0 else numerator // denominator
+
+
+def rate_text(rate_bp: int) -> str:
+    """A rate in percent: 800 basis points are `8%`."""
+    whole, fraction = divmod(rate_bp, 100)
+    return f"{whole}.{fraction:02d}".rstrip("0").rstrip(".") + "%"
+
+
+def _in_database(step: Step, subject: Subject) -> str:
+    form = _form(step, subject)
+    registered = subject.returns[form.code]
+    source = registered.source
+    given = f"据{source.name}" if source is not None and source.name else "据登记数据"
+    head = f"{registered.name}{subject.period.chinese}"
+    if step.met:
+        place = region_name(registered.region_code)
+        return (
+            f"{head}在{place}限额以上{form.trade}调查单位库内({given}),列入测算范围。{_cite(step, subject)}"
+        )
+    return (
+        f"{head}不在限额以上{form.trade}调查单位库内({given}),该期不予奖励;"
+        f"此前在库月份的测算结果不受影响。{_cite(step, subject)}"
+    )
+
+
+def _industry(step: Step, subject: Subject) -> str:
+    form = _form(step, subject)
+    code = step.inputs["industry_code"]
+    if step.met:
+        return f"行业代码{code},属于{form.trade}。{_cite(step, subject)}"
+    return f"行业代码{code},不属于{form.trade},该期按{form.code}表不予奖励。{_cite(step, subject)}"
+
+
+def _base(step: Step, subject: Subject) -> str:
+    prior = step.inputs["prior_year_fen"]
+    state = "未填" if prior is None else "为零" if prior == 0 else "为负"
+    needs_growth = bool(_measure(step, subject).conditions)
+    consequence = "增速无法计算" if needs_growth else "同比增量无法计算"
+    return (
+        f"{subject.period.chinese}{_item(step, subject)}{_figure(step, 'current_fen', subject)},"
+        f"上年同期数{state},{consequence},暂不能确定是否符合条件,暂计0元。"
+        f"补充上年同期数并说明来源后重新测算。(口径:{step.reading})"
+    )
+
+
+def _growth_over(step: Step, subject: Subject) -> str:
+    current, prior, over_bp = (_number(step, name) for name in ("current_fen", "prior_year_fen", "over_bp"))
+    item, gate = _item(step, subject), rate_text(over_bp)
+    facts = (
+        f"{subject.period.chinese}{item}{_figure(step, 'current_fen', subject)},"
+        f"上年同期{_figure(step, 'prior_year_fen', subject)},"
+    )
+    percent = percent_text(current_fen=current, prior_year_fen=prior, over_bp=over_bp)
+    growth = "同比增速" if subject.withheld else f"同比{_change_text(percent)},"
+    if step.met:
+        return f"{facts}{growth}高于{gate},符合增速条件。{_cite(step, subject)}"
+    conclusion = f"不高于{gate},不符合增速条件"
+    if subject.withheld:
+        return f"{facts}{growth}{conclusion}。{_cite(step, subject)}"
+    shortfall = step.shortfall_fen or 0
+    state = f"低于该数{yuan_text(shortfall)}元" if shortfall else "恰等于该数"
+    if not shortfall:
+        growth = f"同比增速恰为{gate},"
+    threshold = wanyuan_text(current + shortfall)
+    return f"{facts}{growth}{conclusion};{item}须高于{threshold}万元方符合,现{state}。{_cite(step, subject)}"
+
+
+def _change_text(percent: str) -> str:
+    return f"下降{percent[1:]}%" if percent.startswith("-") else f"增长{percent}%"
+
+
+def _whole_steps(step: Step, subject: Subject) -> str:
+    size = _wanyuan(step, "step_fen")
+    remainder = _number(step, "increment_fen") - _number(step, "steps") * _number(step, "step_fen")
+    rest = "" if subject.withheld or remainder == 0 else f",余{amount_text(remainder)}不足{size}不计"
+    award = _wanyuan(step, "award_fen")
+    place = subject.policy.place(step.cite)
+    return (
+        f"{_item(step, subject)}同比增量{_figure(step, 'increment_fen', subject)},"
+        f"含{_number(step, 'steps')}个完整的{size}{rest};每个按{award}测算,"
+        f"计{wanyuan_text(step.output or 0)}万元。(政策{place}:每达{size}给予不超过{award}奖励;"
+        f"每个{award}{_reading_state(step, subject)})"
+    )
+
+
+def _reading_state(step: Step, subject: Subject) -> str:
+    if step.reading is None:
+        return "依据原文"
+    reading = subject.policy.reading(step.reading)
+    if reading.status == "open":
+        return "为口径待明确,暂按上限测算"
+    if reading.decision is not None:
+        return f"依据{reading.decision.document}"
+    return "依据原文"
+
+
+def _no_whole_step(step: Step, subject: Subject) -> str:
+    size = _wanyuan(step, "step_fen")
+    increment = f"{_item(step, subject)}同比增量{_figure(step, 'increment_fen', subject)}"
+    gap = "" if subject.withheld else f",尚差{amount_text(step.shortfall_fen or 0)}"
+    return f"{increment},不足{size}{gap},该期不予奖励。{_cite(step, subject)}"
+
+
+def _band(step: Step, subject: Subject) -> str:
+    return (
+        f"{_item(step, subject)}同比增量{_figure(step, 'increment_fen', subject)},"
+        f"在{_wanyuan(step, 'at_least_fen')}(含)至{_wanyuan(step, 'below_fen')}(不含)之间,"
+        f"计{wanyuan_text(step.output or 0)}万元。{_cite(step, subject)}"
+    )
+
+
+def _tail(step: Step, subject: Subject) -> str:
+    head = (
+        f"{_item(step, subject)}同比增量{_figure(step, 'increment_fen', subject)},"
+        f"达到{_wanyuan(step, 'at_least_fen')}。"
+    )
+    size, first, award = (_wanyuan(step, name) for name in ("step_fen", "first_fen", "award_fen"))
+    output = step.output or 0
+    how = (
+        f"{first}加超过首个{_wanyuan(step, 'beyond_fen')}后每满{size}{award}测算,计{wanyuan_text(output)}万元"
+    )
+    reading = subject.policy.reading(step.reading or "")
+    if reading.status != "open":
+        return f"{head}按{how}({_reading_state(step, subject)})。{_cite(step, subject)}"
+    open_amount = wanyuan_text(output - _number(step, "first_fen"))
+    return (
+        f"{head}政策仅规定“每达{size}再给予一定额度奖励”,未写明额度;暂按{how},"
+        f"其中{open_amount}万元依据待明确口径。额度书面明确前,该部分不得作为公示和拨付依据。"
+        f"(口径:{reading.id})"
+    )
+
+
+def _below_bands(step: Step, subject: Subject) -> str:
+    gap = "" if subject.withheld else f",尚差{amount_text(step.shortfall_fen or 0)}"
+    return (
+        f"{_item(step, subject)}同比增量{_figure(step, 'increment_fen', subject)},"
+        f"不足{_wanyuan(step, 'at_least_fen')}{gap},该期不予奖励。{_cite(step, subject)}"
+    )
+
+
+def _month_ceiling(step: Step, subject: Subject) -> str:
+    ceiling = _wanyuan(step, "ceiling_fen")
+    cut = amount_text(_number(step, "amount_fen") - _number(step, "ceiling_fen"))
+    return (
+        f"本期{_measure(step, subject).name}测算{_wanyuan(step, 'amount_fen')},"
+        f"超过每家企业月度上限{ceiling},按{ceiling}计,核减{cut}。{_cite(step, subject)}"
+    )
+
+
+def _highest(step: Step, subject: Subject) -> str:
+    awards = {
+        subject.policy.measure(name).name: value for name, value in step.inputs.items() if name != "chosen"
+    }
+    listed = ",".join(f"{name}{wanyuan_text(int(value or 0))}万元" for name, value in awards.items())
+    chosen = subject.policy.measure(str(step.inputs["chosen"])).name
+    tie = ";金额相同时取月度上限前较高的一项,仍相同的按条款先后" if len(set(awards.values())) == 1 else ""
+    return (
+        f"本期同时符合{len(awards)}项奖励条件:{listed}。取金额最高的一项,"
+        f"按{chosen}计{wanyuan_text(step.output or 0)}万元,其余不计。"
+        f"(政策{subject.policy.place(step.cite)}{tie})"
+    )
+
+
+def _half_year_ceiling(step: Step, subject: Subject) -> str:
+    assessed = step.output or 0
+    return (
+        f"{subject.period.window.chinese}此前各期已测算{_wanyuan(step, 'used_fen')},"
+        f"本期{_wanyuan(step, 'amount_fen')},合计超过半年累计上限{_wanyuan(step, 'ceiling_fen')};"
+        f"本期按剩余额度{wanyuan_text(assessed)}万元计,"
+        f"核减{amount_text(_number(step, 'amount_fen') - assessed)}。{_cite(step, subject)}"
+    )
+
+
+def _combined_period(step: Step, subject: Subject) -> str:
+    reading = subject.policy.reading(step.reading or "")
+    state = ",待明确" if reading.status == "open" else ""
+    ceiling = wanyuan_text(subject.policy.month_limit.ceiling.fen)
+    return (
+        "国家统计制度1、2月份数据合并调查,政策所称“各月度”在1—2月暂按一期测算:"
+        f"一次增速判断、一次计算增量、适用一个月度上限{ceiling}万元。"
+        f"(口径:{reading.id}{state})"
+    )
+
+
+def _preliminary(step: Step, subject: Subject) -> str:
+    exported = {each.reported_at for each in subject.returns.values() if each.reported_at}
+    when = f"({min(exported)}导出)" if exported else ""
+    return (
+        f"本期数据为初报数{when},测算金额{wanyuan_text(step.output or 0)}万元仅供参考,"
+        "审定后重新测算,不计入拟奖励合计。"
+    )
+
+
+SENTENCES: Mapping[str, Callable[[Step, Subject], str]] = {
+    "combined-period": _combined_period,
+    "in-database": _in_database,
+    "industry": _industry,
+    "base": _base,
+    "growth-over": _growth_over,
+    "whole-steps": _whole_steps,
+    "no-whole-step": _no_whole_step,
+    "band": _band,
+    "tail": _tail,
+    "below-bands": _below_bands,
+    "month-ceiling": _month_ceiling,
+    "highest": _highest,
+    "half-year-ceiling": _half_year_ceiling,
+    "preliminary": _preliminary,
+}
+"""The sentence of each rule."""

@@ -1,0 +1,42 @@
+"""The moments at which the ledger can be asked: the ends of its transactions."""
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Select, select
+
+from projections.tables import transactions
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """The end of a transaction: its position and time; position 0 and no time before the first one."""
+
+    position: int
+    recorded_at_us: int | None
+
+
+BEGINNING = Moment(0, None)
+
+
+def now(connection: Connection) -> Moment:
+    """The end of the last transaction that the read models hold."""
+    query = select(transactions).order_by(transactions.c.position.desc()).limit(1)
+    return _moment(connection, query)
+
+
+def at_position(connection: Connection, position: int) -> Moment:
+    """The end of the last transaction that ended at or before a position."""
+    query = select(transactions).where(transactions.c.position <= position)
+    return _moment(connection, query.order_by(transactions.c.position.desc()).limit(1))
+
+
+def at_time(connection: Connection, known_at_us: int) -> Moment:
+    """The end of the last transaction that had been recorded by a time."""
+    query = select(transactions).where(transactions.c.recorded_at_us <= known_at_us)
+    newest_first = (transactions.c.recorded_at_us.desc(), transactions.c.position.desc())
+    return _moment(connection, query.order_by(*newest_first).limit(1))
+
+
+def _moment(connection: Connection, query: Select[Any]) -> Moment:
+    row = connection.execute(query).one_or_none()
+    return BEGINNING if row is None else Moment(row[0], row[1])

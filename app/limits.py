@@ -14,7 +14,7 @@ XLSX_MAX_UNPACKED_BYTES: Final = 400_000_000
 SHEET_MAX_CELLS: Final = 10_000_000
 
 # Every cell of text is a copy of its own to the reader, though a workbook stores equal texts once: a
-# file of 500 KB can ask for 9 GB. 100 million characters are 250 in each row of the largest workbook.
+# file of 500 KB can ask for 9 GB. 100 million characters are 400 in each of 250,000 rows.
 SHEET_MAX_TEXT_CHARS: Final = 100_000_000
 
 # One record of a CSV stays in memory: a quotation mark that is never closed must not draw in the file.

@@ -145,5 +145,5 @@ def _unreadable(number: int) -> FileProblem:
     )
 
 
-_UNKNOWN_ENCODING: Final = "无法识别文件的文字编码。请在Excel中打开,另存为.xlsx或“CSV UTF-8”后重新提交。"
+_UNKNOWN_ENCODING: Final = "无法识别文件的文字编码。请在Excel中打开,另存为.xlsx或CSV UTF-8格式后重新提交。"
 _WEB_PAGE: Final = "文件内容是网页,不是表格。请在Excel中打开,另存为.xlsx后重新提交。"

@@ -282,6 +282,11 @@ def _source_row(found: _RowProblems, value: Any) -> Source:
     return Source()
 
 
+def printable(text: str) -> str:
+    """The text as far as it may be recorded: at most `TEXT_MAX_CHARS` characters that can be shown."""
+    return _UNPRINTABLE.sub("?", text[:TEXT_MAX_CHARS])
+
+
 def _shown(value: Any) -> str:
     """A value as a message may show it: short and printable."""
     text = value if isinstance(value, str) else repr(value)

@@ -1,0 +1,106 @@
+"""What the routes share: the ledger, the key of the caller, the moment asked for."""
+
+from collections.abc import Callable
+from typing import Annotated, Final
+
+from fastapi import Depends, Query, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from app.api.problems import ApiProblem
+from app.api.times import parse_rfc_3339
+from app.database import reading
+from app.ledger.ledger import Ledger
+from app.limits import BODY_MAX_BYTES
+from app.security.keys import Key, Role, find_key
+
+_BEARER: Final = HTTPBearer(auto_error=False, description="`Authorization: Bearer <key>`")
+
+
+def ledger_of(request: Request) -> Ledger:
+    """The ledger that the application was made with."""
+    ledger: Ledger = request.app.state.ledger
+    return ledger
+
+
+LedgerNeeded = Annotated[Ledger, Depends(ledger_of)]
+
+
+def key_of(
+    request: Request,
+    ledger: LedgerNeeded,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
+) -> Key:
+    """The key of the caller."""
+    with reading(ledger.engine) as connection:
+        key = None if credentials is None else find_key(connection, credentials.credentials)
+    if key is None:
+        detail = "A valid API key is needed: Authorization: Bearer <key>."
+        raise ApiProblem(401, "unauthenticated", detail, headers={"WWW-Authenticate": "Bearer"})
+    request.state.actor = key.name
+    return key
+
+
+def any_of(*roles: Role) -> Callable[[Key], Key]:
+    """A dependency that lets only these roles in."""
+
+    def check(key: Annotated[Key, Depends(key_of)]) -> Key:
+        if key.role not in roles:
+            detail = f"This needs a key of the role {' or '.join(roles)}; yours has the role {key.role}."
+            raise ApiProblem(403, "forbidden", detail)
+        return key
+
+    return check
+
+
+AnyKey = Annotated[Key, Depends(key_of)]
+StatisticsKey = Annotated[Key, Depends(any_of("statistics"))]
+ReturnsKey = Annotated[Key, Depends(any_of("statistics", "auditor"))]
+EntitlementsKey = Annotated[Key, Depends(any_of("commerce", "auditor", "admin"))]
+AuditorKey = Annotated[Key, Depends(any_of("auditor"))]
+AdminKey = Annotated[Key, Depends(any_of("admin"))]
+
+
+class AskedMoment:
+    """`position=` or `known_at=`: as of when an answer is wanted."""
+
+    def __init__(
+        self,
+        position: Annotated[int | None, Query(ge=0, lt=2**63, description="As it stood at this position.")] = None,
+        known_at: Annotated[
+            str | None, Query(description="As it was known at this time, RFC 3339.", max_length=40)
+        ] = None,
+    ) -> None:
+        if position is not None and known_at is not None:
+            raise ApiProblem(400, "invalid-request", "Give position or known_at, not both.")
+        self.position = position
+        self.known_at_us: int | None = None
+        if known_at is not None:
+            try:
+                self.known_at_us = parse_rfc_3339(known_at.replace(" ", "+"))
+            except ValueError as error:
+                detail = "known_at is a time with its offset, such as 2024-04-10T08:00:00Z."
+                raise ApiProblem(400, "invalid-request", detail) from error
+
+
+MomentAsked = Annotated[AskedMoment, Depends()]
+
+
+async def read_body(request: Request) -> bytes:
+    """The body, refused as soon as it is over the limit."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_MAX_BYTES:
+            detail = f"A body has at most {BODY_MAX_BYTES} bytes; send the rows in several calls."
+            raise ApiProblem(413, "too-large", detail)
+    return bytes(body)
+
+
+Body = Annotated[bytes, Depends(read_body)]
+
+
+def require_media_type(request: Request, *accepted: str) -> None:
+    """Refuse a body that says it is something else; one that says nothing is taken at its word."""
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given and given not in accepted:
+        raise ApiProblem(415, "unsupported-media-type", f"The body is to be {' or '.join(accepted)}.")

@@ -1,0 +1,312 @@
+"""The answers of the API. Names and shapes are fixed by the contract; amounts are integers in fen."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Status = Literal["eligible", "undetermined", "not-eligible"]
+Stage = Literal["final", "preliminary"]
+
+
+class Model(BaseModel):
+    """What all answers share."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class AsOf(Model):
+    """The end of the transaction that an answer stands at."""
+
+    position: int = Field(examples=[3])
+    recorded_at: str | None = Field(description="None before the first event.", examples=["2024-04-10T08:00:00Z"])
+
+
+class RowWarning(Model):
+    """A point to verify; the row is recorded all the same."""
+
+    row: int
+    code: str = Field(examples=["base-differs"])
+    message: str
+
+
+class PreviewedChange(Model):
+    """What a filing would change in one period."""
+
+    uscc: str
+    period: str
+    before_fen: int | None
+    after_fen: int | None
+
+
+class Filing(Model):
+    """What was recorded."""
+
+    batch_id: str
+    position: int = Field(description="The last event recorded, or the head if none was.")
+    filed: int
+    revised: int
+    unchanged: int
+    entitlements_changed: int = Field(description="Periods assessed differently, first assessments included.")
+    warnings: list[RowWarning]
+
+
+class FilingPreview(Filing):
+    """What a filing would record; nothing was."""
+
+    preview: list[PreviewedChange]
+
+
+class ReturnVersion(Model):
+    """A version of a return: what was registered, or that it was withdrawn."""
+
+    form: str
+    period: str
+    type: Literal["ReturnFiled", "ReturnRevised", "ReturnWithdrawn"]
+    version: int
+    stage: Stage | None
+    in_database: bool | None
+    name: str | None
+    region_code: str | None
+    industry_code: str | None
+    current_fen: int | None
+    prior_year_fen: int | None
+    figures: dict[str, Any] | None
+    source: dict[str, Any] | None
+    reported_at: str | None
+    reason: str | None
+    origin: str | None
+    document: str | None
+    uscc_override: str | None
+    actor: str
+    recorded_at: str
+    position: int
+
+
+class ReturnHistory(Model):
+    """A form and period with all its versions, oldest first."""
+
+    form: str
+    period: str
+    standing: bool = Field(description="False where the last version is a withdrawal.")
+    versions: list[ReturnVersion]
+
+
+class EnterpriseReturns(Model):
+    """The returns of an enterprise and year."""
+
+    uscc: str
+    year: int
+    returns: list[ReturnHistory]
+
+
+class PolicyRef(Model):
+    """A published version of a policy."""
+
+    id: str = Field(examples=["yingkou-2024-14"])
+    version: int
+    sha256: str
+
+
+class MeasureOutcome(Model):
+    """What one measure gives before any ceiling."""
+
+    measure: str
+    status: Status
+    rule_fen: int
+
+
+class Period(Model):
+    """A period as assessed."""
+
+    period: str = Field(examples=["2024-03"])
+    stage: Stage
+    status: Status
+    measure: str | None = Field(description="The winning measure; None unless eligible.")
+    measures: list[MeasureOutcome]
+    rule_fen: int = Field(description="The winning measure before ceilings.")
+    selected_fen: int = Field(description="After the monthly ceiling and the choice.")
+    assessed_fen: int = Field(description="After the half-year ceiling (测算金额).")
+    open_fen: int = Field(description="The part that rests on open readings.")
+    bound_by: list[str] = Field(description="The ceilings that cut, in order.")
+    open_readings: list[str]
+    position: int
+
+
+class Entitlement(Model):
+    """A half-year account."""
+
+    uscc: str
+    name: str | None
+    region_code: str | None
+    policy: PolicyRef | None
+    window: str
+    ceiling_fen: int
+    assessed_fen: int
+    open_fen: int
+    preliminary_fen: int
+    headroom_fen: int
+    periods: list[Period]
+    as_of: AsOf
+
+
+class Step(Model):
+    """A step of an assessment, in the order of computation."""
+
+    n: int
+    rule: str = Field(examples=["growth-over"])
+    measure: str | None
+    cite: str | None = Field(description="The clause.")
+    reading: str | None
+    inputs: dict[str, int | str | bool | None] | None
+    output: int | None
+    met: bool
+    shortfall_fen: int | None
+    figures_withheld: bool
+    sentence: str
+
+
+class ExplainedPeriod(Period):
+    """A period with its steps, derived again when it is read."""
+
+    uscc: str
+    window: str
+    policy: PolicyRef
+    figures_withheld: bool
+    steps: list[Step]
+    as_of: AsOf
+
+
+class ListedEntitlement(Model):
+    """An account in the list; `periods` is a count."""
+
+    uscc: str
+    name: str
+    region_code: str
+    assessed_fen: int
+    open_fen: int
+    preliminary_fen: int
+    headroom_fen: int
+    periods: int
+
+
+class EntitlementList(Model):
+    """A page of accounts. The totals are over the whole list."""
+
+    items: list[ListedEntitlement]
+    next_cursor: str | None
+    total: int | None
+    assessed_fen: int | None
+    as_of: AsOf
+
+
+class SummaryGroup(Model):
+    """A group of the summary; the last two count entitlements that each ceiling cut."""
+
+    key: str
+    enterprises: int
+    assessed_fen: int
+    open_fen: int
+    preliminary_fen: int
+    month_ceiling: int
+    half_year_ceiling: int
+
+
+class Summary(Model):
+    """The sums of a half-year by group."""
+
+    groups: list[SummaryGroup]
+    assessed_fen: int
+    open_fen: int
+    preliminary_fen: int
+    as_of: AsOf
+
+
+class LoggedEvent(Model):
+    """An event of the log."""
+
+    position: int
+    stream: str
+    version: int
+    type: str
+    recorded_at: str
+    actor: str
+    data: dict[str, Any]
+
+
+class EventPage(Model):
+    """Events in the order of the log."""
+
+    items: list[LoggedEvent]
+    next_after: int
+
+
+class AssessmentProgress(Model):
+    """How many annual returns filed before a publication are assessed by it."""
+
+    done: int
+    total: int
+
+
+class PolicySummary(Model):
+    """A policy and its newest version."""
+
+    id: str
+    title: str
+    version: int
+    sha256: str
+    first_window: str
+    last_window: str
+
+
+class PolicyList(Model):
+    """All policies."""
+
+    items: list[PolicySummary]
+
+
+class PolicyVersionSummary(Model):
+    """A published version."""
+
+    version: int
+    sha256: str
+    published_at: str
+    actor: str
+    position: int
+
+
+class PolicyDetail(PolicySummary):
+    """A policy and its versions, oldest first."""
+
+    versions: list[PolicyVersionSummary]
+
+
+class PolicyVersion(PolicyVersionSummary):
+    """A published version with its document."""
+
+    id: str
+    title: str
+    document: dict[str, Any]
+    text: str = Field(description="The YAML as it was submitted.")
+    assessment: AssessmentProgress
+
+
+class PublicationPreview(Model):
+    """What a publication would change; nothing was recorded."""
+
+    id: str
+    version: int
+    sha256: str
+    entitlements_changed: int
+    before_fen: int
+    after_fen: int
+
+
+class Problem(Model):
+    """An error (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    problems: list[dict[str, Any]] | None = None

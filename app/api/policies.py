@@ -1,0 +1,168 @@
+"""`/v1/policies`: the published policies, and publishing."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, BackgroundTasks, Path, Query, Request, Response
+from fastapi.responses import JSONResponse
+from sqlalchemy import Connection
+
+from app.api import models
+from app.api.context import AdminKey, AnyKey, Body, LedgerNeeded, require_media_type
+from app.api.errors_declared import errors
+from app.api.problems import ApiProblem
+from app.api.times import rfc_3339
+from app.database import reading
+from app.ledger.ledger import Ledger
+from app.policies.loader import LoadedPolicy, load_policy
+from app.use_cases.publishing import (
+    PublicationEffect,
+    assess_published,
+    assessment_progress,
+    preview_publication,
+    publish,
+)
+from projections.queries import moments
+from projections.queries.policies import PolicyVersion, published
+
+router = APIRouter(prefix="/v1/policies", tags=["policies"])
+
+_YAML: Final = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", "text/plain")
+_DOCUMENT: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/yaml": {"schema": {"type": "string", "description": "A policy document."}}},
+    }
+}
+
+
+@router.post(
+    "",
+    operation_id="publishPolicy",
+    status_code=202,
+    response_model=models.PolicySummary,
+    responses={
+        200: {"model": models.PublicationPreview, "description": "A dry run: nothing was recorded."},
+        **errors(400, 401, 403, 413, 415, 422, 503),
+    },
+    openapi_extra=_DOCUMENT,
+)
+def publish_policy(  # noqa: PLR0913, PLR0917 - each is a part of the request
+    request: Request,
+    background: BackgroundTasks,
+    ledger: LedgerNeeded,
+    key: AdminKey,
+    body: Body,
+    dry_run: Annotated[bool, Query(description="Only say what would change.")] = False,  # noqa: FBT002
+) -> Response:
+    """Publish a policy document; what was filed before is assessed by it afterwards."""
+    require_media_type(request, *_YAML)
+    loaded = load_policy(body, file="body")
+    if not isinstance(loaded, LoadedPolicy):
+        detail = "; ".join(f"line {each.line}: {each.message}" for each in loaded)
+        raise ApiProblem(422, "policy-invalid", detail)
+    if dry_run:
+        return JSONResponse(_preview(preview_publication(ledger, loaded)).model_dump())
+    result = publish(ledger, loaded, actor=key.name)
+    background.add_task(assess_published, ledger)
+    with reading(ledger.engine) as connection:
+        version = _version(connection, result.ref.id, result.ref.version)
+    location = f"/v1/policies/{result.ref.id}/versions/{result.ref.version}"
+    return JSONResponse(
+        _summary(version).model_dump(), 202, headers={"Location": location}, background=background
+    )
+
+
+@router.get(
+    "", operation_id="listPolicies", response_model=models.PolicyList, responses=errors(401, 503)
+)
+def list_policies(ledger: LedgerNeeded, _: AnyKey) -> models.PolicyList:
+    """All policies with their newest versions."""
+    newest = {each.ref.id: each for each in _published(ledger)}
+    return models.PolicyList(items=[_summary(each) for each in newest.values()])
+
+
+@router.get(
+    "/{policy}",
+    operation_id="getPolicy",
+    response_model=models.PolicyDetail,
+    responses=errors(401, 404, 503),
+)
+def read_policy(ledger: LedgerNeeded, _: AnyKey, policy: str) -> models.PolicyDetail:
+    """A policy and its versions."""
+    versions = [each for each in _published(ledger) if each.ref.id == policy]
+    if not versions:
+        raise _unknown(policy)
+    return models.PolicyDetail(
+        **_summary(versions[-1]).model_dump(), versions=[_version_summary(each) for each in versions]
+    )
+
+
+@router.get(
+    "/{policy}/versions/{n}",
+    operation_id="getPolicyVersion",
+    response_model=models.PolicyVersion,
+    responses=errors(400, 401, 404, 503),
+)
+def read_policy_version(
+    ledger: LedgerNeeded, _: AnyKey, policy: str, n: Annotated[int, Path(ge=1, lt=2**31)]
+) -> models.PolicyVersion:
+    """A published version with its document, and how far its assessment has come."""
+    with reading(ledger.engine) as connection:
+        version = _version(connection, policy, n)
+        progress = assessment_progress(connection, policy, n)
+    return models.PolicyVersion(
+        **_version_summary(version).model_dump(),
+        id=policy,
+        title=version.title,
+        document=version.document,
+        text=version.text,
+        assessment=models.AssessmentProgress(done=progress.done, total=progress.total),
+    )
+
+
+def _published(ledger: Ledger) -> list[PolicyVersion]:
+    with reading(ledger.engine) as connection:
+        return published(connection, moments.now(connection).position)
+
+
+def _version(connection: Connection, policy: str, n: int) -> PolicyVersion:
+    for each in published(connection, moments.now(connection).position):
+        if each.ref.id == policy and each.ref.version == n:
+            return each
+    raise _unknown(f"{policy} version {n}")
+
+
+def _unknown(what: str) -> ApiProblem:
+    return ApiProblem(404, "not-found", f"{what} was never published.")
+
+
+def _preview(effect: PublicationEffect) -> models.PublicationPreview:
+    return models.PublicationPreview(
+        id=effect.policy,
+        version=effect.version,
+        sha256=effect.sha256,
+        entitlements_changed=effect.entitlements_changed,
+        before_fen=effect.before_fen,
+        after_fen=effect.after_fen,
+    )
+
+
+def _summary(version: PolicyVersion) -> models.PolicySummary:
+    return models.PolicySummary(
+        id=version.ref.id,
+        title=version.title,
+        version=version.ref.version,
+        sha256=version.ref.sha256,
+        first_window=version.first_window,
+        last_window=version.last_window,
+    )
+
+
+def _version_summary(version: PolicyVersion) -> models.PolicyVersionSummary:
+    return models.PolicyVersionSummary(
+        version=version.ref.version,
+        sha256=version.ref.sha256,
+        published_at=rfc_3339(version.recorded_at_us),
+        actor=version.actor,
+        position=version.position,
+    )

@@ -1,0 +1,117 @@
+"""Errors as `application/problem+json` (RFC 9457)."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from app.use_cases.filing import ContentionError
+from app.use_cases.reading import PositionAheadError
+from domain.errors import Problem
+
+MEDIA_TYPE: Final = "application/problem+json"
+RETRY_AFTER_S: Final = "5"
+_CODES: Final = {
+    400: "invalid-request",
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "not-found",
+    405: "method-not-allowed",
+}
+
+
+class ApiProblem(Exception):  # noqa: N818 - the word of RFC 9457
+    """An error that is answered as it is.
+
+    Args:
+        status: The HTTP status.
+        code: A stable code.
+        detail: What is wrong, and how to mend it.
+        problems: The rows that are wrong.
+        headers: Further headers of the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        problems: Sequence[Problem] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.problems = problems
+        self.headers = headers
+
+
+def problem_response(problem: ApiProblem) -> Response:
+    """The answer of an error."""
+    body: dict[str, Any] = {
+        "type": f"urn:duixian:problem:{problem.code}",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail,
+        "code": problem.code,
+    }
+    if problem.problems is not None:
+        body["problems"] = [
+            {"row": each.row, "field": each.field, "code": each.code, "message": each.message}
+            for each in problem.problems
+        ]
+    return Response(
+        msgspec.json.encode(body), problem.status, headers=problem.headers, media_type=MEDIA_TYPE
+    )
+
+
+def refused_rows(problems: Sequence[Problem]) -> ApiProblem:
+    """The answer to rows that are refused: 422 if one of them is not acceptable by itself, else 409."""
+    ordered = sorted(problems, key=lambda each: (each.row, each.field or ""))
+    rows = len({each.row for each in problems})
+    detail = f"{rows} of the rows are refused, and nothing was recorded; see problems."
+    if all(each.conflict for each in problems):
+        return ApiProblem(409, "conflict", detail, problems=ordered)
+    return ApiProblem(422, "rows-refused", detail, problems=ordered)
+
+
+def unavailable(detail: str) -> ApiProblem:
+    """The answer where it may work in a while."""
+    return ApiProblem(503, "unavailable", detail, headers={"Retry-After": RETRY_AFTER_S})
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Answer every error as a problem."""
+
+    @app.exception_handler(ApiProblem)
+    def _(_: Request, error: ApiProblem) -> Response:
+        return problem_response(error)
+
+    @app.exception_handler(RequestValidationError)
+    def _(_: Request, error: RequestValidationError) -> Response:
+        said = "; ".join(
+            f"{'.'.join(str(part) for part in each['loc'][1:])}: {each['msg']}" for each in error.errors()
+        )
+        return problem_response(ApiProblem(400, "invalid-request", said))
+
+    @app.exception_handler(HTTPException)
+    def _(_: Request, error: HTTPException) -> Response:
+        code = _CODES.get(error.status_code, "invalid-request")
+        return problem_response(
+            ApiProblem(error.status_code, code, str(error.detail), headers=error.headers)
+        )
+
+    @app.exception_handler(PositionAheadError)
+    def _(_: Request, error: PositionAheadError) -> Response:
+        detail = f"The last position is {error.head}; ask for it or an earlier one."
+        return problem_response(ApiProblem(422, "position-ahead", detail))
+
+    @app.exception_handler(ContentionError)
+    def _(_: Request, error: ContentionError) -> Response:
+        return problem_response(unavailable(str(error)))

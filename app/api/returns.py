@@ -1,0 +1,197 @@
+"""`/v1/returns`: filing, withdrawing and reading the returns."""
+
+import hashlib
+import re
+from itertools import groupby
+from typing import Annotated, Any, Final
+
+import msgspec
+from fastapi import APIRouter, Header, Query, Request, Response
+
+from app.api import models
+from app.api.batch import BATCH_SCHEMA, WITHDRAWAL_SCHEMA, read_batch, read_withdrawal
+from app.api.context import Body, LedgerNeeded, ReturnsKey, StatisticsKey, require_media_type
+from app.api.errors_declared import errors
+from app.api.json_body import parse_json
+from app.api.paths import uscc_of
+from app.api.problems import ApiProblem, refused_rows
+from app.api.times import rfc_3339
+from app.database import reading
+from app.ledger.ledger import Ledger
+from app.security.idempotency import AlreadyAnsweredError, KeptAnswer, find_answer, keep_answer
+from app.use_cases.filing import Alongside, FilingAnswer, Refused, file_returns, withdraw_return
+from domain.events import Return, ReturnWithdrawn
+from domain.forms import FORMS
+from projections.queries.returns import ReturnVersion, versions
+
+router = APIRouter(prefix="/v1/returns", tags=["returns"])
+
+_IDEMPOTENCY_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
+_REPLAYED: Final = {"Idempotency-Replayed": "true"}
+
+
+@router.post(
+    "",
+    operation_id="fileReturns",
+    status_code=201,
+    response_model=models.Filing,
+    responses={
+        200: {"model": models.FilingPreview, "description": "A dry run: nothing was recorded."},
+        **errors(400, 401, 403, 409, 413, 415, 422, 503),
+    },
+    openapi_extra={"requestBody": {"required": True, "content": {"application/json": BATCH_SCHEMA}}},
+)
+def file(  # noqa: PLR0913, PLR0917 - each is a part of the request
+    request: Request,
+    ledger: LedgerNeeded,
+    key: StatisticsKey,
+    body: Body,
+    dry_run: Annotated[bool, Query(description="Only say what would happen.")] = False,  # noqa: FBT002
+    idempotency_key: Annotated[
+        str | None, Header(description="The same key and body gives the first answer again, for 24 hours.")
+    ] = None,
+) -> Response:
+    """Register returns: all rows or none."""
+    require_media_type(request, "application/json")
+    if idempotency_key is None or dry_run:
+        return _file(ledger, key.name, body, dry_run=dry_run, alongside=None)
+    if _IDEMPOTENCY_KEY.fullmatch(idempotency_key) is None:
+        raise ApiProblem(400, "invalid-request", "Idempotency-Key has 1 to 255 visible ASCII characters.")
+    request_sha256 = hashlib.sha256(body).hexdigest()
+    kept = _kept(ledger, key.name, idempotency_key, request_sha256)
+    if kept is not None:
+        return kept
+
+    def keep(connection: Any, answer: FilingAnswer) -> None:
+        keep_answer(
+            connection,
+            KeptAnswer(request_sha256, _filing(answer)),
+            actor=key.name,
+            idempotency_key=idempotency_key,
+            now_us=ledger.clock(),
+        )
+
+    try:
+        return _file(ledger, key.name, body, dry_run=False, alongside=keep)
+    except AlreadyAnsweredError:
+        kept = _kept(ledger, key.name, idempotency_key, request_sha256)
+        if kept is None:
+            raise
+        return kept
+
+
+def _kept(ledger: Ledger, actor: str, idempotency_key: str, request_sha256: str) -> Response | None:
+    with reading(ledger.engine) as connection:
+        kept = find_answer(
+            connection, actor=actor, idempotency_key=idempotency_key, now_us=ledger.clock()
+        )
+    if kept is None:
+        return None
+    if kept.request_sha256 != request_sha256:
+        detail = "This Idempotency-Key was used for another body within 24 hours; use a new one."
+        raise ApiProblem(422, "idempotency-key-reused", detail)
+    return Response(kept.answer, 201, headers=_REPLAYED, media_type="application/json")
+
+
+def _file(
+    ledger: Ledger, actor: str, body: bytes, *, dry_run: bool, alongside: Alongside | None
+) -> Response:
+    drafts = read_batch(parse_json(body))
+    answer = file_returns(ledger, drafts, actor=actor, dry_run=dry_run, alongside=alongside)
+    if isinstance(answer, Refused):
+        raise refused_rows(answer.problems)
+    return Response(_filing(answer), 200 if dry_run else 201, media_type="application/json")
+
+
+def _filing(answer: FilingAnswer) -> bytes:
+    data = msgspec.to_builtins(answer)
+    if answer.preview is None:
+        del data["preview"]
+    return msgspec.json.encode(data)
+
+
+@router.post(
+    "/{uscc}/{period}/{form}/withdrawal",
+    operation_id="withdrawReturn",
+    response_model=models.Filing,
+    responses=errors(400, 401, 403, 404, 413, 415, 422, 503),
+    openapi_extra={"requestBody": {"required": True, "content": {"application/json": WITHDRAWAL_SCHEMA}}},
+)
+def withdraw(  # noqa: PLR0913, PLR0917 - each is a part of the request
+    request: Request,
+    ledger: LedgerNeeded,
+    key: StatisticsKey,
+    uscc: str,
+    period: str,
+    form: str,
+    body: Body,
+) -> Response:
+    """Withdraw a wrong registration; what it said stays in the log."""
+    require_media_type(request, "application/json")
+    withdrawal = read_withdrawal(parse_json(body), uscc=uscc, period=period, form=form)
+    answer = withdraw_return(ledger, withdrawal, actor=key.name)
+    if answer is None:
+        raise ApiProblem(404, "not-found", f"No return of {uscc} for {period} on {form} stands.")
+    return Response(_filing(answer), 200, media_type="application/json")
+
+
+@router.get(
+    "/{uscc}",
+    operation_id="getReturns",
+    response_model=models.EnterpriseReturns,
+    responses=errors(400, 401, 403, 404, 503),
+)
+def read(
+    ledger: LedgerNeeded, _: ReturnsKey, uscc: str, year: Annotated[int, Query(ge=2000, le=2099)]
+) -> models.EnterpriseReturns:
+    """Each form and period of a year with all its versions."""
+    with reading(ledger.engine) as connection:
+        found = versions(connection, uscc_of(uscc), year)
+    if not found:
+        raise ApiProblem(404, "not-found", f"No return of {uscc} was ever registered for {year}.")
+    histories = []
+    for (period, form), group in groupby(found, key=lambda each: (each.period, each.form)):
+        shown = [_version(each) for each in group]
+        standing = shown[-1].type != "ReturnWithdrawn"
+        histories.append(models.ReturnHistory(form=form, period=period, standing=standing, versions=shown))
+    return models.EnterpriseReturns(uscc=uscc, year=year, returns=histories)
+
+
+def _version(version: ReturnVersion) -> models.ReturnVersion:
+    event = version.event
+    common = {
+        "form": version.form,
+        "period": version.period,
+        "type": version.type,
+        "version": version.version,
+        "reason": event.reason,
+        "origin": event.origin,
+        "document": event.document,
+        "actor": version.actor,
+        "recorded_at": rfc_3339(version.recorded_at_us),
+        "position": version.position,
+    }
+    if isinstance(event, ReturnWithdrawn):
+        nothing = models.ReturnVersion.model_fields.keys() - common.keys()
+        return models.ReturnVersion(**common, **dict.fromkeys(nothing))
+    return models.ReturnVersion(**common, **_registered(event))
+
+
+def _registered(event: Return) -> dict[str, Any]:
+    required = event.figures[FORMS[event.form].required_item]
+    return {
+        "stage": event.stage,
+        "in_database": event.in_database,
+        "name": event.name,
+        "region_code": event.region_code,
+        "industry_code": event.industry_code,
+        "current_fen": required.current_fen,
+        "prior_year_fen": required.prior_year_fen,
+        "figures": {
+            item: {name: getattr(figure, name) for name in figure.__struct_fields__}
+            for item, figure in event.figures.items()
+        },
+        "source": None if event.source is None else msgspec.to_builtins(event.source),
+        "reported_at": event.reported_at,
+        "uscc_override": event.uscc_override,
+    }

@@ -1,0 +1,115 @@
+"""The service: routes, errors, logs and metrics put together."""
+
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.staticfiles import StaticFiles
+from prometheus_fastapi_instrumentator import Instrumentator
+from sqlalchemy import exc as sql_errors
+from starlette.concurrency import run_in_threadpool
+
+from app.api import entitlements, events, health, policies, returns
+from app.api.models import Problem
+from app.api.problems import add_problem_handlers, problem_response, unavailable
+from app.bootstrap import complete, open_ledger, why_not_ready
+from app.ledger.ledger import Ledger
+from app.logs import configure_logs
+from app.settings import Settings
+
+_log = structlog.get_logger()
+_STATIC = Path(__file__).parent / "api" / "static"
+_DESCRIPTION = """\
+An event-sourced ledger of monthly retail incentives. Amounts are integers in fen; times are RFC 3339.
+
+Errors are `application/problem+json` (RFC 9457) with a stable `code`; rows that are refused stand in `problems`.
+The four reads of entitlements take `position=` or `known_at=`: the answer as it stood then.
+"""
+
+
+def create_app(ledger: Ledger) -> FastAPI:
+    """The application over a ledger."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await run_in_threadpool(complete, ledger)
+        yield
+
+    app = FastAPI(
+        title="Duixian",
+        version="1",
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.ledger = ledger
+    app.state.why_not_ready = lambda: why_not_ready(ledger)
+    for module in (returns, entitlements, events, policies, health):
+        app.include_router(module.router)
+    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    add_problem_handlers(app)
+    _add_database_handlers(app)
+    _describe_problem(app)
+    app.middleware("http")(_log_request)
+    Instrumentator(excluded_handlers=["/metrics", "/healthz", "/readyz"]).instrument(app).expose(
+        app, include_in_schema=False
+    )
+    return app
+
+
+def create_default_app() -> FastAPI:
+    """The application of the settings, for `uvicorn --factory`."""
+    settings = Settings()
+    configure_logs(settings.log_format)
+    return create_app(open_ledger(settings))
+
+
+def _add_database_handlers(app: FastAPI) -> None:
+    def answer(_: Request, error: Exception) -> Response:
+        _log.error("database unavailable", error=str(error))
+        return problem_response(unavailable("The database is unavailable; try again."))
+
+    app.exception_handler(sql_errors.OperationalError)(answer)
+    app.exception_handler(sql_errors.InterfaceError)(answer)
+    app.exception_handler(sql_errors.TimeoutError)(answer)
+
+
+def _describe_problem(app: FastAPI) -> None:
+    """Name the shape of errors in the description, which no route answers with by itself."""
+    made = app.openapi
+
+    def openapi() -> dict[str, object]:
+        schema = made()
+        schema["components"]["schemas"].setdefault(Problem.__name__, Problem.model_json_schema())
+        for path in schema["paths"].values():
+            for operation in path.values():
+                operation["responses"].pop("422", None) if _is_default_422(operation) else None
+        return schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _is_default_422(operation: dict[str, dict[str, object]]) -> bool:
+    return "application/json" in str(operation["responses"].get("422", ""))
+
+
+async def _log_request(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    request_id = uuid.uuid4().hex
+    started = time.perf_counter_ns()
+    with structlog.contextvars.bound_contextvars(request_id=request_id):
+        response = await call_next(request)
+        _log.info(
+            "request",
+            method=request.method,
+            path=request.url.path,
+            status=response.status_code,
+            actor=getattr(request.state, "actor", None),
+            duration_us=(time.perf_counter_ns() - started) // 1000,
+        )
+    response.headers["X-Request-Id"] = request_id
+    return response

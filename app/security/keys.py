@@ -1,0 +1,77 @@
+"""API keys: shown once, stored as a hash, revoked by name."""
+
+import hashlib
+import secrets
+from typing import Final, Literal, get_args
+
+import msgspec
+from sqlalchemy import Connection, Row, insert, select, update
+
+from app.security.tables import api_keys
+
+Role = Literal["statistics", "commerce", "auditor", "admin"]
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
+
+_KEY_BYTES = 32
+
+
+class Key(msgspec.Struct, frozen=True):
+    """Who holds a key, and what it may do. `with_figures`: whether a commerce key sees statistics."""
+
+    name: str
+    role: Role
+    with_figures: bool
+    created_at_us: int
+    revoked_at_us: int | None
+
+    @property
+    def sees_figures(self) -> bool:
+        """Whether single-unit statistics are shown to the holder."""
+        return self.role != "commerce" or self.with_figures
+
+
+def create_key(
+    connection: Connection, *, name: str, role: Role, with_figures: bool, now_us: int
+) -> str | None:
+    """A new key, shown only here; None if the name was given before."""
+    if _by_name(connection, name) is not None:
+        return None
+    token = f"duixian-{secrets.token_urlsafe(_KEY_BYTES)}"
+    connection.execute(
+        insert(api_keys).values(
+            name=name, sha256=_hash(token), role=role, with_figures=with_figures, created_at_us=now_us
+        )
+    )
+    return token
+
+
+def find_key(connection: Connection, token: str) -> Key | None:
+    """The key that was not revoked, if it is one."""
+    query = select(api_keys).where(api_keys.c.sha256 == _hash(token), api_keys.c.revoked_at_us.is_(None))
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _key(row)
+
+
+def list_keys(connection: Connection) -> list[Key]:
+    """All keys, the revoked ones too, by name."""
+    return [_key(row) for row in connection.execute(select(api_keys).order_by(api_keys.c.name))]
+
+
+def revoke_key(connection: Connection, name: str, *, now_us: int) -> bool:
+    """Revoke a key; False if there is none of this name that is not revoked."""
+    statement = update(api_keys).where(api_keys.c.name == name, api_keys.c.revoked_at_us.is_(None))
+    return connection.execute(statement.values(revoked_at_us=now_us)).rowcount == 1
+
+
+def _by_name(connection: Connection, name: str) -> Key | None:
+    row = connection.execute(select(api_keys).where(api_keys.c.name == name)).one_or_none()
+    return None if row is None else _key(row)
+
+
+def _key(row: Row[tuple[object, ...]]) -> Key:
+    return Key(row.name, row.role, row.with_figures, row.created_at_us, row.revoked_at_us)
+
+
+def _hash(token: str) -> str:
+    """SHA-256 is enough: a key has 256 random bits, and no dictionary holds it."""
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,138 @@
+"""Who is entitled to what, and why, as it stood at a moment."""
+
+import msgspec
+from sqlalchemy import Connection
+
+from app.use_cases.reading import Opened
+from domain.assessment import Step, assess
+from domain.errors import LedgerIntegrityError
+from domain.events import Outcome, PolicyRef, Return
+from domain.explanation import Subject, sentence
+from domain.periods import period_of
+from domain.policy import Policy
+from projections.queries import accounts, policies, returns
+from projections.queries.accounts import AssessedPeriod
+from projections.queries.moments import Moment
+
+class PeriodAccount(msgspec.Struct, frozen=True):
+    """A period of an account."""
+
+    period: str
+    outcome: Outcome
+    position: int
+
+
+class Account(msgspec.Struct, frozen=True):
+    """A half-year account; without a policy nothing is assessed, and the ceiling is 0."""
+
+    uscc: str
+    name: str | None
+    region_code: str | None
+    policy: PolicyRef | None
+    window: str
+    ceiling_fen: int
+    periods: list[PeriodAccount]
+    as_of: Moment
+
+    @property
+    def assessed_fen(self) -> int:
+        """The sum of the periods."""
+        return sum(each.outcome.assessed_fen for each in self.periods)
+
+    @property
+    def open_fen(self) -> int:
+        """The part of the sum that rests on open readings."""
+        return sum(each.outcome.open_fen for each in self.periods)
+
+    @property
+    def preliminary_fen(self) -> int:
+        """The part of the sum from periods with a preliminary return."""
+        preliminary = (each.outcome for each in self.periods if each.outcome.stage == "preliminary")
+        return sum(each.assessed_fen for each in preliminary)
+
+    @property
+    def headroom_fen(self) -> int:
+        """What is left under the half-year ceiling."""
+        return self.ceiling_fen - self.assessed_fen
+
+
+class ExplainedStep(msgspec.Struct, frozen=True):
+    """A step and its sentence."""
+
+    step: Step
+    sentence: str
+
+
+class ExplainedPeriod(msgspec.Struct, frozen=True):
+    """A period of an account, the policy version that it follows from, and its steps."""
+
+    account: Account
+    period: PeriodAccount
+    policy: PolicyRef
+    steps: list[ExplainedStep]
+
+
+def read_account(
+    connection: Connection, uscc: str, window: str, books: Opened
+) -> Account | None:
+    """The account as it stood; None for an enterprise that never filed in the half-year."""
+    if not accounts.has_ever_filed(connection, uscc, window):
+        return None
+    at, version = books.moment.position, books.version
+    identity = accounts.identity(connection, uscc, window, at)
+    assessed = [] if version is None else accounts.periods(connection, version.ref.id, uscc, window, at)
+    return Account(
+        uscc=uscc,
+        name=None if identity is None else identity.name,
+        region_code=None if identity is None else identity.region_code,
+        policy=None if version is None else version.ref,
+        window=window,
+        ceiling_fen=books.ceiling_fen,
+        periods=[_period(each) for each in assessed],
+        as_of=books.moment,
+    )
+
+
+def _period(each: AssessedPeriod) -> PeriodAccount:
+    if each.assessed.outcome is None:
+        raise LedgerIntegrityError(f"{each.assessed.period} at {each.position} stands without an outcome")
+    return PeriodAccount(each.assessed.period, each.assessed.outcome, each.position)
+
+
+def explain(
+    connection: Connection, account: Account, period: str, *, withheld: bool
+) -> ExplainedPeriod | None:
+    """The steps of a period, derived again from the returns that stood; None if it is not assessed.
+
+    While a new version is being assessed, an account not yet reached still follows from the version before:
+    the newest version from which the recorded amounts follow is the one that explains them.
+
+    Raises:
+        LedgerIntegrityError: The recorded amounts follow from no version.
+    """
+    wanted = next((each for each in account.periods if each.period == period), None)
+    if wanted is None or account.policy is None:
+        return None
+    at = account.as_of.position
+    standing: dict[str, dict[str, Return]] = {}
+    for version in returns.standing(connection, account.uscc, account.window, at):
+        if isinstance(version.event, Return):
+            standing.setdefault(version.period, {})[version.form] = version.event
+    published = policies.published(connection, at)
+    for each in reversed([each for each in published if each.ref.id == account.policy.id]):
+        policy = each.policy()
+        steps = _steps(policy, account, standing, wanted)
+        if steps is not None:
+            subject = Subject(policy, period_of(period), standing[period], withheld)
+            explained = [ExplainedStep(step, sentence(step, subject)) for step in steps]
+            return ExplainedPeriod(account, wanted, policy.ref, explained)
+    raise LedgerIntegrityError(f"{account.uscc} {period}: the recorded amounts follow from no version")
+
+
+def _steps(
+    policy: Policy, account: Account, standing: dict[str, dict[str, Return]], wanted: PeriodAccount
+) -> list[Step] | None:
+    """The steps of a period, if what is recorded of it follows from the policy."""
+    used_fen = sum(each.outcome.assessed_fen for each in account.periods if each.period < wanted.period)
+    assessment = assess(policy, period_of(wanted.period), standing[wanted.period], used_fen)
+    return assessment.steps if assessment.outcome == wanted.outcome else None

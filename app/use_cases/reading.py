@@ -1,0 +1,67 @@
+"""What every read of the accounts begins with: the moment, and the policy that it is about."""
+
+from typing import Literal
+
+import msgspec
+from sqlalchemy import Connection
+
+from projections.queries import moments, policies
+from projections.queries.moments import Moment
+from projections.queries.policies import PolicyVersion
+
+ChoiceProblem = Literal["policy-unknown", "policy-ambiguous"]
+
+
+class PositionAheadError(Exception):
+    """A position above the head was asked for."""
+
+    def __init__(self, head: int) -> None:
+        super().__init__(f"the last position is {head}")
+        self.head = head
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """The books at a moment, under the newest version of a policy; None while no policy covers the window."""
+
+    moment: Moment
+    version: PolicyVersion | None
+    ceiling_fen: int
+
+
+def opened(
+    connection: Connection, window: str, policy: str | None, position: int | None, known_at_us: int | None
+) -> Opened | ChoiceProblem:
+    """The books as asked for.
+
+    Raises:
+        PositionAheadError: The position is above the head.
+    """
+    moment = _moment(connection, position, known_at_us)
+    version = _version(connection, window, moment.position, policy)
+    if isinstance(version, str):
+        return version
+    ceiling_fen = 0 if version is None else version.policy().half_year_limit.ceiling.fen
+    return Opened(moment, version, ceiling_fen)
+
+
+def _moment(connection: Connection, position: int | None, known_at_us: int | None) -> Moment:
+    if known_at_us is not None:
+        return moments.at_time(connection, known_at_us)
+    head = moments.now(connection)
+    if position is None:
+        return head
+    if position > head.position:
+        raise PositionAheadError(head.position)
+    return moments.at_position(connection, position)
+
+
+def _version(
+    connection: Connection, window: str, at: int, policy: str | None
+) -> PolicyVersion | ChoiceProblem | None:
+    newest = {each.ref.id: each for each in policies.published(connection, at)}
+    if policy is not None:
+        return newest.get(policy, "policy-unknown")
+    covering = [each for each in newest.values() if each.covers(window)]
+    if len(covering) > 1:
+        return "policy-ambiguous"
+    return covering[0] if covering else None

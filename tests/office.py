@@ -1,0 +1,97 @@
+"""The people around the ledger, each with a key: what a test does through HTTP it does through them."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from fastapi.testclient import TestClient
+from httpx2 import Response
+
+from app.api.times import parse_rfc_3339
+from app.database import writing
+from app.ledger.ledger import Ledger
+from app.main import create_app
+from app.policies.loader import YINGKOU_2024_14
+from app.security.keys import ROLES, create_key
+
+
+class TestClock:
+    """A clock that stands still until it is set."""
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self.now_us = parse_rfc_3339("2024-04-10T08:00:00Z")
+
+    def __call__(self) -> int:
+        return self.now_us
+
+    def set(self, text: str) -> None:
+        self.now_us = parse_rfc_3339(text)
+
+
+class Office:
+    """The service and its callers."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.client = TestClient(create_app(ledger), raise_server_exceptions=True)
+        self.keys: dict[str, str] = {}
+        with writing(ledger.engine) as connection:
+            for role in ROLES:
+                self.keys[role] = self._key(connection, name=role, role=role, with_figures=False)
+            self.keys["commerce-with-figures"] = self._key(
+                connection, name="commerce-with-figures", role="commerce", with_figures=True
+            )
+
+    @staticmethod
+    def _key(connection: Any, **wanted: Any) -> str:
+        token = create_key(connection, now_us=0, **wanted)
+        assert token is not None
+        return token
+
+    def __enter__(self) -> Self:
+        self.client.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.client.__exit__(kind, error, trace)
+
+    def headers(self, who: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.keys[who]}"}
+
+    def get(self, path: str, who: str = "auditor", **params: Any) -> Response:
+        return self.client.get(path, params=params, headers=self.headers(who))
+
+    def read(self, path: str, who: str = "auditor", **params: Any) -> Any:
+        response = self.get(path, who, **params)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    def post(self, body: Any, who: str = "statistics", **params: Any) -> Response:
+        return self.client.post("/v1/returns", json=body, params=params, headers=self.headers(who))
+
+    def file(self, *rows: dict[str, Any], unit: str = "qianyuan", **batch: Any) -> Any:
+        response = self.post({"unit": unit, "returns": list(rows), **batch})
+        assert response.status_code == 201, response.text
+        return response.json()
+
+    def withdraw(self, row: dict[str, Any], **body: Any) -> Response:
+        path = f"/v1/returns/{row['uscc']}/{row['period']}/{row['form']}/withdrawal"
+        return self.client.post(path, json=body, headers=self.headers("statistics"))
+
+    def publish(self, text: bytes | None = None, **params: Any) -> Response:
+        return self.client.post(
+            "/v1/policies",
+            content=YINGKOU_2024_14.read_bytes() if text is None else text,
+            params=params,
+            headers={**self.headers("admin"), "Content-Type": "application/yaml"},
+        )
+
+    def entitlement(self, uscc: str, window: str = "2024H1", **params: Any) -> Any:
+        return self.read(f"/v1/entitlements/{uscc}/{window}", **params)
+
+
+CASES = Path(__file__).parent / "cases"

@@ -11,7 +11,11 @@ run: $(VENV)/.installed
 	$(BIN)/python -m app.demo
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m tests.run
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
 
 install: $(VENV)/.installed
 

@@ -26,7 +26,7 @@ _STATIC = Path(__file__).parent / "api" / "static"
 _DESCRIPTION = """\
 An event-sourced ledger of monthly retail incentives. Amounts are integers in fen; times are RFC 3339.
 
-Errors are `application/problem+json` (RFC 9457) with a stable `code`; rows that are refused stand in `problems`.
+Errors are `application/problem+json` (RFC 9457) with a stable `code`; refused rows stand in `problems`.
 The four reads of entitlements take `position=` or `known_at=`: the answer as it stood then.
 """
 

@@ -30,7 +30,7 @@ class EntitlementAccount:
     @property
     def assessed_fen(self) -> int:
         """The sum over the periods."""
-        return sum(_outcome(each).assessed_fen for each in self.assessed.values())
+        return sum(_fen(each) for each in self.assessed.values())
 
     def apply(self, event: Event) -> None:
         """Bring the account up to date with the next event of its stream.
@@ -54,40 +54,40 @@ class EntitlementAccount:
         Periods that lose come before periods that gain, so that the sum never passes the ceiling in
         between. Nothing is recorded of a period whose outcome stays.
         """
-        self._check_ceiling(policy)
+        if all(each.policy == policy.ref for each in self.assessed.values()):
+            self._check_ceilings(policy)
         used_fen = 0
         changed: list[tuple[int, EntitlementAssessed]] = []
-        standing = returns.in_window(self.window)
+        standing = {
+            text: by_form
+            for text, by_form in returns.in_window(self.window).items()
+            if policy.covers_period(period_of(text))
+        }
         for text, by_form in standing.items():
-            period = period_of(text)
-            if not policy.covers_period(period):
-                continue
             registered = {form: each.registered for form, each in by_form.items()}
-            outcome = assess(policy, period, registered, used_fen).outcome
+            outcome = assess(policy, period_of(text), registered, used_fen).outcome
             used_fen += outcome.assessed_fen
             before = self.assessed.get(text)
             if before is None or before.outcome != outcome:
                 used = tuple(ReturnRef(form, each.version) for form, each in sorted(by_form.items()))
                 event = EntitlementAssessed(period=text, policy=policy.ref, returns=used, outcome=outcome)
-                changed.append((outcome.assessed_fen - _assessed_fen(before), event))
+                changed.append((_fen(event) - _fen(before), event))
         for text in self.assessed.keys() - standing.keys():
             event = EntitlementAssessed(period=text, policy=policy.ref, returns=(), outcome=None)
-            changed.append((-_assessed_fen(self.assessed[text]), event))
+            changed.append((-_fen(self.assessed[text]), event))
         changed.sort(key=lambda each: (each[0], each[1].period))
         for _, event in changed:
             self.apply(event)
-        self._check_ceiling(policy)
+        self._check_ceilings(policy)
         return [event for _, event in changed]
 
-    def _check_ceiling(self, policy: Policy) -> None:
-        if any(each.policy != policy.ref for each in self.assessed.values()):
-            return  # Another version may have had another ceiling.
+    def _check_ceilings(self, policy: Policy) -> None:
         if self.assessed_fen > policy.half_year_limit.ceiling.fen:
             raise LedgerIntegrityError(
                 f"{self.window}: {self.assessed_fen} fen is over the half-year ceiling"
             )
         for period, each in self.assessed.items():
-            if _outcome(each).selected_fen > policy.month_limit.ceiling.fen:
+            if each.outcome is not None and each.outcome.selected_fen > policy.month_limit.ceiling.fen:
                 raise LedgerIntegrityError(f"{period}: over the month ceiling")
 
 
@@ -102,11 +102,5 @@ def _check(period: str, outcome: Outcome) -> None:
         raise LedgerIntegrityError(f"{period}: the amounts contradict each other: {outcome}")
 
 
-def _outcome(event: EntitlementAssessed) -> Outcome:
-    if event.outcome is None:
-        raise LedgerIntegrityError(f"{event.period} stands without an outcome")
-    return event.outcome
-
-
-def _assessed_fen(event: EntitlementAssessed | None) -> int:
-    return 0 if event is None else _outcome(event).assessed_fen
+def _fen(event: EntitlementAssessed | None) -> int:
+    return 0 if event is None or event.outcome is None else event.outcome.assessed_fen

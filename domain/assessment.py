@@ -28,7 +28,7 @@ class Step(msgspec.Struct, frozen=True, gc=False):
         inputs: What it was asked of; amounts in fen.
         output: What came out: an amount in fen after this step, or None where the step only decides.
         met: Whether the condition is met; of a ceiling: whether the amount stays under it.
-        shortfall_fen: What is missing to meet it.
+        shortfall_fen: What is missing to meet it; of a growth gate: to reach what must be passed.
     """
 
     rule: str
@@ -99,7 +99,7 @@ def _judge(policy: Policy, measure: Measure, registered: Return) -> _Verdict:
         steps.append(_step("base", measure, measure.base, inputs, None, met=False))
         return _Verdict("undetermined", 0, 0, steps)
     for condition in measure.conditions:
-        if not _grows_over(measure, condition, current, prior, steps):
+        if not _grows_over(policy, measure, condition, current=current, prior=prior, steps=steps):
             return _Verdict("not-eligible", 0, 0, steps)
     on_open = any(step.reading in policy.open_readings for step in steps)
     if isinstance(measure.reward, PerWholeStep):
@@ -136,14 +136,17 @@ def _is_eligible(measure: Measure, registered: Return, steps: list[Step]) -> boo
     return fits
 
 
-def _grows_over(measure: Measure, condition: GrowthOver, current: int, prior: int, steps: list[Step]) -> bool:
+def _grows_over(  # noqa: PLR0913 - both figures, and where the step goes
+    policy: Policy, measure: Measure, condition: GrowthOver, *, current: int, prior: int, steps: list[Step]
+) -> bool:
     """Strictly over the rate: 增速高于8% means current/prior > 1.08, without a division."""
     rate_bp = condition.rate.basis_points
     threshold = prior * (BP_PER_WHOLE + rate_bp)
     met = current * BP_PER_WHOLE > threshold
     inputs: dict[str, StepValue] = {"current_fen": current, "prior_year_fen": prior, "over_bp": rate_bp}
-    shortfall = None if met else -(-threshold // BP_PER_WHOLE) - current
-    steps.append(_step("growth-over", measure, condition, inputs, None, met=met, shortfall_fen=shortfall))
+    shortfall = None if met else threshold // BP_PER_WHOLE - current
+    basis = _resting_on(policy, condition, condition.rate)
+    steps.append(_step("growth-over", measure, basis, inputs, None, met=met, shortfall_fen=shortfall))
     return met
 
 
@@ -156,13 +159,13 @@ def _per_whole_step(
     rule_fen = count * award.fen
     inputs: dict[str, StepValue] = {"increment_fen": increment, "step_fen": step_fen, "steps": count}
     if count == 0:
-        basis = measure.decrease if increment < 0 else reward
+        basis = measure.decrease if increment < 0 else _resting_on(policy, reward, reward.step)
         steps.append(
             _step("no-whole-step", measure, basis, inputs, 0, met=False, shortfall_fen=step_fen - increment)
         )
         return 0, 0
     inputs["award_fen"] = award.fen
-    basis = award if award.reading is not None else reward
+    basis = _resting_on(policy, award, reward, reward.step)
     steps.append(_step("whole-steps", measure, basis, inputs, rule_fen, met=True))
     return rule_fen, _firm(policy, rule_fen, reward, reward.step, award)
 
@@ -184,10 +187,10 @@ def _bands_with_tail(
             "steps": count,
             "award_fen": tail.award.fen,
         }
-        steps.append(_step("tail", measure, tail, inputs, rule_fen, met=True))
+        bases: tuple[Basis, ...] = (tail, tail.award, tail.beyond, tail.step, tail.first, tail.at_least)
+        steps.append(_step("tail", measure, _resting_on(policy, *bases), inputs, rule_fen, met=True))
         firm_first = _firm(policy, tail.first.fen, tail.first, tail.at_least)
-        firm_all = _firm(policy, rule_fen, tail, tail.beyond, tail.step, tail.award, tail.first)
-        return rule_fen, max(firm_first, firm_all)
+        return rule_fen, max(firm_first, _firm(policy, rule_fen, *bases))
     for band in reward.bands:
         if band.at_least.fen <= increment < band.below.fen:
             inputs = {
@@ -195,11 +198,13 @@ def _bands_with_tail(
                 "at_least_fen": band.at_least.fen,
                 "below_fen": band.below.fen,
             }
-            steps.append(_step("band", measure, band, inputs, band.award.fen, met=True))
-            return band.award.fen, _firm(policy, band.award.fen, band, band.at_least, band.below, band.award)
+            bases = (band, band.award, band.at_least, band.below)
+            basis = _resting_on(policy, *bases)
+            steps.append(_step("band", measure, basis, inputs, band.award.fen, met=True))
+            return band.award.fen, _firm(policy, band.award.fen, *bases)
     first = reward.bands[0]
     inputs = {"increment_fen": increment, "at_least_fen": first.at_least.fen}
-    basis = measure.decrease if increment < 0 else first
+    basis = measure.decrease if increment < 0 else _resting_on(policy, first, first.at_least)
     shortfall = first.at_least.fen - increment
     steps.append(_step("below-bands", measure, basis, inputs, 0, met=False, shortfall_fen=shortfall))
     return 0, 0
@@ -222,7 +227,7 @@ def _award(
             "ceiling_fen": ceiling.fen,
         }
         steps.append(_step(policy.half_year_limit.id, None, ceiling, inputs, assessed_fen, met=False))
-    rests_on = {step.reading for step in (*verdict.steps, *steps)} & policy.open_readings
+    rests_on = policy.open_readings & {step.reading for step in (*verdict.steps, *steps)}
     period_reading = _open_period_reading(policy, period)
     all_open = period_reading or any(step.reading in policy.open_readings for step in steps)
     open_fen = assessed_fen if all_open else max(assessed_fen - verdict.firm_fen, 0)
@@ -252,10 +257,18 @@ def _choice_steps(
     if len(eligible) == 1:
         return []
     month_fen = policy.month_limit.ceiling.fen
+    amounts = [min(verdict.rule_fen, month_fen) for _, verdict in eligible]
+    before_ceiling = [verdict.rule_fen for _, verdict in eligible]
     inputs: dict[str, StepValue] = {
-        measure.id: min(verdict.rule_fen, month_fen) for measure, verdict in eligible
+        measure.id: amount for (measure, _), amount in zip(eligible, amounts, strict=True)
     }
     inputs["chosen"] = winner.id
+    if amounts.count(selected_fen) == 1:
+        inputs["decided_by"] = "amount"
+    elif before_ceiling.count(max(before_ceiling)) == 1:
+        inputs["decided_by"] = "amount-before-ceiling"
+    else:
+        inputs["decided_by"] = "order-of-text"
     return [_step("highest", None, policy.document.choice, inputs, selected_fen, met=True)]
 
 
@@ -266,7 +279,7 @@ def _no_award(
     stage: Stage,
     measures: tuple[MeasureOutcome, ...],
 ) -> Outcome:
-    decided_by = {verdict.steps[-1].reading for verdict in verdicts} & policy.open_readings
+    decided_by = policy.open_readings & {verdict.steps[-1].reading for verdict in verdicts}
     undetermined = any(verdict.status == "undetermined" for verdict in verdicts)
     return Outcome(
         stage=stage,
@@ -302,6 +315,12 @@ def _preliminary_step(outcome: Outcome) -> Step:
 def _firm(policy: Policy, amount_fen: int, *bases: Basis) -> int:
     """The amount, or 0 where one of the numbers it is made of rests on an open reading."""
     return 0 if any(basis.reading in policy.open_readings for basis in bases) else amount_fen
+
+
+def _resting_on(policy: Policy, *bases: Basis) -> Basis:
+    """What a step is said to rest on: what is open of its bases, else the first that names a reading."""
+    fallback = next((basis for basis in bases if basis.reading is not None), bases[0])
+    return next((basis for basis in bases if basis.reading in policy.open_readings), fallback)
 
 
 def _step(  # noqa: PLR0913 - the fields of a step, with the basis in one

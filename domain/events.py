@@ -138,7 +138,7 @@ class EntitlementAssessed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         period: As the contract writes it.
         policy: The document that it was assessed by.
         returns: The returns that it used; empty where none stands any more.
-        outcome: None where no return stands any more.
+        outcome: None where no return stands any more that the policy covers.
     """
 
     period: str

@@ -6,7 +6,7 @@ which figures follow, are left out.
 """
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from domain.assessment import Step
 from domain.events import Return
@@ -25,8 +25,6 @@ STATISTICAL_RULES = frozenset(
 
 SHOWN_DECIMALS = 2
 """Growth is shown in percent with two decimals, or with as many as it takes not to look like the gate."""
-
-_MOST_DECIMALS = 20
 
 
 class Subject(NamedTuple):
@@ -56,10 +54,7 @@ def _item(step: Step, subject: Subject) -> str:
 
 
 def _number(step: Step, name: str) -> int:
-    value = step.inputs[name]
-    if not isinstance(value, int):
-        raise TypeError(f"{step.rule} has no number {name}")
-    return value
+    return cast("int", step.inputs[name])
 
 
 def _wanyuan(step: Step, name: str) -> str:
@@ -74,6 +69,10 @@ def _cite(step: Step, subject: Subject) -> str:
     return f"(政策{subject.policy.place(step.cite)})"
 
 
+def _reading_or_cite(step: Step, subject: Subject) -> str:
+    return _cite(step, subject) if step.reading is None else f"(口径:{step.reading})"
+
+
 def amount_text(fen: int) -> str:
     """A difference in 万元, or in 元 where it is under 1万元."""
     if abs(fen) < FEN_PER_WANYUAN:
@@ -84,17 +83,14 @@ def amount_text(fen: int) -> str:
 def percent_text(*, current_fen: int, prior_year_fen: int, over_bp: int) -> str:
     """Growth in percent, cut to two decimals; with more where two would look like the gate and are not.
 
-    Exactly 8% is `8`; 8.0004% is `8.0004`, not `8`.
+    Exactly 8% is `8`; 8.0004% is `8.0004`, not `8`. Nor does a small change look like none.
     """
     numerator, denominator = (current_fen - prior_year_fen) * 100, prior_year_fen
-    exactly_gate = numerator * 100 == over_bp * denominator
     decimals = SHOWN_DECIMALS
-    while True:
-        scaled = _towards_zero(numerator * 10**decimals, denominator)
-        looks_like_gate = scaled * 100 == over_bp * 10**decimals
-        if exactly_gate or not looks_like_gate or decimals == _MOST_DECIMALS:
-            break
+    scaled = _towards_zero(numerator * 10**decimals, denominator)
+    while scaled * denominator != numerator * 10**decimals and scaled * 100 in {0, over_bp * 10**decimals}:
         decimals += 1
+        scaled = _towards_zero(numerator * 10**decimals, denominator)
     whole, fraction = divmod(abs(scaled), 10**decimals)
     digits = str(fraction).zfill(decimals).rstrip("0")
     text = f"{whole}.{digits}" if digits else str(whole)
@@ -144,7 +140,7 @@ def _base(step: Step, subject: Subject) -> str:
     return (
         f"{subject.period.chinese}{_item(step, subject)}{_figure(step, 'current_fen', subject)},"
         f"上年同期数{state},{consequence},暂不能确定是否符合条件,暂计0元。"
-        f"补充上年同期数并说明来源后重新测算。(口径:{step.reading})"
+        f"补充上年同期数并说明来源后重新测算。{_reading_or_cite(step, subject)}"
     )
 
 
@@ -152,7 +148,8 @@ def _growth_over(step: Step, subject: Subject) -> str:
     current, prior, over_bp = (_number(step, name) for name in ("current_fen", "prior_year_fen", "over_bp"))
     item, gate = _item(step, subject), rate_text(over_bp)
     facts = (
-        f"{subject.period.chinese}{item}{_figure(step, 'current_fen', subject)},"
+        f"{subject.returns[_form(step, subject).code].name}{subject.period.chinese}"
+        f"{item}{_figure(step, 'current_fen', subject)},"
         f"上年同期{_figure(step, 'prior_year_fen', subject)},"
     )
     percent = percent_text(current_fen=current, prior_year_fen=prior, over_bp=over_bp)
@@ -164,7 +161,7 @@ def _growth_over(step: Step, subject: Subject) -> str:
         return f"{facts}{growth}{conclusion}。{_cite(step, subject)}"
     shortfall = step.shortfall_fen or 0
     state = f"低于该数{yuan_text(shortfall)}元" if shortfall else "恰等于该数"
-    if not shortfall:
+    if f"{percent}%" == gate:
         growth = f"同比增速恰为{gate},"
     threshold = wanyuan_text(current + shortfall)
     return f"{facts}{growth}{conclusion};{item}须高于{threshold}万元方符合,现{state}。{_cite(step, subject)}"
@@ -180,30 +177,42 @@ def _whole_steps(step: Step, subject: Subject) -> str:
     rest = "" if subject.withheld or remainder == 0 else f",余{amount_text(remainder)}不足{size}不计"
     award = _wanyuan(step, "award_fen")
     place = subject.policy.place(step.cite)
+    is_open = step.reading in subject.policy.open_readings
+    state = "为口径待明确,暂按上限测算" if is_open else _decided_by(step, subject)
+    bound = f":每达{size}给予不超过{award}奖励" if is_open else ""
     return (
         f"{_item(step, subject)}同比增量{_figure(step, 'increment_fen', subject)},"
         f"含{_number(step, 'steps')}个完整的{size}{rest};每个按{award}测算,"
-        f"计{wanyuan_text(step.output or 0)}万元。(政策{place}:每达{size}给予不超过{award}奖励;"
-        f"每个{award}{_reading_state(step, subject)})"
+        f"计{wanyuan_text(step.output or 0)}万元(每个{award}{state})。(政策{place}{bound})"
     )
 
 
-def _reading_state(step: Step, subject: Subject) -> str:
-    if step.reading is None:
-        return "依据原文"
-    reading = subject.policy.reading(step.reading)
-    if reading.status == "open":
-        return "为口径待明确,暂按上限测算"
-    if reading.decision is not None:
-        return f"依据{reading.decision.document}"
-    return "依据原文"
+def _decided_by(step: Step, subject: Subject) -> str:
+    decision = None if step.reading is None else subject.policy.reading(step.reading).decision
+    return "依据原文" if decision is None else f"依据{decision.document}"
 
 
 def _no_whole_step(step: Step, subject: Subject) -> str:
     size = _wanyuan(step, "step_fen")
-    increment = f"{_item(step, subject)}同比增量{_figure(step, 'increment_fen', subject)}"
+    increment = f"同比增量{_figure(step, 'increment_fen', subject)}"
     gap = "" if subject.withheld else f",尚差{amount_text(step.shortfall_fen or 0)}"
-    return f"{increment},不足{size}{gap},该期不予奖励。{_cite(step, subject)}"
+    facts = f"{_item(step, subject)}{_growth_passed(step, subject)}{increment}"
+    return f"{facts},不足{size}{gap},该期不予奖励。{_cite(step, subject)}"
+
+
+def _growth_passed(step: Step, subject: Subject) -> str:
+    """The growth that met the gate of the measure, before the increment that is not enough."""
+    measure = _measure(step, subject)
+    if not measure.conditions:
+        return ""
+    over_bp = measure.conditions[0].rate.basis_points
+    if subject.withheld:
+        return f"同比增速高于{rate_text(over_bp)};但"
+    figure = subject.returns[measure.form].figures[measure.item]
+    percent = percent_text(
+        current_fen=figure.current_fen or 0, prior_year_fen=figure.prior_year_fen or 0, over_bp=over_bp
+    )
+    return f"同比{_change_text(percent)},高于{rate_text(over_bp)};但"
 
 
 def _band(step: Step, subject: Subject) -> str:
@@ -224,14 +233,13 @@ def _tail(step: Step, subject: Subject) -> str:
     how = (
         f"{first}加超过首个{_wanyuan(step, 'beyond_fen')}后每满{size}{award}测算,计{wanyuan_text(output)}万元"
     )
-    reading = subject.policy.reading(step.reading or "")
-    if reading.status != "open":
-        return f"{head}按{how}({_reading_state(step, subject)})。{_cite(step, subject)}"
+    if step.reading not in subject.policy.open_readings:
+        return f"{head}按{how}({_decided_by(step, subject)})。{_cite(step, subject)}"
     open_amount = wanyuan_text(output - _number(step, "first_fen"))
     return (
-        f"{head}政策仅规定“每达{size}再给予一定额度奖励”,未写明额度;暂按{how},"
+        f'{head}政策仅规定"每达{size}再给予一定额度奖励",未写明额度;暂按{how},'
         f"其中{open_amount}万元依据待明确口径。额度书面明确前,该部分不得作为公示和拨付依据。"
-        f"(口径:{reading.id})"
+        f"(口径:{step.reading})"
     )
 
 
@@ -247,20 +255,22 @@ def _month_ceiling(step: Step, subject: Subject) -> str:
     ceiling = _wanyuan(step, "ceiling_fen")
     cut = amount_text(_number(step, "amount_fen") - _number(step, "ceiling_fen"))
     return (
-        f"本期{_measure(step, subject).name}测算{_wanyuan(step, 'amount_fen')},"
+        f"本期测算{_wanyuan(step, 'amount_fen')},"
         f"超过每家企业月度上限{ceiling},按{ceiling}计,核减{cut}。{_cite(step, subject)}"
     )
 
 
 def _highest(step: Step, subject: Subject) -> str:
-    awards = {
-        subject.policy.measure(name).name: value for name, value in step.inputs.items() if name != "chosen"
-    }
-    listed = ",".join(f"{name}{wanyuan_text(int(value or 0))}万元" for name, value in awards.items())
+    met = [each for each in subject.policy.document.measures if each.id in step.inputs]
+    listed = ",".join(f"{each.name}{_wanyuan(step, each.id)}" for each in met)
     chosen = subject.policy.measure(str(step.inputs["chosen"])).name
-    tie = ";金额相同时取月度上限前较高的一项,仍相同的按条款先后" if len(set(awards.values())) == 1 else ""
+    tie = {
+        "amount": "",
+        "amount-before-ceiling": f";金额相同时取月度上限前较高的{chosen}",
+        "order-of-text": f";金额相同时按条款先后取{chosen}",
+    }[str(step.inputs["decided_by"])]
     return (
-        f"本期同时符合{len(awards)}项奖励条件:{listed}。取金额最高的一项,"
+        f"本期同时符合{len(met)}项奖励条件:{listed}。取金额最高的一项,"
         f"按{chosen}计{wanyuan_text(step.output or 0)}万元,其余不计。"
         f"(政策{subject.policy.place(step.cite)}{tie})"
     )
@@ -281,7 +291,7 @@ def _combined_period(step: Step, subject: Subject) -> str:
     state = ",待明确" if reading.status == "open" else ""
     ceiling = wanyuan_text(subject.policy.month_limit.ceiling.fen)
     return (
-        "国家统计制度1、2月份数据合并调查,政策所称“各月度”在1—2月暂按一期测算:"
+        '国家统计制度1、2月份数据合并调查,政策所称"各月度"在1—2月暂按一期测算:'
         f"一次增速判断、一次计算增量、适用一个月度上限{ceiling}万元。"
         f"(口径:{reading.id}{state})"
     )

@@ -11,7 +11,9 @@ FEN_LIMIT = 10**17
 FEN_PER_YUAN = FEN_PER_UNIT["yuan"]
 FEN_PER_WANYUAN = FEN_PER_UNIT["wanyuan"]
 
-_AMOUNT = re.compile(r"(-?[0-9]{1,32})(?:\.([0-9]{1,32}))?", re.ASCII)
+_AMOUNT = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?", re.ASCII)
+_MOST_WHOLE_DIGITS = len(str(FEN_LIMIT - 1))
+_MOST_DECIMALS = len(str(FEN_PER_WANYUAN)) - 1
 
 
 class AmountError(ValueError):
@@ -43,11 +45,16 @@ def _text_to_fen(text: str, unit: str) -> int:
     match = _AMOUNT.fullmatch(text)
     if match is None:
         raise AmountError("not a decimal number")
-    whole, fraction = match.group(1), match.group(2) or ""
-    fen, rest = divmod(int(whole + fraction) * FEN_PER_UNIT[unit], 10 ** len(fraction))
+    sign, whole, fraction = match.group(1), match.group(2).lstrip("0"), (match.group(3) or "").rstrip("0")
+    if len(whole) > _MOST_WHOLE_DIGITS:
+        raise AmountError("not under 10^17 fen")
+    if len(fraction) > _MOST_DECIMALS:
+        raise AmountError("not exact in fen")
+    scale: int = 10 ** len(fraction)
+    fen, rest = divmod(int(f"0{whole}{fraction}") * FEN_PER_UNIT[unit], scale)
     if rest:
         raise AmountError("not exact in fen")
-    return fen
+    return -fen if sign else fen
 
 
 def wanyuan_text(fen: int) -> str:

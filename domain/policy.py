@@ -26,7 +26,7 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A part of the document; a key that is not in the vocabulary is refused."""
 
 
-class Basis(_Part, kw_only=True):
+class Basis(_Part, frozen=True, kw_only=True):
     """Where something rests: on a clause (`cite`), on a reading, or on both.
 
     Attributes:
@@ -38,7 +38,7 @@ class Basis(_Part, kw_only=True):
     reading: str | None = None
 
 
-class Amount(Basis, kw_only=True):
+class Amount(Basis, frozen=True, kw_only=True):
     """An amount of money in whole yuan."""
 
     yuan: int
@@ -49,13 +49,13 @@ class Amount(Basis, kw_only=True):
         return self.yuan * FEN_PER_YUAN
 
 
-class Rate(Basis, kw_only=True):
+class Rate(Basis, frozen=True, kw_only=True):
     """A rate in basis points: 800 is 8%."""
 
     basis_points: int
 
 
-class Clause(_Part, kw_only=True):
+class Clause(_Part, frozen=True, kw_only=True):
     """A clause of the text, word for word. `place` names it for a reader: `第14条`."""
 
     id: str
@@ -63,7 +63,7 @@ class Clause(_Part, kw_only=True):
     text: str
 
 
-class Decision(_Part, kw_only=True):
+class Decision(_Part, frozen=True, kw_only=True):
     """Who decided an open reading, in which document, on which day (`2024-06-30`)."""
 
     by: str
@@ -71,7 +71,7 @@ class Decision(_Part, kw_only=True):
     date: str
 
 
-class Reading(_Part, kw_only=True):
+class Reading(_Part, frozen=True, kw_only=True):
     """A recorded answer to a question that the text leaves to be answered (适用口径)."""
 
     id: str
@@ -81,24 +81,24 @@ class Reading(_Part, kw_only=True):
     decision: Decision | None = None
 
 
-class InDatabase(Basis, kw_only=True):
+class InDatabase(Basis, frozen=True, kw_only=True):
     """The enterprise is in the survey-unit database in the period."""
 
 
-class Industries(Basis, kw_only=True):
+class Industries(Basis, frozen=True, kw_only=True):
     """The industry code of the period begins with one of `prefixes`."""
 
     prefixes: tuple[str, ...]
 
 
-class Eligibility(_Part, kw_only=True):
+class Eligibility(_Part, frozen=True, kw_only=True):
     """Which returns a measure looks at."""
 
     in_database: InDatabase
     industries: Industries
 
 
-class GrowthOver(Basis, kw_only=True, tag_field="kind", tag="growth-over"):
+class GrowthOver(Basis, frozen=True, kw_only=True, tag_field="kind", tag="growth-over"):
     """Growth on the comparable base is strictly more than `rate`, compared without division."""
 
     rate: Rate
@@ -108,14 +108,14 @@ Condition = GrowthOver
 """The conditions of the vocabulary; a further one makes this a union."""
 
 
-class PerWholeStep(Basis, kw_only=True, tag_field="kind", tag="per-whole-step"):
+class PerWholeStep(Basis, frozen=True, kw_only=True, tag_field="kind", tag="per-whole-step"):
     """`award` for each whole `step` of the increment. The basis is that of counting whole steps."""
 
     step: Amount
     award: Amount
 
 
-class Band(Basis, kw_only=True):
+class Band(Basis, frozen=True, kw_only=True):
     """`award` where the increment is in the half-open band [`at_least`, `below`)."""
 
     at_least: Amount
@@ -123,7 +123,7 @@ class Band(Basis, kw_only=True):
     award: Amount
 
 
-class Tail(Basis, kw_only=True):
+class Tail(Basis, frozen=True, kw_only=True):
     """From `at_least` up: `first`, and `award` for each whole `step` of what exceeds `beyond`."""
 
     at_least: Amount
@@ -133,7 +133,7 @@ class Tail(Basis, kw_only=True):
     award: Amount
 
 
-class BandsWithTail(_Part, kw_only=True, tag_field="kind", tag="bands-with-tail"):
+class BandsWithTail(_Part, frozen=True, kw_only=True, tag_field="kind", tag="bands-with-tail"):
     """Bands that follow each other without a gap, and a tail above the last."""
 
     bands: tuple[Band, ...]
@@ -143,7 +143,7 @@ class BandsWithTail(_Part, kw_only=True, tag_field="kind", tag="bands-with-tail"
 Reward = PerWholeStep | BandsWithTail
 
 
-class Measure(_Part, kw_only=True):
+class Measure(_Part, frozen=True, kw_only=True):
     """One award of the policy: which figure, of whom, on which conditions, how much.
 
     Attributes:
@@ -162,7 +162,7 @@ class Measure(_Part, kw_only=True):
     reward: Reward
 
 
-class Limit(_Part, kw_only=True):
+class Limit(_Part, frozen=True, kw_only=True):
     """A ceiling for each enterprise over all measures, in a month or in a half-year."""
 
     per: Literal["month", "half-year"]
@@ -174,26 +174,26 @@ class Limit(_Part, kw_only=True):
         return f"{self.per}-ceiling"
 
 
-class Choice(Basis, kw_only=True):
+class Choice(Basis, frozen=True, kw_only=True):
     """Several measures met: the highest, never the sum."""
 
     kind: Literal["highest"]
 
 
-class CombinedPeriod(_Part, kw_only=True):
+class CombinedPeriod(_Part, frozen=True, kw_only=True):
     """A period of several months that is assessed as one: the reading it rests on."""
 
     reading: str
 
 
-class Coverage(_Part, kw_only=True):
+class Coverage(_Part, frozen=True, kw_only=True):
     """The first and the last period that the policy covers."""
 
     first: str
     last: str
 
 
-class PolicyDocument(_Part, kw_only=True):
+class PolicyDocument(_Part, frozen=True, kw_only=True):
     """A policy, whole.
 
     Attributes:
@@ -408,4 +408,7 @@ def policy_from_log(ref: PolicyRef, document: dict[str, Any]) -> Policy:
         typed = msgspec.convert(document, PolicyDocument)
     except msgspec.ValidationError as error:
         raise LedgerIntegrityError(f"{ref.id} version {ref.version}: {error}") from error
+    problems = document_problems(typed)
+    if problems:
+        raise LedgerIntegrityError(f"{ref.id} version {ref.version}: {problems[0].message}")
     return Policy(ref, typed)

@@ -65,7 +65,9 @@ class AskedMoment:
 
     def __init__(
         self,
-        position: Annotated[int | None, Query(ge=0, lt=2**63, description="As it stood at this position.")] = None,
+        position: Annotated[
+            int | None, Query(ge=0, lt=2**63, description="As it stood at this position.")
+        ] = None,
         known_at: Annotated[
             str | None, Query(description="As it was known at this time, RFC 3339.", max_length=40)
         ] = None,

@@ -12,23 +12,13 @@ from app.api import models
 from app.api.context import EntitlementsKey, LedgerNeeded, MomentAsked
 from app.api.errors_declared import errors
 from app.api.paths import period_in, uscc_of, window_of
+from app.api.presenters import as_of, entitlement, explained_period
 from app.api.problems import ApiProblem
-from app.api.times import rfc_3339
 from app.database import reading
-from app.security.keys import Key
-from app.use_cases.explaining import (
-    Account,
-    ExplainedPeriod,
-    ExplainedStep,
-    PeriodAccount,
-    explain,
-    read_account,
-)
+from app.use_cases.explaining import explain, read_account
 from app.use_cases.listing import list_accounts, summarise
 from app.use_cases.reading import ChoiceProblem, Opened, opened
-from domain.explanation import STATISTICAL_RULES
 from projections.queries.accounts import Dimension, ListFilter, Sort
-from projections.queries.moments import Moment
 
 router = APIRouter(prefix="/v1", tags=["entitlements"])
 _log = structlog.get_logger()
@@ -55,7 +45,7 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     response_model=models.Entitlement,
     responses=errors(400, 401, 403, 404, 409, 422, 503),
 )
-def read_entitlement(  # noqa: PLR0913, PLR0917 - each is a part of the request
+def read_entitlement(
     ledger: LedgerNeeded,
     _: EntitlementsKey,
     moment: MomentAsked,
@@ -70,7 +60,7 @@ def read_entitlement(  # noqa: PLR0913, PLR0917 - each is a part of the request
         account = read_account(connection, uscc_of(uscc), name, at)
     if account is None:
         raise _never_filed(uscc, name)
-    return _entitlement(account)
+    return entitlement(account)
 
 
 @router.get(
@@ -79,7 +69,7 @@ def read_entitlement(  # noqa: PLR0913, PLR0917 - each is a part of the request
     response_model=models.ExplainedPeriod,
     responses=errors(400, 401, 403, 404, 409, 422, 503),
 )
-def explain_entitlement(  # noqa: PLR0913, PLR0917 - each is a part of the request
+def explain_entitlement(
     ledger: LedgerNeeded,
     key: EntitlementsKey,
     moment: MomentAsked,
@@ -102,7 +92,7 @@ def explain_entitlement(  # noqa: PLR0913, PLR0917 - each is a part of the reque
         raise ApiProblem(404, "not-found", detail)
     if not withheld:
         _log.info("figures disclosed", actor=key.name, uscc=uscc, period=str(asked))
-    return _explained(explained, key)
+    return explained_period(explained, withheld=withheld)
 
 
 @router.get(
@@ -111,7 +101,7 @@ def explain_entitlement(  # noqa: PLR0913, PLR0917 - each is a part of the reque
     response_model=models.EntitlementList,
     responses=errors(400, 401, 403, 404, 409, 422, 503),
 )
-def list_entitlements(  # noqa: PLR0913, PLR0917 - each is a filter of the contract
+def list_entitlements(
     ledger: LedgerNeeded,
     _: EntitlementsKey,
     moment: MomentAsked,
@@ -123,11 +113,13 @@ def list_entitlements(  # noqa: PLR0913, PLR0917 - each is a filter of the contr
     status: models.Status | None = None,
     stage: models.Stage | None = None,
     min_assessed_fen: Annotated[int, Query(ge=0, lt=2**63)] = 0,
-    q: Annotated[str | None, Query(max_length=100, pattern=_TEXT, description="Prefix of name or code.")] = None,
+    q: Annotated[
+        str | None, Query(max_length=100, pattern=_TEXT, description="Prefix of name or code.")
+    ] = None,
     sort: Sort = "-assessed_fen",
     limit: Annotated[int, Query(ge=1, le=PAGE_MOST)] = 100,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
-    totals: Annotated[bool, Query(description="Count the totals under every filter.")] = False,  # noqa: FBT002
+    totals: Annotated[bool, Query(description="Count the totals under every filter.")] = False,
 ) -> models.EntitlementList:
     """Every enterprise with a return in the half-year, a page at a time."""
     half = str(window_of(window))
@@ -161,7 +153,7 @@ def list_entitlements(  # noqa: PLR0913, PLR0917 - each is a filter of the contr
         next_cursor=None if end is None else _encoded(Cursor(at.moment.position, end.assessed_fen, end.uscc)),
         total=None if listed.totals is None else listed.totals.total,
         assessed_fen=None if listed.totals is None else listed.totals.assessed_fen,
-        as_of=_as_of(at.moment),
+        as_of=as_of(at.moment),
     )
 
 
@@ -171,7 +163,7 @@ def list_entitlements(  # noqa: PLR0913, PLR0917 - each is a filter of the contr
     response_model=models.Summary,
     responses=errors(400, 401, 403, 404, 409, 422, 503),
 )
-def read_summary(  # noqa: PLR0913, PLR0917 - each is a part of the request
+def read_summary(
     ledger: LedgerNeeded,
     _: EntitlementsKey,
     moment: MomentAsked,
@@ -189,7 +181,7 @@ def read_summary(  # noqa: PLR0913, PLR0917 - each is a part of the request
         assessed_fen=sum(each.assessed_fen for each in groups),
         open_fen=sum(each.open_fen for each in groups),
         preliminary_fen=sum(each.preliminary_fen for each in groups),
-        as_of=_as_of(at.moment),
+        as_of=as_of(at.moment),
     )
 
 
@@ -223,77 +215,3 @@ def _cursor(text: str) -> Cursor:
 
 def _encoded(cursor: Cursor) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(cursor)).decode().rstrip("=")
-
-
-def _as_of(moment: Moment) -> models.AsOf:
-    recorded_at = None if moment.recorded_at_us is None else rfc_3339(moment.recorded_at_us)
-    return models.AsOf(position=moment.position, recorded_at=recorded_at)
-
-
-def _entitlement(account: Account) -> models.Entitlement:
-    ref = account.policy
-    return models.Entitlement(
-        uscc=account.uscc,
-        name=account.name,
-        region_code=account.region_code,
-        policy=None if ref is None else models.PolicyRef(**msgspec.structs.asdict(ref)),
-        window=account.window,
-        ceiling_fen=account.ceiling_fen,
-        assessed_fen=account.assessed_fen,
-        open_fen=account.open_fen,
-        preliminary_fen=account.preliminary_fen,
-        headroom_fen=account.headroom_fen,
-        periods=[_period(each) for each in account.periods],
-        as_of=_as_of(account.as_of),
-    )
-
-
-def _period_fields(period: PeriodAccount) -> dict[str, object]:
-    outcome = period.outcome
-    return {
-        **msgspec.structs.asdict(outcome),
-        "period": period.period,
-        "position": period.position,
-        "measures": [
-            models.MeasureOutcome(measure=each.measure, status=each.status, rule_fen=each.rule_fen)
-            for each in outcome.measures
-        ],
-    }
-
-
-def _period(period: PeriodAccount) -> models.Period:
-    return models.Period.model_validate(_period_fields(period))
-
-
-def _explained(explained: ExplainedPeriod, key: Key) -> models.ExplainedPeriod:
-    withheld = not key.sees_figures
-    account = explained.account
-    return models.ExplainedPeriod.model_validate(
-        {
-            **_period_fields(explained.period),
-            "uscc": account.uscc,
-            "window": account.window,
-            "policy": models.PolicyRef(**msgspec.structs.asdict(explained.policy)),
-            "figures_withheld": withheld,
-            "steps": [_step(n, each, withheld=withheld) for n, each in enumerate(explained.steps, 1)],
-            "as_of": _as_of(account.as_of),
-        }
-    )
-
-
-def _step(n: int, explained: ExplainedStep, *, withheld: bool) -> models.Step:
-    step = explained.step
-    hidden = withheld and step.rule in STATISTICAL_RULES
-    return models.Step(
-        n=n,
-        rule=step.rule,
-        measure=step.measure,
-        cite=step.cite,
-        reading=step.reading,
-        inputs=None if hidden else step.inputs,
-        output=None if hidden else step.output,
-        met=step.met,
-        shortfall_fen=None if hidden else step.shortfall_fen,
-        figures_withheld=withheld,
-        sentence=explained.sentence,
-    )

@@ -18,7 +18,9 @@ class AsOf(Model):
     """The end of the transaction that an answer stands at."""
 
     position: int = Field(examples=[3])
-    recorded_at: str | None = Field(description="None before the first event.", examples=["2024-04-10T08:00:00Z"])
+    recorded_at: str | None = Field(
+        description="None before the first event.", examples=["2024-04-10T08:00:00Z"]
+    )
 
 
 class RowWarning(Model):

@@ -46,13 +46,13 @@ _DOCUMENT: Final[dict[str, Any]] = {
     },
     openapi_extra=_DOCUMENT,
 )
-def publish_policy(  # noqa: PLR0913, PLR0917 - each is a part of the request
+def publish_policy(
     request: Request,
     background: BackgroundTasks,
     ledger: LedgerNeeded,
     key: AdminKey,
     body: Body,
-    dry_run: Annotated[bool, Query(description="Only say what would change.")] = False,  # noqa: FBT002
+    dry_run: Annotated[bool, Query(description="Only say what would change.")] = False,
 ) -> Response:
     """Publish a policy document; what was filed before is assessed by it afterwards."""
     require_media_type(request, *_YAML)
@@ -72,9 +72,7 @@ def publish_policy(  # noqa: PLR0913, PLR0917 - each is a part of the request
     )
 
 
-@router.get(
-    "", operation_id="listPolicies", response_model=models.PolicyList, responses=errors(401, 503)
-)
+@router.get("", operation_id="listPolicies", response_model=models.PolicyList, responses=errors(401, 503))
 def list_policies(ledger: LedgerNeeded, _: AnyKey) -> models.PolicyList:
     """All policies with their newest versions."""
     newest = {each.ref.id: each for each in _published(ledger)}

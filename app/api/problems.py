@@ -66,9 +66,7 @@ def problem_response(problem: ApiProblem) -> Response:
             {"row": each.row, "field": each.field, "code": each.code, "message": each.message}
             for each in problem.problems
         ]
-    return Response(
-        msgspec.json.encode(body), problem.status, headers=problem.headers, media_type=MEDIA_TYPE
-    )
+    return Response(msgspec.json.encode(body), problem.status, headers=problem.headers, media_type=MEDIA_TYPE)
 
 
 def refused_rows(problems: Sequence[Problem]) -> ApiProblem:
@@ -103,9 +101,7 @@ def add_problem_handlers(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     def _(_: Request, error: HTTPException) -> Response:
         code = _CODES.get(error.status_code, "invalid-request")
-        return problem_response(
-            ApiProblem(error.status_code, code, str(error.detail), headers=error.headers)
-        )
+        return problem_response(ApiProblem(error.status_code, code, str(error.detail), headers=error.headers))
 
     @app.exception_handler(PositionAheadError)
     def _(_: Request, error: PositionAheadError) -> Response:

@@ -41,12 +41,12 @@ _REPLAYED: Final = {"Idempotency-Replayed": "true"}
     },
     openapi_extra={"requestBody": {"required": True, "content": {"application/json": BATCH_SCHEMA}}},
 )
-def file(  # noqa: PLR0913, PLR0917 - each is a part of the request
+def file(
     request: Request,
     ledger: LedgerNeeded,
     key: StatisticsKey,
     body: Body,
-    dry_run: Annotated[bool, Query(description="Only say what would happen.")] = False,  # noqa: FBT002
+    dry_run: Annotated[bool, Query(description="Only say what would happen.")] = False,
     idempotency_key: Annotated[
         str | None, Header(description="The same key and body gives the first answer again, for 24 hours.")
     ] = None,
@@ -82,9 +82,7 @@ def file(  # noqa: PLR0913, PLR0917 - each is a part of the request
 
 def _kept(ledger: Ledger, actor: str, idempotency_key: str, request_sha256: str) -> Response | None:
     with reading(ledger.engine) as connection:
-        kept = find_answer(
-            connection, actor=actor, idempotency_key=idempotency_key, now_us=ledger.clock()
-        )
+        kept = find_answer(connection, actor=actor, idempotency_key=idempotency_key, now_us=ledger.clock())
     if kept is None:
         return None
     if kept.request_sha256 != request_sha256:
@@ -93,9 +91,7 @@ def _kept(ledger: Ledger, actor: str, idempotency_key: str, request_sha256: str)
     return Response(kept.answer, 201, headers=_REPLAYED, media_type="application/json")
 
 
-def _file(
-    ledger: Ledger, actor: str, body: bytes, *, dry_run: bool, alongside: Alongside | None
-) -> Response:
+def _file(ledger: Ledger, actor: str, body: bytes, *, dry_run: bool, alongside: Alongside | None) -> Response:
     drafts = read_batch(parse_json(body))
     answer = file_returns(ledger, drafts, actor=actor, dry_run=dry_run, alongside=alongside)
     if isinstance(answer, Refused):
@@ -117,7 +113,7 @@ def _filing(answer: FilingAnswer) -> bytes:
     responses=errors(400, 401, 403, 404, 413, 415, 422, 503),
     openapi_extra={"requestBody": {"required": True, "content": {"application/json": WITHDRAWAL_SCHEMA}}},
 )
-def withdraw(  # noqa: PLR0913, PLR0917 - each is a part of the request
+def withdraw(
     request: Request,
     ledger: LedgerNeeded,
     key: StatisticsKey,

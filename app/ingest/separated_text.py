@@ -99,14 +99,8 @@ def _separator(sample: str) -> str:
 
 def _most_headings(sample: str, separator: str) -> int:
     lines = sample.splitlines()[:HEADER_SEARCH_ROWS]
-    return max((sum(map(is_recognised, row)) for row in _lenient_rows(lines, separator)), default=0)
-
-
-def _lenient_rows(lines: list[str], separator: str) -> Iterator[list[str]]:
-    try:
-        yield from csv.reader(lines, delimiter=separator)
-    except csv.Error:
-        return
+    rows = csv.reader(lines, delimiter=separator)
+    return max((sum(map(is_recognised, row)) for row in rows), default=0)
 
 
 def _inferred_encoding(path: Path) -> str | None:
@@ -121,7 +115,7 @@ def _is_valid(path: Path, encoding: str) -> bool:
         with path.open(encoding=encoding, newline="") as file:
             while file.read(TEXT_SAMPLE_BYTES):
                 pass
-    except (UnicodeError, LookupError):
+    except UnicodeError:
         return False
     return True
 

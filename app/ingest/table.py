@@ -71,7 +71,7 @@ class Table:
 
     def _holds_no_return(self, texts: list[str]) -> bool:
         code = texts[self._index["uscc"]]
-        if code.isascii() and code.strip():
+        if code.isascii() and code.strip(" -"):
             return False
         if not any(cleaned(texts[index]) for index in self._used) or texts == self._headings:
             return True

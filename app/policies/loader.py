@@ -15,10 +15,13 @@ YINGKOU_2024_14 = Path(__file__).parents[2] / "domain" / "policies" / "yingkou-2
 
 _Path = tuple[str | int, ...]
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
-_VALIDATION_PATH = re.compile(r"(.*?)(?: - at `\$(.*)`)?", re.DOTALL)
+_VALIDATION_PATH = re.compile(r" - at `\$(.*)`$")
 _PATH_PART = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[([0-9]+)\]")
 _UNKNOWN_FIELD = re.compile(r"unknown field `([^`]*)`")
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _TAG = "tag:yaml.org,2002:"
+_MOST_LEVELS = 32
+"""The vocabulary is seven levels deep; what is deeper is no policy, and would exhaust the stack."""
 
 
 class PolicyProblem(msgspec.Struct, frozen=True):
@@ -51,11 +54,19 @@ class _Refusal(Exception):  # noqa: N818 - a value on its way to the caller
 class _Composer(yaml.SafeLoader):
     """Composes nodes; an alias would let one place say what another one means."""
 
+    level = 0
+
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            line = self.peek_event().start_mark.line + 1
+        event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
+        line = 1 if event.start_mark is None else event.start_mark.line + 1
+        if isinstance(event, yaml.AliasEvent):
             raise _Refusal(line, "aliases (*name) are not part of the vocabulary")
-        return super().compose_node(parent, index)
+        self.level += 1
+        if self.level > _MOST_LEVELS:
+            raise _Refusal(line, "nested too deep")
+        node = super().compose_node(parent, index)
+        self.level -= 1
+        return node
 
 
 def load_policy(text: str | bytes, *, file: str) -> LoadedPolicy | list[PolicyProblem]:
@@ -99,10 +110,9 @@ def _composed(text: str) -> yaml.Node:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise _Refusal(1 if mark is None else mark.line + 1, f"not YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise _Refusal(1, f"not YAML: {error}") from error
-    except RecursionError as error:
-        raise _Refusal(1, "nested too deep") from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise _Refusal(line, f"not YAML: the character U+{ord(text[error.position]):04X}") from error
     if not isinstance(node, yaml.MappingNode):
         raise _Refusal(1, "a policy document is a mapping that begins with 'policy: …'")
     return node
@@ -110,6 +120,8 @@ def _composed(text: str) -> yaml.Node:
 
 def _data(node: yaml.Node, path: _Path, lines: dict[_Path, int]) -> Any:
     lines[path] = node.start_mark.line + 1
+    if isinstance(node, yaml.CollectionNode) and node.tag not in {_TAG + "map", _TAG + "seq"}:
+        raise _Refusal(lines[path], f"the tag {node.tag} is not part of the vocabulary")
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, path, lines)
     if isinstance(node, yaml.SequenceNode):
@@ -133,6 +145,8 @@ def _mapping(node: yaml.MappingNode, path: _Path, lines: dict[_Path, int]) -> di
 
 def _scalar(node: yaml.Node) -> str | int | bool | None:
     line, text = node.start_mark.line + 1, str(node.value)
+    if _UNPRINTABLE.search(text):
+        raise _Refusal(line, "a text holds only characters that can be shown")
     match node.tag.removeprefix(_TAG):
         case "str":
             return text
@@ -146,9 +160,10 @@ def _scalar(node: yaml.Node) -> str | int | bool | None:
 
 
 def _validation_problem(message: str, file: str, lines: dict[_Path, int]) -> PolicyProblem:
-    match = _VALIDATION_PATH.fullmatch(message)
-    said, where = (message, "") if match is None else (match.group(1), match.group(2) or "")
-    path: _Path = tuple(name or int(index) for name, index in _PATH_PART.findall(where))
+    where = _VALIDATION_PATH.search(message)
+    said = _VALIDATION_PATH.sub("", message)
+    parts = [] if where is None else _PATH_PART.findall(where.group(1))
+    path: _Path = tuple(name or int(index) for name, index in parts)
     unknown = _UNKNOWN_FIELD.search(said)
     if unknown is not None:
         path = (*path, unknown.group(1))

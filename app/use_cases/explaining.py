@@ -14,6 +14,7 @@ from projections.queries import accounts, policies, returns
 from projections.queries.accounts import AssessedPeriod
 from projections.queries.moments import Moment
 
+
 class PeriodAccount(msgspec.Struct, frozen=True):
     """A period of an account."""
 
@@ -72,9 +73,7 @@ class ExplainedPeriod(msgspec.Struct, frozen=True):
     steps: list[ExplainedStep]
 
 
-def read_account(
-    connection: Connection, uscc: str, window: str, books: Opened
-) -> Account | None:
+def read_account(connection: Connection, uscc: str, window: str, books: Opened) -> Account | None:
     """The account as it stood; None for an enterprise that never filed in the half-year."""
     if not accounts.has_ever_filed(connection, uscc, window):
         return None

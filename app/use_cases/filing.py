@@ -141,12 +141,12 @@ def duplicate_rows(drafts: Iterable[Draft]) -> list[Problem]:
         key = (draft.uscc, draft.registered.form, draft.registered.period)
         other = first.setdefault(key, draft)
         if other is not draft:
-            message = wording.duplicate_row(_row_name(other))
+            message = wording.duplicate_row(row_name(other))
             problems.append(Problem(row=draft.row, field=None, code="duplicate-row", message=message))
     return problems
 
 
-def _row_name(draft: Draft) -> str:
+def row_name(draft: Draft) -> str:
     """The row as its batch counts it: the sheet's own number for a file, from 0 for JSON."""
     source = draft.registered.source
     return str(draft.row if source is None or source.row is None else source.row)

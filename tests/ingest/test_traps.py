@@ -95,6 +95,7 @@ def test_empty_unnamed_columns_are_passed_over(tmp_path: Path) -> None:
         ["", "", "总 计", "", 9, 8],
         ["合计", "", "", "", 9, 8],
         ["", "—", "站前区小计:", "", 9, 8],
+        ["", " -", "小计", "", 9, 8],
         ["", "合计", "", "", 9, 8],
         ["", "", "合计(2家)", "", 9, 8],
         ["", "", full_width("合计(2家):"), "", 9, 8],
@@ -117,8 +118,9 @@ def test_a_row_without_a_code_that_is_no_total_is_kept_for_the_validator(tmp_pat
     assert (row.data["uscc"], row.data["name"]) == ("", "合计通商贸有限公司")
 
 
-def test_an_enterprise_with_a_code_is_kept_whatever_its_name(tmp_path: Path) -> None:
-    (row,) = read_rows(write_csv(tmp_path / "a.csv", table(["210802", CODE, "合计", "5211", 5, 4])))
+@pytest.mark.parametrize("code", [CODE, full_width(CODE), "9.1E+17", "无"])
+def test_an_enterprise_with_a_code_is_kept_whatever_its_name(tmp_path: Path, code: str) -> None:
+    (row,) = read_rows(write_csv(tmp_path / "a.csv", table(["210802", code, "合计", "5211", 5, 4])))
     assert row.data["name"] == "合计"
 
 

@@ -61,6 +61,17 @@ def test_a_cell_that_shows_an_error_is_not_nil(tmp_path: Path, error: str) -> No
     assert amount_cell(path) == (error, error)
 
 
+def test_an_error_at_the_end_of_a_row_stays_in_its_row(tmp_path: Path) -> None:
+    path = tmp_path / "a.xlsx"
+    with xlsxwriter.Workbook(path) as workbook:
+        sheet = workbook.add_worksheet()
+        sheet.write_row(0, 0, TRADE)
+        sheet.write_row(1, 0, [*SHOP, 5])
+        sheet.write_formula(1, 5, "=1/0", None, "#DIV/0!")
+        sheet.write_row(2, 0, [*SHOP, 5, 4])
+    assert [row.data["figures"]["retail_sales"]["prior_year"] for row in read_rows(path)] == ["#DIV/0!", "4"]
+
+
 @pytest.mark.parametrize("value", ["<v></v>", "<v/>", ""])
 @pytest.mark.parametrize("column", ["E", "F"])
 def test_a_formula_that_was_never_calculated_is_not_nil(one_row: Path, value: str, column: str) -> None:

@@ -1,0 +1,5 @@
+"""The command line: `duixian`."""
+
+from app.cli.commands import main
+
+__all__ = ["main"]

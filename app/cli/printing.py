@@ -1,0 +1,148 @@
+"""What the command line prints for people, in Chinese."""
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+
+from app.api.times import rfc_3339
+from app.cli.files import ImportedFile
+from app.exports.problem_sheet import ProblemLine
+from app.use_cases.explaining import Account, ExplainedPeriod
+from app.use_cases.reading import Opened
+from domain.money import wanyuan_text
+from domain.periods import Window, period_of
+from domain.policy import Policy
+from domain.regions import region_name
+from projections.queries.accounts import ListedAccount, ListTotals
+
+STATUS = {"eligible": "符合条件", "undetermined": "暂不能确定", "not-eligible": "不予奖励"}
+STAGE = {"final": "审定数", "preliminary": "初报数"}
+CEILINGS = {"month-ceiling": "月度上限", "half-year-ceiling": "半年累计上限"}
+
+
+def wanyuan(fen: int) -> str:
+    """An amount with its unit."""
+    return f"{wanyuan_text(fen)}万元"
+
+
+def as_of_text(books: Opened) -> str:
+    """The moment of an answer."""
+    if books.moment.recorded_at_us is None:
+        return "台账尚无记录"
+    return f"截至{beijing(books.moment.recorded_at_us)}(北京时间,台账序号{books.moment.position})"
+
+
+def beijing(time_us: int) -> str:
+    """A time in Beijing, to the second."""
+    return rfc_3339(time_us + 8 * 3600 * 1_000_000)[:19].replace("T", " ")
+
+
+def print_import(console: Console, imported: ImportedFile, *, dry_run: bool) -> None:
+    """What became of a file."""
+    answer = imported.answer
+    if answer is None:
+        console.print(f"[bold]{imported.name}[/]:未登记,发现{len(imported.problems)}处审核错误。")
+        return
+    head = "试算(未登记)" if dry_run else "登记完成"
+    console.print(
+        f"[bold]{imported.name}[/]:{head}。新登记{answer.filed}行,更正{answer.revised}行,"
+        f"无变化{answer.unchanged}行;测算结果变动{answer.entitlements_changed}期;台账序号{answer.position}。"
+    )
+    if imported.lines:
+        console.print(f"  核实提示{len(imported.lines)}条。")
+    if imported.ignored_headings:
+        console.print(f"  未使用的表头:{'、'.join(imported.ignored_headings)}")
+    for change in answer.preview or ():
+        before = "首次测算" if change.before_fen is None else wanyuan(change.before_fen)
+        after = "不再测算" if change.after_fen is None else wanyuan(change.after_fen)
+        console.print(f"  {change.uscc} {period_of(change.period).chinese}:{before} → {after}")
+
+
+def print_lines(console: Console, lines: Iterable[ProblemLine]) -> None:
+    """Problems and points to verify, one a line."""
+    for line in lines:
+        where = "".join(
+            (
+                f"工作表{line.sheet} " if line.sheet else "",
+                f"第{line.row}行 " if line.row is not None else "",
+                f"{line.column}列 " if line.column else "",
+                f"单元格“{line.text}” " if line.text else "",
+            )
+        )
+        console.print(
+            f"{line.file} {where}[{line.category}] {line.code}:{line.message}", markup=False, soft_wrap=True
+        )
+
+
+def print_account(console: Console, account: Account, books: Opened) -> None:
+    """A half-year account."""
+    window = Window.parse(account.window)
+    console.print(f"[bold]{account.name or account.uscc}[/]({account.uscc}){window.chinese}奖励测算结果")
+    if account.policy is None or books.version is None:
+        console.print("尚无覆盖该半年的政策,未测算。")
+        return
+    policy = books.version.policy()
+    table = Table("所属期", "阶段", "结论", "奖项", "条件测算额", "测算金额", "其中口径待明确", "核减原因")
+    for each in account.periods:
+        outcome = each.outcome
+        table.add_row(
+            period_of(each.period).chinese,
+            STAGE[outcome.stage],
+            STATUS[outcome.status],
+            "—" if outcome.measure is None else policy.measure(outcome.measure).name,
+            wanyuan(outcome.rule_fen),
+            wanyuan(outcome.assessed_fen),
+            wanyuan(outcome.open_fen),
+            "、".join(CEILINGS[name] for name in outcome.bound_by),
+        )
+    console.print(table)
+    counted = sum(each.outcome.assessed_fen > 0 for each in account.periods)
+    console.print(
+        f"{window.chinese}共{counted}期有测算金额,合计{wanyuan(account.assessed_fen)},"
+        f"其中依据待明确口径{wanyuan(account.open_fen)};半年剩余额度{wanyuan(account.headroom_fen)}。"
+        f"{as_of_text(books)},政策版本{account.policy.version}。",
+        soft_wrap=True,
+    )
+
+
+def print_steps(console: Console, explained: ExplainedPeriod) -> None:
+    """The reasons of a period."""
+    console.print(f"[bold]{period_of(explained.period.period).chinese}[/]")
+    for n, step in enumerate(explained.steps, 1):
+        console.print(f"  {n}. {step.sentence}", markup=False, soft_wrap=True)
+
+
+def print_list(
+    console: Console, accounts: Iterable[ListedAccount], totals: ListTotals | None, books: Opened
+) -> None:
+    """A page of the list."""
+    table = Table("统一社会信用代码", "企业", "处理地", "期数", "测算金额", "其中口径待明确", "其中初报数")
+    for each in accounts:
+        table.add_row(
+            each.uscc,
+            each.name,
+            region_name(each.region_code),
+            str(each.periods),
+            wanyuan(each.assessed_fen),
+            wanyuan(each.open_fen),
+            wanyuan(each.preliminary_fen),
+        )
+    console.print(table)
+    if totals is not None:
+        console.print(f"共{totals.total}户,测算金额合计{wanyuan(totals.assessed_fen)}。", end="")
+    console.print(as_of_text(books))
+
+
+def print_policy(console: Console, policy: Policy) -> None:
+    """A policy: what it says in a few lines."""
+    document = policy.document
+    console.print(
+        f"[bold]{document.policy}[/]:《{document.title}》({document.document_number}){document.article}"
+    )
+    console.print(f"  指纹(SHA-256):{policy.ref.sha256}")
+    console.print(
+        f"  适用期:{period_of(document.covers.first).chinese}至{period_of(document.covers.last).chinese}"
+    )
+    waiting = "、".join(sorted(policy.open_readings)) or "无"
+    console.print(f"  口径待明确:{waiting}")

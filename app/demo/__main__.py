@@ -1,0 +1,173 @@
+"""`make run`: a ledger with the Yingkou policy and two sample years, and the service over it."""
+
+import hashlib
+import sys
+from pathlib import Path
+
+import uvicorn
+from rich.console import Console
+from rich.progress import track
+from sqlalchemy import Connection
+
+from app.bootstrap import complete, migrate, open_ledger
+from app.cli.files import ImportOptions, import_file
+from app.cli.printing import CEILINGS, wanyuan
+from app.database import reading, writing
+from app.demo.sample import SampleFile, write_sample
+from app.ledger.ledger import Ledger
+from app.logs import configure_logs
+from app.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
+from app.security.keys import Role, create_key, list_keys
+from app.settings import Settings
+from app.use_cases.listing import list_accounts, summarise
+from app.use_cases.publishing import assess_published, publish
+from app.use_cases.reading import Opened, opened
+from domain.events import Return
+from domain.periods import Window
+from domain.regions import region_name
+from projections.projector import ENTRIES_PER_BATCH
+from projections.queries.accounts import ListFilter, periods
+
+WINDOWS = ("2024H1", "2024H2")
+ACTOR = "示例"
+DEMO_USERS: tuple[tuple[str, Role, bool], ...] = (
+    ("统计局示例", "statistics", False),
+    ("商务局示例", "commerce", False),
+    ("商务局示例(可见单户数据)", "commerce", True),
+    ("审计局示例", "auditor", False),
+    ("管理员示例", "admin", False),
+)
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def main() -> None:
+    """Prepare what is missing, say what there is, serve."""
+    settings = Settings()
+    configure_logs(settings.log_format)
+    ledger = open_ledger(settings)
+    migrate(ledger.engine)
+    complete(ledger)
+    home = Path("data")
+    home.mkdir(exist_ok=True)
+    _publish(ledger)
+    _import_sample(ledger, home / "sample")
+    keys = _keys(ledger, home / "demo-keys.txt")
+    _summary(ledger)
+    console.print(keys, markup=False)
+    address = f"http://{settings.host}:{settings.port}"
+    console.print(f"[bold]打开 {address}/docs[/] 查看接口;按Ctrl+C停止。")
+    ledger.engine.dispose()
+    uvicorn.run(
+        "app.main:create_default_app", factory=True, host=settings.host, port=settings.port, access_log=False
+    )
+
+
+def _publish(ledger: Ledger) -> None:
+    loaded = load_policy(YINGKOU_2024_14.read_bytes(), file=YINGKOU_2024_14.name)
+    if not isinstance(loaded, LoadedPolicy):
+        sys.exit("\n".join(str(problem) for problem in loaded))
+    published = publish(ledger, loaded, actor=ACTOR)
+    assess_published(ledger)
+    state = "已发布" if published.is_new else "此前已发布"
+    console.print(f"政策《{loaded.typed.title}》{loaded.typed.article}:{state},版本{published.ref.version}。")
+
+
+def _import_sample(ledger: Ledger, folder: Path) -> None:
+    """The sample months in the order of filing, but for those of which a registration is there already."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = write_sample(folder)
+    registered = _registered_files(ledger)
+    waiting = [file for file in files if hashlib.sha256(file.path.read_bytes()).hexdigest() not in registered]
+    filed = revised = 0
+    for file in track(waiting, "登记示例数据", console=console, transient=True):
+        answer = _import(ledger, file)
+        filed, revised = filed + answer[0], revised + answer[1]
+    if waiting:
+        console.print(f"示例数据:登记{len(waiting)}个文件,新登记{filed}行,更正{revised}行(文件在{folder})。")
+    else:
+        console.print(f"示例数据:{len(files)}个文件此前已全部登记,没有重复登记。")
+
+
+def _registered_files(ledger: Ledger) -> set[str]:
+    """The fingerprints of the files that returns in the log came from."""
+    found: set[str] = set()
+    after = 0
+    with reading(ledger.engine) as connection:
+        while entries := ledger.entries(connection, after=after, limit=ENTRIES_PER_BATCH):
+            after = entries[-1].position
+            sources = (each.event.source for each in entries if isinstance(each.event, Return))
+            found.update(source.sha256 for source in sources if source is not None and source.sha256)
+    return found
+
+
+def _import(ledger: Ledger, file: SampleFile) -> tuple[int, int]:
+    options = ImportOptions(
+        unit="qianyuan", period=file.period, stage="preliminary" if file.stage == "preliminary" else "final"
+    )
+    imported = import_file(ledger, file.path, options, actor=ACTOR)
+    if imported.answer is None:
+        sys.exit("\n".join(f"{line.file} 第{line.row}行:{line.message}" for line in imported.lines))
+    return imported.answer.filed, imported.answer.revised
+
+
+def _keys(ledger: Ledger, path: Path) -> str:
+    """The keys of the demo users; kept in a file beside the database, as only a demo may."""
+    with reading(ledger.engine) as connection:
+        present = {key.name for key in list_keys(connection)}
+    tokens = dict(line.split(" ", 1) for line in _lines_of(path))
+    for name, role, with_figures in DEMO_USERS:
+        if name not in present:
+            with writing(ledger.engine) as connection:
+                token = create_key(
+                    connection, name=name, role=role, with_figures=with_figures, now_us=ledger.clock()
+                )
+            tokens[name] = token or ""
+    lines = [f"{name} {tokens.get(name, '(密钥文件已删除)')}" for name, _, _ in DEMO_USERS]
+    path.touch(mode=0o600)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return "\n".join([f"\n示例用户的密钥(也在{path}):", *(f"  {line}" for line in lines)])
+
+
+def _lines_of(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+
+def _summary(ledger: Ledger) -> None:
+    with reading(ledger.engine) as connection:
+        for window in WINDOWS:
+            books = opened(connection, window, None, None, None)
+            if isinstance(books, Opened):
+                _print_window(connection, window, books)
+
+
+def _print_window(connection: Connection, window: str, books: Opened) -> None:
+    policy = "" if books.version is None else books.version.ref.id
+    wanted = ListFilter(policy=policy, window=window)
+    listed = list_accounts(connection, wanted, books, sort="-assessed_fen", limit=10, after=None, totals=True)
+    groups = summarise(connection, window, "period", books)
+    total = listed.totals
+    console.print(
+        f"\n[bold]{Window.parse(window).chinese}[/]:{0 if total is None else total.total}户,"
+        f"测算金额{wanyuan(sum(each.assessed_fen for each in groups))},"
+        f"其中依据待明确口径{wanyuan(sum(each.open_fen for each in groups))},"
+        f"初报数{wanyuan(sum(each.preliminary_fen for each in groups))};"
+        f"月度上限核减{sum(each.month_ceiling for each in groups)}期,"
+        f"半年上限核减{sum(each.half_year_ceiling for each in groups)}期。最高十户:"
+    )
+    for each in listed.accounts:
+        bound = {
+            name
+            for found in periods(connection, policy, each.uscc, window, books.moment.position)
+            if found.assessed.outcome is not None
+            for name in found.assessed.outcome.bound_by
+        }
+        cut = f",因{'、'.join(text for name, text in CEILINGS.items() if name in bound)}核减" if bound else ""
+        console.print(
+            f"  {each.uscc} {each.name}({region_name(each.region_code)}):{wanyuan(each.assessed_fen)},"
+            f"其中口径待明确{wanyuan(each.open_fen)}{cut}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""Builds what the tests speak about: policies, returns in 千元, and an enterprise with its two kinds of streams."""
+
+from functools import cache
+from typing import Any
+
+from app.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
+from app.use_cases.rows import Draft, RowReader
+from domain.account import EntitlementAccount
+from domain.assessment import Step, assess
+from domain.events import (
+    EntitlementAssessed,
+    Event,
+    Figure,
+    Outcome,
+    PolicyRef,
+    Return,
+    ReturnFiled,
+    ReturnRevised,
+    ReturnWithdrawn,
+    Stage,
+)
+from domain.explanation import Subject, sentence
+from domain.money import FEN_PER_UNIT
+from domain.periods import period_of
+from domain.policy import Policy, fingerprint
+from domain.returns import AnnualReturns, Conflict
+
+SHIPPED_TEXT = YINGKOU_2024_14.read_text(encoding="utf-8")
+
+WANYUAN = FEN_PER_UNIT["wanyuan"]
+QIANYUAN = FEN_PER_UNIT["qianyuan"]
+
+
+def edited(text: str, *changes: tuple[str, str]) -> str:
+    """The text with each `old` replaced by its `new`; each `old` stands exactly once."""
+    for old, new in changes:
+        if text.count(old) != 1:
+            raise ValueError(f"stands {text.count(old)} times: {old}")
+        text = text.replace(old, new)
+    return text
+
+
+def loaded(text: str | bytes) -> LoadedPolicy:
+    """The policy of a text that is in order."""
+    result = load_policy(text, file="policy.yaml")
+    if isinstance(result, list):
+        raise ValueError("; ".join(str(problem) for problem in result))
+    return result
+
+
+@cache
+def policy_of(text: str = SHIPPED_TEXT, version: int = 1) -> Policy:
+    """The policy of a text as its given version."""
+    of_text = loaded(text)
+    return Policy(PolicyRef(of_text.typed.policy, version, fingerprint(of_text.document)), of_text.typed)
+
+
+def decided(reading: str, answer: str, text: str = SHIPPED_TEXT) -> str:
+    """The text with an open reading confirmed: by 营口市商务局, in 营商发〔2024〕1号."""
+    start = text.index(f"  - id: {reading}\n")
+    end = text.index("    status: open\n", start) + len("    status: open\n")
+    block = text[start:end].splitlines(keepends=True)
+    block[2:] = [
+        f"    answer: {answer}\n",
+        "    status: confirmed\n",
+        '    decision: {by: 营口市商务局, document: 营商发〔2024〕1号, date: "2024-06-30"}\n',
+    ]
+    return text[:start] + "".join(block) + text[end:]
+
+
+def trade(current: int, prior_year: int | None, **changes: Any) -> Return:
+    """A final E204-1 of March 2024 of a retailer in the database; 零售额 in 千元."""
+    return _return("E204-1", "5211", "retail_sales", current, prior_year, changes)
+
+
+def catering(current: int, prior_year: int | None, **changes: Any) -> Return:
+    """A final S204-1 of March 2024 of a restaurant in the database; 餐费收入 in 千元."""
+    return _return("S204-1", "6210", "catering_revenue", current, prior_year, changes)
+
+
+def _return(  # noqa: PLR0913 - what tells the two forms apart, and what a test says of its return
+    form: str, industry: str, item: str, current: int, prior_year: int | None, changes: dict[str, Any]
+) -> Return:
+    prior_year_fen = None if prior_year is None else prior_year * QIANYUAN
+    fields: dict[str, Any] = {
+        "period": "2024-03",
+        "name": "示例商贸公司",
+        "region_code": "210802",
+        "industry_code": industry,
+        "in_database": True,
+        "stage": "final",
+        "figures": {item: Figure(current_fen=current * QIANYUAN, prior_year_fen=prior_year_fen)},
+    }
+    return Return(form=form, **{**fields, **changes})
+
+
+def with_figure(base: Return, current_fen: int | None, prior_year_fen: int | None) -> Return:
+    """The return with other figures of its required item, in fen."""
+    (item,) = base.figures
+    figures = {item: Figure(current_fen=current_fen, prior_year_fen=prior_year_fen)}
+    kept = {name: getattr(base, name) for name in Return.__struct_fields__}
+    return Return(**{**kept, "figures": figures})
+
+
+def return_of_row(row: dict[str, Any], *, unit: str, stage: Stage) -> Return:
+    """The return that a row of `POST /v1/returns` registers."""
+    draft = RowReader(unit=unit, stage=stage, source=None).read(0, row)
+    if not isinstance(draft, Draft):
+        raise ValueError(f"not in order: {draft}")
+    return draft.registered
+
+
+class Enterprise:
+    """One enterprise: its returns of a year, its two half-year accounts, and all events in order."""
+
+    def __init__(self, policy: Policy | None = None, year: int = 2024) -> None:
+        self.policy = policy or policy_of()
+        self.returns = AnnualReturns()
+        self.return_events: list[Event] = []
+        self.accounts = {f"{year}H{half}": EntitlementAccount(f"{year}H{half}") for half in (1, 2)}
+        self.account_events: dict[str, list[EntitlementAssessed]] = {window: [] for window in self.accounts}
+
+    def file(self, *drafts: Return) -> list[ReturnFiled | ReturnRevised | Conflict | None]:
+        """Register returns in this order, each one assessed before the next."""
+        results = []
+        for draft in drafts:
+            result = self.returns.file(draft)
+            results.append(result)
+            if isinstance(result, ReturnFiled | ReturnRevised):
+                self.return_events.append(result)
+                self.reassess()
+        return results
+
+    def withdraw(self, form: str, period: str) -> ReturnWithdrawn | None:
+        """Withdraw a return."""
+        event = self.returns.withdraw(
+            form=form, period=period, reason="登记有误", origin=None, document=None
+        )
+        if event is not None:
+            self.return_events.append(event)
+            self.reassess()
+        return event
+
+    def reassess(self) -> list[EntitlementAssessed]:
+        """Assess both half-years; the new events."""
+        new = []
+        for window, account in self.accounts.items():
+            events = account.reassess(self.policy, self.returns)
+            self.account_events[window] += events
+            new += events
+        return new
+
+    def outcomes(self, window: str = "2024H1") -> dict[str, Outcome]:
+        """What stands, by period in order of time."""
+        standing = sorted(self.accounts[window].assessed.items())
+        return {period: each.outcome for period, each in standing if each.outcome is not None}
+
+    def amounts(self, window: str = "2024H1") -> dict[str, int]:
+        """The assessed amounts that stand in 万元, by period."""
+        return {period: each.assessed_fen // WANYUAN for period, each in self.outcomes(window).items()}
+
+
+def outcome_of(*returns: Return, policy: Policy | None = None) -> Outcome:
+    """What one period is assessed to, with nothing used before."""
+    return _assessed(returns, policy or policy_of(), 0)[0]
+
+
+def steps_of(*returns: Return, policy: Policy | None = None, used_fen: int = 0) -> list[Step]:
+    """The steps of one period."""
+    return _assessed(returns, policy or policy_of(), used_fen)[1]
+
+
+def sentences_of(
+    *returns: Return, policy: Policy | None = None, used_fen: int = 0, withheld: bool = False
+) -> dict[str, str]:
+    """The sentences of one period by rule, the last one where a rule stands twice."""
+    policy = policy or policy_of()
+    subject = Subject(policy, period_of(returns[0].period), {each.form: each for each in returns}, withheld)
+    return {
+        step.rule: sentence(step, subject) for step in steps_of(*returns, policy=policy, used_fen=used_fen)
+    }
+
+
+def _assessed(returns: tuple[Return, ...], policy: Policy, used_fen: int) -> tuple[Outcome, list[Step]]:
+    by_form = {each.form: each for each in returns}
+    return assess(policy, period_of(returns[0].period), by_form, used_fen)

@@ -1,0 +1,170 @@
+"""Random half-years against an independent working of the article, and what must hold in all of them."""
+
+import itertools
+from random import Random
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.account import EntitlementAccount
+from domain.events import EVENT_TYPES, EntitlementAssessed, Event, Outcome, Return
+from domain.returns import AnnualReturns
+from tests.builders import WANYUAN, Enterprise
+from tests.domain.histories import PERIODS, Filing, Operation, StandingReturns, random_history, random_return
+from tests.oracle import PERIODS_OF_WINDOW, OraclePeriod, entitlements
+
+HISTORIES_PER_SEED = 250
+
+thorough = settings(max_examples=500, derandomize=True, deadline=None, database=None)
+quick = settings(thorough, max_examples=150)
+histories = st.randoms(use_true_random=False).map(random_history)
+
+
+def after(history: list[Operation]) -> Enterprise:
+    enterprise = Enterprise()
+    for operation in history:
+        if isinstance(operation, Filing):
+            enterprise.file(operation.draft)
+        else:
+            enterprise.withdraw(operation.form, operation.period)
+    return enterprise
+
+
+def as_the_oracle_says(outcome: Outcome, period: str) -> OraclePeriod:
+    shared = (name for name in OraclePeriod.__dataclass_fields__ if name != "period")
+    return OraclePeriod(period=period, **{name: getattr(outcome, name) for name in shared})
+
+
+def assert_agrees_with_the_oracle(history: list[Operation]) -> None:
+    enterprise, standing = after(history), StandingReturns()
+    for operation in history:
+        standing.follow(operation)
+    for window in PERIODS_OF_WINDOW:
+        expected = entitlements(standing.for_the_oracle(), window)
+        found = {
+            period: as_the_oracle_says(outcome, period)
+            for period, outcome in enterprise.outcomes(window).items()
+        }
+        assert found == expected
+        changes = recorded_changes(enterprise.account_events[window])
+        assert sum(changes) == sum(each.assessed_fen for each in expected.values())
+        assert sum(changes) == enterprise.accounts[window].assessed_fen
+
+
+def recorded_changes(events: list[EntitlementAssessed]) -> list[int]:
+    """By how much each event changes the total, in fen."""
+    amounts: dict[str, int] = {}
+    changes = []
+    for event in events:
+        after_fen = 0 if event.outcome is None else event.outcome.assessed_fen
+        changes.append(after_fen - amounts.get(event.period, 0))
+        amounts[event.period] = after_fen
+    return changes
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_seeded_half_years_agree_with_the_oracle(seed: int) -> None:
+    random = Random(seed)  # noqa: S311 - repeatable on purpose
+    for _ in range(HISTORIES_PER_SEED):
+        assert_agrees_with_the_oracle(random_history(random))
+
+
+@thorough
+@given(histories)
+def test_any_half_year_agrees_with_the_oracle(history: list[Operation]) -> None:
+    assert_agrees_with_the_oracle(history)
+
+
+def test_the_random_half_years_reach_every_outcome() -> None:
+    random = Random(0)  # noqa: S311 - repeatable on purpose
+    met = set()
+    for _ in range(400):
+        enterprise = after(random_history(random))
+        for window in PERIODS_OF_WINDOW:
+            for outcome in enterprise.outcomes(window).values():
+                met |= {outcome.status, outcome.stage, outcome.measure, *outcome.bound_by}
+                met |= set(outcome.open_readings)
+                if 0 < outcome.open_fen < outcome.assessed_fen:
+                    met.add("partly open")
+    assert met == {
+        *("eligible", "undetermined", "not-eligible", "final", "preliminary"),
+        *("retail-growth", "catering-increment", None),
+        *("month-ceiling", "half-year-ceiling"),
+        *("step-amount", "catering-tail", "january-february", "undetermined-base"),
+        "partly open",
+    }
+
+
+@quick
+@given(st.randoms(use_true_random=False))
+def test_no_order_of_filing_changes_the_entitlements(random: Random) -> None:
+    places = random.sample(PERIODS, random.randint(2, 8))
+    drafts = {(each.form, each.period): each for each in (random_return(random, at) for at in places)}
+    in_order, shuffled = list(drafts.values()), list(drafts.values())
+    random.shuffle(shuffled)
+    one, other = Enterprise(), Enterprise()
+    one.file(*in_order)
+    other.file(*shuffled)
+    for window in PERIODS_OF_WINDOW:
+        assert one.outcomes(window) == other.outcomes(window)
+
+
+@quick
+@given(histories)
+def test_the_ceilings_hold_after_every_single_event(history: list[Operation]) -> None:
+    for events in after(history).account_events.values():
+        assert all(total <= 200 * WANYUAN for total in itertools.accumulate(recorded_changes(events)))
+        for event in events:
+            assert event.outcome is None or event.outcome.selected_fen <= 50 * WANYUAN
+
+
+@quick
+@given(histories)
+def test_filing_again_what_stands_records_nothing(history: list[Operation]) -> None:
+    enterprise = after(history)
+    standing = [each.registered for each in enterprise.returns.standing.values()]
+    for registered in standing:
+        again = Return(**{name: getattr(registered, name) for name in Return.__struct_fields__})
+        assert enterprise.file(again) == [None]
+    assert enterprise.reassess() == []
+
+
+@quick
+@given(histories)
+def test_replaying_the_events_gives_the_same_aggregates(history: list[Operation]) -> None:
+    enterprise = after(history)
+    replayed = AnnualReturns(enterprise.return_events)
+    assert replayed.standing == enterprise.returns.standing
+    assert replayed.version == enterprise.returns.version == len(enterprise.return_events)
+    for window, account in enterprise.accounts.items():
+        again = EntitlementAccount(window, enterprise.account_events[window])
+        assert again.assessed == account.assessed
+        assert again.version == account.version == len(enterprise.account_events[window])
+        assert again.reassess(enterprise.policy, replayed) == []
+
+
+@quick
+@given(histories)
+def test_every_event_survives_being_stored_as_json(history: list[Operation]) -> None:
+    enterprise = after(history)
+    events: list[Event] = [*enterprise.return_events]
+    for of_window in enterprise.account_events.values():
+        events += of_window
+    for event in events:
+        kind = EVENT_TYPES[type(event).__name__]
+        assert msgspec.json.decode(msgspec.json.encode(event), type=kind) == event
+
+
+@quick
+@given(histories)
+def test_each_event_names_the_returns_that_it_used(history: list[Operation]) -> None:
+    enterprise = after(history)
+    recorded = dict(enumerate(enterprise.return_events, 1))
+    for events in enterprise.account_events.values():
+        for event in events:
+            for used in event.returns:
+                named = recorded[used.version]
+                assert isinstance(named, Return)
+                assert (named.form, named.period) == (used.form, event.period)

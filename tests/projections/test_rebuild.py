@@ -1,0 +1,157 @@
+"""The read models follow from the log alone, whatever the batches in which they were made."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import Connection, event
+
+from app.database import open_engine, reading, writing
+from app.ledger.ledger import Ledger
+from app.use_cases import publishing
+from app.use_cases.projecting import project_all, rebuild
+from domain.events import LogEntry
+from projections import projector
+from projections.projector import catch_up, position_of, project
+from tests.ledger.history import RandomYear, code, file, log, read_model_rows, trade, transaction_ends
+from tests.office import TestClock
+
+SEEDS = range(6)
+
+
+@pytest.fixture(autouse=True)
+def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A publication assesses few enterprises at once, so that it takes several transactions."""
+    monkeypatch.setattr(publishing, "STREAMS_PER_CHUNK", 2)
+
+
+@pytest.fixture(params=SEEDS)
+def played(request: pytest.FixtureRequest, ledger: Ledger) -> Ledger:
+    """A ledger after a random year."""
+    RandomYear(request.param).play(ledger, 30)
+    return ledger
+
+
+@pytest.fixture
+def opened_again(played: Ledger, database: Path, clock: TestClock) -> Iterator[Ledger]:
+    """The same log, opened by another process."""
+    played.engine.dispose()
+    engine = open_engine(f"sqlite:///{database}")
+    yield Ledger(engine, clock)
+    engine.dispose()
+
+
+def test_a_random_year_has_every_type_of_event_and_several_batches(played: Ledger) -> None:
+    entries = log(played)
+    assert {entry.type for entry in entries} == {
+        "ReturnFiled",
+        "ReturnRevised",
+        "ReturnWithdrawn",
+        "EntitlementAssessed",
+        "PolicyPublished",
+    }
+    assert len({entry.batch_id for entry in entries}) > 20
+
+
+def test_a_rebuild_makes_row_for_row_what_the_run_made(opened_again: Ledger) -> None:
+    made = read_model_rows(opened_again)
+    assert rebuild(opened_again) == transaction_ends(opened_again)[-1]
+    assert read_model_rows(opened_again) == made
+
+
+def test_projecting_in_batches_of_any_size_makes_the_same_rows(
+    opened_again: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = read_model_rows(opened_again)
+    for size in (1, 7, 64):
+        monkeypatch.setattr(projector, "ENTRIES_PER_BATCH", size)
+        rebuild(opened_again)
+        assert read_model_rows(opened_again) == made
+
+
+def test_a_projection_that_was_cut_off_goes_on_where_it_was(
+    opened_again: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class CutOff(Exception):  # noqa: N818
+        pass
+
+    made = read_model_rows(opened_again)
+    monkeypatch.setattr(projector, "ENTRIES_PER_BATCH", 20)
+    with writing(opened_again.engine) as connection:
+        projector.clear(connection)
+    reached = [0]
+    while reached[-1] < transaction_ends(opened_again)[-1]:
+        with pytest.raises(CutOff), writing(opened_again.engine) as connection:  # noqa: PT012
+            catch_up(opened_again, connection)
+            raise CutOff
+        with writing(opened_again.engine) as connection:
+            assert position_of(connection) == reached[-1]
+            reached.append(catch_up(opened_again, connection))
+    assert read_model_rows(opened_again) == made
+    assert set(reached[1:]) <= set(transaction_ends(opened_again))
+
+
+def test_a_rebuild_that_fails_leaves_the_read_models_as_they_were(ledger: Ledger, clock: TestClock) -> None:
+    class Full(Exception):  # noqa: N818
+        pass
+
+    RandomYear(0).play(ledger, 12)
+    made = read_model_rows(ledger)
+
+    def fail(_: Connection, __: Any, statement: str, *___: Any) -> None:
+        if statement.startswith("INSERT INTO transactions"):
+            raise Full
+
+    event.listen(ledger.engine, "before_cursor_execute", fail)
+    with pytest.raises(Full):
+        rebuild(ledger)
+    event.remove(ledger.engine, "before_cursor_execute", fail)
+    assert read_model_rows(ledger) == made
+    file(ledger, trade(code(99), "2024-03", 110_000, 100_000))
+
+
+def test_catching_up_with_nothing_to_do_changes_nothing(played: Ledger) -> None:
+    made = read_model_rows(played)
+    head = transaction_ends(played)[-1]
+    assert project_all(played) == head
+    with writing(played.engine) as connection:
+        assert catch_up(played, connection) == head
+        assert catch_up(played, connection, until=1) == head
+    assert read_model_rows(played) == made
+
+
+def test_a_batch_ends_with_a_whole_transaction(played: Ledger) -> None:
+    with reading(played.engine) as connection:
+        for limit in (1, 3, 10):
+            after = 0
+            while entries := played.entries(connection, after=after, limit=limit):
+                assert [each.position for each in entries] == list(
+                    range(after + 1, entries[-1].transaction_end + 1)
+                )
+                assert len({each.transaction_end for each in entries[limit:]}) <= 1
+                after = entries[-1].position
+            assert after == played.head(connection)
+
+
+def test_an_event_of_an_unknown_type_is_an_error_and_projects_nothing(ledger: Ledger) -> None:
+    class ReturnAudited(msgspec.Struct, frozen=True):
+        period: str
+
+    file(ledger, trade(code(1), "2024-03", 110_000, 100_000))
+    made = read_model_rows(ledger)
+    entry = LogEntry(
+        position=2,
+        stream=f"returns/{code(1)}/2024",
+        version=2,
+        type="ReturnAudited",
+        event=ReturnAudited("2024-03"),  # type: ignore[arg-type]
+        recorded_at_us=1,
+        actor="auditor",
+        batch_id="b",
+        transaction_end=2,
+    )
+    with pytest.raises(TypeError, match="ReturnAudited"), writing(ledger.engine) as connection:
+        project(connection, [entry])
+    assert read_model_rows(ledger) == made

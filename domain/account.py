@@ -63,18 +63,21 @@ class EntitlementAccount:
             for text, by_form in returns.in_window(self.window).items()
             if policy.covers_period(period_of(text))
         }
-        for text, by_form in standing.items():
-            registered = {form: each.registered for form, each in by_form.items()}
-            outcome = assess(policy, period_of(text), registered, used_fen).outcome
-            used_fen += outcome.assessed_fen
-            before = self.assessed.get(text)
-            if before is None or before.outcome != outcome:
-                used = tuple(ReturnRef(form, each.version) for form, each in sorted(by_form.items()))
-                event = EntitlementAssessed(period=text, policy=policy.ref, returns=used, outcome=outcome)
-                changed.append((_fen(event) - _fen(before), event))
         for text in self.assessed.keys() - standing.keys():
             event = EntitlementAssessed(period=text, policy=policy.ref, returns=(), outcome=None)
             changed.append((-_fen(self.assessed[text]), event))
+        for text, by_form in standing.items():
+            before = self.assessed.get(text)
+            used = tuple(ReturnRef(form, each.version) for form, each in sorted(by_form.items()))
+            if before is not None and not changed and before.policy == policy.ref and before.returns == used:
+                used_fen += _fen(before)  # The same policy, returns and periods before: the same outcome.
+                continue
+            registered = {form: each.registered for form, each in by_form.items()}
+            outcome = assess(policy, period_of(text), registered, used_fen).outcome
+            used_fen += outcome.assessed_fen
+            if before is None or before.outcome != outcome:
+                event = EntitlementAssessed(period=text, policy=policy.ref, returns=used, outcome=outcome)
+                changed.append((_fen(event) - _fen(before), event))
         changed.sort(key=lambda each: (each[0], each[1].period))
         for _, event in changed:
             self.apply(event)

@@ -62,6 +62,8 @@ def _wanyuan(step: Step, name: str) -> str:
 
 
 def _figure(step: Step, name: str, subject: Subject) -> str:
+    if step.inputs[name] is None:
+        return "未填"
     return WITHHELD if subject.withheld else _wanyuan(step, name)
 
 
@@ -133,15 +135,23 @@ def _industry(step: Step, subject: Subject) -> str:
 
 
 def _base(step: Step, subject: Subject) -> str:
-    prior = step.inputs["prior_year_fen"]
-    state = "未填" if prior is None else "为零" if prior == 0 else "为负"
+    missing = "本期数" if step.inputs["current_fen"] is None else "上年同期数"
     needs_growth = bool(_measure(step, subject).conditions)
     consequence = "增速无法计算" if needs_growth else "同比增量无法计算"
     return (
         f"{subject.period.chinese}{_item(step, subject)}{_figure(step, 'current_fen', subject)},"
-        f"上年同期数{state},{consequence},暂不能确定是否符合条件,暂计0元。"
-        f"补充上年同期数并说明来源后重新测算。{_reading_or_cite(step, subject)}"
+        f"上年同期数{_base_state(step, subject)},{consequence},暂不能确定是否符合条件,暂计0元。"
+        f"补充{missing}并说明来源后重新测算。{_reading_or_cite(step, subject)}"
     )
+
+
+def _base_state(step: Step, subject: Subject) -> str:
+    if step.inputs["prior_year_fen"] is None:
+        return "未填"
+    prior = _number(step, "prior_year_fen")
+    if prior > 0:
+        return _figure(step, "prior_year_fen", subject)
+    return "为零" if prior == 0 else "为负"
 
 
 def _growth_over(step: Step, subject: Subject) -> str:

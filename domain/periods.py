@@ -126,6 +126,16 @@ def period_of(text: str) -> Period:
     return Period.parse(text)
 
 
+@lru_cache(maxsize=4096)
+def window_name(period: str) -> str:
+    """The half-year of a period, both as the contract writes them.
+
+    Raises:
+        PeriodError: As `Period.parse`.
+    """
+    return str(period_of(period).window)
+
+
 def _why_not_a_period(text: str) -> str:
     shown = text[:40]
     if _JANUARY_OR_FEBRUARY_ALONE.fullmatch(text):

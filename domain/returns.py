@@ -7,7 +7,7 @@ import msgspec
 
 from domain.errors import LedgerIntegrityError
 from domain.events import Event, Origin, Return, ReturnFiled, ReturnRevised, ReturnWithdrawn
-from domain.periods import period_of
+from domain.periods import window_name
 
 RegisteredT = TypeVar("RegisteredT", ReturnFiled, ReturnRevised)
 
@@ -98,7 +98,7 @@ class AnnualReturns:
         """The standing returns of a half-year: by period in order of time, then by form."""
         found: dict[str, dict[str, Standing]] = {}
         for (form, period), standing in self.standing.items():
-            if str(period_of(period).window) == window:
+            if window_name(period) == window:
                 found.setdefault(period, {})[form] = standing
         return dict(sorted(found.items()))
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, and_
 
 from domain.events import EntitlementAssessed, LogEntry, Outcome, ReturnFiled, ReturnRevised, ReturnWithdrawn
 from domain.forms import FORMS
-from domain.periods import period_of
+from domain.periods import window_name
 from projections import tables
 from projections.history import History, chunks
 
@@ -223,7 +223,7 @@ def _half_of(entry: LogEntry) -> Half:
         _, _, uscc, window = entry.stream.split("/")
         return uscc, window
     if isinstance(event, ReturnFiled | ReturnRevised | ReturnWithdrawn):
-        return entry.stream.split("/")[1], str(period_of(event.period).window)
+        return entry.stream.split("/")[1], window_name(event.period)
     raise TypeError(f"{entry.type} belongs to no half-year")
 
 

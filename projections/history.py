@@ -50,7 +50,7 @@ class History:
         width = len(self._key_columns)
         columns = [*self._key_columns, *self._loaded, self.table.c.from_position]
         query = select(*columns).where(self.table.c.to_position == FOREVER, condition)
-        for row in connection.execute(query):
+        for row in connection.execute(query).all():
             self._rows[tuple(row[:width])] = (tuple(row[width:-1]), row[-1])
 
     def get(self, key: Key) -> Values | None:

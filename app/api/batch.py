@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from app.api.paths import form_of, period_in, uscc_of
-from app.api.problems import ApiProblem, refused_rows
+from app.api.problems import ApiProblem
 from app.limits import RETURNS_MAX_ROWS
 from app.use_cases.filing import Withdrawal
 from app.use_cases.rows import COLUMNS, OPTIONAL, ORIGINS, REQUIRED, Draft, RowReader, printable
@@ -16,11 +16,11 @@ _BATCH_KEYS: Final = {"unit", "stage", "source", "returns"}
 _STAGES: Final = ("final", "preliminary")
 
 
-def read_batch(data: Any) -> list[Draft]:
-    """The drafts of a body.
+def read_batch(data: Any) -> tuple[list[Draft], list[Problem]]:
+    """The drafts of a body, and the problems of the rows that are not in order by themselves.
 
     Raises:
-        ApiProblem: The body, or one of its rows, is not acceptable.
+        ApiProblem: The body is not acceptable.
     """
     if not isinstance(data, dict):
         raise _invalid("The body is an object with unit and returns.")
@@ -46,9 +46,7 @@ def read_batch(data: Any) -> list[Draft]:
             drafts.append(read)
         else:
             problems.extend(read)
-    if problems:
-        raise refused_rows(problems)
-    return drafts
+    return drafts, problems
 
 
 def _source(data: Any) -> Source | None:

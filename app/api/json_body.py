@@ -1,9 +1,18 @@
 """Reads a JSON body strictly: a key stands once, and what is no number of JSON is refused."""
 
 import json
-from typing import Any
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Final
 
 from app.api.problems import ApiProblem
+
+_INTEGER_MAX_CHARS: Final = 1_000
+"""More than any field takes, and under the length from which Python does not read an integer."""
+
+
+class _NotJsonError(ValueError):
+    """What Python's parser would let pass."""
 
 
 def parse_json(body: bytes) -> Any:
@@ -13,20 +22,37 @@ def parse_json(body: bytes) -> Any:
         ApiProblem: 400, the body is not JSON.
     """
     try:
-        return json.loads(body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse)
+        return _parsed(body.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         detail = f"The body is not JSON: {str(error)[:200] or type(error).__name__}."
         raise ApiProblem(400, "invalid-json", detail.encode(errors="replace").decode()) from error
 
 
+def _parsed(text: str) -> Any:
+    try:
+        return _loads(text, None)
+    except ValueError as error:
+        if isinstance(error, json.JSONDecodeError | _NotJsonError):
+            raise
+        return _loads(text, _integer)  # An integer has more digits than Python reads.
+
+
+def _loads(text: str, parse_int: Callable[[str], int | str] | None) -> Any:
+    return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse, parse_int=parse_int)
+
+
+def _integer(digits: str) -> int | str:
+    """The integer; a very long one as a text, which is longer than any field takes."""
+    return int(digits) if len(digits) <= _INTEGER_MAX_CHARS else digits
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {twice!r} stands twice in one object")
+        ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
+        raise _NotJsonError(f"the key {twice!r} stands twice in one object")
     return found
 
 
 def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no JSON value")
+    raise _NotJsonError(f"{constant} is no JSON value")

@@ -19,7 +19,14 @@ from app.api.times import rfc_3339
 from app.database import reading
 from app.ledger.ledger import Ledger
 from app.security.idempotency import AlreadyAnsweredError, KeptAnswer, find_answer, keep_answer
-from app.use_cases.filing import Alongside, FilingAnswer, Refused, file_returns, withdraw_return
+from app.use_cases.filing import (
+    Alongside,
+    FilingAnswer,
+    Refused,
+    file_returns,
+    problems_between,
+    withdraw_return,
+)
 from domain.events import Return, ReturnWithdrawn
 from domain.forms import FORMS
 from projections.queries.returns import ReturnVersion, versions
@@ -92,7 +99,9 @@ def _kept(ledger: Ledger, actor: str, idempotency_key: str, request_sha256: str)
 
 
 def _file(ledger: Ledger, actor: str, body: bytes, *, dry_run: bool, alongside: Alongside | None) -> Response:
-    drafts = read_batch(parse_json(body))
+    drafts, problems = read_batch(parse_json(body))
+    if problems:
+        raise refused_rows([*problems, *problems_between(ledger, drafts)])
     answer = file_returns(ledger, drafts, actor=actor, dry_run=dry_run, alongside=alongside)
     if isinstance(answer, Refused):
         raise refused_rows(answer.problems)

@@ -56,17 +56,17 @@ class Ledger(Application[str]):
         Raises:
             eventsourcing.persistence.IntegrityError: Something else was recorded in between: decide again.
         """
-        return self.save(*new_events, recording=recording)[-1].notification.id
+        return self.events.put(new_events, recording=recording)[-1].notification.id
 
     def entries(self, connection: Connection, *, after: int, limit: int) -> Sequence[LogEntry]:
         """The next entries after a position: whole transactions, until there are at least `limit`."""
         query = select(events).where(events.c.position > after).order_by(events.c.position)
-        rows = list(connection.execute(query.limit(limit)))
+        rows = list(connection.execute(query.limit(limit)).all())
         if rows and rows[-1].transaction_end > rows[-1].position:
             rest = query.where(
                 events.c.position > rows[-1].position, events.c.position <= rows[-1].transaction_end
             )
-            rows.extend(connection.execute(rest))
+            rows.extend(connection.execute(rest).all())
         return [self._entry(row) for row in rows]
 
     def page(self, connection: Connection, *, after: int, limit: int, uscc: str | None) -> Sequence[LogEntry]:
@@ -101,17 +101,20 @@ class Ledger(Application[str]):
                 .where(events.c.stream.in_(wanted[start : start + STREAMS_PER_QUERY]))
                 .order_by(events.c.stream, events.c.version)
             )
-            for stream, topic, state in connection.execute(query):
+            for stream, topic, state in connection.execute(query).all():
                 found.setdefault(stream, []).append(decode(topic, state))
         return found
 
     def policies(self, connection: Connection) -> tuple[Policy, ...]:
         """The newest version of each policy, in the order of their ids."""
         published = connection.execute(select(sequencer.c.publication)).scalar_one()
-        if published != self._policies[0]:
+        # Read once: another thread, whose snapshot is an older one, may replace it in between.
+        known_at, policies = self._policies
+        if published != known_at:
             newest = self.streams(connection, self._names(connection, "policy/"))
-            self._policies = (published, tuple(_policy(stream[-1]) for stream in newest.values()))
-        return self._policies[1]
+            policies = tuple(_policy(stream[-1]) for stream in newest.values())
+            self._policies = (published, policies)
+        return policies
 
     def _names(self, connection: Connection, prefix: str) -> Sequence[str]:
         query = select(events.c.stream).where(events.c.stream.startswith(prefix), events.c.version == 1)

@@ -9,7 +9,7 @@ from app.ledger.ledger import Ledger
 from app.ledger.mapper import NewEvent
 from domain.account import EntitlementAccount
 from domain.events import EntitlementAssessed, Event, account_stream, returns_stream
-from domain.periods import Window, period_of
+from domain.periods import Window, window_name
 from domain.policy import Policy
 from domain.returns import AnnualReturns
 
@@ -41,7 +41,7 @@ class Books:
         policies: Sequence[Policy],
     ) -> None:
         self.read_at = ledger.head(connection)
-        halves = {(uscc, str(period_of(period).window)) for uscc, period in touched}
+        halves = {(uscc, window_name(period)) for uscc, period in touched}
         self.accounts_of = {
             (uscc, window): [
                 (policy, account_stream(policy.ref.id, uscc, window))

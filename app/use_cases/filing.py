@@ -22,7 +22,7 @@ from app.use_cases.projecting import project_until
 from app.use_cases.rows import Draft
 from domain.errors import Notice, Problem
 from domain.events import Origin, ReturnFiled, ReturnRevised, returns_stream
-from domain.periods import period_of
+from domain.periods import period_of, window_name
 from domain.returns import Conflict
 from projections.queries.returns import own_figures
 
@@ -97,9 +97,8 @@ def file_returns(
     Raises:
         ContentionError: Others kept recording in between.
     """
-    duplicates = duplicate_rows(drafts)
-    if duplicates:
-        return Refused(duplicates)
+    if duplicate_rows(drafts):
+        return Refused(problems_between(ledger, drafts))
     return _carry_out(
         ledger, lambda connection: _decide(ledger, connection, drafts), actor, alongside, dry_run=dry_run
     )
@@ -119,6 +118,13 @@ def withdraw_return(ledger: Ledger, withdrawal: Withdrawal, *, actor: str) -> Fi
         dry_run=False,
     )
     return None if isinstance(answer, Refused) else answer
+
+
+def problems_between(ledger: Ledger, drafts: Sequence[Draft]) -> list[Problem]:
+    """What is wrong with rows that are in order by themselves: duplicates, and conflicts of the others."""
+    duplicates = duplicate_rows(drafts)
+    twice = {each.row for each in duplicates}
+    return [*duplicates, *conflicts(ledger, [draft for draft in drafts if draft.row not in twice])]
 
 
 def conflicts(ledger: Ledger, drafts: Sequence[Draft]) -> list[Problem]:
@@ -223,7 +229,7 @@ def _decide(ledger: Ledger, connection: Connection, drafts: Sequence[Draft]) -> 
         elif event is not None:
             stream = returns_stream(draft.uscc, int(draft.registered.period[:4]))
             new.append(NewEvent(stream, returns.version, event))
-            changed.add((draft.uscc, str(period_of(draft.registered.period).window)))
+            changed.add((draft.uscc, window_name(draft.registered.period)))
             filed += isinstance(event, ReturnFiled)
             revised += isinstance(event, ReturnRevised)
     if problems:
@@ -282,7 +288,7 @@ def _decide_withdrawal(ledger: Ledger, connection: Connection, withdrawal: Withd
     if event is None:
         return Refused([])
     stream = returns_stream(withdrawal.uscc, int(withdrawal.period[:4]))
-    half = (withdrawal.uscc, str(period_of(withdrawal.period).window))
+    half = (withdrawal.uscc, window_name(withdrawal.period))
     assessed, changes = books.reassess({half})
     return _Decision(
         guard=Guard(books.read_at, books.streams),

@@ -289,6 +289,8 @@ def printable(text: str) -> str:
 
 def _shown(value: Any) -> str:
     """A value as a message may show it: short and printable."""
+    if isinstance(value, dict | list):
+        return "{…}" if isinstance(value, dict) else "[…]"
     text = value if isinstance(value, str) else repr(value)
     return _UNPRINTABLE.sub("?", text[:60])
 

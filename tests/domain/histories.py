@@ -34,10 +34,12 @@ Operation = Filing | Withdrawing
 
 
 def random_history(random: Random) -> list[Operation]:
-    """Up to sixteen operations on a few periods, so that they meet."""
-    periods = random.sample(PERIODS, random.randint(1, 7))
+    """Operations on a few periods, so that they meet; one in three is about a half-year that earns much."""
+    much = random.randint(1, 3) == 1
+    window = random.choice(list(PERIODS_OF_WINDOW.values()))
+    periods = list(window) if much else random.sample(PERIODS, random.randint(1, 7))
     history: list[Operation] = []
-    for _ in range(random.randint(1, 16)):
+    for _ in range(random.randint(1, 24 if much else 16)):
         filed = [each.draft for each in history if isinstance(each, Filing)]
         what = random.randint(1, 20)
         if filed and what <= 3:
@@ -46,17 +48,17 @@ def random_history(random: Random) -> list[Operation]:
         elif filed and what <= 5:
             history.append(Filing(random.choice(filed)))
         else:
-            history.append(Filing(random_return(random, random.choice(periods))))
+            history.append(Filing(random_return(random, random.choice(periods), much=much)))
     return history
 
 
-def random_return(random: Random, period: str) -> Return:
+def random_return(random: Random, period: str, *, much: bool = False) -> Return:
     """A return of a period; most are of an industry and a membership that earn."""
     stage: Stage = "preliminary" if random.randint(1, 4) == 1 else "final"
     in_database = random.randint(1, 8) > 1
     reason = None if random.randint(1, 6) == 1 else "企业改报"
     usual_industry = random.randint(1, 4) > 1
-    if random.randint(1, 2) == 1:
+    if much or random.randint(1, 2) == 1:
         base, prior_year, step = trade, _trade_base(random), TRADE_STEP_FEN
         industry = "5211" if usual_industry else random.choice(TRADE_INDUSTRIES)
     else:
@@ -65,6 +67,8 @@ def random_return(random: Random, period: str) -> Return:
     draft = base(
         0, 0, period=period, stage=stage, in_database=in_database, industry_code=industry, reason=reason
     )
+    if much and random.randint(1, 3) > 1:
+        return with_figure(draft, random.choice((7, 9, 10, 11, 15)) * step + step, step)
     return with_figure(draft, _current(random, prior_year or 0, step), prior_year)
 
 

@@ -15,10 +15,10 @@ from tests.builders import WANYUAN, Enterprise
 from tests.domain.histories import PERIODS, Filing, Operation, StandingReturns, random_history, random_return
 from tests.oracle import PERIODS_OF_WINDOW, OraclePeriod, entitlements
 
-HISTORIES_PER_SEED = 250
+HISTORIES_PER_SEED = 400
 
-thorough = settings(max_examples=500, derandomize=True, deadline=None, database=None)
-quick = settings(thorough, max_examples=150)
+thorough = settings(max_examples=1000, derandomize=True, deadline=None, database=None)
+quick = settings(thorough, max_examples=250)
 histories = st.randoms(use_true_random=False).map(random_history)
 
 

@@ -122,7 +122,7 @@ class RandomYear:
         for step in range(steps):
             if step in published_at:
                 self._publish(ledger)
-            elif self.random.random() < 0.15:  # noqa: PLR2004
+            elif self.random.random() < 0.15:
                 self._withdraw(ledger)
             else:
                 self._file(ledger)
@@ -143,7 +143,7 @@ class RandomYear:
             for uscc in self.codes
             for period in self.random.sample(PERIODS, 2)
             for form in ("E204-1", "S204-1")
-            if self.random.random() < 0.4  # noqa: PLR2004
+            if self.random.random() < 0.4
         ]
         batch = drafts((self._row(*each) for each in wanted), stage)
         answer = file_returns(ledger, batch, actor="statistics")
@@ -164,7 +164,7 @@ class RandomYear:
             prior,
             region_code=draw.choice(REGIONS),
             industry_code=draw.choice([*industries * 4, "4813"]),
-            in_database=draw.random() < 0.9,  # noqa: PLR2004
+            in_database=draw.random() < 0.9,
             name=f"示例企业{uscc[-5:]}{draw.choice(['', '(新)'])}",
             reason=draw.choice(["企业改报", "企业改报", None]),
         )

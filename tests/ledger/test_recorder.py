@@ -1,4 +1,4 @@
-"""The recorder: the tests of the `eventsourcing` library for such recorders, and what ours promises beyond."""
+"""The recorder: the `eventsourcing` library's own tests for recorders, and what ours promises beyond."""
 
 import random
 import sqlite3
@@ -85,7 +85,7 @@ def test_positions_have_no_gap_whatever_many_writers_do(engine: Engine, recorder
         draw = random.Random(writer)  # noqa: S311
         for n in range(WRITES_PER_WRITER):
             batch = [stored(f"w{writer}/{n}", version) for version in range(1, draw.randrange(2, 6))]
-            if draw.random() < 0.3:  # noqa: PLR2004
+            if draw.random() < 0.3:
                 with pytest.raises(IntegrityError):
                     recorder.insert_events([*batch, batch[0]])
             recorder.insert_events(batch)

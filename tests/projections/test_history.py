@@ -1,6 +1,5 @@
 """As it stood then: every answer at a position is the one that the log up to it gives."""
 
-import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from app.ledger.mapper import NewEvent
 from app.ledger.recorder import Recording
 from app.use_cases import publishing
 from app.use_cases.projecting import project_all
-from domain.events import LogEntry, Outcome, ReturnFiled
+from domain.events import EntitlementAssessed, LogEntry, Outcome, ReturnFiled
 from projections import tables
 from tests.ledger.history import (
     RandomYear,
@@ -35,7 +34,7 @@ from tests.ledger.history import (
     withdraw,
 )
 from tests.office import Office, TestClock
-from tests.oracle import OracleReturn, entitlements
+from tests.oracle import OraclePeriod, OracleReturn, entitlements
 
 SEEDS = range(5)
 MOMENTS_PER_SEED = 4
@@ -69,7 +68,7 @@ def fresh_office(migrated: Path, path: Path, entries: list[LogEntry]) -> Iterato
     engine.dispose()
 
 
-def answers(office: Office, codes: list[str], **moment: int) -> dict[str, Any]:
+def answers(office: Office, codes: list[str], **moment: Any) -> dict[str, Any]:
     """What the four reads answer at a moment; what was never filed by then counts as nothing."""
     found: dict[str, Any] = {}
     for window in WINDOWS:
@@ -92,11 +91,11 @@ def test_an_answer_at_a_position_is_that_of_a_ledger_with_nothing_after_it(
     office: Office, clock: TestClock, migrated: Path, tmp_path: Path, seed: int
 ) -> None:
     year = RandomYear(seed, enterprises=4)
-    for _ in range(8):
+    for hour in range(8):
         clock.now_us += 3_600_000_000
-        year.play(office.ledger, 2, published_at=(1,) if year.random.random() < 0.3 else ())
+        year.play(office.ledger, 2, published_at=(1,) if hour in {1, 5} else ())
     entries = log(office.ledger)
-    for at in random.Random(seed).sample(transaction_ends(office.ledger), MOMENTS_PER_SEED):
+    for at in year.random.sample(transaction_ends(office.ledger), MOMENTS_PER_SEED):
         with fresh_office(migrated, tmp_path / f"{at}.db", entries[:at]) as fresh:
             expected = answers(fresh, year.codes)
         assert answers(office, year.codes, position=at) == expected
@@ -181,9 +180,7 @@ def _totals_of_parts(connection: Connection, at: int) -> dict[Any, Any]:
                 paid[group].add(row.uscc)
             sums[group]["assessed"] += outcome.assessed_fen
             sums[group]["open"] += outcome.open_fen
-            sums[group]["preliminary"] += (
-                outcome.assessed_fen if outcome.stage == "preliminary" else 0
-            )
+            sums[group]["preliminary"] += outcome.assessed_fen if outcome.stage == "preliminary" else 0
             sums[group]["month"] += "month-ceiling" in outcome.bound_by
             sums[group]["half-year"] += "half-year-ceiling" in outcome.bound_by
     found = {
@@ -213,9 +210,7 @@ def test_what_stands_at_every_moment_is_what_the_article_gives(ledger: Ledger, s
     year.play(ledger, 20, published_at=())
     for at in transaction_ends(ledger):
         with reading(ledger.engine) as connection:
-            returns = [
-                row for row in held(connection, tables.returns, at) if row.type != "ReturnWithdrawn"
-            ]
+            returns = [row for row in held(connection, tables.returns, at) if row.type != "ReturnWithdrawn"]
             found = {
                 (row.uscc, row.period): _judged(row.state)
                 for row in held(connection, tables.entitlements, at)
@@ -250,18 +245,21 @@ def _oracle_returns(rows: list[Any], uscc: str) -> list[OracleReturn]:
     return found
 
 
-def _judged(state: bytes) -> Any:
-    from tests.oracle import OraclePeriod  # noqa: PLC0415
-
-    assessed = msgspec.json.decode(state)
-    outcome = assessed["outcome"]
+def _judged(state: bytes) -> OraclePeriod:
+    assessed = msgspec.json.decode(state, type=EntitlementAssessed)
+    outcome = assessed.outcome
+    assert outcome is not None
     return OraclePeriod(
-        period=assessed["period"],
-        **{
-            name: tuple(outcome[name]) if isinstance(outcome[name], list) else outcome[name]
-            for name in OraclePeriod.__dataclass_fields__
-            if name != "period"
-        },
+        period=assessed.period,
+        stage=outcome.stage,
+        status=outcome.status,
+        measure=outcome.measure,
+        rule_fen=outcome.rule_fen,
+        selected_fen=outcome.selected_fen,
+        assessed_fen=outcome.assessed_fen,
+        open_fen=outcome.open_fen,
+        bound_by=outcome.bound_by,
+        open_readings=outcome.open_readings,
     )
 
 

@@ -1,5 +1,6 @@
 """The read models follow from the log alone, whatever the batches in which they were made."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,24 +22,24 @@ from tests.office import TestClock
 SEEDS = range(6)
 
 
-@pytest.fixture(autouse=True)
-def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A publication assesses few enterprises at once, so that it takes several transactions."""
-    monkeypatch.setattr(publishing, "STREAMS_PER_CHUNK", 2)
-
-
-@pytest.fixture(params=SEEDS)
-def played(request: pytest.FixtureRequest, ledger: Ledger) -> Ledger:
-    """A ledger after a random year."""
-    RandomYear(request.param).play(ledger, 30)
-    return ledger
+@pytest.fixture(scope="module", params=SEEDS)
+def played_file(
+    request: pytest.FixtureRequest, migrated: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The database of a ledger after a random year, in which a publication takes several transactions."""
+    path = Path(shutil.copy(migrated, tmp_path_factory.mktemp("played") / "ledger.db"))
+    engine = open_engine(f"sqlite:///{path}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(publishing, "STREAMS_PER_CHUNK", 2)
+        RandomYear(request.param).play(Ledger(engine, TestClock()), 30)
+    engine.dispose()
+    return path
 
 
 @pytest.fixture
-def opened_again(played: Ledger, database: Path, clock: TestClock) -> Iterator[Ledger]:
-    """The same log, opened by another process."""
-    played.engine.dispose()
-    engine = open_engine(f"sqlite:///{database}")
+def played(played_file: Path, tmp_path: Path, clock: TestClock) -> Iterator[Ledger]:
+    """That ledger, opened by another process."""
+    engine = open_engine(f"sqlite:///{shutil.copy(played_file, tmp_path / 'played.db')}")
     yield Ledger(engine, clock)
     engine.dispose()
 
@@ -55,45 +56,45 @@ def test_a_random_year_has_every_type_of_event_and_several_batches(played: Ledge
     assert len({entry.batch_id for entry in entries}) > 20
 
 
-def test_a_rebuild_makes_row_for_row_what_the_run_made(opened_again: Ledger) -> None:
-    made = read_model_rows(opened_again)
-    assert rebuild(opened_again) == transaction_ends(opened_again)[-1]
-    assert read_model_rows(opened_again) == made
+def test_a_rebuild_makes_row_for_row_what_the_run_made(played: Ledger) -> None:
+    made = read_model_rows(played)
+    assert rebuild(played) == transaction_ends(played)[-1]
+    assert read_model_rows(played) == made
 
 
 def test_projecting_in_batches_of_any_size_makes_the_same_rows(
-    opened_again: Ledger, monkeypatch: pytest.MonkeyPatch
+    played: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = read_model_rows(opened_again)
+    made = read_model_rows(played)
     for size in (1, 7, 64):
         monkeypatch.setattr(projector, "ENTRIES_PER_BATCH", size)
-        rebuild(opened_again)
-        assert read_model_rows(opened_again) == made
+        rebuild(played)
+        assert read_model_rows(played) == made
 
 
 def test_a_projection_that_was_cut_off_goes_on_where_it_was(
-    opened_again: Ledger, monkeypatch: pytest.MonkeyPatch
+    played: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class CutOff(Exception):  # noqa: N818
         pass
 
-    made = read_model_rows(opened_again)
+    made = read_model_rows(played)
     monkeypatch.setattr(projector, "ENTRIES_PER_BATCH", 20)
-    with writing(opened_again.engine) as connection:
+    with writing(played.engine) as connection:
         projector.clear(connection)
     reached = [0]
-    while reached[-1] < transaction_ends(opened_again)[-1]:
-        with pytest.raises(CutOff), writing(opened_again.engine) as connection:  # noqa: PT012
-            catch_up(opened_again, connection)
+    while reached[-1] < transaction_ends(played)[-1]:
+        with pytest.raises(CutOff), writing(played.engine) as connection:  # noqa: PT012
+            catch_up(played, connection)
             raise CutOff
-        with writing(opened_again.engine) as connection:
+        with writing(played.engine) as connection:
             assert position_of(connection) == reached[-1]
-            reached.append(catch_up(opened_again, connection))
-    assert read_model_rows(opened_again) == made
-    assert set(reached[1:]) <= set(transaction_ends(opened_again))
+            reached.append(catch_up(played, connection))
+    assert read_model_rows(played) == made
+    assert set(reached[1:]) <= set(transaction_ends(played))
 
 
-def test_a_rebuild_that_fails_leaves_the_read_models_as_they_were(ledger: Ledger, clock: TestClock) -> None:
+def test_a_rebuild_that_fails_leaves_the_read_models_as_they_were(ledger: Ledger) -> None:
     class Full(Exception):  # noqa: N818
         pass
 

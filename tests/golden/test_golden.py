@@ -1,0 +1,196 @@
+"""What was recorded once is read for ever, and means the same."""
+
+import json
+from collections import Counter, defaultdict
+from itertools import groupby
+from typing import Any
+
+import jsonschema
+import msgspec
+import pytest
+
+from app.ledger.ledger import Ledger
+from app.ledger.mapper import EventMapper, NewEvent
+from app.use_cases.projecting import project_all
+from domain.account import EntitlementAccount
+from domain.events import EVENT_TYPES, EntitlementAssessed, Event, PolicyPublished, PolicyRef
+from domain.policy import Policy, policy_from_log
+from domain.returns import AnnualReturns
+from tests.golden.golden import EXPECTED, GOLDEN_LOG, GoldenEvent, read_golden, restore
+from tests.golden.make import write
+from tests.golden.schemas import SCHEMAS, schema_of
+from tests.ledger.history import log
+from tests.office import Office
+from tests.oracle import OracleReturn, entitlements
+
+GOLDEN = read_golden()
+ACCOUNTS = json.loads(EXPECTED.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def restored(ledger: Ledger) -> Ledger:
+    """A ledger with the golden log, its read models not yet made."""
+    restore(ledger, GOLDEN)
+    return ledger
+
+
+def test_the_golden_log_has_every_type_of_event_and_two_versions_of_a_policy() -> None:
+    types = Counter(each.topic for each in GOLDEN)
+    assert types.keys() == EVENT_TYPES.keys()
+    assert types["PolicyPublished"] == 2
+
+
+def test_the_golden_log_is_never_written_over() -> None:
+    before = GOLDEN_LOG.read_bytes()
+    with pytest.raises(FileExistsError):
+        write(GOLDEN_LOG)
+    assert GOLDEN_LOG.read_bytes() == before
+
+
+@pytest.mark.parametrize("golden", GOLDEN, ids=lambda each: f"{each.position}-{each.topic}")
+def test_a_golden_event_is_read_and_written_back_to_the_same_bytes(golden: GoldenEvent) -> None:
+    mapper = EventMapper()
+    event = mapper.decode(golden.topic, bytes(golden.state))
+    stored = mapper.to_stored_event(NewEvent(golden.stream, golden.version, event))
+    assert (stored.topic, stored.state) == (golden.topic, bytes(golden.state))
+
+
+@pytest.mark.parametrize("golden", GOLDEN, ids=lambda each: f"{each.position}-{each.topic}")
+def test_a_golden_event_is_of_the_schema_that_is_published_for_its_type(golden: GoldenEvent) -> None:
+    schema = json.loads((SCHEMAS / f"{golden.topic}.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.Draft202012Validator(schema).validate(json.loads(bytes(golden.state)))
+
+
+@pytest.mark.parametrize("topic", EVENT_TYPES)
+def test_the_published_schema_of_a_type_is_that_of_the_code(topic: str) -> None:
+    written = json.loads((SCHEMAS / f"{topic}.json").read_text(encoding="utf-8"))
+    assert written == schema_of(topic), "write it anew: python -m tests.golden.schemas"
+
+
+def test_there_is_a_schema_for_each_type_of_event_and_no_other() -> None:
+    assert {path.stem for path in SCHEMAS.glob("*.json")} == EVENT_TYPES.keys()
+
+
+def test_a_state_with_an_amount_of_another_type_is_not_of_its_schema() -> None:
+    schema = json.loads((SCHEMAS / "ReturnFiled.json").read_text(encoding="utf-8"))
+    state = json.loads(bytes(next(each.state for each in GOLDEN if each.topic == "ReturnFiled")))
+    state["figures"]["retail_sales"]["current_fen"] = "150000"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft202012Validator(schema).validate(state)
+
+
+def test_the_restored_log_is_read_as_it_was(restored: Ledger) -> None:
+    assert [
+        (each.position, each.stream, each.version, each.type, each.recorded_at_us, each.transaction_end)
+        for each in log(restored)
+    ] == [
+        (each.position, each.stream, each.version, each.topic, each.recorded_at_us, each.transaction_end)
+        for each in GOLDEN
+    ]
+
+
+def test_the_aggregates_replay_to_the_accounts_worked_out_by_hand(restored: Ledger) -> None:
+    streams = _streams(log(restored))
+    for expected in ACCOUNTS:
+        name = f"entitlement/yingkou-2024-14/{expected['uscc']}/{expected['window']}"
+        account = EntitlementAccount(expected["window"], streams.get(name, ()))
+        assert account.assessed_fen == expected["assessed_fen"], expected["why"]
+        assert sorted(account.assessed) == [each["period"] for each in expected["periods"]]
+        for period in expected["periods"]:
+            outcome = account.assessed[period["period"]].outcome
+            found = msgspec.to_builtins(outcome)
+            assert {name: found[name] for name in period if name != "period"} == {
+                name: value for name, value in period.items() if name != "period"
+            }, expected["why"]
+
+
+def test_the_returns_that_stand_give_by_the_article_what_the_first_version_assessed(
+    restored: Ledger,
+) -> None:
+    entries = log(restored)
+    second = max(each.position for each in entries if each.type == "PolicyPublished")
+    streams = _streams(each for each in entries if each.position < second)
+    for expected in ACCOUNTS:
+        window = expected["window"]
+        returns = AnnualReturns(streams.get(f"returns/{expected['uscc']}/2024", ()))
+        name = f"entitlement/yingkou-2024-14/{expected['uscc']}/{window}"
+        account = EntitlementAccount(window, streams.get(name, ()))
+        by_article = entitlements(_oracle_returns(returns), window)
+        assert account.assessed.keys() == by_article.keys()
+        for period, each in by_article.items():
+            outcome = account.assessed[period].outcome
+            assert outcome is not None
+            assert (outcome.status, outcome.rule_fen, outcome.assessed_fen, outcome.open_fen) == (
+                each.status,
+                each.rule_fen,
+                each.assessed_fen,
+                each.open_fen,
+            )
+
+
+def _oracle_returns(returns: AnnualReturns) -> list[OracleReturn]:
+    found = []
+    for registered, _ in returns.standing.values():
+        (figure,) = registered.figures.values()
+        assert figure.current_fen is not None
+        found.append(
+            OracleReturn(
+                form=registered.form,
+                period=registered.period,
+                in_database=registered.in_database,
+                industry_code=registered.industry_code,
+                stage=registered.stage,
+                current_fen=figure.current_fen,
+                prior_year_fen=figure.prior_year_fen,
+            )
+        )
+    return found
+
+
+def _streams(entries: Any) -> dict[str, list[Event]]:
+    found: dict[str, list[Event]] = defaultdict(list)
+    for each in entries:
+        found[each.stream].append(each.event)
+    return found
+
+
+def test_every_decision_of_the_golden_log_is_decided_the_same_today(restored: Ledger) -> None:
+    streams: dict[str, list[Event]] = defaultdict(list)
+    policy: Policy | None = None
+    redecided = 0
+    for _, group in groupby(log(restored), key=lambda each: each.transaction_end):
+        transaction = list(group)
+        decided: dict[str, list[Event]] = defaultdict(list)
+        for entry in transaction:
+            match entry.event:
+                case EntitlementAssessed():
+                    decided[entry.stream].append(entry.event)
+                case PolicyPublished() as event:
+                    ref = PolicyRef(event.policy, event.version, event.sha256)
+                    policy = policy_from_log(ref, event.document)
+                case event:
+                    streams[entry.stream].append(event)
+        for stream, events in decided.items():
+            assert policy is not None
+            _, _, uscc, window = stream.split("/")
+            account = EntitlementAccount(window, streams[stream])
+            returns = AnnualReturns(streams[f"returns/{uscc}/{window[:4]}"])
+            assert account.reassess(policy, returns) == events
+            streams[stream] += events
+            redecided += len(events)
+    assert redecided == sum(each.topic == "EntitlementAssessed" for each in GOLDEN)
+
+
+@pytest.mark.parametrize("expected", ACCOUNTS, ids=lambda each: f"{each['uscc']}-{each['window']}")
+def test_the_golden_log_is_answered_as_worked_out_by_hand(office: Office, expected: dict[str, Any]) -> None:
+    restore(office.ledger, GOLDEN)
+    project_all(office.ledger)
+    answer = office.entitlement(expected["uscc"], expected["window"])
+    for name in ("assessed_fen", "open_fen", "preliminary_fen"):
+        assert answer[name] == expected[name], expected["why"]
+    assert answer["ceiling_fen"] == 120_000_000
+    assert answer["headroom_fen"] == 120_000_000 - expected["assessed_fen"]
+    assert len(answer["periods"]) == len(expected["periods"])
+    for found, period in zip(answer["periods"], expected["periods"], strict=True):
+        assert {name: found[name] for name in period} == period, expected["why"]

@@ -1,16 +1,17 @@
 """The read models of returns, enterprises, entitlements, accounts and totals: one half-year at a time."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, and_
+from sqlalchemy import Connection, select
 
 from domain.events import EntitlementAssessed, LogEntry, Outcome, ReturnFiled, ReturnRevised, ReturnWithdrawn
 from domain.forms import FORMS
 from domain.periods import window_name
 from projections import tables
 from projections.history import History, chunks
+from projections.tables import FOREVER
 
 INDUSTRY_DIGITS = 2
 LIST_DIMENSION = "list"
@@ -18,9 +19,6 @@ LIST_DIMENSION = "list"
 
 Half = tuple[str, str]
 """An enterprise's half-year: (uscc, window)."""
-
-Account = tuple[str, str, str]
-"""A half-year account: (policy, window, uscc)."""
 
 Totals = tuple[int, int, int, int, int, int]
 """Enterprises, assessed_fen, open_fen, preliminary_fen, month_ceiling, half_year_ceiling."""
@@ -70,8 +68,27 @@ class Enterprise(NamedTuple):
     industry_code: str
 
 
+Registered = dict[tuple[str, str], Enterprise]
+"""The standing returns of a half-year by period and form, as far as they say who the enterprise is."""
+
+Periods = dict[str, EntitlementRow]
+"""The assessed periods of an account."""
+
+TotalKey = tuple[str, str, str, str]
+"""Policy, window, dimension and key of a total."""
+
+
+class _Before(NamedTuple):
+    """A half-year as it was before a transaction."""
+
+    enterprise: Enterprise | None
+    periods: dict[str, Periods]
+
+
 class AccountsModel:
     """The rows of the half-years that a batch of entries touches.
+
+    Enterprises, accounts and totals follow from the returns and the entitlements, which alone are read.
 
     Args:
         connection: In a transaction that writes.
@@ -80,14 +97,16 @@ class AccountsModel:
 
     def __init__(self, connection: Connection, entries: Iterable[LogEntry]) -> None:
         self._connection = connection
-        self._returns = History(tables.returns, unread=("state",))
+        self._returns = History(tables.returns)
         self._enterprises = History(tables.enterprises)
         self._entitlements = History(tables.entitlements)
         self._accounts = History(tables.accounts)
         self._totals = History(tables.totals)
-        self._registered: dict[Half, dict[tuple[str, str], Enterprise]] = {}
-        self._periods: dict[Half, dict[str, dict[str, EntitlementRow]]] = {}
-        self._before: dict[Half, dict[tuple[str, str, str], Totals]] = {}
+        self._known_returns: set[tuple[str, str, str]] = set()
+        self._registered: dict[Half, Registered] = {}
+        self._periods: dict[Half, dict[str, Periods]] = {}
+        self._sums: dict[TotalKey, Totals] = {}
+        self._before: dict[Half, _Before] = {}
         self._load(entries)
 
     def _load(self, entries: Iterable[LogEntry]) -> None:
@@ -97,16 +116,37 @@ class AccountsModel:
             by_window.setdefault(window, set()).add(uscc)
         for window, codes in by_window.items():
             for chunk in chunks(sorted(codes)):
-                for history in (self._returns, self._enterprises, self._entitlements, self._accounts):
-                    columns = history.table.c
-                    history.load(self._connection, and_(columns.window == window, columns.uscc.in_(chunk)))
-            self._totals.load(self._connection, tables.totals.c.window == window)
-        for (uscc, period, form), row in self._returns.items():
-            if row[1] != ReturnWithdrawn.__name__:
-                registered = self._registered.setdefault((uscc, row[0]), {})
-                registered[period, form] = Enterprise(*row[2:5])
-        for (uscc, policy, period), row in self._entitlements.items():
-            periods = self._periods.setdefault((uscc, row[0]), {})
+                self._load_returns(window, chunk)
+                self._load_entitlements(window, chunk)
+            held = tables.totals.c
+            query = select(tables.totals).where(held.window == window, held.to_position == FOREVER)
+            for row in self._connection.execute(query).all():
+                self._sums[row[0], row[1], row[2], row[3]] = (row[4], row[5], row[6], row[7], row[8], row[9])
+
+    def _load_returns(self, window: str, codes: list[str]) -> None:
+        table = tables.returns.c
+        query = select(
+            table.uscc,
+            table.period,
+            table.form,
+            table.type,
+            table.name,
+            table.region_code,
+            table.industry_code,
+        ).where(table.window == window, table.uscc.in_(codes), table.to_position == FOREVER)
+        for uscc, period, form, kind, *enterprise in self._connection.execute(query).all():
+            self._known_returns.add((uscc, period, form))
+            if kind != ReturnWithdrawn.__name__:
+                self._registered.setdefault((uscc, window), {})[period, form] = Enterprise(*enterprise)
+
+    def _load_entitlements(self, window: str, codes: list[str]) -> None:
+        table = tables.entitlements.c
+        columns = [table[name] for name in EntitlementRow._fields]
+        query = select(table.uscc, table.policy, table.period, *columns).where(
+            table.window == window, table.uscc.in_(codes), table.to_position == FOREVER
+        )
+        for uscc, policy, period, *row in self._connection.execute(query).all():
+            periods = self._periods.setdefault((uscc, window), {})
             periods.setdefault(policy, {})[period] = EntitlementRow(*row)
 
     def register(self, entry: LogEntry, event: ReturnFiled | ReturnRevised | ReturnWithdrawn) -> None:
@@ -132,33 +172,33 @@ class AccountsModel:
             entry.position,
             msgspec.json.encode(event),
         )
-        self._returns.put(key, row, entry.transaction_end)
+        self._returns.replace(key, row, entry.transaction_end, held=key in self._known_returns)
+        self._known_returns.add(key)
 
     def assess(self, entry: LogEntry, event: EntitlementAssessed) -> None:
         """A period was assessed differently."""
         half = _half_of(entry)
         self._touch(half)
-        policy = event.policy.id
-        periods = self._periods.setdefault(half, {}).setdefault(policy, {})
+        periods = self._periods.setdefault(half, {}).setdefault(event.policy.id, {})
         if event.outcome is None:
             periods.pop(event.period)
-            self._entitlements.put((half[0], policy, event.period), None, entry.transaction_end)
         else:
             periods[event.period] = _entitlement_row(entry, event, event.outcome, half[1])
 
     def finish_transaction(self, at: int) -> None:
         """Bring the sums up to the end of the transaction that ends at `at`."""
-        change: dict[tuple[str, str, str, str], Totals] = {}
+        change: dict[TotalKey, list[int]] = {}
         for half, before in self._before.items():
-            after = self._finish_half(half, at)
-            for key in before.keys() | after.keys():
-                if before.get(key) != after.get(key):
-                    total = (key[0], half[1], *key[1:])
-                    gained = _minus(after.get(key, NOTHING), before.get(key, NOTHING))
-                    change[total] = _plus(change.get(total, NOTHING), gained)
-        for total, gained in change.items():
-            summed = _plus(_totals(self._totals.get(total)), gained)
-            self._totals.put(total, None if summed == NOTHING else summed, at)
+            self._finish_half(half, before, at, change)
+        for key, gained in change.items():
+            if any(gained):
+                held = self._sums.get(key)
+                summed = _plus(held or NOTHING, gained)
+                self._totals.replace(key, None if summed == NOTHING else summed, at, held=held is not None)
+                if summed == NOTHING:
+                    self._sums.pop(key, None)
+                else:
+                    self._sums[key] = summed
         self._before = {}
 
     def flush(self) -> None:
@@ -174,39 +214,35 @@ class AccountsModel:
 
     def _touch(self, half: Half) -> None:
         if half not in self._before:
-            self._before[half] = self._contribution(half)
+            periods = {policy: dict(rows) for policy, rows in self._periods.get(half, {}).items()}
+            self._before[half] = _Before(latest(self._registered.get(half, {})), periods)
 
-    def _finish_half(self, half: Half, at: int) -> dict[tuple[str, str, str], Totals]:
+    def _finish_half(self, half: Half, before: _Before, at: int, change: dict[TotalKey, list[int]]) -> None:
         uscc, window = half
         registered = self._registered.get(half, {})
         enterprise = latest(registered)
-        self._enterprises.put((window, uscc), enterprise, at)
+        if enterprise != before.enterprise:
+            held = before.enterprise is not None
+            self._enterprises.replace((window, uscc), enterprise, at, held=held)
         for policy, periods in self._periods.get(half, {}).items():
+            earlier = before.periods.get(policy, {})
             for period, row in periods.items():
-                placed = _placed(row, registered, period)
-                periods[period] = placed
-                self._entitlements.put((uscc, policy, period), placed, at)
-            account = None if enterprise is None or not periods else (*enterprise, *_sums(periods))
-            self._accounts.put((uscc, window, policy), account, at)
-        return self._contribution(half)
-
-    def _contribution(self, half: Half) -> dict[tuple[str, str, str], Totals]:
-        """What a half-year adds to the totals, by policy, dimension and key."""
-        enterprise = latest(self._registered.get(half, {}))
-        added: dict[tuple[str, str, str], Totals] = {}
-        for policy, periods in self._periods.get(half, {}).items():
-            if enterprise is None or not periods:
-                continue
-            for period, row in periods.items():
-                if row.measure is not None:
-                    amounts = _amounts(row)
-                    for dimension, key in _groups(period, row):
-                        group = (policy, dimension, key)
-                        added[group] = _once(added.get(group), amounts)
-            measures = ",".join(sorted({row.measure for row in periods.values() if row.measure is not None}))
-            sums = _sums(periods)
-            added[policy, LIST_DIMENSION, f"{enterprise.region_code}|{measures}"] = (1, *sums[:3], 0, 0)
-        return added
+                periods[period] = _placed(row, registered, period)
+            changed = [
+                period for period in {**earlier, **periods} if earlier.get(period) is not periods.get(period)
+            ]
+            for period in changed:
+                key = (uscc, policy, period)
+                self._entitlements.replace(key, periods.get(period), at, held=period in earlier)
+            was, now = _account(before.enterprise, earlier), _account(enterprise, periods)
+            if was != now:
+                self._accounts.replace((uscc, window, policy), now, at, held=was is not None)
+                _count_listed(change, policy, window, before.enterprise, earlier, -1)
+                _count_listed(change, policy, window, enterprise, periods, 1)
+            for period in changed:
+                _count_groups(change, policy, window, period, earlier.get(period), -1)
+                _count_groups(change, policy, window, period, periods.get(period), 1)
+            _count_enterprises(change, policy, window, changed, earlier, periods)
 
 
 def latest(registered: Mapping[tuple[str, str], Enterprise]) -> Enterprise | None:
@@ -260,51 +296,98 @@ def _placed(
     return row._replace(region_code=winner.region_code, industry=industry)
 
 
-def _groups(period: str, row: EntitlementRow) -> Iterator[tuple[str, str]]:
-    """The groups of the summary that an awarded period counts in."""
-    yield "period", period
-    yield "measure", row.measure or ""
-    yield "region_code", row.region_code or ""
-    yield "industry", row.industry or ""
-
-
-def _amounts(row: EntitlementRow) -> Totals:
-    assessed = row.assessed_fen
-    preliminary = assessed if row.stage == "preliminary" else 0
+def _groups(period: str, row: EntitlementRow) -> tuple[tuple[str, str], ...]:
+    """The groups of the summary that an awarded period counts in: dimension and key."""
     return (
-        int(assessed > 0),
-        assessed,
-        row.open_fen,
-        preliminary,
-        int(row.month_ceiling),
-        int(row.half_year_ceiling),
+        ("period", period),
+        ("measure", row.measure or ""),
+        ("region_code", row.region_code or ""),
+        ("industry", row.industry or ""),
     )
 
 
-def _sums(periods: Mapping[str, EntitlementRow]) -> tuple[int, int, int, int]:
-    """assessed_fen, open_fen, preliminary_fen and the number of periods."""
+def _account(enterprise: Enterprise | None, periods: Periods) -> tuple[Any, ...] | None:
+    """The values of `tables.accounts`; None without a period."""
+    if enterprise is None or not periods:
+        return None
     rows = periods.values()
     return (
-        sum(row.assessed_fen for row in rows),
-        sum(row.open_fen for row in rows),
-        sum(row.assessed_fen for row in rows if row.stage == "preliminary"),
+        *enterprise,
+        sum([row.assessed_fen for row in rows]),
+        sum([row.open_fen for row in rows]),
+        sum([row.assessed_fen for row in rows if row.stage == "preliminary"]),
         len(periods),
     )
 
 
-def _once(group: Totals | None, amounts: Totals) -> Totals:
-    """The sums of a group with one more period of the same enterprise, which counts once."""
-    if group is None:
-        return amounts
-    summed = _plus(group, amounts)
-    return (min(summed[0], 1), *summed[1:])
+def _count_listed(  # noqa: PLR0913, PLR0917 - one side of a change
+    change: dict[TotalKey, list[int]],
+    policy: str,
+    window: str,
+    enterprise: Enterprise | None,
+    periods: Periods,
+    sign: int,
+) -> None:
+    """Count an account in, or out of, the totals of the list."""
+    account = _account(enterprise, periods)
+    if account is None or enterprise is None:
+        return
+    measures = ",".join(sorted({row.measure for row in periods.values() if row.measure is not None}))
+    key = (policy, window, LIST_DIMENSION, f"{enterprise.region_code}|{measures}")
+    _add(change, key, (sign, *(sign * fen for fen in account[3:6]), 0, 0))
 
 
-def _totals(values: tuple[int, ...] | None) -> Totals:
-    return NOTHING if values is None else (values[0], values[1], values[2], values[3], values[4], values[5])
+def _count_groups(  # noqa: PLR0913, PLR0917 - one side of a change
+    change: dict[TotalKey, list[int]],
+    policy: str,
+    window: str,
+    period: str,
+    row: EntitlementRow | None,
+    sign: int,
+) -> None:
+    """Count the amounts of a period in, or out of, its groups; enterprises are counted apart."""
+    if row is None or row.measure is None:
+        return
+    assessed = sign * row.assessed_fen
+    preliminary = assessed if row.stage == "preliminary" else 0
+    ceilings = (sign * row.month_ceiling, sign * row.half_year_ceiling)
+    amounts = (0, assessed, sign * row.open_fen, preliminary, *ceilings)
+    for dimension, key in _groups(period, row):
+        _add(change, (policy, window, dimension, key), amounts)
 
 
-def _plus(left: Totals, right: Totals) -> Totals:
+def _count_enterprises(  # noqa: PLR0913, PLR0917 - both sides of a change
+    change: dict[TotalKey, list[int]],
+    policy: str,
+    window: str,
+    changed: list[str],
+    before: Periods,
+    after: Periods,
+) -> None:
+    """An enterprise counts once in each group in which it has more than 0 assessed."""
+    if changed:
+        was, now = _assessed_groups(before), _assessed_groups(after)
+        for dimension, key in was ^ now:
+            one = 1 if (dimension, key) in now else -1
+            _add(change, (policy, window, dimension, key), (one, 0, 0, 0, 0, 0))
+
+
+def _assessed_groups(periods: Periods) -> set[tuple[str, str]]:
+    return {
+        group for period, row in periods.items() if row.assessed_fen > 0 for group in _groups(period, row)
+    }
+
+
+def _add(change: dict[TotalKey, list[int]], key: TotalKey, amounts: Iterable[int]) -> None:
+    sums = change.get(key)
+    if sums is None:
+        change[key] = list(amounts)
+    else:
+        for index, amount in enumerate(amounts):
+            sums[index] += amount
+
+
+def _plus(left: Totals, right: Sequence[int]) -> Totals:
     return (
         left[0] + right[0],
         left[1] + right[1],
@@ -313,7 +396,3 @@ def _plus(left: Totals, right: Totals) -> Totals:
         left[4] + right[4],
         left[5] + right[5],
     )
-
-
-def _minus(left: Totals, right: Totals) -> Totals:
-    return _plus(left, (-right[0], -right[1], -right[2], -right[3], -right[4], -right[5]))

@@ -56,7 +56,8 @@ class Ledger(Application[str]):
         Raises:
             eventsourcing.persistence.IntegrityError: Something else was recorded in between: decide again.
         """
-        return self.events.put(new_events, recording=recording)[-1].notification.id
+        stored = [self.mapper.to_stored_event(each) for each in new_events]
+        return self.recorder.insert_events(stored, recording=recording)[-1]
 
     def entries(self, connection: Connection, *, after: int, limit: int) -> Sequence[LogEntry]:
         """The next entries after a position: whole transactions, until there are at least `limit`."""

@@ -6,7 +6,6 @@ from itertools import groupby
 from typing import Any
 
 import jsonschema
-import msgspec
 import pytest
 
 from app.ledger.ledger import Ledger
@@ -19,7 +18,7 @@ from domain.returns import AnnualReturns
 from tests.golden.golden import EXPECTED, GOLDEN_LOG, GoldenEvent, read_golden, restore
 from tests.golden.make import write
 from tests.golden.schemas import SCHEMAS, schema_of
-from tests.ledger.history import log
+from tests.ledger.history import as_json, log
 from tests.office import Office
 from tests.oracle import OracleReturn, entitlements
 
@@ -99,7 +98,7 @@ def test_the_aggregates_replay_to_the_accounts_worked_out_by_hand(restored: Ledg
         assert sorted(account.assessed) == [each["period"] for each in expected["periods"]]
         for period in expected["periods"]:
             outcome = account.assessed[period["period"]].outcome
-            found = msgspec.to_builtins(outcome)
+            found = as_json(outcome)
             assert {name: found[name] for name in period if name != "period"} == {
                 name: value for name, value in period.items() if name != "period"
             }, expected["why"]

@@ -5,7 +5,7 @@ from itertools import islice
 from operator import itemgetter
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Insert, Table, Update, bindparam, insert, update
+from sqlalchemy import Connection, Insert, Table, Update, bindparam, func, insert, select, update
 
 from projections.tables import FOREVER
 
@@ -66,17 +66,21 @@ class History:
     def flush(self, connection: Connection) -> None:
         """Write the changes."""
         if self._closed:
-            columns = self._table.c
-            statement = update(self._table).where(columns.to_position == FOREVER)
-            for name in self._key_names:
-                statement = statement.where(columns[name] == bindparam(f"key_{name}"))
             names = ["closed_at", *(f"key_{name}" for name in self._key_names)]
-            _execute_many(
-                connection, statement.values(to_position=bindparam("closed_at")), names, self._closed
-            )
+            _execute_many(connection, self._close_statement(), names, self._closed)
         if self._new:
             _execute_many(connection, insert(self._table), self._names, self._new)
         self._open, self._new, self._closed = {}, [], []
+
+    def _close_statement(self) -> Update:
+        """Closes the newest row of a key, found by the whole primary key: no planner can do worse."""
+        newest = self._table.alias("newest")
+        last = select(func.max(newest.c.from_position))
+        statement = update(self._table).values(to_position=bindparam("closed_at"))
+        for name in self._key_names:
+            last = last.where(newest.c[name] == bindparam(f"key_{name}"))
+            statement = statement.where(self._table.c[name] == bindparam(f"key_{name}"))
+        return statement.where(self._table.c.from_position == last.scalar_subquery())
 
 
 def _execute_many(

@@ -269,9 +269,7 @@ def test_every_rule_that_an_assessment_names_has_a_sentence() -> None:
 
 # What a reader without access to single-unit statistics sees.
 
-YUAN_100 = 10_000
 fen = st.integers(min_value=1, max_value=10**13)
-maybe_fen = st.none() | st.integers(min_value=-(10**12), max_value=10**13)
 
 
 @pytest.mark.parametrize(
@@ -400,11 +398,8 @@ def test_withheld_sentences_of_a_low_growth_are_all_the_same(
 
 
 @steadily
-@given(maybe_fen)
-def test_a_withheld_sentence_without_a_base_tells_nothing_of_the_current_figure(
-    current_fen: int | None,
-) -> None:
-    assume(current_fen is not None)
+@given(st.integers(min_value=-(10**12), max_value=10**13))
+def test_a_withheld_sentence_without_a_base_tells_nothing_of_the_current_figure(current_fen: int) -> None:
     for base in (trade(0, 0), catering(0, 0)):
         withheld = sentences_of(with_figure(base, current_fen, None), withheld=True)
         assert withheld == sentences_of(with_figure(base, 1, None), withheld=True)
@@ -430,14 +425,13 @@ def test_a_withheld_sentence_without_a_base_tells_nothing_of_the_current_figure(
         (90_000, 100_000, "-10"),
         (-50_000, 100_000, "-150"),
         (10**17 - 1, 1, "9999999999999999800"),
-        (90_072_001_254_740_99, 83_400_000_000_000_00, "8.00000150448441"),
+        (9_007_200_125_474_099, 8_340_000_000_000_000, "8.000001"),
     ],
 )
 def test_growth_is_shown_with_two_decimals_unless_they_would_mislead(
     current: int, prior_year: int, shown: str
 ) -> None:
-    text = percent_text(current_fen=current, prior_year_fen=prior_year, over_bp=GATE_BP)
-    assert text == shown or (len(shown) > 10 and text.startswith("8.000001") and shown.startswith(text))
+    assert percent_text(current_fen=current, prior_year_fen=prior_year, over_bp=GATE_BP) == shown
 
 
 near_the_gate = st.builds(

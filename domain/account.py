@@ -68,7 +68,7 @@ class EntitlementAccount:
             changed.append((-_fen(self.assessed[text]), event))
         for text, by_form in standing.items():
             before = self.assessed.get(text)
-            used = tuple(ReturnRef(form, each.version) for form, each in sorted(by_form.items()))
+            used = tuple([ReturnRef(form, by_form[form].version) for form in sorted(by_form)])
             if before is not None and not changed and before.policy == policy.ref and before.returns == used:
                 used_fen += _fen(before)  # The same policy, returns and periods before: the same outcome.
                 continue

@@ -25,7 +25,8 @@ ENTRIES_PER_BATCH = 20_000
 def position_of(connection: Connection, *, lock: bool = False) -> int:
     """How far the read models have come; `lock` keeps other projectors out until the transaction ends."""
     query = select(checkpoint.c.position)
-    return connection.execute(query.with_for_update() if lock else query).scalar_one()
+    at: int = connection.execute(query.with_for_update() if lock else query).scalar_one()
+    return at
 
 
 def catch_up(feed: Feed, connection: Connection, until: int | None = None) -> int:

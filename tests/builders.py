@@ -1,4 +1,4 @@
-"""Builds what the tests speak about: policies, returns in 千元, and an enterprise with its two kinds of streams."""
+"""Builds what the tests speak about: policies, returns in 千元, an enterprise with its streams."""
 
 from functools import cache
 from typing import Any
@@ -43,9 +43,9 @@ def edited(text: str, *changes: tuple[str, str]) -> str:
 def loaded(text: str | bytes) -> LoadedPolicy:
     """The policy of a text that is in order."""
     result = load_policy(text, file="policy.yaml")
-    if isinstance(result, list):
-        raise ValueError("; ".join(str(problem) for problem in result))
-    return result
+    if isinstance(result, LoadedPolicy):
+        return result
+    raise ValueError("; ".join(str(problem) for problem in result))
 
 
 @cache
@@ -70,28 +70,33 @@ def decided(reading: str, answer: str, text: str = SHIPPED_TEXT) -> str:
 
 def trade(current: int, prior_year: int | None, **changes: Any) -> Return:
     """A final E204-1 of March 2024 of a retailer in the database; 零售额 in 千元."""
-    return _return("E204-1", "5211", "retail_sales", current, prior_year, changes)
+    figures = {"retail_sales": _figure(current, prior_year)}
+    return _return(form="E204-1", industry_code="5211", figures=figures, changes=changes)
 
 
 def catering(current: int, prior_year: int | None, **changes: Any) -> Return:
     """A final S204-1 of March 2024 of a restaurant in the database; 餐费收入 in 千元."""
-    return _return("S204-1", "6210", "catering_revenue", current, prior_year, changes)
+    figures = {"catering_revenue": _figure(current, prior_year)}
+    return _return(form="S204-1", industry_code="6210", figures=figures, changes=changes)
 
 
-def _return(  # noqa: PLR0913 - what tells the two forms apart, and what a test says of its return
-    form: str, industry: str, item: str, current: int, prior_year: int | None, changes: dict[str, Any]
-) -> Return:
-    prior_year_fen = None if prior_year is None else prior_year * QIANYUAN
-    fields: dict[str, Any] = {
+def _figure(current: int, prior_year: int | None) -> Figure:
+    return Figure(
+        current_fen=current * QIANYUAN,
+        prior_year_fen=None if prior_year is None else prior_year * QIANYUAN,
+    )
+
+
+def _return(changes: dict[str, Any], **usual: Any) -> Return:
+    fields = {
         "period": "2024-03",
         "name": "示例商贸公司",
         "region_code": "210802",
-        "industry_code": industry,
         "in_database": True,
         "stage": "final",
-        "figures": {item: Figure(current_fen=current * QIANYUAN, prior_year_fen=prior_year_fen)},
+        **usual,
     }
-    return Return(form=form, **{**fields, **changes})
+    return Return(**{**fields, **changes})
 
 
 def with_figure(base: Return, current_fen: int | None, prior_year_fen: int | None) -> Return:
@@ -105,9 +110,9 @@ def with_figure(base: Return, current_fen: int | None, prior_year_fen: int | Non
 def return_of_row(row: dict[str, Any], *, unit: str, stage: Stage) -> Return:
     """The return that a row of `POST /v1/returns` registers."""
     draft = RowReader(unit=unit, stage=stage, source=None).read(0, row)
-    if not isinstance(draft, Draft):
-        raise ValueError(f"not in order: {draft}")
-    return draft.registered
+    if isinstance(draft, Draft):
+        return draft.registered
+    raise ValueError(f"not in order: {draft}")
 
 
 class Enterprise:
@@ -133,9 +138,7 @@ class Enterprise:
 
     def withdraw(self, form: str, period: str) -> ReturnWithdrawn | None:
         """Withdraw a return."""
-        event = self.returns.withdraw(
-            form=form, period=period, reason="登记有误", origin=None, document=None
-        )
+        event = self.returns.withdraw(form=form, period=period, reason="登记有误", origin=None, document=None)
         if event is not None:
             self.return_events.append(event)
             self.reassess()

@@ -4,7 +4,6 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, BackgroundTasks, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
-from sqlalchemy import Connection
 
 from app.api import models
 from app.api.context import AdminKey, AnyKey, Body, LedgerNeeded, require_media_type
@@ -64,8 +63,7 @@ def publish_policy(
         return JSONResponse(_preview(preview_publication(ledger, loaded)).model_dump())
     result = publish(ledger, loaded, actor=key.name)
     background.add_task(assess_published, ledger)
-    with reading(ledger.engine) as connection:
-        version = _version(connection, result.ref.id, result.ref.version)
+    version = _version(_published(ledger), result.ref.id, result.ref.version)
     location = f"/v1/policies/{result.ref.id}/versions/{result.ref.version}"
     return JSONResponse(
         _summary(version).model_dump(), 202, headers={"Location": location}, background=background
@@ -105,8 +103,8 @@ def read_policy_version(
     ledger: LedgerNeeded, _: AnyKey, policy: str, n: Annotated[int, Path(ge=1, lt=2**31)]
 ) -> models.PolicyVersion:
     """A published version with its document, and how far its assessment has come."""
+    version = _version(_published(ledger), policy, n)
     with reading(ledger.engine) as connection:
-        version = _version(connection, policy, n)
         progress = assessment_progress(connection, policy, n)
     return models.PolicyVersion(
         **_version_summary(version).model_dump(),
@@ -123,8 +121,8 @@ def _published(ledger: Ledger) -> list[PolicyVersion]:
         return published(connection, moments.now(connection).position)
 
 
-def _version(connection: Connection, policy: str, n: int) -> PolicyVersion:
-    for each in published(connection, moments.now(connection).position):
+def _version(versions: list[PolicyVersion], policy: str, n: int) -> PolicyVersion:
+    for each in versions:
         if each.ref.id == policy and each.ref.version == n:
             return each
     raise _unknown(f"{policy} version {n}")

@@ -164,7 +164,7 @@ def read(
 
 def _version(version: ReturnVersion) -> models.ReturnVersion:
     event = version.event
-    common = {
+    common: dict[str, Any] = {
         "form": version.form,
         "period": version.period,
         "type": version.type,
@@ -177,8 +177,8 @@ def _version(version: ReturnVersion) -> models.ReturnVersion:
         "position": version.position,
     }
     if isinstance(event, ReturnWithdrawn):
-        nothing = models.ReturnVersion.model_fields.keys() - common.keys()
-        return models.ReturnVersion(**common, **dict.fromkeys(nothing))
+        nothing: dict[str, Any] = dict.fromkeys(models.ReturnVersion.model_fields.keys() - common.keys())
+        return models.ReturnVersion(**common, **nothing)
     return models.ReturnVersion(**common, **_registered(event))
 
 

@@ -390,9 +390,7 @@ def keys_create(
         raise typer.BadParameter("应为1至100个可显示的字符。", param_hint="--name")
     ledger = _ledger()
     with writing(ledger.engine) as connection:
-        token = create_key(
-            connection, name=name, role=cast("Role", role), with_figures=with_figures, now_us=ledger.clock()
-        )
+        token = create_key(connection, name=name, role=role, with_figures=with_figures, now_us=ledger.clock())
     if token is None:
         _refuse(f"名称“{name}”已用过。台账以名称记录经办人,请换一个名称。")
     sys.stdout.write(token + "\n")

@@ -103,7 +103,7 @@ def _lines(name: str, rows: Iterable[FileRow], found: Iterable[Problem | Notice]
         by_row.setdefault(each.row, []).append(each)
     if not by_row:
         return []
-    lines = []
+    lines: list[ProblemLine] = []
     for index, row in enumerate(rows):
         lines.extend(_line(name, row, each) for each in by_row.get(index, ()))
     return lines

@@ -19,6 +19,22 @@ STREAMS_PER_QUERY = 5_000
 """Under the number of parameters that any of the databases takes in one statement (SQLite: 32,766)."""
 
 
+_ENTRY = [
+    events.c[name]
+    for name in (
+        "position",
+        "stream",
+        "version",
+        "topic",
+        "recorded_at_us",
+        "actor",
+        "batch_id",
+        "transaction_end",
+        "state",
+    )
+]
+
+
 class Ledger(Application[str]):
     """Appends events and reads streams; the one log of the city.
 
@@ -31,6 +47,7 @@ class Ledger(Application[str]):
         self.engine = engine
         self.clock = clock
         self.event_mapper = EventMapper()
+        self.sql_recorder = SqlRecorder(engine, clock)
         self._policies: tuple[int, tuple[Policy, ...]] = (0, ())
         super().__init__()
 
@@ -48,7 +65,7 @@ class Ledger(Application[str]):
 
     def construct_recorder(self) -> SqlRecorder:
         """Our recorder."""
-        return SqlRecorder(self.engine, self.clock)
+        return self.sql_recorder
 
     def record(self, new_events: Sequence[NewEvent], recording: Recording) -> int:
         """Append events in one transaction; the position of the last one.
@@ -57,11 +74,11 @@ class Ledger(Application[str]):
             eventsourcing.persistence.IntegrityError: Something else was recorded in between: decide again.
         """
         stored = [self.mapper.to_stored_event(each) for each in new_events]
-        return self.recorder.insert_events(stored, recording=recording)[-1]
+        return self.sql_recorder.insert_events(stored, recording=recording)[-1]
 
     def entries(self, connection: Connection, *, after: int, limit: int) -> Sequence[LogEntry]:
         """The next entries after a position: whole transactions, until there are at least `limit`."""
-        query = select(events).where(events.c.position > after).order_by(events.c.position)
+        query = select(*_ENTRY).where(events.c.position > after).order_by(events.c.position)
         rows = list(connection.execute(query.limit(limit)).all())
         if rows and rows[-1].transaction_end > rows[-1].position:
             rest = query.where(
@@ -72,23 +89,19 @@ class Ledger(Application[str]):
 
     def page(self, connection: Connection, *, after: int, limit: int, uscc: str | None) -> Sequence[LogEntry]:
         """At most `limit` entries after a position, of one enterprise or of all."""
-        query = select(events).where(events.c.position > after)
+        query = select(*_ENTRY).where(events.c.position > after)
         if uscc is not None:
             query = query.where(events.c.stream.contains(f"/{uscc}/", autoescape=True))
         rows = connection.execute(query.order_by(events.c.position).limit(limit))
         return [self._entry(row) for row in rows]
 
     def _entry(self, row: Row[Any]) -> LogEntry:
+        position, stream, version, topic, recorded_at_us, actor, batch_id, transaction_end, state = (
+            row.tuple()
+        )
+        event = self.event_mapper.decode(topic, state)
         return LogEntry(
-            position=row.position,
-            stream=row.stream,
-            version=row.version,
-            type=row.topic,
-            event=self.event_mapper.decode(row.topic, row.state),
-            recorded_at_us=row.recorded_at_us,
-            actor=row.actor,
-            batch_id=row.batch_id,
-            transaction_end=row.transaction_end,
+            position, stream, version, topic, event, recorded_at_us, actor, batch_id, transaction_end
         )
 
     def streams(self, connection: Connection, names: Iterable[str]) -> Mapping[str, list[Event]]:
@@ -131,7 +144,8 @@ class Ledger(Application[str]):
     def count_returns_streams(self, connection: Connection, *, years: Iterable[int]) -> int:
         """How many streams of annual returns there are."""
         query = select(func.count()).select_from(self._returns_streams(years).subquery())
-        return connection.execute(query).scalar_one()
+        count: int = connection.execute(query).scalar_one()
+        return count
 
     def _returns_streams(self, years: Iterable[int]) -> Select[tuple[str]]:
         stream = events.c.stream

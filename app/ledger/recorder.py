@@ -103,24 +103,24 @@ class SqlRecorder(ApplicationRecorder):
         if recording.guard is not None and recording.guard.read_at != first - 1:
             _check_guard(connection, recording.guard, publication)
         rows = [
-            {
-                "position": position,
-                "stream": str(stored.originator_id),
-                "version": stored.originator_version,
-                "topic": stored.topic,
-                "recorded_at_us": recorded_at_us,
-                "actor": recording.actor,
-                "batch_id": recording.batch_id,
-                "transaction_end": last,
-                "state": stored.state,
-            }
+            (
+                position,
+                str(stored.originator_id),
+                stored.originator_version,
+                stored.topic,
+                recorded_at_us,
+                recording.actor,
+                recording.batch_id,
+                last,
+                stored.state,
+            )
             for position, stored in enumerate(stored_events, first)
         ]
         try:
-            connection.execute(insert(events), rows)
+            _insert(connection, rows)
         except sql_errors.IntegrityError as error:
             raise ConcurrencyConflictError("a version of a stream is recorded already") from error
-        published = [row["position"] for row in rows if row["topic"] == PUBLICATION_TOPIC]
+        published = [row[0] for row in rows if row[3] == PUBLICATION_TOPIC]
         if published:
             connection.execute(update(sequencer).values(publication=max(published)))
         if recording.alongside is not None:
@@ -189,7 +189,8 @@ class SqlRecorder(ApplicationRecorder):
     def max_notification_id(self) -> int | None:
         """The head of the log, or None of an empty one."""
         with reading(self._engine) as connection:
-            return connection.scalar(select(func.max(events.c.position)))
+            head: int | None = connection.scalar(select(func.max(events.c.position)))
+            return head
 
     def subscribe(
         self, gt: int | None = None, topics: Sequence[str] = ()
@@ -223,6 +224,16 @@ class PollingSubscription(Subscription[ApplicationRecorder]):
                 return found[0]
             self._stopped.wait(POLL_INTERVAL_S)
         raise StopIteration
+
+
+def _insert(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert rows of `events` as the driver takes them, without SQLAlchemy's look at each parameter."""
+    names = [column.name for column in events.c]
+    compiled = insert(events).compile(dialect=connection.dialect, column_keys=names)
+    if compiled.positional:
+        connection.exec_driver_sql(compiled.string, list(rows))
+    else:
+        connection.exec_driver_sql(compiled.string, [dict(zip(names, row, strict=True)) for row in rows])
 
 
 def _check_guard(connection: Connection, guard: Guard, publication: int) -> None:

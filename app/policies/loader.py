@@ -93,7 +93,8 @@ def load_policy(text: str | bytes, *, file: str) -> LoadedPolicy | list[PolicyPr
 
 
 def _decoded(text: str | bytes) -> str:
-    if len(text) > POLICY_MAX_BYTES:
+    encoded = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    if len(encoded) > POLICY_MAX_BYTES:
         raise _Refusal(1, f"a policy document is at most {POLICY_MAX_BYTES} bytes long")
     if isinstance(text, str):
         return text
@@ -135,7 +136,7 @@ def _mapping(node: yaml.MappingNode, path: _Path, lines: dict[_Path, int]) -> di
         line = key_node.start_mark.line + 1
         if not isinstance(key_node, yaml.ScalarNode) or key_node.tag != _TAG + "str":
             raise _Refusal(line, "a key is a plain word")
-        key = key_node.value
+        key = str(_scalar(key_node))
         if key in found:
             raise _Refusal(line, f"the key '{key}' stands twice; the first is in line {lines[*path, key]}")
         found[key] = _data(value_node, (*path, key), lines)

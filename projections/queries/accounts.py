@@ -203,7 +203,10 @@ def _unassessed_page(
     if after is not None:
         query = query.where(enterprises.c.uscc > after[1])
     rows = connection.execute(query.order_by(enterprises.c.uscc).limit(limit))
-    return [ListedAccount(*row, 0, 0, 0, 0) for row in rows]
+    return [
+        ListedAccount(uscc, name, region_code, assessed_fen=0, open_fen=0, preliminary_fen=0, periods=0)
+        for uscc, name, region_code in rows
+    ]
 
 
 def list_totals(connection: Connection, wanted: ListFilter, at: int) -> ListTotals:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
-from httpx2 import Response
 
 from app.database import open_engine, writing
 from app.ledger.ledger import Ledger
@@ -36,10 +35,6 @@ ROUTES = [
 OPEN = ["/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"]
 
 
-def call(office: Office, method: str, path: str, headers: dict[str, str]) -> Response:
-    return office.client.request(method, path, headers=headers)
-
-
 @pytest.fixture
 def stocked(office: Office) -> Office:
     """A ledger in which every route finds what it asks for."""
@@ -48,44 +43,38 @@ def stocked(office: Office) -> Office:
     return office
 
 
-@pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize(
     ("method", "path", "allowed"), ROUTES, ids=[f"{each[0]} {each[1]}" for each in ROUTES]
 )
 def test_a_route_lets_in_the_roles_of_the_contract_and_no_other(
-    stocked: Office, method: str, path: str, allowed: set[str], role: str
+    stocked: Office, method: str, path: str, allowed: set[str]
 ) -> None:
-    response = call(stocked, method, path, stocked.headers(role))
-    if role in allowed:
-        assert response.status_code in ({200} if method == "GET" else {400, 422})
-    else:
-        refused(response, 403, "forbidden")
+    for role in ROLES:
+        response = stocked.client.request(method, path, headers=stocked.headers(role))
+        if role in allowed:
+            assert response.status_code in ({200} if method == "GET" else {400, 422})
+        else:
+            refused(response, 403, "forbidden")
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "allowed"), ROUTES, ids=[f"{each[0]} {each[1]}" for each in ROUTES]
+NO_KEYS = (
+    b"",
+    b"Bearer",
+    b"Bearer ",
+    b"Bearer duixian-unknown",
+    b"Basic YTpi",
+    b"duixian-unknown",
+    b"Bearer \xe9",
 )
-@pytest.mark.parametrize(
-    "authorization",
-    [
-        None,
-        "",
-        "Bearer",
-        "Bearer ",
-        "Bearer duixian-unknown",
-        "Basic YTpi",
-        "duixian-unknown",
-        "Bearer \u00e9",
-    ],
-)
-def test_without_a_valid_key_a_route_asks_for_one(
-    stocked: Office, method: str, path: str, allowed: set[str], authorization: str | None
-) -> None:
-    assert allowed
-    given = {} if authorization is None else {"Authorization": authorization.encode("latin-1")}
-    response = stocked.client.request(method, path, headers=given)  # type: ignore[arg-type]
-    refused(response, 401, "unauthenticated")
-    assert response.headers["www-authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize(("method", "path"), [route[:2] for route in ROUTES])
+def test_without_a_valid_key_a_route_asks_for_one(stocked: Office, method: str, path: str) -> None:
+    answers = [stocked.client.request(method, path)]
+    answers += [stocked.client.request(method, path, headers={b"Authorization": given}) for given in NO_KEYS]
+    for response in answers:
+        refused(response, 401, "unauthenticated")
+        assert response.headers["www-authenticate"].startswith("Bearer")
 
 
 def test_the_word_bearer_is_read_in_any_case(stocked: Office) -> None:
@@ -126,7 +115,7 @@ def test_an_unknown_path_is_a_problem_with_404(office: Office, path: str) -> Non
 def test_another_method_is_a_problem_with_405_and_says_which_there_are(
     office: Office, method: str, path: str
 ) -> None:
-    response = call(office, method, path, office.headers("admin"))
+    response = office.client.request(method, path, headers=office.headers("admin"))
     refused(response, 405, "method-not-allowed")
     assert response.headers["allow"]
 

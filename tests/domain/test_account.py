@@ -186,7 +186,7 @@ def test_an_account_whose_months_together_pass_the_half_year_ceiling_is_refused(
 
 
 def test_an_account_with_a_month_over_its_ceiling_is_refused() -> None:
-    over = {name: 51 * WANYUAN for name in ("rule_fen", "selected_fen", "assessed_fen")}
+    over = dict.fromkeys(("rule_fen", "selected_fen", "assessed_fen"), 51 * WANYUAN)
     account = EntitlementAccount(
         "2024H1", [assessed("2024-03"), assessed("2024-04", msgspec.structs.replace(ELIGIBLE, **over))]
     )

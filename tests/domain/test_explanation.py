@@ -75,8 +75,7 @@ def test_the_industry_is_said_whether_it_fits_or_not() -> None:
 
 def test_a_growth_that_passes() -> None:
     assert sentences_of(trade(110_000, 100_000))["growth-over"] == (
-        "示例商贸公司2024年3月零售额11000万元,上年同期10000万元,同比增长10%,高于8%,"
-        "符合增速条件。(政策第14条)"
+        "示例商贸公司2024年3月零售额11000万元,上年同期10000万元,同比增长10%,高于8%,符合增速条件。(政策第14条)"
     )
 
 
@@ -96,7 +95,10 @@ def test_a_fall_is_called_a_fall() -> None:
 def test_a_threshold_between_two_fen_is_the_highest_amount_that_does_not_pass() -> None:
     """8% over 1.01 yuan are 1.0908 yuan: 1.10 passes, 1.09 does not, and is 7.92% only."""
     base = trade(0, 1)
-    assert "零售额须高于0.000109万元方符合,现恰等于该数" in sentences_of(with_figure(base, 109, 101))["growth-over"]
+    assert (
+        "零售额须高于0.000109万元方符合,现恰等于该数"
+        in sentences_of(with_figure(base, 109, 101))["growth-over"]
+    )
     assert "同比增长7.92%" in sentences_of(with_figure(base, 109, 101))["growth-over"]
     assert "高于8%,符合增速条件" in sentences_of(with_figure(base, 110, 101))["growth-over"]
 
@@ -109,14 +111,24 @@ def test_a_growth_that_passes_with_too_small_an_increment() -> None:
     assert "尚差0.01元" in sentences_of(almost)["no-whole-step"]
 
 
+def test_too_small_an_increment_where_growth_is_no_condition() -> None:
+    start = SHIPPED_TEXT.index("    conditions:\n")
+    end = SHIPPED_TEXT.index("    reward:\n", start)
+    policy = policy_of(SHIPPED_TEXT[:start] + "    conditions: []\n" + SHIPPED_TEXT[end:])
+    assert sentences_of(trade(105_000, 100_000), policy=policy)["no-whole-step"] == (
+        "零售额同比增量500万元,不足1000万元,尚差500万元,该期不予奖励。(政策第14条)"
+    )
+    assert "同比增量无法计算" in sentences_of(trade(105_000, None), policy=policy)["base"]
+
+
 def test_an_increment_of_nothing_but_whole_steps_has_no_rest() -> None:
-    assert "含1个完整的1000万元;每个按5万元测算,计5万元" in sentences_of(trade(110_000, 100_000))["whole-steps"]
+    assert (
+        "含1个完整的1000万元;每个按5万元测算,计5万元" in sentences_of(trade(110_000, 100_000))["whole-steps"]
+    )
 
 
 def test_a_decided_step_amount_names_its_decision_and_quotes_no_other_bound() -> None:
-    text = edited(
-        decided("step-amount", "每个1000万元4万元。"), ("{yuan: 50000, cite", "{yuan: 40000, cite")
-    )
+    text = edited(decided("step-amount", "每个1000万元4万元。"), ("{yuan: 50000, cite", "{yuan: 40000, cite"))
     assert sentences_of(trade(123_456, 100_000), policy=policy_of(text))["whole-steps"] == (
         "零售额同比增量2345.6万元,含2个完整的1000万元,余345.6万元不足1000万元不计;"
         "每个按4万元测算,计8万元(每个4万元依据营商发〔2024〕1号)。(政策第14条)"
@@ -149,7 +161,7 @@ def test_too_small_an_increment_of_catering() -> None:
 
 def test_the_open_tail_of_catering() -> None:
     assert sentences_of(catering(5_300, 2_000))["tail"] == (
-        "餐费收入同比增量330万元,达到200万元。政策仅规定\"每达100万元再给予一定额度奖励\",未写明额度;"
+        '餐费收入同比增量330万元,达到200万元。政策仅规定"每达100万元再给予一定额度奖励",未写明额度;'
         "暂按2万元加超过首个100万元后每满100万元2万元测算,计6万元,其中4万元依据待明确口径。"
         "额度书面明确前,该部分不得作为公示和拨付依据。(口径:catering-tail)"
     )
@@ -164,10 +176,10 @@ def test_the_decided_tail_of_catering() -> None:
 
 
 def test_a_tail_that_rests_on_a_clause_alone_rests_on_the_text() -> None:
-    text = SHIPPED_TEXT.replace(', reading: catering-tail}', "}").replace(
+    text = SHIPPED_TEXT.replace(", reading: catering-tail}", "}").replace(
         "        reading: catering-tail\n", ""
     )
-    text = edited(text, (', reading: catering-band}', "}"))
+    text = edited(text, (", reading: catering-band}", "}"))
     sentence = sentences_of(catering(5_300, 2_000), policy=policy_of(text))["tail"]
     assert sentence.endswith("测算,计6万元(依据原文)。(政策第14条)")
 
@@ -183,18 +195,24 @@ def test_the_month_ceiling() -> None:
     [
         (
             (trade(130_000, 100_000), catering(7_000, 2_000)),
-            "零售增长奖励15万元,餐饮增量奖励10万元。取金额最高的一项,按零售增长奖励计15万元,"
-            "其余不计。(政策第14条)",
+            (
+                "零售增长奖励15万元,餐饮增量奖励10万元。取金额最高的一项,按零售增长奖励计15万元,"
+                "其余不计。(政策第14条)"
+            ),
         ),
         (
             (trade(120_000, 100_000), catering(7_000, 2_000)),
-            "零售增长奖励10万元,餐饮增量奖励10万元。取金额最高的一项,按零售增长奖励计10万元,"
-            "其余不计。(政策第14条;金额相同时按条款先后取零售增长奖励)",
+            (
+                "零售增长奖励10万元,餐饮增量奖励10万元。取金额最高的一项,按零售增长奖励计10万元,"
+                "其余不计。(政策第14条;金额相同时按条款先后取零售增长奖励)"
+            ),
         ),
         (
             (trade(210_000, 100_000), catering(32_000, 2_000)),
-            "零售增长奖励50万元,餐饮增量奖励50万元。取金额最高的一项,按餐饮增量奖励计50万元,"
-            "其余不计。(政策第14条;金额相同时取月度上限前较高的餐饮增量奖励)",
+            (
+                "零售增长奖励50万元,餐饮增量奖励50万元。取金额最高的一项,按餐饮增量奖励计50万元,"
+                "其余不计。(政策第14条;金额相同时取月度上限前较高的餐饮增量奖励)"
+            ),
         ),
     ],
     ids=["higher", "tie", "tie-at-the-month-ceiling"],
@@ -229,7 +247,9 @@ def test_a_base_that_rests_on_a_clause_names_the_clause() -> None:
         SHIPPED_TEXT,
         ('base: {cite: "14.1", reading: undetermined-base}', 'base: {cite: "14.1"}'),
     )
-    assert sentences_of(trade(110_000, None), policy=policy_of(text))["base"].endswith("重新测算。(政策第14条)")
+    assert sentences_of(trade(110_000, None), policy=policy_of(text))["base"].endswith(
+        "重新测算。(政策第14条)"
+    )
 
 
 def test_january_and_february_are_said_to_be_one_period() -> None:
@@ -249,8 +269,9 @@ def test_a_preliminary_figure_is_said_to_be_one() -> None:
         "本期数据为初报数,测算金额5万元仅供参考,审定后重新测算,不计入拟奖励合计。"
     )
     registered = trade(110_000, 100_000, stage="preliminary", reported_at="2024-04-10T08:00:00+08:00")
-    assert "本期数据为初报数(2024-04-10T08:00:00+08:00导出),测算金额5万元" in (
-        sentences_of(registered)["preliminary"]
+    assert (
+        "本期数据为初报数(2024-04-10T08:00:00+08:00导出),测算金额5万元"
+        in (sentences_of(registered)["preliminary"])
     )
 
 
@@ -283,8 +304,10 @@ fen = st.integers(min_value=1, max_value=10**13)
         (
             trade(107_900, 100_000),
             "growth-over",
-            f"示例商贸公司2024年3月零售额{WITHHELD},上年同期{WITHHELD},同比增速不高于8%,不符合增速条件。"
-            "(政策第14条)",
+            (
+                f"示例商贸公司2024年3月零售额{WITHHELD},上年同期{WITHHELD},同比增速不高于8%,不符合增速条件。"
+                "(政策第14条)"
+            ),
         ),
         (
             trade(109_000, 100_000),
@@ -294,8 +317,10 @@ fen = st.integers(min_value=1, max_value=10**13)
         (
             trade(123_456, 100_000),
             "whole-steps",
-            f"零售额同比增量{WITHHELD},含2个完整的1000万元;每个按5万元测算,计10万元"
-            "(每个5万元为口径待明确,暂按上限测算)。(政策第14条:每达1000万元给予不超过5万元奖励)",
+            (
+                f"零售额同比增量{WITHHELD},含2个完整的1000万元;每个按5万元测算,计10万元"
+                "(每个5万元为口径待明确,暂按上限测算)。(政策第14条:每达1000万元给予不超过5万元奖励)"
+            ),
         ),
         (
             catering(3_567, 2_000),
@@ -464,7 +489,8 @@ def test_a_gate_of_nothing_is_passed_by_the_smallest_growth_as_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate_bp", "shown"), [(800, "8%"), (0, "0%"), (1_000, "10%"), (850, "8.5%"), (805, "8.05%"), (5, "0.05%")]
+    ("rate_bp", "shown"),
+    [(800, "8%"), (0, "0%"), (1_000, "10%"), (850, "8.5%"), (805, "8.05%"), (5, "0.05%")],
 )
 def test_a_rate_is_shown_in_percent(rate_bp: int, shown: str) -> None:
     assert rate_text(rate_bp) == shown
@@ -472,7 +498,13 @@ def test_a_rate_is_shown_in_percent(rate_bp: int, shown: str) -> None:
 
 @pytest.mark.parametrize(
     ("difference_fen", "shown"),
-    [(1, "0.01元"), (999_999, "9999.99元"), (1_000_000, "1万元"), (-999_999, "-9999.99元"), (1_500_000, "1.5万元")],
+    [
+        (1, "0.01元"),
+        (999_999, "9999.99元"),
+        (1_000_000, "1万元"),
+        (-999_999, "-9999.99元"),
+        (1_500_000, "1.5万元"),
+    ],
 )
 def test_a_difference_under_ten_thousand_yuan_is_shown_in_yuan(difference_fen: int, shown: str) -> None:
     assert amount_text(difference_fen) == shown

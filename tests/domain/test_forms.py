@@ -11,7 +11,11 @@ def test_the_forms_stand_in_the_order_in_which_a_name_is_taken_from_them() -> No
 
 def test_the_trade_form_carries_its_items() -> None:
     form = FORMS["E204-1"]
-    assert form.items == {"sales": "商品销售额", "retail_sales": "零售额", "online_retail_sales": "网上零售额"}
+    assert form.items == {
+        "sales": "商品销售额",
+        "retail_sales": "零售额",
+        "online_retail_sales": "网上零售额",
+    }
     assert form.required_item == "retail_sales"
     assert form.parts == (("retail_sales", "sales"),)
     assert form.industries == ("51", "52")

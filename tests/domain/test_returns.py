@@ -98,9 +98,7 @@ def test_a_change_of_any_fact_over_a_preliminary_return_needs_none(field: str) -
     ],
     ids=str,
 )
-def test_another_provenance_alone_changes_nothing(
-    registered: Return, provenance: dict[str, object]
-) -> None:
+def test_another_provenance_alone_changes_nothing(registered: Return, provenance: dict[str, object]) -> None:
     returns = AnnualReturns([filed(registered)])
     assert returns.file(changed(registered, **provenance)) is None
     assert returns.version == 1

@@ -31,9 +31,7 @@ def step_of(rule: str, steps: list[Step]) -> Step:
 
 
 def test_a_step_amount_decided_at_40000_yuan_is_paid_and_nothing_of_it_is_open() -> None:
-    text = edited(
-        decided("step-amount", "每个1000万元4万元。"), ("{yuan: 50000, cite", "{yuan: 40000, cite")
-    )
+    text = edited(decided("step-amount", "每个1000万元4万元。"), ("{yuan: 50000, cite", "{yuan: 40000, cite"))
     outcome = outcome_of(trade(130_000, 100_000), policy=policy_of(text))
     assert (outcome.rule_fen, outcome.assessed_fen) == (12 * WANYUAN, 12 * WANYUAN)
     assert (outcome.open_fen, outcome.open_readings) == (0, ())
@@ -98,7 +96,15 @@ def test_the_half_year_ceiling_leaves_the_firm_part_last() -> None:
     """Of 4万元, 2万元 firm, the ceiling leaves 3万元: 1万元 of it is open; and of 1万元 nothing is."""
     for used, assessed, open_part in ((197, 3, 1), (199, 1, 0), (200, 0, 0)):
         enterprise = Enterprise(
-            policy_of(edited(SHIPPED_TEXT, ("{yuan: 2000000, cite: \"14.5\"}", f"{{yuan: {2_000_000 - used * 10_000 + 500_000}, cite: \"14.5\"}}")))
+            policy_of(
+                edited(
+                    SHIPPED_TEXT,
+                    (
+                        '{yuan: 2000000, cite: "14.5"}',
+                        f'{{yuan: {2_000_000 - used * 10_000 + 500_000}, cite: "14.5"}}',
+                    ),
+                )
+            )
         )
         enterprise.file(trade(200_000, 100_000), catering(4_000, 2_000, period="2024-04"))
         outcome = enterprise.outcomes()["2024-04"]

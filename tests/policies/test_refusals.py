@@ -1,7 +1,5 @@
 """What is wrong with a document is refused with the file, the line and the reason."""
 
-import time
-
 import pytest
 
 from app.limits import POLICY_MAX_BYTES
@@ -24,6 +22,7 @@ def line_of(text: str, marker: str = HERE) -> int:
 
 
 AMOUNT = 'ceiling: {yuan: 500000, cite: "14.3"}'
+TRADE = 'industries: {prefixes: ["51", "52"], cite: "14.1", reading: industry}'
 BAND = """          at_least: {yuan: 1000000, cite: "14.2"}
           below: {yuan: 2000000, cite: "14.2"}
 """
@@ -38,30 +37,39 @@ LIMITS = """limits:
   - per: half-year
     ceiling: {yuan: 2000000, cite: "14.5"}
 """
-STEP_AMOUNT = "answer: 暂按上限,每个1000万元5万元。零售增长奖励全额口径待明确,原文只规定了上限。\n    status: open"
+STEP_AMOUNT = (
+    "answer: 暂按上限,每个1000万元5万元。零售增长奖励全额口径待明确,原文只规定了上限。\n    status: open"
+)
 
 REFUSALS = {
     # The vocabulary.
-    "unknown-key": ("level: municipal", "level: municipal\ncolour: red  # here", "colour: unknown key 'colour'"),
+    "unknown-key": (
+        "level: municipal",
+        "level: municipal\ncolour: red  # here",
+        "colour: unknown key 'colour'",
+    ),
     "unknown-key-inside": (
         AMOUNT,
         'ceiling:\n      yuan: 500000\n      cite: "14.3"\n      currency: CNY  # here',
         "limits.0.ceiling.currency: unknown key 'currency'",
     ),
     "unknown-kind-of-reward": (
-        "    reward:\n      kind: per-whole-step",
-        "    reward:  # here\n      kind: per-mille",
-        "measures.0.reward: Invalid value 'per-mille'",
+        "kind: per-whole-step",
+        "kind: per-mille  # here",
+        "measures.0.reward.kind: Invalid value 'per-mille'",
     ),
     "unknown-level": ("level: municipal", "level: galactic  # here", "level: Invalid enum value 'galactic'"),
-    "missing-key": ("issuer: 营口市人民政府\n", "", "the document: Object missing required field `issuer`"),
     "missing-key-inside": (
         "  - id: rounding\n    question: 金额如何取整?\n",
         "  - id: rounding  # here\n",
         "readings.14: Object missing required field `question`",
     ),
     "unknown-clause": ('cite: "14.4"', 'cite: "14.9"  # here', "unknown clause '14.9'"),
-    "unknown-reading": ("reading: growth-exact", "reading: growth-exakt  # here", "unknown reading 'growth-exakt'"),
+    "unknown-reading": (
+        "reading: growth-exact",
+        "reading: growth-exakt  # here",
+        "unknown reading 'growth-exakt'",
+    ),
     "unknown-reading-of-the-first-period": (
         "  reading: january-february",
         "  reading: january  # here",
@@ -73,7 +81,11 @@ REFUSALS = {
         "the key 'level' stands twice; the first is in line 10",
     ),
     "duplicate-clause": ('- id: "14.2"', '- id: "14.1"  # here', "the id '14.1' stands twice in clauses"),
-    "duplicate-reading": ("- id: order", "- id: highest  # here", "the id 'highest' stands twice in readings"),
+    "duplicate-reading": (
+        "- id: order",
+        "- id: highest  # here",
+        "the id 'highest' stands twice in readings",
+    ),
     "duplicate-measure": (
         "- id: catering-increment",
         "- id: retail-growth  # here",
@@ -95,12 +107,13 @@ REFUSALS = {
     "rule-without-a-source": (CHOICE, "choice:  # here\n  kind: highest\n", "a rule without a source"),
     "band-without-a-source": (
         '        - cite: "14.2"\n          reading: catering-band\n' + BAND,
-        "        -  # here\n" + BAND,
+        "        -\n" + BAND.replace("\n", "  # here\n", 1),
         "a rule without a source",
     ),
     # Decisions.
     "confirmed-without-a-decision": (
-        "  - id: step-amount\n    question: “不超过5万元”是上限,每个1000万元实际给予多少?\n    " + STEP_AMOUNT,
+        "  - id: step-amount\n    question: “不超过5万元”是上限,每个1000万元实际给予多少?\n    "
+        + STEP_AMOUNT,
         "  - id: step-amount  # here\n    question: 多少?\n    answer: 5万元。\n    status: confirmed",
         "a confirmed reading names its decision",
     ),
@@ -132,11 +145,13 @@ REFUSALS = {
     ),
     "gap-between-two-bands": (
         "      tail:\n",
-        "        - cite: \"14.2\"\n"
-        "          at_least: {yuan: 2000001, cite: \"14.2\"}  # here\n"
-        "          below: {yuan: 2000000, cite: \"14.2\"}\n"
-        "          award: {yuan: 1, cite: \"14.2\"}\n"
-        "      tail:\n",
+        (
+            '        - cite: "14.2"\n'
+            '          at_least: {yuan: 2000001, cite: "14.2"}  # here\n'
+            '          below: {yuan: 2000000, cite: "14.2"}\n'
+            '          award: {yuan: 1, cite: "14.2"}\n'
+            "      tail:\n"
+        ),
         "a gap between bands: 2000000 and 2000001 yuan",
     ),
     "band-that-starts-at-nothing": (
@@ -146,7 +161,7 @@ REFUSALS = {
     ),
     "band-that-ends-where-it-starts": (
         '        - cite: "14.2"\n          reading: catering-band\n          at_least: {yuan: 1000000',
-        '        - cite: "14.2"  # here\n          reading: catering-band\n          at_least: {yuan: 2000000',
+        '        - cite: "14.2"  # here\n          reading: months\n          at_least: {yuan: 2000000',
         "a band starts above 0 and ends above its start",
     ),
     "no-band": (
@@ -177,7 +192,11 @@ REFUSALS = {
         'ceiling: {yuan: 1000000000000000, cite: "14.3"}  # here',
         "an amount is at least 0 and under 10^15 yuan",
     ),
-    "negative-rate": ("{basis_points: 800, cite", "# here\n          {basis_points: -1, cite", "a rate is from 0"),
+    "negative-rate": (
+        'rate: {basis_points: 800, cite: "14.1"}',
+        'rate: {basis_points: -1, cite: "14.1"}  # here',
+        "a rate is from 0 to 1000000 basis points",
+    ),
     "rate-without-end": (
         'rate: {basis_points: 800, cite: "14.1"}',
         'rate: {basis_points: 1000001, cite: "14.1"}  # here',
@@ -218,36 +237,72 @@ REFUSALS = {
     ),
     "item-not-always-there": ("item: retail_sales", "item: sales  # here", "'sales' is not the item"),
     # Types.
-    "text-for-a-number": (AMOUNT, 'ceiling: {yuan: fifty, cite: "14.3"}  # here', "Expected `int`, got `str`"),
-    "number-in-quotes": (AMOUNT, 'ceiling: {yuan: "500000", cite: "14.3"}  # here', "Expected `int`, got `str`"),
-    "truth-for-a-number": (AMOUNT, 'ceiling: {yuan: true, cite: "14.3"}  # here', "Expected `int`, got `bool`"),
+    "text-for-a-number": (
+        AMOUNT,
+        'ceiling: {yuan: fifty, cite: "14.3"}  # here',
+        "Expected `int`, got `str`",
+    ),
+    "number-in-quotes": (
+        AMOUNT,
+        'ceiling: {yuan: "500000", cite: "14.3"}  # here',
+        "Expected `int`, got `str`",
+    ),
+    "truth-for-a-number": (
+        AMOUNT,
+        'ceiling: {yuan: true, cite: "14.3"}  # here',
+        "Expected `int`, got `bool`",
+    ),
     "nothing-for-a-number": (AMOUNT, 'ceiling: {yuan: , cite: "14.3"}  # here', "Expected `int`, got `null`"),
     "number-for-a-text": ("responsible: 市商务局", "responsible: 5  # here", "Expected `str`, got `int`"),
-    "number-for-a-clause": ('cite: "14.4"', "cite: 14  # here", "choice.cite: Expected `str | null`, got `int`"),
-    "list-for-a-text": ("responsible: 市商务局", "responsible: [市商务局]  # here", "Expected `str`, got `array`"),
+    "number-for-a-clause": (
+        'cite: "14.4"',
+        "cite: 14  # here",
+        "choice.cite: Expected `str | null`, got `int`",
+    ),
+    "list-for-a-text": (
+        "responsible: 市商务局",
+        "responsible: [市商务局]  # here",
+        "Expected `str`, got `array`",
+    ),
     "text-for-a-mapping": (AMOUNT, "ceiling: 50万元  # here", "Expected `object`, got `str`"),
-    "text-for-a-list": ('prefixes: ["51", "52"]', 'prefixes: "51"', "Expected `array`, got `str`"),
+    "text-for-a-list": (
+        TRADE,
+        TRADE.replace('["51", "52"]', '"51"') + "  # here",
+        "Expected `array`, got `str`",
+    ),
     # Scalars that YAML reads as something else than they look.
-    "float": (AMOUNT, 'ceiling: {yuan: 500000.0, cite: "14.3"}  # here', "'500000.0' is neither a whole number"),
+    "float": (
+        AMOUNT,
+        'ceiling: {yuan: 500000.0, cite: "14.3"}  # here',
+        "'500000.0' is neither a whole number",
+    ),
     "infinity": (AMOUNT, 'ceiling: {yuan: .inf, cite: "14.3"}  # here', "'.inf' is neither a whole number"),
     "exponent": (AMOUNT, 'ceiling: {yuan: 5.0e+5, cite: "14.3"}  # here', "'5.0e+5' is neither"),
-    "octal": (AMOUNT, 'ceiling: {yuan: 0500000, cite: "14.3"}  # here', "'0500000' is neither a whole number"),
+    "octal": (
+        AMOUNT,
+        'ceiling: {yuan: 0500000, cite: "14.3"}  # here',
+        "'0500000' is neither a whole number",
+    ),
     "hexadecimal": (AMOUNT, 'ceiling: {yuan: 0x7A120, cite: "14.3"}  # here', "'0x7A120' is neither"),
     "underscores": (AMOUNT, 'ceiling: {yuan: 500_000, cite: "14.3"}  # here', "'500_000' is neither"),
     "base-sixty": (AMOUNT, 'ceiling: {yuan: 8:20, cite: "14.3"}  # here', "'8:20' is neither"),
     "plus": (AMOUNT, 'ceiling: {yuan: +5, cite: "14.3"}  # here', "'+5' is neither"),
-    "integer-without-end": (AMOUNT, f'ceiling: {{yuan: {"9" * 5_000}}}  # here', "is neither a whole number"),
+    "integer-without-end": (AMOUNT, f"ceiling: {{yuan: {'9' * 5_000}}}  # here", "is neither a whole number"),
     "timestamp": ('issued_on: "2024-05-31"', "issued_on: 2024-05-31  # here", "'2024-05-31' is neither"),
     "clause-as-a-float": ('cite: "14.4"', "cite: 14.4  # here", "put a text in quotes"),
     "yes": ("responsible: 市商务局", "responsible: yes  # here", "'yes' is neither"),
     "binary": ("responsible: 市商务局", "responsible: !!binary aGk=  # here", "is neither"),
     "own-tag": ("responsible: 市商务局", "responsible: !bureau 市商务局  # here", "is neither"),
     "own-tag-of-a-list": (
-        'prefixes: ["51", "52"]',
-        'prefixes: !codes ["51", "52"]',
+        TRADE,
+        TRADE.replace('["51", "52"]', '!codes ["51", "52"]') + "  # here",
         "the tag !codes is not part of the vocabulary",
     ),
-    "set": ("responsible: 市商务局", "responsible: !!set {市商务局}  # here", "tag:yaml.org,2002:set is not part"),
+    "set": (
+        "responsible: 市商务局",
+        "responsible: !!set {市商务局}  # here",
+        "tag:yaml.org,2002:set is not part",
+    ),
     "python-object": (
         "responsible: 市商务局",
         "responsible: !!python/object/apply:os.system [id]  # here",
@@ -268,22 +323,107 @@ REFUSALS = {
         "a text holds only characters that can be shown",
     ),
     # Not YAML.
-    "two-colons": ("level: municipal", "level: municipal: yes  # here", "not YAML: mapping values are not allowed"),
-    "tab": ("covers:\n", "covers:\n\tx: y  # here\n", "not YAML: found character '\\t' that cannot start any token"),
-    "control-character": ("responsible: 市商务局", "responsible: \x07  # here", "not YAML: the character U+0007"),
+    "two-colons": (
+        "level: municipal",
+        "level: municipal: yes  # here",
+        "not YAML: mapping values are not allowed",
+    ),
+    "tab": (
+        "covers:\n",
+        "covers:\n\tx: y  # here\n",
+        "not YAML: found character '\\t' that cannot start any token",
+    ),
+    "control-character": (
+        "responsible: 市商务局",
+        "responsible: \x07  # here",
+        "not YAML: the character U+0007",
+    ),
 }
 
 
-def in_one_line(old: str, new: str) -> str:
-    """Where the edit keeps its line, the marker goes to its end."""
-    return new if HERE in new else f"{new}  {HERE}"
-
-
-@pytest.mark.parametrize("name", [name for name in REFUSALS if name not in {"missing-key", "text-for-a-list", "own-tag-of-a-list"}])
-def test_refused_with_the_line_and_the_reason(name: str) -> None:
-    old, new, reason = REFUSALS[name]
+@pytest.mark.parametrize(("old", "new", "reason"), REFUSALS.values(), ids=REFUSALS)
+def test_refused_with_the_line_and_the_reason(old: str, new: str, reason: str) -> None:
     text = edited(SHIPPED_TEXT, (old, new))
-    problems = problems_of(text)
-    wanted = [problem for problem in problems if reason in problem.message]
-    assert [problem.line for problem in wanted] == [line_of(text)], problems
+    wanted = [problem for problem in problems_of(text) if reason in problem.message]
+    assert [problem.line for problem in wanted] == [line_of(text)]
     assert str(wanted[0]) == f"{FILE}:{line_of(text)}: {wanted[0].message}"
+
+
+def test_a_missing_part_of_the_document_is_a_problem_of_its_first_line() -> None:
+    (problem,) = problems_of(edited(SHIPPED_TEXT, ("issuer: 营口市人民政府\n", "")))
+    assert problem == PolicyProblem(
+        FILE,
+        line_of(SHIPPED_TEXT, "policy: yingkou-2024-14"),
+        "the document: Object missing required field `issuer`",
+    )
+
+
+def test_everything_that_is_wrong_is_said_in_the_order_of_the_lines() -> None:
+    text = edited(
+        SHIPPED_TEXT,
+        (AMOUNT, "ceiling: {yuan: -1}  # third"),
+        ("reading: growth-exact", "reading: growth-exakt  # second"),
+        ('- id: "14.2"', '- id: "14.1"  # first'),
+    )
+    first, second, third = (line_of(text, f"# {which}") for which in ("first", "second", "third"))
+    problems = [(each.line, each.message) for each in problems_of(text)]
+    assert problems == sorted(problems, key=lambda each: each[0])
+    lines = [line for line, _ in problems]
+    assert (lines.count(first), lines.count(second), lines.count(third)) == (1, 1, 2)
+    assert all("unknown clause '14.2'" in said for at, said in problems if at not in {first, second, third})
+
+
+def test_a_policy_without_measures_is_refused() -> None:
+    start, end = SHIPPED_TEXT.index("measures:\n"), SHIPPED_TEXT.index("limits:\n")
+    text = SHIPPED_TEXT[:start] + "measures: []  # here\n" + SHIPPED_TEXT[end:]
+    assert problems_of(text) == [PolicyProblem(FILE, line_of(text), "a policy has at least one measure")]
+
+
+def test_a_second_document_is_refused_where_it_begins() -> None:
+    text = SHIPPED_TEXT + "--- # here\npolicy: another\n"
+    (problem,) = problems_of(text)
+    assert (problem.line, problem.message) == (line_of(text), "not YAML: but found another document")
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "- policy\n", "policy", "5", "null", "[]"])
+def test_what_is_no_mapping_is_no_policy(text: str) -> None:
+    (problem,) = problems_of(text)
+    assert problem.line == 1
+    assert problem.message == "a policy document is a mapping that begins with 'policy: …'"
+
+
+def test_an_unclosed_quotation_is_refused_at_the_end() -> None:
+    (problem,) = problems_of('policy: "yingkou\ntitle: x\n')
+    assert problem == PolicyProblem(FILE, 3, "not YAML: found unexpected end of stream")
+
+
+def test_a_text_in_another_encoding_is_refused_at_its_first_foreign_byte() -> None:
+    text = "policy: yingkou\n# plain\ntitle: 营口市\n"
+    (problem,) = problems_of(text.encode("gb18030"))
+    assert problem == PolicyProblem(FILE, 3, "the text is not UTF-8: save it as UTF-8")
+    assert problems_of(SHIPPED_TEXT.encode("utf-16"))[0].message.startswith("the text is not UTF-8")
+
+
+def test_a_text_that_is_too_large_is_refused_unread() -> None:
+    padding = "#" * (POLICY_MAX_BYTES - len(SHIPPED_TEXT.encode()))
+    assert not isinstance(load_policy((SHIPPED_TEXT + padding).encode(), file=FILE), list)
+    (problem,) = problems_of((SHIPPED_TEXT + padding + "#").encode())
+    assert problem == PolicyProblem(FILE, 1, f"a policy document is at most {POLICY_MAX_BYTES} bytes long")
+    (problem,) = problems_of(SHIPPED_TEXT + "政" * (POLICY_MAX_BYTES // 2))
+    assert problem.message == f"a policy document is at most {POLICY_MAX_BYTES} bytes long"
+
+
+def nested(levels: int) -> str:
+    """Mappings inside each other, one in each line; the last line holds the deepest text."""
+    return "".join("  " * level + "a:\n" for level in range(levels - 1)) + "  " * levels + "x\n"
+
+
+def test_what_is_nested_deeper_than_any_policy_is_refused_where_it_is_too_deep() -> None:
+    assert problems_of(nested(32)) == [PolicyProblem(FILE, 1, "a: unknown key 'a'")]
+    assert problems_of(nested(33)) == [PolicyProblem(FILE, 32, "nested too deep")]
+
+
+@pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? "])
+def test_nesting_without_end_is_refused_on_its_line(opening: str) -> None:
+    (problem,) = problems_of("policy: x\nmeasures:\n " + opening * (200_000 // len(opening)))
+    assert problem == PolicyProblem(FILE, 3, "nested too deep")

@@ -119,7 +119,7 @@ def test_the_differences_of_the_two_dates_add_up_and_name_the_correction_that_ca
 
     events = office.read("/v1/events", after=listed, uscc=XIN)["items"]
     revisions = {each["position"]: each["data"] for each in events if each["type"] == "ReturnRevised"}
-    causes = {}
+    causes: dict[str, list[str]] = {}
     for each in events:
         if each["type"] == "EntitlementAssessed":
             cause = max(position for position in revisions if position < each["position"])

@@ -1,4 +1,4 @@
-"""Scenario 1 (月结与退回, April 2024): a file sent back, imported when corrected, assessed when there is a policy."""
+"""Scenario 1 (月结与退回, April 2024): a file sent back, corrected, imported and assessed."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -97,7 +97,7 @@ def test_a_file_with_two_wrong_rows_registers_nothing_and_comes_back_as_a_proble
     write_problem_sheet(sheet, imported.problems)
     with CalamineWorkbook.from_path(sheet) as workbook:
         titles, *found = workbook.get_sheet_by_name("审核问题清单").to_python()
-    lines = [dict(zip(titles, each, strict=True)) for each in found]
+    lines: list[dict[Any, Any]] = [dict(zip(titles, each, strict=True)) for each in found]
     places = {(each["行号"], each["列"], each["单元格内容"], each["类别"]) for each in lines}
     assert places == {(4.0, "F", "107900", "审核错误"), (7.0, "B", "9.1E+17", "审核错误")}
     part, uscc = sorted(lines, key=lambda each: each["行号"])

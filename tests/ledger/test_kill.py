@@ -1,0 +1,267 @@
+"""A process that is killed at any moment: all of a batch or none of it, and the rest after a restart."""
+
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NoReturn
+
+import httpx2
+import pytest
+
+from app.bootstrap import complete, why_not_ready
+from app.database import open_engine, reading, writing
+from app.ledger.ledger import Ledger
+from app.ledger.mapper import NewEvent
+from app.ledger.recorder import Recording
+from app.security.keys import create_key
+from app.use_cases import publishing
+from app.use_cases.filing import FilingAnswer, file_returns
+from app.use_cases.projecting import rebuild
+from app.use_cases.publishing import assess_published, publish
+from domain.account import EntitlementAccount
+from domain.returns import AnnualReturns
+from tests.ledger.history import PERIODS, Row, code, drafts, file, log, policy, read_model_rows, trade
+
+REPOSITORY = Path(__file__).parents[2]
+ENTERPRISES = 400
+KILLS = 5
+CODES = [code(n) for n in range(1, ENTERPRISES + 1)]
+SERVE = """
+import sys, uvicorn
+uvicorn.run("app.main:create_default_app", factory=True, fd=int(sys.argv[1]), log_level="warning")
+"""
+
+
+def batch(period: str) -> list[Row]:
+    return [trade(uscc, period, 110_000 + 1_000 * n, 100_000) for n, uscc in enumerate(CODES)]
+
+
+def check_complete(ledger: Ledger) -> None:
+    """The log has no gap, accounts are what their returns make of them, read models are whole."""
+    assert why_not_ready(ledger) is None
+    entries = log(ledger)
+    assert [each.position for each in entries] == list(range(1, len(entries) + 1))
+    with reading(ledger.engine) as connection:
+        (standing,) = ledger.policies(connection)
+        streams = ledger.streams(connection, {each.stream for each in entries})
+    for name, events in streams.items():
+        if name.startswith("returns/"):
+            uscc = name.split("/")[1]
+            for window in ("2024H1", "2024H2"):
+                stream = f"entitlement/{standing.ref.id}/{uscc}/{window}"
+                account = EntitlementAccount(window, streams.get(stream, ()))
+                assert account.reassess(standing, AnnualReturns(events)) == []
+    made = read_model_rows(ledger)
+    rebuild(ledger)
+    assert read_model_rows(ledger) == made
+
+
+def filed_by_period(ledger: Ledger) -> Counter[str]:
+    return Counter(each.event.period for each in log(ledger) if each.type == "ReturnFiled")  # type: ignore[union-attr]
+
+
+class Service:
+    """The service in a process of its own, at a socket that outlives it.
+
+    Whoever connects while no process accepts waits in the queue of the socket, so nobody polls.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._environment = {
+            "DUIXIAN_DATABASE_URL": f"sqlite:///{database}",
+            "PATH": os.environ.get("PATH", ""),
+            "PYTHONPATH": str(REPOSITORY),
+        }
+        self._folder = database.parent
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        fd = self._socket.fileno()
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", SERVE, str(fd)],
+            env=self._environment,
+            cwd=self._folder,
+            pass_fds=[fd],
+            stdout=subprocess.DEVNULL,
+        )
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            assert self._process.wait() == -signal.SIGKILL
+            self._process = None
+
+    def close(self) -> None:
+        self.kill()
+        self._socket.close()
+
+
+@pytest.fixture
+def service(database: Path) -> Iterator[Service]:
+    opened = Service(database)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def statistics_key(ledger: Ledger) -> str:
+    with writing(ledger.engine) as connection:
+        key = create_key(connection, name="statistics", role="statistics", with_figures=False, now_us=0)
+    assert key is not None
+    return key
+
+
+def test_a_service_killed_while_it_files_has_all_of_a_batch_or_none_of_it(
+    ledger: Ledger, service: Service, statistics_key: str
+) -> None:
+    publish(ledger, policy(), actor="admin")
+    headers = {"Authorization": f"Bearer {statistics_key}"}
+
+    def send(client: httpx2.Client, period: str) -> int | None:
+        body = {"unit": "qianyuan", "returns": batch(period)}
+        try:
+            return client.post("/v1/returns", json=body, headers=headers).status_code
+        except httpx2.TransportError:
+            return None
+
+    def wait_until_ready(client: httpx2.Client) -> None:
+        assert client.get("/readyz").status_code == 200
+
+    answers: dict[str, int | None] = {}
+    fresh_connections = httpx2.Limits(max_keepalive_connections=0)
+    client = httpx2.Client(base_url=service.url, timeout=60, limits=fresh_connections)
+    with client, ThreadPoolExecutor(1) as pool:
+        service.start()
+        wait_until_ready(client)
+        started = time.perf_counter()
+        answers[PERIODS[0]] = send(client, PERIODS[0])
+        undisturbed_s = time.perf_counter() - started
+        assert answers[PERIODS[0]] == 201
+        for seed, period in enumerate(PERIODS[1 : KILLS + 1]):
+            sending = pool.submit(send, client, period)
+            time.sleep(random.Random(seed).uniform(0, 1.2 * undisturbed_s))  # noqa: S311
+            service.kill()
+            service.start()
+            answers[period] = sending.result()
+            wait_until_ready(client)
+            assert filed_by_period(ledger)[period] in {0, ENTERPRISES}
+        for period in answers:
+            assert send(client, period) == 201
+    service.kill()
+    assert filed_by_period(ledger) == dict.fromkeys(answers, ENTERPRISES)
+    check_complete(ledger)
+
+
+def _die() -> NoReturn:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+class DiesAfterTheCommit(Ledger):
+    """A process that ends between what it records and what it projects."""
+
+    def record(self, new_events: Sequence[NewEvent], recording: Recording) -> int:
+        super().record(new_events, recording)
+        _die()
+
+
+def _before_the_commit(database: str) -> None:
+    ledger = Ledger(open_engine(database))
+    file_returns(ledger, drafts(batch("2024-03")), actor="statistics", alongside=lambda _, __: _die())
+
+
+def _after_the_commit(database: str) -> None:
+    file(DiesAfterTheCommit(open_engine(database)), *batch("2024-03"))
+
+
+def _after_the_publication(database: str) -> None:
+    publish(DiesAfterTheCommit(open_engine(database)), policy(30_000), actor="admin")
+
+
+def _between_two_chunks(database: str) -> None:
+    publishing.STREAMS_PER_CHUNK = 100  # type: ignore[misc]
+    ledger = Ledger(open_engine(database))
+    publish(ledger, policy(30_000), actor="admin")
+
+    def die_at_the_third(done: int, _: int) -> None:
+        if done == 2 * publishing.STREAMS_PER_CHUNK:
+            _die()
+
+    assess_published(ledger, die_at_the_third)
+
+
+def _within_a_chunk(database: str) -> None:
+    publish(Ledger(open_engine(database)), policy(30_000), actor="admin")
+    assess_published(DiesAfterTheCommit(open_engine(database)))
+
+
+def _run_until_killed(work: Callable[[str], None], database: Path) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=work, args=(f"sqlite:///{database}",))
+    process.start()
+    process.join()
+    code_of_exit = process.exitcode
+    process.close()
+    assert code_of_exit == -signal.SIGKILL
+
+
+def _restarted(database: Path) -> Ledger:
+    ledger = Ledger(open_engine(f"sqlite:///{database}"))
+    complete(ledger)
+    return ledger
+
+
+@pytest.mark.parametrize(("work", "recorded"), [(_before_the_commit, 0), (_after_the_commit, ENTERPRISES)])
+def test_a_batch_counts_from_its_commit_and_not_before(
+    ledger: Ledger, database: Path, work: Callable[[str], None], recorded: int
+) -> None:
+    publish(ledger, policy(), actor="admin")
+    _run_until_killed(work, database)
+    restarted = _restarted(database)
+    assert filed_by_period(restarted)["2024-03"] == recorded
+    answer = file(restarted, *batch("2024-03"))
+    assert (answer.filed, answer.unchanged) == (ENTERPRISES - recorded, recorded)
+    check_complete(restarted)
+    restarted.engine.dispose()
+
+
+@pytest.mark.parametrize("work", [_after_the_publication, _between_two_chunks, _within_a_chunk])
+def test_a_publication_that_was_killed_is_assessed_to_its_end_after_the_restart(
+    ledger: Ledger, database: Path, work: Callable[[str], None]
+) -> None:
+    publish(ledger, policy(), actor="admin")
+    assert isinstance(file(ledger, *batch("2024-03")), FilingAnswer)
+    ledger.engine.dispose()
+    _run_until_killed(work, database)
+    restarted = _restarted(database)
+    with reading(restarted.engine) as connection:
+        assert [each.ref.version for each in restarted.policies(connection)] == [2]
+    check_complete(restarted)
+    restarted.engine.dispose()
+
+
+def test_a_copy_of_the_file_that_was_left_behind_is_a_ledger_too(
+    ledger: Ledger, database: Path, tmp_path: Path
+) -> None:
+    publish(ledger, policy(), actor="admin")
+    ledger.engine.dispose()
+    _run_until_killed(_after_the_commit, database)
+    copied = tmp_path / "copy"
+    copied.mkdir()
+    for left in database.parent.glob(f"{database.name}*"):
+        shutil.copy(left, copied / left.name)
+    restarted = _restarted(copied / database.name)
+    assert filed_by_period(restarted) == {"2024-03": ENTERPRISES}
+    check_complete(restarted)
+    restarted.engine.dispose()

@@ -1,10 +1,10 @@
 """The read models of returns, enterprises, entitlements, accounts and totals: one half-year at a time."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from domain.events import EntitlementAssessed, LogEntry, Outcome, ReturnFiled, ReturnRevised, ReturnWithdrawn
 from domain.forms import FORMS
@@ -22,6 +22,8 @@ Half = tuple[str, str]
 
 Totals = tuple[int, int, int, int, int, int]
 """Enterprises, assessed_fen, open_fen, preliminary_fen, month_ceiling, half_year_ceiling."""
+
+_CODES = bindparam("codes", expanding=True)
 
 NOTHING: Totals = (0, 0, 0, 0, 0, 0)
 
@@ -66,6 +68,18 @@ class Enterprise(NamedTuple):
     name: str
     region_code: str
     industry_code: str
+
+
+class AccountRow(NamedTuple):
+    """The values of `tables.accounts`."""
+
+    name: str
+    region_code: str
+    industry_code: str
+    assessed_fen: int
+    open_fen: int
+    preliminary_fen: int
+    periods: int
 
 
 Registered = dict[tuple[str, str], Enterprise]
@@ -133,8 +147,9 @@ class AccountsModel:
             table.name,
             table.region_code,
             table.industry_code,
-        ).where(table.window == window, table.uscc.in_(codes), table.to_position == FOREVER)
-        for uscc, period, form, kind, *enterprise in self._connection.execute(query).all():
+        ).where(table.window == window, table.uscc.in_(_CODES), table.to_position == FOREVER)
+        rows = self._connection.execute(query, {"codes": codes}).all()
+        for uscc, period, form, kind, *enterprise in rows:
             self._known_returns.add((uscc, period, form))
             if kind != ReturnWithdrawn.__name__:
                 self._registered.setdefault((uscc, window), {})[period, form] = Enterprise(*enterprise)
@@ -143,9 +158,9 @@ class AccountsModel:
         table = tables.entitlements.c
         columns = [table[name] for name in EntitlementRow._fields]
         query = select(table.uscc, table.policy, table.period, *columns).where(
-            table.window == window, table.uscc.in_(codes), table.to_position == FOREVER
+            table.window == window, table.uscc.in_(_CODES), table.to_position == FOREVER
         )
-        for uscc, policy, period, *row in self._connection.execute(query).all():
+        for uscc, policy, period, *row in self._connection.execute(query, {"codes": codes}).all():
             periods = self._periods.setdefault((uscc, window), {})
             periods.setdefault(policy, {})[period] = EntitlementRow(*row)
 
@@ -237,8 +252,8 @@ class AccountsModel:
             was, now = _account(before.enterprise, earlier), _account(enterprise, periods)
             if was != now:
                 self._accounts.replace((uscc, window, policy), now, at, held=was is not None)
-                _count_listed(change, policy, window, before.enterprise, earlier, -1)
-                _count_listed(change, policy, window, enterprise, periods, 1)
+                _count_listed(change, policy, window, was, earlier, -1)
+                _count_listed(change, policy, window, now, periods, 1)
             for period in changed:
                 _count_groups(change, policy, window, period, earlier.get(period), -1)
                 _count_groups(change, policy, window, period, periods.get(period), 1)
@@ -306,35 +321,34 @@ def _groups(period: str, row: EntitlementRow) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _account(enterprise: Enterprise | None, periods: Periods) -> tuple[Any, ...] | None:
-    """The values of `tables.accounts`; None without a period."""
+def _account(enterprise: Enterprise | None, periods: Periods) -> AccountRow | None:
+    """The sums of a half-year; None without a period."""
     if enterprise is None or not periods:
         return None
-    rows = periods.values()
-    return (
-        *enterprise,
-        sum([row.assessed_fen for row in rows]),
-        sum([row.open_fen for row in rows]),
-        sum([row.assessed_fen for row in rows if row.stage == "preliminary"]),
-        len(periods),
-    )
+    assessed_fen = open_fen = preliminary_fen = 0
+    for row in periods.values():
+        assessed_fen += row.assessed_fen
+        open_fen += row.open_fen
+        if row.stage == "preliminary":
+            preliminary_fen += row.assessed_fen
+    return AccountRow(*enterprise, assessed_fen, open_fen, preliminary_fen, len(periods))
 
 
 def _count_listed(  # noqa: PLR0913, PLR0917 - one side of a change
     change: dict[TotalKey, list[int]],
     policy: str,
     window: str,
-    enterprise: Enterprise | None,
+    account: AccountRow | None,
     periods: Periods,
     sign: int,
 ) -> None:
     """Count an account in, or out of, the totals of the list."""
-    account = _account(enterprise, periods)
-    if account is None or enterprise is None:
+    if account is None:
         return
     measures = ",".join(sorted({row.measure for row in periods.values() if row.measure is not None}))
-    key = (policy, window, LIST_DIMENSION, f"{enterprise.region_code}|{measures}")
-    _add(change, key, (sign, *(sign * fen for fen in account[3:6]), 0, 0))
+    key = (policy, window, LIST_DIMENSION, f"{account.region_code}|{measures}")
+    fen = (sign * account.assessed_fen, sign * account.open_fen, sign * account.preliminary_fen)
+    _add(change, key, (sign, *fen, 0, 0))
 
 
 def _count_groups(  # noqa: PLR0913, PLR0917 - one side of a change

@@ -24,7 +24,7 @@ from app.ingest.units import unit_code
 from app.ledger.ledger import Ledger
 from app.logs import configure_logs
 from app.policies.loader import LoadedPolicy, load_policy
-from app.security.keys import ROLES, Role, create_key, list_keys, revoke_key
+from app.security.keys import ROLES, create_key, list_keys, revoke_key
 from app.settings import Settings
 from app.use_cases.explaining import explain, read_account
 from app.use_cases.filing import ContentionError

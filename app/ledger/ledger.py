@@ -6,7 +6,7 @@ from typing import Any
 from eventsourcing.application import Application
 from eventsourcing.persistence import InfrastructureFactory, Mapper
 from eventsourcing.utils import Environment, EnvType
-from sqlalchemy import Connection, Engine, Row, Select, func, or_, select
+from sqlalchemy import Connection, Engine, Select, bindparam, func, or_, select
 
 from app.ledger.mapper import EventMapper, NewEvent
 from app.ledger.recorder import Recording, SqlRecorder, now_us
@@ -95,10 +95,8 @@ class Ledger(Application[str]):
         rows = connection.execute(query.order_by(events.c.position).limit(limit))
         return [self._entry(row) for row in rows]
 
-    def _entry(self, row: Row[Any]) -> LogEntry:
-        position, stream, version, topic, recorded_at_us, actor, batch_id, transaction_end, state = (
-            row.tuple()
-        )
+    def _entry(self, row: Any) -> LogEntry:
+        position, stream, version, topic, recorded_at_us, actor, batch_id, transaction_end, state = row
         event = self.event_mapper.decode(topic, state)
         return LogEntry(
             position, stream, version, topic, event, recorded_at_us, actor, batch_id, transaction_end
@@ -109,13 +107,14 @@ class Ledger(Application[str]):
         found: dict[str, list[Event]] = {}
         wanted = sorted(set(names))
         decode = self.event_mapper.decode
+        query = (
+            select(events.c.stream, events.c.topic, events.c.state)
+            .where(events.c.stream.in_(bindparam("streams", expanding=True)))
+            .order_by(events.c.stream, events.c.version)
+        )
         for start in range(0, len(wanted), STREAMS_PER_QUERY):
-            query = (
-                select(events.c.stream, events.c.topic, events.c.state)
-                .where(events.c.stream.in_(wanted[start : start + STREAMS_PER_QUERY]))
-                .order_by(events.c.stream, events.c.version)
-            )
-            for stream, topic, state in connection.execute(query).all():
+            chunk = {"streams": wanted[start : start + STREAMS_PER_QUERY]}
+            for stream, topic, state in connection.execute(query, chunk).all():
                 found.setdefault(stream, []).append(decode(topic, state))
         return found
 
@@ -154,7 +153,8 @@ class Ledger(Application[str]):
 
     def head(self, connection: Connection) -> int:
         """The position of the last event; 0 of an empty log."""
-        return connection.execute(select(sequencer.c.last)).scalar_one()
+        last: int = connection.execute(select(sequencer.c.last)).scalar_one()
+        return last
 
 
 def _policy(event: Event) -> Policy:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import BindParameter, Connection, bindparam, select
 
 from domain.events import EntitlementAssessed, LogEntry, Outcome, ReturnFiled, ReturnRevised, ReturnWithdrawn
 from domain.forms import FORMS
@@ -23,7 +23,7 @@ Half = tuple[str, str]
 Totals = tuple[int, int, int, int, int, int]
 """Enterprises, assessed_fen, open_fen, preliminary_fen, month_ceiling, half_year_ceiling."""
 
-_CODES = bindparam("codes", expanding=True)
+_CODES: BindParameter[list[str]] = bindparam("codes", expanding=True)
 
 NOTHING: Totals = (0, 0, 0, 0, 0, 0)
 

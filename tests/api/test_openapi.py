@@ -1,0 +1,107 @@
+"""The description of the API: committed, true of every answer, and enough to call the service by.
+
+`python -m tests.api.test_openapi` writes the committed description anew.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from app.database import open_engine
+from app.ledger.ledger import Ledger
+from app.main import create_app
+from app.security.keys import ROLES
+from tests.api.rows import catering, trade
+from tests.office import Office, TestClock
+
+COMMITTED: Final = Path(__file__).parents[2] / "docs" / "openapi.json"
+METHODS: Final = ("get", "post", "put", "patch", "delete")
+EXAMPLES_PER_ROLE: Final = 6
+
+
+def described() -> dict[str, Any]:
+    """The description that the application gives of itself; no database is opened for it."""
+    return create_app(Ledger(open_engine("sqlite://"), TestClock())).openapi()
+
+
+def as_text(description: dict[str, Any]) -> str:
+    """The description as it is committed."""
+    return f"{json.dumps(description, ensure_ascii=False, indent=1, sort_keys=True)}\n"
+
+
+def operations() -> list[tuple[str, str]]:
+    """Method and path of every operation of the committed description."""
+    if not COMMITTED.exists():
+        return []
+    paths = json.loads(COMMITTED.read_text(encoding="utf-8"))["paths"]
+    return [(method, path) for path, item in paths.items() for method in METHODS if method in item]
+
+
+def test_the_committed_description_is_that_of_the_application() -> None:
+    assert COMMITTED.read_text(encoding="utf-8") == as_text(described()), (
+        "the API changed: look at the difference, then run python -m tests.api.test_openapi"
+    )
+
+
+def test_what_is_served_is_what_is_committed(office: Office) -> None:
+    assert office.client.get("/openapi.json").json() == json.loads(COMMITTED.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("method", "path"), operations())
+def test_an_operation_has_a_name_of_its_own_and_declares_its_errors(method: str, path: str) -> None:
+    paths = described()["paths"]
+    operation = paths[path][method]
+    names = [item[verb]["operationId"] for item in paths.values() for verb in METHODS if verb in item]
+    assert names.count(operation["operationId"]) == 1
+    assert operation["summary"]
+    assert {"401", "503"} <= operation["responses"].keys()
+    for status, answer in operation["responses"].items():
+        media_types = set(answer.get("content", {}))
+        assert media_types == ({"application/problem+json"} if int(status) >= 400 else {"application/json"})
+
+
+@pytest.mark.parametrize(("method", "path"), operations())
+def test_any_call_that_the_description_allows_is_answered_as_it_says(
+    office: Office, method: str, path: str
+) -> None:
+    office.publish()
+    office.file(trade(110_000), catering(4_000), trade(250_000, number=1001))
+    operation = schemathesis.openapi.from_asgi("/openapi.json", office.client.app)[path][method]
+
+    @settings(
+        max_examples=EXAMPLES_PER_ROLE,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy())
+    def answered_as_described(case: Any) -> None:
+        for role in ROLES:
+            case.call_and_validate(
+                headers=office.headers(role),
+                session=office.client,
+                checks=[
+                    not_a_server_error,
+                    status_code_conformance,
+                    content_type_conformance,
+                    response_schema_conformance,
+                ],
+            )
+
+    answered_as_described()
+
+
+if __name__ == "__main__":
+    COMMITTED.write_text(as_text(described()), encoding="utf-8")

@@ -1,0 +1,24 @@
+"""What an operator may set is written down."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from app.settings import Settings
+
+README = Path(__file__).parents[2] / "README.md"
+PREFIX = Settings.model_config["env_prefix"]
+NAMES = {f"{PREFIX}{name.upper()}": field.default for name, field in Settings.model_fields.items()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_setting_stands_in_the_table_of_the_readme_with_its_default(name: str) -> None:
+    rows = [line for line in README.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    (row,) = (each for each in rows if f"`{name}`" in each)
+    assert f"`{NAMES[name]}`" in row
+
+
+def test_the_readme_names_no_setting_that_there_is_not() -> None:
+    named = re.findall(rf"{PREFIX}[A-Z]+(?:_[A-Z]+)*", README.read_text(encoding="utf-8"))
+    assert set(named) <= NAMES.keys()

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
 from python_calamine import CalamineWorkbook
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from app.cli.commands import app
 from app.policies.loader import YINGKOU_2024_14

@@ -1,5 +1,6 @@
 """Puts the parts together: settings, database, ledger."""
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,3 +75,11 @@ def complete(ledger: Ledger) -> None:
         raise NotMigratedError("The database is not migrated: run duixian migrate.")
     project_all(ledger)
     assess_published(ledger)
+
+
+def spare_collections() -> None:
+    """Look for cycles of garbage seldom: a batch makes a hundred thousand objects and no cycle.
+
+    Measured: with the interpreter's default of 700 the collector took a quarter of the time of a month close.
+    """
+    gc.set_threshold(200_000, 20, 20)

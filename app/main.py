@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from app.api import entitlements, events, health, policies, returns
 from app.api.models import Problem
 from app.api.problems import add_problem_handlers, problem_response, unavailable
-from app.bootstrap import complete, open_ledger, why_not_ready
+from app.bootstrap import complete, open_ledger, spare_collections, why_not_ready
 from app.ledger.ledger import Ledger
 from app.logs import configure_logs
 from app.settings import Settings
@@ -63,6 +63,7 @@ def create_app(ledger: Ledger) -> FastAPI:
 
 def create_default_app() -> FastAPI:
     """The application of the settings, for `uvicorn --factory`."""
+    spare_collections()
     settings = Settings()
     configure_logs(settings.log_format)
     return create_app(open_ledger(settings))

@@ -2,6 +2,7 @@
 
 import argparse
 
+from app.bootstrap import spare_collections
 from bench import month_close
 
 
@@ -11,6 +12,7 @@ def main() -> None:
     parser.add_argument("--enterprises", type=int, default=20_000)
     parser.add_argument("--months", type=int, default=3, help="the last of them is measured")
     given = parser.parse_args()
+    spare_collections()
     month_close.run(given.enterprises, given.months)
 
 

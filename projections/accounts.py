@@ -1,6 +1,8 @@
 """The read models of returns, enterprises, entitlements, accounts and totals: one half-year at a time."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from operator import add
 from typing import NamedTuple
 
 import msgspec
@@ -311,13 +313,16 @@ def _placed(
     return row._replace(region_code=winner.region_code, industry=industry)
 
 
-def _groups(period: str, row: EntitlementRow) -> tuple[tuple[str, str], ...]:
+@lru_cache(maxsize=4096)
+def _groups(
+    period: str, measure: str | None, region_code: str | None, industry: str | None
+) -> tuple[tuple[str, str], ...]:
     """The groups of the summary that an awarded period counts in: dimension and key."""
     return (
         ("period", period),
-        ("measure", row.measure or ""),
-        ("region_code", row.region_code or ""),
-        ("industry", row.industry or ""),
+        ("measure", measure or ""),
+        ("region_code", region_code or ""),
+        ("industry", industry or ""),
     )
 
 
@@ -366,7 +371,7 @@ def _count_groups(  # noqa: PLR0913, PLR0917 - one side of a change
     preliminary = assessed if row.stage == "preliminary" else 0
     ceilings = (sign * row.month_ceiling, sign * row.half_year_ceiling)
     amounts = (0, assessed, sign * row.open_fen, preliminary, *ceilings)
-    for dimension, key in _groups(period, row):
+    for dimension, key in _groups(period, row.measure, row.region_code, row.industry):
         _add(change, (policy, window, dimension, key), amounts)
 
 
@@ -387,9 +392,11 @@ def _count_enterprises(  # noqa: PLR0913, PLR0917 - both sides of a change
 
 
 def _assessed_groups(periods: Periods) -> set[tuple[str, str]]:
-    return {
-        group for period, row in periods.items() if row.assessed_fen > 0 for group in _groups(period, row)
-    }
+    groups: set[tuple[str, str]] = set()
+    for period, row in periods.items():
+        if row.assessed_fen > 0:
+            groups.update(_groups(period, row.measure, row.region_code, row.industry))
+    return groups
 
 
 def _add(change: dict[TotalKey, list[int]], key: TotalKey, amounts: Iterable[int]) -> None:
@@ -397,8 +404,7 @@ def _add(change: dict[TotalKey, list[int]], key: TotalKey, amounts: Iterable[int
     if sums is None:
         change[key] = list(amounts)
     else:
-        for index, amount in enumerate(amounts):
-            sums[index] += amount
+        sums[:] = map(add, sums, amounts)
 
 
 def _plus(left: Totals, right: Sequence[int]) -> Totals:

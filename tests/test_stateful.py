@@ -96,8 +96,9 @@ class LedgerMachine(RuleBasedStateMachine):
         if first:
             self.publish(step_yuan)
         months = oracle.PERIODS_OF_WINDOW["2024H1"]
-        said = (True, "5211", 190_000, 100_000)
+        said = (True, "5211", 210_000, 100_000)
         self.file([((uscc, TRADE, month), said) for month in months], "final", with_reason=False)
+        self.every_account_is_what_article_14_gives()
         if not first:
             self.publish(step_yuan)
 

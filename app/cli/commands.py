@@ -15,7 +15,7 @@ from sqlalchemy import exc as sql_errors
 
 from app.api import presenters
 from app.api.times import parse_rfc_3339, rfc_3339
-from app.bootstrap import is_migrated, migrate, open_ledger
+from app.bootstrap import is_migrated, migrate, open_ledger, spare_collections
 from app.cli import printing
 from app.cli.files import ImportOptions, import_file
 from app.database import reading, writing
@@ -64,6 +64,7 @@ KnownAtAsked = Annotated[str | None, typer.Option("--known-at", help="按该时�
 
 def main() -> None:
     """Run the command line; a database that is not there is a refusal, not a traceback."""
+    spare_collections()
     configure_logs(Settings().log_format)
     try:
         app()
@@ -371,7 +372,8 @@ def policy_list(as_json: AsJson = False) -> None:
         return
     for each in found:
         out.print(
-            f"{each.ref.id} 版本{each.ref.version}:{each.title},{printing.beijing(each.recorded_at_us)}发布"
+            f"{each.ref.id} 版本{each.ref.version}:{each.title},{printing.beijing(each.recorded_at_us)}发布",
+            markup=False,
         )
     if not found:
         out.print("尚未发布政策文件。")

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
+from rich.table import Column, Table
 
 from app.api.times import rfc_3339
 from app.cli.files import ImportedFile
@@ -42,17 +43,22 @@ def print_import(console: Console, imported: ImportedFile, *, dry_run: bool) -> 
     """What became of a file."""
     answer = imported.answer
     if answer is None:
-        console.print(f"[bold]{imported.name}[/]:未登记,发现{len(imported.problems)}处审核错误。")
+        console.print(
+            f"[bold]{escape(imported.name)}[/]:未登记,发现{len(imported.problems)}处审核错误。",
+            soft_wrap=True,
+        )
         return
     head = "试算(未登记)" if dry_run else "登记完成"
     console.print(
-        f"[bold]{imported.name}[/]:{head}。新登记{answer.filed}行,更正{answer.revised}行,"
-        f"无变化{answer.unchanged}行;测算结果变动{answer.entitlements_changed}期;台账序号{answer.position}。"
+        f"[bold]{escape(imported.name)}[/]:{head}。新登记{answer.filed}行,更正{answer.revised}行,"
+        f"无变化{answer.unchanged}行;测算结果变动{answer.entitlements_changed}期;台账序号{answer.position}。",
+        soft_wrap=True,
     )
     if imported.lines:
         console.print(f"  核实提示{len(imported.lines)}条。")
     if imported.ignored_headings:
-        console.print(f"  未使用的表头:{'、'.join(imported.ignored_headings)}")
+        headings = "、".join(imported.ignored_headings)
+        console.print(f"  未使用的表头:{headings}", markup=False, soft_wrap=True)
     for change in answer.preview or ():
         before = "首次测算" if change.before_fen is None else wanyuan(change.before_fen)
         after = "不再测算" if change.after_fen is None else wanyuan(change.after_fen)
@@ -78,7 +84,8 @@ def print_lines(console: Console, lines: Iterable[ProblemLine]) -> None:
 def print_account(console: Console, account: Account, books: Opened) -> None:
     """A half-year account."""
     window = Window.parse(account.window)
-    console.print(f"[bold]{account.name or account.uscc}[/]({account.uscc}){window.chinese}奖励测算结果")
+    name = escape(account.name or account.uscc)
+    console.print(f"[bold]{name}[/]({account.uscc}){window.chinese}奖励测算结果", soft_wrap=True)
     if account.policy is None or books.version is None:
         console.print("尚无覆盖该半年的政策,未测算。")
         return
@@ -90,7 +97,7 @@ def print_account(console: Console, account: Account, books: Opened) -> None:
             period_of(each.period).chinese,
             STAGE[outcome.stage],
             STATUS[outcome.status],
-            "—" if outcome.measure is None else policy.measure(outcome.measure).name,
+            "—" if outcome.measure is None else escape(policy.measure(outcome.measure).name),
             wanyuan(outcome.rule_fen),
             wanyuan(outcome.assessed_fen),
             wanyuan(outcome.open_fen),
@@ -117,11 +124,12 @@ def print_list(
     console: Console, accounts: Iterable[ListedAccount], totals: ListTotals | None, books: Opened
 ) -> None:
     """A page of the list."""
-    table = Table("统一社会信用代码", "企业", "处理地", "期数", "测算金额", "其中口径待明确", "其中初报数")
+    code = Column("统一社会信用代码", no_wrap=True)
+    table = Table(code, "企业", "处理地", "期数", "测算金额", "其中口径待明确", "其中初报数")
     for each in accounts:
         table.add_row(
             each.uscc,
-            each.name,
+            escape(each.name),
             region_name(each.region_code),
             str(each.periods),
             wanyuan(each.assessed_fen),
@@ -138,11 +146,13 @@ def print_policy(console: Console, policy: Policy) -> None:
     """A policy: what it says in a few lines."""
     document = policy.document
     console.print(
-        f"[bold]{document.policy}[/]:《{document.title}》({document.document_number}){document.article}"
+        f"[bold]{document.policy}[/]:"
+        + escape(f"《{document.title}》({document.document_number}){document.article}"),
+        soft_wrap=True,
     )
     console.print(f"  指纹(SHA-256):{policy.ref.sha256}")
     console.print(
         f"  适用期:{period_of(document.covers.first).chinese}至{period_of(document.covers.last).chinese}"
     )
     waiting = "、".join(sorted(policy.open_readings)) or "无"
-    console.print(f"  口径待明确:{waiting}")
+    console.print(f"  口径待明确:{waiting}", markup=False, soft_wrap=True)

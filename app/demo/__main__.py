@@ -7,9 +7,9 @@ from pathlib import Path
 import uvicorn
 from rich.console import Console
 from rich.progress import track
-from sqlalchemy import Connection
+from sqlalchemy import Connection, make_url
 
-from app.bootstrap import complete, migrate, open_ledger
+from app.bootstrap import complete, migrate, open_ledger, spare_collections
 from app.cli.files import ImportOptions, import_file
 from app.cli.printing import CEILINGS, wanyuan
 from app.database import reading, writing
@@ -44,12 +44,13 @@ console = Console(highlight=False, soft_wrap=True)
 def main() -> None:
     """Prepare what is missing, say what there is, serve."""
     settings = Settings()
+    spare_collections()
     configure_logs(settings.log_format)
     ledger = open_ledger(settings)
     migrate(ledger.engine)
     complete(ledger)
-    home = Path("data")
-    home.mkdir(exist_ok=True)
+    home = _home(settings.database_url)
+    home.mkdir(parents=True, exist_ok=True)
     _publish(ledger)
     _import_sample(ledger, home / "sample")
     keys = _keys(ledger, home / "demo-keys.txt")
@@ -61,6 +62,13 @@ def main() -> None:
     uvicorn.run(
         "app.main:create_default_app", factory=True, host=settings.host, port=settings.port, access_log=False
     )
+
+
+def _home(database_url: str) -> Path:
+    """The folder of an SQLite database, whose keys no other one has; else `data`."""
+    parsed = make_url(database_url)
+    is_file = parsed.get_backend_name() == "sqlite" and parsed.database not in {None, "", ":memory:"}
+    return Path(parsed.database or "").parent if is_file else Path("data")
 
 
 def _publish(ledger: Ledger) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from domain.events import Return, ReturnWithdrawn
 from projections.history import chunks
@@ -41,13 +41,13 @@ def own_figures(
     for (form, period), codes in wanted.items():
         for chunk in chunks(codes):
             query = select(returns.c.uscc, returns.c.current_fen).where(
-                returns.c.uscc.in_(chunk),
+                returns.c.uscc.in_(bindparam("codes", expanding=True)),
                 returns.c.period == period,
                 returns.c.form == form,
                 returns.c.to_position == FOREVER,
                 returns.c.current_fen.is_not(None),
             )
-            for uscc, current_fen in connection.execute(query):
+            for uscc, current_fen in connection.execute(query, {"codes": chunk}).all():
                 found[uscc, form, period] = current_fen
     return found
 

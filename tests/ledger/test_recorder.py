@@ -6,6 +6,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from uuid import uuid4
 
@@ -99,24 +100,15 @@ def test_positions_have_no_gap_whatever_many_writers_do(engine: Engine, recorder
 
 def test_no_reader_ever_meets_a_position_before_those_under_it(recorder: SqlRecorder) -> None:
     last = WRITERS * WRITES_PER_WRITER * 3
-    seen: list[int] = []
 
     def write(writer: int) -> None:
         for n in range(WRITES_PER_WRITER):
             recorder.insert_events([stored(f"w{writer}/{n}", version) for version in (1, 2, 3)])
 
-    def follow() -> None:
-        with recorder.subscribe(gt=None) as subscription:
-            for notification in subscription:
-                seen.append(notification.id)
-                if notification.id == last:
-                    return
-
-    with ThreadPoolExecutor(WRITERS + 1) as pool:
-        following = pool.submit(follow)
+    with ThreadPoolExecutor(WRITERS + 1) as pool, recorder.subscribe(gt=None) as subscription:
+        following = pool.submit(lambda: [each.id for each in islice(subscription, last)])
         list(pool.map(write, range(WRITERS)))
-        following.result()
-    assert seen == list(range(1, last + 1))
+        assert following.result() == list(range(1, last + 1))
 
 
 def test_every_event_of_a_transaction_carries_its_last_position(

@@ -261,6 +261,13 @@ def test_the_steps_of_an_assessment_stand_in_the_order_of_computation() -> None:
     }
 
 
+def test_a_ceiling_that_is_only_just_reached_has_cut_nothing() -> None:
+    rules = [step.rule for step in steps_of(trade(200_000, 100_000), used_fen=150 * WANYUAN)]
+    assert rules == ["in-database", "industry", "growth-over", "whole-steps"]
+    a_fen_over = [step.rule for step in steps_of(trade(200_000, 100_000), used_fen=150 * WANYUAN + 1)]
+    assert a_fen_over == [*rules, "half-year-ceiling"]
+
+
 @pytest.mark.parametrize(
     ("registered", "rule", "shortfall"),
     [

@@ -427,3 +427,25 @@ def test_what_is_nested_deeper_than_any_policy_is_refused_where_it_is_too_deep()
 def test_nesting_without_end_is_refused_on_its_line(opening: str) -> None:
     (problem,) = problems_of("policy: x\nmeasures:\n " + opening * (200_000 // len(opening)))
     assert problem == PolicyProblem(FILE, 3, "nested too deep")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("{basis_points: 800, cite", "{basis_points: 1000000, cite"),
+        ("{basis_points: 800, cite", "{basis_points: 0, cite"),
+        (AMOUNT, 'ceiling: {yuan: 999999999999999, cite: "14.3"}'),
+        (AMOUNT, 'ceiling: {yuan: 0, cite: "14.3"}'),
+        ('first: "2024-01~02"', 'first: "2024-12"'),
+        ("beyond: {yuan: 1000000, cite", "beyond: {yuan: 2000000, cite"),
+        ('cite: "14.3"}', "reading: order}"),
+        (STEP_AMOUNT, STEP_AMOUNT.replace("status: open", "status: text")),
+        ("responsible: 市商务局", 'responsible: "市商务局\\t\\n"'),
+    ],
+    ids=[
+        *("highest-rate", "lowest-rate", "highest-amount", "lowest-amount", "one-period"),
+        *("tail-counted-from-its-start", "reading-alone", "reading-closed-by-the-text", "lines-in-a-text"),
+    ],
+)
+def test_what_is_just_within_the_bounds_is_in_order(old: str, new: str) -> None:
+    assert not isinstance(load_policy(edited(SHIPPED_TEXT, (old, new)), file=FILE), list)

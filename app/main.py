@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.api import entitlements, events, health, policies, returns
 from app.api.models import Problem
-from app.api.problems import add_problem_handlers, problem_response, unavailable
+from app.api.problems import ApiProblem, add_problem_handlers, problem_response, unavailable
 from app.bootstrap import complete, open_ledger, spare_collections, why_not_ready
 from app.ledger.ledger import Ledger
 from app.logs import configure_logs
@@ -55,6 +55,7 @@ def create_app(ledger: Ledger) -> FastAPI:
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     add_problem_handlers(app)
     _add_database_handlers(app)
+    _add_last_handler(app)
     _describe_problem(app)
     app.middleware("http")(_log_request)
     _count_requests(app)
@@ -86,6 +87,17 @@ def _add_database_handlers(app: FastAPI) -> None:
     app.exception_handler(sql_errors.OperationalError)(answer)
     app.exception_handler(sql_errors.InterfaceError)(answer)
     app.exception_handler(sql_errors.TimeoutError)(answer)
+    app.exception_handler(sql_errors.ProgrammingError)(answer)  # PostgreSQL, not migrated.
+
+
+def _add_last_handler(app: FastAPI) -> None:
+    """A fault of ours is logged whole and answered as a problem that tells nothing of it."""
+
+    @app.exception_handler(Exception)
+    def _(_: Request, error: Exception) -> Response:
+        _log.error("fault", exc_info=error)
+        detail = "The software failed; nothing was half-done. The fault is in the log."
+        return problem_response(ApiProblem(500, "fault", detail))
 
 
 def _describe_problem(app: FastAPI) -> None:

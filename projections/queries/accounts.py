@@ -3,7 +3,23 @@
 from typing import Any, Final, Literal
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, Table, and_, exists, func, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Subquery,
+    Table,
+    and_,
+    exists,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    tuple_,
+    union_all,
+)
 
 from domain.events import EntitlementAssessed
 from projections.accounts import LIST_DIMENSION
@@ -127,11 +143,9 @@ def account_page(  # noqa: PLR0913 - the parts of a page
     after: tuple[int, str] | None,
 ) -> list[ListedAccount]:
     """At most `limit` accounts after the one with this amount and code, in the order of `sort`."""
-    if wanted.policy is None:
-        return _unassessed_page(connection, wanted, at, limit=limit, after=after)
-    columns = [accounts.c[name] for name in ListedAccount.__struct_fields__]
-    query = select(*columns).where(_filtered(wanted, at))
-    amount, code = accounts.c.assessed_fen, accounts.c.uscc
+    listed = _listed(wanted, at)
+    query = select(listed)
+    amount, code = listed.c.assessed_fen, listed.c.uscc
     match sort:
         case "uscc":
             query = query.order_by(code)
@@ -144,6 +158,12 @@ def account_page(  # noqa: PLR0913 - the parts of a page
             if after is not None:
                 query = query.where(or_(amount < after[0], and_(amount == after[0], code > after[1])))
     return [ListedAccount(*row) for row in connection.execute(query.limit(limit))]
+
+
+def _listed(wanted: ListFilter, at: int) -> Subquery:
+    """The accounts, and those who filed and of whom the policy has assessed nothing (yet)."""
+    columns = [accounts.c[name] for name in ListedAccount.__struct_fields__]
+    return union_all(select(*columns).where(_filtered(wanted, at)), _unassessed(wanted, at)).subquery()
 
 
 def _filtered(wanted: ListFilter, at: int) -> ColumnElement[bool]:
@@ -185,42 +205,34 @@ def _described(wanted: ListFilter, table: Table) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _unassessed(wanted: ListFilter, at: int) -> Select[Any] | None:
-    """Those who filed while no policy covers the window; None where a filter asks for an assessment."""
-    if wanted.measure or wanted.status or wanted.stage or wanted.min_assessed_fen:
-        return None
-    return select(enterprises.c.uscc, enterprises.c.name, enterprises.c.region_code).where(
-        enterprises.c.window == wanted.window, _holds(enterprises, at), *_described(wanted, enterprises)
+def _unassessed(wanted: ListFilter, at: int) -> Select[Any]:
+    """Those who filed without an account; none where a filter asks for an assessment."""
+    asks_for_assessment = wanted.measure or wanted.status or wanted.stage or wanted.min_assessed_fen
+    has_account = exists().where(
+        accounts.c.policy == wanted.policy,
+        accounts.c.window == enterprises.c.window,
+        accounts.c.uscc == enterprises.c.uscc,
+        _holds(accounts, at),
     )
-
-
-def _unassessed_page(
-    connection: Connection, wanted: ListFilter, at: int, *, limit: int, after: tuple[int, str] | None
-) -> list[ListedAccount]:
-    query = _unassessed(wanted, at)
-    if query is None:
-        return []
-    if after is not None:
-        query = query.where(enterprises.c.uscc > after[1])
-    rows = connection.execute(query.order_by(enterprises.c.uscc).limit(limit))
-    return [
-        ListedAccount(uscc, name, region_code, assessed_fen=0, open_fen=0, preliminary_fen=0, periods=0)
-        for uscc, name, region_code in rows
-    ]
+    nothing = [literal(0).label(name) for name in ("assessed_fen", "open_fen", "preliminary_fen", "periods")]
+    return select(enterprises.c.uscc, enterprises.c.name, enterprises.c.region_code, *nothing).where(
+        false() if asks_for_assessment else true(),
+        enterprises.c.window == wanted.window,
+        _holds(enterprises, at),
+        ~has_account,
+        *_described(wanted, enterprises),
+    )
 
 
 def list_totals(connection: Connection, wanted: ListFilter, at: int) -> ListTotals:
     """The sums over the list: kept ones where there are, else counted."""
-    if wanted.policy is None:
-        query = _unassessed(wanted, at)
-        if query is None:
-            return ListTotals(0, 0)
-        count = connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
-        return ListTotals(count, 0)
     if wanted.has_maintained_totals:
-        return _maintained(connection, wanted, at)
-    counted = select(func.count(), func.coalesce(func.sum(accounts.c.assessed_fen), 0))
-    total, assessed_fen = connection.execute(counted.where(_filtered(wanted, at))).one()
+        kept = _maintained(connection, wanted, at)
+        waiting = select(func.count()).select_from(_unassessed(wanted, at).subquery())
+        return ListTotals(kept.total + connection.execute(waiting).scalar_one(), kept.assessed_fen)
+    listed = _listed(wanted, at)
+    counted = select(func.count(), func.coalesce(func.sum(listed.c.assessed_fen), 0)).select_from(listed)
+    total, assessed_fen = connection.execute(counted).one()
     return ListTotals(total, int(assessed_fen))
 
 

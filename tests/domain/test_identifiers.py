@@ -14,10 +14,10 @@ CASES = json.loads((Path(__file__).parents[1] / "cases" / "article-14.json").rea
 CODES = sorted(
     {row["uscc"] for case in CASES["cases"] for batch in case["batches"] for row in batch["returns"]}
 )
-PUBLISHED = ["914403001922038216", "91110000802100433B"]
-"""Of 华为技术有限公司 and of 百度在线网络技术(北京)有限公司, as they publish them."""
+EXAMPLE = "91110000600037341L"
+"""The example in the documentation of python-stdnum."""
 
-valid_codes = st.sampled_from([*CODES, *PUBLISHED])
+valid_codes = st.sampled_from([*CODES, EXAMPLE])
 
 
 def check_value(first_seventeen: str) -> str:
@@ -26,7 +26,7 @@ def check_value(first_seventeen: str) -> str:
     return ALPHABET[-total % 31]
 
 
-@pytest.mark.parametrize("uscc", [*CODES, *PUBLISHED])
+@pytest.mark.parametrize("uscc", [*CODES, EXAMPLE])
 def test_a_valid_code_passes(uscc: str) -> None:
     assert has_uscc_shape(uscc)
     assert passes_uscc_check(uscc)
@@ -64,8 +64,8 @@ def test_a_code_with_both_check_characters_passes_and_with_one_alone_fails(
 
 @pytest.mark.parametrize(
     ("code", "check"),
-    [("D2143569", "X"), ("80210043", "3"), ("19220382", "1")],
-    ids=["example-of-GB-11714", "91110000802100433B", "914403001922038216"],
+    [("D2143569", "X"), ("60003734", "1")],
+    ids=["example-of-GB-11714", "91110000600037341L"],
 )
 def test_an_organisation_code_has_its_own_check_character(code: str, check: str) -> None:
     assert organisation_check_character(code) == check

@@ -110,8 +110,9 @@ def _lines(name: str, rows: Iterable[FileRow], found: Iterable[Problem | Notice]
 
 
 def _line(name: str, row: FileRow, found: Problem | Notice) -> ProblemLine:
-    field = found.field if isinstance(found, Problem) else None
-    cell = row.cells.get(field or "")
+    field = (found.field if isinstance(found, Problem) else None) or ""
+    cell = row.cells.get(field)
+    message = found.message if cell is None else found.message.replace(f"“{field}”", f"“{cell.heading}”")
     return ProblemLine(
         file=name,
         sheet=row.sheet,
@@ -121,5 +122,5 @@ def _line(name: str, row: FileRow, found: Problem | Notice) -> ProblemLine:
         text="" if cell is None else cell.text,
         category="审核错误" if isinstance(found, Problem) else "核实提示",
         code=found.code,
-        message=found.message,
+        message=message,
     )

@@ -167,6 +167,12 @@ def test_the_same_return_twice_in_a_file_is_refused_with_both_rows(desk: Desk) -
     assert "与第2行重复" in output
 
 
+def test_a_problem_of_a_cell_names_its_heading(desk: Desk) -> None:
+    month = desk.csv("2024年3月.csv", E204_1, trade(JIA, "1O7900", "1"))
+    output = desk.run("import", month, "--unit", "千元", code=1).output
+    assert "“零售额;本年-本月”:“1O7900”不是有效金额" in output.replace("\n", "")
+
+
 def test_files_after_a_refused_one_are_left_alone(desk: Desk) -> None:
     bad = desk.csv("2024年3月.csv", E204_1, trade(JIA, "abc", "1"))
     good = desk.csv("2024年4月.csv", E204_1, trade(JIA, "1", "1"))

@@ -102,9 +102,10 @@ class RowReader:
             return {}
         figures = {}
         for item, columns in data.items():
-            path = f"figures.{_shown(item)}"
+            path = f"figures.{item}"
             if item not in form.items:
-                found.add(path, "unknown-item", wording.unknown_item(_shown(item), form))
+                shown = _shown(item)
+                found.add(f"figures.{shown}", "unknown-item", wording.unknown_item(shown, form))
             elif not isinstance(columns, dict):
                 found.add(path, "field-invalid", wording.not_of_type(path, "对象"))
             else:

@@ -2,17 +2,18 @@
 
 import uuid
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from eventsourcing.persistence import IntegrityError
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection
 
 from app.database import reading, writing
+from app.ledger import publications
 from app.ledger.ledger import Ledger
 from app.ledger.mapper import NewEvent
-from app.ledger.recorder import ConcurrencyConflictError, Guard, Recording
-from app.ledger.tables import publications
+from app.ledger.publications import Publication
+from app.ledger.recorder import Guard, Recording
 from app.policies.loader import LoadedPolicy
 from app.use_cases.books import Books, Change
 from app.use_cases.filing import MOST_ATTEMPTS, ContentionError
@@ -101,8 +102,8 @@ def _next_ref(newest: Policy | None, loaded: LoadedPolicy) -> PolicyRef:
 def _begin(ledger: Ledger, policy: Policy) -> Callable[[Connection, int], None]:
     def begin(connection: Connection, position: int) -> None:
         total = ledger.count_returns_streams(connection, years=_years(policy))
-        values = {"policy": policy.ref.id, "version": policy.ref.version, "position": position}
-        connection.execute(insert(publications).values(**values, after_stream="", done=0, total=total))
+        publication = Publication(policy.ref.id, policy.ref.version, after_stream="", done=0, total=total)
+        publications.begin(connection, publication, position=position)
 
     return begin
 
@@ -121,12 +122,12 @@ def assess_published(ledger: Ledger, progress: Progress = lambda _done, _total: 
     failures = 0
     while True:
         with reading(ledger.engine) as connection:
-            row = _unfinished(connection)
-        if row is None:
+            publication = publications.unfinished(connection)
+        if publication is None:
             return
-        progress(row.done, row.total)
+        progress(publication.done, publication.total)
         try:
-            _assess_chunk(ledger, row)
+            _assess_chunk(ledger, publication)
             failures = 0
         except IntegrityError as error:
             failures += 1
@@ -134,31 +135,19 @@ def assess_published(ledger: Ledger, progress: Progress = lambda _done, _total: 
                 raise ContentionError("the assessment of a publication did not get through") from error
 
 
-def _unfinished(connection: Connection) -> Row[Any] | None:
-    query = select(publications).where(publications.c.done < publications.c.total)
-    return connection.execute(query.order_by(publications.c.position).limit(1)).one_or_none()
-
-
-def _assess_chunk(ledger: Ledger, row: Row[Any]) -> None:
+def _assess_chunk(ledger: Ledger, publication: Publication) -> None:
     with reading(ledger.engine) as connection:
-        policy = next(each for each in ledger.policies(connection) if each.ref.id == row.policy)
+        policy = next(each for each in ledger.policies(connection) if each.ref.id == publication.policy)
         streams = ledger.returns_streams(
-            connection, after=row.after_stream, years=_years(policy), limit=STREAMS_PER_CHUNK
+            connection, after=publication.after_stream, years=_years(policy), limit=STREAMS_PER_CHUNK
         )
         books, new, _ = _reassess(ledger, connection, policy, streams)
-    is_last = len(streams) < STREAMS_PER_CHUNK or policy.ref.version != row.version
-    done = row.total if is_last else min(row.done + len(streams), row.total - 1)
-    after_stream = streams[-1] if streams else row.after_stream
+    is_last = len(streams) < STREAMS_PER_CHUNK or policy.ref.version != publication.version
+    done = publication.total if is_last else min(publication.done + len(streams), publication.total - 1)
+    after_stream = streams[-1] if streams else publication.after_stream
 
     def advance(connection: Connection, _: int) -> None:
-        result = connection.execute(
-            update(publications)
-            .where(publications.c.policy == row.policy, publications.c.version == row.version)
-            .where(publications.c.after_stream == row.after_stream, publications.c.done == row.done)
-            .values(after_stream=after_stream, done=done)
-        )
-        if result.rowcount != 1:
-            raise ConcurrencyConflictError("another process assesses this publication too")
+        publications.advance(connection, publication, after_stream=after_stream, done=done)
 
     if not new:
         with writing(ledger.engine) as connection:
@@ -206,9 +195,5 @@ def preview_publication(ledger: Ledger, loaded: LoadedPolicy) -> PublicationEffe
 
 def assessment_progress(connection: Connection, policy: str, version: int) -> AssessmentProgress:
     """How far the assessment of a published version has come."""
-    row = connection.execute(
-        select(publications.c.done, publications.c.total).where(
-            publications.c.policy == policy, publications.c.version == version
-        )
-    ).one()
-    return AssessmentProgress(row.done, row.total)
+    found = publications.find(connection, policy, version)
+    return AssessmentProgress(found.done, found.total)

@@ -74,13 +74,13 @@ def imported(folder: str) -> Iterator[tuple[Path, str, str]]:
                 yield from ((path, each.name, "") for each in node.names)
 
 
-def test_use_cases_take_connections_and_only_publishing_keeps_a_table_of_its_own_progress() -> None:
+def test_use_cases_know_connections_of_the_database_and_nothing_else_of_it() -> None:
     found = {
         path.stem
         for path, module, name in imported("app/use_cases")
         if module.partition(".")[0] == "sqlalchemy" and name != "Connection"
     }
-    assert found <= {"publishing"}
+    assert found == set()
 
 
 def test_settings_are_passed_on_and_not_imported() -> None:

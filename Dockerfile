@@ -14,7 +14,8 @@ RUN printf '#!/opt/venv/bin/python\nfrom app.cli import main\n\nmain()\n' > /opt
 
 FROM python:3.12-slim
 
-RUN useradd --system --uid 10001 --home-dir /srv/duixian --shell /usr/sbin/nologin duixian \
+RUN groupadd --gid 10001 duixian \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /srv/duixian --shell /usr/sbin/nologin duixian \
     && install -d -o duixian -g duixian /data
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /srv/duixian

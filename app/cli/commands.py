@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, NoReturn, cast
 import msgspec
 import typer
 import uvicorn
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import Progress as ProgressBar
 from sqlalchemy import exc as sql_errors
@@ -42,6 +43,7 @@ from projections.queries.accounts import ListFilter, Sort
 from projections.queries.policies import published
 
 REFUSED: Final = 1
+WRONG_USAGE: Final = 2
 ACTOR: Final = "命令行"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="兑现:社零奖励测算台账。")
@@ -52,7 +54,8 @@ app.add_typer(policies_app, name="policy")
 app.add_typer(keys_app, name="keys")
 app.add_typer(projections_app, name="projections")
 
-out = Console(highlight=False)
+# A pipe has no width to fit in: names and headings stay whole.
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 240)
 err = Console(stderr=True, highlight=False)
 
 AsJson = Annotated[bool, typer.Option("--json", help="以JSON输出。")]
@@ -65,7 +68,13 @@ KnownAtAsked = Annotated[str | None, typer.Option("--known-at", help="按该时�
 def main() -> None:
     """Run the command line; a database that is not there is a refusal, not a traceback."""
     spare_collections()
-    configure_logs(Settings().log_format)
+    try:
+        configure_logs(Settings().log_format)
+    except ValidationError as error:
+        for each in error.errors():
+            name = f"DUIXIAN_{each['loc'][0]}".upper()
+            err.print(f"设置{name}无效:{each['msg']}", markup=False, soft_wrap=True)
+        sys.exit(WRONG_USAGE)
     try:
         app()
     except sql_errors.OperationalError as error:

@@ -2,6 +2,9 @@
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -254,3 +257,17 @@ def test_a_database_that_is_not_migrated_is_refused(tmp_path: Path, monkeypatch:
     assert "duixian migrate" in desk.run("list", "2024H1", code=1).stderr
     desk.run("migrate")
     assert desk.json("list", "2024H1")["total"] == 0
+
+
+def test_a_setting_that_cannot_be_is_wrong_usage(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", "from app.cli import main; main()", "policy", "list"],
+        env={**os.environ, "DUIXIAN_PORT": "abc", "PYTHONPATH": str(Path(__file__).parents[2])},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert "DUIXIAN_PORT" in result.stderr
+    assert "Traceback" not in result.stderr

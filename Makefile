@@ -43,8 +43,9 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 clean:
 	rm -rf $(VENV) data .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 
-# Made again after pyproject.toml has changed; names no index.
+# Made again after pyproject.toml has changed; names no index. Extras are kept: pip takes "coverage[toml]" for
+# another package than a pinned "coverage", and asks for its hash.
 lock: $(VENV)/bin/python
 	@$(PIP_INSTALL) uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate pyproject.toml -o requirements.txt
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-strip-extras --no-header --no-annotate pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-strip-extras --no-header --no-annotate --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt

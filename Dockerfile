@@ -7,8 +7,9 @@ RUN python -m venv /opt/venv
 RUN /opt/venv/bin/python -m pip install --no-cache-dir --disable-pip-version-check \
         --only-binary=:all: --require-hashes -r /build/requirements.txt
 # The source tree is not installed but copied, since migrations, policies and static files stand in it;
-# the command is a script that imports it.
-RUN printf '#!/opt/venv/bin/python\nfrom app.cli import main\n\nmain()\n' > /opt/venv/bin/duixian \
+# the command is a script that imports it; each of several workers imports the script.
+RUN printf '#!/opt/venv/bin/python\nfrom app.cli import main\n\nif __name__ == "__main__":\n    main()\n' \
+        > /opt/venv/bin/duixian \
     && chmod 755 /opt/venv/bin/duixian
 
 

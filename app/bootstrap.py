@@ -1,6 +1,6 @@
 """Puts the parts together: settings, database, ledger."""
 
-import gc
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from app.database import open_engine, reading
 from app.ledger.ledger import Ledger
 from app.ledger.recorder import now_us
+from app.limits import READY_LAG_S
 from app.settings import Settings
 from app.use_cases.projecting import project_all
 from app.use_cases.publishing import assess_published
@@ -27,7 +28,12 @@ class NotMigratedError(Exception):
 
 def open_ledger(settings: Settings, clock: Callable[[], int] = now_us) -> Ledger:
     """The ledger of the settings."""
-    return Ledger(open_engine(settings.database_url), clock)
+    engine = open_engine(
+        settings.database_url,
+        pool_size=settings.pool_size,
+        statement_timeout_s=settings.statement_timeout_s,
+    )
+    return Ledger(engine, clock)
 
 
 def alembic_config(engine: Engine) -> Config:
@@ -45,9 +51,15 @@ def migrate(engine: Engine) -> None:
 
 def is_migrated(engine: Engine) -> bool:
     """Whether the schema is that of this software."""
+    there, wanted = _revisions(engine)
+    return there == wanted
+
+
+def _revisions(engine: Engine) -> tuple[str | None, str | None]:
+    """The revision of the schema that is there, and the one of this software."""
     wanted = ScriptDirectory(str(_MIGRATIONS)).get_current_head()
     with reading(engine) as connection:
-        return MigrationContext.configure(connection).get_current_revision() == wanted
+        return MigrationContext.configure(connection).get_current_revision(), wanted
 
 
 def why_not_ready(ledger: Ledger) -> str | None:
@@ -56,12 +68,20 @@ def why_not_ready(ledger: Ledger) -> str | None:
     Raises:
         sqlalchemy.exc.OperationalError: The database is unavailable.
     """
-    if not is_migrated(ledger.engine):
+    there, wanted = _revisions(ledger.engine)
+    if there is None:
         return "The database is not migrated: run duixian migrate."
+    if there != wanted:
+        return f"The database is at revision {there}, this software at {wanted}: run duixian migrate."
     with reading(ledger.engine) as connection:
         head, projected = ledger.head(connection), position_of(connection)
-    if projected < head:
-        return f"The read models are at position {projected} of {head}."
+    deadline = time.monotonic() + READY_LAG_S
+    while projected < head:
+        if time.monotonic() > deadline:
+            return f"The read models are at position {projected} of {head}."
+        time.sleep(READY_LAG_S / 10)
+        with reading(ledger.engine) as connection:
+            projected = position_of(connection)
     return None
 
 
@@ -75,11 +95,3 @@ def complete(ledger: Ledger) -> None:
         raise NotMigratedError("The database is not migrated: run duixian migrate.")
     project_all(ledger)
     assess_published(ledger)
-
-
-def spare_collections() -> None:
-    """Look for cycles of garbage seldom: a batch makes a hundred thousand objects and no cycle.
-
-    Measured: with the interpreter's default of 700 the collector took a quarter of the time of a month close.
-    """
-    gc.set_threshold(200_000, 20, 20)

@@ -1,12 +1,31 @@
 """The connection to the database: SQLite embedded, or PostgreSQL."""
 
-from collections.abc import Iterator
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event, make_url
-from sqlalchemy.pool import ConnectionPoolEntry
+import psycopg
+import structlog
+from sqlalchemy import URL, Connection, Engine, MetaData, Text, create_engine, event, make_url
+from sqlalchemy import exc as sql_errors
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+
+from app.limits import (
+    CONNECT_TIMEOUT_S,
+    IDLE_IN_TRANSACTION_TIMEOUT_S,
+    LOCK_TIMEOUT_S,
+    POOL_SIZE,
+    POOL_TIMEOUT_S,
+    RETRY_PAUSES_S,
+    STATEMENT_TIMEOUT_S,
+    TCP_IDLE_S,
+    TCP_PROBE_INTERVAL_S,
+    TCP_PROBES,
+    TCP_UNACKNOWLEDGED_S,
+)
 
 NAMING_CONVENTION = {
     "pk": "pk_%(table_name)s",
@@ -17,8 +36,35 @@ NAMING_CONVENTION = {
 }
 """Every constraint has a name, so that a migration can drop it on every database."""
 
-SQLITE_BUSY_TIMEOUT_MS = 30_000
-"""A writer waits this long for another: longer than the largest batch takes to record."""
+TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text in the order of its code points on every database, whatever the locale of a PostgreSQL server.
+
+Streams are found by ranges of their names; in most locales "returns/9" comes after "returns0".
+"""
+
+UNAVAILABLE: Final = (
+    sql_errors.OperationalError,
+    sql_errors.InterfaceError,
+    sql_errors.InternalError,
+    sql_errors.TimeoutError,
+)
+"""The database is not there, is too busy, or ended what it was asked: it may work in a while."""
+
+_UNCERTAIN_STATES: Final = {"08006", "08007", "40003"}
+"""SQLSTATE: the connection failed; the outcome of the transaction, or of the statement, is not known."""
+
+_PASSING_STATES: Final = {"40001", "40P01", "53300", "57P01", "57P02", "57P03"}
+"""SQLSTATE: serialisation failure, deadlock, too many connections; the server stops, crashed, or starts."""
+
+Result = TypeVar("Result")
+
+_log = structlog.get_logger()
+
+SQLITE_CACHE_KIB = 65_536
+"""The upper pages of every index stay in memory; the default of 2 MB holds those of a small city."""
+
+SQLITE_CHECKPOINT_PAGES = 16_000
+"""The write-ahead log is moved into the file every 64 MB: a page that is written often is moved seldom."""
 
 
 def new_metadata() -> MetaData:
@@ -26,17 +72,91 @@ def new_metadata() -> MetaData:
     return MetaData(naming_convention=NAMING_CONVENTION)
 
 
-def open_engine(url: str) -> Engine:
-    """The engine for a database URL; for SQLite, the folder of the file is made."""
+def open_engine(
+    url: str, *, pool_size: int = POOL_SIZE, statement_timeout_s: int = STATEMENT_TIMEOUT_S
+) -> Engine:
+    """The engine for a database URL; for SQLite, the folder of the file is made.
+
+    Args:
+        url: Of the database. What it says to PostgreSQL comes before what is said here.
+        pool_size: The most connections at a time.
+        statement_timeout_s: PostgreSQL ends a statement that takes longer; 0 is never.
+    """
+    # Parameters are hidden from errors and so from logs: they are single-unit statistics.
     parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True)
-    if parsed.database and parsed.database != ":memory:":
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_MS / 1000})
+    if parsed.get_backend_name() == "sqlite":
+        return _open_sqlite(parsed, pool_size)
+    engine = create_engine(
+        parsed.difference_update_query(["options"]),
+        connect_args=_postgres_arguments(parsed, statement_timeout_s),
+        hide_parameters=True,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=POOL_TIMEOUT_S,
+        pool_pre_ping=True,
+        pool_use_lifo=True,  # What is not needed stays unused.
+    )
+    event.listen(engine, "do_execute", _copy_one)
+    event.listen(engine, "do_executemany", _copy_many)
+    return engine
+
+
+def _postgres_arguments(url: URL, statement_timeout_s: int) -> dict[str, Any]:
+    ours = {
+        "application_name": "duixian",
+        "connect_timeout": CONNECT_TIMEOUT_S,
+        "keepalives_idle": TCP_IDLE_S,
+        "keepalives_interval": TCP_PROBE_INTERVAL_S,
+        "keepalives_count": TCP_PROBES,
+        "tcp_user_timeout": TCP_UNACKNOWLEDGED_S * 1000,
+    }
+    session = {
+        "statement_timeout": statement_timeout_s * 1000,
+        "lock_timeout": LOCK_TIMEOUT_S * 1000,
+        "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_TIMEOUT_S * 1000,
+        # The server notices too that we are gone: until then it holds our locks.
+        "tcp_keepalives_idle": TCP_IDLE_S,
+        "tcp_keepalives_interval": TCP_PROBE_INTERVAL_S,
+        "tcp_keepalives_count": TCP_PROBES,
+    }
+    given = url.normalized_query.get("options", ())
+    options = [*(f"-c {name}={value}" for name, value in session.items()), *given]
+    return {
+        **{name: value for name, value in ours.items() if name not in url.query},
+        "options": " ".join(options),
+    }
+
+
+def _open_sqlite(url: URL, pool_size: int) -> Engine:
+    arguments: dict[str, Any] = {"connect_args": {"timeout": LOCK_TIMEOUT_S}, "hide_parameters": True}
+    is_file = url.database not in {None, "", ":memory:"} and "uri" not in url.query
+    if is_file:
+        Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
+        arguments |= {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": POOL_TIMEOUT_S}
+    engine = create_engine(url, **arguments)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
+    if is_file:
+        _watch_file(engine, Path(url.database or ""))
     return engine
+
+
+def _copy_many(cursor: Any, statement: str, rows: Sequence[Any], context: Any) -> bool:
+    """Let `exec_driver_sql` take `COPY … FROM STDIN`, with the types of the columns as `copy_types`.
+
+    The driver has another call for it; through this one, what goes wrong is told as of any statement.
+    """
+    if not statement.startswith("COPY "):
+        return False
+    with cursor.copy(statement) as copy:
+        copy.set_types(context.execution_options["copy_types"])
+        for row in rows:
+            copy.write_row(row)
+    return True
+
+
+def _copy_one(cursor: Any, statement: str, row: Any, context: Any) -> bool:
+    return _copy_many(cursor, statement, [row], context)
 
 
 def _prepare_sqlite(connection: Any, _: ConnectionPoolEntry) -> None:
@@ -45,6 +165,8 @@ def _prepare_sqlite(connection: Any, _: ConnectionPoolEntry) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute(f"PRAGMA cache_size=-{SQLITE_CACHE_KIB}")
+    cursor.execute(f"PRAGMA wal_autocheckpoint={SQLITE_CHECKPOINT_PAGES}")
     cursor.execute("PRAGMA case_sensitive_like=ON")  # As on PostgreSQL.
     cursor.close()
 
@@ -54,10 +176,49 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
+def _watch_file(engine: Engine, path: Path) -> None:
+    """Leave a file that was removed or replaced: what is written to an open one would be lost with it."""
+    was_there = False
+
+    def check(*_: Any) -> None:
+        if was_there and not path.exists():  # SQLite would begin an empty one.
+            raise sqlite3.OperationalError(f"the database file {path.name} is gone")
+
+    def remember(_: Any, entry: ConnectionPoolEntry) -> None:
+        nonlocal was_there
+        was_there = True
+        entry.info["file"] = _identity(path)
+
+    def compare(_: Any, entry: ConnectionPoolEntry, __: PoolProxiedConnection) -> None:
+        check()
+        if entry.info["file"] != _identity(path):
+            raise sql_errors.DisconnectionError("another file is in the place of the database")
+
+    event.listen(engine, "do_connect", check)
+    event.listen(engine, "connect", remember)
+    event.listen(engine, "checkout", compare)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction that writes: on SQLite it takes the write lock at once, so that it cannot fail later."""
-    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+def writing(engine: Engine, *, unhurried: bool = False) -> Iterator[Connection]:
+    """A transaction that writes: on SQLite it takes the write lock at once, so that it cannot fail later.
+
+    Args:
+        engine: The database.
+        unhurried: Whether its statements may take as long as they need.
+    """
+    with (
+        engine.connect().execution_options(writes=True) as connection,
+        connection.begin(),
+        _as_sqlalchemy(connection),
+    ):
+        if unhurried:
+            lift_time_outs(connection)
         yield connection
 
 
@@ -71,3 +232,76 @@ def reading(engine: Engine) -> Iterator[Connection]:
             )
         with connection.begin():
             yield connection
+
+
+def lift_time_outs(connection: Connection) -> None:
+    """Let the statements of this transaction take as long as they need; those of locks stand."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+
+
+def limit_lock_wait(connection: Connection, seconds: int) -> None:
+    """Have PostgreSQL wait no longer for any lock in this transaction."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{seconds}s'")
+
+
+def met_a_lock(error: Exception) -> bool:
+    """Whether a lock was waited for in vain."""
+    return isinstance(error, sql_errors.DBAPIError) and _state(error) == "55P03"
+
+
+@contextmanager
+def _as_sqlalchemy(connection: Connection) -> Iterator[None]:
+    """The driver's own errors, as a call that goes past SQLAlchemy raises them, become SQLAlchemy's."""
+    dialect: Any = connection.dialect
+    driver = dialect.loaded_dbapi
+    try:
+        yield
+    except driver.Error as error:
+        is_lost = dialect.is_disconnect(error, connection.connection.dbapi_connection, None)
+        wrapped: Any = sql_errors.DBAPIError.instance(
+            "", None, error, driver.Error, connection_invalidated=is_lost, dialect=dialect
+        )
+        raise wrapped from error
+
+
+def is_uncertain(error: Exception) -> bool:
+    """Whether the connection was lost, so that it is not known what became of the transaction."""
+    if not isinstance(error, sql_errors.DBAPIError):
+        return False
+    return error.connection_invalidated or _state(error) in _UNCERTAIN_STATES
+
+
+def passes(error: Exception) -> bool:
+    """Whether the same may work in a moment: a lost connection, a deadlock, a serialisation failure."""
+    if not isinstance(error, sql_errors.DBAPIError):
+        return False
+    if isinstance(error.orig, psycopg.errors.ConnectionTimeout):
+        return False  # The wait was long enough.
+    cannot_connect = isinstance(error.orig, psycopg.OperationalError) and _state(error) is None
+    return cannot_connect or is_uncertain(error) or _state(error) in _PASSING_STATES
+
+
+def _state(error: sql_errors.DBAPIError) -> str | None:
+    state: str | None = getattr(error.orig, "sqlstate", None)
+    return state
+
+
+def steadily(step: Callable[[], Result], pauses_s: Sequence[float] = RETRY_PAUSES_S) -> Result:
+    """Do what may be done twice, and again after each pause when it met what passes."""
+    for pause_s in pauses_s:
+        try:
+            return step()
+        except sql_errors.DBAPIError as error:
+            if not passes(error):
+                raise
+            _log.warning("database failed, tried again", error=str(error), pause_s=pause_s)
+        time.sleep(pause_s)
+    return step()
+
+
+def once_more(step: Callable[[], Result]) -> Result:
+    """Read, and once more at once if the connection was lost: the caller waits."""
+    return steadily(step, pauses_s=(0,))

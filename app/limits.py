@@ -32,6 +32,10 @@ PROBLEM_SHEET_MAX_LINES: Final = 1_048_574
 # Excel refuses a longer text in a cell.
 SHEET_CELL_MAX_CHARS: Final = 32_767
 
+# A reader waits so long for the read models to reach a position: the largest call is projected in about that
+# time. Whoever is in front of the service, a proxy or a client, gives up later, mostly after 30 seconds.
+WAIT_FOR_MOST_S: Final = 5.0
+
 # A policy fills a few pages; the shipped one has 8 KB.
 POLICY_MAX_BYTES: Final = 256_000
 
@@ -40,3 +44,43 @@ RETURNS_MAX_ROWS: Final = 50_000
 
 # 50,000 rows with every figure, source and reason stay under it.
 BODY_MAX_BYTES: Final = 32 * 1024 * 1024
+
+# Connections of a process: one for each thread of the service (Starlette has 40), and a thread takes one at
+# a time, so that no request waits for another's. PostgreSQL admits 100 in all unless it is told otherwise.
+POOL_SIZE: Final = 40
+
+# Where an operator allows fewer: a caller that waits longer for one had better be told to come again.
+POOL_TIMEOUT_S: Final = 5
+
+# A server in the same network answers in milliseconds; one that does not answer by then is not there.
+CONNECT_TIMEOUT_S: Final = 3
+
+# No statement of a request takes more than a few seconds, waiting for locks included.
+STATEMENT_TIMEOUT_S: Final = 60
+
+# A writer waits this long for another: longer than the largest batch takes to record.
+LOCK_TIMEOUT_S: Final = 30
+
+# Between two statements of a transaction rows are decided on or encoded; a dry run of the largest file
+# decides for a minute. Whoever is silent for longer holds the others up for nothing.
+IDLE_IN_TRANSACTION_TIMEOUT_S: Final = 300
+
+# A peer that went without a word, as at a power cut, is noticed after 30 + 3 * 10 seconds, and after 30 if
+# it leaves what was sent unacknowledged. Firewalls forget connections that are silent for minutes.
+TCP_IDLE_S: Final = 30
+TCP_PROBE_INTERVAL_S: Final = 10
+TCP_PROBES: Final = 3
+TCP_UNACKNOWLEDGED_S: Final = 30
+
+# What met a lost connection, a deadlock or a serialisation failure is done again after each of these pauses,
+# in seconds. Together they outlast the restart of a server; a caller that waits longer is told to come again.
+RETRY_PAUSES_S: Final = (0.1, 0.2, 0.4, 0.8, 1.6)
+
+# A load balancer asks every few seconds and wants to know at once.
+READY_TIMEOUT_S: Final = 2.0
+
+# How long a read model may lie behind the log before it is said: a filing projects within tenths of a second.
+READY_LAG_S: Final = 1.0
+
+# How often the service looks whether something was left undone, by itself or by another process.
+CARETAKER_INTERVAL_S: Final = 10.0

@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -17,18 +18,25 @@ from starlette.concurrency import run_in_threadpool
 from app.api import entitlements, events, health, policies, returns
 from app.api.models import Problem
 from app.api.problems import ApiProblem, add_problem_handlers, problem_response, unavailable
-from app.bootstrap import complete, open_ledger, spare_collections, why_not_ready
+from app.bootstrap import complete, open_ledger, why_not_ready
+from app.caretaker import Caretaker
+from app.database import UNAVAILABLE
 from app.ledger.ledger import Ledger
 from app.logs import configure_logs
+from app.memory import spare_collections
 from app.settings import Settings
 
 _log = structlog.get_logger()
+READINESS_THREADS = 2
+"""Of their own: neither do calls that wait for the database keep readiness waiting, nor it them."""
+
 _STATIC = Path(__file__).parent / "api" / "static"
 _DESCRIPTION = """\
 An event-sourced ledger of monthly retail incentives. Amounts are integers in fen; times are RFC 3339.
 
 Errors are `application/problem+json` (RFC 9457) with a stable `code`; refused rows stand in `problems`.
-The four reads of entitlements take `position=` or `known_at=`: the answer as it stood then.
+The four reads of entitlements take `position=` or `known_at=`: the answer as it stood then. `wait_for=` holds
+the answer back until the read models have reached a position, such as that of a filing.
 """
 
 
@@ -38,7 +46,8 @@ def create_app(ledger: Ledger) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(complete, ledger)
-        yield
+        with Caretaker(ledger).at_work():
+            yield
 
     app = FastAPI(
         title="Duixian",
@@ -50,6 +59,7 @@ def create_app(ledger: Ledger) -> FastAPI:
     )
     app.state.ledger = ledger
     app.state.why_not_ready = lambda: why_not_ready(ledger)
+    app.state.readiness_threads = ThreadPoolExecutor(READINESS_THREADS, "readiness")
     for module in (returns, entitlements, events, policies, health):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
@@ -84,10 +94,8 @@ def _add_database_handlers(app: FastAPI) -> None:
         _log.error("database unavailable", error=str(error))
         return problem_response(unavailable("The database is unavailable; try again."))
 
-    app.exception_handler(sql_errors.OperationalError)(answer)
-    app.exception_handler(sql_errors.InterfaceError)(answer)
-    app.exception_handler(sql_errors.TimeoutError)(answer)
-    app.exception_handler(sql_errors.ProgrammingError)(answer)  # PostgreSQL, not migrated.
+    for kind in (*UNAVAILABLE, sql_errors.ProgrammingError):  # The last is PostgreSQL, not migrated.
+        app.exception_handler(kind)(answer)
 
 
 def _add_last_handler(app: FastAPI) -> None:

@@ -3,6 +3,8 @@
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.limits import POOL_SIZE, STATEMENT_TIMEOUT_S
+
 
 class Settings(BaseSettings):
     """What an operator may set. Each is in the README's table, with its default."""
@@ -12,6 +14,11 @@ class Settings(BaseSettings):
     database_url: str = Field(
         default="sqlite:///data/duixian.db", description="`sqlite:///…` or `postgresql+psycopg://…`"
     )
+    pool_size: int = Field(default=POOL_SIZE, ge=1, description="The most connections of a process")
+    statement_timeout_s: int = Field(
+        default=STATEMENT_TIMEOUT_S, ge=0, description="PostgreSQL ends a longer statement; 0 is never"
+    )
     host: str = Field(default="127.0.0.1", description="The address that `duixian serve` listens on")
     port: int = Field(default=8000, ge=0, le=65535, description="The port that `duixian serve` listens on")
+    workers: int = Field(default=1, ge=1, description="How many processes `duixian serve` answers with")
     log_format: str = Field(default="text", pattern="^(text|json)$", description="`json` for production")

@@ -2,7 +2,7 @@
 
 import argparse
 
-from app.bootstrap import spare_collections
+from app.memory import spare_collections
 from bench import month_close
 
 

@@ -87,8 +87,8 @@ def _row(number: int, period: str, chance: random.Random) -> Row:
         "form": "E204-1",
         "uscc": f"9121080{number % 10}MB{number:07d}0"[:18].ljust(18, "0"),
         "name": f"示例企业{number}",
-        "region_code": chance.choice(("210802", "210803", "210804", "210811", "210881", "210882")),
-        "industry_code": chance.choice(("5111", "5211", "5261")),
+        "region_code": ("210802", "210803", "210804", "210811", "210881", "210882")[number % 6],
+        "industry_code": ("5111", "5211", "5261")[number % 3],
         "period": period,
         "in_database": True,
         "figures": {

@@ -1,6 +1,7 @@
 """The half-year account of one enterprise under one policy: what each period was assessed to."""
 
 from collections.abc import Iterable
+from operator import itemgetter
 
 from domain.assessment import assess
 from domain.errors import LedgerIntegrityError
@@ -57,7 +58,7 @@ class EntitlementAccount:
         if all(each.policy == policy.ref for each in self.assessed.values()):
             self._check_ceilings(policy)
         used_fen = 0
-        changed: list[tuple[int, EntitlementAssessed]] = []
+        changed: list[tuple[int, str, EntitlementAssessed]] = []
         standing = {
             text: by_form
             for text, by_form in returns.in_window(self.window).items()
@@ -65,7 +66,7 @@ class EntitlementAccount:
         }
         for text in self.assessed.keys() - standing.keys():
             event = EntitlementAssessed(period=text, policy=policy.ref, returns=(), outcome=None)
-            changed.append((-_fen(self.assessed[text]), event))
+            changed.append((-_fen(self.assessed[text]), text, event))
         for text, by_form in standing.items():
             before = self.assessed.get(text)
             used = tuple([ReturnRef(form, by_form[form].version) for form in sorted(by_form)])
@@ -77,21 +78,27 @@ class EntitlementAccount:
             used_fen += outcome.assessed_fen
             if before is None or before.outcome != outcome:
                 event = EntitlementAssessed(period=text, policy=policy.ref, returns=used, outcome=outcome)
-                changed.append((_fen(event) - _fen(before), event))
-        changed.sort(key=lambda each: (each[0], each[1].period))
-        for _, event in changed:
-            self.apply(event)
-        self._check_ceilings(policy)
-        return [event for _, event in changed]
+                changed.append((outcome.assessed_fen - _fen(before), text, event))
+        if changed:
+            changed.sort(key=_by_gain)
+            for _, _, event in changed:
+                self.apply(event)
+            self._check_ceilings(policy)
+        return [event for _, _, event in changed]
 
     def _check_ceilings(self, policy: Policy) -> None:
-        if self.assessed_fen > policy.half_year_limit.ceiling.fen:
-            raise LedgerIntegrityError(
-                f"{self.window}: {self.assessed_fen} fen is over the half-year ceiling"
-            )
+        total_fen = 0
+        month_fen = policy.month_limit.ceiling.fen
         for period, each in self.assessed.items():
-            if each.outcome is not None and each.outcome.selected_fen > policy.month_limit.ceiling.fen:
-                raise LedgerIntegrityError(f"{period}: over the month ceiling")
+            if each.outcome is not None:
+                total_fen += each.outcome.assessed_fen
+                if each.outcome.selected_fen > month_fen:
+                    raise LedgerIntegrityError(f"{period}: over the month ceiling")
+        if total_fen > policy.half_year_limit.ceiling.fen:
+            raise LedgerIntegrityError(f"{self.window}: {total_fen} fen is over the half-year ceiling")
+
+
+_by_gain = itemgetter(0, 1)
 
 
 def _check(period: str, outcome: Outcome) -> None:

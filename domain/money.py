@@ -33,7 +33,8 @@ def to_fen(amount: object, unit: str) -> int:
     if type(amount) is int:
         fen = amount * FEN_PER_UNIT[unit]
     elif isinstance(amount, str):
-        fen = _text_to_fen(amount, unit)
+        plain = len(amount) <= _MOST_WHOLE_DIGITS and amount.isdecimal() and amount.isascii()
+        fen = int(amount) * FEN_PER_UNIT[unit] if plain else _text_to_fen(amount, unit)
     else:
         raise AmountError("neither an integer nor a decimal string")
     if not -FEN_LIMIT < fen < FEN_LIMIT:

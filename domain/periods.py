@@ -136,6 +136,16 @@ def window_name(period: str) -> str:
     return str(period_of(period).window)
 
 
+@lru_cache(maxsize=4096)
+def year_before(period: str) -> str:
+    """The same period of the year before, both as the contract writes them.
+
+    Raises:
+        PeriodError: As `Period.parse`.
+    """
+    return str(period_of(period).year_before)
+
+
 def _why_not_a_period(text: str) -> str:
     shown = text[:40]
     if _JANUARY_OR_FEBRUARY_ALONE.fullmatch(text):

@@ -75,7 +75,7 @@ class AnnualReturns:
         if before is None:
             event = _as_event(ReturnFiled, draft)
         else:
-            conflict = _conflict(before.registered, draft)
+            conflict = conflict_of(before.registered, draft)
             if conflict is not None:
                 return conflict
             if draft.says_the_same_as(before.registered):
@@ -103,7 +103,8 @@ class AnnualReturns:
         return dict(sorted(found.items()))
 
 
-def _conflict(before: Return, draft: Return) -> Conflict | None:
+def conflict_of(before: Return, draft: Return) -> Conflict | None:
+    """Why a return may not replace this one that stands; None if it may, or says the same."""
     if before.stage == "preliminary":
         return None
     if draft.stage == "preliminary":

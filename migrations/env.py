@@ -4,7 +4,7 @@ from typing import Any
 
 from alembic import context
 
-from app.database import open_engine
+from app.database import lift_time_outs, open_engine
 from app.ledger.tables import metadata as ledger
 from app.security.tables import metadata as security
 from app.settings import Settings
@@ -22,6 +22,7 @@ def _migrate() -> None:
             transactional_ddl=True,
         )
         with context.begin_transaction():
+            lift_time_outs(connection)  # An index of millions of rows takes minutes.
             context.run_migrations()
         connection.commit()
     if given is None:

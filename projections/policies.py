@@ -1,19 +1,18 @@
 """The read model of the published policies."""
 
 import msgspec
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, Table, insert
 
 from domain.events import LogEntry, PolicyPublished
 from domain.periods import period_of
 from domain.policy import PolicyDocument
-from projections.tables import policies
 
 
-def project_policy(connection: Connection, entry: LogEntry, event: PolicyPublished) -> None:
+def project_policy(connection: Connection, table: Table, entry: LogEntry, event: PolicyPublished) -> None:
     """Add a published version."""
     document = msgspec.convert(event.document, PolicyDocument)
     connection.execute(
-        insert(policies).values(
+        insert(table).values(
             policy=event.policy,
             version=event.version,
             sha256=event.sha256,

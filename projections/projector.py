@@ -15,47 +15,50 @@ from domain.events import (
 )
 from projections.accounts import AccountsModel
 from projections.feed import Feed
+from projections.history import find_by_key
 from projections.policies import project_policy
-from projections.tables import checkpoint, metadata, transactions
+from projections.tables import LIVE, ReadModels
 
 ENTRIES_PER_BATCH = 20_000
 """Enough that a statement costs little for each entry, and a batch fits in a few tens of megabytes."""
 
 
-def position_of(connection: Connection, *, lock: bool = False) -> int:
+def position_of(connection: Connection, models: ReadModels = LIVE, *, lock: bool = False) -> int:
     """How far the read models have come; `lock` keeps other projectors out until the transaction ends."""
-    query = select(checkpoint.c.position)
+    query = select(models.checkpoint.c.position)
     at: int = connection.execute(query.with_for_update() if lock else query).scalar_one()
     return at
 
 
-def catch_up(feed: Feed, connection: Connection, until: int | None = None) -> int:
+def catch_up(feed: Feed, connection: Connection, until: int | None = None, models: ReadModels = LIVE) -> int:
     """Project one batch of the log, in the caller's transaction; the position reached.
 
     Args:
         feed: The log.
         connection: In a transaction that writes.
         until: Nothing is done if the read models are there already.
+        models: The tables to fill.
     """
-    at = position_of(connection, lock=True)
+    find_by_key(connection)
+    at = position_of(connection, models, lock=True)
     if until is not None and at >= until:
         return at
     entries = feed.entries(connection, after=at, limit=ENTRIES_PER_BATCH)
     if not entries:
         return at
-    project(connection, entries)
+    project(connection, entries, models)
     at = entries[-1].position
-    connection.execute(update(checkpoint).values(position=at))
+    connection.execute(update(models.checkpoint).values(position=at))
     return at
 
 
-def project(connection: Connection, entries: Sequence[LogEntry]) -> None:
+def project(connection: Connection, entries: Sequence[LogEntry], models: ReadModels = LIVE) -> None:
     """Bring the rows up to the end of these entries, which are whole transactions.
 
     Raises:
         TypeError: An event is of a type that the read models do not know.
     """
-    accounts = AccountsModel(connection, [each for each in entries if not _publishes(each)])
+    accounts = AccountsModel(connection, models, [each for each in entries if not _publishes(each)])
     ends = []
     for end, group in _by_transaction(entries):
         transaction = list(group)
@@ -67,20 +70,12 @@ def project(connection: Connection, entries: Sequence[LogEntry]) -> None:
                 case EntitlementAssessed():
                     accounts.assess(entry, entry.event)
                 case PolicyPublished():
-                    project_policy(connection, entry, entry.event)
+                    project_policy(connection, models.policies, entry, entry.event)
                 case _:
                     raise TypeError(f"no read model knows {entry.type} at {entry.position}")
         accounts.finish_transaction(end)
     accounts.flush()
-    connection.execute(insert(transactions), ends)
-
-
-def clear(connection: Connection) -> None:
-    """Empty the read models, for a rebuild in the same transaction."""
-    for table in reversed(metadata.sorted_tables):
-        if table is not checkpoint:
-            connection.execute(table.delete())
-    connection.execute(update(checkpoint).values(position=0))
+    connection.execute(insert(models.transactions), ends)
 
 
 def _publishes(entry: LogEntry) -> bool:

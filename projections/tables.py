@@ -4,6 +4,9 @@
 from_position <= N < to_position.
 """
 
+from collections.abc import Iterable
+from typing import NamedTuple
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -20,9 +23,11 @@ from sqlalchemy import (
 FOREVER = 2**63 - 1
 """The `to_position` of a row that still holds."""
 
-metadata = MetaData(
-    naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_N_name)s"}
-)
+NAMING_CONVENTION = {"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_N_name)s"}
+metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+_TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text in the order of its code points on every database, as `app.database` has it for the log."""
 
 
 def _held() -> tuple[Column[int], Column[int]]:
@@ -33,7 +38,7 @@ def _held() -> tuple[Column[int], Column[int]]:
 
 
 def _text(*names: str) -> tuple[Column[str], ...]:
-    return tuple(Column(name, Text, nullable=False) for name in names)
+    return tuple(Column(name, _TEXT, nullable=False) for name in names)
 
 
 def _big(*names: str) -> tuple[Column[int], ...]:
@@ -60,7 +65,7 @@ Index(None, transactions.c.recorded_at_us, transactions.c.position)
 policies = Table(
     "policies",
     metadata,
-    Column("policy", Text, primary_key=True),
+    Column("policy", _TEXT, primary_key=True),
     Column("version", Integer, primary_key=True, autoincrement=False),
     *_text("sha256", "title", "first_window", "last_window", "actor", "text"),
     Column("document", LargeBinary, nullable=False),
@@ -84,23 +89,26 @@ returns = Table(
 enterprises = Table(
     "enterprises",
     metadata,
-    *_text("window", "uscc", "name", "region_code", "industry_code"),
+    *_text("window", "uscc", "name", "region_code", "industry_code", "assessed_by"),
     *_held(),
     PrimaryKeyConstraint("window", "uscc", "from_position"),
 )
-"""The enterprises with a standing return in a window; name, region and industry as of their latest period."""
+"""The enterprises with a standing return in a window; name, region and industry as of their latest period.
+`assessed_by` names the policies under which there is an account, as `policy_set` writes them."""
+Index(None, enterprises.c.window, enterprises.c.assessed_by, enterprises.c.uscc)
+Index(None, enterprises.c.window, enterprises.c.name)
 
 entitlements = Table(
     "entitlements",
     metadata,
     *_text("policy", "uscc", "window", "period", "stage", "status"),
-    Column("measure", Text),
-    Column("form", Text),
+    Column("measure", _TEXT),
+    Column("form", _TEXT),
     *_big("assessed_fen", "open_fen"),
     Column("month_ceiling", Boolean, nullable=False),
     Column("half_year_ceiling", Boolean, nullable=False),
-    Column("region_code", Text),
-    Column("industry", Text),
+    Column("region_code", _TEXT),
+    Column("industry", _TEXT),
     Column("state", LargeBinary, nullable=False),
     *_big("position"),
     *_held(),
@@ -116,15 +124,27 @@ accounts = Table(
     *_big("assessed_fen", "open_fen", "preliminary_fen"),
     Column("periods", Integer, nullable=False),
     *_held(),
-    PrimaryKeyConstraint("uscc", "window", "policy", "from_position"),
+    PrimaryKeyConstraint("policy", "window", "uscc", "from_position"),
+    postgresql_with={"fillfactor": 50},
 )
-"""The sums of each half-year account."""
+"""The sums of each half-year account.
+
+Every row is closed once, by the next month. Where its page has room for that (half of it), PostgreSQL touches
+no index: measured, 5 microseconds a row instead of 18.
+"""
 Index(
-    None,
+    "ix_accounts_by_amount",
     accounts.c.policy,
     accounts.c.window,
-    accounts.c.to_position,
-    accounts.c.assessed_fen,
+    accounts.c.assessed_fen.desc(),
+    accounts.c.uscc,
+)
+Index(
+    "ix_accounts_by_region",
+    accounts.c.policy,
+    accounts.c.window,
+    accounts.c.region_code,
+    accounts.c.assessed_fen.desc(),
     accounts.c.uscc,
 )
 
@@ -138,3 +158,26 @@ totals = Table(
 )
 """The sums over a window, by each dimension of the summary and of the list."""
 Index(None, totals.c.window, totals.c.to_position)
+
+
+class ReadModels(NamedTuple):
+    """One set of the tables: the one that is read, or the one that a rebuild fills beside it."""
+
+    checkpoint: Table
+    transactions: Table
+    policies: Table
+    returns: Table
+    enterprises: Table
+    entitlements: Table
+    accounts: Table
+    totals: Table
+
+
+LIVE = ReadModels(checkpoint, transactions, policies, returns, enterprises, entitlements, accounts, totals)
+"""The set that is read."""
+
+
+def policy_set(policies_of: Iterable[str]) -> str:
+    """Several policies as one text, to compare and to group by: their ids in order, `,a,b,`; "" for none."""
+    joined = ",".join(sorted(policies_of))
+    return f",{joined}," if joined else ""

@@ -1,31 +1,54 @@
-"""A fresh ledger for each test, copied from one that was migrated once."""
+"""A fresh ledger for each test, on SQLite and on PostgreSQL, copied from one that was migrated once."""
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from app.bootstrap import migrate
-from app.database import open_engine
 from app.ledger.ledger import Ledger
+from tests.databases import KINDS, Database, Host, Hosts
 from tests.office import Office, TestClock
 
 
 @pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
+    """Where databases are made, by kind."""
+    opened = Hosts(tmp_path_factory.mktemp("sqlite"), tmp_path_factory.getbasetemp().parent)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def host(request: pytest.FixtureRequest, hosts: Hosts) -> Host:
+    """Where the databases of this test are made."""
+    return hosts.of(request.param)
+
+
+@pytest.fixture(scope="session")
+def migrated(host: Host) -> Iterator[Database]:
     """An empty migrated database, to copy."""
-    path = tmp_path_factory.mktemp("migrated") / "ledger.db"
-    engine = open_engine(f"sqlite:///{path}")
+    made = host.empty()
+    engine = made.open()
     migrate(engine)
     engine.dispose()
-    return path
+    yield made
+    made.drop()
 
 
 @pytest.fixture
-def database(migrated: Path, tmp_path: Path) -> Path:
-    """The file of a fresh database."""
-    return Path(shutil.copy(migrated, tmp_path / "ledger.db"))
+def database(migrated: Database) -> Iterator[Database]:
+    """A fresh database."""
+    made = migrated.copy()
+    yield made
+    made.drop()
+
+
+@pytest.fixture
+def unmigrated(host: Host) -> Iterator[Database]:
+    """A database without a table."""
+    made = host.empty()
+    yield made
+    made.drop()
 
 
 @pytest.fixture
@@ -35,9 +58,9 @@ def clock() -> TestClock:
 
 
 @pytest.fixture
-def ledger(database: Path, clock: TestClock) -> Iterator[Ledger]:
+def ledger(database: Database, clock: TestClock) -> Iterator[Ledger]:
     """A fresh ledger."""
-    engine = open_engine(f"sqlite:///{database}")
+    engine = database.open()
     yield Ledger(engine, clock)
     engine.dispose()
 

@@ -1,9 +1,6 @@
 """Any run of filings, corrections, withdrawals, publications and restarts ends where article 14 says."""
 
-import shutil
-from collections.abc import Iterator
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -12,12 +9,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from app.database import open_engine
 from app.ledger.ledger import Ledger
 from app.main import create_app
 from app.policies.loader import YINGKOU_2024_14
 from tests import oracle
 from tests.api.rows import CATERING, TRADE, catering, code, trade
+from tests.databases import Database
 from tests.office import Office, TestClock
 
 FEN_PER_QIANYUAN = 100_000
@@ -68,16 +65,13 @@ STEP_AMOUNTS = st.sampled_from([50_000, 40_000, 10_000])
 
 
 class LedgerMachine(RuleBasedStateMachine):
-    """The service over a database on disk, beside a model of what stands."""
+    """The service over a database, beside a model of what stands."""
 
-    migrated: Path
-    folder: Path
-    runs = 0
+    migrated: Database
 
     def __init__(self) -> None:
         super().__init__()
-        LedgerMachine.runs += 1
-        self.database = Path(shutil.copy(self.migrated, self.folder / f"{LedgerMachine.runs}.db"))
+        self.database = self.migrated.copy()
         self.clock = TestClock()
         self.standing: dict[Key, Kept] = {}
         self.ever: set[tuple[str, str]] = set()
@@ -88,7 +82,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.office.__enter__()
 
     def _ledger(self) -> Ledger:
-        return Ledger(open_engine(f"sqlite:///{self.database}"), self.clock)
+        return Ledger(self.database.open(), self.clock)
 
     @initialize(uscc=st.sampled_from([code(1), code(2)]), step_yuan=STEP_AMOUNTS, first=st.booleans())
     def begin(self, uscc: str, step_yuan: int, *, first: bool) -> None:
@@ -210,6 +204,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self._check_the_log()
         self.office.__exit__(None, None, None)
         self.office.ledger.engine.dispose()
+        self.database.drop()
 
     def _check_the_past(self) -> None:
         """What was answered during the run is answered again, asked for by its position."""
@@ -253,14 +248,8 @@ def comparable(period: dict[str, Any]) -> oracle.OraclePeriod:
     )
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path
-    LedgerMachine.runs = 0
-
-
-def test_any_run_of_the_ledger_ends_where_article_14_says(migrated: Path, folder: Path) -> None:
-    LedgerMachine.migrated, LedgerMachine.folder = migrated, folder
+def test_any_run_of_the_ledger_ends_where_article_14_says(migrated: Database) -> None:
+    LedgerMachine.migrated = migrated
     run_state_machine_as_test(
         LedgerMachine,
         settings=settings(

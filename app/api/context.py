@@ -1,19 +1,25 @@
 """What the routes share: the ledger, the key of the caller, the moment asked for."""
 
+import asyncio
+import time
 from collections.abc import Callable
 from typing import Annotated, Final
 
 from fastapi import Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.concurrency import run_in_threadpool
 
-from app.api.problems import ApiProblem
+from app.api.problems import ApiProblem, unavailable
 from app.api.times import parse_rfc_3339
-from app.database import reading
+from app.database import once_more, reading
 from app.ledger.ledger import Ledger
-from app.limits import BODY_MAX_BYTES
+from app.limits import BODY_MAX_BYTES, WAIT_FOR_MOST_S
 from app.security.keys import Key, Role, find_key
+from app.use_cases.reading import is_projected
 
 _BEARER: Final = HTTPBearer(auto_error=False, description="`Authorization: Bearer <key>`")
+WAIT_POLL_S: Final = 0.05
+"""Who waits for a position looks this often: nobody notices the delay, and it costs two reads of a row."""
 
 
 def ledger_of(request: Request) -> Ledger:
@@ -31,13 +37,18 @@ def key_of(
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
 ) -> Key:
     """The key of the caller."""
-    with reading(ledger.engine) as connection:
-        key = None if credentials is None else find_key(connection, credentials.credentials)
+    token = None if credentials is None else credentials.credentials
+    key = None if token is None else once_more(lambda: _find(ledger, token))
     if key is None:
         detail = "A valid API key is needed: Authorization: Bearer <key>."
         raise ApiProblem(401, "unauthenticated", detail, headers={"WWW-Authenticate": "Bearer"})
     request.state.actor = key.name
     return key
+
+
+def _find(ledger: Ledger, token: str) -> Key | None:
+    with reading(ledger.engine) as connection:
+        return find_key(connection, token)
 
 
 def any_of(*roles: Role) -> Callable[[Key], Key]:
@@ -85,6 +96,33 @@ class AskedMoment:
 
 
 MomentAsked = Annotated[AskedMoment, Depends()]
+
+
+async def wait_until_projected(
+    ledger: LedgerNeeded,
+    _: EntitlementsKey,
+    __: MomentAsked,
+    wait_for: Annotated[
+        int | None,
+        Query(ge=0, lt=2**63, description="Answer when the read models have reached this position."),
+    ] = None,
+) -> None:
+    """`wait_for=`: hold the answer back, for a few seconds at most.
+
+    Whoever waits holds neither a connection nor a thread in between: any number may wait for one filing.
+    """
+    if wait_for is None:
+        return
+    give_up_at = time.monotonic() + WAIT_FOR_MOST_S
+    while not await run_in_threadpool(is_projected, ledger, wait_for):
+        if time.monotonic() >= give_up_at:
+            detail = f"The read models have not reached position {wait_for} in {WAIT_FOR_MOST_S:g} seconds."
+            raise unavailable(f"{detail} Ask again, or without wait_for.")
+        await asyncio.sleep(WAIT_POLL_S)
+
+
+MAY_WAIT: Final = [Depends(wait_until_projected)]
+"""The dependencies of a route that takes `wait_for=`."""
 
 
 async def read_body(request: Request) -> bytes:

@@ -9,18 +9,20 @@ import structlog
 from fastapi import APIRouter, Query
 
 from app.api import models
-from app.api.context import EntitlementsKey, LedgerNeeded, MomentAsked
+from app.api.context import MAY_WAIT, EntitlementsKey, LedgerNeeded, MomentAsked
 from app.api.errors_declared import errors
 from app.api.paths import period_in, uscc_of, window_of
 from app.api.presenters import as_of, entitlement, explained_period
 from app.api.problems import ApiProblem
+from app.api.read_again import ReadAgain
 from app.database import reading
 from app.use_cases.explaining import explain, read_account
 from app.use_cases.listing import list_accounts, summarise
 from app.use_cases.reading import ChoiceProblem, Opened, opened
-from projections.queries.accounts import Dimension, ListFilter, Sort
+from projections.queries.listing import ListFilter, Sort
+from projections.queries.totals import Dimension
 
-router = APIRouter(prefix="/v1", tags=["entitlements"])
+router = APIRouter(prefix="/v1", tags=["entitlements"], route_class=ReadAgain)
 _log = structlog.get_logger()
 
 PAGE_MOST: Final = 500
@@ -44,6 +46,7 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     operation_id="getEntitlement",
     response_model=models.Entitlement,
     responses=errors(400, 401, 403, 404, 409, 422, 503),
+    dependencies=MAY_WAIT,
 )
 def read_entitlement(
     ledger: LedgerNeeded,
@@ -68,6 +71,7 @@ def read_entitlement(
     operation_id="explainEntitlement",
     response_model=models.ExplainedPeriod,
     responses=errors(400, 401, 403, 404, 409, 422, 503),
+    dependencies=MAY_WAIT,
 )
 def explain_entitlement(
     ledger: LedgerNeeded,
@@ -100,6 +104,7 @@ def explain_entitlement(
     operation_id="listEntitlements",
     response_model=models.EntitlementList,
     responses=errors(400, 401, 403, 404, 409, 422, 503),
+    dependencies=MAY_WAIT,
 )
 def list_entitlements(
     ledger: LedgerNeeded,
@@ -142,7 +147,7 @@ def list_entitlements(
         )
         last = None if after is None else (after.assessed_fen, after.uscc)
         listed = list_accounts(connection, wanted, at, sort=sort, limit=limit, after=last, totals=totals)
-    end = listed.accounts[-1] if listed.has_more else None
+    end = listed.next_after
     return models.EntitlementList(
         items=[
             models.ListedEntitlement(
@@ -150,7 +155,7 @@ def list_entitlements(
             )
             for each in listed.accounts
         ],
-        next_cursor=None if end is None else _encoded(Cursor(at.moment.position, end.assessed_fen, end.uscc)),
+        next_cursor=None if end is None else _encoded(Cursor(at.moment.position, *end)),
         total=None if listed.totals is None else listed.totals.total,
         assessed_fen=None if listed.totals is None else listed.totals.assessed_fen,
         as_of=as_of(at.moment),
@@ -162,6 +167,7 @@ def list_entitlements(
     operation_id="getSummary",
     response_model=models.Summary,
     responses=errors(400, 401, 403, 404, 409, 422, 503),
+    dependencies=MAY_WAIT,
 )
 def read_summary(
     ledger: LedgerNeeded,

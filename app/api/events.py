@@ -9,10 +9,11 @@ from app.api import models
 from app.api.context import AuditorKey, LedgerNeeded
 from app.api.errors_declared import errors
 from app.api.paths import uscc_of
+from app.api.read_again import ReadAgain
 from app.api.times import rfc_3339
 from app.database import reading
 
-router = APIRouter(prefix="/v1/events", tags=["events"])
+router = APIRouter(prefix="/v1/events", tags=["events"], route_class=ReadAgain)
 
 
 @router.get(

@@ -1,25 +1,32 @@
 """`/healthz`, `/readyz` and the documentation: no key needed."""
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 
 from app.api.problems import problem_response, unavailable
+from app.limits import READY_TIMEOUT_S
 
 router = APIRouter(include_in_schema=False)
 
 
 @router.get("/healthz")
-def health() -> dict[str, str]:
-    """The process answers."""
+async def health() -> dict[str, str]:
+    """The process answers, even while every thread waits for the database."""
     return {"status": "ok"}
 
 
 @router.get("/readyz", response_model=None)
-def ready(request: Request) -> Response | dict[str, Any]:
+async def ready(request: Request) -> Response | dict[str, Any]:
     """The database is there, migrated, and the read models are complete."""
-    reason = request.app.state.why_not_ready()
+    state = request.app.state
+    looking = asyncio.get_running_loop().run_in_executor(state.readiness_threads, state.why_not_ready)
+    try:
+        reason = await asyncio.wait_for(looking, READY_TIMEOUT_S)
+    except TimeoutError:
+        reason = f"The database did not answer within {READY_TIMEOUT_S:g} seconds."
     if reason is not None:
         return problem_response(unavailable(reason))
     return {"status": "ready"}

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, Final
 
+import structlog
 from fastapi import APIRouter, BackgroundTasks, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
@@ -9,10 +10,12 @@ from app.api import models
 from app.api.context import AdminKey, AnyKey, Body, LedgerNeeded, require_media_type
 from app.api.errors_declared import errors
 from app.api.problems import ApiProblem
+from app.api.read_again import ReadAgain
 from app.api.times import rfc_3339
 from app.database import reading
 from app.ledger.ledger import Ledger
 from app.policies.loader import LoadedPolicy, load_policy
+from app.use_cases.attempts import INTERRUPTED
 from app.use_cases.publishing import (
     PublicationEffect,
     assess_published,
@@ -21,10 +24,11 @@ from app.use_cases.publishing import (
     publish,
 )
 from projections.queries import moments
-from projections.queries.policies import PolicyVersion, published
+from projections.queries.policies import PolicyVersion, document_of, published
 
-router = APIRouter(prefix="/v1/policies", tags=["policies"])
+router = APIRouter(prefix="/v1/policies", tags=["policies"], route_class=ReadAgain)
 
+_log = structlog.get_logger()
 _YAML: Final = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", "text/plain")
 _DOCUMENT: Final[dict[str, Any]] = {
     "requestBody": {
@@ -62,12 +66,19 @@ def publish_policy(
     if dry_run:
         return JSONResponse(_preview(preview_publication(ledger, loaded)).model_dump())
     result = publish(ledger, loaded, actor=key.name)
-    background.add_task(assess_published, ledger)
+    background.add_task(_assess, ledger)
     version = _version(_published(ledger), result.ref.id, result.ref.version)
     location = f"/v1/policies/{result.ref.id}/versions/{result.ref.version}"
     return JSONResponse(
         _summary(version).model_dump(), 202, headers={"Location": location}, background=background
     )
+
+
+def _assess(ledger: Ledger) -> None:
+    try:
+        assess_published(ledger)
+    except INTERRUPTED as error:
+        _log.warning("assessment interrupted", error=str(error))  # The caretaker goes on with it.
 
 
 @router.get("", operation_id="listPolicies", response_model=models.PolicyList, responses=errors(401, 503))
@@ -106,12 +117,13 @@ def read_policy_version(
     version = _version(_published(ledger), policy, n)
     with reading(ledger.engine) as connection:
         progress = assessment_progress(connection, policy, n)
+        published_document = document_of(connection, version.ref)
     return models.PolicyVersion(
         **_version_summary(version).model_dump(),
         id=policy,
         title=version.title,
-        document=version.document,
-        text=version.text,
+        document=published_document.document,
+        text=published_document.text,
         assessment=models.AssessmentProgress(done=progress.done, total=progress.total),
     )
 

@@ -9,7 +9,9 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from app.use_cases.filing import ContentionError
+from app.ledger.ledger import UncertainError
+from app.use_cases.attempts import ContentionError
+from app.use_cases.projecting import NotProjectedError
 from app.use_cases.reading import PositionAheadError
 from domain.errors import Problem
 
@@ -111,3 +113,19 @@ def add_problem_handlers(app: FastAPI) -> None:
     @app.exception_handler(ContentionError)
     def _(_: Request, error: ContentionError) -> Response:
         return problem_response(unavailable(str(error)))
+
+    @app.exception_handler(UncertainError)
+    def _(_: Request, error: UncertainError) -> Response:
+        detail = (
+            f"The database was lost while batch {error.batch_id} was recorded, whole or not at all. "
+            "Send it again: what is recorded already is not recorded twice."
+        )
+        return problem_response(unavailable(detail))
+
+    @app.exception_handler(NotProjectedError)
+    def _(_: Request, error: NotProjectedError) -> Response:
+        detail = (
+            f"It is recorded, up to position {error.position}; the database was lost before it could be "
+            "read. It will be: ask again, or send it again under the same Idempotency-Key."
+        )
+        return problem_response(unavailable(detail))

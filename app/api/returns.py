@@ -15,8 +15,9 @@ from app.api.errors_declared import errors
 from app.api.json_body import parse_json
 from app.api.paths import uscc_of
 from app.api.problems import ApiProblem, refused_rows
+from app.api.read_again import ReadAgain
 from app.api.times import rfc_3339
-from app.database import reading
+from app.database import once_more, reading
 from app.ledger.ledger import Ledger
 from app.security.idempotency import AlreadyAnsweredError, KeptAnswer, find_answer, keep_answer
 from app.use_cases.filing import (
@@ -31,7 +32,7 @@ from domain.events import Return, ReturnWithdrawn
 from domain.forms import FORMS
 from projections.queries.returns import ReturnVersion, versions
 
-router = APIRouter(prefix="/v1/returns", tags=["returns"])
+router = APIRouter(prefix="/v1/returns", tags=["returns"], route_class=ReadAgain)
 
 _IDEMPOTENCY_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 _REPLAYED: Final = {"Idempotency-Replayed": "true"}
@@ -88,8 +89,12 @@ def file(
 
 
 def _kept(ledger: Ledger, actor: str, idempotency_key: str, request_sha256: str) -> Response | None:
-    with reading(ledger.engine) as connection:
-        kept = find_answer(connection, actor=actor, idempotency_key=idempotency_key, now_us=ledger.clock())
+    def find() -> KeptAnswer | None:
+        with reading(ledger.engine) as connection:
+            now_us = ledger.clock()
+            return find_answer(connection, actor=actor, idempotency_key=idempotency_key, now_us=now_us)
+
+    kept = once_more(find)
     if kept is None:
         return None
     if kept.request_sha256 != request_sha256:

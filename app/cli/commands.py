@@ -1,46 +1,49 @@
 """The commands of `duixian`. Exit codes: 0 done, 1 refused, 2 wrong usage."""
 
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn, cast
 
 import msgspec
 import typer
-import uvicorn
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import Progress as ProgressBar
-from sqlalchemy import exc as sql_errors
 
 from app.api import presenters
 from app.api.times import parse_rfc_3339, rfc_3339
-from app.bootstrap import is_migrated, migrate, open_ledger, spare_collections
+from app.bootstrap import is_migrated, migrate, open_ledger
 from app.cli import printing
 from app.cli.files import ImportOptions, import_file
+from app.cli.serving import serve_http
 from app.database import reading, writing
 from app.exports.problem_sheet import write_problem_sheet
 from app.ingest.units import unit_code
-from app.ledger.ledger import Ledger
+from app.ledger.ledger import Ledger, UncertainError
 from app.logs import configure_logs
+from app.memory import spare_collections
 from app.policies.loader import LoadedPolicy, load_policy
 from app.security.keys import ROLES, create_key, list_keys, revoke_key
 from app.settings import Settings
+from app.use_cases.attempts import INTERRUPTED, ContentionError
 from app.use_cases.explaining import explain, read_account
-from app.use_cases.filing import ContentionError
 from app.use_cases.listing import list_accounts
-from app.use_cases.projecting import project_all, rebuild
+from app.use_cases.projecting import NotProjectedError, follow, project_all
 from app.use_cases.publishing import assess_published, publish
 from app.use_cases.reading import Opened, PositionAheadError, opened
+from app.use_cases.rebuilding import RebuildError, rebuild
 from app.use_cases.rows import ORIGINS
 from domain.events import PolicyRef, Stage
 from domain.identifiers import has_uscc_shape
 from domain.periods import PeriodError, Window
 from domain.policy import Policy, fingerprint
 from projections.queries import moments
-from projections.queries.accounts import ListFilter, Sort
+from projections.queries.listing import ListFilter, Sort
 from projections.queries.policies import published
+from projections.scratch import OvertakenError
 
 REFUSED: Final = 1
 WRONG_USAGE: Final = 2
@@ -77,12 +80,22 @@ def main() -> None:
         sys.exit(WRONG_USAGE)
     try:
         app()
-    except sql_errors.OperationalError as error:
-        err.print(f"数据库不可用:{error.orig}", markup=False)
+    except INTERRUPTED as error:
+        err.print(_unfinished(error), markup=False, soft_wrap=True)
         sys.exit(REFUSED)
-    except ContentionError as error:
-        err.print(f"其他登记正在进行,本次未完成,请重试({error})。", markup=False)
-        sys.exit(REFUSED)
+
+
+def _unfinished(error: Exception) -> str:
+    """What is known of a command that the database kept from its end."""
+    if isinstance(error, ContentionError):
+        return f"其他登记正在进行,本次未完成,请重试({error})。"
+    if isinstance(error, UncertainError):
+        return f"登记时数据库连接中断,批次{error.batch_id}是否已登记尚不确定。请重试,已登记的不会重复登记。"
+    if isinstance(error, NotProjectedError):
+        return (
+            f"台账已登记至序号{error.position},但数据库连接中断,查询表尚未更新。请重试,已登记的不会重复登记。"
+        )
+    return f"数据库不可用:{getattr(error, 'orig', error)}"
 
 
 def _refuse(message: str) -> NoReturn:
@@ -90,8 +103,10 @@ def _refuse(message: str) -> NoReturn:
     raise typer.Exit(REFUSED)
 
 
-def _ledger() -> Ledger:
+def _ledger(context: typer.Context) -> Ledger:
+    """The ledger of the settings, until the command ends."""
     ledger = open_ledger(Settings())
+    context.call_on_close(ledger.engine.dispose)
     if not is_migrated(ledger.engine):
         _refuse("数据库结构不是当前版本,请先运行:duixian migrate")
     return ledger
@@ -106,36 +121,82 @@ def _bar(label: str, total: int | None = None) -> Iterator[Any]:
     """A progress bar on a terminal, else nothing."""
     with ProgressBar(console=err, disable=not err.is_terminal, transient=True) as bar:
         task = bar.add_task(label, total=total)
-        yield lambda done, of=None: bar.update(task, completed=done, total=of)
+
+        def progress(done: int, of: int | None = None, doing: str = "") -> None:
+            bar.update(task, completed=done, total=of, description=f"{label} {doing}".rstrip())
+
+        yield progress
 
 
 @app.command()
 def serve(
+    context: typer.Context,
     host: Annotated[str | None, typer.Option(help="监听地址;默认取DUIXIAN_HOST。")] = None,
     port: Annotated[int | None, typer.Option(help="监听端口;默认取DUIXIAN_PORT。")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="服务进程数;默认取DUIXIAN_WORKERS。")] = None,
 ) -> None:
     """启动接口服务。"""
     settings = Settings()
-    _ledger().engine.dispose()
-    uvicorn.run(
-        "app.main:create_default_app",
-        factory=True,
+    _ledger(context).engine.dispose()
+    served = serve_http(
         host=host or settings.host,
         port=settings.port if port is None else port,
-        access_log=False,
+        workers=workers or settings.workers,
     )
+    if not served:
+        _refuse("服务进程未能启动,原因见日志。")
+
+
+@app.command("project")
+def project_command(
+    context: typer.Context,
+    once: Annotated[bool, typer.Option("--once", help="更新到台账现有的最后序号即结束。")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """跟随台账持续更新查询表,收到停止信号(SIGTERM或Ctrl+C)时结束。"""
+    ledger = _ledger(context)
+    if once:
+        position = project_all(ledger)
+    else:
+        with _stop_signals() as is_stopped:
+            err.print("正在跟随台账更新查询表;按Ctrl+C停止。")
+            position = follow(ledger, is_stopped)
+    if as_json:
+        _print_json({"position": position})
+    else:
+        out.print(f"查询表已更新至台账序号{position}。")
+
+
+@contextmanager
+def _stop_signals() -> Iterator[Callable[[], bool]]:
+    """Whether SIGTERM or SIGINT came, which then end nothing by themselves.
+
+    The handler only notes it: what the signal interrupts may hold a lock that anything else could wait for.
+    """
+    asked: list[int] = []
+    before = {
+        each: signal.signal(each, lambda number, _: asked.append(number))
+        for each in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 @app.command("migrate")
-def migrate_command() -> None:
+def migrate_command(context: typer.Context) -> None:
     """建立或升级数据库结构。"""
     engine = open_ledger(Settings()).engine
+    context.call_on_close(engine.dispose)
     migrate(engine)
     out.print("数据库结构已是当前版本。")
 
 
 @app.command("import")
 def import_command(
+    context: typer.Context,
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", help=".xlsx或CSV,直报平台导出的格式。")],
     unit: Annotated[str, typer.Option(help="文件中金额的单位:元、千元或万元。")],
     period: Annotated[str | None, typer.Option(help="所属期,如2024-03;文件已写明的可省略。")] = None,
@@ -149,7 +210,7 @@ def import_command(
 ) -> None:
     """登记文件中的数据:整份核对无误才登记。"""
     options = _import_options(unit, period, stage, reason, origin, document, dry_run=dry_run)
-    ledger = _ledger()
+    ledger = _ledger(context)
     project_all(ledger)
     done = []
     for path in files:
@@ -211,6 +272,7 @@ def _write_problems(path: Path, lines: list[Any]) -> None:
 
 @app.command()
 def entitlement(
+    context: typer.Context,
     uscc: Annotated[str, typer.Argument(help="统一社会信用代码。")],
     window: WindowAsked,
     explained: Annotated[bool, typer.Option("--explain", help="逐期说明理由。")] = False,
@@ -222,7 +284,7 @@ def entitlement(
     """查询一家企业半年的奖励测算结果。"""
     if not has_uscc_shape(uscc):
         raise typer.BadParameter("应为18位数字和大写字母。", param_hint="USCC")
-    ledger, half = _ledger(), _window(window)
+    ledger, half = _ledger(context), _window(window)
     project_all(ledger)
     with reading(ledger.engine) as connection:
         books = _books(connection, half, policy, position, known_at)
@@ -249,6 +311,7 @@ def entitlement(
 
 @app.command("list")
 def list_command(
+    context: typer.Context,
     window: WindowAsked,
     region_code: Annotated[str | None, typer.Option("--region", help="处理地代码。")] = None,
     industry: Annotated[str | None, typer.Option(help="行业代码的前几位。")] = None,
@@ -266,7 +329,7 @@ def list_command(
     """列出半年内登记过数据的企业。"""
     if sort not in {"-assessed_fen", "assessed_fen", "uscc"}:
         raise typer.BadParameter("应为-assessed_fen、assessed_fen或uscc。", param_hint="--sort")
-    ledger, half = _ledger(), _window(window)
+    ledger, half = _ledger(context), _window(window)
     project_all(ledger)
     with reading(ledger.engine) as connection:
         books = _books(connection, half, policy, position, known_at)
@@ -335,9 +398,9 @@ def policy_check(file: Path) -> None:
 
 
 @policies_app.command("publish")
-def policy_publish(file: Path) -> None:
+def policy_publish(context: typer.Context, file: Path) -> None:
     """发布政策文件,并测算此前登记的全部数据。"""
-    loaded, ledger = _load(file), _ledger()
+    loaded, ledger = _load(file), _ledger(context)
     result = publish(ledger, loaded, actor=ACTOR)
     with _bar("测算此前登记的数据") as progress:
         assess_published(ledger, progress)
@@ -360,9 +423,9 @@ def _load(file: Path) -> LoadedPolicy:
 
 
 @policies_app.command("list")
-def policy_list(as_json: AsJson = False) -> None:
+def policy_list(context: typer.Context, as_json: AsJson = False) -> None:
     """列出已发布的政策文件及各版本。"""
-    ledger = _ledger()
+    ledger = _ledger(context)
     project_all(ledger)
     with reading(ledger.engine) as connection:
         found = published(connection, moments.now(connection).position)
@@ -390,6 +453,7 @@ def policy_list(as_json: AsJson = False) -> None:
 
 @keys_app.command("create")
 def keys_create(
+    context: typer.Context,
     role: Annotated[str, typer.Option(help="statistics、commerce、auditor或admin。")],
     name: Annotated[str, typer.Option(help="持有人的名称;台账中记为经办人。")],
     with_figures: Annotated[bool, typer.Option("--with-figures", help="商务局密钥可见单户数据。")] = False,
@@ -399,7 +463,7 @@ def keys_create(
         raise typer.BadParameter(f"应为{'、'.join(ROLES)}之一。", param_hint="--role")
     if not name.strip() or not name.isprintable() or len(name) > 100:  # noqa: PLR2004 - a line of a list
         raise typer.BadParameter("应为1至100个可显示的字符。", param_hint="--name")
-    ledger = _ledger()
+    ledger = _ledger(context)
     with writing(ledger.engine) as connection:
         token = create_key(connection, name=name, role=role, with_figures=with_figures, now_us=ledger.clock())
     if token is None:
@@ -408,9 +472,9 @@ def keys_create(
 
 
 @keys_app.command("list")
-def keys_list(as_json: AsJson = False) -> None:
+def keys_list(context: typer.Context, as_json: AsJson = False) -> None:
     """列出全部密钥(不显示密钥本身)。"""
-    with reading(_ledger().engine) as connection:
+    with reading(_ledger(context).engine) as connection:
         keys = list_keys(connection)
     if as_json:
         _print_json(keys)
@@ -424,9 +488,9 @@ def keys_list(as_json: AsJson = False) -> None:
 
 
 @keys_app.command("revoke")
-def keys_revoke(name: str) -> None:
+def keys_revoke(context: typer.Context, name: str) -> None:
     """停用密钥。"""
-    ledger = _ledger()
+    ledger = _ledger(context)
     with writing(ledger.engine) as connection:
         revoked = revoke_key(connection, name, now_us=ledger.clock())
     if not revoked:
@@ -435,9 +499,14 @@ def keys_revoke(name: str) -> None:
 
 
 @projections_app.command("rebuild")
-def projections_rebuild() -> None:
+def projections_rebuild(context: typer.Context) -> None:
     """由台账重建全部查询表。"""
-    ledger = _ledger()
-    with _bar("重建查询表"):
-        position = rebuild(ledger)
+    ledger = _ledger(context)
+    try:
+        with _bar("重建查询表") as progress:
+            position = rebuild(ledger, progress)
+    except OvertakenError:
+        _refuse("另一项重建已经开始,本次未完成;查询表未受影响。")
+    except RebuildError:
+        _refuse("查询表一直被占用,本次未能切换;查询表未受影响,请稍后重试。")
     out.print(f"查询表已由台账重建,至序号{position}。")

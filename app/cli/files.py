@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 
 from app.exports.problem_sheet import ProblemLine
-from app.ingest.reader import read_file
+from app.ingest.reader import SourceFile, read_file
 from app.ingest.rows import FileProblem, FileRow
 from app.ledger.ledger import Ledger
 from app.use_cases.filing import FilingAnswer, Refused
-from app.use_cases.importing import Progress, check_rows, import_rows
+from app.use_cases.importing import Progress, import_rows
 from app.use_cases.rows import RowReader
 from domain.errors import Notice, Problem
 from domain.events import Source, Stage
@@ -44,11 +44,16 @@ class ImportedFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def import_file(
-    ledger: Ledger, path: Path, options: ImportOptions, *, actor: str, progress: Progress = lambda _: None
+    ledger: Ledger,
+    path: Path,
+    options: ImportOptions,
+    *,
+    actor: str,
+    progress: Progress = lambda _, __, ___: None,
 ) -> ImportedFile:
     """Register the returns of a file; all that is wrong with it if it is refused."""
     file = read_file(path, unit=options.unit, period=options.period)
-    unreadable = [each for each in file.rows() if isinstance(each, FileProblem)]
+    unreadable: list[FileProblem] = []
     given = {
         name: value
         for name, value in (
@@ -59,26 +64,28 @@ def import_file(
         if value is not None
     }
 
-    def rows() -> Iterator[FileRow]:
-        return (each for each in file.rows() if isinstance(each, FileRow))
-
     def data() -> Iterator[dict[str, Any]]:
-        return ({**given, **each.data} for each in rows())
+        for each in file.rows():
+            if isinstance(each, FileProblem):
+                unreadable.append(each)
+            else:
+                yield {**given, **each.data} if given else each.data
 
-    source = Source(name=file.name, sha256=file.sha256)
-    reader = RowReader(unit=options.unit, stage=options.stage, source=source)
-    lines = [_unreadable_line(file.name, each) for each in unreadable]
-    if unreadable:
-        refused = check_rows(ledger, data, reader)
-        return ImportedFile(name=file.name, answer=None, lines=lines + _lines(file.name, rows(), refused))
-    result = import_rows(ledger, data, reader, actor=actor, dry_run=options.dry_run, progress=progress)
-    if isinstance(result, Refused):
-        return ImportedFile(name=file.name, answer=None, lines=_lines(file.name, rows(), result.problems))
+    result = import_rows(
+        ledger,
+        data(),
+        RowReader(unit=options.unit, stage=options.stage, source=Source(name=file.name, sha256=file.sha256)),
+        actor=actor,
+        dry_run=options.dry_run,
+        in_order=lambda: not unreadable,
+        progress=progress,
+    )
+    found = result.problems if isinstance(result, Refused) else result.warnings
     return ImportedFile(
         name=file.name,
-        answer=result,
-        lines=_lines(file.name, rows(), result.warnings),
-        ignored_headings=file.ignored_headings,
+        answer=None if isinstance(result, Refused) else result,
+        lines=[_unreadable_line(file.name, each) for each in unreadable] + _lines(file, found),
+        ignored_headings=() if isinstance(result, Refused) else file.ignored_headings,
     )
 
 
@@ -96,17 +103,15 @@ def _unreadable_line(name: str, problem: FileProblem) -> ProblemLine:
     )
 
 
-def _lines(name: str, rows: Iterable[FileRow], found: Iterable[Problem | Notice]) -> list[ProblemLine]:
+def _lines(file: SourceFile, found: Iterable[Problem | Notice]) -> list[ProblemLine]:
     """The lines of what was found, with the cells that it is about: the file is read once more for them."""
     by_row: dict[int, list[Problem | Notice]] = {}
     for each in found:
         by_row.setdefault(each.row, []).append(each)
     if not by_row:
         return []
-    lines: list[ProblemLine] = []
-    for index, row in enumerate(rows):
-        lines.extend(_line(name, row, each) for each in by_row.get(index, ()))
-    return lines
+    rows = (each for each in file.rows() if isinstance(each, FileRow))
+    return [_line(file.name, row, each) for index, row in enumerate(rows) for each in by_row.get(index, ())]
 
 
 def _line(name: str, row: FileRow, found: Problem | Notice) -> ProblemLine:

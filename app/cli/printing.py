@@ -15,7 +15,7 @@ from domain.money import wanyuan_text
 from domain.periods import Window, period_of
 from domain.policy import Policy
 from domain.regions import region_name
-from projections.queries.accounts import ListedAccount, ListTotals
+from projections.queries.listing import ListedAccount, ListTotals
 
 STATUS = {"eligible": "符合条件", "undetermined": "暂不能确定", "not-eligible": "不予奖励"}
 STAGE = {"final": "审定数", "preliminary": "初报数"}
@@ -86,10 +86,10 @@ def print_account(console: Console, account: Account, books: Opened) -> None:
     window = Window.parse(account.window)
     name = escape(account.name or account.uscc)
     console.print(f"[bold]{name}[/]({account.uscc}){window.chinese}奖励测算结果", soft_wrap=True)
-    if account.policy is None or books.version is None:
+    if account.policy is None or books.policy is None:
         console.print("尚无覆盖该半年的政策,未测算。")
         return
-    policy = books.version.policy()
+    policy = books.policy
     table = Table("所属期", "阶段", "结论", "奖项", "条件测算额", "测算金额", "其中口径待明确", "核减原因")
     for each in account.periods:
         outcome = each.outcome

@@ -9,13 +9,14 @@ from rich.console import Console
 from rich.progress import track
 from sqlalchemy import Connection, make_url
 
-from app.bootstrap import complete, migrate, open_ledger, spare_collections
+from app.bootstrap import complete, migrate, open_ledger
 from app.cli.files import ImportOptions, import_file
 from app.cli.printing import CEILINGS, wanyuan
 from app.database import reading, writing
 from app.demo.sample import SampleFile, write_sample
 from app.ledger.ledger import Ledger
 from app.logs import configure_logs
+from app.memory import spare_collections
 from app.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
 from app.security.keys import Role, create_key, list_keys
 from app.settings import Settings
@@ -26,7 +27,8 @@ from domain.events import Return
 from domain.periods import Window
 from domain.regions import region_name
 from projections.projector import ENTRIES_PER_BATCH
-from projections.queries.accounts import ListFilter, periods
+from projections.queries.accounts import periods
+from projections.queries.listing import ListFilter
 
 WINDOWS = ("2024H1", "2024H2")
 ACTOR = "示例"

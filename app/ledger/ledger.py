@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from eventsourcing.application import Application
-from eventsourcing.persistence import InfrastructureFactory, Mapper
+from eventsourcing.persistence import InfrastructureFactory, Mapper, StoredEvent
 from eventsourcing.utils import Environment, EnvType
-from sqlalchemy import Connection, Engine, Select, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, bindparam, func, or_, select
 
+from app.database import UNAVAILABLE, is_uncertain, steadily
 from app.ledger.mapper import EventMapper, NewEvent
 from app.ledger.recorder import Recording, SqlRecorder, now_us
 from app.ledger.tables import events, sequencer
@@ -33,6 +34,18 @@ _ENTRY = [
         "state",
     )
 ]
+
+
+class UncertainError(Exception):
+    """The connection was lost while a batch was recorded, and what became of it could not be found out.
+
+    Args:
+        batch_id: The batch, which is in the log whole or not at all.
+    """
+
+    def __init__(self, batch_id: str) -> None:
+        super().__init__(f"whether batch {batch_id} was recorded is not known")
+        self.batch_id = batch_id
 
 
 class Ledger(Application[str]):
@@ -67,14 +80,36 @@ class Ledger(Application[str]):
         """Our recorder."""
         return self.sql_recorder
 
-    def record(self, new_events: Sequence[NewEvent], recording: Recording) -> int:
+    def stored(self, new_events: Iterable[NewEvent]) -> list[StoredEvent]:
+        """The events as they are stored."""
+        to_stored_event = self.event_mapper.to_stored_event
+        return [to_stored_event(each) for each in new_events]
+
+    def record(self, events_to_append: Sequence[StoredEvent], recording: Recording) -> int:
         """Append events in one transaction; the position of the last one.
 
         Raises:
             eventsourcing.persistence.IntegrityError: Something else was recorded in between: decide again.
+            sqlalchemy.exc.DBAPIError: Nothing was recorded.
+            UncertainError: The connection was lost, and what became of the batch could not be found out.
         """
-        stored = [self.mapper.to_stored_event(each) for each in new_events]
-        return self.sql_recorder.insert_events(stored, recording=recording)[-1]
+        try:
+            return self.sql_recorder.insert_events(events_to_append, recording=recording)[-1]
+        except Exception as error:
+            if not is_uncertain(error):
+                raise
+            position = self._position_of(recording)
+            if position is None:
+                raise
+            return position
+
+    def _position_of(self, recording: Recording) -> int | None:
+        """Where a batch ends whose commit is uncertain; None if it was not recorded and never will be."""
+        after = 0 if recording.guard is None else recording.guard.read_at
+        try:
+            return steadily(lambda: self.sql_recorder.find_batch(recording.batch_id, after=after))
+        except UNAVAILABLE as error:
+            raise UncertainError(recording.batch_id) from error
 
     def entries(self, connection: Connection, *, after: int, limit: int) -> Sequence[LogEntry]:
         """The next entries after a position: whole transactions, until there are at least `limit`."""
@@ -91,9 +126,14 @@ class Ledger(Application[str]):
         """At most `limit` entries after a position, of one enterprise or of all."""
         query = select(*_ENTRY).where(events.c.position > after)
         if uscc is not None:
-            query = query.where(events.c.stream.contains(f"/{uscc}/", autoescape=True))
+            query = query.where(or_(*(_within(prefix) for prefix in self._prefixes(connection, uscc))))
         rows = connection.execute(query.order_by(events.c.position).limit(limit))
         return [self._entry(row) for row in rows]
+
+    def _prefixes(self, connection: Connection, uscc: str) -> list[str]:
+        """How the streams of an enterprise begin: its returns, and its accounts under each policy."""
+        of_policies = self._names(connection, "policy/")
+        return [f"returns/{uscc}/", *(f"entitlement/{name.split('/')[1]}/{uscc}/" for name in of_policies)]
 
     def _entry(self, row: Any) -> LogEntry:
         position, stream, version, topic, recorded_at_us, actor, batch_id, transaction_end, state = row
@@ -106,6 +146,8 @@ class Ledger(Application[str]):
         """The events of many streams in the order of their versions; a stream without events is not in it."""
         found: dict[str, list[Event]] = {}
         wanted = sorted(set(names))
+        if connection.dialect.name == "postgresql":  # Its statistics lag behind a month that comes in.
+            connection.execute(select(func.set_config("enable_seqscan", "off", True)))  # noqa: FBT003
         decode = self.event_mapper.decode
         query = (
             select(events.c.stream, events.c.topic, events.c.state)
@@ -114,7 +156,7 @@ class Ledger(Application[str]):
         )
         for start in range(0, len(wanted), STREAMS_PER_QUERY):
             chunk = {"streams": wanted[start : start + STREAMS_PER_QUERY]}
-            for stream, topic, state in connection.execute(query, chunk).all():
+            for stream, topic, state in connection.execute(query, chunk).cursor.fetchall():
                 found.setdefault(stream, []).append(decode(topic, state))
         return found
 
@@ -130,7 +172,7 @@ class Ledger(Application[str]):
         return policies
 
     def _names(self, connection: Connection, prefix: str) -> Sequence[str]:
-        query = select(events.c.stream).where(events.c.stream.startswith(prefix), events.c.version == 1)
+        query = select(events.c.stream).where(_within(prefix), events.c.version == 1)
         return connection.scalars(query).all()
 
     def returns_streams(
@@ -155,6 +197,11 @@ class Ledger(Application[str]):
         """The position of the last event; 0 of an empty log."""
         last: int = connection.execute(select(sequencer.c.last)).scalar_one()
         return last
+
+
+def _within(prefix: str) -> ColumnElement[bool]:
+    """The streams whose names begin so, as a range of their index; the prefix ends with `/`, before `0`."""
+    return and_(events.c.stream > prefix, events.c.stream < prefix[:-1] + "0")
 
 
 def _policy(event: Event) -> Policy:

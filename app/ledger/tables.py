@@ -1,8 +1,8 @@
 """The tables of the log: the events, the sequencer that orders them, the progress of publications."""
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, UniqueConstraint
 
-from app.database import new_metadata
+from app.database import TEXT, new_metadata
 
 metadata = new_metadata()
 
@@ -10,12 +10,12 @@ events = Table(
     "events",
     metadata,
     Column("position", BigInteger, primary_key=True, autoincrement=False),
-    Column("stream", Text, nullable=False),
+    Column("stream", TEXT, nullable=False),
     Column("version", Integer, nullable=False),
-    Column("topic", Text, nullable=False),
+    Column("topic", TEXT, nullable=False),
     Column("recorded_at_us", BigInteger, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("batch_id", Text, nullable=False),
+    Column("actor", TEXT, nullable=False),
+    Column("batch_id", TEXT, nullable=False),
     Column("transaction_end", BigInteger, nullable=False),
     Column("state", LargeBinary, nullable=False),
     UniqueConstraint("stream", "version"),
@@ -35,10 +35,10 @@ sequencer = Table(
 publications = Table(
     "publications",
     metadata,
-    Column("policy", Text, primary_key=True),
+    Column("policy", TEXT, primary_key=True),
     Column("version", Integer, primary_key=True),
     Column("position", BigInteger, nullable=False),
-    Column("after_stream", Text, nullable=False),
+    Column("after_stream", TEXT, nullable=False),
     Column("done", BigInteger, nullable=False),
     Column("total", BigInteger, nullable=False),
 )

@@ -7,20 +7,19 @@ from sqlalchemy import (
     LargeBinary,
     PrimaryKeyConstraint,
     Table,
-    Text,
     UniqueConstraint,
 )
 
-from app.database import new_metadata
+from app.database import TEXT, new_metadata
 
 metadata = new_metadata()
 
 api_keys = Table(
     "api_keys",
     metadata,
-    Column("name", Text, primary_key=True),
-    Column("sha256", Text, nullable=False),
-    Column("role", Text, nullable=False),
+    Column("name", TEXT, primary_key=True),
+    Column("sha256", TEXT, nullable=False),
+    Column("role", TEXT, nullable=False),
     Column("with_figures", Boolean, nullable=False),
     Column("created_at_us", BigInteger, nullable=False),
     Column("revoked_at_us", BigInteger),
@@ -31,9 +30,9 @@ api_keys = Table(
 idempotent_answers = Table(
     "idempotent_answers",
     metadata,
-    Column("actor", Text, nullable=False),
-    Column("idempotency_key", Text, nullable=False),
-    Column("request_sha256", Text, nullable=False),
+    Column("actor", TEXT, nullable=False),
+    Column("idempotency_key", TEXT, nullable=False),
+    Column("request_sha256", TEXT, nullable=False),
     Column("answer", LargeBinary, nullable=False),
     Column("created_at_us", BigInteger, nullable=False),
     PrimaryKeyConstraint("actor", "idempotency_key"),

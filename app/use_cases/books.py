@@ -42,11 +42,13 @@ class Books:
     ) -> None:
         self.read_at = ledger.head(connection)
         halves = {(uscc, window_name(period)) for uscc, period in touched}
+        covering = {
+            window: [policy for policy in policies if policy.covers_window(Window.parse(window))]
+            for window in {window for _, window in halves}
+        }
         self.accounts_of = {
             (uscc, window): [
-                (policy, account_stream(policy.ref.id, uscc, window))
-                for policy in policies
-                if policy.covers_window(Window.parse(window))
+                (policy, account_stream(policy.ref.id, uscc, window)) for policy in covering[window]
             ]
             for uscc, window in sorted(halves)
         }
@@ -54,14 +56,15 @@ class Books:
         years = {returns_stream(uscc, int(window[:4])) for uscc, window in halves}
         self.streams = frozenset([*years, *accounts])
         self._events: Mapping[str, list[Event]] = ledger.streams(connection, self.streams)
-        self._returns: dict[str, AnnualReturns] = {}
+        self._returns: dict[tuple[str, str], AnnualReturns] = {}
 
     def returns(self, uscc: str, period_or_window: str) -> AnnualReturns:
         """The enterprise's returns of the year."""
-        name = returns_stream(uscc, int(period_or_window[:4]))
-        found = self._returns.get(name)
+        key = (uscc, period_or_window[:4])
+        found = self._returns.get(key)
         if found is None:
-            found = self._returns[name] = AnnualReturns(self._events.get(name, ()))
+            events = self._events.get(returns_stream(uscc, int(key[1])), ())
+            found = self._returns[key] = AnnualReturns(events)
         return found
 
     def reassess(self, halves: Collection[tuple[str, str]]) -> tuple[list[NewEvent], list[Change]]:

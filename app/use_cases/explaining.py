@@ -119,7 +119,7 @@ def explain(
             standing.setdefault(version.period, {})[version.form] = version.event
     published = policies.published(connection, at)
     for each in reversed([each for each in published if each.ref.id == account.policy.id]):
-        policy = each.policy()
+        policy = policies.policy_of(connection, each.ref)
         steps = _steps(policy, account, standing, wanted)
         if steps is not None:
             subject = Subject(policy, period_of(period), standing[period], withheld)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from eventsourcing.persistence import IntegrityError
+from eventsourcing.persistence import StoredEvent
 from sqlalchemy import Connection
 
 from app.database import reading, writing
@@ -16,18 +16,16 @@ from app.ledger.ledger import Ledger
 from app.ledger.mapper import NewEvent
 from app.ledger.recorder import Guard, Recording
 from app.use_cases import wording
+from app.use_cases.attempts import carry_through
 from app.use_cases.books import Books, Change
 from app.use_cases.notices import notices, own_figure
 from app.use_cases.projecting import project_until
 from app.use_cases.rows import Draft
 from domain.errors import Notice, Problem
 from domain.events import Origin, ReturnFiled, ReturnRevised, returns_stream
-from domain.periods import period_of, window_name
-from domain.returns import Conflict
-from projections.queries.returns import own_figures
-
-MOST_ATTEMPTS = 20
-"""A batch meets another one at most so often: writers are serialised, so one of them always gets through."""
+from domain.periods import period_of, window_name, year_before
+from domain.returns import Conflict, conflict_of
+from projections.queries.returns import own_figures, standing_returns
 
 Alongside = Callable[[Connection, "FilingAnswer"], None]
 """Called in the transaction of the append, with the answer that will be given."""
@@ -52,10 +50,6 @@ class Refused(msgspec.Struct, frozen=True):
     problems: list[Problem]
 
 
-class ContentionError(Exception):
-    """Others recorded so much in between that the batch did not get through; nothing was recorded."""
-
-
 class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
     """A wrong registration to be withdrawn."""
 
@@ -67,12 +61,15 @@ class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
     document: str | None
 
 
-class _Decision(NamedTuple):
+class Decision(NamedTuple):
+    """What a batch comes to, and what that rests on."""
+
     guard: Guard
-    events: list[NewEvent]
+    events: list[StoredEvent]
     filed: int
     revised: int
     unchanged: int
+    entitlements_changed: int
     changes: list[Change]
     notices: list[Notice]
 
@@ -95,12 +92,12 @@ def file_returns(
         alongside: Called with the answer in the transaction that records.
 
     Raises:
-        ContentionError: Others kept recording in between.
+        app.use_cases.attempts.ContentionError: Others kept recording in between.
     """
     if duplicate_rows(drafts):
         return Refused(problems_between(ledger, drafts))
     return _carry_out(
-        ledger, lambda connection: _decide(ledger, connection, drafts), actor, alongside, dry_run=dry_run
+        ledger, lambda connection: decide(ledger, connection, drafts), actor, alongside, dry_run=dry_run
     )
 
 
@@ -108,7 +105,7 @@ def withdraw_return(ledger: Ledger, withdrawal: Withdrawal, *, actor: str) -> Fi
     """Withdraw a registration; None where none stands.
 
     Raises:
-        ContentionError: Others kept recording in between.
+        app.use_cases.attempts.ContentionError: Others kept recording in between.
     """
     answer = _carry_out(
         ledger,
@@ -128,15 +125,22 @@ def problems_between(ledger: Ledger, drafts: Sequence[Draft]) -> list[Problem]:
 
 
 def conflicts(ledger: Ledger, drafts: Sequence[Draft]) -> list[Problem]:
-    """What conflicts with what is recorded: the check of a file before its first chunk."""
+    """What conflicts with what stands, as far as the read models know: the check before anything is recorded.
+
+    The decision that is recorded looks at the log itself.
+    """
+    wanted: dict[tuple[str, str], list[str]] = {}
+    for draft in drafts:
+        wanted.setdefault((draft.registered.form, draft.registered.period), []).append(draft.uscc)
     with reading(ledger.engine) as connection:
-        books = Books(ledger, connection, [(each.uscc, each.registered.period) for each in drafts], ())
-        found = []
-        for draft in drafts:
-            result = books.returns(draft.uscc, draft.registered.period).file(draft.registered)
-            if isinstance(result, Conflict):
-                found.append(_conflict_problem(draft, result))
-        return found
+        standing = standing_returns(connection, wanted)
+    found = []
+    for draft in drafts:
+        before = standing.get((draft.uscc, draft.registered.form, draft.registered.period))
+        conflict = None if before is None else conflict_of(before, draft.registered)
+        if conflict is not None:
+            found.append(_conflict_problem(draft, conflict))
+    return found
 
 
 def duplicate_rows(drafts: Iterable[Draft]) -> list[Problem]:
@@ -147,44 +151,77 @@ def duplicate_rows(drafts: Iterable[Draft]) -> list[Problem]:
         key = (draft.uscc, draft.registered.form, draft.registered.period)
         other = first.setdefault(key, draft)
         if other is not draft:
-            message = wording.duplicate_row(row_name(other))
+            message = wording.duplicate_row(str(row_number(other)))
             problems.append(Problem(row=draft.row, field=None, code="duplicate-row", message=message))
     return problems
 
 
-def row_name(draft: Draft) -> str:
+def row_number(draft: Draft) -> int:
     """The row as its batch counts it: the sheet's own number for a file, from 0 for JSON."""
     source = draft.registered.source
-    return str(draft.row if source is None or source.row is None else source.row)
+    return draft.row if source is None or source.row is None else source.row
 
 
-def _carry_out(
+def record_decision(
+    ledger: Ledger, decision: Decision | Refused, drafts: Callable[[], Sequence[Draft]], *, actor: str
+) -> FilingAnswer | Refused:
+    """Record what another process has decided; it is decided again here where others recorded in between.
+
+    Args:
+        ledger: The ledger.
+        decision: What the drafts came to.
+        drafts: Gives the drafts.
+        actor: The name of the key, or of the command.
+
+    Raises:
+        ContentionError: Others kept recording in between.
+    """
+    return _carry_out(
+        ledger,
+        lambda connection: decide(ledger, connection, drafts()),
+        actor,
+        None,
+        dry_run=False,
+        first=decision,
+    )
+
+
+def _carry_out(  # noqa: PLR0913 - what is decided, and how it is recorded
     ledger: Ledger,
-    decide: Callable[[Connection], _Decision | Refused],
+    decide: Callable[[Connection], Decision | Refused],
     actor: str,
     alongside: Alongside | None,
     *,
     dry_run: bool,
+    first: Decision | Refused | None = None,
 ) -> FilingAnswer | Refused:
     batch_id = uuid.uuid4().hex
-    for _ in range(MOST_ATTEMPTS):
-        with reading(ledger.engine) as connection:
-            decision = decide(connection)
+
+    def attempt() -> tuple[Decision, int] | Refused:
+        nonlocal first
+        if first is None:
+            with reading(ledger.engine) as connection:
+                decision = decide(connection)
+        else:
+            decision, first = first, None
         if isinstance(decision, Refused):
             return decision
         if dry_run:
-            return _answer(decision, batch_id, decision.guard.read_at, preview=decision.changes)
-        try:
-            position = _record(ledger, decision, actor, batch_id, alongside)
-        except IntegrityError:
-            continue  # What was decided on is no longer so.
-        project_until(ledger, position)
-        return _answer(decision, batch_id, position)
-    raise ContentionError(f"nothing was recorded: others recorded in between {MOST_ATTEMPTS} times")
+            return decision, decision.guard.read_at
+        return decision, _record(ledger, decision, actor, batch_id, alongside)
+
+    carried = carry_through(attempt)
+    if isinstance(carried, Refused):
+        return carried
+    decision, position = carried
+    if dry_run:
+        return _answer(decision, batch_id, position, preview=decision.changes)
+    project_until(ledger, position)
+    return _answer(decision, batch_id, position)
 
 
 def _record(
-    ledger: Ledger, decision: _Decision, actor: str, batch_id: str, alongside: Alongside | None
+    ledger: Ledger, decision: Decision, actor: str, batch_id: str, alongside: Alongside | None
 ) -> int:
     def answer_alongside(connection: Connection, position: int) -> None:
         if alongside is not None:
@@ -194,13 +231,14 @@ def _record(
         recording = Recording(actor, batch_id, decision.guard, answer_alongside)
         return ledger.record(decision.events, recording)
     if alongside is not None:
+        # After a lost connection this is done again, and meets what it kept itself the first time.
         with writing(ledger.engine) as connection:
             answer_alongside(connection, decision.guard.read_at)
     return decision.guard.read_at
 
 
 def _answer(
-    decision: _Decision, batch_id: str, position: int, preview: list[Change] | None = None
+    decision: Decision, batch_id: str, position: int, preview: list[Change] | None = None
 ) -> FilingAnswer:
     return FilingAnswer(
         batch_id=batch_id,
@@ -208,13 +246,14 @@ def _answer(
         filed=decision.filed,
         revised=decision.revised,
         unchanged=decision.unchanged,
-        entitlements_changed=len(decision.changes),
+        entitlements_changed=decision.entitlements_changed,
         warnings=decision.notices,
         preview=preview,
     )
 
 
-def _decide(ledger: Ledger, connection: Connection, drafts: Sequence[Draft]) -> _Decision | Refused:
+def decide(ledger: Ledger, connection: Connection, drafts: Sequence[Draft]) -> Decision | Refused:
+    """What registering the drafts comes to; nothing is recorded."""
     touched = [(draft.uscc, draft.registered.period) for draft in drafts]
     books = Books(ledger, connection, touched, ledger.policies(connection))
     new: list[NewEvent] = []
@@ -235,12 +274,13 @@ def _decide(ledger: Ledger, connection: Connection, drafts: Sequence[Draft]) -> 
     if problems:
         return Refused(problems)
     assessed, changes = books.reassess(changed)
-    return _Decision(
+    return Decision(
         guard=Guard(books.read_at, books.streams),
-        events=new + assessed,
+        events=ledger.stored(new + assessed),
         filed=filed,
         revised=revised,
         unchanged=len(drafts) - filed - revised,
+        entitlements_changed=len(changes),
         changes=changes,
         notices=_notices(connection, drafts, books),
     )
@@ -263,18 +303,18 @@ def _notices(connection: Connection, drafts: Sequence[Draft], books: Books) -> l
     for draft in drafts:
         form, period = draft.registered.form, draft.registered.period
         batch[draft.uscc, form, period] = own_figure(draft.registered)
-        wanted.setdefault((form, str(period_of(period).year_before)), []).append(draft.uscc)
+        wanted.setdefault((form, year_before(period)), []).append(draft.uscc)
     recorded = own_figures(connection, wanted)
     found: list[Notice] = []
     for draft in drafts:
         form, period = draft.registered.form, draft.registered.period
-        base = (draft.uscc, form, str(period_of(period).year_before))
+        base = (draft.uscc, form, year_before(period))
         own = batch[base] if base in batch else recorded.get(base)
         found.extend(notices(draft, books.returns(draft.uscc, period), own))
     return found
 
 
-def _decide_withdrawal(ledger: Ledger, connection: Connection, withdrawal: Withdrawal) -> _Decision | Refused:
+def _decide_withdrawal(ledger: Ledger, connection: Connection, withdrawal: Withdrawal) -> Decision | Refused:
     touched = [(withdrawal.uscc, withdrawal.period)]
     books = Books(ledger, connection, touched, ledger.policies(connection))
     returns = books.returns(withdrawal.uscc, withdrawal.period)
@@ -290,12 +330,13 @@ def _decide_withdrawal(ledger: Ledger, connection: Connection, withdrawal: Withd
     stream = returns_stream(withdrawal.uscc, int(withdrawal.period[:4]))
     half = (withdrawal.uscc, window_name(withdrawal.period))
     assessed, changes = books.reassess({half})
-    return _Decision(
+    return Decision(
         guard=Guard(books.read_at, books.streams),
-        events=[NewEvent(stream, returns.version, event), *assessed],
+        events=ledger.stored([NewEvent(stream, returns.version, event), *assessed]),
         filed=0,
         revised=0,
         unchanged=0,
+        entitlements_changed=len(changes),
         changes=changes,
         notices=[],
     )

@@ -1,105 +1,317 @@
-"""Importing a file: validated whole, conflicts included, then recorded in chunks."""
+"""Importing a file: read once, validated whole, conflicts included, then recorded in chunks.
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
-from typing import Any, Final
+What was checked is kept in a temporary file and recorded from there. Other processes validate and decide the
+chunks to come while this one records, so that a month of a country takes little memory and both processors.
+"""
+
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from io import SEEK_END
+from itertools import chain, islice
+from typing import IO, Any, Final, NamedTuple, Self
 
 import msgspec
+from eventsourcing.persistence import StoredEvent
 
+from app.database import reading
+from app.ledger.helpers import Helpers, spare_processors
 from app.ledger.ledger import Ledger
+from app.ledger.recorder import Guard
 from app.use_cases import wording
-from app.use_cases.filing import FilingAnswer, Refused, conflicts, file_returns, row_name
+from app.use_cases.filing import (
+    Decision,
+    FilingAnswer,
+    Refused,
+    conflicts,
+    decide,
+    file_returns,
+    record_decision,
+    row_number,
+)
+from app.use_cases.projecting import project_all
 from app.use_cases.rows import Draft, RowReader
-from domain.errors import Problem
+from domain.errors import Notice, Problem
+from domain.identifiers import USCC_LENGTH
 
 ROWS_PER_CHUNK: Final = 2_000
 """A chunk is one transaction: a commit costs little for each row, and other writers do not wait long."""
 
-Rows = Callable[[], Iterable[Any]]
-"""The rows of a file in the shape of `POST /v1/returns`, read anew at each call."""
+CHUNKS_AHEAD: Final = 3
+"""So many chunks are read or decided ahead: enough that no process waits, few enough to fit in memory."""
 
-Progress = Callable[[int], None]
-"""Called with the number of rows that are done."""
+Progress = Callable[[int, int | None, str], None]
+"""Called with the number of rows that are done, of how many if that is known, and what is being done."""
+
+_drafts_encoder = msgspec.msgpack.Encoder()
+_drafts_decoder = msgspec.msgpack.Decoder(list[Draft])
+
+
+class Checked(NamedTuple):
+    """A chunk of rows after validation.
+
+    Attributes:
+        drafts: The drafts that are in order by themselves, packed.
+        keys: Of each draft its enterprise, form and period, its row from 0, and its number in the file.
+        problems: What is wrong with the other rows, and conflicts with what stands.
+    """
+
+    drafts: bytes
+    keys: list[tuple[str, int, int]]
+    problems: list[Problem]
+
+
+class Kept(NamedTuple):
+    """Where a chunk of drafts lies in the temporary file, and whose they are."""
+
+    start: int
+    length: int
+    rows: int
+    codes: frozenset[str]
+
+
+class PackedDecision(NamedTuple):
+    """A decision on its way from another process: plain tuples pass several times as fast as objects."""
+
+    read_at: int
+    streams: frozenset[str]
+    events: list[tuple[str, int, str, bytes]]
+    filed: int
+    revised: int
+    unchanged: int
+    entitlements_changed: int
+    notices: list[Notice]
+
+    @classmethod
+    def of(cls, decision: Decision) -> Self:
+        """The decision, packed; the preview of its changes stays behind."""
+        return cls(
+            decision.guard.read_at,
+            frozenset(decision.guard.streams),
+            [
+                (str(each.originator_id), each.originator_version, each.topic, each.state)
+                for each in decision.events
+            ],
+            decision.filed,
+            decision.revised,
+            decision.unchanged,
+            decision.entitlements_changed,
+            decision.notices,
+        )
+
+    def unpacked(self, read_at: int) -> Decision:
+        """The decision, resting on what stood at `read_at`."""
+        return Decision(
+            guard=Guard(read_at, self.streams),
+            events=[StoredEvent(*each) for each in self.events],
+            filed=self.filed,
+            revised=self.revised,
+            unchanged=self.unchanged,
+            entitlements_changed=self.entitlements_changed,
+            changes=[],
+            notices=self.notices,
+        )
 
 
 def import_rows(  # noqa: PLR0913 - how a file is imported
     ledger: Ledger,
-    rows: Rows,
+    rows: Iterable[Any],
     reader: RowReader,
     *,
     actor: str,
     dry_run: bool = False,
-    progress: Progress = lambda _: None,
+    in_order: Callable[[], bool] = lambda: True,
+    progress: Progress = lambda _, __, ___: None,
 ) -> FilingAnswer | Refused:
     """Register the rows of a file. Each chunk is all or nothing; none is begun unless the file is in order.
 
     Problems and points to verify count the rows of the file from 0.
 
+    Args:
+        ledger: The ledger.
+        rows: The rows in the shape of `POST /v1/returns`; read once.
+        reader: Reads them.
+        actor: The name under which they are recorded.
+        dry_run: Whether only to say what would happen.
+        in_order: Asked after the last row was read: whether the file itself can be read as a whole.
+        progress: Told how far it has come.
+
     Raises:
-        app.use_cases.filing.ContentionError: Others kept recording in between; what was recorded stays, and
+        app.use_cases.attempts.ContentionError: Others kept recording in between; what was recorded stays, and
             importing the file again goes on from there.
     """
-    problems = check_rows(ledger, rows, reader)
-    if problems:
-        return Refused(problems)
-    if dry_run:  # Decided as one, since a later row may rest on an earlier one.
-        return file_returns(ledger, list(_drafts(rows, reader)), actor=actor, dry_run=True)
-    total: FilingAnswer | None = None
-    done = 0
-    for chunk in _chunks(_drafts(rows, reader)):
-        answer = file_returns(ledger, chunk, actor=actor)
-        if isinstance(answer, Refused):
-            return answer  # Another one recorded a conflict since the check.
-        total = answer if total is None else _sum(total, answer)
-        done += len(chunk)
-        progress(done)
-    return total if total is not None else _expected(file_returns(ledger, [], actor=actor))
+    project_all(ledger)
+    chunks = _chunks(rows)
+    first = list(islice(chunks, 2))
+    several = len(first) > 1
+    with (
+        tempfile.TemporaryFile() as file,
+        Helpers(ledger, spare_processors() if several else 0) as helpers,
+    ):
+        checked = _Check(helpers, reader, file)
+        problems = checked.check(chain(first, chunks), progress)
+        if problems or not in_order():
+            return Refused(problems)
+        if dry_run:  # Decided as one, since a later row may rest on an earlier one.
+            return file_returns(ledger, checked.drafts(), actor=actor, dry_run=True)
+        return _Recording(ledger, helpers, checked, actor).record(progress)
 
 
-def check_rows(ledger: Ledger, rows: Rows, reader: RowReader) -> list[Problem]:
-    """Everything that keeps a file from being recorded."""
+def validate(ledger: Ledger, reader: RowReader, chunk: Sequence[tuple[int, Any]]) -> Checked:
+    """Read a chunk of rows, and look for conflicts with what stands."""
+    drafts: list[Draft] = []
     problems: list[Problem] = []
-    first: dict[str, str] = {}
-    chunk: list[Draft] = []
-    for index, data in enumerate(rows()):
+    for index, data in chunk:
         read = reader.read(index, data)
-        if not isinstance(read, Draft):
+        if isinstance(read, Draft):
+            drafts.append(read)
+        else:
             problems.extend(read)
-            continue
-        key = f"{read.uscc} {read.registered.form} {read.registered.period}"
-        if key in first:
-            message = wording.duplicate_row(first[key])
-            problems.append(Problem(row=index, field=None, code="duplicate-row", message=message))
-            continue
-        first[key] = row_name(read)
-        chunk.append(read)
-        if len(chunk) == ROWS_PER_CHUNK:
-            problems.extend(conflicts(ledger, chunk))
-            chunk = []
-    problems.extend(conflicts(ledger, chunk))
-    return problems
+    problems += conflicts(ledger, drafts)
+    keys = [
+        (f"{each.uscc} {each.registered.form} {each.registered.period}", each.row, row_number(each))
+        for each in drafts
+    ]
+    return Checked(_drafts_encoder.encode(drafts), keys, problems)
 
 
-def _drafts(rows: Rows, reader: RowReader) -> Iterator[Draft]:
-    for index, data in enumerate(rows()):
-        read = reader.read(index, data)
-        if not isinstance(read, Draft):
-            raise TypeError(f"row {index} has changed since it was checked")
-        yield read
+class _Check:
+    """Validates the rows of a file, and keeps the drafts in a temporary file.
+
+    Attributes:
+        kept: The chunks that were validated.
+    """
+
+    def __init__(self, helpers: Helpers, reader: RowReader, file: IO[bytes]) -> None:
+        self.kept: list[Kept] = []
+        self._helpers = helpers
+        self._reader = reader
+        self._file = file
+        self._numbers: dict[str, int] = {}
+        self._done = 0
+
+    def check(self, chunks: Iterable[list[tuple[int, Any]]], progress: Progress) -> list[Problem]:
+        """Validate every row; everything that keeps the file from being recorded."""
+        problems: list[Problem] = []
+        ahead: deque[Future[Checked]] = deque()
+        for chunk in chunks:
+            ahead.append(self._helpers.submit(validate, self._reader, chunk))
+            if len(ahead) > CHUNKS_AHEAD:
+                problems += self._take(ahead.popleft().result())
+            self._done += len(chunk)
+            progress(self._done, None, "核对")
+        for each in ahead:
+            problems += self._take(each.result())
+        return problems
+
+    def _take(self, checked: Checked) -> list[Problem]:
+        duplicates = []
+        for key, row, number in checked.keys:
+            first = self._numbers.setdefault(key, number)
+            if first != number:
+                message = wording.duplicate_row(str(first))
+                duplicates.append(Problem(row=row, field=None, code="duplicate-row", message=message))
+        codes = frozenset(key[:USCC_LENGTH] for key, _, _ in checked.keys)
+        start = self._file.seek(0, SEEK_END)
+        self._file.write(checked.drafts)
+        self.kept.append(Kept(start, len(checked.drafts), len(checked.keys), codes))
+        twice = {each.row for each in duplicates}
+        return duplicates + [each for each in checked.problems if each.row not in twice]
+
+    def packed(self, kept: Kept) -> bytes:
+        """The drafts of a chunk, as they were validated."""
+        self._file.seek(kept.start)
+        return self._file.read(kept.length)
+
+    def drafts(self) -> list[Draft]:
+        """All drafts."""
+        return [draft for each in self.kept for draft in _drafts_decoder.decode(self.packed(each))]
 
 
-def _chunks(drafts: Iterator[Draft]) -> Iterator[list[Draft]]:
-    while chunk := list(islice(drafts, ROWS_PER_CHUNK)):
+def decide_chunk(ledger: Ledger, packed: bytes) -> PackedDecision | Refused:
+    """What registering a chunk of drafts comes to."""
+    with reading(ledger.engine) as connection:
+        decision = decide(ledger, connection, _drafts_decoder.decode(packed))
+    return decision if isinstance(decision, Refused) else PackedDecision.of(decision)
+
+
+class _Recording:
+    """Records the chunks of a file in their order, while others decide those to come.
+
+    A chunk is decided ahead only if no chunk before it that is not yet recorded is about one of its
+    enterprises: what this import records in between is then no conflict.
+    """
+
+    def __init__(self, ledger: Ledger, helpers: Helpers, checked: _Check, actor: str) -> None:
+        self._ledger = ledger
+        self._helpers = helpers
+        self._checked = checked
+        self._actor = actor
+        self._own: dict[int, int] = {}
+        self._ahead: deque[tuple[Kept, Future[PackedDecision | Refused]]] = deque()
+
+    def record(self, progress: Progress) -> FilingAnswer | Refused:
+        """Record all chunks; how it ended."""
+        total: FilingAnswer | None = None
+        rows = sum(each.rows for each in self._checked.kept)
+        done = 0
+        for kept, answer in self._answers():
+            if isinstance(answer, Refused):
+                return answer  # Another one recorded a conflict since the check.
+            total = answer if total is None else _sum(total, answer)
+            done += kept.rows
+            progress(done, rows, "登记")
+        return total if total is not None else _nothing(self._ledger, self._actor)
+
+    def _answers(self) -> Iterator[tuple[Kept, FilingAnswer | Refused]]:
+        for kept in self._checked.kept:
+            while self._must_wait(kept):
+                yield self._record_next()
+            packed = self._checked.packed(kept)
+            self._ahead.append((kept, self._helpers.submit(decide_chunk, packed)))
+        while self._ahead:
+            yield self._record_next()
+
+    def _must_wait(self, kept: Kept) -> bool:
+        return len(self._ahead) > CHUNKS_AHEAD or any(
+            not kept.codes.isdisjoint(each.codes) for each, _ in self._ahead
+        )
+
+    def _record_next(self) -> tuple[Kept, FilingAnswer | Refused]:
+        kept, future = self._ahead.popleft()
+        packed = future.result()
+        decision = packed if isinstance(packed, Refused) else packed.unpacked(self._seen(packed.read_at))
+        answer = record_decision(
+            self._ledger,
+            decision,
+            lambda: _drafts_decoder.decode(self._checked.packed(kept)),
+            actor=self._actor,
+        )
+        if not isinstance(answer, Refused):
+            recorded = answer.filed + answer.revised + answer.entitlements_changed
+            self._own[answer.position - recorded] = answer.position
+        return kept, answer
+
+    def _seen(self, read_at: int) -> int:
+        """The position up to which nothing but this import has recorded since the streams were read."""
+        while self._own.get(read_at, read_at) > read_at:
+            read_at = self._own[read_at]
+        return read_at
+
+
+def _chunks(rows: Iterable[Any]) -> Iterator[list[tuple[int, Any]]]:
+    numbered = enumerate(rows)
+    while chunk := list(islice(numbered, ROWS_PER_CHUNK)):
         yield chunk
 
 
-def _expected(answer: FilingAnswer | Refused) -> FilingAnswer:
-    if isinstance(answer, Refused):
-        raise TypeError("nothing cannot be refused")
-    return answer
+def _nothing(ledger: Ledger, actor: str) -> FilingAnswer | Refused:
+    return file_returns(ledger, [], actor=actor)
 
 
 def _sum(total: FilingAnswer, answer: FilingAnswer) -> FilingAnswer:
+    total.warnings.extend(answer.warnings)
     return msgspec.structs.replace(
         total,
         position=answer.position,
@@ -107,5 +319,4 @@ def _sum(total: FilingAnswer, answer: FilingAnswer) -> FilingAnswer:
         revised=total.revised + answer.revised,
         unchanged=total.unchanged + answer.unchanged,
         entitlements_changed=total.entitlements_changed + answer.entitlements_changed,
-        warnings=total.warnings + answer.warnings,
     )

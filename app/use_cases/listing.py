@@ -4,15 +4,24 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.use_cases.reading import Opened
-from projections.queries import accounts
-from projections.queries.accounts import Dimension, Group, ListedAccount, ListFilter, ListTotals, Sort
+from projections.queries import totals as sums
+from projections.queries.listing import (
+    ListedAccount,
+    ListFilter,
+    ListTotals,
+    Place,
+    Sort,
+    account_page,
+    list_totals,
+)
+from projections.queries.totals import Dimension, Group
 
 
 class Listed(msgspec.Struct, frozen=True):
     """A page of the list; the totals are None where they were not asked for and would have to be counted."""
 
     accounts: list[ListedAccount]
-    has_more: bool
+    next_after: Place | None
     totals: ListTotals | None
 
 
@@ -23,20 +32,20 @@ def list_accounts(  # noqa: PLR0913 - the parts of a page
     *,
     sort: Sort,
     limit: int,
-    after: tuple[int, str] | None,
+    after: Place | None,
     totals: bool,
 ) -> Listed:
     """A page of accounts after the one with this amount and code."""
     position = at.moment.position
-    page = accounts.account_page(connection, wanted, position, sort=sort, limit=limit + 1, after=after)
+    page = account_page(connection, wanted, position, sort=sort, limit=limit, after=after)
     counted = None
     if totals or wanted.has_maintained_totals:
-        counted = accounts.list_totals(connection, wanted, position)
-    return Listed(page[:limit], len(page) > limit, counted)
+        counted = list_totals(connection, wanted, position)
+    return Listed(page.accounts, page.next_after, counted)
 
 
 def summarise(connection: Connection, window: str, dimension: Dimension, at: Opened) -> list[Group]:
     """The groups of a half-year; none while no policy covers it."""
     if at.version is None:
         return []
-    return accounts.groups(connection, at.version.ref.id, window, dimension, at.moment.position)
+    return sums.groups(connection, at.version.ref.id, window, dimension, at.moment.position)

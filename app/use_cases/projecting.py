@@ -1,20 +1,57 @@
-"""Bringing the read models up to the log: after a filing, at the start, and whole."""
+"""Bringing the read models up to the log: after a filing, at the start, and by a worker."""
 
-from sqlalchemy import Connection
+import time
+from collections.abc import Callable
+from typing import Final
 
-from app.database import reading, writing
+import structlog
+
+from app.database import UNAVAILABLE, reading, steadily, writing
 from app.ledger.ledger import Ledger
-from projections.projector import catch_up, clear, position_of
+from projections.projector import catch_up, position_of
+
+POLL_INTERVAL_S: Final = 0.2
+"""A worker looks this often for what is new: it costs two reads of one row, and nobody sees such a delay."""
+
+RETRY_INTERVAL_S: Final = 1.0
+"""A worker asks this often for a database that is away."""
+
+_log = structlog.get_logger()
+
+
+class NotProjectedError(Exception):
+    """What was to be recorded is in the log, and the read models could not be brought up to it.
+
+    Args:
+        position: Up to which they were to be brought.
+    """
+
+    def __init__(self, position: int) -> None:
+        super().__init__(f"the read models could not be brought up to position {position}")
+        self.position = position
 
 
 def project_until(ledger: Ledger, position: int) -> None:
-    """Project the log up to a position, one batch a transaction."""
-    while True:
-        with reading(ledger.engine) as connection:
-            if position_of(connection) >= position:
-                return
-        with writing(ledger.engine) as connection:
-            catch_up(ledger, connection, position)
+    """Project the log up to a position, one batch a transaction.
+
+    Raises:
+        NotProjectedError: The database failed it.
+    """
+    try:
+        while steadily(lambda: _reached(ledger)) < position:
+            steadily(lambda: _project_batch(ledger, position))
+    except UNAVAILABLE as error:
+        raise NotProjectedError(position) from error
+
+
+def _reached(ledger: Ledger) -> int:
+    with reading(ledger.engine) as connection:
+        return position_of(connection)
+
+
+def _project_batch(ledger: Ledger, position: int) -> int:
+    with writing(ledger.engine) as connection:
+        return catch_up(ledger, connection, position)
 
 
 def project_all(ledger: Ledger) -> int:
@@ -25,15 +62,33 @@ def project_all(ledger: Ledger) -> int:
     return head
 
 
-def rebuild(ledger: Ledger) -> int:
-    """Empty the read models and project the whole log, in one transaction; the position reached."""
-    with writing(ledger.engine) as connection:
-        clear(connection)
-        return _project_rest(ledger, connection)
+def follow(ledger: Ledger, is_stopped: Callable[[], bool]) -> int:
+    """Project what is recorded, as it comes, until told to stop between two batches; the position reached.
 
-
-def _project_rest(ledger: Ledger, connection: Connection) -> int:
-    before = -1
-    while (at := catch_up(ledger, connection)) != before:
-        before = at
+    A filing projects what it records itself; this is for what was recorded by a process that ended before it
+    could. Several may follow at once, beside filings: each batch is projected by the one that locks the row
+    of the checkpoint. A database that is away is asked again.
+    """
+    at, is_away = 0, False
+    while not is_stopped():
+        try:
+            reached = _project_next(ledger)
+        except UNAVAILABLE as error:
+            is_away = True
+            _log.warning("database unavailable", error=str(error), retry_s=RETRY_INTERVAL_S)
+            time.sleep(RETRY_INTERVAL_S)
+            continue
+        if is_away:
+            is_away = False
+            _log.info("database available again")
+        if reached == at:
+            time.sleep(POLL_INTERVAL_S)
+        at = reached
     return at
+
+
+def _project_next(ledger: Ledger) -> int:
+    """Project a batch of what the log holds now; the position reached."""
+    with reading(ledger.engine) as connection:
+        head, at = ledger.head(connection), position_of(connection)
+    return at if at >= head else _project_batch(ledger, head)

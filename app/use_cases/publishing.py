@@ -8,15 +8,15 @@ import msgspec
 from eventsourcing.persistence import IntegrityError
 from sqlalchemy import Connection
 
-from app.database import reading, writing
+from app.database import reading, steadily, writing
 from app.ledger import publications
 from app.ledger.ledger import Ledger
 from app.ledger.mapper import NewEvent
 from app.ledger.publications import Publication
 from app.ledger.recorder import Guard, Recording
 from app.policies.loader import LoadedPolicy
+from app.use_cases.attempts import MOST_ATTEMPTS, ContentionError, carry_through
 from app.use_cases.books import Books, Change
-from app.use_cases.filing import MOST_ATTEMPTS, ContentionError
 from app.use_cases.projecting import project_until
 from domain.events import PolicyPublished, PolicyRef, policy_stream
 from domain.policy import Policy, fingerprint
@@ -61,27 +61,28 @@ def publish(ledger: Ledger, loaded: LoadedPolicy, *, actor: str) -> Published:
     """Record a document as the next version of its policy; the same one again records nothing.
 
     Raises:
-        ContentionError: Others kept publishing in between.
+        app.use_cases.attempts.ContentionError: Others kept recording in between.
     """
-    for _ in range(MOST_ATTEMPTS):
-        with reading(ledger.engine) as connection:
-            read_at = ledger.head(connection)
-            newest = _newest(ledger, connection, loaded)
-        ref = _next_ref(newest, loaded)
-        if newest is not None and newest.ref == ref:
-            return Published(ref, read_at, is_new=False)
-        event = PolicyPublished(
-            policy=ref.id, version=ref.version, sha256=ref.sha256, text=loaded.text, document=loaded.document
-        )
-        begin = _begin(ledger, Policy(ref, loaded.typed))
-        recording = Recording(actor, uuid.uuid4().hex, Guard(read_at, ()), begin)
-        try:
-            position = ledger.record([NewEvent(policy_stream(ref.id), ref.version, event)], recording)
-        except IntegrityError:
-            continue  # Another publication came first.
-        project_until(ledger, position)
-        return Published(ref, position, is_new=True)
-    raise ContentionError("nothing was recorded: others published in between")
+    published = carry_through(lambda: _publish(ledger, loaded, actor))
+    project_until(ledger, published.position)  # Another process may have published it just now.
+    return published
+
+
+def _publish(ledger: Ledger, loaded: LoadedPolicy, actor: str) -> Published:
+    with reading(ledger.engine) as connection:
+        read_at = ledger.head(connection)
+        newest = _newest(ledger, connection, loaded)
+    ref = _next_ref(newest, loaded)
+    if newest is not None and newest.ref == ref:
+        return Published(ref, read_at, is_new=False)
+    event = PolicyPublished(
+        policy=ref.id, version=ref.version, sha256=ref.sha256, text=loaded.text, document=loaded.document
+    )
+    begin = _begin(ledger, Policy(ref, loaded.typed))
+    recording = Recording(actor, uuid.uuid4().hex, Guard(read_at, ()), begin)
+    new = [NewEvent(policy_stream(ref.id), ref.version, event)]
+    position = ledger.record(ledger.stored(new), recording)
+    return Published(ref, position, is_new=True)
 
 
 def _newest(ledger: Ledger, connection: Connection, loaded: LoadedPolicy) -> Policy | None:
@@ -116,33 +117,45 @@ def _years(policy: Policy) -> range:
 def assess_published(ledger: Ledger, progress: Progress = lambda _done, _total: None) -> None:
     """Assess what was filed before each publication; goes on where it was left.
 
+    Several processes may do so at once: a chunk counts for the one that records it first, and the others go
+    on behind it. Filings in between make the chunk smaller, so that it gets through beside many of them.
+
     Raises:
-        ContentionError: Others kept recording in between.
+        app.use_cases.attempts.ContentionError: Others kept recording in between, though the chunk was a
+            single stream in the end.
     """
     failures = 0
-    while True:
-        with reading(ledger.engine) as connection:
-            publication = publications.unfinished(connection)
-        if publication is None:
-            return
+    before: Publication | None = None
+    while (publication := steadily(lambda: unfinished_publication(ledger))) is not None:
+        if publication != before:  # A chunk was done, here or by another process.
+            before, failures = publication, 0
         progress(publication.done, publication.total)
         try:
-            _assess_chunk(ledger, publication)
-            failures = 0
+            _assess_steadily(ledger, publication, max(STREAMS_PER_CHUNK >> failures, 1))
         except IntegrityError as error:
             failures += 1
             if failures == MOST_ATTEMPTS:
                 raise ContentionError("the assessment of a publication did not get through") from error
 
 
-def _assess_chunk(ledger: Ledger, publication: Publication) -> None:
+def unfinished_publication(ledger: Ledger) -> Publication | None:
+    """The oldest publication whose assessment is not complete."""
+    with reading(ledger.engine) as connection:
+        return publications.unfinished(connection)
+
+
+def _assess_steadily(ledger: Ledger, publication: Publication, limit: int) -> None:
+    steadily(lambda: _assess_chunk(ledger, publication, limit))
+
+
+def _assess_chunk(ledger: Ledger, publication: Publication, limit: int) -> None:
     with reading(ledger.engine) as connection:
         policy = next(each for each in ledger.policies(connection) if each.ref.id == publication.policy)
         streams = ledger.returns_streams(
-            connection, after=publication.after_stream, years=_years(policy), limit=STREAMS_PER_CHUNK
+            connection, after=publication.after_stream, years=_years(policy), limit=limit
         )
         books, new, _ = _reassess(ledger, connection, policy, streams)
-    is_last = len(streams) < STREAMS_PER_CHUNK or policy.ref.version != publication.version
+    is_last = len(streams) < limit or policy.ref.version != publication.version
     done = publication.total if is_last else min(publication.done + len(streams), publication.total - 1)
     after_stream = streams[-1] if streams else publication.after_stream
 
@@ -154,7 +167,8 @@ def _assess_chunk(ledger: Ledger, publication: Publication) -> None:
             advance(connection, books.read_at)
         return
     guard = Guard(books.read_at, books.streams)
-    project_until(ledger, ledger.record(new, Recording(ACTOR, uuid.uuid4().hex, guard, advance)))
+    recording = Recording(ACTOR, uuid.uuid4().hex, guard, advance)
+    project_until(ledger, ledger.record(ledger.stored(new), recording))
 
 
 def _reassess(

@@ -5,6 +5,10 @@ from typing import Literal
 import msgspec
 from sqlalchemy import Connection
 
+from app.database import reading
+from app.ledger.ledger import Ledger
+from domain.policy import Policy
+from projections.projector import position_of
 from projections.queries import moments, policies
 from projections.queries.moments import Moment
 from projections.queries.policies import PolicyVersion
@@ -25,7 +29,27 @@ class Opened(msgspec.Struct, frozen=True):
 
     moment: Moment
     version: PolicyVersion | None
-    ceiling_fen: int
+    policy: Policy | None
+
+    @property
+    def ceiling_fen(self) -> int:
+        """The half-year ceiling; 0 without a policy."""
+        return 0 if self.policy is None else self.policy.half_year_limit.ceiling.fen
+
+
+def is_projected(ledger: Ledger, position: int) -> bool:
+    """Whether the read models hold a position of the log.
+
+    Raises:
+        PositionAheadError: The position is above the head of the log.
+    """
+    with reading(ledger.engine) as connection:
+        if position_of(connection) >= position:
+            return True
+        head = ledger.head(connection)
+    if position > head:
+        raise PositionAheadError(head)
+    return False
 
 
 def opened(
@@ -40,8 +64,8 @@ def opened(
     version = _version(connection, window, moment.position, policy)
     if isinstance(version, str):
         return version
-    ceiling_fen = 0 if version is None else version.policy().half_year_limit.ceiling.fen
-    return Opened(moment, version, ceiling_fen)
+    found = None if version is None else policies.policy_of(connection, version.ref)
+    return Opened(moment, version, found)
 
 
 def _moment(connection: Connection, position: int | None, known_at_us: int | None) -> Moment:

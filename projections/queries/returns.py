@@ -52,6 +52,30 @@ def own_figures(
     return found
 
 
+def standing_returns(
+    connection: Connection, wanted: Mapping[tuple[str, str], Sequence[str]]
+) -> dict[tuple[str, str, str], Return]:
+    """The returns that stand, by enterprise, form and period.
+
+    Args:
+        connection: In a transaction.
+        wanted: The enterprises by form and period.
+    """
+    found = {}
+    for (form, period), codes in wanted.items():
+        for chunk in chunks(codes):
+            query = select(returns.c.uscc, returns.c.state).where(
+                returns.c.uscc.in_(bindparam("codes", expanding=True)),
+                returns.c.period == period,
+                returns.c.form == form,
+                returns.c.to_position == FOREVER,
+                returns.c.type != ReturnWithdrawn.__name__,
+            )
+            for uscc, state in connection.execute(query, {"codes": chunk}).all():
+                found[uscc, form, period] = _RETURN.decode(state)
+    return found
+
+
 def versions(connection: Connection, uscc: str, year: int) -> list[ReturnVersion]:
     """Every version of an enterprise's returns of one year, by period, form and time."""
     query = (

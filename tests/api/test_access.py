@@ -1,16 +1,17 @@
 """Who may call what, and how every error looks."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import URL, make_url
 
 from app.database import open_engine, writing
 from app.ledger.ledger import Ledger
 from app.main import create_app
 from app.security.keys import ROLES, revoke_key
 from tests.api.rows import code, events, refused, trade
+from tests.databases import Database
 from tests.office import Office, TestClock
 
 USCC = code(1000)
@@ -142,30 +143,37 @@ def test_the_metrics_count_requests_and_name_no_enterprise(stocked: Office) -> N
 
 
 @pytest.fixture
-def unmigrated(tmp_path: Path, clock: TestClock) -> Iterator[TestClient]:
+def unready(unmigrated: Database, clock: TestClock) -> Iterator[TestClient]:
     """The service over a database without a schema, as it stands before its start has finished."""
-    engine = open_engine(f"sqlite:///{tmp_path / 'empty.db'}")
+    engine = unmigrated.open()
     yield TestClient(create_app(Ledger(engine, clock)))
     engine.dispose()
 
 
-def test_a_database_that_is_not_migrated_is_not_ready(unmigrated: TestClient) -> None:
-    response = unmigrated.get("/readyz")
+def test_a_database_that_is_not_migrated_is_not_ready(unready: TestClient) -> None:
+    response = unready.get("/readyz")
     assert "migrate" in refused(response, 503, "unavailable")["detail"]
     assert int(response.headers["retry-after"]) > 0
-    assert unmigrated.get("/healthz").status_code == 200
+    assert unready.get("/healthz").status_code == 200
 
 
-def test_a_call_to_a_database_that_is_not_migrated_is_asked_to_come_again(unmigrated: TestClient) -> None:
-    response = unmigrated.get("/v1/policies", headers={"Authorization": "Bearer duixian-key"})
+def test_a_call_to_a_database_that_is_not_migrated_is_asked_to_come_again(unready: TestClient) -> None:
+    response = unready.get("/v1/policies", headers={"Authorization": "Bearer duixian-key"})
     refused(response, 503, "unavailable")
     assert int(response.headers["retry-after"]) > 0
 
 
-def test_a_database_that_cannot_be_opened_is_unavailable(tmp_path: Path, clock: TestClock) -> None:
-    folder = tmp_path / "ledger.db"
-    folder.mkdir()
-    engine = open_engine(f"sqlite:///{folder}")
+@pytest.fixture
+def unopenable(unmigrated: Database) -> URL:
+    """Where a folder stands in the place of the file, or no database has the name."""
+    if unmigrated.is_sqlite:
+        unmigrated.path.mkdir()
+        return make_url(unmigrated.url)
+    return make_url(unmigrated.url).set(database="duixian_test_none")
+
+
+def test_a_database_that_cannot_be_opened_is_unavailable(unopenable: URL, clock: TestClock) -> None:
+    engine = open_engine(unopenable.render_as_string(hide_password=False))
     client = TestClient(create_app(Ledger(engine, clock)))
     for path in ("/readyz", "/v1/policies"):
         response = client.get(path, headers={"Authorization": "Bearer duixian-key"})

@@ -1,20 +1,14 @@
 """A dry run says what a filing would do, and does nothing."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.api.rows import STEP_FEN, catering, code, events, named, refused, trade
+from tests.databases import Database
 from tests.office import Office
 
 HALF_MILLION_FEN = 50_000_000
-
-
-def on_disk(database: Path) -> dict[str, bytes | None]:
-    """The database and its write-ahead log as they lie on the disk."""
-    files = {"": database, "-wal": database.with_name(f"{database.name}-wal")}
-    return {name: path.read_bytes() if path.exists() else None for name, path in files.items()}
 
 
 def dry_run(office: Office, *rows: dict[str, Any], **batch: Any) -> Any:
@@ -62,48 +56,48 @@ def test_a_correction_of_march_that_frees_room_for_june_is_previewed_in_both(off
     ]
 
 
-def test_a_dry_run_leaves_the_database_byte_for_byte_as_it_was(office: Office, database: Path) -> None:
+def test_a_dry_run_leaves_what_the_database_stores_as_it_was(office: Office, database: Database) -> None:
     office.publish()
     office.file(trade(110_000))
-    before = on_disk(database)
+    before = database.stored()
     dry_run(office, trade(150_000, reason="更正"), trade(120_000, number=1001))
     dry_run(office, trade(110_000))
     dry_run(office, trade(130_000, period="2024-04"), stage="preliminary")
-    assert on_disk(database) == before
+    assert database.stored() == before
 
 
-def test_a_filing_does_change_the_bytes_that_a_dry_run_leaves(office: Office, database: Path) -> None:
-    before = on_disk(database)
+def test_a_filing_does_change_what_a_dry_run_leaves(office: Office, database: Database) -> None:
+    before = database.stored()
     office.file(trade(110_000))
-    assert on_disk(database) != before
+    assert database.stored() != before
 
 
 @pytest.mark.parametrize("row", [trade(1.5), trade(120_000)], ids=["not acceptable", "in conflict"])
 def test_a_dry_run_refuses_what_the_filing_would_refuse(
-    office: Office, database: Path, row: dict[str, Any]
+    office: Office, database: Database, row: dict[str, Any]
 ) -> None:
     office.file(trade(110_000))
-    before = on_disk(database)
+    before = database.stored()
     batch = {"unit": "qianyuan", "returns": [row]}
     promised, kept = office.post(batch, dry_run="true"), office.post(batch)
     assert promised.status_code == kept.status_code
     body = refused(promised, kept.status_code, kept.json()["code"])
     assert named(body) == named(kept.json())
-    assert on_disk(database) == before
+    assert database.stored() == before
 
 
-def test_a_dry_run_of_a_publication_leaves_the_database_byte_for_byte_as_it_was(
-    office: Office, database: Path
+def test_a_dry_run_of_a_publication_leaves_what_the_database_stores_as_it_was(
+    office: Office, database: Database
 ) -> None:
     office.file(trade(110_000), trade(130_000, number=1001))
-    before = on_disk(database)
+    before = database.stored()
     response = office.publish(dry_run="true")
     assert response.status_code == 200
     effect = response.json()
     assert (effect["id"], effect["version"]) == ("yingkou-2024-14", 1)
     assert effect["entitlements_changed"] == 2
     assert (effect["before_fen"], effect["after_fen"]) == (0, 4 * STEP_FEN)
-    assert on_disk(database) == before
+    assert database.stored() == before
     assert office.read("/v1/policies") == {"items": []}
 
 

@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from app.cli.commands import app
 from app.policies.loader import YINGKOU_2024_14
+from tests.databases import Database
 
 E204_1 = [
     "处理地编码",
@@ -61,9 +62,9 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+def desk(tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DUIXIAN_DATABASE_URL", f"sqlite:///{database}")
+    monkeypatch.setenv("DUIXIAN_DATABASE_URL", database.url)
     return Desk(tmp_path)
 
 
@@ -250,9 +251,11 @@ def test_a_rebuild_changes_no_answer(desk: Desk) -> None:
     assert desk.json("list", "2024H1") == before
 
 
-def test_a_database_that_is_not_migrated_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_is_not_migrated_is_refused(
+    tmp_path: Path, unmigrated: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DUIXIAN_DATABASE_URL", f"sqlite:///{tmp_path / 'new' / 'ledger.db'}")
+    monkeypatch.setenv("DUIXIAN_DATABASE_URL", unmigrated.url)
     desk = Desk(tmp_path)
     assert "duixian migrate" in desk.run("list", "2024H1", code=1).stderr
     desk.run("migrate")

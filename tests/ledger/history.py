@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, select, update
 from stdnum.cn import uscc as stdnum_uscc
 
 from app.database import reading
@@ -16,6 +16,7 @@ from app.use_cases.publishing import assess_published, publish
 from app.use_cases.rows import Draft, RowReader
 from domain.events import LogEntry, Stage
 from domain.identifiers import organisation_check_character
+from projections.tables import LIVE
 from projections.tables import metadata as read_models
 
 PERIODS = ("2024-01~02", *(f"2024-{month:02d}" for month in range(3, 13)))
@@ -179,6 +180,14 @@ def log(ledger: Ledger) -> list[LogEntry]:
 def transaction_ends(ledger: Ledger) -> list[int]:
     """The ends of all transactions, in order."""
     return sorted({entry.transaction_end for entry in log(ledger)})
+
+
+def empty_read_models(connection: Connection) -> None:
+    """As they are before the first event is projected."""
+    for table in LIVE:
+        if table is not LIVE.checkpoint:
+            connection.execute(table.delete())
+    connection.execute(update(LIVE.checkpoint).values(position=0))
 
 
 def rows_of(connection: Connection, table: Table) -> list[tuple[Any, ...]]:

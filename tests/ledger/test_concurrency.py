@@ -5,26 +5,27 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 from threading import Barrier
 from typing import Any
 
 import pytest
+from eventsourcing.persistence import StoredEvent
 
-from app.database import open_engine, reading
+from app.database import reading
 from app.ledger.ledger import Ledger
-from app.ledger.mapper import NewEvent
 from app.ledger.recorder import Recording
 from app.policies.loader import LoadedPolicy
 from app.use_cases import publishing
 from app.use_cases.filing import FilingAnswer, file_returns
-from app.use_cases.projecting import project_all, rebuild
+from app.use_cases.projecting import project_all
 from app.use_cases.publishing import assess_published, assessment_progress, publish
+from app.use_cases.rebuilding import rebuild
 from domain.account import EntitlementAccount
 from domain.events import EntitlementAssessed, ReturnFiled, ReturnRevised
 from domain.returns import AnnualReturns
 from projections import tables
 from projections.queries.accounts import periods
+from tests.databases import Database
 from tests.ledger.history import (
     PERIODS,
     Row,
@@ -97,7 +98,7 @@ class Interleaved(Ledger):
         super().__init__(*args)
         self.meanwhile: list[Any] = []
 
-    def record(self, new_events: Sequence[NewEvent], recording: Recording) -> int:
+    def record(self, new_events: Sequence[StoredEvent], recording: Recording) -> int:
         if self.meanwhile:
             self.meanwhile.pop(0)()
         return super().record(new_events, recording)
@@ -274,11 +275,12 @@ def test_filings_that_race_publications_are_assessed_by_the_last_one(ledger: Led
 
 def test_two_moments_read_in_turns_each_see_the_policies_of_their_own(ledger: Ledger) -> None:
     publish_whole(ledger, FIRST)
-    with ledger.engine.connect() as earlier, ledger.engine.connect() as later:
+    with reading(ledger.engine) as earlier:
         assert [each.ref.version for each in ledger.policies(earlier)] == [1]
         publish_whole(ledger, SECOND)
-        for connection, version in [(later, 2), (earlier, 1), (later, 2), (later, 2), (earlier, 1)]:
-            assert [each.ref.version for each in ledger.policies(connection)] == [version]
+        with reading(ledger.engine) as later:
+            for connection, version in [(later, 2), (earlier, 1), (later, 2), (later, 2), (earlier, 1)]:
+                assert [each.ref.version for each in ledger.policies(connection)] == [version]
 
 
 class Interrupted(Exception):  # noqa: N818
@@ -328,7 +330,7 @@ def test_a_publication_that_is_not_interrupted_assesses_all_that_was_filed_befor
 
 @pytest.mark.parametrize("chunks", range(5))
 def test_a_publication_interrupted_after_any_chunk_goes_on_to_the_same_result(
-    filed: Ledger, database: Path, clock: TestClock, chunks: int
+    filed: Ledger, database: Database, clock: TestClock, chunks: int
 ) -> None:
     calls = 0
 
@@ -344,7 +346,7 @@ def test_a_publication_interrupted_after_any_chunk_goes_on_to_the_same_result(
     done, total = _progress(filed, 1)
     assert done < total
     assert len(_final_amounts(filed)) == 10 * chunks
-    engine = open_engine(f"sqlite:///{database}")
+    engine = database.open()
     restarted = Ledger(engine, clock)
     project_all(restarted)
     assess_published(restarted)

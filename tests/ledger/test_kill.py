@@ -17,19 +17,20 @@ from typing import NoReturn
 
 import httpx2
 import pytest
+from eventsourcing.persistence import StoredEvent
 
 from app.bootstrap import complete, why_not_ready
 from app.database import open_engine, reading, writing
 from app.ledger.ledger import Ledger
-from app.ledger.mapper import NewEvent
 from app.ledger.recorder import Recording
 from app.security.keys import create_key
 from app.use_cases import publishing
 from app.use_cases.filing import FilingAnswer, file_returns
-from app.use_cases.projecting import rebuild
 from app.use_cases.publishing import assess_published, publish
+from app.use_cases.rebuilding import rebuild
 from domain.account import EntitlementAccount
 from domain.returns import AnnualReturns
+from tests.databases import Database, only_on_sqlite
 from tests.ledger.history import PERIODS, Row, code, drafts, file, log, policy, read_model_rows, trade
 
 REPOSITORY = Path(__file__).parents[2]
@@ -76,15 +77,15 @@ class Service:
     Whoever connects while no process accepts waits in the queue of the socket, so nobody polls.
     """
 
-    def __init__(self, database: Path) -> None:
+    def __init__(self, database: Database, folder: Path) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self._environment = {
-            "DUIXIAN_DATABASE_URL": f"sqlite:///{database}",
+            "DUIXIAN_DATABASE_URL": database.url,
             "PATH": os.environ.get("PATH", ""),
             "PYTHONPATH": str(REPOSITORY),
         }
-        self._folder = database.parent
+        self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -109,8 +110,8 @@ class Service:
 
 
 @pytest.fixture
-def service(database: Path) -> Iterator[Service]:
-    opened = Service(database)
+def service(database: Database, tmp_path: Path) -> Iterator[Service]:
+    opened = Service(database, tmp_path)
     yield opened
     opened.close()
 
@@ -174,27 +175,27 @@ def _die() -> NoReturn:
 class DiesAfterTheCommit(Ledger):
     """A process that ends between what it records and what it projects."""
 
-    def record(self, new_events: Sequence[NewEvent], recording: Recording) -> int:
+    def record(self, new_events: Sequence[StoredEvent], recording: Recording) -> int:
         super().record(new_events, recording)
         _die()
 
 
-def _before_the_commit(database: str) -> None:
-    ledger = Ledger(open_engine(database))
+def _before_the_commit(url: str) -> None:
+    ledger = Ledger(open_engine(url))
     file_returns(ledger, drafts(batch("2024-03")), actor="statistics", alongside=lambda _, __: _die())
 
 
-def _after_the_commit(database: str) -> None:
-    file(DiesAfterTheCommit(open_engine(database)), *batch("2024-03"))
+def _after_the_commit(url: str) -> None:
+    file(DiesAfterTheCommit(open_engine(url)), *batch("2024-03"))
 
 
-def _after_the_publication(database: str) -> None:
-    publish(DiesAfterTheCommit(open_engine(database)), policy(30_000), actor="admin")
+def _after_the_publication(url: str) -> None:
+    publish(DiesAfterTheCommit(open_engine(url)), policy(30_000), actor="admin")
 
 
-def _between_two_chunks(database: str) -> None:
+def _between_two_chunks(url: str) -> None:
     publishing.STREAMS_PER_CHUNK = 100  # type: ignore[misc]
-    ledger = Ledger(open_engine(database))
+    ledger = Ledger(open_engine(url))
     publish(ledger, policy(30_000), actor="admin")
 
     def die_at_the_third(done: int, _: int) -> None:
@@ -204,13 +205,13 @@ def _between_two_chunks(database: str) -> None:
     assess_published(ledger, die_at_the_third)
 
 
-def _within_a_chunk(database: str) -> None:
-    publish(Ledger(open_engine(database)), policy(30_000), actor="admin")
-    assess_published(DiesAfterTheCommit(open_engine(database)))
+def _within_a_chunk(url: str) -> None:
+    publish(Ledger(open_engine(url)), policy(30_000), actor="admin")
+    assess_published(DiesAfterTheCommit(open_engine(url)))
 
 
-def _run_until_killed(work: Callable[[str], None], database: Path) -> None:
-    process = multiprocessing.get_context("spawn").Process(target=work, args=(f"sqlite:///{database}",))
+def _run_until_killed(work: Callable[[str], None], database: Database) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=work, args=(database.url,))
     process.start()
     process.join()
     code_of_exit = process.exitcode
@@ -218,19 +219,19 @@ def _run_until_killed(work: Callable[[str], None], database: Path) -> None:
     assert code_of_exit == -signal.SIGKILL
 
 
-def _restarted(database: Path) -> Ledger:
-    ledger = Ledger(open_engine(f"sqlite:///{database}"))
+def _restarted(url: str) -> Ledger:
+    ledger = Ledger(open_engine(url))
     complete(ledger)
     return ledger
 
 
 @pytest.mark.parametrize(("work", "recorded"), [(_before_the_commit, 0), (_after_the_commit, ENTERPRISES)])
 def test_a_batch_counts_from_its_commit_and_not_before(
-    ledger: Ledger, database: Path, work: Callable[[str], None], recorded: int
+    ledger: Ledger, database: Database, work: Callable[[str], None], recorded: int
 ) -> None:
     publish(ledger, policy(), actor="admin")
     _run_until_killed(work, database)
-    restarted = _restarted(database)
+    restarted = _restarted(database.url)
     assert filed_by_period(restarted)["2024-03"] == recorded
     answer = file(restarted, *batch("2024-03"))
     assert (answer.filed, answer.unchanged) == (ENTERPRISES - recorded, recorded)
@@ -240,30 +241,31 @@ def test_a_batch_counts_from_its_commit_and_not_before(
 
 @pytest.mark.parametrize("work", [_after_the_publication, _between_two_chunks, _within_a_chunk])
 def test_a_publication_that_was_killed_is_assessed_to_its_end_after_the_restart(
-    ledger: Ledger, database: Path, work: Callable[[str], None]
+    ledger: Ledger, database: Database, work: Callable[[str], None]
 ) -> None:
     publish(ledger, policy(), actor="admin")
     assert isinstance(file(ledger, *batch("2024-03")), FilingAnswer)
     ledger.engine.dispose()
     _run_until_killed(work, database)
-    restarted = _restarted(database)
+    restarted = _restarted(database.url)
     with reading(restarted.engine) as connection:
         assert [each.ref.version for each in restarted.policies(connection)] == [2]
     check_complete(restarted)
     restarted.engine.dispose()
 
 
-def test_a_copy_of_the_file_that_was_left_behind_is_a_ledger_too(
-    ledger: Ledger, database: Path, tmp_path: Path
+@only_on_sqlite
+def test_a_copy_of_the_sqlite_file_that_was_left_behind_is_a_ledger_too(
+    ledger: Ledger, database: Database, tmp_path: Path
 ) -> None:
     publish(ledger, policy(), actor="admin")
     ledger.engine.dispose()
     _run_until_killed(_after_the_commit, database)
     copied = tmp_path / "copy"
     copied.mkdir()
-    for left in database.parent.glob(f"{database.name}*"):
+    for left in database.path.parent.glob(f"{database.path.name}*"):
         shutil.copy(left, copied / left.name)
-    restarted = _restarted(copied / database.name)
+    restarted = _restarted(f"sqlite:///{copied / database.path.name}")
     assert filed_by_period(restarted) == {"2024-03": ENTERPRISES}
     check_complete(restarted)
     restarted.engine.dispose()

@@ -1,20 +1,20 @@
 """Alembic owns the schema: it comes from nothing, goes away whole, and is what the code says."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Engine, inspect, select
+from sqlalchemy import Engine, Text, inspect, select
 
 from app.bootstrap import NotMigratedError, alembic_config, complete, is_migrated, migrate, why_not_ready
-from app.database import open_engine, reading
+from app.database import reading
 from app.ledger import tables as ledger_tables
 from app.ledger.ledger import Ledger
 from app.security import tables as security_tables
 from projections import tables as projection_tables
+from tests.databases import Database, only_on_postgresql
 from tests.ledger.history import code, file, publish_whole, trade
 
 METADATA = [ledger_tables.metadata, projection_tables.metadata, security_tables.metadata]
@@ -22,9 +22,9 @@ ALEMBIC = "alembic_version"
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    """A database without a table."""
-    opened = open_engine(f"sqlite:///{tmp_path / 'folder' / 'ledger.db'}")
+def engine(unmigrated: Database) -> Iterator[Engine]:
+    """An engine at a database without a table."""
+    opened = unmigrated.open()
     yield opened
     opened.dispose()
 
@@ -80,6 +80,24 @@ def test_migrating_again_changes_nothing(engine: Engine) -> None:
 def test_the_migrations_make_what_the_code_says(engine: Engine) -> None:
     migrate(engine)
     command.check(alembic_config(engine))
+
+
+@only_on_postgresql
+def test_text_on_postgresql_is_in_the_order_of_code_points_whatever_the_locale(engine: Engine) -> None:
+    migrate(engine)
+    declared = {
+        (table.name, column.name)
+        for each in METADATA
+        for table in each.tables.values()
+        for column in table.c
+        if isinstance(column.type, Text)
+    }
+    with reading(engine) as connection:
+        found = connection.exec_driver_sql(
+            "SELECT table_name, column_name FROM information_schema.columns"
+            " WHERE table_schema = 'public' AND data_type = 'text' AND collation_name = 'C'"
+        ).all()
+    assert {tuple(row) for row in found} == declared
 
 
 def test_the_check_would_notice_a_table_that_is_missing(engine: Engine) -> None:

@@ -1,13 +1,10 @@
 """The recorder: the `eventsourcing` library's own tests for recorders, and what ours promises beyond."""
 
 import random
-import sqlite3
-import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -17,28 +14,36 @@ from eventsourcing.tests.persistence import (
     NonInterleavingNotificationIDsBaseCase,
     RecorderTestCase,
 )
-from sqlalchemy import Connection, Engine, Row, select
+from sqlalchemy import Connection, Engine, Row, select, update
 from sqlalchemy import exc as sql_errors
 
 from app.bootstrap import migrate
-from app.database import open_engine, reading
+from app.database import reading, writing
 from app.ledger.recorder import ConcurrencyConflictError, Guard, Recording, SqlRecorder
-from app.ledger.tables import events
+from app.ledger.tables import events, sequencer
+from tests.databases import Database, Hosts
 from tests.office import TestClock
 
 WRITERS = 8
 WRITES_PER_WRITER = 25
 
 
-class OnSqlite(RecorderTestCase):
-    """Gives the library's cases a recorder on a migrated file of its own."""
+class OnADatabase(RecorderTestCase):
+    """Gives the library's cases a recorder on a migrated database of its own."""
 
-    def setUp(self) -> None:
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.engine = open_engine(f"sqlite:///{Path(folder.name) / 'ledger.db'}")
-        self.addCleanup(self.engine.dispose)
+    kind: str
+
+    @pytest.fixture(autouse=True)
+    def _engine(self, hosts: Hosts) -> Iterator[None]:
+        database = hosts.of(self.kind).empty()
+        self.engine = database.open()
         migrate(self.engine)
+        running = set(threading.enumerate())
+        yield
+        for thread in set(threading.enumerate()) - running:  # The library leaves its readers reading.
+            thread.join()
+        self.engine.dispose()
+        database.drop()
 
     def new_originator_id(self) -> str:
         return f"returns/{uuid4()}"
@@ -47,22 +52,35 @@ class OnSqlite(RecorderTestCase):
         return SqlRecorder(self.engine)
 
 
-class TestAsApplicationRecorder(OnSqlite, ApplicationRecorderTestCase[SqlRecorder]):
+class AsApplicationRecorder(OnADatabase, ApplicationRecorderTestCase[SqlRecorder]):
     def test_insert_subscribe(self) -> None:
         self.optional_test_insert_subscribe()
 
 
-class TestNotificationsDoNotInterleave(OnSqlite, NonInterleavingNotificationIDsBaseCase):
-    pass
+class TestAsApplicationRecorderOnSqlite(AsApplicationRecorder):
+    kind = "sqlite"
 
 
-# Collected through the classes above; the library's own are abstract.
+class TestAsApplicationRecorderOnPostgresql(AsApplicationRecorder):
+    kind = "postgresql"
+
+
+class TestNotificationsDoNotInterleaveOnSqlite(OnADatabase, NonInterleavingNotificationIDsBaseCase):
+    kind = "sqlite"
+
+
+class TestNotificationsDoNotInterleaveOnPostgresql(OnADatabase, NonInterleavingNotificationIDsBaseCase):
+    kind = "postgresql"
+
+
+# Collected through the classes that name a database; these are abstract.
+del AsApplicationRecorder, OnADatabase
 del ApplicationRecorderTestCase, NonInterleavingNotificationIDsBaseCase, RecorderTestCase
 
 
 @pytest.fixture
-def engine(database: Path) -> Iterator[Engine]:
-    opened = open_engine(f"sqlite:///{database}")
+def engine(database: Database) -> Iterator[Engine]:
+    opened = database.open()
     yield opened
     opened.dispose()
 
@@ -201,35 +219,27 @@ def test_nothing_is_recorded_when_what_goes_alongside_fails(engine: Engine, reco
     assert recorder.insert_events([stored("a", 1)]) == [1]
 
 
-def test_a_writer_waits_for_another_instead_of_failing(
-    engine: Engine, recorder: SqlRecorder, database: Path
-) -> None:
-    other = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
-    try:
-        other.execute("BEGIN IMMEDIATE")
-        begun = threading.Event()
+def test_a_writer_waits_for_another_instead_of_failing(engine: Engine, recorder: SqlRecorder) -> None:
+    begun = threading.Event()
 
-        def write() -> list[int]:
-            begun.set()
-            return list(recorder.insert_events([stored("a", 1)]))
+    def write() -> list[int]:
+        begun.set()
+        return list(recorder.insert_events([stored("a", 1)]))
 
-        with ThreadPoolExecutor(1) as pool:
-            writing = pool.submit(write)
+    with ThreadPoolExecutor(1) as pool:
+        with writing(engine) as other:
+            other.execute(update(sequencer).values(last=sequencer.c.last))
+            waiting = pool.submit(write)
             begun.wait()
             assert rows(engine) == []
-            other.execute("COMMIT")
-            assert writing.result() == [1]
-    finally:
-        other.close()
+            assert not waiting.done()
+        assert waiting.result() == [1]
 
 
-def test_a_database_that_cannot_be_written_is_no_conflict(
-    engine: Engine, recorder: SqlRecorder, database: Path
-) -> None:
+def test_a_database_that_cannot_be_written_is_no_conflict(engine: Engine, recorder: SqlRecorder) -> None:
     recorder.insert_events([stored("a", 1)])
-    with sqlite3.connect(database) as plain:
-        plain.execute("DROP TABLE sequencer")
-    plain.close()
-    with pytest.raises(sql_errors.OperationalError):
+    with writing(engine) as connection:
+        sequencer.drop(connection)
+    with pytest.raises((sql_errors.OperationalError, sql_errors.ProgrammingError), match="sequencer"):
         recorder.insert_events([stored("a", 2)])
     assert len(rows(engine)) == 1

@@ -4,15 +4,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import groupby
-from pathlib import Path
-from shutil import copy
 from typing import Any
 
 import msgspec
 import pytest
 from sqlalchemy import Connection
 
-from app.database import open_engine, reading
+from app.database import reading
 from app.ledger.ledger import Ledger
 from app.ledger.mapper import NewEvent
 from app.ledger.recorder import Recording
@@ -20,6 +18,7 @@ from app.use_cases import publishing
 from app.use_cases.projecting import project_all
 from domain.events import EntitlementAssessed, LogEntry, Outcome, ReturnFiled
 from projections import tables
+from tests.databases import Database
 from tests.ledger.history import (
     RandomYear,
     catering,
@@ -49,16 +48,17 @@ def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def fresh_office(migrated: Path, path: Path, entries: list[LogEntry]) -> Iterator[Office]:
+def fresh_office(migrated: Database, entries: list[LogEntry]) -> Iterator[Office]:
     """The service over a ledger that was given only these entries."""
     clock = TestClock()
-    engine = open_engine(f"sqlite:///{copy(migrated, path)}")
+    database = migrated.copy()
+    engine = database.open()
     ledger = Ledger(engine, clock)
     for _, group in groupby(entries, key=lambda each: each.transaction_end):
         transaction = list(group)
         clock.now_us = transaction[0].recorded_at_us
         ledger.record(
-            [NewEvent(each.stream, each.version, each.event) for each in transaction],
+            ledger.stored(NewEvent(each.stream, each.version, each.event) for each in transaction),
             Recording(transaction[0].actor, transaction[0].batch_id),
         )
     assert log(ledger) == entries
@@ -66,6 +66,7 @@ def fresh_office(migrated: Path, path: Path, entries: list[LogEntry]) -> Iterato
     with Office(ledger) as opened:
         yield opened
     engine.dispose()
+    database.drop()
 
 
 def answers(office: Office, codes: list[str], **moment: Any) -> dict[str, Any]:
@@ -88,7 +89,7 @@ def answers(office: Office, codes: list[str], **moment: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_an_answer_at_a_position_is_that_of_a_ledger_with_nothing_after_it(
-    office: Office, clock: TestClock, migrated: Path, tmp_path: Path, seed: int
+    office: Office, clock: TestClock, migrated: Database, seed: int
 ) -> None:
     year = RandomYear(seed, enterprises=4)
     for hour in range(8):
@@ -96,7 +97,7 @@ def test_an_answer_at_a_position_is_that_of_a_ledger_with_nothing_after_it(
         year.play(office.ledger, 2, published_at=(1,) if hour in {1, 5} else ())
     entries = log(office.ledger)
     for at in year.random.sample(transaction_ends(office.ledger), MOMENTS_PER_SEED):
-        with fresh_office(migrated, tmp_path / f"{at}.db", entries[:at]) as fresh:
+        with fresh_office(migrated, entries[:at]) as fresh:
             expected = answers(fresh, year.codes)
         assert answers(office, year.codes, position=at) == expected
         inside = min(at, len(entries) - 1)
@@ -200,7 +201,20 @@ def _totals_of_parts(connection: Connection, at: int) -> dict[Any, Any]:
         listed = found.get(group, (0, 0, 0, 0, 0, 0))
         added = (1, row.assessed_fen, row.open_fen, row.preliminary_fen, 0, 0)
         found[group] = tuple(left + right for left, right in zip(listed, added, strict=True))
-    return found
+    return found | _filed(connection, at)
+
+
+def _filed(connection: Connection, at: int) -> dict[Any, Any]:
+    """The enterprises with a standing return, by region and by the policies that have assessed them."""
+    policies: dict[Any, set[str]] = defaultdict(set)
+    for row in held(connection, tables.accounts, at):
+        policies[row.window, row.uscc].add(row.policy)
+    found: Counter[Any] = Counter()
+    for row in held(connection, tables.enterprises, at):
+        assessed_by = sorted(policies[row.window, row.uscc])
+        joined = f",{','.join(assessed_by)}," if assessed_by else ""
+        found["", row.window, "filed", f"{row.region_code}|{joined}"] += 1
+    return {group: (count, 0, 0, 0, 0, 0) for group, count in found.items()}
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -1,47 +1,60 @@
 """The read models follow from the log alone, whatever the batches in which they were made."""
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import msgspec
 import pytest
 from sqlalchemy import Connection, event
 
-from app.database import open_engine, reading, writing
+from app.database import reading, writing
 from app.ledger.ledger import Ledger
 from app.use_cases import publishing
-from app.use_cases.projecting import project_all, rebuild
+from app.use_cases.projecting import project_all
+from app.use_cases.rebuilding import rebuild
 from domain.events import LogEntry
 from projections import projector
 from projections.projector import catch_up, position_of, project
-from tests.ledger.history import RandomYear, code, file, log, read_model_rows, trade, transaction_ends
+from tests.databases import Database
+from tests.ledger.history import (
+    RandomYear,
+    code,
+    empty_read_models,
+    file,
+    log,
+    read_model_rows,
+    trade,
+    transaction_ends,
+)
 from tests.office import TestClock
 
 SEEDS = range(6)
+WHILE_S = 0.2
+"""In which a rebuild that does not wait has begun."""
 
 
 @pytest.fixture(scope="module", params=SEEDS)
-def played_file(
-    request: pytest.FixtureRequest, migrated: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def played_database(request: pytest.FixtureRequest, migrated: Database) -> Iterator[Database]:
     """The database of a ledger after a random year, in which a publication takes several transactions."""
-    path = Path(shutil.copy(migrated, tmp_path_factory.mktemp("played") / "ledger.db"))
-    engine = open_engine(f"sqlite:///{path}")
+    database = migrated.copy()
+    engine = database.open()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(publishing, "STREAMS_PER_CHUNK", 2)
         RandomYear(request.param).play(Ledger(engine, TestClock()), 30)
     engine.dispose()
-    return path
+    yield database
+    database.drop()
 
 
 @pytest.fixture
-def played(played_file: Path, tmp_path: Path, clock: TestClock) -> Iterator[Ledger]:
+def played(played_database: Database, clock: TestClock) -> Iterator[Ledger]:
     """That ledger, opened by another process."""
-    engine = open_engine(f"sqlite:///{shutil.copy(played_file, tmp_path / 'played.db')}")
+    database = played_database.copy()
+    engine = database.open()
     yield Ledger(engine, clock)
     engine.dispose()
+    database.drop()
 
 
 def test_a_random_year_has_every_type_of_event_and_several_batches(played: Ledger) -> None:
@@ -81,7 +94,7 @@ def test_a_projection_that_was_cut_off_goes_on_where_it_was(
     made = read_model_rows(played)
     monkeypatch.setattr(projector, "ENTRIES_PER_BATCH", 20)
     with writing(played.engine) as connection:
-        projector.clear(connection)
+        empty_read_models(connection)
     reached = [0]
     while reached[-1] < transaction_ends(played)[-1]:
         with pytest.raises(CutOff), writing(played.engine) as connection:  # noqa: PT012
@@ -102,7 +115,7 @@ def test_a_rebuild_that_fails_leaves_the_read_models_as_they_were(ledger: Ledger
     made = read_model_rows(ledger)
 
     def fail(_: Connection, __: Any, statement: str, *___: Any) -> None:
-        if statement.startswith("INSERT INTO transactions"):
+        if statement.startswith("INSERT INTO transactions_rebuilt"):
             raise Full
 
     event.listen(ledger.engine, "before_cursor_execute", fail)
@@ -111,6 +124,20 @@ def test_a_rebuild_that_fails_leaves_the_read_models_as_they_were(ledger: Ledger
     event.remove(ledger.engine, "before_cursor_execute", fail)
     assert read_model_rows(ledger) == made
     file(ledger, trade(code(99), "2024-03", 110_000, 100_000))
+
+
+def test_a_rebuild_waits_for_a_projection_that_is_under_way(ledger: Ledger) -> None:
+    file(ledger, trade(code(1), "2024-03", 110_000, 100_000))
+    made = read_model_rows(ledger)
+    with writing(ledger.engine) as connection:
+        empty_read_models(connection)
+    with ThreadPoolExecutor(1) as pool:
+        with writing(ledger.engine) as connection:
+            catch_up(ledger, connection)
+            rebuilding = pool.submit(rebuild, ledger)
+            assert wait([rebuilding], timeout=WHILE_S).done == set()
+        rebuilding.result()
+    assert read_model_rows(ledger) == made
 
 
 def test_catching_up_with_nothing_to_do_changes_nothing(played: Ledger) -> None:

@@ -1,0 +1,37 @@
+"""Serving over HTTP, in one process or in several."""
+
+import os
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
+
+_APP: Final = "app.main:create_default_app"
+_WORKER_SILENT_MOST_S: Final = 15
+"""A worker that does not answer its parent for so long is replaced. It is silent while it is loaded, which
+takes seconds on a busy machine; and that it ended in the middle of an answer is found out this late."""
+
+
+def serve_http(*, host: str, port: int, workers: int) -> bool:
+    """Serve until stopped by a signal; False if a worker could not start."""
+    if workers == 1:
+        uvicorn.run(_APP, factory=True, host=host, port=port, access_log=False)
+        return True
+    with TemporaryDirectory(prefix="duixian-metrics-") as folder:
+        # The workers, which are started anew and take the environment over, keep their counts in this folder,
+        # and each shows the sum.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        config = uvicorn.Config(
+            _APP,
+            factory=True,
+            host=host,
+            port=port,
+            access_log=False,
+            workers=workers,
+            timeout_worker_healthcheck=_WORKER_SILENT_MOST_S,
+        )
+        supervisor = Multiprocess(config, sockets=[config.bind_socket()])
+        supervisor.run()
+    return all(each.exitcode != STARTUP_FAILURE for each in supervisor.processes)

@@ -1,0 +1,99 @@
+"""Reads of the maintained sums, as they stood at a position."""
+
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, bindparam, func, select
+
+from projections.sums import FILED_DIMENSION, LIST_DIMENSION
+from projections.tables import totals
+
+Dimension = Literal["region_code", "industry", "period", "measure"]
+
+
+class Group(msgspec.Struct, frozen=True):
+    """A group of the summary. The fields are those of the contract."""
+
+    key: str
+    enterprises: int
+    assessed_fen: int
+    open_fen: int
+    preliminary_fen: int
+    month_ceiling: int
+    half_year_ceiling: int
+
+
+class Listed(NamedTuple):
+    """The sums of the accounts of one region and set of measures: part of the totals of the list."""
+
+    region_code: str
+    measures: frozenset[str]
+    accounts: int
+    assessed_fen: int
+
+
+class Filed(NamedTuple):
+    """How many enterprises of a region have a standing return and are assessed by these policies."""
+
+    region_code: str
+    assessed_by: str
+    enterprises: int
+
+
+_OF_DIMENSION: Final = (
+    totals.c.policy == bindparam("policy"),
+    totals.c.window == bindparam("window"),
+    totals.c.dimension == bindparam("dimension"),
+)
+_FIRST: Final = select(func.min(totals.c.key).label("key")).where(*_OF_DIMENSION).cte("keys", recursive=True)
+_NEXT: Final = select(func.min(totals.c.key)).where(*_OF_DIMENSION, totals.c.key > _FIRST.c.key)
+# Each key is found in one step of the index, and of each key the row that held then: whatever the length
+# of the history, the work is that of the few keys.
+_KEYS: Final = _FIRST.union_all(select(_NEXT.scalar_subquery()).where(_FIRST.c.key.is_not(None)))
+_OLDER: Final = totals.alias("older")
+_NEWEST: Final = select(func.max(_OLDER.c.from_position)).where(
+    _OLDER.c.policy == bindparam("policy"),
+    _OLDER.c.window == bindparam("window"),
+    _OLDER.c.dimension == bindparam("dimension"),
+    _OLDER.c.key == _KEYS.c.key,
+    _OLDER.c.from_position <= bindparam("at"),
+)
+_HELD: Final = (
+    select(*(totals.c[name] for name in Group.__struct_fields__))
+    .join(_KEYS, totals.c.key == _KEYS.c.key)
+    .where(
+        *_OF_DIMENSION,
+        totals.c.from_position == _NEWEST.scalar_subquery(),
+        totals.c.to_position > bindparam("at"),
+    )
+    .order_by(totals.c.key)
+)
+
+
+def _held(connection: Connection, policy: str, window: str, dimension: str, at: int) -> list[Group]:
+    asked = {"policy": policy, "window": window, "dimension": dimension, "at": at}
+    return [Group(*row) for row in connection.execute(_HELD, asked)]
+
+
+def groups(connection: Connection, policy: str, window: str, dimension: Dimension, at: int) -> list[Group]:
+    """The groups of the summary by key."""
+    return _held(connection, policy, window, dimension, at)
+
+
+def listed(connection: Connection, policy: str, window: str, at: int) -> list[Listed]:
+    """The sums of the list, by region and set of measures."""
+    found = []
+    for each in _held(connection, policy, window, LIST_DIMENSION, at):
+        region_code, _, measures = each.key.partition("|")
+        of_measures = frozenset(measures.split(",")) if measures else frozenset[str]()
+        found.append(Listed(region_code, of_measures, each.enterprises, each.assessed_fen))
+    return found
+
+
+def filed(connection: Connection, window: str, at: int) -> list[Filed]:
+    """How many enterprises have a standing return, by region and by who has assessed them."""
+    found = []
+    for each in _held(connection, "", window, FILED_DIMENSION, at):
+        region_code, _, assessed_by = each.key.partition("|")
+        found.append(Filed(region_code, assessed_by, each.enterprises))
+    return found

@@ -1,0 +1,98 @@
+"""The values of the read models' rows, in the order of their tables, and what is told from them."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from domain.forms import FORMS
+
+
+class Enterprise(NamedTuple):
+    """Who an enterprise is, as one of its returns has it."""
+
+    name: str
+    region_code: str
+    industry_code: str
+
+
+class ReturnRow(NamedTuple):
+    """The values of `tables.returns`."""
+
+    window: str
+    type: str
+    name: str
+    region_code: str
+    industry_code: str
+    version: int
+    current_fen: int | None
+    actor: str
+    recorded_at_us: int
+    position: int
+    state: bytes
+
+
+class EntitlementRow(NamedTuple):
+    """The values of `tables.entitlements`; `state` is None where it was not read."""
+
+    window: str
+    stage: str
+    status: str
+    measure: str | None
+    form: str | None
+    assessed_fen: int
+    open_fen: int
+    month_ceiling: bool
+    half_year_ceiling: bool
+    region_code: str | None
+    industry: str | None
+    state: bytes | None
+    position: int
+
+
+class EnterpriseRow(NamedTuple):
+    """The values of `tables.enterprises`."""
+
+    name: str
+    region_code: str
+    industry_code: str
+    assessed_by: str
+
+
+class AccountRow(NamedTuple):
+    """The values of `tables.accounts`."""
+
+    name: str
+    region_code: str
+    industry_code: str
+    assessed_fen: int
+    open_fen: int
+    preliminary_fen: int
+    periods: int
+
+
+Registered = dict[tuple[str, str], Enterprise]
+"""The standing returns of a half-year by period and form, as far as they say who the enterprise is."""
+
+Periods = dict[str, EntitlementRow]
+"""The assessed periods of an account."""
+
+
+def latest(registered: Registered) -> Enterprise | None:
+    """The enterprise as its return of the latest period has it, `E204-1` first; None without a return."""
+    if not registered:
+        return None
+    last = max(registered)[0]
+    return next(registered[last, form] for form in FORMS if (last, form) in registered)
+
+
+def account_row(enterprise: Enterprise | None, periods: Mapping[str, EntitlementRow]) -> AccountRow | None:
+    """The sums of a half-year; None without a period."""
+    if enterprise is None or not periods:
+        return None
+    assessed_fen = open_fen = preliminary_fen = 0
+    for row in periods.values():
+        assessed_fen += row.assessed_fen
+        open_fen += row.open_fen
+        if row.stage == "preliminary":
+            preliminary_fen += row.assessed_fen
+    name, region_code, industry_code = enterprise
+    return AccountRow(name, region_code, industry_code, assessed_fen, open_fen, preliminary_fen, len(periods))

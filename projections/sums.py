@@ -1,0 +1,139 @@
+"""The rows of `tables.totals`: how a change of a half-year changes the sums of a window."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from projections.rows import AccountRow, EnterpriseRow, EntitlementRow, Periods
+
+LIST_DIMENSION = "list"
+"""The totals of the list: by the account's region and the measures that its periods are awarded by."""
+
+FILED_DIMENSION = "filed"
+"""Under no policy: the enterprises with a standing return, by region and by who has assessed them."""
+
+Totals = tuple[int, int, int, int, int, int]
+"""Enterprises, assessed_fen, open_fen, preliminary_fen, month_ceiling, half_year_ceiling."""
+
+NOTHING: Totals = (0, 0, 0, 0, 0, 0)
+
+
+class TotalKey(NamedTuple):
+    """The key of `tables.totals`."""
+
+    policy: str
+    window: str
+    dimension: str
+    key: str
+
+
+@lru_cache(maxsize=65_536)
+def _list_key(policy: str, window: str, region_code: str, measures: frozenset[str]) -> TotalKey:
+    return TotalKey(policy, window, LIST_DIMENSION, f"{region_code}|{','.join(sorted(measures))}")
+
+
+@lru_cache(maxsize=65_536)
+def _filed_key(window: str, region_code: str, assessed_by: str) -> TotalKey:
+    return TotalKey("", window, FILED_DIMENSION, f"{region_code}|{assessed_by}")
+
+
+@lru_cache(maxsize=65_536)
+def _group_keys(  # noqa: PLR0913, PLR0917 - what the groups are made of
+    policy: str, window: str, period: str, measure: str, region_code: str | None, industry: str | None
+) -> tuple[TotalKey, ...]:
+    """The groups of the summary that an awarded period counts in."""
+    return (
+        TotalKey(policy, window, "period", period),
+        TotalKey(policy, window, "measure", measure),
+        TotalKey(policy, window, "region_code", region_code or ""),
+        TotalKey(policy, window, "industry", industry or ""),
+    )
+
+
+def groups_of(policy: str, period: str, row: EntitlementRow) -> tuple[TotalKey, ...]:
+    """The groups of the summary that a period counts in: none unless it is awarded."""
+    if row.measure is None:
+        return ()
+    return _group_keys(policy, row.window, period, row.measure, row.region_code, row.industry)
+
+
+def assessed_groups(policy: str, periods: Periods) -> frozenset[TotalKey]:
+    """The groups in which an enterprise has more than 0 assessed: it counts once in each."""
+    found: set[TotalKey] = set()
+    for period, row in periods.items():
+        if row.assessed_fen > 0:
+            found.update(groups_of(policy, period, row))
+    return frozenset(found)
+
+
+class SumChanges:
+    """What the half-years of one transaction add to the sums, and take from them."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[TotalKey, list[int]] = {}
+
+    def items(self) -> Iterable[tuple[TotalKey, Sequence[int]]]:
+        """What changes by key, in the order of `Totals`."""
+        return ((key, change) for key, change in self._by_key.items() if any(change))
+
+    def _at(self, key: TotalKey) -> list[int]:
+        found = self._by_key.get(key)
+        if found is None:
+            found = self._by_key[key] = [0, 0, 0, 0, 0, 0]
+        return found
+
+    def filed(self, window: str, row: EnterpriseRow | None, sign: int) -> None:
+        """Count an enterprise with a standing return in (1) or out (-1)."""
+        if row is not None:
+            self._at(_filed_key(window, row.region_code, row.assessed_by))[0] += sign
+
+    def listed(
+        self,
+        policy: str,
+        window: str,
+        account: AccountRow | None,
+        periods: Mapping[str, EntitlementRow],
+        sign: int,
+    ) -> None:
+        """Count an account in or out of the totals of the list."""
+        if account is None:
+            return
+        measures = frozenset([row.measure for row in periods.values() if row.measure is not None])
+        sums = self._at(_list_key(policy, window, account.region_code, measures))
+        sums[0] += sign
+        sums[1] += sign * account.assessed_fen
+        sums[2] += sign * account.open_fen
+        sums[3] += sign * account.preliminary_fen
+
+    def grouped(self, policy: str, period: str, row: EntitlementRow | None, sign: int) -> None:
+        """Count the amounts of a period in or out of its groups; enterprises are counted apart."""
+        if row is None or row.measure is None:
+            return
+        assessed_fen = sign * row.assessed_fen
+        for key in groups_of(policy, period, row):
+            sums = self._at(key)
+            sums[1] += assessed_fen
+            sums[2] += sign * row.open_fen
+            if row.stage == "preliminary":
+                sums[3] += assessed_fen
+            sums[4] += sign * row.month_ceiling
+            sums[5] += sign * row.half_year_ceiling
+
+    def enterprises(self, before: frozenset[TotalKey], after: frozenset[TotalKey]) -> None:
+        """Count an enterprise in the groups that it is new in, and out of those that it has left."""
+        for key in after - before:
+            self._at(key)[0] += 1
+        for key in before - after:
+            self._at(key)[0] -= 1
+
+
+def plus(left: Totals, right: Sequence[int]) -> Totals:
+    """The sum of two."""
+    return (
+        left[0] + right[0],
+        left[1] + right[1],
+        left[2] + right[2],
+        left[3] + right[3],
+        left[4] + right[4],
+        left[5] + right[5],
+    )

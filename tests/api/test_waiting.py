@@ -1,0 +1,139 @@
+"""`wait_for=`: an answer that is held back until the read models have reached a position."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Condition
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from app.api import context
+from app.ledger.ledger import Ledger
+from app.use_cases.projecting import project_all
+from tests.api.rows import code, refused, trade
+from tests.ledger.history import Row
+from tests.office import Office
+from tests.processes.running import leave_unprojected
+
+READS = (
+    f"/v1/entitlements/{code(1000)}/2024H1",
+    f"/v1/entitlements/{code(1000)}/2024H1/2024-03",
+    "/v1/entitlements",
+    "/v1/summary",
+)
+OF_ALL = {"window": "2024H1", "group_by": "measure"}
+"""What the list and the summary are asked for; the others do not look at it."""
+
+WAITING = 60
+"""More than there are threads (40) for requests in a process, and connections (15) to a database."""
+
+
+class Polls:
+    """Counts how often it was looked how far the read models are."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._seen = 0
+        self._changed = Condition()
+        event.listen(ledger.engine, "after_cursor_execute", self._count)
+
+    def _count(self, _: Any, __: Any, statement: str, *___: Any) -> None:
+        if "checkpoint" in statement:
+            with self._changed:
+                self._seen += 1
+                self._changed.notify_all()
+
+    def wait_for(self, times: int) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._seen >= times, timeout=30)
+
+
+@pytest.fixture
+def position(office: Office) -> int:
+    """A position that the read models have not reached, since the process that recorded it ended."""
+    office.publish()
+    row: Row = trade(110_000)
+    office.file(row)
+    return leave_unprojected(office.ledger, {**row, "period": "2024-04"})
+
+
+def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(context, "WAIT_FOR_MOST_S", 0.1)
+
+
+def when_polled(office: Office, work: Callable[[], Any], read: Callable[[], Any], *, polls: int) -> list[Any]:
+    """What many readers are answered who wait until some work is done."""
+    polled = Polls(office.ledger)
+    with ThreadPoolExecutor(WAITING) as pool:
+        waiting = [pool.submit(read) for _ in range(WAITING)]
+        polled.wait_for(polls)
+        work()
+        return [each.result() for each in waiting]
+
+
+@pytest.mark.parametrize("path", READS)
+def test_a_position_that_is_reached_is_answered_at_once(
+    office: Office, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(context, "WAIT_FOR_MOST_S", -1)
+    office.publish()
+    filed = office.file(trade(110_000))
+    assert office.read(path, wait_for=filed["position"], **OF_ALL) == office.read(path, **OF_ALL)
+
+
+@pytest.mark.parametrize("path", READS)
+def test_a_position_above_the_head_of_the_log_is_refused(office: Office, position: int, path: str) -> None:
+    body = refused(office.get(path, wait_for=position + 1, **OF_ALL), 422, "position-ahead")
+    assert f"The last position is {position};" in body["detail"]
+
+
+@pytest.mark.parametrize("path", READS)
+def test_a_position_that_is_not_reached_in_time_is_unavailable_for_now(
+    office: Office, position: int, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short_patience(monkeypatch)
+    answer = office.get(path, wait_for=position, **OF_ALL)
+    assert f"have not reached position {position} " in refused(answer, 503, "unavailable")["detail"]
+    assert answer.headers["Retry-After"]
+    assert office.get(path, wait_for=position - 1, **OF_ALL).status_code == 503  # Half of a transaction.
+    assert office.get(path, wait_for=position - 2, **OF_ALL).status_code == 200
+
+
+@pytest.mark.parametrize("wrong", [-1, 2**63, "x"])
+def test_a_position_that_cannot_be_is_a_bad_request(office: Office, wrong: Any) -> None:
+    refused(office.get(READS[0], wait_for=wrong), 400, "invalid-request")
+
+
+def test_whoever_may_not_read_does_not_wait(
+    office: Office, position: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short_patience(monkeypatch)
+    refused(office.client.get(READS[0], params={"wait_for": position}), 401, "unauthenticated")
+    refused(office.get(READS[0], "statistics", wait_for=position), 403, "forbidden")
+
+
+def test_an_answer_comes_when_the_read_models_have_reached_the_position(
+    office: Office, position: int
+) -> None:
+    answers = when_polled(
+        office,
+        lambda: project_all(office.ledger),
+        lambda: office.entitlement(code(1000), wait_for=position, position=position),
+        polls=5 * WAITING,
+    )
+    for answer in answers:
+        assert answer["as_of"]["position"] == position
+        assert [each["period"] for each in answer["periods"]] == ["2024-03", "2024-04"]
+
+
+def test_any_number_who_wait_leave_connections_and_threads_to_a_filing(office: Office, position: int) -> None:
+    """The filing is what they wait for: if they held what it needs, all would wait in vain."""
+    filed: list[Any] = []
+    answers = when_polled(
+        office,
+        lambda: filed.append(office.file(trade(120_000, number=2000))),
+        lambda: office.read(READS[3], wait_for=position, **OF_ALL),
+        polls=5 * WAITING,
+    )
+    assert filed[0]["position"] > position
+    assert {each["as_of"]["position"] for each in answers} == {filed[0]["position"]}

@@ -1,0 +1,31 @@
+"""A ledger behind a proxy that cuts connections."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from app.ledger.ledger import Ledger
+from tests.databases import Database
+from tests.faults.proxy import Proxy, proxied
+
+ON_POSTGRESQL = pytest.mark.parametrize("host", ["postgresql"], indirect=True)
+"""For what only a server can do."""
+
+
+@pytest.fixture
+def behind(database: Database) -> Iterator[tuple[Proxy, Ledger]]:
+    """The proxy, and the ledger that is reached through it."""
+    with proxied(database) as both:
+        yield both
+
+
+@pytest.fixture
+def proxy(behind: tuple[Proxy, Ledger]) -> Proxy:
+    """The proxy before the database."""
+    return behind[0]
+
+
+@pytest.fixture
+def far(behind: tuple[Proxy, Ledger]) -> Ledger:
+    """The ledger through the proxy; `ledger` reaches the same database without it."""
+    return behind[1]

@@ -1,0 +1,17 @@
+"""A machine to start processes on, at a fresh database."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.databases import Database
+from tests.processes.running import Machine
+
+
+@pytest.fixture
+def machine(database: Database, tmp_path: Path) -> Iterator[Machine]:
+    """A machine; what runs on it ends with the test."""
+    made = Machine(database, tmp_path)
+    yield made
+    made.close()

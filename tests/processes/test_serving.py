@@ -1,0 +1,77 @@
+"""`duixian serve --workers`: several processes that answer as one."""
+
+import re
+import signal
+from os import kill
+
+import httpx2
+import pytest
+from eventsourcing.persistence import StoredEvent
+
+from app.ledger.ledger import Ledger
+from app.ledger.recorder import Recording, SqlRecorder
+from tests.ledger.history import code, publish_whole, trade
+from tests.processes.running import (
+    PATIENCE_S,
+    STARTED,
+    Machine,
+    eventually,
+    leave_unprojected,
+    make_keys,
+    projected,
+)
+
+REQUESTS = 40
+ABOUT_PROCESSES = pytest.mark.parametrize("host", ["sqlite"], indirect=True)
+"""For a test in which it does not matter what the database is."""
+
+
+def test_workers_that_start_together_complete_what_a_stop_cut_off_once(
+    ledger: Ledger, machine: Machine
+) -> None:
+    publish_whole(ledger)
+    head = leave_unprojected(ledger, trade(code(1), "2024-03", 120_000, 100_000))
+    with machine.serving(3) as (service, _):
+        assert projected(ledger) == head
+        assert len(set(re.findall(r"Started server process \[([0-9]+)\]", service.logged()))) == 3
+
+
+@ABOUT_PROCESSES
+def test_each_worker_tells_the_requests_of_all(ledger: Ledger, machine: Machine) -> None:
+    keys = make_keys(ledger)
+    with machine.serving(2) as (_, address):
+        # A connection of its own for each, so that it does not stay with one worker.
+        for _ in range(REQUESTS):
+            assert httpx2.get(f"{address}/v1/policies", headers=keys["auditor"]).status_code == 200
+
+        def told() -> set[float]:
+            counted = re.compile(r'^http_requests_total\{[^}]*"/v1/policies"[^}]*\} ([0-9.]+)$', re.MULTILINE)
+            shown = [httpx2.get(f"{address}/metrics").text for _ in range(10)]
+            return {sum(map(float, counted.findall(text))) for text in shown}
+
+        eventually(lambda: told() == {REQUESTS})
+
+
+@ABOUT_PROCESSES
+def test_a_worker_that_ends_is_replaced(ledger: Ledger, machine: Machine) -> None:
+    keys = make_keys(ledger)
+    with machine.serving(2) as (service, address):
+        started = re.findall(r"Started server process \[([0-9]+)\]", service.logged())
+        kill(int(started[0]), signal.SIGKILL)
+        service.wait_for_log(STARTED, times=3)
+        answer = httpx2.get(f"{address}/v1/policies", headers=keys["auditor"], timeout=PATIENCE_S)
+        assert answer.status_code == 200
+
+
+@ABOUT_PROCESSES
+def test_a_service_whose_workers_cannot_start_is_refused(ledger: Ledger, machine: Machine) -> None:
+    unknown = StoredEvent(originator_id="a", originator_version=1, topic="Unknown", state=b"{}")
+    SqlRecorder(ledger.engine).insert_events([unknown], recording=Recording("", ""))
+    service = machine.start("serve", "--port", "0", "--workers", "2")
+    assert service.ended()[0] == 1
+    assert "服务进程未能启动" in service.logged()
+
+
+@ABOUT_PROCESSES
+def test_a_number_of_workers_that_cannot_be_is_wrong_usage(machine: Machine) -> None:
+    assert machine.run("serve", "--workers", "0")[0] == 2

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import BindParameter, Connection, Select, bindparam, select
+from sqlalchemy import Connection, Select, select
 
 from domain.events import EntitlementAssessed, LogEntry, Outcome, ReturnFiled, ReturnRevised, ReturnWithdrawn
 from domain.forms import FORMS
 from domain.periods import window_name
-from projections.history import History, chunks
+from projections.history import History, among, chunks, texts
 from projections.rows import (
     AccountRow,
     Enterprise,
@@ -29,7 +29,6 @@ INDUSTRY_DIGITS = 2
 Half = tuple[str, str]
 """An enterprise's half-year: (uscc, window)."""
 
-_CODES: BindParameter[list[str]] = bindparam("codes", expanding=True)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -89,7 +88,7 @@ class _HalfYear:
         """The row of the enterprise as it is now; None without a standing return."""
         if enterprise is None:
             return None
-        assessed_by = policy_set(policy for policy, account in self.accounts.items() if account.periods)
+        assessed_by = policy_set(tuple([name for name, account in self.accounts.items() if account.periods]))
         return EnterpriseRow(*enterprise, assessed_by)
 
 
@@ -145,10 +144,10 @@ class AccountsModel:
         columns = (table.uscc, table.period, table.form, table.type)
         enterprise = (table.name, table.region_code, table.industry_code)
         query = select(*columns, *enterprise).where(
-            table.window == window, table.uscc.in_(_CODES), table.to_position == FOREVER
+            table.window == window, among(self._connection, table.uscc, "codes"), table.to_position == FOREVER
         )
         for uscc, period, form, kind, *who in self._connection.execute(
-            query, {"codes": codes}
+            query, {"codes": texts(self._connection, codes)}
         ).cursor.fetchall():
             self._known_returns.add((uscc, period, form))
             if kind != ReturnWithdrawn.__name__:
@@ -159,17 +158,19 @@ class AccountsModel:
         table = self._models.entitlements.c
         columns = [table[name] for name in EntitlementRow._fields if name != "state"]
         query = select(table.uscc, table.policy, table.period, *columns).where(
-            table.window == window, table.uscc.in_(_CODES), table.to_position == FOREVER
+            table.window == window, among(self._connection, table.uscc, "codes"), table.to_position == FOREVER
         )
         for uscc, policy, period, *row, position in self._connection.execute(
-            query, {"codes": codes}
+            query, {"codes": texts(self._connection, codes)}
         ).cursor.fetchall():
             account = self._halves[uscc, window].account(policy)
             account.periods[period] = EntitlementRow._make([*row, None, position])
 
     def _fetch(self, query: Select[Any], codes: list[str]) -> Sequence[tuple[Any, ...]]:
         """The rows as the driver gives them: a Row of SQLAlchemy around each took a third of the time."""
-        rows: Sequence[tuple[Any, ...]] = self._connection.execute(query, {"codes": codes}).cursor.fetchall()
+        rows: Sequence[tuple[Any, ...]] = self._connection.execute(
+            query, {"codes": texts(self._connection, codes)}
+        ).cursor.fetchall()
         return rows
 
     def register(self, entry: LogEntry, event: ReturnFiled | ReturnRevised | ReturnWithdrawn) -> None:

@@ -4,7 +4,7 @@
 from_position <= N < to_position.
 """
 
-from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 from sqlalchemy import (
@@ -177,7 +177,8 @@ LIVE = ReadModels(checkpoint, transactions, policies, returns, enterprises, enti
 """The set that is read."""
 
 
-def policy_set(policies_of: Iterable[str]) -> str:
+@lru_cache(maxsize=4096)
+def policy_set(policies_of: tuple[str, ...]) -> str:
     """Several policies as one text, to compare and to group by: their ids in order, `,a,b,`; "" for none."""
     joined = ",".join(sorted(policies_of))
     return f",{joined}," if joined else ""

@@ -167,6 +167,8 @@ def record_decision(
 ) -> FilingAnswer | Refused:
     """Record what another process has decided; it is decided again here where others recorded in between.
 
+    The read models are left to the caller.
+
     Args:
         ledger: The ledger.
         decision: What the drafts came to.
@@ -183,6 +185,7 @@ def record_decision(
         None,
         dry_run=False,
         first=decision,
+        projects=False,
     )
 
 
@@ -194,6 +197,7 @@ def _carry_out(  # noqa: PLR0913 - what is decided, and how it is recorded
     *,
     dry_run: bool,
     first: Decision | Refused | None = None,
+    projects: bool = True,
 ) -> FilingAnswer | Refused:
     batch_id = uuid.uuid4().hex
 
@@ -216,7 +220,8 @@ def _carry_out(  # noqa: PLR0913 - what is decided, and how it is recorded
     decision, position = carried
     if dry_run:
         return _answer(decision, batch_id, position, preview=decision.changes)
-    project_until(ledger, position)
+    if projects:
+        project_until(ledger, position)
     return _answer(decision, batch_id, position)
 
 

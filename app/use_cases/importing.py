@@ -15,7 +15,7 @@ from typing import IO, Any, Final, NamedTuple, Self
 import msgspec
 from eventsourcing.persistence import StoredEvent
 
-from app.database import reading
+from app.database import has_several_writers, reading
 from app.ledger.helpers import Helpers, spare_processors
 from app.ledger.ledger import Ledger
 from app.ledger.recorder import Guard
@@ -30,15 +30,15 @@ from app.use_cases.filing import (
     record_decision,
     row_number,
 )
-from app.use_cases.projecting import project_all
+from app.use_cases.projecting import project_all, project_until
 from app.use_cases.rows import Draft, RowReader
 from domain.errors import Notice, Problem
 from domain.identifiers import USCC_LENGTH
 
-ROWS_PER_CHUNK: Final = 2_000
+ROWS_PER_CHUNK: Final = 5_000
 """A chunk is one transaction: a commit costs little for each row, and other writers do not wait long."""
 
-CHUNKS_AHEAD: Final = 3
+CHUNKS_AHEAD: Final = 2
 """So many chunks are read or decided ahead: enough that no process waits, few enough to fit in memory."""
 
 Progress = Callable[[int, int | None, str], None]
@@ -155,7 +155,9 @@ def import_rows(  # noqa: PLR0913 - how a file is imported
             return Refused(problems)
         if dry_run:  # Decided as one, since a later row may rest on an earlier one.
             return file_returns(ledger, checked.drafts(), actor=actor, dry_run=True)
-        return _Recording(ledger, helpers, checked, actor).record(progress)
+        projects_beside = several and has_several_writers(ledger.engine)
+        with Helpers(ledger, 1 if projects_beside else 0) as projectors:
+            return _Recording(ledger, helpers, projectors, checked, actor).record(progress)
 
 
 def validate(ledger: Ledger, reader: RowReader, chunk: Sequence[tuple[int, Any]]) -> Checked:
@@ -239,17 +241,21 @@ def decide_chunk(ledger: Ledger, packed: bytes) -> PackedDecision | Refused:
 class _Recording:
     """Records the chunks of a file in their order, while others decide those to come.
 
-    A chunk is decided ahead only if no chunk before it that is not yet recorded is about one of its
-    enterprises: what this import records in between is then no conflict.
+    A chunk is decided ahead only if no chunk before it that is not yet recorded and projected is about one of
+    its enterprises: what this import records in between is then no conflict.
     """
 
-    def __init__(self, ledger: Ledger, helpers: Helpers, checked: _Check, actor: str) -> None:
+    def __init__(
+        self, ledger: Ledger, helpers: Helpers, projectors: Helpers, checked: _Check, actor: str
+    ) -> None:
         self._ledger = ledger
         self._helpers = helpers
+        self._projectors = projectors
         self._checked = checked
         self._actor = actor
         self._own: dict[int, int] = {}
         self._ahead: deque[tuple[Kept, Future[PackedDecision | Refused]]] = deque()
+        self._projecting: tuple[Kept, Future[None]] | None = None
 
     def record(self, progress: Progress) -> FilingAnswer | Refused:
         """Record all chunks; how it ended."""
@@ -268,10 +274,19 @@ class _Recording:
         for kept in self._checked.kept:
             while self._must_wait(kept):
                 yield self._record_next()
+            if self._projecting is not None and not kept.codes.isdisjoint(self._projecting[0].codes):
+                self._wait_for_projection()
             packed = self._checked.packed(kept)
             self._ahead.append((kept, self._helpers.submit(decide_chunk, packed)))
         while self._ahead:
             yield self._record_next()
+        self._wait_for_projection()
+
+    def _wait_for_projection(self) -> None:
+        if self._projecting is not None:
+            _, future = self._projecting
+            future.result()
+            self._projecting = None
 
     def _must_wait(self, kept: Kept) -> bool:
         return len(self._ahead) > CHUNKS_AHEAD or any(
@@ -291,6 +306,8 @@ class _Recording:
         if not isinstance(answer, Refused):
             recorded = answer.filed + answer.revised + answer.entitlements_changed
             self._own[answer.position - recorded] = answer.position
+            self._wait_for_projection()
+            self._projecting = (kept, self._projectors.submit(project_until, answer.position))
         return kept, answer
 
     def _seen(self, read_at: int) -> int:

@@ -161,7 +161,7 @@ def list_totals(connection: Connection, wanted: ListFilter, at: int) -> ListTota
 
 def _unassessed(connection: Connection, wanted: ListFilter, at: int) -> list[totals.Filed]:
     """The groups of enterprises with a standing return and no account under the policy."""
-    account_of = "" if wanted.policy is None else policy_set([wanted.policy])
+    account_of = "" if wanted.policy is None else policy_set((wanted.policy,))
     return [
         each
         for each in totals.filed(connection, wanted.window, at)

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, Row, select
 
 from domain.events import Return, ReturnWithdrawn
-from projections.history import chunks
+from projections.history import among, chunks, texts
 from projections.tables import FOREVER, returns
 
 _RETURN = msgspec.json.Decoder(Return)
@@ -41,13 +41,13 @@ def own_figures(
     for (form, period), codes in wanted.items():
         for chunk in chunks(codes):
             query = select(returns.c.uscc, returns.c.current_fen).where(
-                returns.c.uscc.in_(bindparam("codes", expanding=True)),
+                among(connection, returns.c.uscc, "codes"),
                 returns.c.period == period,
                 returns.c.form == form,
                 returns.c.to_position == FOREVER,
                 returns.c.current_fen.is_not(None),
             )
-            for uscc, current_fen in connection.execute(query, {"codes": chunk}).all():
+            for uscc, current_fen in connection.execute(query, {"codes": texts(connection, chunk)}).all():
                 found[uscc, form, period] = current_fen
     return found
 
@@ -65,13 +65,13 @@ def standing_returns(
     for (form, period), codes in wanted.items():
         for chunk in chunks(codes):
             query = select(returns.c.uscc, returns.c.state).where(
-                returns.c.uscc.in_(bindparam("codes", expanding=True)),
+                among(connection, returns.c.uscc, "codes"),
                 returns.c.period == period,
                 returns.c.form == form,
                 returns.c.to_position == FOREVER,
                 returns.c.type != ReturnWithdrawn.__name__,
             )
-            for uscc, state in connection.execute(query, {"codes": chunk}).all():
+            for uscc, state in connection.execute(query, {"codes": texts(connection, chunk)}).all():
                 found[uscc, form, period] = _RETURN.decode(state)
     return found
 

@@ -3,17 +3,31 @@
 import argparse
 
 from app.memory import spare_collections
-from bench import month_close
+from bench import country, month_close, reads, rules
 
 
 def main() -> None:
-    """Run the benchmarks."""
+    """Run the benchmarks that were asked for, or all."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--enterprises", type=int, default=20_000)
-    parser.add_argument("--months", type=int, default=3, help="the last of them is measured")
+    names = ("assessment", "month-close", "rebuild", "country", "reads")
+    parser.add_argument("names", nargs="*", choices=[*names, []], help="default: all")
+    parser.add_argument("--enterprises", type=int, default=100_000, help="of month-close and rebuild")
+    parser.add_argument("--country", type=int, default=600_000, help="enterprises of country and reads")
+    parser.add_argument("--database", help="a PostgreSQL that holds the months for reads already")
     given = parser.parse_args()
     spare_collections()
-    month_close.run(given.enterprises, given.months)
+    for name in given.names or names:
+        match name:
+            case "assessment":
+                rules.assessment()
+            case "month-close":
+                month_close.run(given.enterprises)
+            case "rebuild":
+                rules.rebuilding(given.enterprises)
+            case "country":
+                country.run(given.country)
+            case _:
+                reads.run(given.country, given.database)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,37 @@
+"""Ledgers to measure, and drafts to file."""
+
+from collections.abc import Iterable
+
+from app.bootstrap import migrate
+from app.database import open_engine
+from app.ledger.ledger import Ledger
+from app.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
+from app.use_cases.publishing import publish
+from app.use_cases.rows import Draft, RowReader
+from bench.rows import Row
+
+ACTOR = "bench"
+
+
+def policy() -> LoadedPolicy:
+    """The shipped policy."""
+    loaded = load_policy(YINGKOU_2024_14.read_bytes(), file=YINGKOU_2024_14.name)
+    if not isinstance(loaded, LoadedPolicy):
+        raise SystemExit(str(loaded))
+    return loaded
+
+
+def new_ledger(url: str) -> Ledger:
+    """A migrated ledger under the shipped policy."""
+    engine = open_engine(url)
+    migrate(engine)
+    ledger = Ledger(engine)
+    publish(ledger, policy(), actor=ACTOR)
+    return ledger
+
+
+def drafts(rows: Iterable[Row]) -> list[Draft]:
+    """The rows, read."""
+    reader = RowReader(unit="qianyuan", stage="final", source=None)
+    read = [reader.read(index, row) for index, row in enumerate(rows)]
+    return [draft for draft in read if isinstance(draft, Draft)]

@@ -1,0 +1,239 @@
+"""Reads at the scale of a country over HTTP: an account, the list, the summary; and the plans behind them."""
+
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from itertools import count
+from threading import local
+from urllib.parse import quote
+
+from sqlalchemy import Connection, event
+
+from app.database import open_engine, reading, writing
+from app.ledger.ledger import Ledger
+from app.security.keys import create_key
+from app.use_cases.explaining import read_account
+from app.use_cases.listing import list_accounts, summarise
+from app.use_cases.reading import Opened, opened
+from bench.ledgers import new_ledger
+from bench.month_close import import_month
+from bench.places import places
+from bench.rows import PERIODS, REGIONS, code, write_month
+from projections.queries.listing import ListFilter
+
+REQUESTS_A_SECOND = 50
+MEASURED_S = 20
+CALLERS = 4
+WINDOW = "2024H1"
+
+Path = Callable[[], str]
+
+
+def run(enterprises: int, url: str | None) -> None:
+    """Load eleven months of a country on PostgreSQL, unless they are there, and measure the reads."""
+    if url is not None:
+        _measure(url, enterprises)
+        return
+    with places("postgresql") as place:
+        made = place.database()
+        ledger = new_ledger(made)
+        for period in PERIODS:
+            path = place.folder / "month.csv"
+            write_month(path, enterprises, period)
+            import_month(ledger, path, period)
+        ledger.engine.dispose()
+        _measure(made, enterprises)
+
+
+def _measure(url: str, enterprises: int) -> None:
+    chance = random.Random(7)  # noqa: S311 - a benchmark is not a secret
+
+    def one() -> str:
+        return f"/v1/entitlements/{code(chance.randrange(enterprises))}/{WINDOW}"
+
+    page = f"/v1/entitlements?window={WINDOW}&limit=100"
+    paths: dict[str, Path] = {
+        "account": one,
+        "account, explained": lambda: f"{one()}/2024-03",
+        "list, first page": lambda: page,
+        "list of a region": lambda: f"{page}&region_code={chance.choice(REGIONS)}",
+        "list, by name": lambda: f"{page}&q={quote(f'示例企业{chance.randrange(1000, 9999)}')}",
+        "summary": lambda: f"/v1/summary?window={WINDOW}&group_by=region_code",
+    }
+    key = _key(url)
+    with _served(url) as port:
+        ask = _Caller(port, key)
+        print(f"reads, postgresql, {enterprises} enterprises, {len(PERIODS)} periods, {REQUESTS_A_SECOND}/s")
+        for name, path in paths.items():
+            took = sorted(_paced(lambda path=path: ask(path())))  # type: ignore[misc]
+            print(
+                f"  {name:20} {_ms(took, 50)} ms p50, {_ms(took, 99)} ms p99 at {REQUESTS_A_SECOND}/s",
+                flush=True,
+            )
+        _ratio(ask, one)
+    _plans(url, enterprises)
+
+
+def _ms(took: list[int], percent: int) -> str:
+    us = took[min(len(took) * percent // 100, len(took) - 1)] // 1000
+    return f"{us // 1000}.{us % 1000 // 100}"
+
+
+def _key(url: str) -> str:
+    engine = open_engine(url)
+    with writing(engine) as connection:
+        name = f"bench-{time.time_ns()}"
+        key = create_key(connection, name=name, role="auditor", with_figures=True, now_us=0)
+    engine.dispose()
+    if key is None:
+        raise SystemExit("no key")
+    return key
+
+
+@contextmanager
+def _served(url: str) -> Iterator[int]:
+    """The service in a process of its own; its port."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    words = ["-m", "uvicorn", "--factory", "bench.served:create", "--port", str(port), "--no-access-log"]
+    environment = {**os.environ, "DUIXIAN_DATABASE_URL": url}
+    process = subprocess.Popen(
+        [sys.executable, *words, "--log-level", "warning"], env=environment, stderr=subprocess.DEVNULL
+    )
+    try:
+        for _ in range(600):
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+class _Caller:
+    """Asks over a connection of its own for each thread."""
+
+    def __init__(self, port: int, key: str) -> None:
+        self._port = port
+        self._headers = {"Authorization": f"Bearer {key}"}
+        self._of_thread = local()
+
+    def __call__(self, path: str) -> int:
+        """Nanoseconds until the whole answer is there."""
+        connection: HTTPConnection | None = getattr(self._of_thread, "connection", None)
+        if connection is None:
+            connection = self._of_thread.connection = HTTPConnection("127.0.0.1", self._port)
+        started = time.perf_counter_ns()
+        connection.request("GET", path, headers=self._headers)
+        response = connection.getresponse()
+        body = response.read()
+        if response.status != 200:  # noqa: PLR2004
+            raise SystemExit(f"{path}: {response.status} {body[:200]!r}")
+        return time.perf_counter_ns() - started
+
+
+def _paced(ask: Callable[[], int]) -> list[int]:
+    """So many requests a second, each at its time whatever the others take; how long each took."""
+    for _ in range(REQUESTS_A_SECOND):
+        ask()
+    started = time.perf_counter()
+    with ThreadPoolExecutor(CALLERS * 2) as pool:
+        futures = []
+        for number in range(REQUESTS_A_SECOND * MEASURED_S):
+            time.sleep(max(started + number / REQUESTS_A_SECOND - time.perf_counter(), 0))
+            futures.append(pool.submit(ask))
+        return [each.result() for each in futures]
+
+
+def _ratio(ask: _Caller, one: Path) -> None:
+    """The rate of the account, and of the same over constant data, by turns."""
+    rates: dict[str, list[int]] = {"account": [0, 0], "constant": [0, 0]}
+    for turn in range(6):
+        name = ("account", "constant")[turn % 2]
+        of_constant = name == "constant"
+        ends = time.perf_counter_ns() + 3 * 10**9
+        started = time.perf_counter_ns()
+
+        def work(ends: int = ends, *, of_constant: bool = of_constant) -> int:
+            for done in count():
+                if time.perf_counter_ns() > ends:
+                    return done
+                path = one()
+                ask(path.replace("/entitlements/", "/constant/") if of_constant else path)
+            return 0
+
+        with ThreadPoolExecutor(CALLERS) as pool:
+            rates[name][0] += sum(each.result() for each in [pool.submit(work) for _ in range(CALLERS)])
+        rates[name][1] += time.perf_counter_ns() - started
+    real, constant = (answered * 10**9 // taken for answered, taken in rates.values())
+    print(
+        f"  account, as fast as it goes: {real}/s; over constant data {constant}/s: {real * 100 // constant}%"
+    )
+
+
+def _plans(url: str, enterprises: int) -> None:
+    """Print how PostgreSQL answers each read, and how many rows it looks at."""
+    engine = open_engine(url)
+    ledger = Ledger(engine)
+    uscc = code(enterprises // 2)
+    wanted = ListFilter(policy="yingkou-2024-14", window=WINDOW, region_code=REGIONS[0])
+    reads: dict[str, Callable[[Connection, Opened], object]] = {
+        "account": lambda connection, at: read_account(connection, uscc, WINDOW, at),
+        "list": lambda connection, at: list_accounts(
+            connection, wanted, at, sort="-assessed_fen", limit=100, after=(5_000_000, uscc), totals=False
+        ),
+        "summary": lambda connection, at: summarise(connection, WINDOW, "region_code", at),
+        "events of an enterprise": lambda connection, _: ledger.page(
+            connection, after=0, limit=100, uscc=uscc
+        ),
+    }
+    for name, read in reads.items():
+        print(f"plans of: {name}")
+        with reading(engine) as connection:
+            at = opened(connection, WINDOW, None, None, None)
+            if isinstance(at, Opened):
+                for statement, given in _statements(connection, lambda: read(connection, at)):  # noqa: B023
+                    _explain(connection, statement, given)
+    engine.dispose()
+
+
+def _statements(connection: Connection, work: Callable[[], object]) -> list[tuple[str, object]]:
+    seen: list[tuple[str, object]] = []
+
+    def note(_: object, __: object, statement: str, given: object, *___: object) -> None:
+        seen.append((statement, given))
+
+    event.listen(connection, "before_cursor_execute", note)
+    work()
+    event.remove(connection, "before_cursor_execute", note)
+    return seen
+
+
+def _explain(connection: Connection, statement: str, given: object) -> None:
+    explained = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", given)  # type: ignore[arg-type]
+    plan = explained.scalar_one()
+    whole = (json.loads(plan) if isinstance(plan, str | bytes) else plan)[0]
+    nodes = list(_nodes(whole["Plan"]))
+    used = ", ".join(
+        f"{node['Node Type']} {node.get('Index Name', node.get('Relation Name', ''))}".strip()
+        for node in nodes
+        if "Scan" in node["Node Type"]
+    )
+    print(f"  {whole['Execution Time']} ms: {used}", flush=True)
+
+
+def _nodes(plan: dict[str, object]) -> Iterator[dict[str, str]]:
+    yield plan  # type: ignore[misc]
+    for each in plan.get("Plans", ()):  # type: ignore[attr-defined]
+        yield from _nodes(each)

@@ -1,0 +1,59 @@
+"""The rule alone, and what follows from the log: assessment with steps, rebuild."""
+
+from itertools import islice
+
+from app.database import reading
+from app.use_cases.rebuilding import rebuild
+from bench.ledgers import drafts, new_ledger, policy
+from bench.month_close import import_month, seconds
+from bench.places import KINDS, places
+from bench.rows import PERIODS, rows, write_month
+from domain.assessment import assess
+from domain.events import PolicyRef
+from domain.periods import period_of
+from domain.policy import Policy, fingerprint
+
+MONTHS = 3
+SAMPLE = 10_000
+ROUNDS = 5
+
+
+def assessment() -> None:
+    """Print how many periods a second are assessed with their steps."""
+    loaded = policy()
+    rule = Policy(PolicyRef(loaded.typed.policy, 1, fingerprint(loaded.document)), loaded.typed)
+    months = [
+        (period_of(each.registered.period), {each.registered.form: each.registered})
+        for each in drafts(islice(rows(SAMPLE, "2024-03"), SAMPLE))
+    ]
+
+    def work() -> None:
+        for _ in range(ROUNDS):
+            for period, returns in months:
+                assess(rule, period, returns, 0)
+
+    print(f"assessment with steps, one core: {ROUNDS * SAMPLE / seconds(work):,.0f} periods/s", flush=True)
+
+
+def rebuilding(enterprises: int) -> None:
+    """Print how many events a second a rebuild takes, beside reading and decoding them alone."""
+    for kind in KINDS:
+        with places(kind) as place:
+            ledger = new_ledger(place.database())
+            for period in PERIODS[:MONTHS]:
+                path = place.folder / f"{period}.csv"
+                write_month(path, enterprises, period)
+                import_month(ledger, path, period)
+            head = rebuild(ledger)
+            rebuilt_s = seconds(lambda ledger=ledger: rebuild(ledger))  # type: ignore[misc]
+
+            def read(ledger: object = ledger) -> None:
+                after = 0
+                with reading(ledger.engine) as connection:  # type: ignore[attr-defined]
+                    while entries := ledger.entries(connection, after=after, limit=20_000):  # type: ignore[attr-defined]
+                        after = entries[-1].position
+
+            read_s = seconds(read)
+            print(f"rebuild, {kind}, {head} events: {head / rebuilt_s:,.0f} events/s")
+            print(f"  reading and decoding them alone: {head / read_s:,.0f} events/s", flush=True)
+            ledger.engine.dispose()

@@ -123,7 +123,9 @@ def list_entitlements(
     ] = None,
     sort: Sort = "-assessed_fen",
     limit: Annotated[int, Query(ge=1, le=PAGE_MOST)] = 100,
-    cursor: Annotated[str | None, Query(max_length=200)] = None,
+    cursor: Annotated[
+        str | None, Query(max_length=200, description="The next_cursor of the page before.")
+    ] = None,
     totals: Annotated[bool, Query(description="Count the totals under every filter.")] = False,
 ) -> models.EntitlementList:
     """Every enterprise with a return in the half-year, a page at a time."""

@@ -195,7 +195,9 @@ class EntitlementList(Model):
     """A page of accounts. The totals are over the whole list."""
 
     items: list[ListedEntitlement]
-    next_cursor: str | None
+    next_cursor: str | None = Field(
+        description="None after the last page. A page may be shorter than limit, even empty, before it."
+    )
     total: int | None
     assessed_fen: int | None
     as_of: AsOf

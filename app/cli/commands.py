@@ -343,20 +343,25 @@ def list_command(
             stage=stage,
             q=q,
         )
-        listed = list_accounts(
-            connection, wanted, books, sort=cast("Sort", sort), limit=limit, after=None, totals=True
-        )
+        order = cast("Sort", sort)
+        listed = list_accounts(connection, wanted, books, sort=order, limit=limit, after=None, totals=True)
+        shown, after = listed.accounts, listed.next_after
+        while after is not None and len(shown) < limit:  # Under a filter a page may end early.
+            page = list_accounts(
+                connection, wanted, books, sort=order, limit=limit - len(shown), after=after, totals=False
+            )
+            shown, after = shown + page.accounts, page.next_after
     if as_json:
         _print_json(
             {
-                "items": listed.accounts,
+                "items": shown,
                 "total": None if listed.totals is None else listed.totals.total,
                 "assessed_fen": None if listed.totals is None else listed.totals.assessed_fen,
                 "as_of": presenters.as_of(books.moment).model_dump(),
             }
         )
         return
-    printing.print_list(out, listed.accounts, listed.totals, books)
+    printing.print_list(out, shown, listed.totals, books)
 
 
 def _window(text: str) -> str:

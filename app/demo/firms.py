@@ -3,9 +3,8 @@
 import random
 from dataclasses import dataclass
 
-from stdnum.cn import uscc as stdnum_uscc
-
 from app.demo.cases import CATERING, PERIODS, SPECIAL, TRADE, Line, Prior, Profile, at
+from domain.identifiers import uscc_check_character
 
 _PLACES = {
     "210802": "营口站前",
@@ -169,7 +168,7 @@ def _uscc(rng: random.Random, region: str, *, valid: bool) -> str:
     eight = head + "".join(rng.choice(_USCC_ALPHABET) for _ in range(free))
     ninth = organisation_check(eight)
     seventeen = f"91{region}{eight}{ninth if valid else _next(_ORGANISATION_CHECKS, ninth)}"
-    last = stdnum_uscc.calc_check_digit(seventeen)
+    last = uscc_check_character(seventeen)
     return seventeen + (last if valid else _next(_USCC_ALPHABET, last))
 
 

@@ -6,8 +6,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stdnum.cn import uscc as stdnum_uscc
 
-from domain.identifiers import has_uscc_shape, organisation_check_character, passes_uscc_check
+from domain.identifiers import (
+    has_uscc_shape,
+    organisation_check_character,
+    passes_uscc_check,
+    uscc_check_character,
+)
 
 ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 CASES = json.loads((Path(__file__).parents[1] / "cases" / "article-14.json").read_text(encoding="utf-8"))
@@ -35,6 +41,11 @@ def test_a_valid_code_passes(uscc: str) -> None:
 def test_a_real_code_of_an_early_pilot_region_has_the_shape_and_fails_the_check() -> None:
     assert has_uscc_shape("91350211M00013FA1N")
     assert not passes_uscc_check("91350211M00013FA1N")
+
+
+@given(st.text(ALPHABET, min_size=17, max_size=17))
+def test_the_eighteenth_character_is_the_one_that_python_stdnum_gives(code: str) -> None:
+    assert uscc_check_character(code) == stdnum_uscc.calc_check_digit(code)
 
 
 @given(valid_codes, st.integers(0, 17), st.sampled_from("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"))

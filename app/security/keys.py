@@ -6,6 +6,7 @@ from typing import Final, Literal, get_args
 
 import msgspec
 from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import exc as sql_errors
 
 from app.security.tables import api_keys
 
@@ -37,11 +38,11 @@ def create_key(
     if _by_name(connection, name) is not None:
         return None
     token = f"duixian-{secrets.token_urlsafe(_KEY_BYTES)}"
-    connection.execute(
-        insert(api_keys).values(
-            name=name, sha256=_hash(token), role=role, with_figures=with_figures, created_at_us=now_us
-        )
-    )
+    key = {"name": name, "sha256": _hash(token), "role": role, "with_figures": with_figures}
+    try:
+        connection.execute(insert(api_keys).values(**key, created_at_us=now_us))
+    except sql_errors.IntegrityError:
+        return None  # Another process gave the name at this moment.
     return token
 
 

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from eventsourcing.persistence import StoredEvent
 
-from app.database import reading
+from app.database import reading, writing
 from app.ledger.ledger import Ledger
 from app.ledger.recorder import Recording
 from app.policies.loader import LoadedPolicy
+from app.security.keys import create_key, find_key, list_keys
 from app.use_cases import publishing
 from app.use_cases.filing import FilingAnswer, file_returns
 from app.use_cases.projecting import project_all
@@ -421,3 +422,19 @@ def test_the_same_document_published_by_two_at_once_is_one_version(ledger: Ledge
     with ThreadPoolExecutor(2) as pool:
         assert sorted(pool.map(publish_it, [FIRST, FIRST])) == [False, True]
     assert [each.type for each in log(ledger)] == ["PolicyPublished"]
+
+
+def test_a_name_that_two_keys_are_given_at_once_is_given_to_one(ledger: Ledger) -> None:
+    start = Barrier(FILERS)
+
+    def create(_: int) -> str | None:
+        start.wait()
+        with writing(ledger.engine) as connection:
+            return create_key(connection, name="统计局", role="statistics", with_figures=False, now_us=0)
+
+    with ThreadPoolExecutor(FILERS) as pool:
+        tokens = [token for token in pool.map(create, range(FILERS)) if token is not None]
+    assert len(tokens) == 1
+    with reading(ledger.engine) as connection:
+        assert [key.name for key in list_keys(connection)] == ["统计局"]
+        assert find_key(connection, tokens[0]) is not None

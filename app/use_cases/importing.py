@@ -35,7 +35,7 @@ from app.use_cases.rows import Draft, RowReader
 from domain.errors import Notice, Problem
 from domain.identifiers import USCC_LENGTH
 
-ROWS_PER_CHUNK: Final = 5_000
+ROWS_PER_CHUNK: Final = 4_000
 """A chunk is one transaction: a commit costs little for each row, and other writers do not wait long."""
 
 CHUNKS_AHEAD: Final = 2
@@ -53,12 +53,12 @@ class Checked(NamedTuple):
 
     Attributes:
         drafts: The drafts that are in order by themselves, packed.
-        keys: Of each draft its enterprise, form and period, its row from 0, and its number in the file.
+        keys: Of each draft its enterprise, form and period, and its row from 0.
         problems: What is wrong with the other rows, and conflicts with what stands.
     """
 
     drafts: bytes
-    keys: list[tuple[str, int, int]]
+    keys: list[tuple[str, int]]
     problems: list[Problem]
 
 
@@ -154,10 +154,15 @@ def import_rows(  # noqa: PLR0913 - how a file is imported
         if problems or not in_order():
             return Refused(problems)
         if dry_run:  # Decided as one, since a later row may rest on an earlier one.
-            return file_returns(ledger, checked.drafts(), actor=actor, dry_run=True)
+            return file_returns(ledger, list(checked.drafts()), actor=actor, dry_run=True)
         projects_beside = several and has_several_writers(ledger.engine)
         with Helpers(ledger, 1 if projects_beside else 0) as projectors:
             return _Recording(ledger, helpers, projectors, checked, actor).record(progress)
+
+
+def key_of(draft: Draft) -> str:
+    """What a file may say only once: an enterprise, form and period."""
+    return f"{draft.uscc} {draft.registered.form} {draft.registered.period}"
 
 
 def validate(ledger: Ledger, reader: RowReader, chunk: Sequence[tuple[int, Any]]) -> Checked:
@@ -171,10 +176,7 @@ def validate(ledger: Ledger, reader: RowReader, chunk: Sequence[tuple[int, Any]]
         else:
             problems.extend(read)
     problems += conflicts(ledger, drafts)
-    keys = [
-        (f"{each.uscc} {each.registered.form} {each.registered.period}", each.row, row_number(each))
-        for each in drafts
-    ]
+    keys = [(key_of(each), each.row) for each in drafts]
     return Checked(_drafts_encoder.encode(drafts), keys, problems)
 
 
@@ -190,7 +192,9 @@ class _Check:
         self._helpers = helpers
         self._reader = reader
         self._file = file
-        self._numbers: dict[str, int] = {}
+        # A number for each key takes a third of the memory; what seems to come again is looked up in the end.
+        self._seen: set[int] = set()
+        self._again: dict[str, list[int]] = {}
         self._done = 0
 
     def check(self, chunks: Iterable[list[tuple[int, Any]]], progress: Progress) -> list[Problem]:
@@ -205,30 +209,47 @@ class _Check:
             progress(self._done, None, "核对")
         for each in ahead:
             problems += self._take(each.result())
-        return problems
+        duplicates = self._duplicates()
+        twice = {each.row for each in duplicates}
+        return duplicates + [each for each in problems if each.row not in twice]
+
+    def _duplicates(self) -> list[Problem]:
+        """The rows whose enterprise, form and period another row had before."""
+        first: dict[str, tuple[int, int]] = {}
+        for draft in self.drafts() if self._again else ():
+            key = key_of(draft)
+            if key in self._again:
+                first.setdefault(key, (draft.row, row_number(draft)))
+        return [
+            Problem(
+                row=row, field=None, code="duplicate-row", message=wording.duplicate_row(str(first[key][1]))
+            )
+            for key, rows in self._again.items()
+            for row in rows
+            if row != first[key][0]
+        ]
 
     def _take(self, checked: Checked) -> list[Problem]:
-        duplicates = []
-        for key, row, number in checked.keys:
-            first = self._numbers.setdefault(key, number)
-            if first != number:
-                message = wording.duplicate_row(str(first))
-                duplicates.append(Problem(row=row, field=None, code="duplicate-row", message=message))
-        codes = frozenset(key[:USCC_LENGTH] for key, _, _ in checked.keys)
+        for key, row in checked.keys:
+            number = hash(key)
+            if number in self._seen:
+                self._again.setdefault(key, []).append(row)
+            self._seen.add(number)
+        codes = frozenset(key[:USCC_LENGTH] for key, _ in checked.keys)
         start = self._file.seek(0, SEEK_END)
         self._file.write(checked.drafts)
         self.kept.append(Kept(start, len(checked.drafts), len(checked.keys), codes))
-        twice = {each.row for each in duplicates}
-        return duplicates + [each for each in checked.problems if each.row not in twice]
+        return checked.problems
 
     def packed(self, kept: Kept) -> bytes:
         """The drafts of a chunk, as they were validated."""
         self._file.seek(kept.start)
         return self._file.read(kept.length)
 
-    def drafts(self) -> list[Draft]:
+    def drafts(self) -> Iterator[Draft]:
         """All drafts."""
-        return [draft for each in self.kept for draft in _drafts_decoder.decode(self.packed(each))]
+        for each in self.kept:
+            yield from _drafts_decoder.decode(self.packed(each))
 
 
 def decide_chunk(ledger: Ledger, packed: bytes) -> PackedDecision | Refused:

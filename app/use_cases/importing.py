@@ -210,9 +210,10 @@ class _Check:
     def _take(self, checked: Checked) -> list[Problem]:
         duplicates = []
         for key, row, number in checked.keys:
-            first = self._numbers.setdefault(key, number)
-            if first != number:
-                message = wording.duplicate_row(str(first))
+            if key not in self._numbers:
+                self._numbers[key] = number
+            else:  # Their numbers may be the same: the sheets of a workbook count for themselves.
+                message = wording.duplicate_row(str(self._numbers[key]))
                 duplicates.append(Problem(row=row, field=None, code="duplicate-row", message=message))
         codes = frozenset(key[:USCC_LENGTH] for key, _, _ in checked.keys)
         start = self._file.seek(0, SEEK_END)

@@ -23,8 +23,8 @@ class ContentionError(Exception):
 INTERRUPTED: Final = (*UNAVAILABLE, ContentionError, UncertainError, NotProjectedError, BrokenExecutor)
 """What may keep a command from its end, and may not the next time; each says what is known.
 
-A process beside that ended, for want of memory or by a signal, is one of them: of a file that it helped to import,
-what was recorded stays.
+A process beside that ended, for want of memory or by a signal, is one of them: of a file that it helped to
+import, what was recorded stays.
 """
 
 

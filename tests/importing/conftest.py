@@ -20,6 +20,12 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def helper(small_chunks: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - patched over
+    """A process works beside."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+
+
+@pytest.fixture
 def helpers(small_chunks: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - patched over
     """Two processes work beside."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})

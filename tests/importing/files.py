@@ -45,7 +45,7 @@ def random_file(seed: int, *, in_months: bool) -> list[Row]:
 
 
 def changed(rows: Iterable[Row], seed: int) -> list[Row]:
-    """A later file of the same: a third of the rows with other figures, with a reason, and the rest as it was."""
+    """A later file: a third of the rows with other figures and a reason, the rest as it was."""
     draw = random.Random(seed)  # noqa: S311
     found = []
     for row in rows:
@@ -102,8 +102,8 @@ def facts(ledger: Ledger) -> dict[str, list[Event]]:
 def contents(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
     """What the read models say now, and every version of every return.
 
-    Positions are left out, and which of several versions of a return an outcome was first assessed from: what
-    comes to the same is not assessed again.
+    Positions are left out, and which version of a return or of a policy an outcome was first assessed
+    from: what comes to the same is not assessed again.
     """
     found = {}
     with reading(ledger.engine) as connection:
@@ -120,7 +120,8 @@ def contents(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
 
 def _without_positions(row: dict[str, Any]) -> dict[str, Any]:
     state = msgspec.json.decode(row["state"]) if "state" in row else {}
-    state.pop("returns", None)
+    for name in ("returns", "policy"):
+        state.pop(name, None)
     return {name: value for name, value in row.items() if name not in POSITIONS} | {"state": state}
 
 

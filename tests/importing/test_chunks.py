@@ -32,7 +32,7 @@ def test_many_chunks_record_what_one_batch_records(
     check_consistency(ledger)
 
 
-@pytest.mark.usefixtures("helpers")
+@pytest.mark.usefixtures("small_chunks")
 def test_a_file_that_is_imported_again_changes_nothing(ledger: Ledger) -> None:
     publish_whole(ledger)
     rows = random_file(3, in_months=True)

@@ -27,7 +27,7 @@ from tests.importing.files import (
     random_file,
     same_contents,
 )
-from tests.ledger.history import Row, publish_whole
+from tests.ledger.history import publish_whole
 from tests.ledger.test_concurrency import check_consistency
 
 PATIENCE_S = 60
@@ -38,7 +38,7 @@ DOING = ("核对", "登记")
 def import_until(url: str, temporary: str, at: tuple[str, int], told: Connection) -> None:
     """Import, tell which processes are beside when so many rows are done, and end by a signal."""
     importing.ROWS_PER_CHUNK = ROWS_PER_CHUNK  # type: ignore[misc]
-    os.sched_getaffinity = lambda _: {0, 1, 2}
+    os.sched_getaffinity = lambda _: {0, 1}
     os.environ["TMPDIR"] = temporary
 
     def end(done: int, _: int | None, doing: str) -> None:
@@ -97,7 +97,7 @@ def _kill_one_beside(_: int, __: int | None, doing: str) -> None:
         children[0].kill()
 
 
-@pytest.mark.usefixtures("helpers")
+@pytest.mark.usefixtures("helper")
 def test_an_import_whose_helper_was_killed_ends_and_goes_on_when_it_is_done_again(
     ledger: Ledger, other: Ledger
 ) -> None:

@@ -84,7 +84,7 @@ def test_one_problem_in_the_last_chunk_keeps_the_whole_file_out(
     assert [(each.row, each.code) for each in _refused(ledger, rows, stage).problems] == expected
 
 
-@pytest.mark.usefixtures("helpers")
+@pytest.mark.usefixtures("helper")
 def test_every_problem_is_found_alike_in_one_chunk_and_in_many_alone_and_with_helpers(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,7 +119,7 @@ def _line(n: int, current: str = "110000") -> list[str]:
     return ["210802", code(n), f"示例{n}", "5211", "", "", current, "100000", "", ""]
 
 
-@pytest.mark.usefixtures("helpers")
+@pytest.mark.usefixtures("helper")
 def test_the_command_names_every_problem_with_its_row_and_the_line_that_cannot_be_read(
     desk: Desk, ledger: Ledger
 ) -> None:

@@ -3,6 +3,7 @@
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn, cast
@@ -69,7 +70,7 @@ KnownAtAsked = Annotated[str | None, typer.Option("--known-at", help="按该时�
 
 
 def main() -> None:
-    """Run the command line; a database that is not there is a refusal, not a traceback."""
+    """Run the command line; what keeps a command from its end is a refusal, not a traceback."""
     spare_collections()
     try:
         configure_logs(Settings().log_format)
@@ -86,7 +87,7 @@ def main() -> None:
 
 
 def _unfinished(error: Exception) -> str:
-    """What is known of a command that the database kept from its end."""
+    """What is known of a command that was kept from its end."""
     if isinstance(error, ContentionError):
         return f"其他登记正在进行,本次未完成,请重试({error})。"
     if isinstance(error, UncertainError):
@@ -95,6 +96,8 @@ def _unfinished(error: Exception) -> str:
         return (
             f"台账已登记至序号{error.position},但数据库连接中断,查询表尚未更新。请重试,已登记的不会重复登记。"
         )
+    if isinstance(error, BrokenExecutor):
+        return "协助处理的进程意外终止(可能是内存不足),本次未完成。请重试,已登记的不会重复登记。"
     return f"数据库不可用:{getattr(error, 'orig', error)}"
 
 

@@ -3,8 +3,9 @@
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
@@ -40,7 +41,8 @@ class Helpers:
         """Call a function of a module with the ledger and these arguments."""
         if self._pool is not None:
             run: Callable[..., R] = _run
-            return self._pool.submit(run, work, *args, **kwargs)
+            with _interrupts_blocked():  # Processes begin here, and with what is blocked here.
+                return self._pool.submit(run, work, *args, **kwargs)
         done: Future[R] = Future()
         try:
             done.set_result(work(self._ledger, *args, **kwargs))
@@ -61,6 +63,16 @@ class Helpers:
 def spare_processors() -> int:
     """How many processes can work beside this one."""
     return min(len(os.sched_getaffinity(0)) - 1, MOST_HELPERS)
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Let Ctrl+C wait: it goes to a process that only begins, too, and would end it with a traceback."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _opened: list[Ledger] = []

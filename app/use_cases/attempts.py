@@ -1,6 +1,7 @@
 """Carrying a command through: decided again if it was overtaken, tried again if the database failed it."""
 
 from collections.abc import Callable
+from concurrent.futures import BrokenExecutor
 from typing import Final, TypeVar
 
 from eventsourcing.persistence import IntegrityError
@@ -19,8 +20,12 @@ class ContentionError(Exception):
     """Others recorded so much in between that the batch did not get through; nothing was recorded."""
 
 
-INTERRUPTED: Final = (*UNAVAILABLE, ContentionError, UncertainError, NotProjectedError)
-"""What may keep a command from its end, and may not the next time; each says what is known."""
+INTERRUPTED: Final = (*UNAVAILABLE, ContentionError, UncertainError, NotProjectedError, BrokenExecutor)
+"""What may keep a command from its end, and may not the next time; each says what is known.
+
+A process beside that ended, for want of memory or by a signal, is one of them: of a file that it helped to
+import, what was recorded stays.
+"""
 
 
 def carry_through(attempt: Callable[[], Result]) -> Result:

@@ -1,0 +1,134 @@
+"""Files to import in many chunks, and what a ledger holds, to compare."""
+
+import random
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from app.database import reading
+from app.ledger.ledger import Ledger
+from app.use_cases.filing import FilingAnswer, Refused
+from app.use_cases.importing import Progress, import_rows
+from app.use_cases.rows import RowReader
+from domain.events import Event, Stage
+from projections.tables import FOREVER, LIVE
+from tests.ledger.history import REGIONS, Row, catering, code, log, rows_of, trade
+
+ROWS_PER_CHUNK = 20
+ENTERPRISES = 40
+MONTHS = ("2024-01~02", "2024-03", "2024-04", "2024-07")
+POSITIONS = {"position", "from_position", "to_position", "recorded_at_us"}
+
+
+def random_file(seed: int, *, in_months: bool) -> list[Row]:
+    """Rows of several months and both forms.
+
+    Args:
+        seed: What is drawn.
+        in_months: Whether chunks of one month and form follow each other, most of them about enterprises of
+            their own; else the rows of an enterprise lie anywhere.
+    """
+    draw = random.Random(seed)  # noqa: S311 - nothing is secret here
+    rows = []
+    for period in MONTHS:
+        for make, most in ((trade, 140_000), (catering, 9_000)):
+            for n in range(1, ENTERPRISES + 1):
+                prior = draw.choice([None, 0, *[draw.randrange(1_000, 200_000) for _ in range(8)]])
+                current = (prior or 10_000) + draw.randrange(-1_000, most)
+                made = make(code(n), period, current, prior, region_code=draw.choice(REGIONS))
+                if draw.random() < 0.8:
+                    rows.append(made)
+    if not in_months:
+        draw.shuffle(rows)
+    return rows
+
+
+def changed(rows: Iterable[Row], seed: int) -> list[Row]:
+    """A later file: a third of the rows with other figures and a reason, the rest as it was."""
+    draw = random.Random(seed)  # noqa: S311
+    found = []
+    for row in rows:
+        if draw.random() < 1 / 3:
+            ((item, figure),) = row["figures"].items()
+            figures = {item: {**figure, "current": figure["current"] + draw.randrange(1, 90_000)}}
+            found.append({**row, "figures": figures, "reason": "企业改报"})
+        else:
+            found.append(row)
+    return found
+
+
+def one_month(enterprises: int) -> list[Row]:
+    """A row for each enterprise: every chunk is about enterprises of its own."""
+    return [trade(code(n), "2024-03", 110_000 + 1_000 * n, 100_000) for n in range(1, enterprises + 1)]
+
+
+def reader(stage: Stage = "final") -> RowReader:
+    return RowReader(unit="qianyuan", stage=stage, source=None)
+
+
+def import_(
+    ledger: Ledger,
+    rows: Iterable[Any],
+    stage: Stage = "final",
+    progress: Progress = lambda _, __, ___: None,
+    in_order: Callable[[], bool] = lambda: True,
+) -> FilingAnswer | Refused:
+    """Import rows as those of a file."""
+    return import_rows(ledger, rows, reader(stage), actor="statistics", in_order=in_order, progress=progress)
+
+
+def imported(
+    ledger: Ledger,
+    rows: Iterable[Any],
+    stage: Stage = "final",
+    progress: Progress = lambda _, __, ___: None,
+) -> FilingAnswer:
+    """Import rows that must be accepted."""
+    answer = import_(ledger, rows, stage, progress)
+    assert isinstance(answer, FilingAnswer), answer
+    return answer
+
+
+def facts(ledger: Ledger) -> dict[str, list[Event]]:
+    """What was registered, by stream in the order of its versions."""
+    found: dict[str, list[Event]] = {}
+    for entry in log(ledger):
+        if entry.stream.startswith("returns/"):
+            found.setdefault(entry.stream, []).append(entry.event)
+    return found
+
+
+def contents(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
+    """What the read models say now, and every version of every return.
+
+    Positions are left out, and which version of a return or of a policy an outcome was first assessed
+    from: what comes to the same is not assessed again.
+    """
+    found = {}
+    with reading(ledger.engine) as connection:
+        for table in (LIVE.returns, LIVE.enterprises, LIVE.entitlements, LIVE.accounts, LIVE.totals):
+            names = [column.name for column in table.columns]
+            rows = [dict(zip(names, row, strict=True)) for row in rows_of(connection, table)]
+            found[table.name] = [
+                _without_positions(row)
+                for row in rows
+                if table is LIVE.returns or row["to_position"] == FOREVER
+            ]
+    return found
+
+
+def _without_positions(row: dict[str, Any]) -> dict[str, Any]:
+    state = msgspec.json.decode(row["state"]) if "state" in row else {}
+    for name in ("returns", "policy"):
+        state.pop(name, None)
+    return {name: value for name, value in row.items() if name not in POSITIONS} | {"state": state}
+
+
+def same_contents(one: Ledger, other: Ledger) -> bool:
+    """Whether two ledgers hold the same, at whatever positions."""
+    return facts(one) == facts(other) and contents(one) == contents(other)
+
+
+def number_of_facts(ledger: Ledger) -> int:
+    return sum(len(events) for events in facts(ledger).values())

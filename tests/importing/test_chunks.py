@@ -1,0 +1,43 @@
+"""A file that is imported in chunks, with processes beside, is recorded as if it were one batch."""
+
+import pytest
+
+from app.ledger.ledger import Ledger
+from domain.events import Stage
+from tests.importing.files import ROWS_PER_CHUNK, changed, imported, random_file, same_contents
+from tests.ledger.history import file, log, policy, publish_whole
+from tests.ledger.test_concurrency import check_consistency
+
+
+@pytest.mark.usefixtures("helpers")
+@pytest.mark.parametrize(("seed", "in_months"), [(1, True), (2, False)])
+def test_many_chunks_record_what_one_batch_records(
+    ledger: Ledger, other: Ledger, seed: int, *, in_months: bool
+) -> None:
+    rows = random_file(seed, in_months=in_months)
+    final = [{**row, "reason": "年报核定"} for row in changed(rows[: len(rows) // 2], seed)]
+    files: list[tuple[Stage, list[dict[str, object]]]] = [
+        ("preliminary", rows[: len(rows) * 2 // 3]),
+        ("final", final),
+        ("final", changed([*final, *rows[len(rows) // 2 :]], seed + 1)),
+    ]
+    for each in (ledger, other):
+        publish_whole(each, policy(half_year_yuan=900_000))
+    for stage, registered in files:
+        many, one = imported(ledger, registered, stage), file(other, *registered, stage=stage)
+        assert (many.filed, many.revised, many.unchanged) == (one.filed, one.revised, one.unchanged)
+    batches = {entry.batch_id for entry in log(ledger)}
+    assert len(batches) > sum(len(registered) for _, registered in files) / ROWS_PER_CHUNK
+    assert same_contents(ledger, other)
+    check_consistency(ledger)
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_a_file_that_is_imported_again_changes_nothing(ledger: Ledger) -> None:
+    publish_whole(ledger)
+    rows = random_file(3, in_months=True)
+    first = imported(ledger, rows)
+    before = log(ledger)
+    again = imported(ledger, rows)
+    assert (first.filed, again.filed, again.revised, again.unchanged) == (len(rows), 0, 0, len(rows))
+    assert (again.position, log(ledger)) == (first.position, before)

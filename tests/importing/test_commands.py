@@ -1,0 +1,149 @@
+"""`duixian import` as a process of its own that is interrupted, and whose helpers are."""
+
+import csv
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from app.database import reading
+from app.ledger.helpers import Helpers
+from app.ledger.ledger import Ledger
+from tests.cli.test_commands import E204_1, Desk
+from tests.databases import Database
+from tests.importing.files import ROWS_PER_CHUNK, imported, number_of_facts, one_month
+from tests.ledger.history import Row, code, publish_whole
+from tests.ledger.test_concurrency import check_consistency
+
+ROOT = Path(__file__).parents[2]
+ENTERPRISES = 210
+PATIENCE_S = 60
+PREPARED = f"""
+import multiprocessing, os, signal, sys
+from sqlalchemy import Engine, event
+from app.use_cases import importing
+importing.ROWS_PER_CHUNK = {ROWS_PER_CHUNK}
+os.sched_getaffinity = lambda _: {{0, 1, 2}}
+"""
+AT_THE_THIRD_COMMIT = """
+commits = []
+
+@event.listens_for(Engine, "commit")
+def at_commit(connection):
+    if connection.get_execution_options().get("writes"):
+        commits.append(connection)
+        if len(commits) == 3:
+            act()
+
+from app.cli import main
+main()
+"""
+INTERRUPT = """
+def act():
+    os.killpg(0, signal.SIGINT)
+"""
+KILL_A_HELPER = """
+def act():
+    multiprocessing.active_children()[0].kill()
+"""
+
+
+@pytest.fixture
+def desk(tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DUIXIAN_DATABASE_URL", database.url)
+    return Desk(tmp_path)
+
+
+@pytest.fixture
+def month(desk: Desk) -> Path:
+    path = desk.folder / "2024年3月.csv"
+    with path.open("w", encoding="utf-8", newline="") as written:
+        csv.writer(written).writerows(
+            [
+                E204_1,
+                *(
+                    ["210802", code(n), f"示例{n}", "5211", "", "", f"{110_000 + n}", "100000", "", ""]
+                    for n in range(1, ENTERPRISES + 1)
+                ),
+            ]
+        )
+    return path
+
+
+def _run(program: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a program as a terminal does: with a group of its own, to which Ctrl+C goes."""
+    return subprocess.run(
+        [sys.executable, "-c", PREPARED + program, *map(str, words)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+
+
+def _goes_on(desk: Desk, ledger: Ledger, month: Path) -> None:
+    """Whole chunks are recorded, and importing again does the rest."""
+    recorded = number_of_facts(ledger)
+    assert 0 < recorded < ENTERPRISES
+    assert recorded % ROWS_PER_CHUNK == 0
+    (again,) = desk.json("import", month, "--unit", "千元")
+    assert (again["answer"]["filed"], again["answer"]["unchanged"]) == (ENTERPRISES - recorded, recorded)
+    assert number_of_facts(ledger) == ENTERPRISES
+    check_consistency(ledger)
+
+
+def test_ctrl_c_ends_an_import_without_a_traceback_and_what_was_recorded_stays(
+    desk: Desk, ledger: Ledger, month: Path
+) -> None:
+    publish_whole(ledger)
+    ended = _run(INTERRUPT + AT_THE_THIRD_COMMIT, "import", month, "--unit", "千元")
+    assert ended.returncode > 0, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "登记完成" not in ended.stdout
+    _goes_on(desk, ledger, month)
+
+
+def test_a_helper_that_was_killed_is_a_refusal_that_says_what_to_do(
+    desk: Desk, ledger: Ledger, month: Path
+) -> None:
+    publish_whole(ledger)
+    ended = _run(KILL_A_HELPER + AT_THE_THIRD_COMMIT, "import", month, "--unit", "千元")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.splitlines() == [
+        "协助处理的进程意外终止(可能是内存不足),本次未完成。请重试,已登记的不会重复登记。"
+    ]
+    _goes_on(desk, ledger, month)
+
+
+@pytest.mark.usefixtures("helper")
+def test_processes_beside_take_no_notice_of_ctrl_c_from_their_first_moment(ledger: Ledger) -> None:
+    def rows() -> Iterator[Row]:
+        for row in one_month(ENTERPRISES):
+            for each in multiprocessing.active_children():
+                os.kill(each.pid or 0, signal.SIGINT)
+            yield row
+
+    assert imported(ledger, rows()).filed == ENTERPRISES
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def ask_for_what_is_not_there(ledger: Ledger) -> None:
+    with reading(ledger.engine) as connection:
+        connection.execute(text("SELECT * FROM nowhere"))
+
+
+def test_what_the_database_tells_a_helper_is_told_here(ledger: Ledger) -> None:
+    with Helpers(ledger, 1) as helpers:
+        asked = helpers.submit(ask_for_what_is_not_there)
+        with pytest.raises(DBAPIError, match="nowhere"):
+            asked.result()

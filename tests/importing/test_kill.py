@@ -1,0 +1,116 @@
+"""An import whose process is killed: what was recorded stays, and importing the file again does the rest."""
+
+import multiprocessing
+import os
+import random
+import select
+import signal
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.bootstrap import complete
+from app.database import open_engine
+from app.ledger.ledger import Ledger
+from app.use_cases import importing
+from app.use_cases.attempts import INTERRUPTED
+from tests.databases import Database
+from tests.importing.files import (
+    ROWS_PER_CHUNK,
+    import_,
+    imported,
+    number_of_facts,
+    random_file,
+    same_contents,
+)
+from tests.ledger.history import publish_whole
+from tests.ledger.test_concurrency import check_consistency
+
+PATIENCE_S = 60
+ROWS = random_file(5, in_months=True)
+DOING = ("核对", "登记")
+
+
+def import_until(url: str, temporary: str, at: tuple[str, int], told: Connection) -> None:
+    """Import, tell which processes are beside when so many rows are done, and end by a signal."""
+    importing.ROWS_PER_CHUNK = ROWS_PER_CHUNK  # type: ignore[misc]
+    os.sched_getaffinity = lambda _: {0, 1}
+    os.environ["TMPDIR"] = temporary
+
+    def end(done: int, _: int | None, doing: str) -> None:
+        if (doing, done) == at:
+            told.send([each.pid for each in multiprocessing.active_children()])
+            told.recv()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    import_(Ledger(open_engine(url)), ROWS, progress=end)
+
+
+def _killed(work: Callable[[Connection], Any]) -> None:
+    """Run until killed; every process that was beside has ended too."""
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=work, args=(theirs,))
+    process.start()
+    theirs.close()
+    beside = [os.pidfd_open(pid) for pid in ours.recv()]
+    ours.send("go on")
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    process.close()
+    ours.close()
+    assert beside
+    for each in beside:  # A process that has ended can be read, whoever it is left to.
+        assert select.select([each], [], [], PATIENCE_S)[0] == [each]
+        os.close(each)
+
+
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("doing", DOING)
+def test_an_import_that_was_killed_goes_on_where_it_ended(
+    ledger: Ledger, other: Ledger, database: Database, tmp_path: Path, doing: str
+) -> None:
+    for each in (ledger, other):
+        publish_whole(each)
+    imported(other, ROWS)
+    ledger.engine.dispose()
+    chunks = random.Random(doing).randrange(3, len(ROWS) // ROWS_PER_CHUNK)  # noqa: S311
+    done = chunks * ROWS_PER_CHUNK
+    _killed(partial(import_until, database.url, str(tmp_path), (doing, done)))
+    assert list(tmp_path.iterdir()) == []
+    recorded = number_of_facts(ledger)
+    assert recorded == (done if doing == "登记" else 0)
+    complete(ledger)
+    answer = imported(ledger, ROWS)
+    assert (answer.filed, answer.revised, answer.unchanged) == (len(ROWS) - recorded, 0, recorded)
+    assert same_contents(ledger, other)
+    check_consistency(ledger)
+
+
+def _kill_one_beside(_: int, __: int | None, doing: str) -> None:
+    """Kill a process beside as soon as something is recorded."""
+    children = multiprocessing.active_children()
+    if doing == "登记" and children:
+        children[0].kill()
+
+
+@pytest.mark.usefixtures("helper")
+def test_an_import_whose_helper_was_killed_ends_and_goes_on_when_it_is_done_again(
+    ledger: Ledger, other: Ledger
+) -> None:
+    for each in (ledger, other):
+        publish_whole(each)
+    with pytest.raises(INTERRUPTED):
+        import_(ledger, ROWS, progress=_kill_one_beside)
+    recorded = number_of_facts(ledger)
+    assert 0 < recorded < len(ROWS)
+    assert recorded % ROWS_PER_CHUNK == 0
+    assert multiprocessing.active_children() == []
+    answer = imported(ledger, ROWS)
+    assert (answer.filed, answer.revised, answer.unchanged) == (len(ROWS) - recorded, 0, recorded)
+    imported(other, ROWS)
+    assert same_contents(ledger, other)
+    check_consistency(ledger)

@@ -1,4 +1,4 @@
-"""Others record while a file is imported: nothing is lost, nothing doubled, nothing assessed by what was before."""
+"""Others record while a file is imported: nothing is lost, doubled, or assessed by what was before."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier

@@ -21,6 +21,9 @@ from domain.policy import Policy, fingerprint
 from domain.returns import AnnualReturns
 
 AGGREGATES_PER_SAVE = 1_000
+AGGREGATES_PER_SAVE_POSTGRESQL = 100
+"""At 1,000 the recorder of the library for PostgreSQL waits for ever: each side waits for the other."""
+
 NAMESPACE = UUID("5f9f1e9e-52b0-4c3b-9a8e-0d7f3c4a1b2c")
 
 
@@ -67,6 +70,8 @@ class Plain:
 
     def __init__(self, url: str) -> None:
         self._application: Application[UUID] = Application(env=_environment(url))
+        is_sqlite = url.startswith("sqlite")
+        self._per_save = AGGREGATES_PER_SAVE if is_sqlite else AGGREGATES_PER_SAVE_POSTGRESQL
         loaded = policy()
         ref = PolicyRef(loaded.typed.policy, 1, fingerprint(loaded.document))
         self._policy = Policy(ref, loaded.typed)
@@ -76,7 +81,7 @@ class Plain:
         touched: list[Aggregate] = []
         for draft in drafts:
             touched += self._row(draft)
-            if len(touched) >= AGGREGATES_PER_SAVE:
+            if len(touched) >= self._per_save:
                 self._application.save(*touched)
                 touched = []
         self._application.save(*touched)

@@ -96,8 +96,7 @@ def open_engine(
         pool_pre_ping=True,
         pool_use_lifo=True,  # What is not needed stays unused.
     )
-    event.listen(engine, "connect", _receive_binary)
-    event.listen(engine, "do_execute", _copy_one)
+    event.listen(engine, "do_execute", _execute)
     event.listen(engine, "do_executemany", _copy_many)
     return engine
 
@@ -142,18 +141,6 @@ def _open_sqlite(url: URL, pool_size: int) -> Engine:
     return engine
 
 
-class _BinaryCursor(psycopg.Cursor[Any]):
-    """Receives values as bytes, not as text to parse: an event takes half the time."""
-
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
-        self.format = psycopg.pq.Format.BINARY
-
-
-def _receive_binary(connection: Any, _: ConnectionPoolEntry) -> None:
-    connection.cursor_factory = _BinaryCursor
-
-
 def _copy_many(cursor: Any, statement: str, rows: Sequence[Any], context: Any) -> bool:
     """Let `exec_driver_sql` take `COPY … FROM STDIN`, with the types of the columns as `copy_types`.
 
@@ -168,8 +155,11 @@ def _copy_many(cursor: Any, statement: str, rows: Sequence[Any], context: Any) -
     return True
 
 
-def _copy_one(cursor: Any, statement: str, row: Any, context: Any) -> bool:
-    return _copy_many(cursor, statement, [row], context)
+def _execute(cursor: Any, statement: str, given: Any, context: Any) -> bool:
+    """With the option `as_bytes` values come as bytes, not as text to parse: an event takes half the time."""
+    if context.execution_options.get("as_bytes", False):
+        cursor.format = psycopg.pq.Format.BINARY
+    return _copy_many(cursor, statement, [given], context)
 
 
 def _prepare_sqlite(connection: Any, _: ConnectionPoolEntry) -> None:

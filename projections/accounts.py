@@ -147,7 +147,7 @@ class AccountsModel:
             table.window == window, among(self._connection, table.uscc, "codes"), table.to_position == FOREVER
         )
         for uscc, period, form, kind, *who in self._connection.execute(
-            query, {"codes": texts(self._connection, codes)}
+            query, {"codes": texts(self._connection, codes)}, execution_options={"as_bytes": True}
         ).cursor.fetchall():
             self._known_returns.add((uscc, period, form))
             if kind != ReturnWithdrawn.__name__:
@@ -161,7 +161,7 @@ class AccountsModel:
             table.window == window, among(self._connection, table.uscc, "codes"), table.to_position == FOREVER
         )
         for uscc, policy, period, *row, position in self._connection.execute(
-            query, {"codes": texts(self._connection, codes)}
+            query, {"codes": texts(self._connection, codes)}, execution_options={"as_bytes": True}
         ).cursor.fetchall():
             account = self._halves[uscc, window].account(policy)
             account.periods[period] = EntitlementRow._make([*row, None, position])
@@ -169,7 +169,7 @@ class AccountsModel:
     def _fetch(self, query: Select[Any], codes: list[str]) -> Sequence[tuple[Any, ...]]:
         """The rows as the driver gives them: a Row of SQLAlchemy around each took a third of the time."""
         rows: Sequence[tuple[Any, ...]] = self._connection.execute(
-            query, {"codes": texts(self._connection, codes)}
+            query, {"codes": texts(self._connection, codes)}, execution_options={"as_bytes": True}
         ).cursor.fetchall()
         return rows
 

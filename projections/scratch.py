@@ -3,12 +3,17 @@
 import secrets
 from typing import Final
 
-from sqlalchemy import Connection, MetaData, Table, insert, quoted_name, select, text, update
+from sqlalchemy import Connection, MetaData, Table, func, insert, quoted_name, select, text, update
+from sqlalchemy import exc as sql_errors
+from sqlalchemy.schema import DropTable
 
 from projections.tables import LIVE, ReadModels
 
 SUFFIX: Final = "_rebuilt"
 _REPLACED: Final = "_replaced"
+
+_MAKING: Final = 0x4475_6978_6961_6E
+"""The number of an advisory lock of PostgreSQL."""
 
 
 class OvertakenError(Exception):
@@ -31,8 +36,15 @@ class Scratch:
         self.models = ReadModels(*(_beside(table, metadata, dialect) for table in LIVE))
 
     def make(self, connection: Connection) -> None:
-        """Make the tables, empty, in the place of those that an earlier rebuild left."""
-        self._metadata.drop_all(connection)
+        """Make the tables, empty, in the place of those that an earlier rebuild left.
+
+        The checkpoint goes first, as every transaction of a rebuild comes to it first: so this waits for one
+        that fills them or switches, and that one never for this.
+        """
+        if self._is_postgres:  # Of two that make tables at once, neither would see those of the other.
+            connection.execute(select(func.pg_advisory_xact_lock(_MAKING)))
+        for table in self.models:
+            connection.execute(DropTable(table, if_exists=True))
         self._metadata.create_all(connection)
         connection.execute(insert(self.models.checkpoint).values(id=self._token, position=0))
 
@@ -43,7 +55,13 @@ class Scratch:
             OvertakenError: Another rebuild has begun since.
         """
         query = select(self.models.checkpoint.c.id).with_for_update()
-        if connection.execute(query).scalar() != self._token:
+        try:
+            token = connection.execute(query).scalar()
+        except sql_errors.DBAPIError as error:
+            if not _misses_a_table(error):
+                raise
+            raise OvertakenError from error  # The other one has ended.
+        if token != self._token:
             raise OvertakenError
 
     def analyse(self, connection: Connection) -> None:
@@ -89,6 +107,10 @@ def _beside(table: Table, metadata: MetaData, dialect: str) -> Table:
     else:  # There an index cannot be renamed.
         copy.indexes.clear()
     return copy
+
+
+def _misses_a_table(error: sql_errors.DBAPIError) -> bool:
+    return getattr(error.orig, "sqlstate", None) == "42P01" or str(error.orig).startswith("no such table")
 
 
 def _rename_indexes(connection: Connection, live: Table) -> None:

@@ -33,6 +33,7 @@ from domain.policy import Policy, policy_from_log
 STREAMS_PER_QUERY = 10_000
 """Few enough that what is read at once fits in some tens of megabytes."""
 
+AS_BYTES = {"as_bytes": True}
 
 _ENTRY = [
     events.c[name]
@@ -128,12 +129,12 @@ class Ledger(Application[str]):
     def entries(self, connection: Connection, *, after: int, limit: int) -> Sequence[LogEntry]:
         """The next entries after a position: whole transactions, until there are at least `limit`."""
         query = select(*_ENTRY).where(events.c.position > after).order_by(events.c.position)
-        rows = list(connection.execute(query.limit(limit)).all())
+        rows = list(connection.execute(query.limit(limit), execution_options=AS_BYTES).all())
         if rows and rows[-1].transaction_end > rows[-1].position:
             rest = query.where(
                 events.c.position > rows[-1].position, events.c.position <= rows[-1].transaction_end
             )
-            rows.extend(connection.execute(rest).all())
+            rows.extend(connection.execute(rest, execution_options=AS_BYTES).all())
         return [self._entry(row) for row in rows]
 
     def page(self, connection: Connection, *, after: int, limit: int, uscc: str | None) -> Sequence[LogEntry]:
@@ -169,7 +170,9 @@ class Ledger(Application[str]):
         for start in range(0, len(wanted), STREAMS_PER_QUERY):
             chunk = wanted[start : start + STREAMS_PER_QUERY]
             given = chunk if connection.dialect.name == "postgresql" else json.dumps(chunk)
-            for stream, topic, state in connection.execute(query, {"wanted": given}).cursor.fetchall():
+            for stream, topic, state in connection.execute(
+                query, {"wanted": given}, execution_options=AS_BYTES
+            ).cursor.fetchall():
                 found.setdefault(stream, []).append(decode(topic, state))
         return found
 

@@ -56,6 +56,7 @@ def _fill(ledger: Ledger, scratch: Scratch, progress: Progress) -> None:
     while (at := steadily(lambda: _fill_batch(ledger, scratch, progress))) != before:
         before = at
     with writing(ledger.engine, unhurried=True) as connection:
+        scratch.check(connection)
         scratch.analyse(connection)
 
 

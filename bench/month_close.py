@@ -36,7 +36,7 @@ COLUMN_TYPES = ("int8", "text", "int4", "text", "int8", "text", "text", "int8", 
 
 def run(enterprises: int) -> None:
     """Measure March and June on both databases and print the rates."""
-    for kind in reversed(KINDS):
+    for kind in KINDS:
         with places(kind) as place:
             _run(kind, place, enterprises)
 

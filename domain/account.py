@@ -90,10 +90,9 @@ class EntitlementAccount:
         total_fen = 0
         month_fen = policy.month_limit.ceiling.fen
         for period, each in self.assessed.items():
-            if each.outcome is not None:
-                total_fen += each.outcome.assessed_fen
-                if each.outcome.selected_fen > month_fen:
-                    raise LedgerIntegrityError(f"{period}: over the month ceiling")
+            total_fen += _fen(each)
+            if each.outcome is not None and each.outcome.selected_fen > month_fen:
+                raise LedgerIntegrityError(f"{period}: over the month ceiling")
         if total_fen > policy.half_year_limit.ceiling.fen:
             raise LedgerIntegrityError(f"{self.window}: {total_fen} fen is over the half-year ceiling")
 

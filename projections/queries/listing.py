@@ -96,7 +96,8 @@ class ListFilter(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def asks_for_assessment(self) -> bool:
         """Whether it leaves out those of whom nothing is assessed."""
-        return bool(self.measure or self.status or self.stage or self.min_assessed_fen)
+        period_level = (self.measure, self.status, self.stage)
+        return bool(self.min_assessed_fen) or any(each is not None for each in period_level)
 
 
 class ListTotals(msgspec.Struct, frozen=True):

@@ -4,7 +4,14 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from app.database import UNAVAILABLE, limit_lock_wait, met_a_lock, steadily, writing
+from app.database import (
+    UNAVAILABLE,
+    has_several_writers,
+    limit_lock_wait,
+    met_a_lock,
+    steadily,
+    writing,
+)
 from app.ledger.ledger import Ledger
 from projections.projector import catch_up, position_of
 from projections.scratch import Scratch
@@ -17,6 +24,9 @@ PAUSE_S: Final = 0.5
 
 MOST_ATTEMPTS: Final = 100
 """Some minutes of ever new readers or filings; after the half of them the switch projects the rest itself."""
+
+BETWEEN_BATCHES_S: Final = 0.11
+"""On SQLite whoever waits for the lock asks for it every 0.1 s at the least: a filing comes in between."""
 
 Progress = Callable[[int, int], None]
 """Called with the position that is reached, and the head of the log."""
@@ -55,6 +65,8 @@ def _fill(ledger: Ledger, scratch: Scratch, progress: Progress) -> None:
     before = -1
     while (at := steadily(lambda: _fill_batch(ledger, scratch, progress))) != before:
         before = at
+        if not has_several_writers(ledger.engine):
+            time.sleep(BETWEEN_BATCHES_S)
     with writing(ledger.engine, unhurried=True) as connection:
         scratch.check(connection)
         scratch.analyse(connection)

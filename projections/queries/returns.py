@@ -1,10 +1,10 @@
 """Reads of the returns, with all their versions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Column, Connection, Row, select
 
 from domain.events import Return, ReturnWithdrawn
 from projections.history import among, chunks, texts
@@ -28,52 +28,36 @@ class ReturnVersion(msgspec.Struct, frozen=True):
     position: int
 
 
-def own_figures(
-    connection: Connection, wanted: Mapping[tuple[str, str], Sequence[str]]
-) -> dict[tuple[str, str, str], int]:
-    """The standing figures of the required item, by enterprise, form and period.
+Wanted = Mapping[tuple[str, str], Sequence[str]]
+"""Enterprises by form and period."""
 
-    Args:
-        connection: In a transaction.
-        wanted: The enterprises by form and period.
-    """
-    found = {}
+
+def own_figures(connection: Connection, wanted: Wanted) -> dict[tuple[str, str, str], int]:
+    """The standing figures of the required item, by enterprise, form and period."""
+    standing = _standing(connection, wanted, returns.c.current_fen)
+    return {key: current_fen for key, current_fen in standing if current_fen is not None}
+
+
+def standing_returns(connection: Connection, wanted: Wanted) -> dict[tuple[str, str, str], Return]:
+    """The returns that stand, by enterprise, form and period."""
+    return {key: _RETURN.decode(state) for key, state in _standing(connection, wanted, returns.c.state)}
+
+
+def _standing(
+    connection: Connection, wanted: Wanted, column: Column[Any]
+) -> Iterator[tuple[tuple[str, str, str], Any]]:
+    """A column of the returns that stand, by enterprise, form and period."""
     for (form, period), codes in wanted.items():
+        query = select(returns.c.uscc, column).where(
+            among(connection, returns.c.uscc, "codes"),
+            returns.c.period == period,
+            returns.c.form == form,
+            returns.c.to_position == FOREVER,
+            returns.c.type != ReturnWithdrawn.__name__,
+        )
         for chunk in chunks(codes):
-            query = select(returns.c.uscc, returns.c.current_fen).where(
-                among(connection, returns.c.uscc, "codes"),
-                returns.c.period == period,
-                returns.c.form == form,
-                returns.c.to_position == FOREVER,
-                returns.c.current_fen.is_not(None),
-            )
-            for uscc, current_fen in connection.execute(query, {"codes": texts(connection, chunk)}).all():
-                found[uscc, form, period] = current_fen
-    return found
-
-
-def standing_returns(
-    connection: Connection, wanted: Mapping[tuple[str, str], Sequence[str]]
-) -> dict[tuple[str, str, str], Return]:
-    """The returns that stand, by enterprise, form and period.
-
-    Args:
-        connection: In a transaction.
-        wanted: The enterprises by form and period.
-    """
-    found = {}
-    for (form, period), codes in wanted.items():
-        for chunk in chunks(codes):
-            query = select(returns.c.uscc, returns.c.state).where(
-                among(connection, returns.c.uscc, "codes"),
-                returns.c.period == period,
-                returns.c.form == form,
-                returns.c.to_position == FOREVER,
-                returns.c.type != ReturnWithdrawn.__name__,
-            )
-            for uscc, state in connection.execute(query, {"codes": texts(connection, chunk)}).all():
-                found[uscc, form, period] = _RETURN.decode(state)
-    return found
+            for uscc, value in connection.execute(query, {"codes": texts(connection, chunk)}):
+                yield (uscc, form, period), value
 
 
 def versions(connection: Connection, uscc: str, year: int) -> list[ReturnVersion]:

@@ -31,6 +31,8 @@ from sqlalchemy import Engine, event
 from app.use_cases import importing
 importing.ROWS_PER_CHUNK = {ROWS_PER_CHUNK}
 os.sched_getaffinity = lambda _: {{0, 1, 2}}
+# As a terminal has it: tests that run in the background of a shell inherit that it is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 """
 AT_THE_THIRD_COMMIT = """
 commits = []

@@ -1,0 +1,95 @@
+"""What the commands share: where they print, the ledger, the moment asked for, how they refuse."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, Final, NoReturn
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import Progress as ProgressBar
+
+from app.api.times import parse_rfc_3339
+from app.bootstrap import is_migrated, open_ledger
+from app.ledger.ledger import Ledger
+from app.settings import Settings
+from app.use_cases.reading import Opened, PositionAheadError, opened
+from domain.periods import PeriodError, Window
+
+REFUSED: Final = 1
+WRONG_USAGE: Final = 2
+ACTOR: Final = "命令行"
+
+# A pipe has no width to fit in: names and headings stay whole.
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 240)
+err = Console(stderr=True, highlight=False)
+
+AsJson = Annotated[bool, typer.Option("--json", help="以JSON输出。")]
+WindowAsked = Annotated[str, typer.Argument(metavar="WINDOW", help="半年,如2024H1。")]
+PolicyAsked = Annotated[str | None, typer.Option("--policy", help="政策文件编号;只有一个时可省略。")]
+PositionAsked = Annotated[int | None, typer.Option("--position", min=0, help="按该台账序号时的情况。")]
+KnownAtAsked = Annotated[str | None, typer.Option("--known-at", help="按该时间已登记的情况(RFC 3339)。")]
+
+
+def refuse(message: str) -> NoReturn:
+    """Say why on standard error, and end with `REFUSED`."""
+    err.print(message, markup=False, soft_wrap=True)
+    raise typer.Exit(REFUSED)
+
+
+def ledger_of(context: typer.Context) -> Ledger:
+    """The ledger of the settings, until the command ends."""
+    ledger = open_ledger(Settings())
+    context.call_on_close(ledger.engine.dispose)
+    if not is_migrated(ledger.engine):
+        refuse("数据库结构不是当前版本,请先运行:duixian migrate")
+    return ledger
+
+
+def print_json(value: Any) -> None:
+    """Print a value of structs, lists and mappings as JSON."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")
+
+
+@contextmanager
+def progress_bar(label: str, total: int | None = None) -> Iterator[Any]:
+    """A progress bar on a terminal, else nothing."""
+    with ProgressBar(console=err, disable=not err.is_terminal, transient=True) as bar:
+        task = bar.add_task(label, total=total)
+
+        def progress(done: int, of: int | None = None, doing: str = "") -> None:
+            bar.update(task, completed=done, total=of, description=f"{label} {doing}".rstrip())
+
+        yield progress
+
+
+def window_of(text: str) -> str:
+    """The half-year of an argument."""
+    try:
+        return str(Window.parse(text))
+    except PeriodError as error:
+        raise typer.BadParameter(str(error), param_hint="WINDOW") from error
+
+
+def books_of(
+    connection: Any, window: str, policy: str | None, position: int | None, known_at: str | None
+) -> Opened:
+    """The books of a half-year at the moment that the options ask for."""
+    if position is not None and known_at is not None:
+        raise typer.BadParameter("--position与--known-at只能给一个。")
+    try:
+        known_at_us = None if known_at is None else parse_rfc_3339(known_at)
+    except ValueError as error:
+        raise typer.BadParameter("应如2024-08-05T18:00:00+08:00。", param_hint="--known-at") from error
+    try:
+        books = opened(connection, window, policy, position, known_at_us)
+    except PositionAheadError as error:
+        refuse(f"台账最后的序号是{error.head},不能查询更后的序号。")
+    if books == "policy-unknown":
+        refuse(f"没有发布过编号为{policy}的政策文件。")
+    if books == "policy-ambiguous":
+        refuse("有多个政策文件覆盖该半年,请用--policy指定。")
+    if isinstance(books, str):
+        raise TypeError(books)
+    return books

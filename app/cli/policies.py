@@ -1,0 +1,81 @@
+"""`duixian policy`: checking, publishing and listing policy documents."""
+
+from pathlib import Path
+
+import typer
+
+from app.cli import printing
+from app.cli.common import ACTOR, REFUSED, AsJson, err, ledger_of, out, print_json, progress_bar, refuse
+from app.database import reading
+from app.policies.loader import LoadedPolicy, load_policy
+from app.use_cases.projecting import project_all
+from app.use_cases.publishing import assess_published, publish
+from domain.events import PolicyRef
+from domain.policy import Policy, fingerprint
+from projections.queries import moments
+from projections.queries.policies import published
+
+policies_app = typer.Typer(no_args_is_help=True, help="政策文件:检查、发布、查看。")
+
+
+@policies_app.command("check")
+def policy_check(file: Path) -> None:
+    """检查政策文件是否符合要求。"""
+    loaded = _load(file)
+    printing.print_policy(
+        out, Policy(PolicyRef(loaded.typed.policy, 0, fingerprint(loaded.document)), loaded.typed)
+    )
+
+
+@policies_app.command("publish")
+def policy_publish(context: typer.Context, file: Path) -> None:
+    """发布政策文件,并测算此前登记的全部数据。"""
+    loaded, ledger = _load(file), ledger_of(context)
+    result = publish(ledger, loaded, actor=ACTOR)
+    with progress_bar("测算此前登记的数据") as progress:
+        assess_published(ledger, progress)
+    state = "已发布" if result.is_new else "此前已发布,无变化"
+    out.print(f"{result.ref.id} 版本{result.ref.version} {state}(台账序号{result.position})。")
+    printing.print_policy(out, Policy(result.ref, loaded.typed))
+
+
+def _load(file: Path) -> LoadedPolicy:
+    try:
+        text = file.read_bytes()
+    except OSError as error:
+        refuse(f"{file}无法读取:{error.strerror}。")
+    loaded = load_policy(text, file=str(file))
+    if isinstance(loaded, LoadedPolicy):
+        return loaded
+    for problem in loaded:
+        err.print(str(problem), markup=False, soft_wrap=True)
+    raise typer.Exit(REFUSED)
+
+
+@policies_app.command("list")
+def policy_list(context: typer.Context, as_json: AsJson = False) -> None:
+    """列出已发布的政策文件及各版本。"""
+    ledger = ledger_of(context)
+    project_all(ledger)
+    with reading(ledger.engine) as connection:
+        found = published(connection, moments.now(connection).position)
+    if as_json:
+        print_json(
+            [
+                {
+                    "id": each.ref.id,
+                    "version": each.ref.version,
+                    "sha256": each.ref.sha256,
+                    "title": each.title,
+                }
+                for each in found
+            ]
+        )
+        return
+    for each in found:
+        out.print(
+            f"{each.ref.id} 版本{each.ref.version}:{each.title},{printing.beijing(each.recorded_at_us)}发布",
+            markup=False,
+        )
+    if not found:
+        out.print("尚未发布政策文件。")

@@ -1,0 +1,79 @@
+"""The log line by line: the canonical bytes of an event with its place, hashed, exported and proved alike.
+
+A line is one JSON object without spaces whose keys stand in the order of `Line`; `data` is the state as it is
+stored, byte for byte, so that no byte of the log can change and leave its line as it was.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from app.ledger.tables import events
+
+
+class Line(NamedTuple):
+    """A row of the log, as it is stored.
+
+    Attributes:
+        position: From 1, without gaps.
+        stream: The aggregate.
+        version: Its place in the stream, from 1.
+        topic: The stable name of its type.
+        recorded_at_us: Microseconds since 1970-01-01T00:00:00Z.
+        actor: Who recorded it.
+        batch_id: What was recorded together.
+        transaction_end: The position of the last event of its transaction.
+        state: The event as JSON.
+    """
+
+    position: int
+    stream: str
+    version: int
+    topic: str
+    recorded_at_us: int
+    actor: str
+    batch_id: str
+    transaction_end: int
+    state: bytes
+
+
+_COLUMNS = [events.c[name] for name in Line._fields]
+_encode = msgspec.json.Encoder().encode
+
+
+@lru_cache(maxsize=1024)
+def _quoted(text: str) -> bytes:
+    return _encode(text)
+
+
+def canonical(line: Line) -> bytes:
+    """The canonical bytes of a row.
+
+    They are those of a JSON object, as long as the state is JSON: what is stored is taken as it is.
+    """
+    position, stream, version, topic, recorded_at_us, actor, batch_id, transaction_end, state = line
+    return (
+        b'{"position":%d,"stream":%b,"version":%d,"type":%b,"recorded_at_us":%d,"actor":%b,"batch_id":%b,"transaction_end":%d,"data":%b}'
+        % (
+            position,
+            _encode(stream),
+            version,
+            _quoted(topic),
+            recorded_at_us,
+            _quoted(actor),
+            _quoted(batch_id),
+            transaction_end,
+            state,
+        )
+    )
+
+
+def read_lines(connection: Connection, *, after: int, until: int, limit: int) -> list[Line]:
+    """At most `limit` rows after one position and up to another, in the order of the log."""
+    query = select(*_COLUMNS).where(events.c.position > after, events.c.position <= until)
+    rows = connection.execute(
+        query.order_by(events.c.position).limit(limit), execution_options={"as_bytes": True}
+    ).cursor.fetchall()
+    return list(map(Line._make, rows))

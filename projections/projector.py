@@ -13,11 +13,13 @@ from domain.events import (
     ReturnRevised,
     ReturnWithdrawn,
 )
-from projections.accounts import AccountsModel
+from projections.accounts import load_half_years
 from projections.feed import Feed
+from projections.half_years import half_of
 from projections.history import find_by_key
 from projections.policies import project_policy
 from projections.tables import LIVE, ReadModels
+from projections.totals import TotalsModel
 
 ENTRIES_PER_BATCH = 20_000
 """Enough that a statement costs little for each entry, and a batch fits in a few tens of megabytes."""
@@ -58,7 +60,9 @@ def project(connection: Connection, entries: Sequence[LogEntry], models: ReadMod
     Raises:
         TypeError: An event is of a type that the read models do not know.
     """
-    accounts = AccountsModel(connection, models, [each for each in entries if not _publishes(each)])
+    touching = [each for each in entries if not _publishes(each)]
+    half_years = load_half_years(connection, models, touching)
+    totals = TotalsModel(connection, models, {half_of(each)[1] for each in touching})
     ends = []
     for end, group in _by_transaction(entries):
         transaction = list(group)
@@ -66,15 +70,16 @@ def project(connection: Connection, entries: Sequence[LogEntry], models: ReadMod
         for entry in transaction:
             match entry.event:
                 case ReturnFiled() | ReturnRevised() | ReturnWithdrawn():
-                    accounts.register(entry, entry.event)
+                    half_years.register(entry, entry.event)
                 case EntitlementAssessed():
-                    accounts.assess(entry, entry.event)
+                    half_years.assess(entry, entry.event)
                 case PolicyPublished():
                     project_policy(connection, models.policies, entry, entry.event)
                 case _:
                     raise TypeError(f"no read model knows {entry.type} at {entry.position}")
-        accounts.finish_transaction(end)
-    accounts.flush()
+        totals.add(half_years.finish_transaction(end), end)
+    half_years.flush(connection)
+    totals.flush()
     connection.execute(insert(models.transactions), ends)
 
 

@@ -1,0 +1,44 @@
+"""The read model of the sums over a window."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, select
+
+from projections.history import History
+from projections.sums import NOTHING, SumChanges, TotalKey, Totals, plus
+from projections.tables import FOREVER, ReadModels
+
+
+class TotalsModel:
+    """The sums of the windows that a batch of entries touches.
+
+    Args:
+        connection: In a transaction that writes.
+        models: The tables.
+        windows: The windows.
+    """
+
+    def __init__(self, connection: Connection, models: ReadModels, windows: Iterable[str]) -> None:
+        self._connection = connection
+        self._history = History(models.totals)
+        self._sums: dict[TotalKey, Totals] = {}
+        held = models.totals.c
+        for window in windows:
+            query = select(models.totals).where(held.window == window, held.to_position == FOREVER)
+            for row in connection.execute(query).all():
+                self._sums[TotalKey(*row[:4])] = (row[4], row[5], row[6], row[7], row[8], row[9])
+
+    def add(self, changes: SumChanges, at: int) -> None:
+        """Bring the sums up to the end of the transaction that ends at `at`."""
+        for key, gained in changes.items():
+            held = self._sums.get(key)
+            summed = plus(held or NOTHING, gained)
+            self._history.replace(key, None if summed == NOTHING else summed, at, held=held is not None)
+            if summed == NOTHING:
+                self._sums.pop(key, None)
+            else:
+                self._sums[key] = summed
+
+    def flush(self) -> None:
+        """Write the changes."""
+        self._history.flush(self._connection)

@@ -1,19 +1,67 @@
 """A second set of the read models, filled beside the one that is read, until it takes its place."""
 
-import secrets
-from typing import Final
+from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, MetaData, Table, func, insert, quoted_name, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    MetaData,
+    Table,
+    Text,
+    func,
+    insert,
+    quoted_name,
+    select,
+    text,
+    update,
+)
 from sqlalchemy import exc as sql_errors
-from sqlalchemy.schema import DropTable
+from sqlalchemy.schema import CreateTable, DropTable
 
 from projections.tables import LIVE, ReadModels
 
 SUFFIX: Final = "_rebuilt"
 _REPLACED: Final = "_replaced"
+_HELD: Final = ("from_position", "to_position")
 
 _MAKING: Final = 0x4475_6978_6961_6E
 """The number of an advisory lock of PostgreSQL."""
+
+
+class Aside(NamedTuple):
+    """What is put aside while the enterprises are filled in, one after the other.
+
+    Attributes:
+        sum_changes: What a transaction changes in a sum; several rows of one add up.
+        ends: The ends of transactions and their times, each once or oftener.
+        slices: The enterprises that are filled in, by the code that each slice begins after.
+    """
+
+    sum_changes: Table
+    ends: Table
+    slices: Table
+
+
+def tables_aside(metadata: MetaData) -> Aside:
+    """The tables of what is put aside; no migration knows them."""
+    key = ("policy", "window", "dimension", "key")
+    changes = ("position", *(each.name for each in LIVE.totals.c if each.name not in {*key, *_HELD}))
+    return Aside(
+        Table(
+            f"sum_changes{SUFFIX}",
+            metadata,
+            *(Column(name, LIVE.totals.c[name].type, nullable=False) for name in key),
+            *(Column(name, BigInteger, nullable=False) for name in changes),
+        ),
+        Table(
+            f"ends{SUFFIX}",
+            metadata,
+            Column("position", BigInteger, nullable=False),
+            Column("recorded_at_us", BigInteger, nullable=False),
+        ),
+        Table(f"slices{SUFFIX}", metadata, Column("above", Text, primary_key=True)),
+    )
 
 
 class OvertakenError(Exception):
@@ -25,14 +73,15 @@ class Scratch:
 
     Args:
         dialect: The name of SQLAlchemy's dialect of the database.
+        token: Tells this rebuild from any other.
     """
 
-    def __init__(self, dialect: str) -> None:
+    def __init__(self, dialect: str, token: int) -> None:
         metadata = MetaData()
         self._metadata = metadata
         self._is_postgres = dialect == "postgresql"
-        # The id of the checkpoint's row tells this rebuild from any other.
-        self._token = 2 + secrets.randbelow(2**31 - 2)
+        self._token = token  # It is the id of the checkpoint's row.
+        self.aside = tables_aside(metadata)
         self.models = ReadModels(*(_beside(table, metadata, dialect) for table in LIVE))
 
     def make(self, connection: Connection) -> None:
@@ -43,18 +92,19 @@ class Scratch:
         """
         if self._is_postgres:  # Of two that make tables at once, neither would see those of the other.
             connection.execute(select(func.pg_advisory_xact_lock(_MAKING)))
-        for table in self.models:
+        for table in (*self.models, *self.aside):
             connection.execute(DropTable(table, if_exists=True))
-        self._metadata.create_all(connection)
+        for table in self._metadata.sorted_tables:
+            connection.execute(CreateTable(table))
         connection.execute(insert(self.models.checkpoint).values(id=self._token, position=0))
 
     def check(self, connection: Connection) -> None:
-        """Keep others out of these tables until the transaction ends.
+        """Keep other rebuilds from these tables until the transaction ends: they would drop them first.
 
         Raises:
             OvertakenError: Another rebuild has begun since.
         """
-        query = select(self.models.checkpoint.c.id).with_for_update()
+        query = select(self.models.checkpoint.c.id)
         try:
             token = connection.execute(query).scalar()
         except sql_errors.DBAPIError as error:
@@ -63,6 +113,21 @@ class Scratch:
             raise OvertakenError from error  # The other one has ended.
         if token != self._token:
             raise OvertakenError
+
+    def begins(self, connection: Connection, above: str) -> bool:
+        """Note that a slice is filled in; False where it is already, by a commit that nobody heard of."""
+        slices = self.aside.slices
+        if connection.execute(select(slices).where(slices.c.above == above)).one_or_none() is not None:
+            return False
+        connection.execute(insert(slices).values(above=above))
+        return True
+
+    def index(self, connection: Connection) -> None:
+        """Make the indexes, which cost less after the rows; on SQLite the switch makes them."""
+        if self._is_postgres:
+            for table in self.models:
+                for index in table.indexes:
+                    index.create(connection)
 
     def analyse(self, connection: Connection) -> None:
         """Have PostgreSQL count what is in them, before they are read."""
@@ -86,7 +151,9 @@ class Scratch:
         return position
 
     def switch(self, connection: Connection) -> None:
-        """Put these tables in the place of the old ones, which go."""
+        """Put these tables in the place of the old ones, which go, as does what was put aside."""
+        for table in self.aside:
+            connection.execute(DropTable(table))
         for live, made in zip(LIVE, self.models, strict=True):
             connection.execute(text(f'DROP TABLE "{live.name}{_REPLACED}"'))
             connection.execute(text(f'ALTER TABLE "{made.name}" RENAME TO "{live.name}"'))

@@ -49,6 +49,7 @@ from app.use_cases.listing import list_accounts
 from app.use_cases.projecting import NotProjectedError, follow, project_all
 from app.use_cases.rebuilding import RebuildError, rebuild
 from app.use_cases.rows import ORIGINS
+from domain.errors import LedgerIntegrityError
 from domain.events import Stage
 from domain.identifiers import has_uscc_shape
 from domain.periods import Window
@@ -341,4 +342,6 @@ def projections_rebuild(context: typer.Context) -> None:
         refuse("另一项重建已经开始,本次未完成;查询表未受影响。")
     except RebuildError:
         refuse("查询表一直被占用,本次未能切换;查询表未受影响,请稍后重试。")
+    except LedgerIntegrityError as error:
+        refuse(f"台账本身有问题,不能据以重建,查询表未受影响:{error}。")
     out.print(f"查询表已由台账重建,至序号{position}。")

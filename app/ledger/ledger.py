@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from itertools import pairwise
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
 
 from eventsourcing.application import Application
 from eventsourcing.persistence import InfrastructureFactory, Mapper, StoredEvent
@@ -33,6 +35,9 @@ from domain.policy import Policy, policy_from_log
 STREAMS_PER_QUERY = 10_000
 """Few enough that what is read at once fits in some tens of megabytes."""
 
+STREAMS_PER_SLICE = 1_000
+"""So many streams of annual returns make a slice: some ten thousands of events at the end of a year."""
+
 AS_BYTES = {"as_bytes": True}
 
 _ENTRY = [
@@ -49,6 +54,13 @@ _ENTRY = [
         "state",
     )
 ]
+
+
+class Slice(NamedTuple):
+    """Enterprises whose codes come after one and up to another; up to the last one where that is None."""
+
+    above: str
+    up_to: str | None
 
 
 class UncertainError(Exception):
@@ -157,6 +169,31 @@ class Ledger(Application[str]):
             position, stream, version, topic, event, recorded_at_us, actor, batch_id, transaction_end
         )
 
+    def slices(self, connection: Connection) -> list[Slice]:
+        """The enterprises in slices of about one size, in the order of their codes; together they are all."""
+        ends, after = [], ""
+        query = select(events.c.stream).where(_within("returns/"), events.c.version == 1)
+        query = query.order_by(events.c.stream).limit(1).offset(STREAMS_PER_SLICE - 1)
+        while (stream := connection.scalar(query.where(events.c.stream > after))) is not None:
+            ends.append(stream.split("/")[1])
+            after = stream
+        return [Slice(above, up_to) for above, up_to in pairwise(["", *dict.fromkeys(ends), None])]
+
+    def entries_of(self, connection: Connection, codes: Slice, *, until: int) -> list[LogEntry]:
+        """All entries of the enterprises of a slice up to a position, in the order of the log."""
+        policies = [f"entitlement/{name.split('/')[1]}/" for name in self._names(connection, "policy/")]
+        find_by_stream(connection)
+        query = select(*_ENTRY).where(
+            or_(*(_within(prefix, codes) for prefix in ("returns/", *policies))), events.c.position <= until
+        )
+        rows = connection.execute(query, execution_options=AS_BYTES).cursor.fetchall()
+        return [self._entry(row) for row in sorted(rows, key=_position)]
+
+    def publications(self, connection: Connection, *, until: int) -> list[LogEntry]:
+        """Every entry of a policy's stream up to a position, in the order of the log."""
+        query = select(*_ENTRY).where(_within("policy/"), events.c.position <= until)
+        return [self._entry(row) for row in connection.execute(query.order_by(events.c.position))]
+
     def streams(self, connection: Connection, names: Iterable[str]) -> Mapping[str, list[Event]]:
         """The events of many streams in the order of their versions; a stream without events is not in it."""
         found: dict[str, list[Event]] = {}
@@ -215,19 +252,38 @@ class Ledger(Application[str]):
         return last
 
 
+_position = itemgetter(0)
+
+
+def find_by_stream(connection: Connection) -> None:
+    """Have PostgreSQL find streams by the index of their names for the rest of the transaction.
+
+    Its statistics lag behind a month that comes in: reading the whole log looks cheap by them.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.set_config("enable_seqscan", "off", True)))  # noqa: FBT003
+
+
 def _is_wanted(connection: Connection) -> ColumnElement[bool]:
     """Whether a stream is among those that are given in one parameter, found by the index of their names."""
+    find_by_stream(connection)
     if connection.dialect.name == "postgresql":
-        # Its statistics lag behind a month that comes in: reading the whole log looks cheap by them.
-        connection.execute(select(func.set_config("enable_seqscan", "off", True)))  # noqa: FBT003
         return events.c.stream == any_(bindparam("wanted", type_=ARRAY(Text)))
     given = func.json_each(bindparam("wanted", type_=Text)).table_valued("value")
     return events.c.stream.in_(select(given.c.value))
 
 
-def _within(prefix: str) -> ColumnElement[bool]:
-    """The streams whose names begin so, as a range of their index; the prefix ends with `/`, before `0`."""
-    return and_(events.c.stream > prefix, events.c.stream < prefix[:-1] + "0")
+ALL_CODES: Final = Slice("", None)
+
+
+def _within(prefix: str, codes: Slice = ALL_CODES) -> ColumnElement[bool]:
+    """The streams whose names begin so, as a range of their index; what follows is of these enterprises.
+
+    The prefix and what follows end with `/`, which comes before `0`.
+    """
+    first = f"{prefix}{codes.above}0" if codes.above else prefix
+    last = f"{prefix[:-1]}0" if codes.up_to is None else f"{prefix}{codes.up_to}0"
+    return and_(events.c.stream >= first, events.c.stream < last)
 
 
 def _policy(event: Event) -> Policy:

@@ -1,7 +1,8 @@
 """Making the read models again from the log, while they are read and filings go on."""
 
+import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from app.database import (
@@ -9,10 +10,14 @@ from app.database import (
     has_several_writers,
     limit_lock_wait,
     met_a_lock,
+    reading,
     steadily,
     writing,
 )
-from app.ledger.ledger import Ledger
+from app.ledger.helpers import Helpers, spare_processors
+from app.ledger.ledger import Ledger, Slice
+from domain.errors import LedgerIntegrityError
+from projections.afresh import MOST_PUT_ASIDE, PutAside, finish, make_afresh
 from projections.projector import catch_up, position_of
 from projections.scratch import Scratch
 
@@ -39,8 +44,14 @@ class RebuildError(Exception):
 def rebuild(ledger: Ledger, progress: Progress = lambda _, __: None) -> int:
     """Fill a second set of the read models from the log, then put it in the place of the first.
 
-    Reads and filings go on with the old ones until the switch, which is one transaction. Where this ends
-    before it, nothing has changed; the next rebuild begins anew.
+    First every enterprise is filled in from all its events up to the head, by several processes; what was
+    recorded meanwhile is projected in the order of the log. Reads and filings go on with the old tables until
+    the switch, which is one transaction. Where this ends before it, nothing has changed; the next rebuild
+    begins anew.
+
+    Args:
+        ledger: The ledger.
+        progress: Called as it goes on.
 
     Returns:
         The position reached.
@@ -48,10 +59,13 @@ def rebuild(ledger: Ledger, progress: Progress = lambda _, __: None) -> int:
     Raises:
         OvertakenError: Another rebuild has begun since.
         RebuildError: Others kept the tables busy.
+        domain.errors.LedgerIntegrityError: An event belongs to no enterprise and to no policy.
     """
-    scratch = Scratch(ledger.engine.dialect.name)
+    token = 2 + secrets.randbelow(2**31 - 2)
+    scratch = Scratch(ledger.engine.dialect.name, token)
     with writing(ledger.engine, unhurried=True) as connection:
         scratch.make(connection)
+    _fill_enterprises(ledger, scratch, token, progress)
     for attempt in range(MOST_ATTEMPTS):
         _fill(ledger, scratch, progress)
         position = steadily(lambda: _switch(ledger, scratch, whole=attempt * 2 < MOST_ATTEMPTS))  # noqa: B023
@@ -61,7 +75,87 @@ def rebuild(ledger: Ledger, progress: Progress = lambda _, __: None) -> int:
     raise RebuildError("others kept the read models busy; they are as they were")
 
 
+def _fill_enterprises(ledger: Ledger, scratch: Scratch, token: int, progress: Progress) -> None:
+    """Fill in every enterprise, this process one part of them, and what they have in common."""
+    with reading(ledger.engine) as connection:
+        until = ledger.head(connection)
+        slices = ledger.slices(connection)
+        publications = ledger.publications(connection, until=until)
+    parts = spare_processors() + 1 if len(slices) > 1 else 1
+    mine, *others = (slices[part::parts] for part in range(parts))
+    with Helpers(ledger, parts - 1) as helpers:
+        filled = [helpers.submit(fill_slices, token, each, until) for each in others]
+        events = fill_slices(
+            ledger, token, mine, until, lambda done: progress(until * done // len(mine), until)
+        )
+        events += sum(each.result() for each in filled)
+    strays = until - events - len(publications)
+    if strays:
+        raise LedgerIntegrityError(f"{strays} of {until} events belong to no enterprise and to no policy")
+
+    def finish_up() -> None:
+        with writing(ledger.engine, unhurried=True) as connection:
+            scratch.check(connection)
+            if position_of(connection, scratch.models) == 0:
+                finish(connection, scratch.models, scratch.aside, publications, until)
+                scratch.index(connection)
+
+    steadily(finish_up)
+
+
+def fill_slices(
+    ledger: Ledger,
+    token: int,
+    slices: Sequence[Slice],
+    until: int,
+    progress: Callable[[int], None] = lambda _: None,
+) -> int:
+    """Fill in the enterprises of these slices up to a position; the number of their events.
+
+    Args:
+        ledger: The ledger.
+        token: Of the rebuild whose tables are filled.
+        slices: The enterprises.
+        until: The position.
+        progress: Called with the number of slices that are done.
+    """
+    scratch = Scratch(ledger.engine.dialect.name, token)
+    events, aside = 0, PutAside()
+    for done, each in enumerate(slices, 1):
+        count, aside = steadily(
+            lambda: _fill_slice(ledger, scratch, each, until, aside, is_last=done == len(slices))  # noqa: B023
+        )
+        events += count
+        progress(done)
+    return events
+
+
+def _fill_slice(  # noqa: PLR0913 - what is filled, and from where
+    ledger: Ledger, scratch: Scratch, codes: Slice, until: int, before: PutAside, *, is_last: bool
+) -> tuple[int, PutAside]:
+    """Fill in a slice; its events, and what is put aside and not yet written.
+
+    Whatever a commit came to, this may be done again.
+    """
+    with reading(ledger.engine) as connection:
+        entries = ledger.entries_of(connection, codes, until=until)
+    half_years, aside = make_afresh(scratch.models, entries)
+    writes_aside = is_last or before.rows + aside.rows > MOST_PUT_ASIDE
+    with writing(ledger.engine, unhurried=True) as connection:
+        scratch.check(connection)
+        if scratch.begins(connection, codes.above):
+            half_years.flush(connection)
+            if writes_aside:
+                before.write(connection, scratch.aside)
+                aside.write(connection, scratch.aside)
+    if writes_aside:
+        return len(entries), PutAside()
+    before.merge(aside)
+    return len(entries), before
+
+
 def _fill(ledger: Ledger, scratch: Scratch, progress: Progress) -> None:
+    """Project what the log holds by now and the new tables do not."""
     before = -1
     while (at := steadily(lambda: _fill_batch(ledger, scratch, progress))) != before:
         before = at

@@ -20,6 +20,7 @@ from typer.testing import CliRunner, Result
 from app.bootstrap import alembic_config, complete, why_not_ready
 from app.cli.commands import app
 from app.database import met_a_lock, open_engine, reading, writing
+from app.ledger import ledger as ledgers
 from app.ledger.ledger import Ledger
 from app.use_cases import rebuilding
 from app.use_cases.rebuilding import RebuildError, rebuild
@@ -50,6 +51,7 @@ DIMENSIONS = ("region_code", "industry", "period", "measure")
 PATIENCE_S = 60
 LATER = trade(code(99), "2024-03", 110_000, 100_000)
 TABLES_LEFT = ("_rebuilt", "_replaced")
+ASIDE = ("ends_rebuilt", "slices_rebuilt", "sum_changes_rebuilt")
 
 
 @pytest.fixture(autouse=True)
@@ -171,6 +173,7 @@ def test_reads_and_filings_go_on_while_rebuilds_run(
     office: Office, other: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(projector, "ENTRIES_PER_BATCH", 20)
+    monkeypatch.setattr(ledgers, "STREAMS_PER_SLICE", 10)
     publish_whole(office.ledger)
     file(office.ledger, LATER)
     is_over = Event()
@@ -238,7 +241,9 @@ def test_a_rebuild_that_is_killed_changes_nothing_and_the_next_one_works(
 ) -> None:
     made = read_model_rows(played)
     run_until_killed(work, database)
-    assert sorted(left_behind(played.engine)) == sorted(f"{table.name}_rebuilt" for table in LIVE)
+    assert sorted(left_behind(played.engine)) == sorted(
+        [*(f"{table.name}_rebuilt" for table in LIVE), *ASIDE]
+    )
     assert read_model_rows(played) == made
     complete(played)
     assert why_not_ready(played) is None
@@ -267,8 +272,16 @@ def before_transaction(engine: Engine, number: int, work: Callable[[], None]) ->
     event.remove(engine, "checkout", take)
 
 
-TRANSACTIONS = {"first batch": 2, "second batch": 3, "statistics": 4, "switch": 5}
-"""Those of a rebuild of a log of one batch, after the one that makes its tables."""
+TRANSACTIONS = {
+    "head": 2,
+    "reading a slice": 3,
+    "writing it": 4,
+    "sums": 5,
+    "what came since": 6,
+    "statistics": 7,
+    "switch": 8,
+}
+"""Those of a rebuild of a log of one slice, after the one that makes its tables."""
 
 
 @pytest.mark.parametrize("number", TRANSACTIONS.values(), ids=TRANSACTIONS)
@@ -283,7 +296,7 @@ def test_a_rebuild_that_another_one_overtakes_is_told_and_the_other_ends_right(
             rebuild(other)
         else:
             with writing(other.engine) as connection:
-                Scratch(connection.dialect.name).make(connection)
+                Scratch(connection.dialect.name, token=2).make(connection)
 
     with before_transaction(played.engine, number, overtake), pytest.raises(OvertakenError):
         rebuild(played)

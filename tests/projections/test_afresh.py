@@ -1,0 +1,117 @@
+"""A rebuild fills in enterprise by enterprise: in slices, in several processes, each slice once."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import update
+
+from app.database import reading, writing
+from app.ledger import ledger as ledgers
+from app.ledger.ledger import Ledger
+from app.ledger.tables import events
+from app.use_cases import publishing, rebuilding
+from app.use_cases.rebuilding import fill_slices, rebuild
+from domain.errors import LedgerIntegrityError
+from projections.afresh import finish
+from projections.scratch import Scratch
+from projections.tables import LIVE
+from tests.databases import Database
+from tests.ledger.history import RandomYear, code, file, read_model_rows, rows_of, trade, transaction_ends
+from tests.office import TestClock
+
+SEEDS = (11, 12)
+TOKEN = 7
+
+
+@pytest.fixture(scope="module", params=SEEDS)
+def played_database(request: pytest.FixtureRequest, migrated: Database) -> Iterator[Database]:
+    """The database of a ledger after a random year of many enterprises."""
+    database = migrated.copy()
+    engine = database.open()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(publishing, "STREAMS_PER_CHUNK", 3)
+        RandomYear(request.param, enterprises=12).play(Ledger(engine, TestClock()), 40)
+    engine.dispose()
+    yield database
+    database.drop()
+
+
+@pytest.fixture
+def played(played_database: Database, clock: TestClock) -> Iterator[Ledger]:
+    """That ledger, opened by another process."""
+    database = played_database.copy()
+    engine = database.open()
+    yield Ledger(engine, clock)
+    engine.dispose()
+    database.drop()
+
+
+@pytest.mark.parametrize("streams", [1, 2, 5])
+def test_the_slices_of_a_ledger_hold_every_event_of_an_enterprise_once(
+    played: Ledger, monkeypatch: pytest.MonkeyPatch, streams: int
+) -> None:
+    monkeypatch.setattr(ledgers, "STREAMS_PER_SLICE", streams)
+    head = transaction_ends(played)[-1]
+    with reading(played.engine) as connection:
+        slices = played.slices(connection)
+        held = [entry for each in slices for entry in played.entries_of(connection, each, until=head)]
+        held += played.publications(connection, until=head)
+    assert len(slices) > 12 // (2 * streams)
+    assert sorted(entry.position for entry in held) == list(range(1, head + 1))
+
+
+def test_an_empty_ledger_is_one_slice_without_an_event(ledger: Ledger) -> None:
+    with reading(ledger.engine) as connection:
+        (only,) = ledger.slices(connection)
+        assert ledger.entries_of(connection, only, until=0) == []
+    assert rebuild(ledger) == 0
+
+
+def test_a_slice_holds_what_was_recorded_up_to_a_position_in_the_order_of_the_log(played: Ledger) -> None:
+    until = transaction_ends(played)[-1] // 2
+    with reading(played.engine) as connection:
+        (only,) = played.slices(connection)
+        positions = [each.position for each in played.entries_of(connection, only, until=until)]
+    assert positions == sorted(positions)
+    assert max(positions) <= until
+
+
+@pytest.mark.parametrize("most_put_aside", [0, 40, 200_000])
+def test_filled_in_slices_by_several_processes_the_rows_are_those_of_the_run(
+    played: Ledger, monkeypatch: pytest.MonkeyPatch, most_put_aside: int
+) -> None:
+    made = read_model_rows(played)
+    monkeypatch.setattr(ledgers, "STREAMS_PER_SLICE", 2)
+    monkeypatch.setattr(rebuilding, "MOST_PUT_ASIDE", most_put_aside)
+    rebuild(played)
+    assert read_model_rows(played) == made
+
+
+def test_a_slice_whose_commit_nobody_heard_of_is_filled_in_once(
+    played: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledgers, "STREAMS_PER_SLICE", 3)
+    made, head = read_model_rows(played), transaction_ends(played)[-1]
+    scratch = Scratch(played.engine.dialect.name, TOKEN)
+    with writing(played.engine) as connection:
+        scratch.make(connection)
+        slices = played.slices(connection)
+        publications = played.publications(connection, until=head)
+    for each in slices:
+        for _ in range(2):
+            fill_slices(played, TOKEN, [each], head)
+    with writing(played.engine) as connection:
+        finish(connection, scratch.models, scratch.aside, publications, head)
+        for live, filled in zip(LIVE[1:], scratch.models[1:], strict=True):
+            assert rows_of(connection, filled) == made[live.name]
+
+
+def test_an_event_of_a_stream_that_nothing_knows_stops_a_rebuild_and_changes_nothing(ledger: Ledger) -> None:
+    file(ledger, trade(code(1), "2024-03", 110_000, 100_000))
+    file(ledger, trade(code(2), "2024-03", 110_000, 100_000))
+    made = read_model_rows(ledger)
+    with writing(ledger.engine) as connection:
+        connection.execute(update(events).where(events.c.position == 2).values(stream="stray/2"))
+    with pytest.raises(LedgerIntegrityError, match="1 of 2 events"):
+        rebuild(ledger)
+    assert read_model_rows(ledger) == made

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
+from domain.errors import LedgerIntegrityError
 from domain.events import EntitlementAssessed, LogEntry, Outcome, ReturnFiled, ReturnRevised, ReturnWithdrawn
 from domain.forms import FORMS
 from domain.periods import window_name
@@ -58,7 +59,8 @@ class Account:
         """Put another row in the place of a period's, or none."""
         self.earlier.setdefault(period, self.periods.get(period))
         if row is None:
-            del self.periods[period]
+            if self.periods.pop(period, None) is None:
+                raise LedgerIntegrityError(f"{period} was closed without having been assessed")
         else:
             self.periods[period] = row
 
@@ -128,7 +130,8 @@ class HalfYears:
         half_year.moved.add(period)
         registered = half_year.registered
         if isinstance(event, ReturnWithdrawn):
-            enterprise, current_fen = registered.pop((period, form)), None
+            enterprise, current_fen = _standing(registered, period, form), None
+            del registered[period, form]
         else:
             enterprise = Enterprise(event.name, event.region_code, event.industry_code)
             registered[period, form] = enterprise
@@ -169,8 +172,13 @@ class HalfYears:
 
     def flush(self, connection: Connection) -> None:
         """Write the changes."""
-        for history in (self._returns, self._enterprises, self._entitlements, self._accounts):
+        for history in self.histories:
             history.flush(connection)
+
+    @property
+    def histories(self) -> tuple[History, History, History, History]:
+        """The changes to each table."""
+        return self._returns, self._enterprises, self._entitlements, self._accounts
 
     def _touch(self, half: Half) -> HalfYear:
         found = self._touched[half] = self.halves[half]
@@ -196,7 +204,7 @@ class HalfYears:
         row = account.periods.get(period)
         if row is None or row.form is None:
             return
-        winner = half_year.registered[period, row.form]
+        winner = _standing(half_year.registered, period, row.form)
         industry = winner.industry_code[:INDUSTRY_DIGITS]
         if row.region_code == winner.region_code and row.industry == industry:
             return
@@ -239,6 +247,18 @@ class HalfYears:
         account.earlier = {}
 
 
+def _standing(registered: Registered, period: str, form: str) -> Enterprise:
+    """The return that stands.
+
+    Raises:
+        LedgerIntegrityError: None does, which only a log that was altered says of one that is needed.
+    """
+    found = registered.get((period, form))
+    if found is None:
+        raise LedgerIntegrityError(f"no {form} of {period} stands")
+    return found
+
+
 def half_of(entry: LogEntry) -> Half:
     """The half-year that an entry belongs to.
 
@@ -263,7 +283,7 @@ def _entitlement_row(
     for each in outcome.measures:
         if each.measure == outcome.measure:
             form = each.form
-            winner = half_year.registered[event.period, form]
+            winner = _standing(half_year.registered, event.period, form)
             region_code, industry = winner.region_code, winner.industry_code[:INDUSTRY_DIGITS]
     values: tuple[Any, ...] = (
         window,

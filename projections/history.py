@@ -107,6 +107,21 @@ class History:
             self._open[key] = row
             self._new.append(row)
 
+    @property
+    def table(self) -> Table:
+        """The table."""
+        return self._table
+
+    @property
+    def names(self) -> list[str]:
+        """The columns of the rows, in their order."""
+        return self._names
+
+    @property
+    def new(self) -> list[list[Any]]:
+        """The rows that are not yet written."""
+        return self._new
+
     def flush(self, connection: Connection) -> None:
         """Write the changes."""
         if self._closed:

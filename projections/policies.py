@@ -3,14 +3,22 @@
 import msgspec
 from sqlalchemy import Connection, Table, insert
 
+from domain.errors import LedgerIntegrityError
 from domain.events import LogEntry, PolicyPublished
 from domain.periods import period_of
 from domain.policy import PolicyDocument
 
 
 def project_policy(connection: Connection, table: Table, entry: LogEntry, event: PolicyPublished) -> None:
-    """Add a published version."""
-    document = msgspec.convert(event.document, PolicyDocument)
+    """Add a published version.
+
+    Raises:
+        LedgerIntegrityError: The document says nothing valid.
+    """
+    try:
+        document = msgspec.convert(event.document, PolicyDocument)
+    except msgspec.ValidationError as error:
+        raise LedgerIntegrityError(f"{event.policy} version {event.version}: {error}") from error
     connection.execute(
         insert(table).values(
             policy=event.policy,

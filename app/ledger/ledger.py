@@ -7,7 +7,12 @@ from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from eventsourcing.application import Application
-from eventsourcing.persistence import InfrastructureFactory, Mapper, StoredEvent
+from eventsourcing.persistence import (
+    InfrastructureFactory,
+    Mapper,
+    MapperDeserialisationError,
+    StoredEvent,
+)
 from eventsourcing.utils import Environment, EnvType
 from sqlalchemy import (
     ARRAY,
@@ -61,6 +66,14 @@ class Slice(NamedTuple):
 
     above: str
     up_to: str | None
+
+
+class Unreadable(NamedTuple):
+    """An event that cannot be read: its position, its stream, and why."""
+
+    position: int
+    stream: str
+    reason: str
 
 
 class UncertainError(Exception):
@@ -179,20 +192,57 @@ class Ledger(Application[str]):
             after = stream
         return [Slice(above, up_to) for above, up_to in pairwise(["", *dict.fromkeys(ends), None])]
 
-    def entries_of(self, connection: Connection, codes: Slice, *, until: int) -> list[LogEntry]:
-        """All entries of the enterprises of a slice up to a position, in the order of the log."""
+    def entries_of(
+        self,
+        connection: Connection,
+        codes: Slice,
+        *,
+        until: int,
+        unreadable: list[Unreadable] | None = None,
+    ) -> list[LogEntry]:
+        """All entries of the enterprises of a slice up to a position, in the order of the log.
+
+        Args:
+            connection: In a transaction that reads.
+            codes: The slice.
+            until: The position.
+            unreadable: Takes the events that cannot be read, if it is given.
+
+        Raises:
+            eventsourcing.persistence.MapperDeserialisationError: An event cannot be read.
+        """
         policies = [f"entitlement/{name.split('/')[1]}/" for name in self._names(connection, "policy/")]
         find_by_stream(connection)
         query = select(*_ENTRY).where(
             or_(*(_within(prefix, codes) for prefix in ("returns/", *policies))), events.c.position <= until
         )
         rows = connection.execute(query, execution_options=AS_BYTES).cursor.fetchall()
-        return [self._entry(row) for row in sorted(rows, key=_position)]
+        return self._entries(sorted(rows, key=_position), unreadable)
 
-    def publications(self, connection: Connection, *, until: int) -> list[LogEntry]:
-        """Every entry of a policy's stream up to a position, in the order of the log."""
+    def _entries(self, rows: Iterable[Any], unreadable: list[Unreadable] | None) -> list[LogEntry]:
+        if unreadable is None:
+            return [self._entry(row) for row in rows]
+        entries = []
+        for row in rows:
+            try:
+                entries.append(self._entry(row))
+            except MapperDeserialisationError as error:
+                unreadable.append(Unreadable(row[0], row[1], str(error)))
+        return entries
+
+    def publications(
+        self, connection: Connection, *, until: int, unreadable: list[Unreadable] | None = None
+    ) -> list[LogEntry]:
+        """All entries of policies up to a position, as `entries_of` gives those of enterprises."""
         query = select(*_ENTRY).where(_within("policy/"), events.c.position <= until)
-        return [self._entry(row) for row in connection.execute(query.order_by(events.c.position))]
+        return self._entries(connection.execute(query.order_by(events.c.position)), unreadable)
+
+    def transaction_end(self, connection: Connection, position: int) -> int:
+        """The end of the last transaction that ended at or before a position; 0 before the first."""
+        at = events.c.position
+        query = select(at).where(at <= position, at == events.c.transaction_end).order_by(at.desc())
+        end: int | None = connection.scalar(query.limit(1))
+        return end or 0
 
     def streams(self, connection: Connection, names: Iterable[str]) -> Mapping[str, list[Event]]:
         """The events of many streams in the order of their versions; a stream without events is not in it."""

@@ -1,0 +1,320 @@
+"""Replaying enterprises: what their facts come to under the policies in force, beside what was recorded."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import Literal
+
+import msgspec
+
+from domain.account import EntitlementAccount
+from domain.assessment import Step, assess
+from domain.errors import LedgerIntegrityError
+from domain.events import (
+    EntitlementAssessed,
+    Event,
+    LogEntry,
+    PolicyRef,
+    Return,
+    ReturnFiled,
+    ReturnRevised,
+    ReturnWithdrawn,
+    account_stream,
+)
+from domain.explanation import Subject, sentence
+from domain.periods import Window, period_of, window_name
+from domain.policy import Policy
+from domain.returns import AnnualReturns
+
+Kind = Literal["differs", "not-derived", "not-recorded", "facts-contradict", "unreadable", "policy-altered"]
+"""What a mismatch is: another outcome follows; nothing follows of what was recorded; nothing was recorded of
+what follows; the facts cannot follow each other; an event cannot be read; a published document is not the
+one that its fingerprint names. After the last three nothing can be derived of what rests on them."""
+
+
+class ReplayedStep(msgspec.Struct, frozen=True):
+    """A step and its sentence."""
+
+    step: Step
+    sentence: str
+
+
+class Side(msgspec.Struct, frozen=True):
+    """An assessment on one side of a mismatch, and the steps that lead to it.
+
+    Attributes:
+        assessed: What was recorded or derived.
+        steps: Those of the policy and the returns that it names, with the amounts before it on its side;
+            empty where it closes a period, or names what the log does not hold.
+    """
+
+    assessed: EntitlementAssessed
+    steps: list[ReplayedStep]
+
+
+class Mismatch(msgspec.Struct, frozen=True, kw_only=True):
+    """A place where what was recorded does not follow.
+
+    Attributes:
+        kind: What it is.
+        stream: The account, or the stream of what is wrong itself.
+        period: As the contract writes it; None where it is not about one.
+        position: Of the recorded event; None where nothing was recorded.
+        transaction_end: Of the transaction that decided; the end of the replay where none did.
+        recorded: What is in the log.
+        derived: What follows from the facts.
+        detail: What is wrong, where it is not an assessment.
+    """
+
+    kind: Kind
+    stream: str
+    period: str | None
+    position: int | None
+    transaction_end: int | None
+    recorded: Side | None = None
+    derived: Side | None = None
+    detail: str | None = None
+
+
+class Publications:
+    """Every published version, by the position at which it was published.
+
+    Args:
+        published: Positions and versions in the order of the log.
+    """
+
+    def __init__(self, published: Iterable[tuple[int, Policy]]) -> None:
+        in_order = list(published)
+        self._positions = [position for position, _ in in_order]
+        self._in_force: list[dict[str, Policy]] = [{}]
+        for _, policy in in_order:
+            self._in_force.append({**self._in_force[-1], policy.ref.id: policy})
+        self._by_ref = {policy.ref: policy for _, policy in in_order}
+        self._covering: dict[tuple[int, str], dict[str, Policy]] = {}
+
+    def find(self, ref: PolicyRef) -> Policy | None:
+        """A version; None if none of this fingerprint was published."""
+        return self._by_ref.get(ref)
+
+    def covering(self, window: str, *, before: int) -> Mapping[str, Policy]:
+        """The newest versions published before a position that cover a window, by their ids."""
+        published = bisect_left(self._positions, before)
+        key = (published, window)
+        found = self._covering.get(key)
+        if found is None:
+            asked = Window.parse(window)
+            found = self._covering[key] = {
+                name: policy
+                for name, policy in self._in_force[published].items()
+                if policy.covers_window(asked)
+            }
+        return found
+
+
+AccountKey = tuple[str, str]
+"""A policy's id and a window."""
+
+EnterpriseYear = tuple[str, str]
+"""An enterprise, and the year of its returns."""
+
+
+class _Account:
+    """An account twice: as derived, and as recorded."""
+
+    __slots__ = ("derived", "recorded")
+
+    def __init__(self, window: str) -> None:
+        self.derived = EntitlementAccount(window)
+        self.recorded: dict[str, EntitlementAssessed] = {}
+
+
+class _Year:
+    """An enterprise in one year: the facts so far, and its accounts."""
+
+    def __init__(self, publications: Publications) -> None:
+        self._publications = publications
+        self._returns = AnnualReturns()
+        self._registered: dict[int, Return] = {}
+        self._accounts: dict[AccountKey, _Account] = {}
+
+    def decide(self, uscc: str, entries: Sequence[LogEntry]) -> list[Mismatch]:
+        """Apply the facts of a transaction, derive what follows, and compare it with what was recorded.
+
+        Raises:
+            LedgerIntegrityError: The facts contradict each other.
+        """
+        recorded: dict[AccountKey, list[LogEntry]] = {}
+        windows: set[str] = set()
+        for entry in entries:
+            event = entry.event
+            if isinstance(event, EntitlementAssessed):
+                _, policy, _, window = entry.stream.split("/")
+                recorded.setdefault((policy, window), []).append(entry)
+            else:
+                windows.add(self._register(event))
+        wanted = dict.fromkeys(recorded)
+        found: list[Mismatch] = []
+        for window in windows.union(window for _, window in recorded):
+            covering = self._publications.covering(window, before=entries[0].position)
+            if window in windows:
+                wanted |= dict.fromkeys((policy, window) for policy in covering)
+            for key in [each for each in wanted if each[1] == window]:
+                found += self._compare(
+                    uscc, key, covering.get(key[0]), recorded.get(key, ()), entries[0].transaction_end
+                )
+        return found
+
+    def _register(self, event: Event) -> str:
+        """Apply a fact; the window that it is about."""
+        self._returns.apply(event)
+        if isinstance(event, ReturnFiled | ReturnRevised):
+            self._registered[self._returns.version] = event
+        elif not isinstance(event, ReturnWithdrawn):
+            raise LedgerIntegrityError(f"{type(event).__name__} is no fact")
+        return window_name(event.period)
+
+    def unassessed(self, uscc: str, end: int) -> list[Mismatch]:
+        """What follows at the end of the log and was never recorded, as since a publication nobody did."""
+        windows = {window_name(period) for _, period in self._returns.standing}
+        found: list[Mismatch] = []
+        for window in sorted(windows.union(window for _, window in self._accounts)):
+            for policy, version in self._publications.covering(window, before=end + 1).items():
+                found += self._compare(uscc, (policy, window), version, (), end)
+        return found
+
+    def _compare(
+        self, uscc: str, key: AccountKey, policy: Policy | None, recorded: Sequence[LogEntry], end: int
+    ) -> list[Mismatch]:
+        account = self._accounts.get(key)
+        if account is None:
+            account = self._accounts[key] = _Account(key[1])
+        follows = [] if policy is None else account.derived.reassess(policy, self._returns)
+        derived = {each.period: each for each in follows}
+        differing: list[tuple[LogEntry | None, EntitlementAssessed | None]] = []
+        for entry in recorded:
+            if isinstance(entry.event, EntitlementAssessed):
+                account.recorded[entry.event.period] = entry.event
+                own = derived.pop(entry.event.period, None)
+                if own != entry.event:
+                    differing.append((entry, own))
+        differing += [(None, own) for own in derived.values()]
+        stream = account_stream(key[0], uscc, key[1])
+        return [self._mismatch(stream, account, end, entry, own) for entry, own in differing]
+
+    def _mismatch(
+        self,
+        stream: str,
+        account: _Account,
+        end: int,
+        entry: LogEntry | None,
+        derived: EntitlementAssessed | None,
+    ) -> Mismatch:
+        recorded = None
+        if entry is not None and isinstance(entry.event, EntitlementAssessed):
+            recorded = entry.event
+        kind: Kind = "not-recorded" if recorded is None else "not-derived" if derived is None else "differs"
+        return Mismatch(
+            kind=kind,
+            stream=stream,
+            period=next(each.period for each in (recorded, derived) if each is not None),
+            position=None if entry is None else entry.position,
+            transaction_end=end,
+            recorded=None if recorded is None else self._side(recorded, account.recorded),
+            derived=None if derived is None else self._side(derived, account.derived.assessed),
+        )
+
+    def _side(self, assessed: EntitlementAssessed, account: Mapping[str, EntitlementAssessed]) -> Side:
+        policy = self._publications.find(assessed.policy)
+        returns = {
+            each.form: self._registered[each.version]
+            for each in assessed.returns
+            if each.version in self._registered
+        }
+        if policy is None or not returns:
+            return Side(assessed, [])
+        used_fen = sum(
+            each.outcome.assessed_fen
+            for period, each in account.items()
+            if period < assessed.period and each.outcome is not None
+        )
+        period = period_of(assessed.period)
+        subject = Subject(policy, period, returns, withheld=False)
+        steps = assess(policy, period, returns, used_fen).steps
+        return Side(assessed, [ReplayedStep(step, sentence(step, subject)) for step in steps])
+
+
+class Replay:
+    """Replays enterprises from their facts, in the order of the log.
+
+    Args:
+        publications: Every published version.
+        first: What was decided before this position is derived, but not compared.
+
+    Attributes:
+        compared: How many recorded assessments were compared.
+        mismatches: What was found, in the order in which it was decided.
+    """
+
+    def __init__(self, publications: Publications, first: int = 1) -> None:
+        self._publications = publications
+        self._first = first
+        self._years: dict[EnterpriseYear, _Year] = {}
+        self._broken: set[EnterpriseYear] = set()
+        self.compared = 0
+        self.mismatches: list[Mismatch] = []
+
+    def play(self, entries: Iterable[LogEntry]) -> None:
+        """Replay entries of returns and accounts, in the order of the log, whole transactions."""
+        for _, transaction in groupby(entries, key=_transaction_end):
+            by_year: dict[EnterpriseYear, list[LogEntry]] = {}
+            for entry in transaction:
+                by_year.setdefault(enterprise_year(entry.stream), []).append(entry)
+            for year, of_year in by_year.items():
+                self._decide(year, of_year)
+
+    def leave_out(self, year: EnterpriseYear) -> None:
+        """Replay nothing of an enterprise's year, whose events cannot all be read."""
+        self._broken.add(year)
+
+    def _decide(self, year: EnterpriseYear, entries: Sequence[LogEntry]) -> None:
+        if year in self._broken:
+            return
+        replayed = self._years.get(year)
+        if replayed is None:
+            replayed = self._years[year] = _Year(self._publications)
+        try:
+            found = replayed.decide(year[0], entries)
+        except LedgerIntegrityError as error:
+            self._broken.add(year)
+            found = [_contradiction(entries, str(error))]
+        if entries[0].transaction_end >= self._first:
+            self.compared += sum(isinstance(each.event, EntitlementAssessed) for each in entries)
+            self.mismatches += found
+
+    def finish(self, end: int) -> None:
+        """Look for what nobody assessed since the last publication before the end of the log."""
+        for year, each in self._years.items():
+            if year not in self._broken:
+                self.mismatches += each.unassessed(year[0], end)
+
+
+_transaction_end = attrgetter("transaction_end")
+
+
+def enterprise_year(stream: str) -> EnterpriseYear:
+    """The enterprise and the year that a stream of returns or of an account belongs to."""
+    kind, *rest = stream.split("/")
+    return (rest[0], rest[1]) if kind == "returns" else (rest[1], rest[2][:4])
+
+
+def _contradiction(entries: Sequence[LogEntry], detail: str) -> Mismatch:
+    first = entries[0]
+    return Mismatch(
+        kind="facts-contradict",
+        stream=first.stream,
+        period=getattr(first.event, "period", None),
+        position=first.position,
+        transaction_end=first.transaction_end,
+        detail=detail,
+    )

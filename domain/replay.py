@@ -120,11 +120,12 @@ EnterpriseYear = tuple[str, str]
 
 
 class _Account:
-    """An account twice: as derived, and as recorded."""
+    """An account twice: as derived, and as recorded; and the version by which it was derived last."""
 
-    __slots__ = ("derived", "recorded")
+    __slots__ = ("assessed_by", "derived", "recorded")
 
     def __init__(self, window: str) -> None:
+        self.assessed_by: Policy | None = None
         self.derived = EntitlementAccount(window)
         self.recorded: dict[str, EntitlementAssessed] = {}
 
@@ -180,7 +181,9 @@ class _Year:
         found: list[Mismatch] = []
         for window in sorted(windows.union(window for _, window in self._accounts)):
             for policy, version in self._publications.covering(window, before=end + 1).items():
-                found += self._compare(uscc, (policy, window), version, (), end)
+                account = self._accounts.get((policy, window))
+                if account is None or account.assessed_by is not version:
+                    found += self._compare(uscc, (policy, window), version, (), end)
         return found
 
     def _compare(
@@ -190,6 +193,7 @@ class _Year:
         if account is None:
             account = self._accounts[key] = _Account(key[1])
         follows = [] if policy is None else account.derived.reassess(policy, self._returns)
+        account.assessed_by = policy
         derived = {each.period: each for each in follows}
         differing: list[tuple[LogEntry | None, EntitlementAssessed | None]] = []
         for entry in recorded:

@@ -84,3 +84,6 @@ READY_LAG_S: Final = 1.0
 
 # How often the service looks whether something was left undone, by itself or by another process.
 CARETAKER_INTERVAL_S: Final = 10.0
+
+# The last root of the log is asked for with every read, earlier ones by auditors: 32 bytes each.
+ROOTS_KEPT: Final = 1_024

@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from app.ledger.tables import events
+from domain.errors import LedgerIntegrityError
 
 
 class Line(NamedTuple):
@@ -52,7 +53,17 @@ def canonical(line: Line) -> bytes:
     """The canonical bytes of a row.
 
     They are those of a JSON object, as long as the state is JSON: what is stored is taken as it is.
+
+    Raises:
+        LedgerIntegrityError: A value is of another type than the ledger stores, as SQLite allows.
     """
+    try:
+        return _formatted(line)
+    except TypeError as error:
+        raise LedgerIntegrityError(f"the event at position {line.position} was altered: {error}") from error
+
+
+def _formatted(line: Line) -> bytes:
     position, stream, version, topic, recorded_at_us, actor, batch_id, transaction_end, state = line
     return (
         b'{"position":%d,"stream":%b,"version":%d,"type":%b,"recorded_at_us":%d,"actor":%b,"batch_id":%b,"transaction_end":%d,"data":%b}'

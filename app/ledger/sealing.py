@@ -73,9 +73,11 @@ def _leaf_hashes(connection: Connection, *, after: int, head: int) -> list[bytes
 
 def _next_lines(connection: Connection, *, after: int, until: int) -> list[Line]:
     """The next rows of the log up to a position, none of them missing."""
-    lines = read_lines(connection, after=after, until=until, limit=EVENTS_PER_BATCH)
+    # A range that ends where the batch does: PostgreSQL may sort the whole rest of the log for a longer one.
+    end = min(after + EVENTS_PER_BATCH, until)
+    lines = read_lines(connection, after=after, until=end, limit=EVENTS_PER_BATCH)
     found = [line.position for line in lines]
-    expected = range(after + 1, min(after + EVENTS_PER_BATCH, until) + 1)
+    expected = range(after + 1, end + 1)
     if found != list(expected):
         missing = min(set(expected).difference(found))
         raise LedgerIntegrityError(f"the log has no event at position {missing}; it goes on to {until}")

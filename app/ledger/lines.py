@@ -5,10 +5,10 @@ stored, byte for byte, so that no byte of the log can change and leave its line 
 """
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from app.ledger.tables import events
 from domain.errors import LedgerIntegrityError
@@ -84,7 +84,15 @@ def _formatted(line: Line) -> bytes:
 def read_lines(connection: Connection, *, after: int, until: int, limit: int) -> list[Line]:
     """At most `limit` rows after one position and up to another, in the order of the log."""
     query = select(*_COLUMNS).where(events.c.position > after, events.c.position <= until)
-    rows = connection.execute(
-        query.order_by(events.c.position).limit(limit), execution_options={"as_bytes": True}
-    ).cursor.fetchall()
+    return _rows(connection, query.order_by(events.c.position).limit(limit))
+
+
+def read_stream(connection: Connection, stream: str, *, until: int) -> list[Line]:
+    """The rows of a stream up to a position, in the order of their versions."""
+    query = select(*_COLUMNS).where(events.c.stream == stream, events.c.position <= until)
+    return _rows(connection, query.order_by(events.c.version))
+
+
+def _rows(connection: Connection, query: Select[Any]) -> list[Line]:
+    rows = connection.execute(query, execution_options={"as_bytes": True}).cursor.fetchall()
     return list(map(Line._make, rows))

@@ -13,6 +13,7 @@ from app.limits import CARETAKER_INTERVAL_S
 from app.use_cases.attempts import INTERRUPTED
 from app.use_cases.projecting import project_all
 from app.use_cases.publishing import assess_published, unfinished_publication
+from app.use_cases.sealing import Sealer
 
 _log = structlog.get_logger()
 
@@ -33,6 +34,7 @@ class Caretaker:
         self._ledger = ledger
         self._interval_s = interval_s
         self._stopped = Flag()
+        self._sealer = Sealer(ledger)
         self._seen: Publication | None = None
 
     @contextmanager
@@ -47,13 +49,19 @@ class Caretaker:
             thread.join()
 
     def look(self) -> None:
-        """Project what was recorded, and go on with a publication that nobody seems to be assessing."""
+        """Project and seal what was recorded, go on with a publication that nobody seems to be assessing."""
         project_all(self._ledger)
+        self._seal()
         unfinished = unfinished_publication(self._ledger)
         is_stuck = unfinished is not None and unfinished == self._seen
         self._seen = unfinished
         if is_stuck:
             assess_published(self._ledger, self._go_on)
+
+    def _seal(self) -> None:
+        before, size = -1, self._sealer.seal_next()
+        while size != before and not self._stopped.is_set():
+            before, size = size, self._sealer.seal_next()
 
     def _go_on(self, _: int, __: int) -> None:
         if self._stopped.is_set():

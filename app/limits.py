@@ -84,3 +84,10 @@ READY_LAG_S: Final = 1.0
 
 # How often the service looks whether something was left undone, by itself or by another process.
 CARETAKER_INTERVAL_S: Final = 10.0
+
+# The last root of the log is asked for with every read, earlier ones by auditors: 32 bytes each.
+ROOTS_KEPT: Final = 1_024
+
+# A checkpoint covers what was recorded a moment ago: it is sealed before the answer, as much as takes about
+# two seconds. More is there only after an upgrade or an import, and is sealed behind.
+SEALED_PER_CALL_MOST: Final = 200_000

@@ -15,7 +15,7 @@ from prometheus_fastapi_instrumentator import Instrumentator
 from sqlalchemy import exc as sql_errors
 from starlette.concurrency import run_in_threadpool
 
-from app.api import entitlements, events, health, policies, returns
+from app.api import entitlements, events, health, policies, proofs, returns
 from app.api.models import Problem
 from app.api.problems import ApiProblem, add_problem_handlers, problem_response, unavailable
 from app.bootstrap import complete, open_ledger, why_not_ready
@@ -25,6 +25,7 @@ from app.ledger.ledger import Ledger
 from app.logs import configure_logs
 from app.memory import spare_collections
 from app.settings import Settings
+from domain.errors import LedgerIntegrityError
 
 _log = structlog.get_logger()
 READINESS_THREADS = 2
@@ -40,8 +41,8 @@ the answer back until the read models have reached a position, such as that of a
 """
 
 
-def create_app(ledger: Ledger) -> FastAPI:
-    """The application over a ledger."""
+def create_app(ledger: Ledger, audit_key_file: Path | None = None) -> FastAPI:
+    """The application over a ledger; without the file of an audit key it gives no proofs."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -58,13 +59,15 @@ def create_app(ledger: Ledger) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.ledger = ledger
+    app.state.audit_key_file = audit_key_file
     app.state.why_not_ready = lambda: why_not_ready(ledger)
     app.state.readiness_threads = ThreadPoolExecutor(READINESS_THREADS, "readiness")
-    for module in (returns, entitlements, events, policies, health):
+    for module in (returns, entitlements, events, policies, proofs, health):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     add_problem_handlers(app)
     _add_database_handlers(app)
+    _add_integrity_handler(app)
     _add_last_handler(app)
     _describe_problem(app)
     app.middleware("http")(_log_request)
@@ -77,7 +80,7 @@ def create_default_app() -> FastAPI:
     spare_collections()
     settings = Settings()
     configure_logs(settings.log_format)
-    return create_app(open_ledger(settings))
+    return create_app(open_ledger(settings), settings.audit_key_file)
 
 
 def _count_requests(app: FastAPI) -> None:
@@ -96,6 +99,14 @@ def _add_database_handlers(app: FastAPI) -> None:
 
     for kind in (*UNAVAILABLE, sql_errors.ProgrammingError):  # The last is PostgreSQL, not migrated.
         app.exception_handler(kind)(answer)
+
+
+def _add_integrity_handler(app: FastAPI) -> None:
+    @app.exception_handler(LedgerIntegrityError)
+    def _(_: Request, error: LedgerIntegrityError) -> Response:
+        _log.error("the ledger contradicts itself", error=str(error))
+        detail = f"What is stored contradicts itself: {error}. Keep the database as it is, and report it."
+        return problem_response(ApiProblem(500, "ledger-altered", detail))
 
 
 def _add_last_handler(app: FastAPI) -> None:

@@ -1,5 +1,7 @@
 """Settings, from environment variables with the prefix `DUIXIAN_` and from `.env`."""
 
+from pathlib import Path
+
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -21,4 +23,7 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="The address that `duixian serve` listens on")
     port: int = Field(default=8000, ge=0, le=65535, description="The port that `duixian serve` listens on")
     workers: int = Field(default=1, ge=1, description="How many processes `duixian serve` answers with")
+    audit_key_file: Path = Field(
+        default=Path("data/audit.key"), description="The key that checkpoints of the log are signed with"
+    )
     log_format: str = Field(default="text", pattern="^(text|json)$", description="`json` for production")

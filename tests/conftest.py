@@ -1,11 +1,13 @@
 """A fresh ledger for each test, on SQLite and on PostgreSQL, copied from one that was migrated once."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from app.bootstrap import migrate
 from app.ledger.ledger import Ledger
+from app.security.audit_key import make_audit_key
 from tests.databases import KINDS, Database, Host, Hosts
 from tests.office import Office, TestClock
 
@@ -66,7 +68,9 @@ def ledger(database: Database, clock: TestClock) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def office(ledger: Ledger) -> Iterator[Office]:
-    """The service over a fresh ledger, with a key of every role."""
-    with Office(ledger) as opened:
+def office(ledger: Ledger, tmp_path: Path) -> Iterator[Office]:
+    """The service over a fresh ledger, with a key of every role and one that signs checkpoints."""
+    audit_key_file = tmp_path / "audit.key"
+    make_audit_key(audit_key_file, "duixian.example/log")
+    with Office(ledger, audit_key_file) as opened:
         yield opened

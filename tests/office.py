@@ -33,9 +33,9 @@ class TestClock:
 class Office:
     """The service and its callers."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, audit_key_file: Path | None = None) -> None:
         self.ledger = ledger
-        self.client = TestClient(create_app(ledger), raise_server_exceptions=True)
+        self.client = TestClient(create_app(ledger, audit_key_file), raise_server_exceptions=True)
         self.keys: dict[str, str] = {}
         with writing(ledger.engine) as connection:
             for role in ROLES:

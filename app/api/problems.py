@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from app.ledger.ledger import UncertainError
 from app.use_cases.attempts import ContentionError
 from app.use_cases.projecting import NotProjectedError
+from app.use_cases.proving import NotSealedError
 from app.use_cases.reading import PositionAheadError
 from domain.errors import Problem
 
@@ -109,6 +110,10 @@ def add_problem_handlers(app: FastAPI) -> None:
     def _(_: Request, error: PositionAheadError) -> Response:
         detail = f"The last position is {error.head}; ask for it or an earlier one."
         return problem_response(ApiProblem(422, "position-ahead", detail))
+
+    @app.exception_handler(NotSealedError)
+    def _(_: Request, error: NotSealedError) -> Response:
+        return problem_response(unavailable(f"The log is sealed up to position {error.sealed}; ask again."))
 
     @app.exception_handler(ContentionError)
     def _(_: Request, error: ContentionError) -> Response:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from app.api import presenters
 from app.bootstrap import migrate, open_ledger
 from app.cli import printing
+from app.cli.audit import audit_app
 from app.cli.common import (
     ACTOR,
     REFUSED,
@@ -40,6 +41,7 @@ from app.database import reading
 from app.exports.problem_sheet import write_problem_sheet
 from app.ingest.units import unit_code
 from app.ledger.ledger import UncertainError
+from app.ledger.sealing import seal
 from app.logs import configure_logs
 from app.memory import spare_collections
 from app.settings import Settings
@@ -59,6 +61,7 @@ from projections.scratch import OvertakenError
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="兑现:社零奖励测算台账。")
 projections_app = typer.Typer(no_args_is_help=True, help="查询表:由台账重建。")
 app.add_typer(policies_app, name="policy")
+app.add_typer(audit_app, name="audit")
 app.add_typer(keys_app, name="keys")
 app.add_typer(projections_app, name="projections")
 
@@ -77,6 +80,10 @@ def main() -> None:
         app()
     except INTERRUPTED as error:
         err.print(_unfinished(error), markup=False, soft_wrap=True)
+        sys.exit(REFUSED)
+    except LedgerIntegrityError as error:
+        told = f"台账数据前后不符,本次未完成。请保留数据库现状并报告。详情:{error}"
+        err.print(told, markup=False, soft_wrap=True)
         sys.exit(REFUSED)
 
 
@@ -120,10 +127,11 @@ def project_command(
     once: Annotated[bool, typer.Option("--once", help="更新到台账现有的最后序号即结束。")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """跟随台账持续更新查询表,收到停止信号(SIGTERM或Ctrl+C)时结束。"""
+    """跟随台账持续更新查询表并封存台账,收到停止信号(SIGTERM或Ctrl+C)时结束。"""
     ledger = ledger_of(context)
     if once:
         position = project_all(ledger)
+        seal(ledger)
     else:
         with _stop_signals() as is_stopped:
             err.print("正在跟随台账更新查询表;按Ctrl+C停止。")

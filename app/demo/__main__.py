@@ -12,12 +12,14 @@ from sqlalchemy import Connection, make_url
 from app.bootstrap import complete, migrate, open_ledger
 from app.cli.files import ImportOptions, import_file
 from app.cli.printing import CEILINGS, wanyuan
+from app.cli.proofs import DEFAULT_ORIGIN
 from app.database import reading, writing
 from app.demo.sample import SampleFile, write_sample
 from app.ledger.ledger import Ledger
 from app.logs import configure_logs
 from app.memory import spare_collections
 from app.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
+from app.security.audit_key import AuditKeyError, make_audit_key, read_audit_key
 from app.security.keys import Role, create_key, list_keys
 from app.settings import Settings
 from app.use_cases.listing import list_accounts, summarise
@@ -56,8 +58,10 @@ def main() -> None:
     _publish(ledger)
     _import_sample(ledger, home / "sample")
     keys = _keys(ledger, home / "demo-keys.txt")
+    verifier_key = _verifier_key(settings.audit_key_file)
     _summary(ledger)
     console.print(keys, markup=False)
+    console.print(f"\n校验点验证公钥(请审计人员自行留存):\n  {verifier_key}", markup=False)
     address = f"http://{settings.host}:{settings.port}"
     console.print(f"[bold]打开 {address}/docs[/] 查看接口;按Ctrl+C停止。")
     ledger.engine.dispose()
@@ -137,6 +141,15 @@ def _keys(ledger: Ledger, path: Path) -> str:
     path.touch(mode=0o600)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return "\n".join([f"\n示例用户的密钥(也在{path}):", *(f"  {line}" for line in lines)])
+
+
+def _verifier_key(path: Path) -> str:
+    """What verifies the checkpoints of the log; the key that signs them is made if there is none."""
+    try:
+        signer = read_audit_key(path) or make_audit_key(path, DEFAULT_ORIGIN)
+    except AuditKeyError as error:
+        sys.exit(str(error))
+    return signer.verifier.text
 
 
 def _lines_of(path: Path) -> list[str]:

@@ -5,12 +5,13 @@ stored, byte for byte, so that no byte of the log can change and leave its line 
 """
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from app.ledger.tables import events
+from domain.errors import LedgerIntegrityError
 
 
 class Line(NamedTuple):
@@ -52,7 +53,17 @@ def canonical(line: Line) -> bytes:
     """The canonical bytes of a row.
 
     They are those of a JSON object, as long as the state is JSON: what is stored is taken as it is.
+
+    Raises:
+        LedgerIntegrityError: A value is of another type than the ledger stores, as SQLite allows.
     """
+    try:
+        return _formatted(line)
+    except TypeError as error:
+        raise LedgerIntegrityError(f"the event at position {line.position} was altered: {error}") from error
+
+
+def _formatted(line: Line) -> bytes:
     position, stream, version, topic, recorded_at_us, actor, batch_id, transaction_end, state = line
     return (
         b'{"position":%d,"stream":%b,"version":%d,"type":%b,"recorded_at_us":%d,"actor":%b,"batch_id":%b,"transaction_end":%d,"data":%b}'
@@ -73,7 +84,15 @@ def canonical(line: Line) -> bytes:
 def read_lines(connection: Connection, *, after: int, until: int, limit: int) -> list[Line]:
     """At most `limit` rows after one position and up to another, in the order of the log."""
     query = select(*_COLUMNS).where(events.c.position > after, events.c.position <= until)
-    rows = connection.execute(
-        query.order_by(events.c.position).limit(limit), execution_options={"as_bytes": True}
-    ).cursor.fetchall()
+    return _rows(connection, query.order_by(events.c.position).limit(limit))
+
+
+def read_stream(connection: Connection, stream: str, *, until: int) -> list[Line]:
+    """The rows of a stream up to a position, in the order of their versions."""
+    query = select(*_COLUMNS).where(events.c.stream == stream, events.c.position <= until)
+    return _rows(connection, query.order_by(events.c.version))
+
+
+def _rows(connection: Connection, query: Select[Any]) -> list[Line]:
+    rows = connection.execute(query, execution_options={"as_bytes": True}).cursor.fetchall()
     return list(map(Line._make, rows))

@@ -1,4 +1,4 @@
-"""The tables of the log: the events, the sequencer that orders them, the progress of publications."""
+"""The tables of the log: events, their sequencer, their Merkle tree, the progress of publications."""
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, UniqueConstraint
 
@@ -31,6 +31,26 @@ sequencer = Table(
     Column("publication", BigInteger, nullable=False),
 )
 """One row: the last position given, its time, and the position of the last `PolicyPublished`."""
+
+log_tiles = Table(
+    "log_tiles",
+    metadata,
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("index", BigInteger, primary_key=True, autoincrement=False),
+    Column("hashes", LargeBinary, nullable=False),
+)
+"""The Merkle tree of the log by tiles of up to 256 hashes, as c2sp.org/tlog-tiles cuts it.
+
+A hash of level 0 is that of an event; one of level n + 1 is the root of a full tile of level n.
+"""
+
+log_seal = Table(
+    "log_seal",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, nullable=False),
+)
+"""One row: how many events the tiles hold, the end of a transaction."""
 
 publications = Table(
     "publications",

@@ -8,6 +8,7 @@ import structlog
 
 from app.database import UNAVAILABLE, reading, steadily, writing
 from app.ledger.ledger import Ledger
+from app.use_cases.sealing import Sealer
 from projections.projector import catch_up, position_of
 
 POLL_INTERVAL_S: Final = 0.2
@@ -63,16 +64,19 @@ def project_all(ledger: Ledger) -> int:
 
 
 def follow(ledger: Ledger, is_stopped: Callable[[], bool]) -> int:
-    """Project what is recorded, as it comes, until told to stop between two batches; the position reached.
+    """Project and seal what is recorded, as it comes, until told to stop between two batches.
+
+    Returns the position that the read models have reached.
 
     A filing projects what it records itself; this is for what was recorded by a process that ended before it
     could. Several may follow at once, beside filings: each batch is projected by the one that locks the row
     of the checkpoint. A database that is away is asked again.
     """
-    at, is_away = 0, False
+    sealer = Sealer(ledger)
+    at, is_away = (0, 0), False
     while not is_stopped():
         try:
-            reached = _project_next(ledger)
+            reached = (_project_next(ledger), sealer.seal_next())
         except UNAVAILABLE as error:
             is_away = True
             _log.warning("database unavailable", error=str(error), retry_s=RETRY_INTERVAL_S)
@@ -84,7 +88,7 @@ def follow(ledger: Ledger, is_stopped: Callable[[], bool]) -> int:
         if reached == at:
             time.sleep(POLL_INTERVAL_S)
         at = reached
-    return at
+    return at[0]
 
 
 def _project_next(ledger: Ledger) -> int:

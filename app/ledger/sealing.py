@@ -1,0 +1,84 @@
+"""Sealing: bringing the Merkle tree up to the log, behind those who write to it.
+
+A batch is read and hashed without a lock. Then it is stored, in a short transaction whose first statement
+moves the sealed size on from where the batch began: of several that seal at once one gets it done, and the
+others find it done.
+"""
+
+from typing import Final
+
+from sqlalchemy import Connection
+
+from app.database import reading, steadily, writing
+from app.ledger import tiles
+from app.ledger.ledger import Ledger
+from app.ledger.lines import Line, canonical, read_lines
+from app.ledger.merkle import leaf_hash
+from app.ledger.tiles import TileReader
+from domain.errors import LedgerIntegrityError
+
+EVENTS_PER_BATCH: Final = 20_000
+"""Enough that a transaction costs little for each event, and a batch fits in a few tens of megabytes."""
+
+
+def seal(ledger: Ledger, *, at_most: int | None = None) -> int:
+    """Seal what the log holds now; the size reached.
+
+    Args:
+        ledger: The ledger.
+        at_most: Stop after the batch that brings the events sealed here to so many; None seals all.
+
+    Raises:
+        LedgerIntegrityError: The log or its tree contradicts itself; what is sealed stays.
+    """
+    with reading(ledger.engine) as connection:
+        began, head = tiles.sealed_size(connection), ledger.head(connection)
+    size = began
+    until = head if at_most is None else min(head, began + at_most)
+    while size < until:
+        size = seal_next(ledger)
+    return size
+
+
+def seal_next(ledger: Ledger) -> int:
+    """Seal the next batch of whole transactions; the size reached, the same as before at the head."""
+    return steadily(lambda: _seal_batch(ledger))
+
+
+def _seal_batch(ledger: Ledger) -> int:
+    with reading(ledger.engine) as connection:
+        size, head = tiles.sealed_size(connection), ledger.head(connection)
+        if size > head:
+            raise LedgerIntegrityError(f"the log ends at position {head}, and {size} events were sealed")
+        leaves = _leaf_hashes(connection, after=size, head=head)
+        changed = list(tiles.grown(TileReader(connection), size=size, leaves=b"".join(leaves)))
+    if not leaves:
+        return size
+    reached = size + len(leaves)
+    with writing(ledger.engine) as connection:
+        if tiles.store(connection, changed, before=size, size=reached):
+            return reached
+        return tiles.sealed_size(connection)
+
+
+def _leaf_hashes(connection: Connection, *, after: int, head: int) -> list[bytes]:
+    """The hashes of the events after a position: a batch, and on to the end of its last transaction."""
+    lines = _next_lines(connection, after=after, until=head)
+    hashes = [leaf_hash(canonical(line)) for line in lines]
+    while lines and lines[-1].position < (end := min(lines[-1].transaction_end, head)):
+        lines = _next_lines(connection, after=lines[-1].position, until=end)
+        hashes += [leaf_hash(canonical(line)) for line in lines]
+    return hashes
+
+
+def _next_lines(connection: Connection, *, after: int, until: int) -> list[Line]:
+    """The next rows of the log up to a position, none of them missing."""
+    # A range that ends where the batch does: PostgreSQL may sort the whole rest of the log for a longer one.
+    end = min(after + EVENTS_PER_BATCH, until)
+    lines = read_lines(connection, after=after, until=end, limit=EVENTS_PER_BATCH)
+    found = [line.position for line in lines]
+    expected = range(after + 1, end + 1)
+    if found != list(expected):
+        missing = min(set(expected).difference(found))
+        raise LedgerIntegrityError(f"the log has no event at position {missing}; it goes on to {until}")
+    return lines

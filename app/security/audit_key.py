@@ -1,0 +1,41 @@
+"""The file of the key that signs the checkpoints of the log."""
+
+import os
+from pathlib import Path
+
+from app.security.notes import NoteError, Signer
+
+
+class AuditKeyError(Exception):
+    """The file of the key is there, and cannot be used."""
+
+
+def make_audit_key(path: Path, name: str) -> Signer:
+    """Make a key, and its file, which only its owner may read.
+
+    Raises:
+        NoteError: The name is not one of a key.
+        FileExistsError: There is a file already; it is not touched.
+        OSError: The file cannot be written.
+    """
+    signer = Signer.generate(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(f"{signer.secret_text}\n")
+    return signer
+
+
+def read_audit_key(path: Path) -> Signer | None:
+    """The key in a file; None if there is no file.
+
+    Raises:
+        AuditKeyError: The file cannot be read, or holds no key.
+    """
+    try:
+        return Signer.parse(path.read_text(encoding="utf-8").removesuffix("\n"))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise AuditKeyError(f"{path} cannot be read: {error.strerror}") from error
+    except (NoteError, UnicodeDecodeError) as error:
+        raise AuditKeyError(f"{path} holds no key: {error}") from error

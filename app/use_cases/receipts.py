@@ -1,0 +1,89 @@
+"""Receipts (核验凭据): what the ledger holds of an enterprise and half-year, each event with its proof."""
+
+import msgspec
+from eventsourcing.persistence import MapperDeserialisationError
+from sqlalchemy import Connection
+
+from app.ledger.ledger import Ledger
+from app.ledger.lines import Line, read_stream
+from app.ledger.tiles import TileReader
+from app.use_cases.proving import Inclusion, Tree, prove_line, tree_at
+from domain.account import EntitlementAccount
+from domain.errors import LedgerIntegrityError
+from domain.events import Event, ReturnFiled, account_stream, policy_stream, returns_stream
+from domain.periods import Window, window_name
+
+
+class ReceiptPeriod(msgspec.Struct, frozen=True):
+    """What a period was last assessed to, in fen."""
+
+    period: str
+    assessed_fen: int
+    open_fen: int
+
+
+class ReceiptAccount(msgspec.Struct, frozen=True):
+    """What a half-year was assessed to under one policy: the periods, and their sum in fen."""
+
+    policy: str
+    periods: list[ReceiptPeriod]
+    assessed_fen: int
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """The events of an enterprise's half-year, and what they say.
+
+    Attributes:
+        uscc: The enterprise.
+        window: The half-year.
+        accounts: The amounts, by policy.
+        events: Whole streams, each up to the size of the tree: the returns of the year, the accounts of the
+            half-year, and the policies of these accounts.
+        tree: What they are in.
+    """
+
+    uscc: str
+    window: str
+    accounts: list[ReceiptAccount]
+    events: list[Inclusion]
+    tree: Tree
+
+
+def write_receipt(ledger: Ledger, connection: Connection, *, uscc: str, window: str) -> Receipt | None:
+    """The receipt of an enterprise and half-year, of what is sealed; None if nothing was filed in it.
+
+    Raises:
+        LedgerIntegrityError: An event is not the one that was sealed, or what is stored contradicts itself.
+    """
+    tree = tree_at(ledger, connection, None)
+    lines = read_stream(connection, returns_stream(uscc, Window.parse(window).year), until=tree.size)
+    filed = [_event(ledger, line) for line in lines]
+    if not any(isinstance(each, ReturnFiled) and window_name(each.period) == window for each in filed):
+        return None
+    accounts = []
+    for policy in ledger.policies(connection):
+        assessed = read_stream(connection, account_stream(policy.ref.id, uscc, window), until=tree.size)
+        if assessed:
+            accounts.append(_account(ledger, policy.ref.id, window, assessed))
+            published = read_stream(connection, policy_stream(policy.ref.id), until=tree.size)
+            lines = [*lines, *assessed, *published]
+    reader = TileReader(connection)
+    events = [prove_line(reader, line, tree) for line in lines]
+    return Receipt(uscc, window, accounts, events, tree)
+
+
+def _account(ledger: Ledger, policy: str, window: str, lines: list[Line]) -> ReceiptAccount:
+    account = EntitlementAccount(window, [_event(ledger, line) for line in lines])
+    periods = [
+        ReceiptPeriod(period, each.outcome.assessed_fen, each.outcome.open_fen)
+        for period, each in sorted(account.assessed.items())
+        if each.outcome is not None
+    ]
+    return ReceiptAccount(policy, periods, account.assessed_fen)
+
+
+def _event(ledger: Ledger, line: Line) -> Event:
+    try:
+        return ledger.event_mapper.decode(line.topic, line.state)
+    except MapperDeserialisationError as error:
+        raise LedgerIntegrityError(f"the event at position {line.position}: {error}") from error

@@ -1,0 +1,325 @@
+"""Verifies a receipt (核验凭据) of Duixian offline: with the standard library and `cryptography` alone.
+
+    python verify_receipt.py receipt.json --key VKEY
+
+`VKEY` is the verifier key of the log (`name+id+base64`) as you kept it yourself; the one inside the receipt is
+not trusted. Exit codes: 0 everything fits, 1 something does not, 2 wrong usage.
+
+It shows that the events of the receipt are in the log that the key signed, unaltered and with no version left
+out, and that the amounts which the receipt states are those of the last assessments. It does not show that no
+later event followed, for which a later receipt is needed, nor that the policy was applied rightly: the replay
+of the log (复算) does.
+
+Formats: c2sp.org/signed-note and tlog-checkpoint; proofs by RFC 9162, section 2.1.3.2.
+"""
+
+import argparse
+import base64
+import hashlib
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+LINE_FIELDS = {
+    "position": int,
+    "stream": str,
+    "version": int,
+    "type": str,
+    "recorded_at_us": int,
+    "actor": str,
+    "batch_id": str,
+    "transaction_end": int,
+    "data": dict,
+}
+RETURN_TYPES = {"ReturnFiled", "ReturnRevised", "ReturnWithdrawn"}
+HASH_BYTES = 32
+
+
+class NotVerifiedError(Exception):
+    """Something does not fit: what, and where, in Chinese."""
+
+
+def main() -> None:
+    """Verify the receipt of the command line, and say what was verified."""
+    parser = argparse.ArgumentParser(description="脱机核验兑现台账的核验凭据。")
+    parser.add_argument("receipt", type=Path, help="核验凭据文件(JSON)")
+    parser.add_argument("--key", required=True, help="自行留存的台账验证公钥")
+    arguments = parser.parse_args()
+    try:
+        lines = verify(arguments.receipt.read_bytes(), arguments.key)
+    except OSError as error:
+        sys.exit(f"核验未通过:{arguments.receipt}无法读取:{error.strerror}")
+    except NotVerifiedError as error:
+        sys.exit(f"核验未通过:{error}")
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def verify(content: bytes, verifier_key: str) -> list[str]:
+    """What was verified of a receipt, in Chinese.
+
+    Args:
+        content: The bytes of the receipt.
+        verifier_key: As it was kept.
+
+    Raises:
+        NotVerifiedError: Something does not fit.
+    """
+    receipt = parsed(content, "核验凭据")
+    fields = ("uscc", str), ("window", str), ("accounts", list), ("events", list), ("checkpoint", str)
+    uscc, window, accounts, given, note, named_key = taken(
+        receipt, dict([*fields, ("verifier_key", str)]), "核验凭据"
+    )
+    if named_key != verifier_key:
+        raise NotVerifiedError("核验凭据所附的验证公钥与留存的公钥不同")
+    origin, size, root = verified_checkpoint(note, verifier_key)
+    events = [verified_event(each, n, size, root) for n, each in enumerate(given, 1)]
+    streams = complete_streams(events)
+    policies = [account_policy(each, n) for n, each in enumerate(accounts, 1)]
+    check_stream_names(set(streams), uscc, window, policies)
+    documents = {policy: verified_documents(streams[f"policy/{policy}"], policy) for policy in policies}
+    filed = streams[f"returns/{uscc}/{window[:4]}"]
+    for policy, account in zip(policies, accounts):
+        assessed = streams[f"entitlement/{policy}/{uscc}/{window}"]
+        for event in assessed:
+            check_assessment(event, policy, documents[policy], filed, window)
+        check_amounts(account, assessed, policy)
+    return report(uscc, window, accounts, streams, f"{origin},台账记录{size}条")
+
+
+def report(uscc: str, window: str, accounts: list[Any], streams: dict[str, list[Any]], log: str) -> list[str]:
+    """The lines that say what was verified."""
+    count = sum(map(len, streams.values()))
+    lines = [
+        f"核验通过:{uscc} {window}",
+        f"1. 日志校验点的签名与留存的公钥相符({log})。",
+        f"2. 凭据所载{count}条记录均原样包含在该校验点内。",
+        f"3. {len(streams)}个记录序列版本连续,没有缺漏。",
+        "4. 测算所依据的政策文件与其指纹相符,所用数据均在凭据内。",
+        "5. 凭据所列金额与各期最后一次测算相符:",
+    ]
+    for account in accounts:
+        lines.append(f"   政策{account['policy']}:合计{account['assessed_fen']}分")
+        lines += [
+            f"     {each['period']}:{each['assessed_fen']}分,其中依据待明确口径{each['open_fen']}分"
+            for each in account["periods"]
+        ]
+    if not accounts:
+        lines.append("   没有测算记录。")
+    lines.append("未核验:校验点之后有无新的记录(须取新的凭据);测算是否符合政策(须复算)。")
+    return lines
+
+
+def parsed(content: bytes | str, where: str) -> Any:
+    """The value of a JSON text, in which no key stands twice."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) != len(pairs):
+            raise ValueError("a key stands twice")
+        return dict(pairs)
+
+    try:
+        return json.loads(content, object_pairs_hook=unique)
+    except (ValueError, RecursionError) as error:
+        raise NotVerifiedError(f"{where}不是有效的JSON:{error}") from error
+
+
+def taken(value: Any, fields: dict[str, type], where: str, *, others: bool = False) -> list[Any]:
+    """The values of an object that has these fields, of these types, and no others unless it may."""
+    if not isinstance(value, dict):
+        raise NotVerifiedError(f"{where}应为JSON对象")
+    for name, kind in fields.items():
+        if type(value.get(name)) is not kind:
+            raise NotVerifiedError(f"{where}的{name}缺失或类型不符")
+    unknown = set() if others else value.keys() - fields.keys()
+    if unknown:
+        raise NotVerifiedError(f"{where}有不认识的项:{min(unknown)}")
+    return [value[name] for name in fields]
+
+
+def from_base64(text: str, where: str) -> bytes:
+    """The bytes of base64 in its one canonical form."""
+    try:
+        decoded = base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise NotVerifiedError(f"{where}不是有效的base64") from error
+    if base64.b64encode(decoded).decode() != text:
+        raise NotVerifiedError(f"{where}不是规范的base64")
+    return decoded
+
+
+def verified_checkpoint(note: str, verifier_key: str) -> tuple[str, int, bytes]:
+    """Origin, size and root of a checkpoint that the key signed."""
+    name, key_id, public = parsed_key(verifier_key)
+    text, _, signatures = note.rpartition("\n\n")
+    signed = [
+        from_base64(encoded, "校验点的签名")
+        for signer, encoded in re.findall(r"^— (\S+) (\S+)$", signatures, re.MULTILINE)
+        if signer == name
+    ]
+    ours = [each[4:] for each in signed if each[:4] == key_id]
+    if len(ours) != 1 or not signatures.endswith("\n"):
+        raise NotVerifiedError("校验点没有该公钥的签名")
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(ours[0], f"{text}\n".encode())
+    except (InvalidSignature, UnicodeEncodeError) as error:
+        raise NotVerifiedError("校验点的签名不符:校验点被改动,或不是该公钥所签") from error
+    match = re.fullmatch(r"(.+)\n(0|[1-9][0-9]{0,18})\n(.+)", text, re.ASCII)
+    if match is None or match.group(1) != name:
+        raise NotVerifiedError("校验点不是该台账的校验点")
+    return name, int(match.group(2)), from_base64(match.group(3), "校验点的树根")
+
+
+def parsed_key(text: str) -> tuple[str, bytes, bytes]:
+    """Name, id and bytes of a verifier key, whose id is that of its name and bytes."""
+    name, key_id, encoded = [*text.split("+", 2), "", ""][:3]
+    key = from_base64(encoded, "验证公钥")
+    expected = hashlib.sha256(name.encode("utf-8", "replace") + b"\n" + key).digest()[:4]
+    if len(key) != 1 + HASH_BYTES or key[0] != 1 or key_id != expected.hex():
+        raise NotVerifiedError("验证公钥不完整或被改动")
+    return name, expected, key[1:]
+
+
+def verified_event(given: Any, number: int, size: int, root: bytes) -> dict[str, Any]:
+    """The event of a leaf that is in the tree of the checkpoint."""
+    where = f"第{number}条记录"
+    leaf, proof = taken(given, {"leaf": str, "proof": list}, where)
+    event = parsed(leaf, where)
+    position, *_ = taken(event, LINE_FIELDS, where)
+    where = f"{where}(台账序号{position})"
+    if not all(isinstance(each, str) for each in proof):
+        raise NotVerifiedError(f"{where}的证明应为文本")
+    hashes = [from_base64(each, f"{where}的证明") for each in proof]
+    try:
+        leaf_hash = hashlib.sha256(b"\x00" + leaf.encode()).digest()
+    except UnicodeEncodeError as error:
+        raise NotVerifiedError(f"{where}不是有效的文本") from error
+    if not is_included(leaf_hash, position - 1, size, hashes, root):
+        raise NotVerifiedError(f"{where}不在校验点内:记录或证明被改动")
+    return dict(event)
+
+
+def is_included(leaf_hash: bytes, index: int, size: int, proof: list[bytes], root: bytes) -> bool:
+    """RFC 9162, section 2.1.3.2."""
+    if not 0 <= index < size or any(len(each) != HASH_BYTES for each in proof):
+        return False
+    fn, sn, computed = index, size - 1, leaf_hash
+    for each in proof:
+        if sn == 0:
+            return False
+        if fn % 2 == 1 or fn == sn:
+            computed = hashlib.sha256(b"\x01" + each + computed).digest()
+            while fn % 2 == 0 and fn != 0:
+                fn, sn = fn // 2, sn // 2
+        else:
+            computed = hashlib.sha256(b"\x01" + computed + each).digest()
+        fn, sn = fn // 2, sn // 2
+    return sn == 0 and computed == root
+
+
+def complete_streams(events: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """The events by stream; in each the versions run from 1 on, in the order of the log."""
+    streams: dict[str, list[dict[str, Any]]] = {}
+    for event in events:
+        streams.setdefault(event["stream"], []).append(event)
+    for name, stream in streams.items():
+        versions = [event["version"] for event in stream]
+        if versions != list(range(1, len(stream) + 1)):
+            raise NotVerifiedError(f"记录序列{name}的版本不连续:{versions}")
+        positions = [event["position"] for event in stream]
+        if positions != sorted(set(positions)):
+            raise NotVerifiedError(f"记录序列{name}的台账序号不递增:{positions}")
+    return streams
+
+
+def account_policy(account: Any, number: int) -> str:
+    """The policy of a stated account."""
+    fields = {"policy": str, "periods": list, "assessed_fen": int}
+    policy: str = taken(account, fields, f"第{number}项金额")[0]
+    return policy
+
+
+def check_stream_names(names: set[str], uscc: str, window: str, policies: list[str]) -> None:
+    """The streams are those of this enterprise, half-year and these policies, and all of them."""
+    if re.fullmatch(r"[0-9]{4}H[12]", window, re.ASCII) is None:
+        raise NotVerifiedError(f"累计期“{window}”无法识别")
+    expected = {f"returns/{uscc}/{window[:4]}"}
+    for policy in policies:
+        expected |= {f"policy/{policy}", f"entitlement/{policy}/{uscc}/{window}"}
+    if names != expected or len(set(policies)) != len(policies):
+        differing = sorted(names ^ expected) or policies
+        raise NotVerifiedError(f"记录序列与该企业、该半年不符:{differing[0]}")
+
+
+def verified_documents(published: list[dict[str, Any]], policy: str) -> dict[int, str]:
+    """The fingerprint of each published version, which is that of the document in the event."""
+    found = {}
+    for event in published:
+        where = f"政策文件(台账序号{event['position']})"
+        fields = {"policy": str, "version": int, "sha256": str, "document": dict}
+        name, version, sha256, document = taken(event["data"], fields, where, others=True)
+        canonical = json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        fits = hashlib.sha256(canonical.encode()).hexdigest() == sha256
+        if event["type"] != "PolicyPublished" or (name, version) != (policy, event["version"]) or not fits:
+            raise NotVerifiedError(f"{where}与其指纹不符")
+        found[version] = sha256
+    return found
+
+
+def check_assessment(
+    event: dict[str, Any], policy: str, documents: dict[int, str], filed: list[dict[str, Any]], window: str
+) -> None:
+    """An assessment is by a published document, of this half-year, and of returns that were filed before."""
+    where = f"测算(台账序号{event['position']})"
+    data = event["data"]
+    period, ref, returns = taken(data, {"period": str, "policy": dict, "returns": list}, where, others=True)
+    name, version, sha256 = taken(ref, {"id": str, "version": int, "sha256": str}, f"{where}的政策")
+    if event["type"] != "EntitlementAssessed" or window_of(period) != window:
+        raise NotVerifiedError(f"{where}不是该半年的测算")
+    if name != policy or documents.get(version) != sha256:
+        raise NotVerifiedError(f"{where}所引政策文件不在凭据内,或指纹不符")
+    for each in returns:
+        form, used = taken(each, {"form": str, "version": int}, f"{where}所用数据")
+        before = [other for other in filed if other["position"] < event["position"]]
+        if not 1 <= used <= len(before) or not is_return_of(before[used - 1], form, period):
+            raise NotVerifiedError(f"{where}所用数据(版本{used})不在凭据内,或不是该期该表的数据")
+
+
+def is_return_of(event: dict[str, Any], form: str, period: str) -> bool:
+    """Whether an event registered the return of a form and a period."""
+    data = event["data"]
+    return event["type"] in RETURN_TYPES and (data.get("form"), data.get("period")) == (form, period)
+
+
+def window_of(period: str) -> str | None:
+    """The half-year of a period such as `2024-03`, or `2024-01~02`; None of anything else."""
+    match = re.fullmatch(r"([0-9]{4})-(01~02|0[3-9]|1[0-2])", period, re.ASCII)
+    if match is None:
+        return None
+    return f"{match.group(1)}H{1 if match.group(2)[:2] <= '06' else 2}"
+
+
+def check_amounts(account: dict[str, Any], assessed: list[dict[str, Any]], policy: str) -> None:
+    """The stated amounts are those of the last assessment of each period, and their sum."""
+    standing: dict[str, Any] = {}
+    for event in assessed:
+        standing[event["data"]["period"]] = event["data"].get("outcome")
+    expected = [
+        {"period": period, "assessed_fen": outcome.get("assessed_fen"), "open_fen": outcome.get("open_fen")}
+        for period, outcome in sorted(standing.items())
+        if isinstance(outcome, dict)
+    ]
+    for each in account["periods"]:
+        taken(each, {"period": str, "assessed_fen": int, "open_fen": int}, f"政策{policy}的金额")
+    if account["periods"] != expected:
+        raise NotVerifiedError(f"政策{policy}各期金额与最后一次测算不符")
+    if account["assessed_fen"] != sum(each["assessed_fen"] for each in account["periods"]):
+        raise NotVerifiedError(f"政策{policy}的合计金额不等于各期之和")
+
+
+if __name__ == "__main__":
+    main()

@@ -91,3 +91,7 @@ ROOTS_KEPT: Final = 1_024
 # A checkpoint covers what was recorded a moment ago: it is sealed before the answer, as much as takes about
 # two seconds. More is there only after an upgrade or an import, and is sealed behind.
 SEALED_PER_CALL_MOST: Final = 200_000
+
+# Mismatches that a replay reports with the steps of both sides, some 20 KB of memory each; all are counted,
+# and a range of positions finds the others. Whoever finds so many has found enough to begin with.
+REPLAY_MOST_REPORTED: Final = 2_000

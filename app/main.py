@@ -15,7 +15,7 @@ from prometheus_fastapi_instrumentator import Instrumentator
 from sqlalchemy import exc as sql_errors
 from starlette.concurrency import run_in_threadpool
 
-from app.api import entitlements, events, health, policies, proofs, returns
+from app.api import entitlements, events, health, policies, proofs, replays, returns
 from app.api.models import Problem
 from app.api.problems import ApiProblem, add_problem_handlers, problem_response, unavailable
 from app.bootstrap import complete, open_ledger, why_not_ready
@@ -24,6 +24,7 @@ from app.database import UNAVAILABLE
 from app.ledger.ledger import Ledger
 from app.logs import configure_logs
 from app.memory import spare_collections
+from app.replayer import Replayer
 from app.settings import Settings
 from domain.errors import LedgerIntegrityError
 
@@ -47,7 +48,7 @@ def create_app(ledger: Ledger, audit_key_file: Path | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(complete, ledger)
-        with Caretaker(ledger).at_work():
+        with Caretaker(ledger).at_work(), app.state.replayer.at_work():
             yield
 
     app = FastAPI(
@@ -60,9 +61,10 @@ def create_app(ledger: Ledger, audit_key_file: Path | None = None) -> FastAPI:
     )
     app.state.ledger = ledger
     app.state.audit_key_file = audit_key_file
+    app.state.replayer = Replayer(ledger)
     app.state.why_not_ready = lambda: why_not_ready(ledger)
     app.state.readiness_threads = ThreadPoolExecutor(READINESS_THREADS, "readiness")
-    for module in (returns, entitlements, events, policies, proofs, health):
+    for module in (returns, entitlements, events, policies, proofs, replays, health):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     add_problem_handlers(app)

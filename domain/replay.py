@@ -287,13 +287,14 @@ class Replay:
         replayed = self._years.get(year)
         if replayed is None:
             replayed = self._years[year] = _Year(self._publications)
+        compared = sum(isinstance(each.event, EntitlementAssessed) for each in entries)
         try:
             found = replayed.decide(year[0], entries)
         except LedgerIntegrityError as error:
             self._broken.add(year)
-            found = [_contradiction(entries, str(error))]
+            compared, found = 0, [_contradiction(entries, str(error))]
         if entries[0].transaction_end >= self._first:
-            self.compared += sum(isinstance(each.event, EntitlementAssessed) for each in entries)
+            self.compared += compared
             self.mismatches += found
 
     def finish(self, end: int) -> None:

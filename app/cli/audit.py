@@ -2,11 +2,12 @@
 
 import typer
 
-from app.cli import proofs
+from app.cli import proofs, replays
 
-audit_app = typer.Typer(no_args_is_help=True, help="审计:校验点、证明、核验凭据。")
+audit_app = typer.Typer(no_args_is_help=True, help="审计:校验点、证明、核验凭据、复算。")
 audit_app.command("key")(proofs.audit_key)
 audit_app.command("checkpoint")(proofs.audit_checkpoint)
 audit_app.command("inclusion")(proofs.audit_inclusion)
 audit_app.command("consistency")(proofs.audit_consistency)
 audit_app.command("receipt")(proofs.audit_receipt)
+audit_app.command("replay")(replays.audit_replay)

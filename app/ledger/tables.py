@@ -63,3 +63,23 @@ publications = Table(
     Column("total", BigInteger, nullable=False),
 )
 """How far the assessment of what was filed before a publication has come: `after_stream` is done."""
+
+replays = Table(
+    "replays",
+    metadata,
+    Column("id", TEXT, primary_key=True),
+    Column("running", Integer),
+    Column("asked_by", TEXT, nullable=False),
+    Column("asked_at_us", BigInteger, nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("last", BigInteger),
+    Column("state", TEXT, nullable=False),
+    Column("done", BigInteger, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("seen_at_us", BigInteger, nullable=False),
+    Column("report", LargeBinary),
+    Column("problem", TEXT),
+    UniqueConstraint("running"),
+)
+"""The replays that were asked of the service. `running` is 1 of the one that runs, else NULL: there is one at
+a time. Whoever runs it says so now and then, at `seen_at_us`; `report` is JSON."""

@@ -6,7 +6,7 @@ take; what enterprises have in common is added up in a temporary file of SQLite.
 
 import tempfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import as_completed
+from concurrent.futures import FIRST_COMPLETED, wait
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +18,7 @@ from app.database import open_engine, reading, steadily, writing
 from app.ledger.helpers import Helpers, spare_processors
 from app.ledger.ledger import Ledger, Slice, Unreadable
 from app.ledger.publications import unfinished
+from app.limits import REPLAY_MOST_REPORTED
 from app.use_cases.reading import PositionAheadError
 from domain.errors import LedgerIntegrityError
 from domain.events import Event, LogEntry, PolicyPublished, PolicyRef
@@ -29,11 +30,11 @@ from projections.projector import position_of
 from projections.scratch import Scratch
 from projections.tables import LIVE
 
-MOST_REPORTED: Final = 1_000
-"""Mismatches that are reported whole; all are counted. Whoever finds so many has found enough."""
-
-TASKS_PER_PROCESS: Final = 8
+TASKS_PER_PROCESS: Final = 16
 """So many that no process waits long for the last one, and what is added up is written seldom."""
+
+TICK_S: Final = 1.0
+"""Whoever waits is told so often how far it has come, and can stop it then."""
 
 TOKEN: Final = 2
 """Of the temporary tables, which nobody else sees."""
@@ -60,10 +61,10 @@ class Found(msgspec.Struct, kw_only=True):
     Attributes:
         events: How many were read.
         assessments: How many recorded ones were compared.
-        mismatches: At most `MOST_REPORTED` of them.
+        mismatches: At most `REPLAY_MOST_REPORTED` of them.
         mismatch_count: How many there are.
         rows: How many rows of enterprises follow from the log, by table.
-        row_differences: At most `MOST_REPORTED` of them.
+        row_differences: At most `REPLAY_MOST_REPORTED` of them.
         row_difference_count: How many there are.
         uncompared: Slices whose rows could not be compared, as nothing follows from some of their events.
     """
@@ -80,12 +81,12 @@ class Found(msgspec.Struct, kw_only=True):
     def add_mismatches(self, more: Sequence[Mismatch]) -> None:
         """Count more, and keep them as long as there is room."""
         self.mismatch_count += len(more)
-        self.mismatches += more[: MOST_REPORTED - len(self.mismatches)]
+        self.mismatches += more[: REPLAY_MOST_REPORTED - len(self.mismatches)]
 
     def add_row_differences(self, more: Sequence[RowDifference]) -> None:
         """Count more, and keep them as long as there is room."""
         self.row_difference_count += len(more)
-        self.row_differences += more[: MOST_REPORTED - len(self.row_differences)]
+        self.row_differences += more[: REPLAY_MOST_REPORTED - len(self.row_differences)]
 
     def add(self, other: "Found") -> None:
         """Add what was found of other enterprises."""
@@ -157,6 +158,7 @@ def replay(ledger: Ledger, wanted: Wanted, progress: Progress = lambda _, __: No
     Raises:
         PositionAheadError: The range ends above the head of the log.
     """
+    check_range(ledger, wanted)
     with tempfile.TemporaryDirectory(prefix="duixian-replay-") as folder:
         task = steadily(lambda: _plan(ledger, wanted, f"sqlite:///{Path(folder) / 'aside.db'}"))
         aside = open_engine(task.aside)
@@ -170,11 +172,21 @@ def replay(ledger: Ledger, wanted: Wanted, progress: Progress = lambda _, __: No
     return Report(first=task.first, last=task.last, projected=task.projected, found=found)
 
 
+def check_range(ledger: Ledger, wanted: Wanted) -> None:
+    """Whether the log holds the whole range.
+
+    Raises:
+        PositionAheadError: The range ends above its head.
+    """
+    with reading(ledger.engine) as connection:
+        head = ledger.head(connection)
+    if wanted.last is not None and wanted.last > head:
+        raise PositionAheadError(head)
+
+
 def _plan(ledger: Ledger, wanted: Wanted, aside: str) -> Task:
     with reading(ledger.engine) as connection:
         head = ledger.head(connection)
-        if wanted.last is not None and wanted.last > head:
-            raise PositionAheadError(head)
         is_whole = wanted.last is None
         return Task(
             slices=ledger.slices(connection),
@@ -195,15 +207,23 @@ def _replay_all(ledger: Ledger, task: Task, progress: Progress) -> Found:
     with Helpers(ledger, processes) as helpers:
         parts = [structs.replace(task, slices=task.slices[part::tasks]) for part in range(tasks)]
         replayed = [helpers.submit(replay_slices, part) for part in parts if part.slices]
-        for each in as_completed(replayed):
-            found.add(each.result())
+        left = set(replayed)
+        while left:
+            done, left = wait(left, TICK_S, FIRST_COMPLETED)
+            for each in done:
+                found.add(each.result())
             progress(found.events, task.last)
     unreadable: list[Unreadable] = []
     with reading(ledger.engine) as connection:
         published = ledger.publications(connection, until=task.last, unreadable=unreadable)
     found.events += len(published) + len(unreadable)
     found.add_mismatches([*map(_unreadable, unreadable), *_versions(published)[1]])
+    found.mismatches.sort(key=_place)
     return found
+
+
+def _place(mismatch: Mismatch) -> tuple[int, str, str]:
+    return mismatch.position or mismatch.transaction_end or 0, mismatch.stream, mismatch.period or ""
 
 
 def replay_slices(ledger: Ledger, task: Task) -> Found:

@@ -1,0 +1,181 @@
+"""Replays that are asked of the service and of the command line."""
+
+import json
+import time
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import select, update
+from typer.testing import CliRunner
+
+from app.cli.commands import app
+from app.database import writing
+from app.ledger import replay_runs
+from app.ledger.ledger import Ledger
+from app.ledger.replay_runs import SILENT_US, Run
+from app.ledger.tables import events
+from tests.databases import Database
+from tests.ledger.history import code, file, publish_whole, trade
+from tests.office import Office, TestClock
+
+PATIENCE_S = 30
+REPLAYS = "/v1/audit/replays"
+
+
+@pytest.fixture
+def month(ledger: Ledger) -> Ledger:
+    """One enterprise, filed in March."""
+    publish_whole(ledger)
+    file(ledger, trade(code(1), "2024-03", 110_000, 100_000))
+    return ledger
+
+
+def lower(ledger: Ledger) -> int:
+    """Change the assessed amount by SQL; where."""
+    with writing(ledger.engine) as connection:
+        query = select(events.c.position, events.c.state).where(events.c.topic == "EntitlementAssessed")
+        position, state = connection.execute(query).one()
+        data = msgspec.json.decode(bytes(state))
+        data["outcome"].update(assessed_fen=4_000_000, open_fen=4_000_000)
+        at = update(events).where(events.c.position == position)
+        connection.execute(at.values(state=msgspec.json.encode(data)))
+    return int(position)
+
+
+def ask(office: Office, body: Any = None, who: str = "auditor") -> Any:
+    return office.client.post(REPLAYS, json=body, headers=office.headers(who))
+
+
+def ended(office: Office, location: str) -> Any:
+    """The replay, when it has ended."""
+    give_up_at = time.monotonic() + PATIENCE_S
+    while time.monotonic() < give_up_at:
+        answer = office.read(location)
+        if answer["state"] != "running":
+            return answer
+        time.sleep(0.02)
+    raise AssertionError(answer)
+
+
+@pytest.mark.usefixtures("month")
+def test_a_replay_is_accepted_polled_and_clean(office: Office) -> None:
+    response = ask(office)
+    assert response.status_code == 202, response.text
+    asked = response.json()
+    assert response.headers["Location"] == f"{REPLAYS}/{asked['id']}"
+    assert (asked["state"], asked["asked_by"], asked["report"]) == ("running", "auditor", None)
+    assert asked["asked_at"] == "2024-04-10T08:00:00Z"
+    answer = ended(office, response.headers["Location"])
+    assert answer["state"] == "done"
+    report = answer["report"]
+    assert report["is_clean"] is True
+    assert (report["first"], report["last"], report["projected"], report["events"]) == (1, 3, 3, 3)
+    assert report["assessments"] == 1
+    assert report["rows"] == {"returns": 1, "enterprises": 1, "entitlements": 1, "accounts": 1}
+
+
+def test_a_mismatch_comes_with_the_steps_of_both_sides(month: Ledger, office: Office) -> None:
+    position = lower(month)
+    report = ended(office, ask(office, {}).headers["Location"])["report"]
+    assert report["is_clean"] is False
+    (mismatch,) = report["mismatches"]
+    assert (mismatch["kind"], mismatch["position"]) == ("differs", position)
+    assert mismatch["recorded"]["outcome"]["assessed_fen"] == 4_000_000
+    assert mismatch["derived"]["outcome"]["assessed_fen"] == 5_000_000
+    for side in ("recorded", "derived"):
+        steps = mismatch[side]["steps"]
+        assert [each["n"] for each in steps] == list(range(1, len(steps) + 1))
+        growth = next(each for each in steps if each["rule"] == "growth-over")
+        assert growth["inputs"]["current_fen"] == 11_000_000_000
+
+
+def test_a_range_is_replayed_without_the_read_models(month: Ledger, office: Office) -> None:
+    lower(month)
+    report = ended(office, ask(office, {"first": 1, "last": 1}).headers["Location"])["report"]
+    assert (report["last"], report["projected"], report["assessments"]) == (1, None, 0)
+    assert report["is_clean"] is True
+
+
+def test_while_one_replay_runs_another_one_is_refused_and_told_where_it_is(
+    month: Ledger, office: Office, clock: TestClock
+) -> None:
+    running = Run(id="other", asked_by="auditor", asked_at_us=clock.now_us, first=1, last=None)
+    with writing(month.engine) as connection:
+        assert replay_runs.begin(connection, running, now_us=clock.now_us) is None
+    response = ask(office)
+    assert response.status_code == 409
+    assert response.json()["code"] == "replay-running"
+    assert response.headers["Location"] == f"{REPLAYS}/other"
+    clock.now_us += SILENT_US + 1
+    assert ask(office).status_code == 202
+    assert office.read(f"{REPLAYS}/other")["state"] == "interrupted"
+
+
+@pytest.mark.usefixtures("month")
+@pytest.mark.parametrize(
+    ("body", "status", "code_said"),
+    [
+        ([], 422, "invalid-request"),
+        ({"from": 1}, 422, "invalid-request"),
+        ({"first": 0}, 422, "invalid-request"),
+        ({"first": True}, 422, "invalid-request"),
+        ({"first": 1.0}, 422, "invalid-request"),
+        ({"first": "1"}, 422, "invalid-request"),
+        ({"first": 2, "last": 1}, 422, "invalid-request"),
+        ({"last": 2**63}, 422, "invalid-request"),
+        ({"last": 4}, 422, "position-ahead"),
+    ],
+)
+def test_a_replay_of_what_is_no_range_is_refused(
+    office: Office, body: Any, status: int, code_said: str
+) -> None:
+    response = ask(office, body)
+    assert (response.status_code, response.json()["code"]) == (status, code_said)
+
+
+@pytest.mark.usefixtures("month")
+def test_what_is_no_json_and_a_replay_that_nobody_asked_for(office: Office) -> None:
+    sent = office.client.post(REPLAYS, content=b"{", headers=office.headers("auditor"))
+    assert (sent.status_code, sent.json()["code"]) == (400, "invalid-json")
+    assert office.get(f"{REPLAYS}/none").status_code == 404
+
+
+@pytest.mark.parametrize("who", ["statistics", "commerce", "admin"])
+def test_only_auditors_replay(office: Office, who: str) -> None:
+    assert ask(office, who=who).status_code == 403
+    assert office.get(f"{REPLAYS}/any", who).status_code == 403
+
+
+def run(database: Database, *words: str) -> Any:
+    return CliRunner().invoke(app, ["audit", "replay", *words], env={"DUIXIAN_DATABASE_URL": database.url})
+
+
+@pytest.mark.usefixtures("month")
+def test_the_command_says_that_all_is_one_and_ends_with_0(database: Database) -> None:
+    result = run(database)
+    assert result.exit_code == 0, result.output
+    assert "复算台账序号1至3:读取事件3件,比对测算记录1条,不一致0处。" in result.output
+    assert "登记数据1行" in result.output
+    assert "全部一致。" in result.output
+
+
+def test_the_command_tells_each_mismatch_and_ends_with_1(month: Ledger, database: Database) -> None:
+    position = lower(month)
+    result = run(database)
+    assert result.exit_code == 1
+    assert f"2024年3月 台账序号{position}:复算结果与记录不同" in result.output
+    assert "记录:测算金额4万元(政策版本1)" in result.output
+    assert "复算:测算金额5万元(政策版本1)" in result.output
+    assert result.output.count("同比增长10%") == 2
+    as_json = run(database, "--json")
+    assert as_json.exit_code == 1
+    assert json.loads(as_json.stdout)["mismatches"][0]["position"] == position
+
+
+@pytest.mark.usefixtures("month")
+def test_the_command_refuses_what_is_no_range(database: Database) -> None:
+    assert run(database, "--from", "3", "--to", "2").exit_code == 2
+    ahead = run(database, "--to", "4")
+    assert ahead.exit_code == 1
+    assert "台账最后的序号是3" in ahead.output

@@ -94,7 +94,9 @@ def _as_it_was(table: Table, names: Sequence[str], until: int) -> Iterator[Colum
 def _paired(
     table: Table, names: Sequence[str], stored: Iterable[Row], derived: Iterable[Row]
 ) -> Iterator[RowDifference]:
-    keys = [column.name for column in table.primary_key]
+    # The names are SQLAlchemy's own kind of text where they have to be quoted.
+    names = list(map(str, names))
+    keys = [str(column.name) for column in table.primary_key]
     by_key: dict[Row, list[Row | None]] = {}
     for side, rows in enumerate((stored, derived)):
         for row in rows:
@@ -107,7 +109,7 @@ def _paired(
             if name not in keys and (left is None or right is None or left[index] != right[index])
         ]
         yield RowDifference(
-            table=table.name,
+            table=str(table.name),
             key=dict(zip(keys, key, strict=True)),
             stored=None if left is None else {names[index]: _shown(left[index]) for index in differing},
             derived=None if right is None else {names[index]: _shown(right[index]) for index in differing},

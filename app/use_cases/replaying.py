@@ -281,7 +281,7 @@ def _compare_rows(
         found.uncompared = 1
         return found, PutAside()
     for history in made.half_years.histories:
-        name = history.table.name
+        name = str(history.table.name)
         found.rows[name] = len(history.new)
         found.add_row_differences(
             differences_of(

@@ -2,8 +2,8 @@
 
     python verify_receipt.py receipt.json --key VKEY
 
-`VKEY` is the verifier key of the log (`name+id+base64`) as you kept it yourself; the one inside the receipt is
-not trusted. Exit codes: 0 everything fits, 1 something does not, 2 wrong usage.
+`VKEY` is the verifier key of the log (`name+id+base64`) as you kept it yourself; the one inside the receipt
+is not trusted. Exit codes: 0 everything fits, 1 something does not, 2 wrong usage.
 
 It shows that the events of the receipt are in the log that the key signed, unaltered and with no version left
 out, and that the amounts which the receipt states are those of the last assessments. It does not show that no
@@ -83,7 +83,7 @@ def verify(content: bytes, verifier_key: str) -> list[str]:
     check_stream_names(set(streams), uscc, window, policies)
     documents = {policy: verified_documents(streams[f"policy/{policy}"], policy) for policy in policies}
     filed = streams[f"returns/{uscc}/{window[:4]}"]
-    for policy, account in zip(policies, accounts):
+    for policy, account in zip(policies, accounts, strict=True):
         assessed = streams[f"entitlement/{policy}/{uscc}/{window}"]
         for event in assessed:
             check_assessment(event, policy, documents[policy], filed, window)

@@ -105,7 +105,7 @@ def test_a_receipt_verifies_with_the_key_that_was_kept(stocked: Desk) -> None:
         check=False,
     )
     assert verified.returncode == 0, verified.stderr
-    assert "2024-03:10000000分" in verified.stdout
+    assert "2024年3月:10万元" in verified.stdout
     shown = json.loads(stocked.run("audit", "receipt", JIA, "2024H1").stdout)
     assert shown == json.loads((stocked.folder / "receipt.json").read_text(encoding="utf-8"))
 

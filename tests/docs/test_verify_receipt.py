@@ -99,12 +99,12 @@ def test_a_receipt_verifies_offline_and_its_amounts_are_told(receipt: bytes, tmp
     path.write_bytes(receipt)
     done = run(path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"核验通过:{USCC} 2024H1" in done.stdout
+    assert f"核验通过:{USCC} 2024年上半年" in done.stdout
     # March: 5 whole steps of 40,000 yuan; April: 20,000 yuan and as much again for the tail; May withdrawn.
-    assert "2024-03:20000000分,其中依据待明确口径20000000分" in done.stdout
-    assert "2024-04:4000000分,其中依据待明确口径2000000分" in done.stdout
-    assert "合计24000000分" in done.stdout
-    assert "2024-05" not in done.stdout
+    assert "2024年3月:20万元,其中依据待明确口径20万元" in done.stdout
+    assert "2024年4月:4万元,其中依据待明确口径2万元" in done.stdout
+    assert "合计24万元" in done.stdout
+    assert "2024年5月" not in done.stdout
 
 
 def test_another_key_than_the_one_that_was_kept_is_refused(receipt: bytes, tmp_path: Path) -> None:

@@ -129,6 +129,24 @@ def test_several_that_seal_at_once_seal_every_event_once(ledger: Ledger) -> None
     assert roots(ledger, 1800) == [oracle(ledger).get_root(1800)]
 
 
+def test_what_is_sealed_while_others_file_is_a_beginning_of_all_that_follows(ledger: Ledger) -> None:
+    def file_some(of: int) -> None:
+        for n in range(12):
+            file(ledger, trade(code(of * 100 + n), "2024-03", 110_000, 100_000))
+
+    sizes = [0]
+    with ThreadPoolExecutor(2) as pool:
+        filing = [pool.submit(file_some, of) for of in (1, 2)]
+        while not all(each.done() for each in filing):
+            sizes.append(seal(ledger))
+        for each in filing:
+            each.result()
+    sizes.append(seal(ledger))
+    assert sizes[-1] == 24
+    theirs = oracle(ledger)
+    assert roots(ledger, *sizes) == [theirs.get_root(size) for size in sizes]
+
+
 def test_a_batch_that_another_one_sealed_meanwhile_is_not_stored_again(ledger: Ledger) -> None:
     record(ledger, 300)
     with reading(ledger.engine) as connection:

@@ -31,6 +31,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     DUIXIAN_DATABASE_URL=sqlite:////data/duixian.db \
+    DUIXIAN_AUDIT_KEY_FILE=/data/audit.key \
     DUIXIAN_HOST=0.0.0.0 \
     DUIXIAN_PORT=8000 \
     DUIXIAN_LOG_FORMAT=json

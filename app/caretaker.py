@@ -51,17 +51,12 @@ class Caretaker:
     def look(self) -> None:
         """Project and seal what was recorded, go on with a publication that nobody seems to be assessing."""
         project_all(self._ledger)
-        self._seal()
+        self._sealer.seal(self._stopped.is_set)
         unfinished = unfinished_publication(self._ledger)
         is_stuck = unfinished is not None and unfinished == self._seen
         self._seen = unfinished
         if is_stuck:
             assess_published(self._ledger, self._go_on)
-
-    def _seal(self) -> None:
-        before, size = -1, self._sealer.seal_next()
-        while size != before and not self._stopped.is_set():
-            before, size = size, self._sealer.seal_next()
 
     def _go_on(self, _: int, __: int) -> None:
         if self._stopped.is_set():

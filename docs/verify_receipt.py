@@ -2,8 +2,8 @@
 
     python verify_receipt.py receipt.json --key VKEY
 
-`VKEY` is the verifier key of the log (`name+id+base64`) as you kept it yourself; the one inside the receipt is
-not trusted. Exit codes: 0 everything fits, 1 something does not, 2 wrong usage.
+`VKEY` is the verifier key of the log (`name+id+base64`) as you kept it yourself; the one inside the receipt
+is not trusted. Exit codes: 0 everything fits, 1 something does not, 2 wrong usage.
 
 It shows that the events of the receipt are in the log that the key signed, unaltered and with no version left
 out, and that the amounts which the receipt states are those of the last assessments. It does not show that no
@@ -83,7 +83,7 @@ def verify(content: bytes, verifier_key: str) -> list[str]:
     check_stream_names(set(streams), uscc, window, policies)
     documents = {policy: verified_documents(streams[f"policy/{policy}"], policy) for policy in policies}
     filed = streams[f"returns/{uscc}/{window[:4]}"]
-    for policy, account in zip(policies, accounts):
+    for policy, account in zip(policies, accounts, strict=True):
         assessed = streams[f"entitlement/{policy}/{uscc}/{window}"]
         for event in assessed:
             check_assessment(event, policy, documents[policy], filed, window)
@@ -95,7 +95,7 @@ def report(uscc: str, window: str, accounts: list[Any], streams: dict[str, list[
     """The lines that say what was verified."""
     count = sum(map(len, streams.values()))
     lines = [
-        f"核验通过:{uscc} {window}",
+        f"核验通过:{uscc} {window[:4]}年{'上' if window[5:] == '1' else '下'}半年",
         f"1. 日志校验点的签名与留存的公钥相符({log})。",
         f"2. 凭据所载{count}条记录均原样包含在该校验点内。",
         f"3. {len(streams)}个记录序列版本连续,没有缺漏。",
@@ -103,15 +103,29 @@ def report(uscc: str, window: str, accounts: list[Any], streams: dict[str, list[
         "5. 凭据所列金额与各期最后一次测算相符:",
     ]
     for account in accounts:
-        lines.append(f"   政策{account['policy']}:合计{account['assessed_fen']}分")
+        lines.append(f"   政策{account['policy']}:合计{wanyuan(account['assessed_fen'])}")
         lines += [
-            f"     {each['period']}:{each['assessed_fen']}分,其中依据待明确口径{each['open_fen']}分"
+            f"     {chinese(each['period'])}:{wanyuan(each['assessed_fen'])},"
+            f"其中依据待明确口径{wanyuan(each['open_fen'])}"
             for each in account["periods"]
         ]
     if not accounts:
         lines.append("   没有测算记录。")
     lines.append("未核验:校验点之后有无新的记录(须取新的凭据);测算是否符合政策(须复算)。")
     return lines
+
+
+def chinese(period: str) -> str:
+    """A period as an official writes it: `2024年3月`, `2024年1—2月`."""
+    year, months = period.split("-")
+    return f"{year}年{'—'.join(str(int(month)) for month in months.split('~'))}月"
+
+
+def wanyuan(fen: int) -> str:
+    """An amount of fen, exactly, in 万元."""
+    whole, rest = divmod(abs(fen), 1_000_000)
+    digits = f"{whole}.{rest:06d}".rstrip("0").rstrip(".")
+    return f"{'-' if fen < 0 else ''}{digits}万元"
 
 
 def parsed(content: bytes | str, where: str) -> Any:

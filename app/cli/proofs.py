@@ -23,7 +23,7 @@ from domain.identifiers import has_uscc_shape
 from domain.periods import Window
 
 DEFAULT_ORIGIN: Final = "duixian.local/ledger"
-"""Like an address without a scheme, as c2sp.org/tlog-checkpoint recommends; several logs need several names."""
+"""An address without a scheme, as c2sp.org/tlog-checkpoint recommends; several logs need several names."""
 
 SizeAsked = Annotated[int | None, typer.Option("--size", min=0, help="校验点所含台账记录数;默认为全部记录。")]
 OutAsked = Annotated[Path | None, typer.Option("--out", help="写入该文件,不在屏幕显示。")]

@@ -33,10 +33,10 @@ def seal(ledger: Ledger, *, at_most: int | None = None) -> int:
     """
     with reading(ledger.engine) as connection:
         began, head = tiles.sealed_size(connection), ledger.head(connection)
-    size = began
+    before, size = -1, began
     until = head if at_most is None else min(head, began + at_most)
-    while size < until:
-        size = seal_next(ledger)
+    while before < size < until:
+        before, size = size, seal_next(ledger)
     return size
 
 

@@ -14,6 +14,9 @@ from projections.projector import catch_up, position_of
 POLL_INTERVAL_S: Final = 0.2
 """A worker looks this often for what is new: it costs two reads of one row, and nobody sees such a delay."""
 
+SEAL_INTERVAL_S: Final = 1.0
+"""A worker seals this often: each time writes a tile anew, and an auditor can wait so long."""
+
 RETRY_INTERVAL_S: Final = 1.0
 """A worker asks this often for a database that is away."""
 
@@ -73,10 +76,13 @@ def follow(ledger: Ledger, is_stopped: Callable[[], bool]) -> int:
     of the checkpoint. A database that is away is asked again.
     """
     sealer = Sealer(ledger)
-    at, is_away = (0, 0), False
+    at, is_away, seal_at_s = 0, False, 0.0
     while not is_stopped():
         try:
-            reached = (_project_next(ledger), sealer.seal_next())
+            reached = _project_next(ledger)
+            if time.monotonic() >= seal_at_s:
+                sealer.seal(is_stopped)
+                seal_at_s = time.monotonic() + SEAL_INTERVAL_S
         except UNAVAILABLE as error:
             is_away = True
             _log.warning("database unavailable", error=str(error), retry_s=RETRY_INTERVAL_S)
@@ -88,7 +94,7 @@ def follow(ledger: Ledger, is_stopped: Callable[[], bool]) -> int:
         if reached == at:
             time.sleep(POLL_INTERVAL_S)
         at = reached
-    return at[0]
+    return at
 
 
 def _project_next(ledger: Ledger) -> int:

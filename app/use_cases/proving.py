@@ -87,9 +87,8 @@ def prove_inclusion(ledger: Ledger, connection: Connection, *, position: int, si
     """
     tree = tree_at(ledger, connection, size)
     if position > tree.size:
-        if size is None:
-            tree_at(ledger, connection, position)
-        raise PositionAheadError(tree.size)
+        last = ledger.head(connection) if size is None else tree.size
+        raise NotSealedError(tree.size) if position <= last else PositionAheadError(last)
     lines = read_lines(connection, after=position - 1, until=position, limit=1)
     if not lines:
         raise LedgerIntegrityError(f"the log has no event at position {position}")

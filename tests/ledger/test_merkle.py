@@ -10,7 +10,6 @@ from pymerkle import InmemoryTree
 from app.ledger.merkle import (
     EMPTY_ROOT,
     HASH_BYTES,
-    complete_root,
     consistency_proof,
     inclusion_proof,
     leaf_hash,
@@ -18,6 +17,7 @@ from app.ledger.merkle import (
     verifies_consistency,
     verifies_inclusion,
 )
+from tests.ledger.trees import InMemory
 
 # The test data of google/certificate-transparency, in_memory_merkle_tree_test.py and merkle_tree_test.cc.
 LEAVES = ("", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f")
@@ -51,20 +51,6 @@ CONSISTENCY = {
     (6, 8): [LEAVES_4_5, LEAVES_6_7, ROOTS[4]],
     (2, 5): [LEAVES_2_3, LEAF_4],
 }
-
-
-class InMemory:
-    """The subtrees over leaves that are kept in memory; counts how many are read."""
-
-    def __init__(self, leaves: list[bytes]) -> None:
-        self.hashes = [leaf_hash(each) for each in leaves]
-        self.reads = 0
-
-    def subtree(self, *, level: int, index: int) -> bytes:
-        self.reads += 1
-        leaves = self.hashes[index << level : (index + 1) << level]
-        assert len(leaves) == 1 << level, "a subtree that is not complete was read"
-        return complete_root(b"".join(leaves))
 
 
 PUBLISHED = InMemory([bytes.fromhex(each) for each in LEAVES])

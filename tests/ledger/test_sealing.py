@@ -3,9 +3,11 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import structlog
 from pymerkle import InmemoryTree
 from sqlalchemy import delete, insert, select, update
 
+from app.caretaker import Caretaker
 from app.database import reading, writing
 from app.ledger import sealing, tiles
 from app.ledger.ledger import Ledger
@@ -127,6 +129,24 @@ def test_several_that_seal_at_once_seal_every_event_once(ledger: Ledger) -> None
     assert roots(ledger, 1800) == [oracle(ledger).get_root(1800)]
 
 
+def test_what_is_sealed_while_others_file_is_a_beginning_of_all_that_follows(ledger: Ledger) -> None:
+    def file_some(of: int) -> None:
+        for n in range(12):
+            file(ledger, trade(code(of * 100 + n), "2024-03", 110_000, 100_000))
+
+    sizes = [0]
+    with ThreadPoolExecutor(2) as pool:
+        filing = [pool.submit(file_some, of) for of in (1, 2)]
+        while not all(each.done() for each in filing):
+            sizes.append(seal(ledger))
+        for each in filing:
+            each.result()
+    sizes.append(seal(ledger))
+    assert sizes[-1] == 24
+    theirs = oracle(ledger)
+    assert roots(ledger, *sizes) == [theirs.get_root(size) for size in sizes]
+
+
 def test_a_batch_that_another_one_sealed_meanwhile_is_not_stored_again(ledger: Ledger) -> None:
     record(ledger, 300)
     with reading(ledger.engine) as connection:
@@ -201,6 +221,36 @@ def test_a_tile_that_was_cut_or_lost_is_named(ledger: Ledger) -> None:
         seal(ledger)
     with pytest.raises(LedgerIntegrityError, match="tile 0 of level 1"):
         roots(ledger, 300)
+
+
+def sealed(ledger: Ledger) -> int:
+    with reading(ledger.engine) as connection:
+        return sealed_size(connection)
+
+
+@pytest.mark.usefixtures("_small_batches")
+def test_the_caretaker_seals_what_was_recorded(ledger: Ledger) -> None:
+    for n in range(1, 6):
+        file(ledger, *(trade(code(60 * n + each), "2024-03", 110_000, 100_000) for each in range(60)))
+    assert sealed(ledger) == 0
+    Caretaker(ledger).look()
+    assert sealed(ledger) == 300
+
+
+def test_the_caretaker_says_once_that_the_log_has_a_gap_and_does_the_rest_of_its_work(
+    ledger: Ledger,
+) -> None:
+    position = file(ledger, trade(code(1), "2024-03", 110_000, 100_000)).position
+    file(ledger, trade(code(2), "2024-03", 110_000, 100_000))
+    with writing(ledger.engine) as connection:
+        connection.execute(delete(events).where(events.c.position == position))
+    caretaker = Caretaker(ledger)
+    with structlog.testing.capture_logs() as told:
+        caretaker.look()
+        caretaker.look()
+    assert [each["event"] for each in told] == ["the log contradicts itself"]
+    assert "no event at position 1" in told[0]["error"]
+    assert sealed(ledger) == 0
 
 
 @only_on_sqlite

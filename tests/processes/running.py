@@ -15,6 +15,7 @@ from eventsourcing.persistence import StoredEvent
 from app.database import reading, writing
 from app.ledger.ledger import Ledger
 from app.ledger.recorder import Recording
+from app.ledger.tiles import sealed_size
 from app.security.keys import ROLES, create_key
 from projections.projector import position_of
 from tests.databases import Database
@@ -51,6 +52,12 @@ def projected(ledger: Ledger) -> int:
     """How far the read models are."""
     with reading(ledger.engine) as connection:
         return position_of(connection)
+
+
+def sealed(ledger: Ledger) -> int:
+    """How far the log is sealed."""
+    with reading(ledger.engine) as connection:
+        return sealed_size(connection)
 
 
 def make_keys(ledger: Ledger) -> dict[str, dict[str, str]]:

@@ -11,7 +11,7 @@ from app.ledger.ledger import Ledger
 from app.use_cases.rebuilding import rebuild
 from tests.databases import Database, Host, PostgresHost
 from tests.ledger.history import code, file, publish_whole, read_model_rows, trade
-from tests.processes.running import Machine, eventually, leave_unprojected, projected
+from tests.processes.running import Machine, eventually, leave_unprojected, projected, sealed
 
 FOLLOWING = "正在跟随台账"
 AWAY = "database unavailable"
@@ -29,7 +29,7 @@ def test_once_catches_up_tells_the_position_and_ends(ledger: Ledger, machine: Ma
     head = leave_unprojected(ledger, trade(code(1), "2024-03", 120_000, 100_000))
     assert projected(ledger) < head
     assert machine.run("project", "--once") == (0, f"查询表已更新至台账序号{head}。\n")
-    assert projected(ledger) == head
+    assert projected(ledger) == sealed(ledger) == head
     code_of_exit, told = machine.run("project", "--once", "--json")
     assert (code_of_exit, json.loads(told)) == (0, {"position": head})
     check_read_models(ledger)
@@ -45,7 +45,7 @@ def test_a_worker_projects_what_is_recorded_until_it_is_told_to_stop(
     head = 0
     for n in range(1, 6):
         head = leave_unprojected(ledger, trade(code(n), "2024-03", 120_000, 100_000))
-        eventually(lambda head=head: projected(ledger) == head)  # type: ignore[misc]
+        eventually(lambda head=head: projected(ledger) == sealed(ledger) == head)  # type: ignore[misc]
     assert worker.stopped(by) == (0, f"查询表已更新至台账序号{head}。\n")
     check_read_models(ledger)
 

@@ -1,0 +1,224 @@
+"""`/v1/audit`: checkpoints, proofs and receipts, verified as an auditor who trusts nobody would."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, update
+
+from app.api import proofs
+from app.database import writing
+from app.ledger import sealing
+from app.ledger.merkle import EMPTY_ROOT, leaf_hash, verifies_consistency, verifies_inclusion
+from app.ledger.tables import events, log_tiles
+from app.security.audit_key import read_audit_key
+from app.security.notes import Verifier, read_checkpoint
+from tests.api.rows import catering, code, trade
+from tests.office import Office
+
+USCC = code(1000)
+AUDIT = "/v1/audit"
+
+
+def decoded(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
+def verifier(office: Office) -> Verifier:
+    """The key as an auditor keeps it."""
+    return Verifier.parse(office.read(f"{AUDIT}/checkpoint")["verifier_key"])
+
+
+@pytest.fixture
+def stocked(office: Office) -> Office:
+    """A policy, and a few filings one after the other."""
+    office.publish()
+    for number in range(1000, 1010):
+        office.file(trade(110_000 + number, number=number), catering(4_000, number=number))
+    return office
+
+
+def refused(office: Office, path: str, status: int, code: str, **params: Any) -> str:
+    response = office.get(f"{AUDIT}/{path}", **params)
+    assert (response.status_code, response.json()["code"]) == (status, code), response.text
+    return str(response.json()["detail"])
+
+
+def test_a_checkpoint_covers_what_was_recorded_a_moment_ago(stocked: Office) -> None:
+    position = stocked.file(trade(120_000, number=2000))["position"]
+    answer = stocked.read(f"{AUDIT}/checkpoint")
+    assert answer["size"] == position
+    signed = read_checkpoint(answer["checkpoint"], Verifier.parse(answer["verifier_key"]))
+    assert (signed.origin, signed.size) == ("duixian.example/log", position)
+    assert (answer["origin"], decoded(answer["root"])) == (signed.origin, signed.root)
+
+
+def test_as_plain_text_a_checkpoint_is_the_signed_note_alone(stocked: Office) -> None:
+    response = stocked.client.get(
+        f"{AUDIT}/checkpoint", headers={**stocked.headers("auditor"), "Accept": "text/plain"}
+    )
+    assert response.headers["content-type"] == "text/plain; charset=utf-8"
+    assert response.text == stocked.read(f"{AUDIT}/checkpoint")["checkpoint"]
+
+
+def test_the_checkpoint_of_a_size_says_the_same_for_ever(stocked: Office) -> None:
+    early = stocked.read(f"{AUDIT}/checkpoint", size=7)
+    stocked.file(trade(120_000, number=2000))
+    assert stocked.read(f"{AUDIT}/checkpoint", size=7) == early
+
+
+def test_an_empty_log_has_an_honest_checkpoint_and_no_proof_of_inclusion(office: Office) -> None:
+    answer = office.read(f"{AUDIT}/checkpoint")
+    assert (answer["size"], decoded(answer["root"])) == (0, EMPTY_ROOT)
+    refused(office, "inclusion/1", 422, "position-ahead")
+    assert office.read(f"{AUDIT}/consistency", first=0, second=0)["proof"] == []
+
+
+def test_every_event_is_proved_to_be_in_the_signed_log(stocked: Office) -> None:
+    key, size = verifier(stocked), stocked.read(f"{AUDIT}/checkpoint")["size"]
+    logged = stocked.read("/v1/events", limit=1000)["items"]
+    assert len(logged) == size > 20
+    for event in logged:
+        proved = stocked.read(f"{AUDIT}/inclusion/{event['position']}")
+        signed = read_checkpoint(proved["checkpoint"], key)
+        assert (signed.size, signed.root) == (proved["size"], decoded(proved["root"]))
+        assert leaf_hash(proved["leaf"].encode()) == decoded(proved["leaf_hash"])
+        assert f'"position":{event["position"]},"stream":"{event["stream"]}"' in proved["leaf"]
+        assert verifies_inclusion(
+            [decoded(each) for each in proved["proof"]],
+            leaf=leaf_hash(proved["leaf"].encode()),
+            index=event["position"] - 1,
+            size=signed.size,
+            expected_root=signed.root,
+        )
+
+
+def test_a_proof_against_an_earlier_checkpoint_is_of_its_size(stocked: Office) -> None:
+    proved = stocked.read(f"{AUDIT}/inclusion/3", size=5)
+    assert read_checkpoint(proved["checkpoint"], verifier(stocked)).size == proved["size"] == 5
+    assert "5" in refused(stocked, "inclusion/6", 422, "position-ahead", size=5)
+
+
+def test_an_earlier_checkpoint_is_proved_to_be_the_beginning_of_a_later_one(stocked: Office) -> None:
+    kept = stocked.read(f"{AUDIT}/checkpoint")
+    stocked.file(trade(120_000, number=2000))
+    now = stocked.read(f"{AUDIT}/checkpoint")
+    proved = stocked.read(f"{AUDIT}/consistency", first=kept["size"], second=now["size"])
+    assert (proved["first_root"], proved["second_root"]) == (kept["root"], now["root"])
+    assert proved["checkpoint"] == now["checkpoint"]
+    assert verifies_consistency(
+        [decoded(each) for each in proved["proof"]],
+        first=kept["size"],
+        second=now["size"],
+        first_root=decoded(kept["root"]),
+        second_root=decoded(now["root"]),
+    )
+
+
+REFUSALS: list[tuple[str, dict[str, Any], int, str]] = [
+    ("checkpoint", {"size": 10_000}, 422, "position-ahead"),
+    ("checkpoint", {"size": -1}, 400, "invalid-request"),
+    ("checkpoint", {"size": 2**63}, 400, "invalid-request"),
+    ("checkpoint", {"size": "七"}, 400, "invalid-request"),
+    ("inclusion/10000", {}, 422, "position-ahead"),
+    ("inclusion/0", {}, 400, "invalid-request"),
+    ("inclusion/first", {}, 400, "invalid-request"),
+    ("consistency", {"first": 1}, 400, "invalid-request"),
+    ("consistency", {"first": 2, "second": 1}, 400, "invalid-request"),
+    ("consistency", {"first": 1, "second": 10_000}, 422, "position-ahead"),
+    (f"receipts/{USCC}/2024", {}, 400, "window-invalid"),
+    ("receipts/123/2024H1", {}, 400, "invalid-request"),
+    (f"receipts/{USCC}/2024H2", {}, 404, "not-found"),
+    (f"receipts/{code(4711)}/2024H1", {}, 404, "not-found"),
+]
+
+
+def test_what_does_not_exist_is_refused(stocked: Office) -> None:
+    for path, params, status, expected in REFUSALS:
+        refused(stocked, path, status, expected, **params)
+
+
+def test_only_auditors_get_proofs(office: Office) -> None:
+    office.file(trade(110_000))
+    sizes: dict[str, Any] = {"first": 0, "second": 1}
+    for path in ("checkpoint", "inclusion/1", "consistency", f"receipts/{USCC}/2024H1"):
+        assert office.get(f"{AUDIT}/{path}", **sizes).status_code == 200
+        for who in ("statistics", "commerce", "commerce-with-figures", "admin"):
+            assert office.get(f"{AUDIT}/{path}", who, **sizes).status_code == 403
+
+
+def test_without_an_audit_key_the_answer_says_how_to_make_one(office: Office, tmp_path: Path) -> None:
+    (tmp_path / "audit.key").unlink()
+    assert "duixian audit key" in refused(office, "checkpoint", 503, "no-audit-key")
+    assert office.get(f"{AUDIT}/checkpoint").headers["retry-after"]
+    (tmp_path / "audit.key").write_text("PRIVATE+KEY+broken", encoding="utf-8")
+    assert "holds no key" in refused(office, "checkpoint", 503, "no-audit-key")
+
+
+def test_a_long_backlog_is_sealed_call_by_call_and_what_is_not_sealed_is_said(
+    stocked: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proofs, "SEALED_PER_CALL_MOST", 4)
+    monkeypatch.setattr(sealing, "EVENTS_PER_BATCH", 4)
+    head = stocked.read("/v1/events", limit=1000)["next_after"]
+    assert f"position {head}" not in refused(stocked, f"inclusion/{head}", 503, "unavailable")
+    sizes = [stocked.read(f"{AUDIT}/checkpoint")["size"] for _ in range(head)]
+    assert sizes[0] < head
+    assert sizes == sorted(sizes)
+    assert sizes[-1] == head
+
+
+def test_an_event_altered_after_it_was_sealed_is_named_and_never_proved(stocked: Office) -> None:
+    stocked.read(f"{AUDIT}/checkpoint")
+    with writing(stocked.ledger.engine) as connection:
+        connection.execute(update(events).where(events.c.position == 3).values(actor="another"))
+    assert "position 3 was altered" in refused(stocked, "inclusion/3", 500, "ledger-altered")
+    assert stocked.get(f"{AUDIT}/inclusion/2").status_code == 200
+
+
+def test_a_deleted_event_is_named(stocked: Office) -> None:
+    with writing(stocked.ledger.engine) as connection:
+        connection.execute(delete(events).where(events.c.position == 5))
+    assert "no event at position 5" in refused(stocked, "checkpoint", 500, "ledger-altered")
+
+
+def test_an_event_that_is_not_text_or_is_lost_after_it_was_sealed_is_named(stocked: Office) -> None:
+    with writing(stocked.ledger.engine) as connection:
+        connection.execute(update(events).where(events.c.position == 3).values(state=b'{"a":"\xff"}'))
+    assert "position 3 is no text" in refused(stocked, "inclusion/3", 500, "ledger-altered")
+    with writing(stocked.ledger.engine) as connection:
+        connection.execute(delete(events).where(events.c.position == 4))
+    assert "no event at position 4" in refused(stocked, "inclusion/4", 500, "ledger-altered")
+
+
+def test_a_lost_tile_is_named(stocked: Office) -> None:
+    stocked.read(f"{AUDIT}/checkpoint")
+    with writing(stocked.ledger.engine) as connection:
+        connection.execute(delete(log_tiles))
+    assert "tile 0 of level 0" in refused(stocked, "checkpoint", 500, "ledger-altered", size=3)
+
+
+def test_the_key_that_signs_is_the_one_in_the_file(stocked: Office, tmp_path: Path) -> None:
+    signer = read_audit_key(tmp_path / "audit.key")
+    assert signer is not None
+    assert stocked.read(f"{AUDIT}/checkpoint")["verifier_key"] == signer.verifier.text
+
+
+def test_a_receipt_states_the_amounts_that_the_entitlement_shows(stocked: Office) -> None:
+    receipt = stocked.read(f"{AUDIT}/receipts/{USCC}/2024H1")
+    entitlement = stocked.entitlement(USCC)
+    (account,) = receipt["accounts"]
+    assert account["policy"] == "yingkou-2024-14"
+    assert account["assessed_fen"] == entitlement["assessed_fen"] > 0
+    assert account["periods"] == [
+        {name: each[name] for name in ("period", "assessed_fen", "open_fen")}
+        for each in entitlement["periods"]
+    ]
+
+
+def test_before_a_policy_is_published_a_receipt_holds_the_returns_alone(office: Office) -> None:
+    office.file(trade(110_000))
+    receipt = office.read(f"{AUDIT}/receipts/{USCC}/2024H1")
+    assert receipt["accounts"] == []
+    assert len(receipt["events"]) == 1

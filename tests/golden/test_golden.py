@@ -11,6 +11,7 @@ import pytest
 from app.ledger.ledger import Ledger
 from app.ledger.mapper import EventMapper, NewEvent
 from app.use_cases.projecting import project_all
+from app.use_cases.replaying import Wanted, replay
 from domain.account import EntitlementAccount
 from domain.events import EVENT_TYPES, EntitlementAssessed, Event, PolicyPublished, PolicyRef
 from domain.policy import Policy, policy_from_log
@@ -152,6 +153,15 @@ def _streams(entries: Any) -> dict[str, list[Event]]:
     for each in entries:
         found[each.stream].append(each.event)
     return found
+
+
+def test_the_golden_log_replays_without_a_mismatch(restored: Ledger) -> None:
+    project_all(restored)
+    report = replay(restored, Wanted())
+    assert report.found.mismatches == []
+    assert report.found.row_differences == []
+    assert report.found.events == len(GOLDEN)
+    assert report.found.assessments == sum(each.topic == "EntitlementAssessed" for each in GOLDEN)
 
 
 def test_every_decision_of_the_golden_log_is_decided_the_same_today(restored: Ledger) -> None:

@@ -9,6 +9,7 @@ from app.api.times import rfc_3339
 from app.use_cases.explaining import Account, ExplainedPeriod, ExplainedStep, PeriodAccount
 from domain.events import Return, ReturnWithdrawn
 from domain.explanation import STATISTICAL_RULES
+from domain.red_flags import THRESHOLDS, RedFlag
 from domain.returns import ReturnVersion, required_figure
 from projections.queries.moments import Moment
 
@@ -128,3 +129,18 @@ def _registered(event: Return) -> dict[str, Any]:
         "reported_at": event.reported_at,
         "uscc_override": event.uscc_override,
     }
+
+
+def red_flag(flag: RedFlag) -> models.RedFlag:
+    """A red flag with its evidence."""
+    evidence = [
+        models.RedFlagEvidence(uscc=each.uscc, **return_version(each).model_dump()) for each in flag.evidence
+    ]
+    fields = {name: getattr(flag, name) for name in flag.__struct_fields__}
+    group = None if flag.group is None else models.RedFlagGroup(**msgspec.structs.asdict(flag.group))
+    return models.RedFlag(**{**fields, "group": group, "evidence": evidence})
+
+
+def thresholds() -> models.RedFlagThresholds:
+    """From where on something stands out."""
+    return models.RedFlagThresholds(**msgspec.structs.asdict(THRESHOLDS))

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from app.api import presenters
 from app.bootstrap import migrate, open_ledger
 from app.cli import printing
+from app.cli.audit import audit_app
 from app.cli.common import (
     ACTOR,
     REFUSED,
@@ -60,6 +61,7 @@ projections_app = typer.Typer(no_args_is_help=True, help="查询表:由台账重
 app.add_typer(policies_app, name="policy")
 app.add_typer(keys_app, name="keys")
 app.add_typer(projections_app, name="projections")
+app.add_typer(audit_app, name="audit")
 
 
 def main() -> None:

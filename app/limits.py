@@ -29,6 +29,9 @@ HEADER_SEARCH_ROWS: Final = 20
 # Excel ends at row 1,048,576; the first is the heading, the last says how many lines were left out.
 PROBLEM_SHEET_MAX_LINES: Final = 1_048_574
 
+# The same of the sheet of red flags, whose lines are a question and a version that it is asked of.
+RED_FLAG_SHEET_MAX_LINES: Final = 1_048_574
+
 # Excel refuses a longer text in a cell.
 SHEET_CELL_MAX_CHARS: Final = 32_767
 
@@ -95,3 +98,10 @@ SEALED_PER_CALL_MOST: Final = 200_000
 # Mismatches that a replay reports with the steps of both sides, some 20 KB of memory each; all are counted,
 # and a range of positions finds the others. Whoever finds so many has found enough to begin with.
 REPLAY_MOST_REPORTED: Final = 2_000
+
+# Enterprises that one page of the red flags looks through: about a second, most of it reading their versions.
+RED_FLAGS_MOST_SCANNED: Final = 2_000
+
+# Clusters are counted over all enterprises of a half-year in one call: a province takes some ten seconds, and
+# whoever is in front of the service gives up after 30. A country is asked for by region, or by command line.
+RED_FLAGS_MOST_GROUPED: Final = 20_000

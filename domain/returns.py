@@ -6,7 +6,8 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from domain.errors import LedgerIntegrityError
-from domain.events import Event, Origin, Return, ReturnFiled, ReturnRevised, ReturnWithdrawn
+from domain.events import Event, Figure, Origin, Return, ReturnFiled, ReturnRevised, ReturnWithdrawn
+from domain.forms import FORMS
 from domain.periods import window_name
 
 RegisteredT = TypeVar("RegisteredT", ReturnFiled, ReturnRevised)
@@ -17,6 +18,20 @@ class Standing(NamedTuple):
 
     registered: Return
     version: int
+
+
+class ReturnVersion(msgspec.Struct, frozen=True):
+    """One version of a return: what was registered, or that it was withdrawn."""
+
+    uscc: str
+    form: str
+    period: str
+    type: str
+    event: Return | ReturnWithdrawn
+    version: int
+    actor: str
+    recorded_at_us: int
+    position: int
 
 
 class Conflict(msgspec.Struct, frozen=True, gc=False):
@@ -101,6 +116,11 @@ class AnnualReturns:
             if window_name(period) == window:
                 found.setdefault(period, {})[form] = standing
         return dict(sorted(found.items()))
+
+
+def required_figure(registered: Return) -> Figure:
+    """The item without which a return says nothing: 零售额 of E204-1, 餐费收入 of S204-1."""
+    return registered.figures[FORMS[registered.form].required_item]
 
 
 def conflict_of(before: Return, draft: Return) -> Conflict | None:

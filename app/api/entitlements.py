@@ -1,7 +1,5 @@
 """`/v1/entitlements` and `/v1/summary`: who is entitled to what, and why."""
 
-import base64
-import binascii
 from typing import Annotated, Final
 
 import msgspec
@@ -9,7 +7,9 @@ import structlog
 from fastapi import APIRouter, Query
 
 from app.api import models
+from app.api.books import PolicyAsked, books_of
 from app.api.context import MAY_WAIT, EntitlementsKey, LedgerNeeded, MomentAsked
+from app.api.cursors import decoded, encoded, not_ours
 from app.api.errors_declared import errors
 from app.api.paths import period_in, uscc_of, window_of
 from app.api.presenters import as_of, entitlement, explained_period
@@ -18,7 +18,7 @@ from app.api.read_again import ReadAgain
 from app.database import reading
 from app.use_cases.explaining import explain, read_account
 from app.use_cases.listing import list_accounts, summarise
-from app.use_cases.reading import ChoiceProblem, Opened, opened
+from app.use_cases.reading import opened
 from projections.queries.listing import ListFilter, Sort
 from projections.queries.totals import Dimension
 
@@ -27,10 +27,6 @@ _log = structlog.get_logger()
 
 PAGE_MOST: Final = 500
 _TEXT: Final = r"^[^\x00-\x1f\x7f]*$"
-
-PolicyAsked = Annotated[
-    str | None, Query(description="Optional while one policy covers the window.", max_length=100)
-]
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
@@ -59,7 +55,7 @@ def read_entitlement(
     """The half-year account of an enterprise."""
     name = str(window_of(window))
     with reading(ledger.engine) as connection:
-        at = _opened(opened(connection, name, policy, moment.position, moment.known_at_us))
+        at = books_of(opened(connection, name, policy, moment.position, moment.known_at_us))
         account = read_account(connection, uscc_of(uscc), name, at)
     if account is None:
         raise _never_filed(uscc, name)
@@ -86,7 +82,7 @@ def explain_entitlement(
     half, asked = window_of(window), period_in(period)
     withheld = not key.sees_figures
     with reading(ledger.engine) as connection:
-        at = _opened(opened(connection, str(half), policy, moment.position, moment.known_at_us))
+        at = books_of(opened(connection, str(half), policy, moment.position, moment.known_at_us))
         account = read_account(connection, uscc_of(uscc), str(half), at)
         if account is None:
             raise _never_filed(uscc, str(half))
@@ -133,7 +129,7 @@ def list_entitlements(
     after = None if cursor is None else _cursor(cursor)
     position = moment.position if after is None else after.position
     with reading(ledger.engine) as connection:
-        at = _opened(
+        at = books_of(
             opened(connection, half, policy, position, moment.known_at_us if after is None else None)
         )
         wanted = ListFilter(
@@ -157,7 +153,7 @@ def list_entitlements(
             )
             for each in listed.accounts
         ],
-        next_cursor=None if end is None else _encoded(Cursor(at.moment.position, *end)),
+        next_cursor=None if end is None else encoded(Cursor(at.moment.position, *end)),
         total=None if listed.totals is None else listed.totals.total,
         assessed_fen=None if listed.totals is None else listed.totals.assessed_fen,
         as_of=as_of(at.moment),
@@ -182,7 +178,7 @@ def read_summary(
     """The sums of a half-year, by region, industry, period or measure."""
     half = str(window_of(window))
     with reading(ledger.engine) as connection:
-        at = _opened(opened(connection, half, policy, moment.position, moment.known_at_us))
+        at = books_of(opened(connection, half, policy, moment.position, moment.known_at_us))
         groups = summarise(connection, half, group_by, at)
     return models.Summary(
         groups=[models.SummaryGroup(**msgspec.structs.asdict(each)) for each in groups],
@@ -193,33 +189,13 @@ def read_summary(
     )
 
 
-def _opened(result: Opened | ChoiceProblem) -> Opened:
-    if result == "policy-unknown":
-        raise ApiProblem(404, "not-found", "No policy of this id was published by then.")
-    if result == "policy-ambiguous":
-        detail = "Several policies cover this window; choose one with ?policy=."
-        raise ApiProblem(409, "policy-ambiguous", detail)
-    if isinstance(result, str):
-        raise TypeError(result)
-    return result
-
-
 def _never_filed(uscc: str, window: str) -> ApiProblem:
     return ApiProblem(404, "not-found", f"{uscc} never filed in {window}.")
 
 
 def _cursor(text: str) -> Cursor:
-    try:
-        padded = text + "=" * (-len(text) % 4)
-        cursor = msgspec.json.decode(base64.urlsafe_b64decode(padded), type=Cursor)
-        uscc_of(cursor.uscc)
-    except (ValueError, binascii.Error, msgspec.MsgspecError, ApiProblem) as error:
-        detail = "This cursor is not one of ours: take next_cursor as it is."
-        raise ApiProblem(400, "invalid-request", detail) from error
+    cursor = decoded(text, Cursor)
+    uscc_of(cursor.uscc)
     if not 0 <= cursor.position < 2**63 or not 0 <= cursor.assessed_fen < 2**63:
-        raise ApiProblem(400, "invalid-request", "This cursor is not one of ours: take next_cursor as it is.")
+        raise not_ours()
     return cursor
-
-
-def _encoded(cursor: Cursor) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode(cursor)).decode().rstrip("=")

@@ -101,6 +101,76 @@ class EnterpriseReturns(Model):
     returns: list[ReturnHistory]
 
 
+class RedFlagEvidence(ReturnVersion):
+    """A version that a question is asked of."""
+
+    uscc: str
+
+
+class RedFlagGroup(Model):
+    """The counts behind a question about many returns."""
+
+    measure: str | None = Field(description="Whose threshold it is; None of corrections.")
+    threshold: Literal["growth", "increment"] | None
+    actor: str | None = Field(description="Who corrected; None of a threshold.")
+    counted: int = Field(description="Just over the threshold, or the corrections of the actor.")
+    total: int = Field(description="Just over and just under it, or the corrections of all.")
+    share_bp: int
+    expected_bp: int = Field(description="Half; of corrections, the actor's share of the first filings.")
+
+
+class RedFlag(Model):
+    """A question to look into, never a verdict."""
+
+    flag: str = Field(examples=["base-earns"])
+    uscc: str | None = Field(description="None where the question is about many returns.")
+    name: str | None
+    region_code: str | None
+    period: str | None = Field(description="None where the question is about the whole half-year.")
+    form: str | None
+    column: Literal["current", "prior_year"] | None = Field(description="Where the two figures stand.")
+    stated_fen: int | None = Field(description="The figure as it stands.")
+    compared_fen: int | None = Field(description="What it is compared with.")
+    assessed_fen: int | None = Field(description="The half-year as it stands; None if no award is asked of.")
+    compared_assessed_fen: int | None = Field(description="The half-year with the compared figure in place.")
+    group: RedFlagGroup | None
+    evidence: list[RedFlagEvidence]
+    sentence: str = Field(description="The question, in Chinese.")
+
+
+class RedFlagThresholds(Model):
+    """From where on something stands out."""
+
+    december_times: int
+    december_months_least: int
+    step_parts: int
+    growth_band_bp: int
+    cluster_deviations: int
+    cluster_least: int
+    corrections_least: int
+    corrections_rate_bp: int
+    listed_most: int
+
+
+class RedFlagPage(Model):
+    """A page of questions about one enterprise each, by code."""
+
+    items: list[RedFlag]
+    next_cursor: str | None = Field(
+        description="None after the last page. A page may be shorter than limit, even empty, before it."
+    )
+    thresholds: RedFlagThresholds
+    as_of: AsOf
+
+
+class RedFlagGroups(Model):
+    """The questions about many returns together."""
+
+    items: list[RedFlag]
+    thresholds: RedFlagThresholds
+    as_of: AsOf
+
+
 class PolicyRef(Model):
     """A published version of a policy."""
 

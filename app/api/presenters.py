@@ -1,11 +1,16 @@
 """What was read, in the shapes of the contract."""
 
+from typing import Any
+
 import msgspec
 
 from app.api import models
 from app.api.times import rfc_3339
 from app.use_cases.explaining import Account, ExplainedPeriod, ExplainedStep, PeriodAccount
+from domain.events import Return, ReturnWithdrawn
 from domain.explanation import STATISTICAL_RULES
+from domain.red_flags import THRESHOLDS, RedFlag
+from domain.returns import ReturnVersion, required_figure
 from projections.queries.moments import Moment
 
 
@@ -83,3 +88,59 @@ def _step(n: int, explained: ExplainedStep, *, withheld: bool) -> models.Step:
         figures_withheld=withheld,
         sentence=explained.sentence,
     )
+
+
+def return_version(version: ReturnVersion) -> models.ReturnVersion:
+    """A version of a return."""
+    event = version.event
+    common: dict[str, Any] = {
+        "form": version.form,
+        "period": version.period,
+        "type": version.type,
+        "version": version.version,
+        "reason": event.reason,
+        "origin": event.origin,
+        "document": event.document,
+        "actor": version.actor,
+        "recorded_at": rfc_3339(version.recorded_at_us),
+        "position": version.position,
+    }
+    if isinstance(event, ReturnWithdrawn):
+        nothing: dict[str, Any] = dict.fromkeys(models.ReturnVersion.model_fields.keys() - common.keys())
+        return models.ReturnVersion(**common, **nothing)
+    return models.ReturnVersion(**common, **_registered(event))
+
+
+def _registered(event: Return) -> dict[str, Any]:
+    required = required_figure(event)
+    return {
+        "stage": event.stage,
+        "in_database": event.in_database,
+        "name": event.name,
+        "region_code": event.region_code,
+        "industry_code": event.industry_code,
+        "current_fen": required.current_fen,
+        "prior_year_fen": required.prior_year_fen,
+        "figures": {
+            item: {name: getattr(figure, name) for name in figure.__struct_fields__}
+            for item, figure in event.figures.items()
+        },
+        "source": None if event.source is None else msgspec.to_builtins(event.source),
+        "reported_at": event.reported_at,
+        "uscc_override": event.uscc_override,
+    }
+
+
+def red_flag(flag: RedFlag) -> models.RedFlag:
+    """A red flag with its evidence."""
+    evidence = [
+        models.RedFlagEvidence(uscc=each.uscc, **return_version(each).model_dump()) for each in flag.evidence
+    ]
+    fields = {name: getattr(flag, name) for name in flag.__struct_fields__}
+    group = None if flag.group is None else models.RedFlagGroup(**msgspec.structs.asdict(flag.group))
+    return models.RedFlag(**{**fields, "group": group, "evidence": evidence})
+
+
+def thresholds() -> models.RedFlagThresholds:
+    """From where on something stands out."""
+    return models.RedFlagThresholds(**msgspec.structs.asdict(THRESHOLDS))

@@ -14,9 +14,9 @@ from app.api.context import Body, LedgerNeeded, ReturnsKey, StatisticsKey, requi
 from app.api.errors_declared import errors
 from app.api.json_body import parse_json
 from app.api.paths import uscc_of
+from app.api.presenters import return_version
 from app.api.problems import ApiProblem, refused_rows
 from app.api.read_again import ReadAgain
-from app.api.times import rfc_3339
 from app.database import once_more, reading
 from app.ledger.ledger import Ledger
 from app.security.idempotency import AlreadyAnsweredError, KeptAnswer, find_answer, keep_answer
@@ -28,9 +28,7 @@ from app.use_cases.filing import (
     problems_between,
     withdraw_return,
 )
-from domain.events import Return, ReturnWithdrawn
-from domain.forms import FORMS
-from projections.queries.returns import ReturnVersion, versions
+from projections.queries.returns import versions
 
 router = APIRouter(prefix="/v1/returns", tags=["returns"], route_class=ReadAgain)
 
@@ -161,47 +159,7 @@ def read(
         raise ApiProblem(404, "not-found", f"No return of {uscc} was ever registered for {year}.")
     histories = []
     for (period, form), group in groupby(found, key=lambda each: (each.period, each.form)):
-        shown = [_version(each) for each in group]
+        shown = [return_version(each) for each in group]
         standing = shown[-1].type != "ReturnWithdrawn"
         histories.append(models.ReturnHistory(form=form, period=period, standing=standing, versions=shown))
     return models.EnterpriseReturns(uscc=uscc, year=year, returns=histories)
-
-
-def _version(version: ReturnVersion) -> models.ReturnVersion:
-    event = version.event
-    common: dict[str, Any] = {
-        "form": version.form,
-        "period": version.period,
-        "type": version.type,
-        "version": version.version,
-        "reason": event.reason,
-        "origin": event.origin,
-        "document": event.document,
-        "actor": version.actor,
-        "recorded_at": rfc_3339(version.recorded_at_us),
-        "position": version.position,
-    }
-    if isinstance(event, ReturnWithdrawn):
-        nothing: dict[str, Any] = dict.fromkeys(models.ReturnVersion.model_fields.keys() - common.keys())
-        return models.ReturnVersion(**common, **nothing)
-    return models.ReturnVersion(**common, **_registered(event))
-
-
-def _registered(event: Return) -> dict[str, Any]:
-    required = event.figures[FORMS[event.form].required_item]
-    return {
-        "stage": event.stage,
-        "in_database": event.in_database,
-        "name": event.name,
-        "region_code": event.region_code,
-        "industry_code": event.industry_code,
-        "current_fen": required.current_fen,
-        "prior_year_fen": required.prior_year_fen,
-        "figures": {
-            item: {name: getattr(figure, name) for name in figure.__struct_fields__}
-            for item, figure in event.figures.items()
-        },
-        "source": None if event.source is None else msgspec.to_builtins(event.source),
-        "reported_at": event.reported_at,
-        "uscc_override": event.uscc_override,
-    }

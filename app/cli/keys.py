@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from app.api.times import rfc_3339
-from app.cli import printing
 from app.cli.common import AsJson, ledger_of, out, print_json, refuse
 from app.database import reading, writing
+from app.exports.cells import beijing
 from app.security.keys import ROLES, create_key, list_keys, revoke_key
 
 keys_app = typer.Typer(no_args_is_help=True, help="接口密钥:新建、查看、停用。")
@@ -44,7 +44,7 @@ def keys_list(context: typer.Context, as_json: AsJson = False) -> None:
         return
     for key in keys:
         figures = ",可见单户数据" if key.role == "commerce" and key.with_figures else ""
-        state = "" if key.revoked_at_us is None else f",{printing.beijing(key.revoked_at_us)}停用"
+        state = "" if key.revoked_at_us is None else f",{beijing(key.revoked_at_us)}停用"
         out.print(
             f"{key.name}({key.role}{figures}){rfc_3339(key.created_at_us)[:10]}新建{state}", markup=False
         )

@@ -7,6 +7,7 @@ import typer
 from app.cli import printing
 from app.cli.common import ACTOR, REFUSED, AsJson, err, ledger_of, out, print_json, progress_bar, refuse
 from app.database import reading
+from app.exports.cells import beijing
 from app.policies.loader import LoadedPolicy, load_policy
 from app.use_cases.projecting import project_all
 from app.use_cases.publishing import assess_published, publish
@@ -74,7 +75,7 @@ def policy_list(context: typer.Context, as_json: AsJson = False) -> None:
         return
     for each in found:
         out.print(
-            f"{each.ref.id} 版本{each.ref.version}:{each.title},{printing.beijing(each.recorded_at_us)}发布",
+            f"{each.ref.id} 版本{each.ref.version}:{each.title},{beijing(each.recorded_at_us)}发布",
             markup=False,
         )
     if not found:

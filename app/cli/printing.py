@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from app.api.times import rfc_3339
 from app.cli.files import ImportedFile
+from app.exports.cells import beijing
 from app.exports.problem_sheet import ProblemLine
 from app.use_cases.explaining import Account, ExplainedPeriod
 from app.use_cases.reading import Opened
@@ -32,11 +32,6 @@ def as_of_text(books: Opened) -> str:
     if books.moment.recorded_at_us is None:
         return "台账尚无记录"
     return f"截至{beijing(books.moment.recorded_at_us)}(北京时间,台账序号{books.moment.position})"
-
-
-def beijing(time_us: int) -> str:
-    """A time in Beijing, to the second."""
-    return rfc_3339(time_us + 8 * 3600 * 1_000_000)[:19].replace("T", " ")
 
 
 def print_import(console: Console, imported: ImportedFile, *, dry_run: bool) -> None:

@@ -8,7 +8,8 @@ from typing import Any, Final, Literal
 
 import xlsxwriter  # type: ignore[import-untyped]
 
-from app.limits import PROBLEM_SHEET_MAX_LINES, SHEET_CELL_MAX_CHARS
+from app.exports.cells import writable
+from app.limits import PROBLEM_SHEET_MAX_LINES
 
 SHEET_NAME: Final = "审核问题清单"
 
@@ -23,7 +24,6 @@ _COLUMNS: Final = (
     ("代码", 20),
     ("问题说明", 80),
 )
-_CUT_MARK: Final = "……"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class _ProblemSheet:
             if isinstance(value, int):
                 self._sheet.write_number(self._next_row, index, value, self._number)
             elif value:
-                self._sheet.write_string(self._next_row, index, _writable(value), self._text)
+                self._sheet.write_string(self._next_row, index, writable(value), self._text)
         self._next_row += 1
 
     def end(self, *, left_out: int) -> None:
@@ -108,9 +108,3 @@ class _ProblemSheet:
         self._sheet.set_paper(9)
         self._sheet.fit_to_pages(1, 0)
         self._sheet.repeat_rows(0)
-
-
-def _writable(text: str) -> str:
-    """The text as a cell can hold it: XML knows no lone surrogates, Excel no longer texts."""
-    text = text.encode("utf-8", "replace").decode()
-    return text if len(text) <= SHEET_CELL_MAX_CHARS else text[: SHEET_CELL_MAX_CHARS - 2] + _CUT_MARK

@@ -9,7 +9,7 @@ from domain.events import Figure, Return
 from domain.forms import FORMS
 from domain.periods import period_of
 from domain.regions import REGIONS
-from domain.returns import AnnualReturns
+from domain.returns import AnnualReturns, required_figure
 
 
 def notices(draft: Draft, returns: AnnualReturns, own_base_fen: int | None) -> Iterator[Notice]:
@@ -33,7 +33,7 @@ def notices(draft: Draft, returns: AnnualReturns, own_base_fen: int | None) -> I
         if _is_negative(figure):
             message = wording.negative_figure(name, period, form.items[item])
             yield Notice(row=draft.row, code="negative-figure", message=message)
-    given_fen = registered.figures[form.required_item].prior_year_fen
+    given_fen = required_figure(registered).prior_year_fen
     if given_fen is not None and own_base_fen is not None and given_fen != own_base_fen:
         message = wording.base_differs(name, period, given_fen, own_base_fen)
         yield Notice(row=draft.row, code="base-differs", message=message)
@@ -75,4 +75,4 @@ def _is_negative(figure: Figure) -> bool:
 
 def own_figure(registered: Return) -> int | None:
     """The figure of the required item."""
-    return registered.figures[FORMS[registered.form].required_item].current_fen
+    return required_figure(registered).current_fen

@@ -7,25 +7,12 @@ import msgspec
 from sqlalchemy import Column, Connection, Row, select
 
 from domain.events import Return, ReturnWithdrawn
+from domain.returns import ReturnVersion
 from projections.history import among, chunks, texts
 from projections.tables import FOREVER, returns
 
 _RETURN = msgspec.json.Decoder(Return)
 _WITHDRAWN = msgspec.json.Decoder(ReturnWithdrawn)
-
-
-class ReturnVersion(msgspec.Struct, frozen=True):
-    """One version of a return: what was registered, or that it was withdrawn."""
-
-    uscc: str
-    form: str
-    period: str
-    type: str
-    event: Return | ReturnWithdrawn
-    version: int
-    actor: str
-    recorded_at_us: int
-    position: int
 
 
 Wanted = Mapping[tuple[str, str], Sequence[str]]
@@ -67,7 +54,7 @@ def versions(connection: Connection, uscc: str, year: int) -> list[ReturnVersion
         .where(returns.c.uscc == uscc, returns.c.period.startswith(f"{year}-"))
         .order_by(returns.c.period, returns.c.form, returns.c.from_position)
     )
-    return [_version(row) for row in connection.execute(query)]
+    return [version_of(row) for row in connection.execute(query)]
 
 
 def standing(connection: Connection, uscc: str, window: str, at: int) -> list[ReturnVersion]:
@@ -83,10 +70,11 @@ def standing(connection: Connection, uscc: str, window: str, at: int) -> list[Re
         )
         .order_by(returns.c.period, returns.c.form)
     )
-    return [_version(row) for row in connection.execute(query)]
+    return [version_of(row) for row in connection.execute(query)]
 
 
-def _version(row: Row[Any]) -> ReturnVersion:
+def version_of(row: Row[Any]) -> ReturnVersion:
+    """A row of the returns as a version."""
     withdrawn = row.type == ReturnWithdrawn.__name__
     return ReturnVersion(
         uscc=row.uscc,

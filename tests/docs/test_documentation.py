@@ -53,7 +53,7 @@ COMMANDS = dict(commands(typer.main.get_command(command_line)))
 def documented_commands() -> dict[str, str]:
     """The rows of the table of commands by the words that call them."""
     rows = [line for line in section("The command line").splitlines() if line.startswith("| `duixian ")]
-    return {" ".join(re.findall(r"\b[a-z]+\b", row.split("|")[1])): row for row in rows}
+    return {" ".join(re.findall(r"\b[a-z]+(?:-[a-z]+)*\b", row.split("|")[1])): row for row in rows}
 
 
 def options_of(command: Any) -> set[str]:

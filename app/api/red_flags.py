@@ -1,0 +1,140 @@
+"""`/v1/audit/red-flags`: what an auditor may want to look into; questions, never verdicts."""
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+import structlog
+from fastapi import APIRouter, Query
+
+from app.api import models
+from app.api.books import PolicyAsked, books_of
+from app.api.context import AuditorKey, LedgerNeeded, MomentAsked
+from app.api.cursors import decoded, encoded, not_ours
+from app.api.errors_declared import errors
+from app.api.paths import uscc_of, window_of
+from app.api.presenters import as_of, red_flag, thresholds
+from app.api.problems import ApiProblem
+from app.api.read_again import ReadAgain
+from app.database import reading
+from app.limits import RED_FLAGS_MOST_GROUPED
+from app.security.keys import Key
+from app.use_cases.reading import opened
+from app.use_cases.red_flags import (
+    BEGINNING,
+    ENTERPRISE_FLAGS,
+    GROUP_FLAGS,
+    Asked,
+    Place,
+    TooManyError,
+    group_flags,
+    red_flag_page,
+)
+
+router = APIRouter(prefix="/v1/audit/red-flags", tags=["audit"], route_class=ReadAgain)
+_log = structlog.get_logger()
+
+PAGE_MOST: Final = 500
+
+EnterpriseFlag = Literal[
+    "base-changed", "base-differs", "base-earns", "balance-differs", "december-jump", "late-correction"
+]
+GroupFlag = Literal["threshold-cluster", "many-corrections"]
+RegionAsked = Annotated[str | None, Query(max_length=20, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class Cursor(msgspec.Struct, frozen=True, array_like=True):
+    """Where a page ended: the moment of the first page, the last enterprise, what is told of the next."""
+
+    position: int
+    uscc: str
+    taken: int
+
+
+@router.get(
+    "",
+    operation_id="listRedFlags",
+    response_model=models.RedFlagPage,
+    responses=errors(400, 401, 403, 404, 409, 422, 503),
+)
+def list_red_flags(
+    ledger: LedgerNeeded,
+    key: AuditorKey,
+    moment: MomentAsked,
+    window: str,
+    policy: PolicyAsked = None,
+    flag: EnterpriseFlag | None = None,
+    region_code: RegionAsked = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MOST)] = 100,
+    cursor: Annotated[
+        str | None, Query(max_length=200, description="The next_cursor of the page before.")
+    ] = None,
+) -> models.RedFlagPage:
+    """The questions about one enterprise each, by code, with the versions that they are asked of."""
+    half = str(window_of(window))
+    before = None if cursor is None else _cursor(cursor)
+    asked = Asked(half, ENTERPRISE_FLAGS if flag is None else (flag,), region_code)
+    with reading(ledger.engine) as connection:
+        if before is None:
+            result, after = opened(connection, half, policy, moment.position, moment.known_at_us), BEGINNING
+        else:
+            result = opened(connection, half, policy, before.position, None)
+            after = Place(before.uscc, before.taken)
+        books = books_of(result)
+        page = red_flag_page(connection, asked, books, limit=limit, after=after)
+    _tell(key, half, len(page.found))
+    end = page.next_after
+    return models.RedFlagPage(
+        items=[red_flag(each) for each in page.found],
+        next_cursor=None if end is None else encoded(Cursor(books.moment.position, *end)),
+        thresholds=thresholds(),
+        as_of=as_of(books.moment),
+    )
+
+
+@router.get(
+    "/groups",
+    operation_id="listRedFlagGroups",
+    response_model=models.RedFlagGroups,
+    responses=errors(400, 401, 403, 404, 409, 422, 503),
+)
+def list_red_flag_groups(
+    ledger: LedgerNeeded,
+    key: AuditorKey,
+    moment: MomentAsked,
+    window: str,
+    policy: PolicyAsked = None,
+    flag: GroupFlag | None = None,
+    region_code: RegionAsked = None,
+) -> models.RedFlagGroups:
+    """The questions about many returns: clusters just over a threshold, many corrections by one actor."""
+    half = str(window_of(window))
+    asked = Asked(half, GROUP_FLAGS if flag is None else (flag,), region_code)
+    with reading(ledger.engine) as connection:
+        books = books_of(opened(connection, half, policy, moment.position, moment.known_at_us))
+        try:
+            found = group_flags(connection, asked, books)
+        except TooManyError as error:
+            detail = (
+                f"{error.enterprises} enterprises, and one call counts at most {RED_FLAGS_MOST_GROUPED}: "
+                "ask by region_code, or use duixian audit red-flags."
+            )
+            raise ApiProblem(422, "too-many-enterprises", detail) from error
+    _tell(key, half, len(found))
+    return models.RedFlagGroups(
+        items=[red_flag(each) for each in found], thresholds=thresholds(), as_of=as_of(books.moment)
+    )
+
+
+def _tell(key: Key, window: str, questions: int) -> None:
+    """Who saw single-unit figures is recorded."""
+    if questions:
+        _log.info("figures disclosed", actor=key.name, window=window, red_flags=questions)
+
+
+def _cursor(text: str) -> Cursor:
+    cursor = decoded(text, Cursor)
+    if cursor.uscc:
+        uscc_of(cursor.uscc)
+    if not 0 <= cursor.position < 2**63 or cursor.taken < 0:
+        raise not_ours()
+    return cursor

@@ -1,0 +1,141 @@
+"""`duixian audit red-flags`: the list of red flags, on the terminal, as JSON or as a workbook."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Final, cast
+
+import msgspec
+import typer
+
+from app.api import presenters
+from app.cli import printing
+from app.cli.common import (
+    AsJson,
+    KnownAtAsked,
+    PolicyAsked,
+    PositionAsked,
+    WindowAsked,
+    books_of,
+    ledger_of,
+    out,
+    progress_bar,
+    refuse,
+    window_of,
+)
+from app.database import reading
+from app.exports.red_flag_sheet import write_red_flag_sheet
+from app.use_cases.projecting import project_all
+from app.use_cases.reading import Opened
+from app.use_cases.red_flags import ENTERPRISE_FLAGS, GROUP_FLAGS, Asked, red_flags
+from domain.periods import Window
+from domain.questions import FLAG_MEANINGS, FLAG_NAMES, NO_VERDICT
+from domain.red_flags import THRESHOLDS, FlagId, RedFlag
+from domain.regions import region_name
+
+FLAGS: Final = (*ENTERPRISE_FLAGS, *GROUP_FLAGS)
+SHOWN_POSITIONS: Final = 12
+"""The positions of so many versions stand under a question on the terminal; the others are counted."""
+
+
+def audit_red_flags(
+    context: typer.Context,
+    window: WindowAsked,
+    flag: Annotated[list[str] | None, typer.Option(help=f"只列此类疑点,可重复:{'、'.join(FLAGS)}。")] = None,
+    region_code: Annotated[str | None, typer.Option("--region", help="处理地代码。")] = None,
+    xlsx: Annotated[Path | None, typer.Option(help="把疑点清单写入此.xlsx文件。")] = None,
+    policy: PolicyAsked = None,
+    position: PositionAsked = None,
+    known_at: KnownAtAsked = None,
+    as_json: AsJson = False,
+) -> None:
+    """列出半年数据中供核实的疑点及其依据;每条都是线索,不是结论。"""
+    half, flags = window_of(window), _flags_of(flag)
+    if xlsx is not None and as_json:
+        raise typer.BadParameter("--xlsx与--json只能给一个。")
+    ledger = ledger_of(context)
+    project_all(ledger)
+    with reading(ledger.engine) as connection, progress_bar("查找疑点") as progress:
+        books = books_of(connection, half, policy, position, known_at)
+        asked = Asked(half, flags, region_code)
+        found = red_flags(connection, asked, books, progress)
+        if as_json:
+            _print_json(found, books)
+        elif xlsx is not None:
+            _write(xlsx, found, asked, books)
+        else:
+            _print(found, books)
+
+
+def _flags_of(given: list[str] | None) -> tuple[FlagId, ...]:
+    unknown = sorted(set(given or ()) - set(FLAGS))
+    if unknown:
+        raise typer.BadParameter(
+            f"没有疑点{'、'.join(unknown)};应为{'、'.join(FLAGS)}。", param_hint="--flag"
+        )
+    return cast("tuple[FlagId, ...]", tuple(given or FLAGS))
+
+
+def _print_json(found: Iterable[RedFlag], books: Opened) -> None:
+    """One object, written as it comes: the questions of a country are never all in memory."""
+    head = {"thresholds": THRESHOLDS, "as_of": presenters.as_of(books.moment).model_dump()}
+    sys.stdout.write(msgspec.json.encode(head).decode()[:-1] + ',"items":[')
+    separator = "\n"
+    for each in found:
+        sys.stdout.write(separator + presenters.red_flag(each).model_dump_json())
+        separator = ",\n"
+    sys.stdout.write("\n]}\n")
+
+
+def _print(found: Iterable[RedFlag], books: Opened) -> None:
+    counts: Counter[FlagId] = Counter()
+    for each in found:
+        counts[each.flag] += 1
+        out.print(f"[{FLAG_NAMES[each.flag]}] {each.sentence}", markup=False, soft_wrap=True)
+        out.print(f"    依据:{_positions(each)}", markup=False, soft_wrap=True)
+    out.print(f"{_counted(counts)}{printing.as_of_text(books)}。{NO_VERDICT}", soft_wrap=True)
+
+
+def _positions(flag: RedFlag) -> str:
+    shown = "、".join(str(each.position) for each in flag.evidence[:SHOWN_POSITIONS])
+    more = len(flag.evidence) - SHOWN_POSITIONS
+    return f"台账序号{shown}" + (f"等{len(flag.evidence)}条" if more > 0 else "")
+
+
+def _counted(counts: Counter[FlagId]) -> str:
+    if not counts:
+        return "没有疑点。"
+    parts = "、".join(f"{FLAG_NAMES[flag]}{counts[flag]}条" for flag in FLAGS if counts[flag])
+    return f"共{counts.total()}条疑点:{parts}。"
+
+
+def _write(path: Path, found: Iterable[RedFlag], asked: Asked, books: Opened) -> None:
+    counts: Counter[FlagId] = Counter()
+
+    def counted() -> Iterator[RedFlag]:
+        for each in found:
+            counts[each.flag] += 1
+            yield each
+
+    try:
+        write_red_flag_sheet(path, counted(), _notes(asked, books))
+    except OSError as error:
+        refuse(f"疑点清单无法写入{path}:{error.strerror}。请关闭已打开的文件或换一个位置。")
+    out.print(f"疑点清单已写入{path}。{_counted(counts)}", markup=False, soft_wrap=True)
+
+
+def _notes(asked: Asked, books: Opened) -> list[tuple[str, str]]:
+    """What the second sheet says: the moment, how to read the list, what each flag asks."""
+    region = "全部处理地" if asked.region_code is None else region_name(asked.region_code)
+    ref = None if books.version is None else books.version.ref
+    policy = "尚无覆盖该半年的政策,不列测算金额。" if ref is None else f"{ref.id} 版本{ref.version}"
+    return [
+        ("范围", f"{Window.parse(asked.window).chinese},{region}"),
+        ("时点", printing.as_of_text(books)),
+        ("政策文件", policy),
+        ("性质", NO_VERDICT),
+        ("金额", "测算金额按该政策版本重新计算,不等于应付金额。现数、比较数均为零售额或餐费收入。"),
+        ("依据", f"每行是一条疑点的一条台账记录。涉及多户的疑点最多列出{THRESHOLDS.listed_most}条。"),
+        *((FLAG_NAMES[flag], FLAG_MEANINGS[flag]) for flag in asked.flags),
+    ]

@@ -1,0 +1,217 @@
+"""The sheet of red flags (疑点清单): the questions with what they rest on, and what each flag asks."""
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+import xlsxwriter  # type: ignore[import-untyped]
+
+from app.exports.cells import beijing, exact_number, writable
+from app.limits import RED_FLAG_SHEET_MAX_LINES
+from domain.events import Figure, Return
+from domain.money import wanyuan_text
+from domain.periods import period_of
+from domain.questions import FLAG_NAMES
+from domain.red_flags import RedFlag
+from domain.regions import region_name
+from domain.returns import ReturnVersion, required_figure
+
+SHEET_NAME: Final = "疑点清单"
+NOTES_NAME: Final = "说明"
+
+Kind = Literal["text", "count", "wanyuan", "percent"]
+Cell = str | int | None
+
+
+class _Column(NamedTuple):
+    """A column: its heading, its width in characters, and what its cells hold."""
+
+    title: str
+    width: int
+    kind: Kind = "text"
+
+
+_COLUMNS: Final = (
+    _Column("疑点序号", 9, "count"),
+    _Column("疑点", 26),
+    _Column("统一社会信用代码", 21),
+    _Column("企业", 30),
+    _Column("处理地", 12),
+    _Column("所属期", 13),
+    _Column("表号", 9),
+    _Column("需核实的问题", 80),
+    _Column("现数(万元)", 16, "wanyuan"),
+    _Column("比较数(万元)", 16, "wanyuan"),
+    _Column("半年测算金额(万元)", 18, "wanyuan"),
+    _Column("按比较数测算(万元)", 18, "wanyuan"),
+    _Column("户次或次数", 12, "count"),
+    _Column("合计户次或次数", 15, "count"),
+    _Column("占比(%)", 10, "percent"),
+    _Column("参考占比(%)", 12, "percent"),
+    _Column("依据:台账序号", 14, "count"),
+    _Column("依据:记录", 10),
+    _Column("依据:登记时间(北京时间)", 24),
+    _Column("依据:经办人", 16),
+    _Column("依据:统一社会信用代码", 22),
+    _Column("依据:所属期", 13),
+    _Column("依据:表号", 10),
+    _Column("依据:阶段", 10),
+    _Column("依据:本期数(万元)", 18, "wanyuan"),
+    _Column("依据:上年同期数(万元)", 21, "wanyuan"),
+    _Column("依据:本期1—本月累计(万元)", 25, "wanyuan"),
+    _Column("依据:上年同期1—本月累计(万元)", 29, "wanyuan"),
+    _Column("依据:来源文件", 30),
+    _Column("依据:工作表", 12),
+    _Column("依据:行号", 10, "count"),
+    _Column("依据:更正或撤销原因", 30),
+    _Column("依据:更正来源", 13),
+    _Column("依据:文号", 24),
+)
+_PLACES: Final = {"count": 0, "wanyuan": 6, "percent": 2}
+_NUMBER_FORMATS: Final = {"count": "0", "wanyuan": "#,##0.00####", "percent": "0.00"}
+_RECORDS: Final = {"ReturnFiled": "数据登记", "ReturnRevised": "更正登记", "ReturnWithdrawn": "撤销登记"}
+_STAGES: Final = {"final": "审定数", "preliminary": "初报数"}
+_ORIGINS: Final = {"enterprise": "企业改报", "returned": "审核退回", "enforcement": "执法认定"}
+
+
+def write_red_flag_sheet(
+    path: Path,
+    flags: Iterable[RedFlag],
+    notes: Sequence[tuple[str, str]],
+    *,
+    max_lines: int = RED_FLAG_SHEET_MAX_LINES,
+) -> None:
+    """Writes the red flags as an .xlsx: a line for each version that a question is asked of.
+
+    The lines are written as they come; they are never all in memory. A sheet ends where Excel's does: of
+    more than `max_lines` the rest is left out, and a last line says how many.
+
+    Args:
+        path: The file.
+        flags: The questions.
+        notes: What the second sheet says, heading and text.
+        max_lines: Of the first sheet.
+
+    Raises:
+        OSError: When the file cannot be written, for example because it is open in Excel.
+    """
+    lines = ((n, flag, each) for n, flag in enumerate(flags, 1) for each in flag.evidence)
+    # Made first, so that a folder that is missing or read-only is an OSError before any work is done.
+    with path.open("wb") as file, xlsxwriter.Workbook(file, {"constant_memory": True}) as workbook:
+        sheet = _RedFlagSheet(workbook)
+        for n, flag, version in islice(lines, max_lines):
+            sheet.write((*_question(n, flag), *_evidence(version)))
+        sheet.end(left_out=sum(1 for _ in lines))
+        _write_notes(workbook, notes)
+
+
+def _question(n: int, flag: RedFlag) -> tuple[Cell, ...]:
+    group = flag.group
+    counts: tuple[Cell, ...] = (None,) * 4
+    if group is not None:
+        counts = (group.counted, group.total, group.share_bp, group.expected_bp)
+    return (
+        n,
+        FLAG_NAMES[flag.flag],
+        flag.uscc,
+        flag.name,
+        None if flag.region_code is None else region_name(flag.region_code),
+        None if flag.period is None else period_of(flag.period).chinese,
+        flag.form,
+        flag.sentence,
+        flag.stated_fen,
+        flag.compared_fen,
+        flag.assessed_fen,
+        flag.compared_assessed_fen,
+        *counts,
+    )
+
+
+def _evidence(version: ReturnVersion) -> tuple[Cell, ...]:
+    event = version.event
+    registered = event if isinstance(event, Return) else None
+    figure = Figure() if registered is None else required_figure(registered)
+    source = None if registered is None else registered.source
+    return (
+        version.position,
+        _RECORDS[version.type],
+        beijing(version.recorded_at_us),
+        version.actor,
+        version.uscc,
+        period_of(version.period).chinese,
+        version.form,
+        None if registered is None else _STAGES[registered.stage],
+        figure.current_fen,
+        figure.prior_year_fen,
+        figure.current_ytd_fen,
+        figure.prior_year_ytd_fen,
+        *((None,) * 3 if source is None else (source.name, source.sheet, source.row)),
+        event.reason,
+        None if event.origin is None else _ORIGINS[event.origin],
+        event.document,
+    )
+
+
+class _RedFlagSheet:
+    """The sheet of the questions, written from the top down."""
+
+    def __init__(self, workbook: Any) -> None:
+        self._sheet = workbook.add_worksheet(SHEET_NAME)
+        # A quote prefix keeps text that begins with = + - or @ text when someone edits the cell.
+        self._text = workbook.add_format({"text_wrap": True, "valign": "top", "quote_prefix": True})
+        self._numbers = {
+            kind: workbook.add_format({"valign": "top", "num_format": text})
+            for kind, text in _NUMBER_FORMATS.items()
+        }
+        self._next_row = 1
+        heading = _heading_format(workbook)
+        for index, column in enumerate(_COLUMNS):
+            self._sheet.set_column(index, index, column.width)
+            self._sheet.write_string(0, index, column.title, heading)
+        self._sheet.freeze_panes(1, 0)
+        _print_on_wide_pages(self._sheet)
+
+    def write(self, line: Sequence[Cell]) -> None:
+        for index, (column, value) in enumerate(zip(_COLUMNS, line, strict=True)):
+            if isinstance(value, int):
+                self._write_number(index, column.kind, value)
+            elif value:
+                self._sheet.write_string(self._next_row, index, writable(value), self._text)
+        self._next_row += 1
+
+    def _write_number(self, index: int, kind: Kind, units: int) -> None:
+        number = exact_number(units, places=_PLACES[kind])
+        if number is None:
+            self._sheet.write_string(self._next_row, index, wanyuan_text(units), self._text)
+        else:
+            self._sheet.write_number(self._next_row, index, number, self._numbers[kind])
+
+    def end(self, *, left_out: int) -> None:
+        self._sheet.autofilter(0, 0, self._next_row - 1, len(_COLUMNS) - 1)
+        if left_out:
+            told = f"另有{left_out}行未列出:Excel工作表的行数已到上限。请按疑点或处理地分别导出。"
+            self._sheet.write_string(self._next_row, 7, told, self._text)
+
+
+def _write_notes(workbook: Any, notes: Sequence[tuple[str, str]]) -> None:
+    sheet = workbook.add_worksheet(NOTES_NAME)
+    heading = _heading_format(workbook)
+    text = workbook.add_format({"text_wrap": True, "valign": "top", "quote_prefix": True})
+    sheet.set_column(0, 0, 30)
+    sheet.set_column(1, 1, 110)
+    for row, (title, told) in enumerate(notes):
+        sheet.write_string(row, 0, writable(title), heading)
+        sheet.write_string(row, 1, writable(told), text)
+    _print_on_wide_pages(sheet)
+
+
+def _heading_format(workbook: Any) -> Any:
+    return workbook.add_format({"bold": True, "bg_color": "#D9E2EC", "border": 1, "valign": "vcenter"})
+
+
+def _print_on_wide_pages(sheet: Any) -> None:
+    sheet.set_landscape()
+    sheet.set_paper(9)
+    sheet.fit_to_pages(1, 0)
+    sheet.repeat_rows(0)

@@ -1,0 +1,422 @@
+"""The red flags of one enterprise, each by hand: what it asks, and the nearest case in which it does not."""
+
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.events import Return
+from domain.red_flags import RedFlag
+from domain.returns import required_figure
+from tests.builders import QIANYUAN, WANYUAN, catering, trade, with_figure
+from tests.domain.dossier import WITHOUT_POLICY, Dossier, scope_of, with_cumulative
+from tests.domain.histories import Filing, StandingReturns, random_history
+from tests.oracle import PERIODS_OF_WINDOW, entitlements
+
+JULY = "2024-07-01T00:00:00+08:00"
+JUST_BEFORE_JULY = "2024-06-30T23:59:59.999999+08:00"
+FORM = "E204-1"
+
+
+def revised(current: int, prior_year: int | None, **changes: object) -> Return:
+    """A return of March that may stand in place of another."""
+    return trade(current, prior_year, **{"reason": "企业改报", **changes})
+
+
+def figures(flag: RedFlag) -> tuple[int | None, int | None]:
+    """The figure as it stands and the compared one, 千元."""
+    stated, compared = (
+        None if fen is None else fen // QIANYUAN for fen in (flag.stated_fen, flag.compared_fen)
+    )
+    return stated, compared
+
+
+def amounts(flag: RedFlag) -> tuple[int, int]:
+    """The half-year as it stands and with the compared figure, 万元."""
+    assert flag.assessed_fen is not None
+    assert flag.compared_assessed_fen is not None
+    return flag.assessed_fen // WANYUAN, flag.compared_assessed_fen // WANYUAN
+
+
+def positions(flag: RedFlag) -> list[int]:
+    return [each.position for each in flag.evidence]
+
+
+def test_an_ordinary_half_year_raises_no_question() -> None:
+    dossier = Dossier()
+    dossier.file(trade(90_000, 80_000, period="2023-03"), trade(110_000, 90_000), catering(5_000, 2_000))
+    assert dossier.flags() == []
+
+
+def test_a_base_that_another_version_changes_is_asked_about() -> None:
+    dossier = Dossier()
+    dossier.file(trade(110_000, 100_000), revised(110_000, 90_000))
+    (flag,) = dossier.flags("base-changed")
+    assert (flag.column, figures(flag), positions(flag)) == ("prior_year", (90_000, 100_000), [1, 2])
+    assert (flag.uscc, flag.period, flag.form, flag.assessed_fen) == (dossier.uscc, "2024-03", FORM, None)
+    assert flag.sentence == (
+        "示例商贸公司2024年3月零售额首次登记的上年同期数10000万元,其后有更正,最后登记的9000万元,"
+        "请核实更正上年同期数的依据。"
+    )
+
+
+def test_a_revision_that_leaves_the_base_is_no_question_about_it() -> None:
+    dossier = Dossier()
+    dossier.file(trade(110_000, 100_000), revised(120_000, 100_000))
+    assert dossier.flags("base-changed", "base-earns") == []
+
+
+def test_a_base_changed_and_changed_back_is_asked_about_with_both_changes() -> None:
+    dossier = Dossier()
+    dossier.file(trade(110_000, 100_000), revised(110_000, None), revised(110_000, 100_000))
+    (flag,) = dossier.flags("base-changed")
+    assert (figures(flag), positions(flag)) == ((100_000, 100_000), [1, 2, 3])
+
+
+def test_another_base_after_a_withdrawal_is_a_changed_base() -> None:
+    dossier = Dossier()
+    dossier.file(trade(110_000, 100_000))
+    dossier.withdraw(FORM, "2024-03")
+    assert dossier.flags("base-changed") == []
+    dossier.file(trade(110_000, 99_000))
+    (flag,) = dossier.flags("base-changed")
+    assert (figures(flag), positions(flag)) == ((99_000, 100_000), [1, 3])
+
+
+def test_a_base_unlike_the_ledgers_own_figure_is_asked_about_with_both_returns() -> None:
+    dossier = Dossier()
+    dossier.file(trade(90_000, 80_000, period="2023-03"), trade(110_000, 100_000))
+    (flag,) = dossier.flags("base-differs")
+    assert (flag.column, figures(flag), positions(flag)) == ("prior_year", (100_000, 90_000), [2, 1])
+    assert flag.sentence == (
+        "示例商贸公司2024年3月零售额上年同期数10000万元,与台账中2023年3月本期数9000万元相差1000万元,"
+        "请核实两数不同的原因。"
+    )
+
+
+@pytest.mark.parametrize("prior_year", [90_000, None])
+def test_a_base_like_the_ledgers_own_figure_or_none_is_no_question(prior_year: int | None) -> None:
+    dossier = Dossier()
+    dossier.file(trade(90_000, 80_000, period="2023-03"), trade(110_000, prior_year))
+    assert dossier.flags("base-differs") == []
+
+
+def test_only_what_stands_is_compared_with_the_base() -> None:
+    dossier = Dossier()
+    dossier.file(trade(90_000, 80_000, period="2023-03"), trade(110_000, 100_000))
+    dossier.withdraw(FORM, "2023-03")
+    assert dossier.flags("base-differs") == []
+
+
+@pytest.mark.parametrize(
+    ("first", "now", "more_than"),
+    [
+        (102_000, 100_000, 0),  # 7.8% became 10%
+        (None, 100_000, 0),
+        (0, 100_000, 0),
+        (-5, 100_000, 0),
+        (100_001, 100_000, 0),  # 9,999 became a whole step
+    ],
+)
+def test_a_base_lowered_or_filled_in_that_earns_is_asked_about(
+    first: int | None, now: int, more_than: int
+) -> None:
+    dossier = Dossier()
+    dossier.file(trade(110_000, first), revised(110_000, now))
+    (flag,) = dossier.flags("base-earns")
+    assert (figures(flag), amounts(flag), positions(flag)) == ((now, first), (5, more_than), [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("first", "now"),
+    [
+        (100_000, 99_999),  # one step before and after
+        (100_000, 102_000),  # raised
+        (100_000, None),
+        (120_000, 110_001),  # lowered, and still no growth
+    ],
+)
+def test_a_base_changed_without_earning_is_no_question_about_the_award(first: int, now: int | None) -> None:
+    dossier = Dossier()
+    dossier.file(trade(110_000, first), revised(110_000, now))
+    assert dossier.flags("base-earns") == []
+    assert len(dossier.flags("base-changed")) == 1
+
+
+def test_under_a_half_year_that_is_full_a_lowered_base_earns_nothing() -> None:
+    dossier = Dossier()
+    full = [
+        trade(200_000, 100_000, period=period) for period in ("2024-01~02", "2024-03", "2024-04", "2024-05")
+    ]
+    dossier.file(
+        *full, trade(110_000, 102_000, period="2024-06"), revised(110_000, 100_000, period="2024-06")
+    )
+    assert dossier.flags("base-earns") == []
+
+
+def test_the_question_about_the_award_names_both_amounts() -> None:
+    dossier = Dossier()
+    dossier.file(trade(110_000, None), revised(110_000, 100_000))
+    assert dossier.flags("base-earns")[0].sentence == (
+        "示例商贸公司2024年3月零售额首次登记的上年同期数未填,现为10000万元;2024年上半年测算金额按现数为5万元,"
+        "按首次登记的数为0万元,请核实更正上年同期数的依据。"
+    )
+
+
+def test_of_a_withdrawn_return_or_without_a_policy_no_award_is_asked_about() -> None:
+    dossier = Dossier()
+    dossier.file(trade(110_000, None), revised(110_000, 100_000))
+    assert dossier.flags("base-earns", scope=WITHOUT_POLICY) == []
+    dossier.withdraw(FORM, "2024-03")
+    assert dossier.flags("base-earns") == []
+
+
+def winter() -> Return:
+    """January and February, 200,000 千元 in both years."""
+    return with_cumulative(trade(200_000, 200_000, period="2024-01~02"), 200_000, 200_000)
+
+
+def test_a_month_unlike_the_cumulative_figures_is_asked_about_with_both_amounts() -> None:
+    dossier = Dossier()
+    dossier.file(winter(), with_cumulative(trade(110_000, 100_000), 309_999, 300_000))
+    (flag,) = dossier.flags("balance-differs")
+    assert (flag.column, figures(flag)) == ("current", (110_000, 109_999))
+    assert (amounts(flag), positions(flag)) == ((5, 0), [1, 2])
+    assert flag.sentence == (
+        "示例商贸公司2024年3月零售额本期数11000万元,本月累计减上月累计为10999.9万元,相差1000元;"
+        "2024年上半年测算金额按所报数为5万元,按累计数之差为0万元,请核实以哪一数为准,是否含前期调整。"
+    )
+
+
+def test_the_columns_of_both_years_are_balanced_each_by_itself() -> None:
+    dossier = Dossier()
+    dossier.file(winter(), with_cumulative(trade(110_000, 100_000), 330_000, 303_000))
+    current, prior_year = dossier.flags("balance-differs")
+    assert (current.column, figures(current), amounts(current)) == ("current", (110_000, 130_000), (5, 15))
+    assert (prior_year.column, figures(prior_year)) == ("prior_year", (100_000, 103_000))
+    assert amounts(prior_year) == (5, 0)
+
+
+def test_what_balances_or_is_not_reported_is_no_question() -> None:
+    dossier = Dossier()
+    dossier.file(winter(), with_cumulative(trade(110_000, 100_000), 310_000, None))
+    dossier.file(with_cumulative(trade(110_000, None, period="2024-04"), 420_000, 400_000))
+    dossier.file(trade(110_000, 100_000, period="2024-05"), trade(1, 1, period="2024-06"))
+    assert dossier.flags("balance-differs") == []
+
+
+def test_the_first_period_of_a_year_balances_with_itself() -> None:
+    dossier = Dossier()
+    dossier.file(with_cumulative(trade(200_000, 100_000, period="2024-01~02"), 200_001, 100_000))
+    (flag,) = dossier.flags("balance-differs")
+    assert (figures(flag), positions(flag)) == ((200_000, 200_001), [1])
+
+
+def test_without_the_month_before_nothing_can_be_balanced() -> None:
+    dossier = Dossier()
+    dossier.file(winter(), with_cumulative(trade(110_000, 100_000, period="2024-04"), 1, 1))
+    dossier.withdraw(FORM, "2024-01~02")
+    dossier.file(with_cumulative(trade(110_000, 100_000), 1, 1))
+    dossier.withdraw(FORM, "2024-03")
+    assert dossier.flags("balance-differs") == []
+
+
+def test_without_a_policy_a_month_is_balanced_and_no_amount_is_told() -> None:
+    dossier = Dossier()
+    dossier.file(winter(), with_cumulative(trade(110_000, 100_000), 309_999, 300_000))
+    (flag,) = dossier.flags("balance-differs", scope=WITHOUT_POLICY)
+    assert (flag.assessed_fen, flag.compared_assessed_fen) == (None, None)
+    assert flag.sentence == (
+        "示例商贸公司2024年3月零售额本期数11000万元,本月累计减上月累计为10999.9万元,相差1000元,"
+        "请核实以哪一数为准,是否含前期调整。"
+    )
+
+
+def half_a_year() -> list[Return]:
+    """Six months of 100,000 千元 on average."""
+    months = ("2024-03", "2024-04", "2024-05", "2024-06")
+    return [
+        trade(200_000, 200_000, period="2024-01~02"),
+        *(trade(100_000, 100_000, period=period) for period in months),
+    ]
+
+
+def test_a_december_of_twice_the_mean_month_is_asked_about() -> None:
+    dossier = Dossier()
+    dossier.file(*half_a_year(), trade(200_000, 100_000, period="2024-12"))
+    (flag,) = dossier.flags("december-jump", scope=scope_of("2024H2"))
+    assert (flag.column, figures(flag), positions(flag)) == (
+        "current",
+        (200_000, 100_000),
+        [6, 1, 2, 3, 4, 5],
+    )
+    assert flag.sentence == (
+        "示例商贸公司2024年12月零售额20000万元,当年此前6个月月均约10000万元,12月约为其2.0倍,"
+        "请核实是否含前期调整。"
+    )
+
+
+def test_a_december_just_under_twice_the_mean_is_none() -> None:
+    dossier = Dossier()
+    dossier.file(*half_a_year(), trade(199_999, 100_000, period="2024-12"))
+    assert dossier.flags("december-jump", scope=scope_of("2024H2")) == []
+
+
+def test_five_months_make_no_mean_and_the_other_form_is_another_business() -> None:
+    dossier = Dossier()
+    dossier.file(*half_a_year(), trade(900_000, 100_000, period="2024-12"), catering(9, 9, period="2024-11"))
+    dossier.withdraw(FORM, "2024-06")
+    assert dossier.flags("december-jump", scope=scope_of("2024H2")) == []
+
+
+def test_a_spike_in_november_is_no_question_about_december() -> None:
+    dossier = Dossier()
+    dossier.file(*half_a_year(), trade(900_000, 100_000, period="2024-11"))
+    assert dossier.flags("december-jump", scope=scope_of("2024H2")) == []
+
+
+def test_a_negative_december_is_asked_about_without_a_mean_too() -> None:
+    dossier = Dossier()
+    dossier.file(trade(-1, 100_000, period="2024-12"))
+    (flag,) = dossier.flags("december-jump", scope=scope_of("2024H2"))
+    assert (figures(flag), positions(flag)) == ((-1, None), [1])
+    assert flag.sentence == "示例商贸公司2024年12月零售额为负数(-0.1万元),请核实是否含前期冲减。"
+    dossier.file(*half_a_year())
+    (flag,) = dossier.flags("december-jump", scope=scope_of("2024H2"))
+    assert "当年此前6个月月均约10000万元" in flag.sentence
+
+
+@pytest.mark.parametrize("months", [0, -100_000])
+def test_over_a_year_without_sales_no_december_is_a_multiple(months: int) -> None:
+    dossier = Dossier()
+    dossier.file(*(trade(months, 1, period=each.period) for each in half_a_year()))
+    dossier.file(trade(5, 1, period="2024-12"))
+    assert dossier.flags("december-jump", scope=scope_of("2024H2")) == []
+
+
+def test_a_withdrawn_december_is_none() -> None:
+    dossier = Dossier()
+    dossier.file(trade(-1, 100_000, period="2024-12"))
+    dossier.withdraw(FORM, "2024-12")
+    assert dossier.flags("december-jump", scope=scope_of("2024H2")) == []
+
+
+def test_a_correction_after_the_half_year_is_asked_about_with_both_amounts() -> None:
+    dossier = Dossier()
+    dossier.file(trade(110_000, 100_000))
+    dossier.file(revised(120_000, 100_000), at=JULY)
+    (flag,) = dossier.flags("late-correction")
+    assert (flag.column, figures(flag)) == ("current", (120_000, 110_000))
+    assert (amounts(flag), positions(flag)) == ((10, 5), [1, 2])
+    assert flag.sentence == (
+        "示例商贸公司2024年3月零售额在2024年上半年结束后更正或撤销1次,此前登记的本期数为11000万元,"
+        "现登记的本期数为12000万元;2024年上半年测算金额按更正前的数为5万元,按现数为10万元,"
+        "请核实更正的依据和时间。"
+    )
+
+
+def test_a_correction_in_the_last_moment_of_the_half_year_is_in_time() -> None:
+    dossier = Dossier()
+    dossier.file(trade(110_000, 100_000))
+    dossier.file(revised(120_000, 100_000), at=JUST_BEFORE_JULY)
+    assert dossier.flags("late-correction") == []
+
+
+def test_a_first_filing_after_the_half_year_corrects_nothing() -> None:
+    dossier = Dossier()
+    dossier.file(trade(110_000, 100_000, period="2024-06"), at=JULY)
+    assert dossier.flags("late-correction") == []
+
+
+def test_to_replace_a_preliminary_figure_is_no_correction() -> None:
+    dossier = Dossier()
+    dossier.file(trade(110_000, 100_000, stage="preliminary"))
+    dossier.file(trade(120_000, 100_000), at=JULY)
+    assert dossier.flags("late-correction") == []
+    dossier.file(revised(130_000, 100_000), at=JULY)
+    (flag,) = dossier.flags("late-correction")
+    assert (figures(flag), positions(flag)) == ((130_000, 120_000), [2, 3])
+
+
+def test_a_withdrawal_after_the_half_year_takes_the_return_out_of_the_amount() -> None:
+    dossier = Dossier()
+    dossier.file(trade(110_000, 100_000), catering(5_000, 2_000, period="2024-04"))
+    dossier.withdraw(FORM, "2024-03", at=JULY)
+    (flag,) = dossier.flags("late-correction")
+    assert (figures(flag), amounts(flag), positions(flag)) == ((None, 110_000), (6, 11), [1, 3])
+    assert "现无登记" in flag.sentence
+
+
+def test_what_is_filed_anew_after_the_half_year_is_compared_with_no_return() -> None:
+    dossier = Dossier()
+    dossier.file(trade(110_000, 100_000))
+    dossier.withdraw(FORM, "2024-03")
+    dossier.file(trade(110_000, 100_000), at=JULY)
+    (flag,) = dossier.flags("late-correction", scope=scope_of())
+    assert (figures(flag), amounts(flag), positions(flag)) == ((110_000, None), (5, 0), [2, 3])
+
+
+def test_several_late_corrections_of_a_return_are_one_question() -> None:
+    dossier = Dossier()
+    dossier.file(trade(110_000, 100_000))
+    dossier.file(revised(120_000, 100_000), revised(130_000, 100_000), at=JULY)
+    (flag,) = dossier.flags("late-correction", scope=WITHOUT_POLICY)
+    assert (figures(flag), positions(flag), flag.assessed_fen) == ((130_000, 110_000), [1, 2, 3], None)
+    assert "更正或撤销2次" in flag.sentence
+
+
+def test_only_returns_of_the_half_year_are_asked_about() -> None:
+    dossier = Dossier()
+    dossier.file(trade(110_000, 100_000), revised(110_000, 90_000))
+    assert dossier.flags(scope=scope_of("2024H2")) == []
+
+
+def test_questions_come_by_period_and_form() -> None:
+    dossier = Dossier()
+    for period in ("2024-04", "2024-01~02"):
+        for draft in (catering, trade):
+            first, then = (
+                draft(9_000, 5_000, period=period),
+                draft(9_000, 4_000, period=period, reason="改报"),
+            )
+            dossier.file(first, then)
+    found = [(flag.period, flag.form) for flag in dossier.flags("base-changed")]
+    assert found == [
+        ("2024-01~02", "E204-1"),
+        ("2024-01~02", "S204-1"),
+        ("2024-04", "E204-1"),
+        ("2024-04", "S204-1"),
+    ]
+
+
+@settings(max_examples=150, derandomize=True, deadline=None, database=None)
+@given(st.randoms(use_true_random=False))
+def test_a_base_earns_where_an_independent_working_of_the_article_says_so(random: Random) -> None:
+    dossier, standing = Dossier(), StandingReturns()
+    first: dict[tuple[str, str], Return] = {}
+    for operation in random_history(random):
+        standing.follow(operation)
+        if isinstance(operation, Filing):
+            dossier.file(operation.draft)
+            first.setdefault((operation.draft.form, operation.draft.period), operation.draft)
+        else:
+            dossier.withdraw(operation.form, operation.period)
+    for window, periods in PERIODS_OF_WINDOW.items():
+        expected = {}
+        now_fen = total_fen(standing, window)
+        for key, registered in list(standing.by_place.items()):
+            figure, base_fen = required_figure(registered), required_figure(first[key]).prior_year_fen
+            standing.by_place[key] = with_figure(registered, figure.current_fen, base_fen)
+            with_first_fen = total_fen(standing, window)
+            standing.by_place[key] = registered
+            if key[1] in periods and now_fen > with_first_fen:
+                expected[key] = (now_fen, with_first_fen)
+        found = dossier.flags("base-earns", scope=scope_of(window))
+        assert {
+            (flag.form, flag.period): (flag.assessed_fen, flag.compared_assessed_fen) for flag in found
+        } == expected
+
+
+def total_fen(standing: StandingReturns, window: str) -> int:
+    return sum(each.assessed_fen for each in entitlements(standing.for_the_oracle(), window).values())

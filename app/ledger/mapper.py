@@ -74,7 +74,7 @@ class EventMapper(Mapper[str]):
                 event: Event = decoder.decode(state)
                 return event
             return self._upcast(topic, state)
-        except (msgspec.MsgspecError, KeyError) as error:
+        except (ValueError, KeyError, RecursionError) as error:  # Bytes that are no UTF-8, endless brackets.
             raise MapperDeserialisationError(
                 f"an event of topic {topic!r} cannot be read: {error}"
             ) from error

@@ -135,7 +135,18 @@ def test_an_unknown_topic_is_an_error_that_names_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "state", [b"", b"{", b"{}", b"[]", b'{"form":1,"period":"2024-03","reason":"x"}', b"\xff"]
+    "state",
+    [
+        b"",
+        b"{",
+        b"{}",
+        b"[]",
+        b'{"form":1,"period":"2024-03","reason":"x"}',
+        b"\xff",
+        b'{"form":"\xff","period":"2024-03","reason":"x"}',
+        b'{"form":"E204-1","period":"2024-03","reason":"x","more":' + b"[" * 100_000,
+    ],
+    ids=lambda state: state[:56].decode(errors="replace"),
 )
 def test_a_state_that_is_not_of_its_type_is_an_error(state: bytes) -> None:
     with pytest.raises(MapperDeserialisationError, match="ReturnWithdrawn"):

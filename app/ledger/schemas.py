@@ -1,0 +1,20 @@
+"""The JSON Schemas of what is stored: one for each type of event, in `docs/events/` and in every export."""
+
+import inspect
+import json
+from typing import Final
+
+import msgspec
+
+from domain.events import EVENT_TYPES
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+
+def schema_text(topic: str) -> str:
+    """The schema of the state that is stored under a topic, as it is written to a file."""
+    schema = msgspec.json.schema(EVENT_TYPES[topic])
+    for part in schema["$defs"].values():
+        part["description"] = inspect.cleandoc(part["description"])
+    named = {"$schema": DIALECT, "$id": f"urn:duixian:event:{topic}", **schema}
+    return json.dumps(named, ensure_ascii=False, indent=2) + "\n"

@@ -237,6 +237,21 @@ def reading(engine: Engine) -> Iterator[Connection]:
             yield connection
 
 
+@contextmanager
+def reading_whatever(engine: Engine) -> Iterator[Connection]:
+    """The same for values that nobody vouches for: text that is no UTF-8, as SQLite may hold, is no error.
+
+    Its bytes come as lone surrogates (PEP 383). The connection is not used again.
+    """
+    with reading(engine) as connection:
+        lift_time_outs(connection)
+        if connection.dialect.name == "sqlite":
+            driver: Any = connection.connection.driver_connection
+            driver.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
+            connection.detach()
+        yield connection
+
+
 def has_several_writers(engine: Engine) -> bool:
     """Whether one transaction may write while another one does, to other tables."""
     return engine.dialect.name != "sqlite"

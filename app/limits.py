@@ -105,3 +105,14 @@ RED_FLAGS_MOST_SCANNED: Final = 2_000
 # Clusters are counted over all enterprises of a half-year in one call: a province takes some ten seconds, and
 # whoever is in front of the service gives up after 30. A country is asked for by region, or by command line.
 RED_FLAGS_MOST_GROUPED: Final = 20_000
+
+# A verification names so many places of each kind of finding: a reader looks at the first ones, and a log
+# whose every row was altered must not fill the memory.
+VERIFY_MOST_PLACES: Final = 20
+
+# The longest line of an export is that of a policy: its text of at most 256 KB, each character of it escaped,
+# and the same as data. What is longer is no line of ours, and must not be drawn into memory.
+EXPORT_LINE_MAX_BYTES: Final = 8_000_000
+
+# A manifest holds a few lines for each file and each publication.
+MANIFEST_MAX_BYTES: Final = 4_000_000

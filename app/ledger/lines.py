@@ -4,14 +4,23 @@ A line is one JSON object without spaces whose keys stand in the order of `Line`
 stored, byte for byte, so that no byte of the log can change and leave its line as it was.
 """
 
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select, select, type_coerce
+from sqlalchemy.types import NullType
 
 from app.ledger.tables import events
 from domain.errors import LedgerIntegrityError
+
+ROWS_AT_ONCE: Final = 10_000
+"""Some megabytes, and a statement costs little for each of them."""
+
+
+class LineError(Exception):
+    """Bytes that are not the canonical ones of any row."""
 
 
 class Line(NamedTuple):
@@ -40,8 +49,24 @@ class Line(NamedTuple):
     state: bytes
 
 
+class _Written(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """A line as it is read; its fields in the order of the line."""
+
+    position: int
+    stream: str
+    version: int
+    type: str
+    recorded_at_us: int
+    actor: str
+    batch_id: str
+    transaction_end: int
+    data: msgspec.Raw
+
+
 _COLUMNS = [events.c[name] for name in Line._fields]
+_AS_STORED = [type_coerce(each, NullType()) for each in _COLUMNS]
 _encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(_Written).decode
 
 
 @lru_cache(maxsize=1024)
@@ -79,6 +104,37 @@ def _formatted(line: Line) -> bytes:
             state,
         )
     )
+
+
+def parse(line: bytes) -> Line:
+    """The row whose canonical bytes these are.
+
+    Raises:
+        LineError: They are those of no row: no such object, or the same written in another way.
+    """
+    try:
+        *place, state = msgspec.structs.astuple(_decode(line))
+        row = Line._make((*place, bytes(state)))
+        is_canonical = canonical(row) == line
+    except (ValueError, RecursionError) as error:
+        raise LineError(str(error)) from error
+    if not is_canonical:
+        raise LineError("the same could be written in another way")
+    return row
+
+
+def stream_rows(connection: Connection, *, until: int | None = None) -> Iterator[Sequence[Sequence[Any]]]:
+    """The rows in the order of their positions, each as it is stored, so many at once.
+
+    Args:
+        connection: In one snapshot, which is read to the end however long that takes.
+        until: The last position; None reads all rows, those too whose position is no number.
+    """
+    query = select(*_AS_STORED).order_by(events.c.position)
+    if until is not None:
+        query = query.where(events.c.position <= until)
+    options = {"as_bytes": True, "yield_per": ROWS_AT_ONCE}
+    yield from connection.execute(query, execution_options=options).partitions()
 
 
 def read_lines(connection: Connection, *, after: int, until: int, limit: int) -> list[Line]:

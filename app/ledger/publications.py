@@ -1,5 +1,7 @@
 """How far the assessment of what was filed before a publication has come."""
 
+from collections.abc import Sequence
+
 import msgspec
 from sqlalchemy import Connection, insert, select, update
 
@@ -23,6 +25,12 @@ class Publication(msgspec.Struct, frozen=True):
     after_stream: str
     done: int
     total: int
+
+
+class PublicationAt(Publication, frozen=True):
+    """The same with the position of its `PolicyPublished`."""
+
+    position: int
 
 
 _COLUMNS = [publications.c[name] for name in Publication.__struct_fields__]
@@ -60,3 +68,16 @@ def find(connection: Connection, policy: str, version: int) -> Publication:
     """The publication of a version."""
     query = select(*_COLUMNS).where(publications.c.policy == policy, publications.c.version == version)
     return Publication(*connection.execute(query).one())
+
+
+def up_to(connection: Connection, position: int) -> list[PublicationAt]:
+    """The publications up to a position, in the order of the log."""
+    query = select(*_COLUMNS, publications.c.position).where(publications.c.position <= position)
+    rows = connection.execute(query.order_by(publications.c.position)).mappings()
+    return [PublicationAt(**row) for row in rows]
+
+
+def restore(connection: Connection, restored: Sequence[PublicationAt]) -> None:
+    """Note publications as they were noted in the ledger that they come from."""
+    if restored:
+        connection.execute(insert(publications), [msgspec.structs.asdict(each) for each in restored])

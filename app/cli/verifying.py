@@ -1,0 +1,255 @@
+"""`duixian audit verify`: whether a log, in the database or exported, is whole and unaltered."""
+
+import base64
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+import typer
+
+from app.cli.common import REFUSED, AsJson, err, ledger_of, out, print_json, progress_bar, refuse
+from app.ledger.export_folder import ExportError, ExportFolder
+from app.security.audit_key import AuditKeyError, read_audit_key
+from app.security.notes import Checkpoint, NoteError, Verifier, read_checkpoint
+from app.settings import Settings
+from app.use_cases.findings import CHECKS, Finding, Findings, performed
+from app.use_cases.verifying import KnownRoot, Verified, verify_export, verify_ledger
+
+KEPT: Final = "留存的日志校验点"
+OF_EXPORT: Final = "导出件的日志校验点"
+
+Trust = Literal["given", "operator"]
+"""Whose key a signature was verified by: that of whoever verifies, or the operator's own."""
+
+
+class SignedCheckpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A checkpoint whose signature is valid.
+
+    Attributes:
+        name: What it is, in Chinese.
+        origin: The name of the log.
+        size: How many events it is over.
+        key: Whose key it was verified by.
+    """
+
+    name: str
+    origin: str
+    size: int
+    key: Trust
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What a verification found.
+
+    Attributes:
+        subject: What was verified.
+        clean: Whether nothing was found.
+        size: How many events there are; None where the database cannot be read to its end.
+        root: Over all of them, in base64.
+        sealed: How many of them were compared with what was sealed; None of an export.
+        checkpoints: What the log was compared with.
+        checks: Each kind of check that was made, with what was found.
+    """
+
+    subject: Literal["ledger", "export"]
+    clean: bool
+    size: int | None
+    root: str | None
+    sealed: int | None
+    checkpoints: list[SignedCheckpoint]
+    checks: list[Finding]
+
+
+class Witnesses:
+    """The checkpoints that a log is compared with, each signed by the one key.
+
+    Args:
+        verifier: The key; None where there is none.
+        key: Whose key it is.
+        findings: Where it is told if a signature is not valid.
+    """
+
+    def __init__(self, verifier: Verifier | None, key: Trust, findings: Findings) -> None:
+        self.known: list[KnownRoot] = []
+        self.signed: list[SignedCheckpoint] = []
+        self._verifier = verifier
+        self._key = key
+        self._findings = findings
+
+    def hear(self, name: str, note: str) -> Checkpoint | None:
+        """Take the checkpoint of a note; None, and a finding, if it is not signed by the key."""
+        if self._verifier is None:
+            self._findings.note("signature-invalid", None, f"没有验证公钥,无法核对{name}的签名。")
+            return None
+        try:
+            checkpoint = read_checkpoint(note, self._verifier)
+        except NoteError as error:
+            message = f"{name}不是由{self._verifier.name}的密钥签署的,或已被改动({error})。"
+            self._findings.note("signature-invalid", None, message)
+            return None
+        size, root = checkpoint.size, checkpoint.root
+        self.known.append(KnownRoot(code="checkpoint-differs", name=name, size=size, root=root))
+        self.signed.append(SignedCheckpoint(name=name, origin=checkpoint.origin, size=size, key=self._key))
+        return checkpoint
+
+
+def audit_verify(
+    context: typer.Context,
+    export: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[EXPORT]", exists=True, file_okay=False, help="导出件文件夹;省略则核验数据库。"
+        ),
+    ] = None,
+    kept: Annotated[
+        Path | None,
+        typer.Option("--checkpoint", exists=True, dir_okay=False, help="审计人员以前留存的日志校验点文件。"),
+    ] = None,
+    key: Annotated[str | None, typer.Option("--key", help="审计人员留存的验证公钥(name+id+base64)。")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """核验台账或导出件是否完整、未被改动。发现问题时退出码为1。"""
+    verifier, note = _given_verifier(key), None if kept is None else _kept_note(kept)
+    findings = Findings()
+    if export is None:
+        if key is not None and note is None:
+            raise typer.BadParameter(
+                "验证公钥用于核对日志校验点,请同时用--checkpoint给出。", param_hint="--key"
+            )
+        report = _verify_database(context, verifier, note, findings)
+    else:
+        report = _verify_export(export, verifier, note, findings)
+    if as_json:
+        print_json(report)
+    else:
+        _print_report(report)
+    if not report.clean:
+        raise typer.Exit(REFUSED)
+
+
+def _given_verifier(key: str | None) -> Verifier | None:
+    try:
+        return None if key is None else Verifier.parse(key.strip())
+    except NoteError as error:
+        raise typer.BadParameter(f"不是验证公钥,应为name+id+base64({error})。", param_hint="--key") from error
+
+
+def _kept_note(path: Path) -> str:
+    try:
+        return path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"{path}无法读取({error})。", param_hint="--checkpoint") from error
+
+
+def _verify_database(
+    context: typer.Context, verifier: Verifier | None, note: str | None, findings: Findings
+) -> Report:
+    ledger = ledger_of(context)
+    witnesses = Witnesses(verifier or _own_verifier(), _trust(verifier), findings)
+    if note is not None:
+        witnesses.hear(KEPT, note)
+    with progress_bar("核验台账") as progress:
+        verified = verify_ledger(ledger, witnesses.known, findings, progress)
+    return _report("ledger", verified, witnesses, findings, signed=note is not None)
+
+
+def _own_verifier() -> Verifier | None:
+    """The key of whoever runs this ledger."""
+    try:
+        signer = read_audit_key(Settings().audit_key_file)
+    except AuditKeyError as error:
+        refuse(f"签名密钥不可用:{error}")
+    return None if signer is None else signer.verifier
+
+
+def _trust(verifier: Verifier | None) -> Trust:
+    return "operator" if verifier is None else "given"
+
+
+def _verify_export(path: Path, verifier: Verifier | None, note: str | None, findings: Findings) -> Report:
+    try:
+        folder = ExportFolder(path)
+    except ExportError as error:
+        findings.note("manifest-differs", None, f"{error}。")
+        return _report(
+            "export", None, Witnesses(verifier, _trust(verifier), findings), findings, signed=False
+        )
+    witnesses = Witnesses(verifier or _verifier_in(folder), _trust(verifier), findings)
+    if note is not None:
+        witnesses.hear(KEPT, note)
+    signed = _hear_export(folder, witnesses, findings)
+    if verifier is not None and not signed and note is None:
+        findings.note("signature-invalid", None, "导出件没有日志校验点,无法用验证公钥核对。")
+    with progress_bar("核验导出件") as progress:
+        verified = verify_export(folder, witnesses.known, findings, progress)
+    return _report("export", verified, witnesses, findings, signed=signed or note is not None)
+
+
+def _verifier_in(folder: ExportFolder) -> Verifier | None:
+    """The key that whoever made the export put into it."""
+    try:
+        return None if folder.manifest.verifier_key is None else Verifier.parse(folder.manifest.verifier_key)
+    except NoteError:
+        return None
+
+
+def _hear_export(folder: ExportFolder, witnesses: Witnesses, findings: Findings) -> bool:
+    """Take the checkpoint of an export; whether it has one."""
+    try:
+        note = folder.checkpoint()
+    except ExportError as error:
+        findings.note("file-differs", None, f"{error}。")
+        return True
+    if note is None:
+        return False
+    checkpoint = witnesses.hear(OF_EXPORT, note)
+    said = folder.manifest.origin, folder.manifest.size
+    if checkpoint is not None and said != (checkpoint.origin, checkpoint.size):
+        findings.note("manifest-differs", None, "导出清单的origin或size与日志校验点不符。")
+    return True
+
+
+def _report(
+    subject: Literal["ledger", "export"],
+    verified: Verified | None,
+    witnesses: Witnesses,
+    findings: Findings,
+    *,
+    signed: bool,
+) -> Report:
+    found = {each.code: each for each in findings}
+    codes = [code for code in CHECKS if code in found or performed(code, subject, signed=signed)]
+    return Report(
+        subject=subject,
+        clean=not found,
+        size=None if verified is None else verified.size,
+        root=None if verified is None else base64.b64encode(verified.root).decode(),
+        sealed=None if verified is None else verified.sealed,
+        checkpoints=witnesses.signed,
+        checks=[found.get(code, Finding(code, 0, ())) for code in codes],
+    )
+
+
+def _print_report(report: Report) -> None:
+    if report.size is not None:
+        out.print(f"共{report.size}条台账记录,树根{report.root}。", markup=False, soft_wrap=True)
+    if report.sealed is not None:
+        out.print(f"已与封存时的记录指纹逐条比对{report.sealed}条。")
+    for each in report.checkpoints:
+        whose = "给出的验证公钥" if each.key == "given" else "运行方自己的公钥(不能代替审计人员留存的公钥)"
+        out.print(
+            f"{each.name}:{each.origin},含{each.size}条记录,签名有效,依据{whose}。",
+            markup=False,
+            soft_wrap=True,
+        )
+    passed = ",".join(CHECKS[each.code] for each in report.checks if not each.count)
+    out.print(f"核验无误:{passed}。", soft_wrap=True)
+    if not any(each.name == KEPT for each in report.checkpoints):
+        out.print("未与审计人员留存的日志校验点比对:能改动全部数据的人也能改动其中的指纹。", soft_wrap=True)
+    for finding in (each for each in report.checks if each.count):
+        err.print(f"{finding.code} {CHECKS[finding.code]}:{finding.count}处不符", markup=False)
+        for place in finding.places:
+            err.print(f"  {place.message}", markup=False, soft_wrap=True)
+        if finding.count > len(finding.places):
+            err.print(f"  其余{finding.count - len(finding.places)}处从略。")
+    out.print("结论:未发现问题。" if report.clean else "结论:发现问题,详见上列各项。")

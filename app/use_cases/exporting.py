@@ -1,0 +1,156 @@
+"""Exporting the log: what an auditor takes away, of one snapshot, and the same that was sealed."""
+
+import base64
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from app.database import lift_time_outs, reading
+from app.ledger import publications
+from app.ledger.export_folder import CHECKPOINT, Manifest, NewFolder
+from app.ledger.ledger import Ledger
+from app.ledger.lines import Line, canonical, stream_rows
+from app.ledger.merkle import leaf_hash
+from app.ledger.publications import PublicationAt
+from app.ledger.running_root import RunningRoot
+from app.ledger.sealing import seal
+from app.ledger.tables import events
+from app.ledger.tiles import root_at, sealed_size
+from app.use_cases.reading import PositionAheadError
+from domain.errors import LedgerIntegrityError
+
+Progress = Callable[[int, int], None]
+"""Called with how many events are done, and how many there are."""
+
+_TOPIC = Line._fields.index("topic")
+
+
+class Signing(msgspec.Struct, frozen=True):
+    """The operator's key.
+
+    Attributes:
+        origin: The name of the log.
+        verifier_key: What others verify by, `name+id+base64`.
+        sign: The signed checkpoint of a size and a root.
+    """
+
+    origin: str
+    verifier_key: str
+    sign: Callable[[int, bytes], str]
+
+
+class ExportWanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What is exported, and how.
+
+    Attributes:
+        target: The folder that is made.
+        packed: Whether the lines are packed by gzip.
+        until: A position; the export ends with the last transaction that had ended by then. None is all.
+        made_at: The time, RFC 3339.
+        signing: None where there is no key: then there is no checkpoint.
+    """
+
+    target: Path
+    packed: bool
+    until: int | None
+    made_at: str
+    signing: Signing | None
+
+
+def export_log(
+    ledger: Ledger, wanted: ExportWanted, progress: Progress = lambda _done, _total: None
+) -> Manifest:
+    """Write the log into a new folder, which has its name only when it is whole.
+
+    Raises:
+        ExportError: Something stands where the folder is to be.
+        LedgerIntegrityError: The log is not what was sealed, so that nothing can be vouched for.
+        OSError: The folder cannot be written.
+        PositionAheadError: `until` is above the head.
+    """
+    seal(ledger)
+    with reading(ledger.engine) as connection, NewFolder.opened(wanted.target) as folder:
+        lift_time_outs(connection)
+        size = _size(connection, wanted.until)
+        tree, topics = RunningRoot(), Counter[str]()
+        with folder.events(packed=wanted.packed) as file:
+            for rows in stream_rows(connection, until=size):
+                file.writelines(_lines(rows, tree))
+                topics.update(row[_TOPIC] for row in rows)
+                progress(tree.size, size)
+        root = tree.root()
+        if tree.size != size or root != root_at(connection, size):
+            raise LedgerIntegrityError(f"the first {size} events are not those that were sealed")
+        manifest = _manifest(wanted, size, root, topics, _publications(connection, size))
+        checkpoint = None if wanted.signing is None else wanted.signing.sign(size, root)
+        return folder.finish(manifest, checkpoint)
+
+
+def _size(connection: Connection, until: int | None) -> int:
+    """How many events are sealed, or where the last transaction ends that had ended by a position."""
+    sealed = sealed_size(connection)
+    if until is None:
+        return sealed
+    if until > sealed:
+        raise PositionAheadError(sealed)
+    ended = select(events.c.position).where(
+        events.c.position <= until, events.c.position == events.c.transaction_end
+    )
+    return connection.scalar(ended.order_by(events.c.position.desc()).limit(1)) or 0
+
+
+def _lines(rows: Iterable[Sequence[Any]], tree: RunningRoot) -> list[bytes]:
+    """The lines of rows, which are leaves of the tree.
+
+    Raises:
+        LedgerIntegrityError: A row was altered so that it makes no line.
+    """
+    lines = []
+    for row in rows:
+        line = canonical(Line._make(row))
+        if b"\n" in line:
+            raise LedgerIntegrityError(f"the event at position {row[0]} was altered: it has a line feed")
+        tree.append(leaf_hash(line))
+        lines.append(line + b"\n")
+    return lines
+
+
+def _publications(connection: Connection, size: int) -> tuple[PublicationAt, ...]:
+    """The publications that are exported, with their progress as it is noted at the head.
+
+    Where the export ends before the head, one that is under way is begun again by whoever restores it.
+    """
+    is_whole = size == sealed_size(connection)
+    return tuple(
+        each
+        if is_whole or each.done == each.total
+        else msgspec.structs.replace(each, after_stream="", done=0)
+        for each in publications.up_to(connection, size)
+    )
+
+
+def _manifest(
+    wanted: ExportWanted,
+    size: int,
+    root: bytes,
+    topics: Counter[str],
+    published: tuple[PublicationAt, ...],
+) -> Manifest:
+    signing = wanted.signing
+    return Manifest(
+        made_at=wanted.made_at,
+        origin=None if signing is None else signing.origin,
+        size=size,
+        first_position=1 if size else None,
+        last_position=size or None,
+        root=base64.b64encode(root).decode(),
+        checkpoint=None if signing is None else CHECKPOINT,
+        verifier_key=None if signing is None else signing.verifier_key,
+        event_types=dict(sorted(topics.items())),
+        publications=published,
+        files={},
+    )

@@ -1,0 +1,270 @@
+"""Verifying a log, where it stands or as it was exported: nothing is written, nothing is taken as sound."""
+
+import base64
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Column, Connection, Table, select, type_coerce
+from sqlalchemy import exc as sql_errors
+from sqlalchemy.types import NullType
+
+from app.database import UNAVAILABLE, reading_whatever
+from app.ledger import merkle
+from app.ledger.export_folder import ExportError, ExportFolder, Manifest
+from app.ledger.ledger import Ledger
+from app.ledger.lines import stream_rows
+from app.ledger.mapper import EventMapper
+from app.ledger.merkle import EMPTY_ROOT, HASH_BYTES
+from app.ledger.running_root import RunningRoot
+from app.ledger.stream_index import StreamIndex
+from app.ledger.tables import log_seal, log_tiles, sequencer
+from app.ledger.tiles import TILE_HASHES, TileReader
+from app.use_cases.findings import Findings
+from app.use_cases.log_checks import LogChecks
+from domain.errors import LedgerIntegrityError
+
+Progress = Callable[[int, int], None]
+"""Called with how many events are looked at, and how many there should be."""
+
+
+class KnownRoot(msgspec.Struct, frozen=True, kw_only=True):
+    """A root that someone vouches for.
+
+    Attributes:
+        code: Of the finding where the log has another one.
+        name: What it is from, in Chinese.
+        size: Over how many events.
+        root: 32 bytes.
+    """
+
+    code: str
+    name: str
+    size: int
+    root: bytes
+
+
+class Verified(msgspec.Struct, frozen=True):
+    """What was looked at.
+
+    Attributes:
+        size: How many events there are.
+        root: The root over them, as they are now.
+        sealed: With how many of them the tiles were compared; None of an export, which has none.
+    """
+
+    size: int
+    root: bytes
+    sealed: int | None
+
+
+class _LogReading:
+    """One reading of a log, from the first event to the last."""
+
+    def __init__(self, index: StreamIndex, findings: Findings, sizes: Iterable[int]) -> None:
+        self.checks = LogChecks(EventMapper().decode, index, findings)
+        self.tree = RunningRoot()
+        self.roots = {0: EMPTY_ROOT}
+        self._findings = findings
+        self._sizes = frozenset(sizes)
+
+    def take(self, leaf: bytes) -> None:
+        """Take the next leaf, and remember the root where it is asked for."""
+        self.tree.append(leaf)
+        if self.tree.size in self._sizes:
+            self.roots[self.tree.size] = self.tree.root()
+
+    def compare(self, known: KnownRoot) -> None:
+        """Compare the log with a root that was known before."""
+        if known.size > self.tree.size:
+            self._findings.note(
+                "log-shorter",
+                self.tree.size + 1,
+                f"{known.name}含{known.size}条记录,现有{self.tree.size}条:其后的记录已缺失。",
+            )
+        elif self.roots[known.size] != known.root:
+            self._findings.note(
+                known.code, None, f"前{known.size}条记录的树根与{known.name}不符:其中有记录被改动。"
+            )
+
+
+def verify_ledger(
+    ledger: Ledger,
+    known: Sequence[KnownRoot],
+    findings: Findings,
+    progress: Progress = lambda _done, _total: None,
+) -> Verified | None:
+    """Look at the whole log of a database, in one snapshot and in bounded memory.
+
+    Args:
+        ledger: The ledger.
+        known: What its beginnings must hash to.
+        findings: Where it is told what is not as it should be.
+        progress: Told how far it is.
+
+    Returns:
+        None where the database is damaged so that it cannot be read to the end.
+    """
+    try:
+        with reading_whatever(ledger.engine) as connection, StreamIndex.opened() as index:
+            return _verify_rows(connection, index, known, findings, progress)
+    except sql_errors.DatabaseError as error:
+        if isinstance(error, UNAVAILABLE):
+            raise
+        findings.note("database-damaged", None, f"数据库文件损坏,无法读完:{error.orig}。")
+        return None
+
+
+def _verify_rows(
+    connection: Connection,
+    index: StreamIndex,
+    known: Sequence[KnownRoot],
+    findings: Findings,
+    progress: Progress,
+) -> Verified:
+    sealed, expected = _sealed_size(connection, findings), _sequencer(connection, findings)
+    log = _LogReading(index, findings, [sealed, *(each.size for each in known)])
+    for rows in stream_rows(connection):
+        leaves = [log.checks.check_row(row) for row in rows]
+        for leaf in leaves:
+            log.take(leaf)
+        _compare_leaves(connection, rows, leaves, sealed, findings)
+        progress(log.tree.size, expected["last"])
+    log.checks.finish()
+    _compare_sequencer(expected, log.checks, findings)
+    for each in (*_sealed_root(connection, sealed, findings), *known):
+        log.compare(each)
+    return Verified(log.tree.size, log.tree.root(), min(sealed, log.tree.size))
+
+
+def _sequencer(connection: Connection, findings: Findings) -> dict[str, int]:
+    """The row of the sequencer; zeros where it is none."""
+    return _only_row(connection, sequencer, ("last", "recorded_at_us", "publication"), findings)
+
+
+def _sealed_size(connection: Connection, findings: Findings) -> int:
+    return _only_row(connection, log_seal, ("size",), findings)["size"]
+
+
+def _only_row(
+    connection: Connection, table: Table, columns: Sequence[str], findings: Findings
+) -> dict[str, int]:
+    found = connection.execute(select(*(_as_stored(table.c[name]) for name in columns))).all()
+    if len(found) == 1 and all(type(each) is int and each >= 0 for each in found[0]):
+        return dict(zip(columns, found[0], strict=True))
+    findings.note("sequencer-differs", None, f"数据表{table.name}应有且只有一行数值。")
+    return dict.fromkeys(columns, 0)
+
+
+def _as_stored(column: Column[Any]) -> Any:
+    """A column whose values SQLAlchemy leaves as the driver gives them, whatever they are."""
+    return type_coerce(column, NullType())
+
+
+def _compare_sequencer(expected: dict[str, int], checks: LogChecks, findings: Findings) -> None:
+    """Compare what the sequencer says with the log, which it was advanced together with."""
+    last = checks.last
+    found = {
+        "last": 0 if last is None else last.position,
+        "recorded_at_us": 0 if last is None else last.recorded_at_us,
+        "publication": max(checks.published.values(), default=0),
+    }
+    for name, value in found.items():
+        if expected[name] != value:
+            findings.note("sequencer-differs", None, f"序号登记的{name}为{expected[name]},台账中为{value}。")
+
+
+def _compare_leaves(
+    connection: Connection,
+    rows: Sequence[Sequence[Any]],
+    leaves: Sequence[bytes],
+    sealed: int,
+    findings: Findings,
+) -> None:
+    """Compare rows with the hashes that were sealed when they were recorded."""
+    placed = [
+        (row[0], leaf)
+        for row, leaf in zip(rows, leaves, strict=True)
+        if type(row[0]) is int and 0 < row[0] <= sealed
+    ]
+    if not placed:
+        return
+    tiles = _leaf_tiles(connection, first=placed[0][0], last=placed[-1][0])
+    for position, leaf in placed:
+        tile, place = divmod(position - 1, TILE_HASHES)
+        at = place * HASH_BYTES
+        if tiles.get(tile, b"")[at : at + HASH_BYTES] != leaf:
+            findings.note("leaf-differs", position, f"序号{position}的记录与封存时的记录指纹不符:已被改动。")
+
+
+def _leaf_tiles(connection: Connection, *, first: int, last: int) -> dict[int, bytes]:
+    """The tiles with the leaves of these positions, by index."""
+    query = select(log_tiles.c.index, _as_stored(log_tiles.c.hashes)).where(
+        log_tiles.c.level == 0,
+        log_tiles.c.index.between((first - 1) // TILE_HASHES, (last - 1) // TILE_HASHES),
+    )
+    found = connection.execute(query, execution_options={"as_bytes": True})
+    return {index: hashes for index, hashes in found if type(hashes) is bytes}
+
+
+def _sealed_root(connection: Connection, sealed: int, findings: Findings) -> list[KnownRoot]:
+    """The root that the tiles have; none where they do not make one."""
+    try:
+        root = merkle.root(TileReader(connection), sealed)
+    except (LedgerIntegrityError, TypeError) as error:
+        findings.note("root-differs", None, f"已封存的记录指纹不完整({error})。")
+        return []
+    return [KnownRoot(code="root-differs", name="封存时的树根", size=sealed, root=root)]
+
+
+def verify_export(
+    folder: ExportFolder,
+    known: Sequence[KnownRoot],
+    findings: Findings,
+    progress: Progress = lambda _done, _total: None,
+) -> Verified:
+    """Look at an export: its files, its manifest, every line. Arguments as of `verify_ledger`."""
+    manifest = folder.manifest
+    for problem in folder.file_problems():
+        findings.note("file-differs", None, f"{problem}。")
+    claimed = _claimed_root(manifest, findings)
+    with StreamIndex.opened() as index:
+        log = _LogReading(index, findings, [each.size for each in (*claimed, *known)])
+        try:
+            for line in folder.lines():
+                log.take(log.checks.check_line(line))
+                if log.tree.size % 10_000 == 0:
+                    progress(log.tree.size, manifest.size)
+        except ExportError as error:
+            findings.note("file-differs", log.tree.size + 1, f"{error}。")
+        log.checks.finish()
+    _compare_manifest(manifest, log.checks, findings)
+    for each in (*claimed, *known):
+        log.compare(each)
+    return Verified(log.tree.size, log.tree.root(), None)
+
+
+def _claimed_root(manifest: Manifest, findings: Findings) -> list[KnownRoot]:
+    try:
+        root = base64.b64decode(manifest.root, validate=True)
+    except ValueError:
+        root = b""
+    if len(root) != HASH_BYTES or manifest.size < 0:
+        findings.note("manifest-differs", None, "导出清单的记录数或树根无效。")
+        return []
+    return [KnownRoot(code="root-differs", name="导出清单", size=manifest.size, root=root)]
+
+
+def _compare_manifest(manifest: Manifest, checks: LogChecks, findings: Findings) -> None:
+    """Compare what the manifest says with the lines."""
+    size = checks.rows
+    published = {(each.policy, each.version): each.position for each in manifest.publications}
+    for name, said, found in (
+        ("size", manifest.size, size),
+        ("first_position", manifest.first_position, 1 if size else None),
+        ("last_position", manifest.last_position, size or None),
+        ("event_types", manifest.event_types, dict(checks.topics)),
+        ("publications", published, checks.published),
+    ):
+        if said != found:
+            findings.note("manifest-differs", None, f"导出清单的{name}与台账记录不符。")

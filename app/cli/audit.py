@@ -2,7 +2,7 @@
 
 import typer
 
-from app.cli import exporting, proofs, red_flags, replays, verifying
+from app.cli import exporting, proofs, red_flags, replays, restoring, verifying
 
 audit_app = typer.Typer(no_args_is_help=True, help="审计:校验点、证明、核验凭据、复算、疑点清单、导出、核验。")
 audit_app.command("key")(proofs.audit_key)
@@ -14,3 +14,4 @@ audit_app.command("replay")(replays.audit_replay)
 audit_app.command("red-flags")(red_flags.audit_red_flags)
 audit_app.command("export")(exporting.audit_export)
 audit_app.command("verify")(verifying.audit_verify)
+audit_app.command("restore")(restoring.audit_restore)

@@ -18,6 +18,8 @@ from app.use_cases.verifying import KnownRoot, Verified, verify_export, verify_l
 KEPT: Final = "留存的日志校验点"
 OF_EXPORT: Final = "导出件的日志校验点"
 
+KeyAsked = Annotated[str | None, typer.Option("--key", help="审计人员留存的验证公钥(name+id+base64)。")]
+
 Trust = Literal["given", "operator"]
 """Whose key a signature was verified by: that of whoever verifies, or the operator's own."""
 
@@ -98,27 +100,24 @@ def audit_verify(
     export: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[EXPORT]", exists=True, file_okay=False, help="导出件文件夹;省略则核验数据库。"
+            metavar="EXPORT", exists=True, file_okay=False, help="导出件文件夹;省略则核验数据库。"
         ),
     ] = None,
     kept: Annotated[
         Path | None,
         typer.Option("--checkpoint", exists=True, dir_okay=False, help="审计人员以前留存的日志校验点文件。"),
     ] = None,
-    key: Annotated[str | None, typer.Option("--key", help="审计人员留存的验证公钥(name+id+base64)。")] = None,
+    key: KeyAsked = None,
     as_json: AsJson = False,
 ) -> None:
     """核验台账或导出件是否完整、未被改动。发现问题时退出码为1。"""
-    verifier, note = _given_verifier(key), None if kept is None else _kept_note(kept)
-    findings = Findings()
-    if export is None:
-        if key is not None and note is None:
-            raise typer.BadParameter(
-                "验证公钥用于核对日志校验点,请同时用--checkpoint给出。", param_hint="--key"
-            )
-        report = _verify_database(context, verifier, note, findings)
+    verifier, note = given_verifier(key), None if kept is None else _kept_note(kept)
+    if export is not None:
+        report = verify_folder(export, verifier, note)
+    elif key is not None and note is None:
+        raise typer.BadParameter("验证公钥用于核对日志校验点,请同时用--checkpoint给出。", param_hint="--key")
     else:
-        report = _verify_export(export, verifier, note, findings)
+        report = _verify_database(context, verifier, note)
     if as_json:
         print_json(report)
     else:
@@ -127,7 +126,8 @@ def audit_verify(
         raise typer.Exit(REFUSED)
 
 
-def _given_verifier(key: str | None) -> Verifier | None:
+def given_verifier(key: str | None) -> Verifier | None:
+    """The key of whoever verifies."""
     try:
         return None if key is None else Verifier.parse(key.strip())
     except NoteError as error:
@@ -141,10 +141,8 @@ def _kept_note(path: Path) -> str:
         raise typer.BadParameter(f"{path}无法读取({error})。", param_hint="--checkpoint") from error
 
 
-def _verify_database(
-    context: typer.Context, verifier: Verifier | None, note: str | None, findings: Findings
-) -> Report:
-    ledger = ledger_of(context)
+def _verify_database(context: typer.Context, verifier: Verifier | None, note: str | None) -> Report:
+    ledger, findings = ledger_of(context), Findings()
     witnesses = Witnesses(verifier or _own_verifier(), _trust(verifier), findings)
     if note is not None:
         witnesses.hear(KEPT, note)
@@ -166,7 +164,15 @@ def _trust(verifier: Verifier | None) -> Trust:
     return "operator" if verifier is None else "given"
 
 
-def _verify_export(path: Path, verifier: Verifier | None, note: str | None, findings: Findings) -> Report:
+def verify_folder(path: Path, verifier: Verifier | None, note: str | None) -> Report:
+    """Verify an export.
+
+    Args:
+        path: Its folder.
+        verifier: The key of whoever verifies; without it, the one that came with the export.
+        note: An earlier checkpoint that was kept.
+    """
+    findings = Findings()
     try:
         folder = ExportFolder(path)
     except ExportError as error:
@@ -246,10 +252,15 @@ def _print_report(report: Report) -> None:
     out.print(f"核验无误:{passed}。", soft_wrap=True)
     if not any(each.name == KEPT for each in report.checkpoints):
         out.print("未与审计人员留存的日志校验点比对:能改动全部数据的人也能改动其中的指纹。", soft_wrap=True)
+    print_findings(report)
+    out.print("结论:未发现问题。" if report.clean else "结论:发现问题,详见上列各项。")
+
+
+def print_findings(report: Report) -> None:
+    """What was found, on standard error."""
     for finding in (each for each in report.checks if each.count):
         err.print(f"{finding.code} {CHECKS[finding.code]}:{finding.count}处不符", markup=False)
         for place in finding.places:
             err.print(f"  {place.message}", markup=False, soft_wrap=True)
         if finding.count > len(finding.places):
             err.print(f"  其余{finding.count - len(finding.places)}处从略。")
-    out.print("结论:未发现问题。" if report.clean else "结论:发现问题,详见上列各项。")

@@ -117,7 +117,7 @@ class SqlRecorder(ApplicationRecorder):
             for position, stored in enumerate(stored_events, first)
         ]
         try:
-            _insert(connection, rows)
+            insert_rows(connection, rows)
         except sql_errors.IntegrityError as error:
             raise ConcurrencyConflictError("a version of a stream is recorded already") from error
         published = [row[0] for row in rows if row[3] == PUBLICATION_TOPIC]
@@ -243,7 +243,7 @@ _COPY: Final = f"COPY events ({', '.join(column.name for column in events.c)}) F
 _COPIED: Final = ("int8", "text", "int4", "text", "int8", "text", "text", "int8", "bytea")
 
 
-def _insert(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+def insert_rows(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert rows of `events` as fast as the driver takes them: by COPY where the database has it."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(_COPY, list(rows), execution_options={"copy_types": _COPIED})

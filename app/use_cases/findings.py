@@ -23,7 +23,7 @@ CHECKS: Final = {
     "file-differs": "文件指纹一致",
     "manifest-differs": "导出清单与内容一致",
     "signature-invalid": "日志校验点签名有效",
-    "log-shorter": "台账不短于日志校验点",
+    "log-shorter": "末尾无缺失",
     "checkpoint-differs": "台账与日志校验点一致",
 }
 """What is verified, by the code of what is found where it is not so; the order is that of a report."""

@@ -34,6 +34,7 @@ class LogChecks:
 
     Attributes:
         rows: How many there were.
+        position: The highest so far.
         last: The last one that was in order by itself.
         topics: How many there were of each type.
         published: The positions of the policies published so far, by id and version.
@@ -47,7 +48,7 @@ class LogChecks:
         self._decode = decode
         self._index = index
         self._findings = findings
-        self._position = 0
+        self.position = 0
         self._first: Line | None = None  # Of the transaction that the last row belongs to.
         self._fingerprints: dict[tuple[str, int], str] = {}
 
@@ -87,19 +88,19 @@ class LogChecks:
 
     def _skip(self, problem: str, *, position: int | None) -> None:
         """Pass over a row of which no line can be made, where it stands or should stand."""
-        at = self._position + 1 if position is None else position
+        at = self.position + 1 if position is None else position
         self._findings.note("row-invalid", at, f"第{at}条记录无法读取:{problem}。")
         self._check_position(at)
 
     def _check_position(self, position: int) -> None:
-        expected = self._position + 1
+        expected = self.position + 1
         if position > expected:
             last = position - 1
             missing = f"序号{expected}" if last == expected else f"序号{expected}至{last}"
             self._findings.note("position-gap", expected, f"缺少{missing}。")
         elif position < expected:
             self._findings.note("position-gap", position, f"序号{position}重复,或不在应在的位置。")
-        self._position = max(self._position, position)
+        self.position = max(self.position, position)
 
     def _check_time(self, line: Line) -> None:
         if self.last is not None and line.recorded_at_us < self.last.recorded_at_us:
@@ -172,12 +173,12 @@ class LogChecks:
     def finish(self) -> None:
         """Look at what only shows when the log was read whole."""
         first = self._first
-        if first is not None and first.transaction_end > self._position:
+        if first is not None and first.transaction_end > self.position:
             self._findings.note(
                 "transaction-broken",
                 first.position,
                 f"最后一批从序号{first.position}起,应至序号{first.transaction_end},"
-                f"而台账止于序号{self._position}。",
+                f"而台账止于序号{self.position}。",
             )
         self._index.finish()
         for each in self._index.breaks():

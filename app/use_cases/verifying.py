@@ -76,11 +76,12 @@ class _LogReading:
 
     def compare(self, known: KnownRoot) -> None:
         """Compare the log with a root that was known before."""
-        if known.size > self.tree.size:
+        size, end = self.tree.size, self.checks.position
+        if known.size > size:
             self._findings.note(
                 "log-shorter",
-                self.tree.size + 1,
-                f"{known.name}含{known.size}条记录,现有{self.tree.size}条:其后的记录已缺失。",
+                end + 1 if end < known.size else None,
+                f"{known.name}含{known.size}条记录,现有{size}条,缺少{known.size - size}条。",
             )
         elif self.roots[known.size] != known.root:
             self._findings.note(

@@ -1,0 +1,390 @@
+"""A log that was altered in its database is found altered, by the right check and at the right position."""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, select, text, update
+
+from app.database import reading
+from app.ledger.ledger import Ledger
+from app.ledger.merkle import HASH_BYTES
+from app.ledger.tables import events, log_seal, log_tiles, sequencer
+from app.ledger.tiles import root_at
+from app.limits import VERIFY_MOST_PLACES
+from app.use_cases.findings import CHECKS, Findings
+from app.use_cases.verifying import KnownRoot, Verified, verify_ledger
+from tests.audit.alterations import (
+    Alteration,
+    alter,
+    deleting,
+    inserting,
+    seal_anew,
+    setting,
+    setting_data,
+    setting_state,
+    swapping,
+    truncating,
+    without_constraints,
+)
+from tests.databases import Database, only_on_sqlite
+from tests.ledger.history import code, file, trade
+
+EVENTS = 43
+Found = dict[str, list[int | None]]
+
+
+def verify(ledger: Ledger, *known: KnownRoot) -> tuple[Verified | None, Found]:
+    """What was looked at, and the positions that were found, by code."""
+    findings = Findings()
+    verified = verify_ledger(ledger, known, findings)
+    return verified, {each.code: [place.position for place in each.places] for each in findings}
+
+
+def found_in(ledger: Ledger, *known: KnownRoot) -> Found:
+    return verify(ledger, *known)[1]
+
+
+def kept(ledger: Ledger, size: int = EVENTS) -> KnownRoot:
+    """The root of a checkpoint that an auditor has kept."""
+    with reading(ledger.engine) as connection:
+        root = root_at(connection, size)
+    assert root is not None
+    return KnownRoot(code="checkpoint-differs", name="留存的日志校验点", size=size, root=root)
+
+
+def test_a_log_that_nobody_altered_is_clean_and_all_of_it_is_compared(ledger: Ledger) -> None:
+    verified, found = verify(ledger, kept(ledger), kept(ledger, 20))
+    assert found == {}
+    assert verified == Verified(EVENTS, kept(ledger).root, EVENTS)
+
+
+def test_an_empty_log_is_clean(migrated: Database) -> None:
+    made = migrated.copy()
+    ledger = Ledger(made.open())
+    verified, found = verify(ledger)
+    ledger.engine.dispose()
+    made.drop()
+    assert found == {}
+    assert verified is not None
+    assert verified.size == 0
+
+
+def test_what_is_not_sealed_yet_is_looked_at_too_and_the_answer_says_how_much_was_compared(
+    ledger: Ledger,
+) -> None:
+    file(ledger, trade(code(9), "2024-09", 110_000, 100_000))
+    verified, found = verify(ledger)
+    assert found == {}
+    assert verified is not None
+    assert (verified.size, verified.sealed) == (EVENTS + 2, EVENTS)
+    alter(ledger, setting(EVENTS + 1, actor="somebody"))
+    assert found_in(ledger) == {"transaction-broken": [EVENTS + 2]}
+
+
+def test_verifying_writes_nothing(database: Database, ledger: Ledger) -> None:
+    alter(ledger, setting(5, actor="somebody"))
+    ledger.engine.dispose()
+    before = database.stored()
+    assert "leaf-differs" in found_in(ledger)
+    ledger.engine.dispose()
+    assert database.stored() == before
+
+
+def _other_text(data: Any) -> None:
+    data["text"] = data["text"].replace("yuan: 50000,", "yuan: 5000,", 1)
+
+
+def _other_document(data: Any) -> None:
+    data["document"]["title"] += "(修订)"
+
+
+def _other_fingerprint(data: Any) -> None:
+    data["sha256"] = "0" * 64
+
+
+def _other_policy_version(data: Any) -> None:
+    data["policy"]["version"] = 2
+
+
+def _other_return_version(version: int) -> Any:
+    def change(data: Any) -> None:
+        data["returns"][0]["version"] = version
+
+    return change
+
+
+ALTERATIONS: dict[str, tuple[Alteration, Found]] = {
+    "one byte of a state": (
+        setting_state(12, b'"period":"2024-06"', b'"period":"2024-05"'),
+        {"leaf-differs": [12]},
+    ),
+    "an amount assessed": (
+        setting_state(25, b'"assessed_fen":0', b'"assessed_fen":1'),
+        {"leaf-differs": [25]},
+    ),
+    "the time of one in its transaction": (
+        setting(10, recorded_at_us=1720598400000001),
+        {"leaf-differs": [10], "transaction-broken": [10], "time-regresses": [11]},
+    ),
+    "the time of a whole transaction": (
+        setting(5, recorded_at_us=1712736000000000),
+        {"leaf-differs": [5], "time-regresses": [5]},
+    ),
+    "an actor": (setting(22, actor="另一人"), {"leaf-differs": [22], "transaction-broken": [22]}),
+    "a batch": (setting(28, batch_id="b"), {"leaf-differs": [28], "transaction-broken": [28]}),
+    "the end of a transaction": (
+        setting(16, transaction_end=16),
+        {"leaf-differs": [16], "transaction-broken": [16]},
+    ),
+    "an end before its beginning": (
+        setting(5, transaction_end=4),
+        {"leaf-differs": [5], "transaction-broken": [5]},
+    ),
+    "an end after the log": (
+        setting(43, transaction_end=44),
+        {"leaf-differs": [43], "transaction-broken": [43]},
+    ),
+    "a type": (setting(5, topic="ReturnFiled"), {"leaf-differs": [5]}),
+    "an unknown type": (
+        setting(14, topic="ReturnShredded"),
+        {"leaf-differs": [14], "state-unreadable": [14], "reference-missing": [20]},
+    ),
+    "a type that does not fit": (
+        setting(4, topic="PolicyPublished"),
+        {"leaf-differs": [4], "state-unreadable": [4]},
+    ),
+    "a stream": (
+        setting(40, stream="returns/91210802MA0000015Y/2023"),
+        {"leaf-differs": [40], "version-gap": [40]},
+    ),
+    "a version": (
+        setting(42, version=5),
+        {"leaf-differs": [42], "version-gap": [42], "reference-missing": [43]},
+    ),
+    "one deleted": (
+        deleting(13, 13),
+        {"position-gap": [13], "version-gap": [40], "reference-missing": [19, 33], "log-shorter": [None]},
+    ),
+    "several deleted": (deleting(38, 39), {"position-gap": [38], "log-shorter": [None]}),
+    "two swapped": (swapping(9, 10), {"leaf-differs": [9, 10], "version-gap": [9]}),
+    "one inserted": (
+        inserting(40),
+        {"leaf-differs": [40, 41, 42, 43], "version-gap": [40], "transaction-broken": [42, 44]},
+    ),
+    "the end cut off": (truncating(41), {"log-shorter": [42]}),
+    "the text of a policy": (
+        setting_data(6, _other_text),
+        {"leaf-differs": [6], "policy-altered": [6]},
+    ),
+    "the document of a policy": (
+        setting_data(6, _other_document),
+        {"leaf-differs": [6], "policy-altered": [6, 6]},
+    ),
+    "the fingerprint of a policy": (
+        setting_data(26, _other_fingerprint),
+        {
+            "leaf-differs": [26],
+            "policy-altered": [26],
+            "reference-missing": [*range(27, 34), *range(35, 38), 39, 41, 43],
+        },
+    ),
+    "the policy of an assessment": (
+        setting_data(8, _other_policy_version),
+        {"leaf-differs": [8], "reference-missing": [8]},
+    ),
+    "the return of an assessment": (
+        setting_data(8, _other_return_version(9)),
+        {"leaf-differs": [8], "reference-missing": [8]},
+    ),
+    "a return of an assessment to come": (
+        setting_data(8, _other_return_version(2)),
+        {"leaf-differs": [8], "reference-missing": [8]},
+    ),
+    "a return that no stream can have": (
+        setting_data(8, _other_return_version(2**63)),
+        {"leaf-differs": [8], "reference-missing": [8]},
+    ),
+    "a state that is no JSON": (
+        setting(30, state=b"\xff\x00{"),
+        {"leaf-differs": [30], "state-unreadable": [30]},
+    ),
+    "no state": (setting(30, state=b""), {"leaf-differs": [30], "state-unreadable": [30]}),
+    "a state without an end": (
+        setting(30, state=b'{"period":' + b"[" * 100_000),
+        {"leaf-differs": [30], "state-unreadable": [30]},
+    ),
+    "a state of two lines": (
+        setting_state(12, b'{"form"', b'{\n"form"'),
+        {"leaf-differs": [12], "row-invalid": [12], "version-gap": [34], "reference-missing": [15, 29, 37]},
+    ),
+    "a version below all": (
+        setting(42, version=0),
+        {"leaf-differs": [42], "row-invalid": [42], "reference-missing": [43]},
+    ),
+    "a position below all": (
+        setting(43, position=-43),
+        {
+            "row-invalid": [-43],
+            "position-gap": [-43],
+            "transaction-broken": [42],
+            "sequencer-differs": [None],
+        },
+    ),
+    "the last position in the sequencer": (
+        lambda connection: connection.execute(update(sequencer).values(last=42)),
+        {"sequencer-differs": [None]},
+    ),
+    "no sequencer": (
+        lambda connection: connection.execute(sequencer.delete()),
+        {"sequencer-differs": [None] * 4},
+    ),
+    "no seal": (lambda connection: connection.execute(log_seal.delete()), {"sequencer-differs": [None]}),
+    "the tiles": (
+        lambda connection: connection.execute(log_tiles.delete()),
+        {"leaf-differs": list(range(1, VERIFY_MOST_PLACES + 1))},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ALTERATIONS)
+def test_an_alteration_is_named_by_its_check_and_its_position(ledger: Ledger, name: str) -> None:
+    alteration, expected = ALTERATIONS[name]
+    alter(ledger, alteration)
+    found = found_in(ledger)
+    if "leaf-differs" in expected or "row-invalid" in expected:
+        assert found.pop("root-differs") == [None]
+    assert found == expected
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    deadline=None,
+    max_examples=25,
+    derandomize=True,
+)
+@given(position=st.integers(1, EVENTS), at=st.integers(0, 10_000), flipped=st.integers(1, 255))
+def test_any_byte_of_any_state_that_changes_is_found_at_its_position(
+    ledger: Ledger, position: int, at: int, flipped: int
+) -> None:
+    with reading(ledger.engine) as connection:
+        query = select(events.c.state).where(events.c.position == position)
+        state = bytes(connection.execute(query).scalar_one())
+    at %= len(state)
+    changed = state[:at] + bytes([state[at] ^ flipped]) + state[at + 1 :]
+    alter(ledger, setting(position, state=changed))
+    found = found_in(ledger)
+    alter(ledger, setting(position, state=state))
+    assert found["leaf-differs"] == [position]
+
+
+def test_a_changed_hash_of_what_is_sealed_is_found_at_the_position_that_it_is_of(ledger: Ledger) -> None:
+    with reading(ledger.engine) as connection:
+        hashes = bytes(connection.execute(select(log_tiles.c.hashes)).scalar_one())
+    at = 6 * HASH_BYTES
+    changed = hashes[:at] + bytes(HASH_BYTES) + hashes[at + HASH_BYTES :]
+    alter(ledger, lambda connection: connection.execute(update(log_tiles).values(hashes=changed)))
+    assert found_in(ledger) == {"leaf-differs": [7], "root-differs": [None]}
+
+
+def test_a_history_rewritten_with_its_seal_is_found_only_by_a_checkpoint_that_was_kept(
+    ledger: Ledger,
+) -> None:
+    before = [kept(ledger, 8), kept(ledger, 12), kept(ledger)]
+    ledger.engine.dispose()
+    alter(ledger, setting_state(12, b'"current_fen":20000000000', b'"current_fen":10000000000'))
+    seal_anew(ledger)
+    assert found_in(ledger) == {}
+    assert found_in(ledger, before[0]) == {}
+    assert found_in(ledger, before[1]) == {"checkpoint-differs": [None]}
+    assert found_in(ledger, before[2]) == {"checkpoint-differs": [None]}
+
+
+def test_an_end_cut_off_with_its_seal_is_found_only_by_a_checkpoint_that_was_kept(ledger: Ledger) -> None:
+    before = kept(ledger)
+    alter(ledger, truncating(39))
+    seal_anew(ledger)
+    assert found_in(ledger) == {}
+    assert found_in(ledger, before) == {"log-shorter": [40]}
+
+
+def test_every_finding_is_counted_and_the_first_places_are_told(ledger: Ledger) -> None:
+    alter(ledger, lambda connection: connection.execute(update(events).values(actor="somebody")))
+    findings = Findings()
+    verify_ledger(ledger, [], findings)
+    (altered,) = (each for each in findings if each.code == "leaf-differs")
+    assert altered.count == EVENTS
+    assert [each.position for each in altered.places] == list(range(1, VERIFY_MOST_PLACES + 1))
+
+
+HOSTILE = {
+    "a position that is text": ("UPDATE events SET position = 'x' WHERE position = 9", 44),
+    "a position that is no whole number": ("UPDATE events SET position = 9.5 WHERE position = 9", 9),
+    "no position": ("UPDATE events SET position = NULL WHERE position = 9", 1),
+    "a version that is text": ("UPDATE events SET version = 'three' WHERE position = 9", 9),
+    "a time that is text": ("UPDATE events SET recorded_at_us = '2024' || x'ff' WHERE position = 9", 9),
+    "a time that is bytes": ("UPDATE events SET recorded_at_us = x'00' WHERE position = 9", 9),
+    "no actor": ("UPDATE events SET actor = NULL WHERE position = 9", 9),
+    "an actor that is no UTF-8": ("UPDATE events SET actor = CAST(x'ff' AS TEXT) WHERE position = 9", 9),
+    "an actor with NUL": ("UPDATE events SET actor = CAST(x'6100' AS TEXT) WHERE position = 9", 9),
+    "a state that is text": ("UPDATE events SET state = CAST(state AS TEXT) WHERE position = 9", 9),
+    "a state that is a number": ("UPDATE events SET state = 1 WHERE position = 9", 9),
+    "no state": ("UPDATE events SET state = NULL WHERE position = 9", 9),
+    "a stream that is bytes": ("UPDATE events SET stream = CAST(stream AS BLOB) WHERE position = 9", 9),
+    "an end that is text": ("UPDATE events SET transaction_end = 'x' WHERE position = 9", 9),
+}
+
+
+@only_on_sqlite
+@pytest.mark.parametrize("name", HOSTILE)
+def test_values_of_any_type_that_sqlite_takes_are_findings(ledger: Ledger, name: str) -> None:
+    statement, position = HOSTILE[name]
+    alter(ledger, without_constraints)
+    alter(ledger, lambda connection: connection.execute(text(statement)))
+    found = found_in(ledger)
+    assert (found["row-invalid"], found["root-differs"]) == ([position], [None])
+    assert ("position-gap" in found) == (position != 9)
+    assert ("leaf-differs" in found) == ("SET position" not in statement)
+
+
+OTHER_TABLES = {
+    "sequencer": ("last", "recorded_at_us", "publication"),
+    "log_seal": ("size",),
+    "log_tiles": ("hashes",),
+}
+
+
+@only_on_sqlite
+@pytest.mark.parametrize("value", ["NULL", "'text'", "x'00'", "CAST(x'ff' AS TEXT)", "1.5"])
+def test_a_seal_and_a_sequencer_of_any_type_that_sqlite_takes_are_findings(
+    ledger: Ledger, value: str
+) -> None:
+    def alteration(connection: Connection) -> None:
+        for table, columns in OTHER_TABLES.items():
+            without_constraints(connection, table)
+            for column in columns:
+                connection.execute(text(f"UPDATE {table} SET {column} = {value}"))
+
+    alter(ledger, alteration)
+    found = found_in(ledger)
+    assert found["sequencer-differs"] == [None] * 5
+    assert "leaf-differs" not in found  # Nothing says that anything was sealed.
+
+
+@only_on_sqlite
+def test_a_database_file_that_is_damaged_is_a_finding(database: Database) -> None:
+    ledger = Ledger(database.open())
+    whole = database.path.read_bytes()
+    kept_bytes = 2 * int.from_bytes(whole[16:18], "big")  # The header and the schema.
+    database.path.write_bytes(whole[:kept_bytes] + bytes(each ^ 0x5A for each in whole[kept_bytes:]))
+    verified, found = verify(ledger)
+    ledger.engine.dispose()
+    assert verified is None
+    assert found == {"database-damaged": [None]}
+
+
+def test_every_check_has_a_name_in_chinese_and_no_other_can_be_noted() -> None:
+    assert all(name and not name.isascii() for name in CHECKS.values())
+    with pytest.raises(KeyError):
+        Findings().note("no-such-check", None, "")

@@ -5,6 +5,7 @@ stored, byte for byte, so that no byte of the log can change and leave its line 
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -123,7 +124,10 @@ def parse(line: bytes) -> Line:
     return row
 
 
-def stream_rows(connection: Connection, *, until: int | None = None) -> Iterator[Sequence[Sequence[Any]]]:
+@contextmanager
+def streamed_rows(
+    connection: Connection, *, until: int | None = None
+) -> Iterator[Iterator[Sequence[Sequence[Any]]]]:
     """The rows in the order of their positions, each as it is stored, so many at once.
 
     Args:
@@ -134,7 +138,8 @@ def stream_rows(connection: Connection, *, until: int | None = None) -> Iterator
     if until is not None:
         query = query.where(events.c.position <= until)
     options = {"as_bytes": True, "yield_per": ROWS_AT_ONCE}
-    yield from connection.execute(query, execution_options=options).partitions()
+    with connection.execute(query, execution_options=options) as result:
+        yield result.partitions()
 
 
 def read_lines(connection: Connection, *, after: int, until: int, limit: int) -> list[Line]:

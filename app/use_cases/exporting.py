@@ -13,7 +13,7 @@ from app.database import lift_time_outs, reading
 from app.ledger import publications
 from app.ledger.export_folder import CHECKPOINT, Manifest, NewFolder
 from app.ledger.ledger import Ledger
-from app.ledger.lines import Line, canonical, stream_rows
+from app.ledger.lines import Line, canonical, streamed_rows
 from app.ledger.merkle import leaf_hash
 from app.ledger.publications import PublicationAt
 from app.ledger.running_root import RunningRoot
@@ -77,8 +77,8 @@ def export_log(
         lift_time_outs(connection)
         size = _size(connection, wanted.until)
         tree, topics = RunningRoot(), Counter[str]()
-        with folder.events(packed=wanted.packed) as file:
-            for rows in stream_rows(connection, until=size):
+        with folder.events(packed=wanted.packed) as file, streamed_rows(connection, until=size) as chunks:
+            for rows in chunks:
                 file.writelines(_lines(rows, tree))
                 topics.update(row[_TOPIC] for row in rows)
                 progress(tree.size, size)

@@ -13,7 +13,7 @@ from app.database import UNAVAILABLE, reading_whatever
 from app.ledger import merkle
 from app.ledger.export_folder import ExportError, ExportFolder, Manifest
 from app.ledger.ledger import Ledger
-from app.ledger.lines import stream_rows
+from app.ledger.lines import streamed_rows
 from app.ledger.mapper import EventMapper
 from app.ledger.merkle import EMPTY_ROOT, HASH_BYTES
 from app.ledger.running_root import RunningRoot
@@ -125,12 +125,13 @@ def _verify_rows(
 ) -> Verified:
     sealed, expected = _sealed_size(connection, findings), _sequencer(connection, findings)
     log = _LogReading(index, findings, [sealed, *(each.size for each in known)])
-    for rows in stream_rows(connection):
-        leaves = [log.checks.check_row(row) for row in rows]
-        for leaf in leaves:
-            log.take(leaf)
-        _compare_leaves(connection, rows, leaves, sealed, findings)
-        progress(log.tree.size, expected["last"])
+    with streamed_rows(connection) as chunks:
+        for rows in chunks:
+            leaves = [log.checks.check_row(row) for row in rows]
+            for leaf in leaves:
+                log.take(leaf)
+            _compare_leaves(connection, rows, leaves, sealed, findings)
+            progress(log.tree.size, expected["last"])
     log.checks.finish()
     _compare_sequencer(expected, log.checks, findings)
     for each in (*_sealed_root(connection, sealed, findings), *known):

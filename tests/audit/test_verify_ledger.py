@@ -261,7 +261,7 @@ def test_an_alteration_is_named_by_its_check_and_its_position(ledger: Ledger, na
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     deadline=None,
-    max_examples=25,
+    max_examples=12,
     derandomize=True,
 )
 @given(position=st.integers(1, EVENTS), at=st.integers(0, 10_000), flipped=st.integers(1, 255))

@@ -1,0 +1,32 @@
+"""Exports for tests, signed by a key that the tests keep."""
+
+from pathlib import Path
+from typing import Any
+
+from app.ledger.export_folder import Manifest
+from app.ledger.ledger import Ledger
+from app.security.notes import Signer
+from app.use_cases.exporting import ExportWanted, Signing, export_log
+
+SIGNER = Signer("duixian.example/log", bytes(range(32)))
+MADE_AT = "2024-09-01T00:00:00Z"
+
+
+def signing(signer: Signer = SIGNER) -> Signing:
+    """What signs with a key."""
+    return Signing(
+        signer.verifier.name,
+        signer.verifier.text,
+        lambda size, root: signer.sign_checkpoint(size=size, root=root),
+    )
+
+
+def export(ledger: Ledger, target: Path, **wanted: Any) -> Manifest:
+    """Export a ledger: plain, whole and signed unless something else is wanted."""
+    usual = {"packed": False, "until": None, "made_at": MADE_AT, "signing": signing()}
+    return export_log(ledger, ExportWanted(target=target, **{**usual, **wanted}))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The files of a folder by their names in it."""
+    return {str(each.relative_to(folder)): each.read_bytes() for each in folder.rglob("*") if each.is_file()}

@@ -1,0 +1,202 @@
+"""An export makes the same ledger again, on the same kind of database or on the other."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from app.bootstrap import migrate
+from app.database import reading
+from app.ledger.export_folder import ExportError, ExportFolder
+from app.ledger.ledger import Ledger
+from app.ledger.tables import events, log_tiles, publications, sequencer
+from app.use_cases import publishing
+from app.use_cases.filing import FilingAnswer
+from app.use_cases.publishing import assess_published, publish, unfinished_publication
+from app.use_cases.restoring import NotEmptyError, restore
+from tests.audit.exports import contents, export
+from tests.databases import KINDS, Database, Hosts
+from tests.ledger.history import (
+    code,
+    file,
+    policy,
+    read_model_rows,
+    rows_of,
+    trade,
+)
+from tests.office import Office
+
+EVENTS = 43
+ACCOUNTS = [(code(n), f"2024H{half}") for n in (1, 2, 3, 4) for half in (1, 2)]
+
+
+@pytest.fixture(scope="module")
+def empties(hosts: Hosts) -> Iterator[dict[str, Database]]:
+    """An empty migrated database of each kind, to copy."""
+    made = {kind: hosts.of(kind).empty() for kind in KINDS}
+    for each in made.values():
+        engine = each.open()
+        migrate(engine)
+        engine.dispose()
+    yield made
+    for each in made.values():
+        each.drop()
+
+
+@pytest.fixture(params=KINDS)
+def empty(request: pytest.FixtureRequest, empties: dict[str, Database]) -> Iterator[Ledger]:
+    """An empty ledger, on the kind of database that the export is from and on the other."""
+    made = empties[request.param].copy()
+    ledger = Ledger(made.open())
+    yield ledger
+    ledger.engine.dispose()
+    made.drop()
+
+
+def kept_rows(ledger: Ledger) -> list[Any]:
+    """Every row of the log, of what orders it, and of what is sealed."""
+    with reading(ledger.engine) as connection:
+        return [rows_of(connection, table) for table in (events, sequencer, publications, log_tiles)]
+
+
+def is_empty(ledger: Ledger) -> bool:
+    with reading(ledger.engine) as connection:
+        counted = connection.execute(select(func.count()).select_from(events)).scalar_one()
+        return counted == 0 and ledger.head(connection) == 0 and rows_of(connection, publications) == []
+
+
+@pytest.mark.parametrize("kind", ["plain", "packed"])
+def test_a_restored_ledger_is_the_one_that_was_exported_row_by_row(
+    ledger: Ledger, empty: Ledger, tmp_path: Path, kind: str
+) -> None:
+    packed = kind == "packed"
+    export(ledger, tmp_path / "out", packed=packed)
+    assert restore(empty, ExportFolder(tmp_path / "out")) == EVENTS
+    assert kept_rows(empty) == kept_rows(ledger)
+    assert read_model_rows(empty) == read_model_rows(ledger)
+    export(empty, tmp_path / "again", packed=packed)
+    assert contents(tmp_path / "again") == contents(tmp_path / "out")
+
+
+def test_a_restored_ledger_answers_as_the_one_that_was_exported(
+    ledger: Ledger, empty: Ledger, tmp_path: Path
+) -> None:
+    export(ledger, tmp_path / "out")
+    restore(empty, ExportFolder(tmp_path / "out"))
+    with Office(ledger) as before, Office(empty) as after:
+        paths = [
+            *(f"/v1/entitlements/{uscc}/{window}" for uscc, window in ACCOUNTS),
+            *(f"/v1/returns/{code(n)}?year=2024" for n in (1, 2, 3, 4)),
+            *(f"/v1/policies/yingkou-2024-14/versions/{version}" for version in (1, 2)),
+            "/v1/events?limit=100",
+            "/v1/entitlements?window=2024H1",
+            f"/v1/entitlements/{code(1)}/2024H1?position=20",
+        ]
+        for path in paths:
+            assert after.get(path).json() == before.get(path).json(), path
+        assert before.entitlement(code(1))["assessed_fen"] > 0
+        assert after.publish(policy(20_000).text.encode()).status_code == 202
+        filed = after.file(trade(code(9), "2024-09", 110_000, 100_000))
+    assert filed["filed"] == 1
+    assert filed["position"] > EVENTS
+
+
+def test_a_part_of_the_log_is_restored_as_it_stood_then(
+    ledger: Ledger, empty: Ledger, tmp_path: Path
+) -> None:
+    export(ledger, tmp_path / "out", until=25)
+    assert restore(empty, ExportFolder(tmp_path / "out")) == 25
+    with Office(ledger) as before, Office(empty) as after:
+        for uscc, window in ACCOUNTS:
+            path = f"/v1/entitlements/{uscc}/{window}"
+            then, now = before.get(path, position=25), after.get(path)
+            assert now.status_code == then.status_code
+            if now.status_code == 200:
+                assert {**now.json(), "as_of": None} == {**then.json(), "as_of": None}
+
+
+@pytest.mark.parametrize("until", [None, EVENTS + 1], ids=["whole", "part"])
+def test_an_assessment_under_way_is_carried_on_from_the_export(
+    ledger: Ledger, empty: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: int | None
+) -> None:
+    def stop(done: int, _total: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(publishing, "STREAMS_PER_CHUNK", 1)
+    publish(ledger, policy(20_000), actor="admin")
+    with pytest.raises(KeyboardInterrupt):
+        assess_published(ledger, stop)
+    export(ledger, tmp_path / "out", until=until)
+    restore(empty, ExportFolder(tmp_path / "out"))
+    carried_on, before = unfinished_publication(empty), unfinished_publication(ledger)
+    assert carried_on is not None
+    assert before is not None
+    assert (carried_on.done, before.done) == (2 if until is None else 0, 2)
+    for each in (ledger, empty):
+        assess_published(each)
+    with Office(ledger) as exported, Office(empty) as restored:
+        for uscc, window in ACCOUNTS:
+            path = f"/v1/entitlements/{uscc}/{window}"
+            amounts = [each.get(path).json().get("assessed_fen") for each in (exported, restored)]
+            assert amounts[0] == amounts[1]
+
+
+def test_a_ledger_that_is_not_empty_is_refused_and_not_touched(
+    ledger: Ledger, empty: Ledger, tmp_path: Path
+) -> None:
+    export(ledger, tmp_path / "out")
+    assert isinstance(file(empty, trade(code(9), "2024-09", 110_000, 100_000)), FilingAnswer)
+    before = kept_rows(empty)
+    with pytest.raises(NotEmptyError):
+        restore(empty, ExportFolder(tmp_path / "out"))
+    assert kept_rows(empty) == before
+
+
+def test_an_empty_export_is_restored_to_an_empty_ledger(
+    ledger: Ledger, empty: Ledger, tmp_path: Path
+) -> None:
+    export(ledger, tmp_path / "out", until=0)
+    assert restore(empty, ExportFolder(tmp_path / "out")) == 0
+    assert is_empty(empty)
+
+
+def test_a_restoring_that_is_cut_off_leaves_the_ledger_empty(
+    ledger: Ledger, empty: Ledger, tmp_path: Path
+) -> None:
+    def interrupt(done: int, _total: int) -> None:
+        assert done == EVENTS
+        raise KeyboardInterrupt
+
+    export(ledger, tmp_path / "out")
+    with pytest.raises(KeyboardInterrupt):
+        restore(empty, ExportFolder(tmp_path / "out"), interrupt)
+    assert is_empty(empty)
+    assert restore(empty, ExportFolder(tmp_path / "out")) == EVENTS
+
+
+CHANGES: dict[str, tuple[bytes, bytes]] = {
+    "another row": (b'"actor":"admin"', b'"actor":"nimda"'),
+    "no line": (b'"actor":"admin"', b'"actor" :"admin"'),
+    "a row twice": (b'{"position":43,', b'{"position":42,'),
+    "a time that no database holds": (b'"version":1,', b'"version":4294967296,'),
+    "not packed as it says": (b"{", b"["),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_file_that_changes_after_it_was_verified_leaves_the_ledger_empty(
+    ledger: Ledger, empty: Ledger, tmp_path: Path, name: str
+) -> None:
+    export(ledger, tmp_path / "out")
+    folder = ExportFolder(tmp_path / "out")
+    path = tmp_path / "out" / "events.ndjson"
+    before, after = CHANGES[name]
+    written = path.read_bytes()
+    assert before in written
+    path.write_bytes(written.replace(before, after, 1))
+    with pytest.raises(ExportError):
+        restore(empty, folder)
+    assert is_empty(empty)

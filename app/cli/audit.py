@@ -4,7 +4,7 @@ import typer
 
 from app.cli import exporting, proofs, red_flags, replays, restoring, verifying
 
-audit_app = typer.Typer(no_args_is_help=True, help="审计:校验点、证明、核验凭据、复算、疑点清单、导出、核验。")
+audit_app = typer.Typer(no_args_is_help=True, help="审计:校验点、证明、核验凭据、复算、疑点、导出、核验。")
 audit_app.command("key")(proofs.audit_key)
 audit_app.command("checkpoint")(proofs.audit_checkpoint)
 audit_app.command("inclusion")(proofs.audit_inclusion)

@@ -12,9 +12,9 @@ from typing import Final
 
 import msgspec
 from msgspec import structs
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
-from app.database import open_engine, reading, steadily, writing
+from app.database import reading, steadily
 from app.ledger.helpers import Helpers, spare_processors
 from app.ledger.ledger import Ledger, Slice, Unreadable
 from app.ledger.publications import unfinished
@@ -24,10 +24,10 @@ from domain.errors import LedgerIntegrityError
 from domain.events import Event, LogEntry, PolicyPublished, PolicyRef
 from domain.policy import Policy, policy_from_log
 from domain.replay import Kind, Mismatch, Publications, Replay, enterprise_year
-from projections.afresh import MOST_PUT_ASIDE, PutAside, finish, make_afresh
-from projections.comparing import RowDifference, common_differences, differences_of, known_accounts
+from projections.afresh import MOST_PUT_ASIDE, PutAside, make_afresh
+from projections.aside import AsideFile
+from projections.comparing import RowDifference, differences_of, known_accounts
 from projections.projector import position_of
-from projections.scratch import Scratch
 from projections.tables import LIVE
 
 TASKS_PER_PROCESS: Final = 16
@@ -35,9 +35,6 @@ TASKS_PER_PROCESS: Final = 16
 
 TICK_S: Final = 1.0
 """Whoever waits is told so often how far it has come, and can stop it then."""
-
-TOKEN: Final = 2
-"""Of the temporary tables, which nobody else sees."""
 
 Progress = Callable[[int, int], None]
 """Called with the number of events that are replayed, and of how many."""
@@ -133,7 +130,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
         is_assessed: Whether by then every publication was assessed to its end.
         projected: The rows are compared as they were at this position; None if they are not.
         accounts: The policies and windows of which there are rows.
-        aside: The URL of the temporary database.
+        aside: The temporary file.
     """
 
     slices: list[Slice]
@@ -142,7 +139,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     is_assessed: bool
     projected: int | None
     accounts: list[tuple[str, str]]
-    aside: str
+    aside: Path
 
 
 def replay(ledger: Ledger, wanted: Wanted, progress: Progress = lambda _, __: None) -> Report:
@@ -160,15 +157,10 @@ def replay(ledger: Ledger, wanted: Wanted, progress: Progress = lambda _, __: No
     """
     check_range(ledger, wanted)
     with tempfile.TemporaryDirectory(prefix="duixian-replay-") as folder:
-        task = steadily(lambda: _plan(ledger, wanted, f"sqlite:///{Path(folder) / 'aside.db'}"))
-        aside = open_engine(task.aside)
-        try:
-            with writing(aside) as connection:
-                Scratch(aside.dialect.name, TOKEN).make(connection)
-            found = _replay_all(ledger, task, progress)
-            steadily(lambda: _compare_common(ledger, aside, task, found))
-        finally:
-            aside.dispose()
+        task = steadily(lambda: _plan(ledger, wanted, Path(folder) / "aside.db"))
+        AsideFile(task.aside).make()
+        found = _replay_all(ledger, task, progress)
+        found.add(steadily(lambda: _compare_common(ledger, task, found)))
     return Report(first=task.first, last=task.last, projected=task.projected, found=found)
 
 
@@ -184,7 +176,7 @@ def check_range(ledger: Ledger, wanted: Wanted) -> None:
         raise PositionAheadError(head)
 
 
-def _plan(ledger: Ledger, wanted: Wanted, aside: str) -> Task:
+def _plan(ledger: Ledger, wanted: Wanted, aside: Path) -> Task:
     with reading(ledger.engine) as connection:
         head = ledger.head(connection)
         is_whole = wanted.last is None
@@ -231,17 +223,15 @@ def replay_slices(ledger: Ledger, task: Task) -> Found:
     with reading(ledger.engine) as connection:
         published = ledger.publications(connection, until=task.last, unreadable=[])
     publications = Publications(_versions(published)[0])
-    aside = open_engine(task.aside)
+    aside = AsideFile(task.aside)
     found, common = Found(), PutAside()
     for codes in task.slices:
         of_slice, more = steadily(lambda: _replay_slice(ledger, task, codes, publications))  # noqa: B023
         found.add(of_slice)
         common.merge(more)
         if common.rows > MOST_PUT_ASIDE or codes is task.slices[-1]:
-            with writing(aside) as connection:
-                common.write(connection, Scratch(aside.dialect.name, TOKEN).aside)
+            aside.put(common)
             common = PutAside()
-    aside.dispose()
     return found
 
 
@@ -324,17 +314,17 @@ def _wrong(kind: Kind, position: int, stream: str, detail: str) -> Mismatch:
     )
 
 
-def _compare_common(ledger: Ledger, aside: Engine, task: Task, found: Found) -> None:
+def _compare_common(ledger: Ledger, task: Task, so_far: Found) -> Found:
     """Compare the rows in which enterprises meet, unless some of theirs could not be made."""
-    if task.projected is None or found.uncompared:
-        return
-    scratch = Scratch(aside.dialect.name, TOKEN)
-    differing: list[RowDifference] = []
+    found = Found()
+    if task.projected is None or so_far.uncompared:
+        return found
     try:
-        with reading(ledger.engine) as connection, writing(aside) as derived:
+        with reading(ledger.engine) as connection:
             published = ledger.publications(connection, until=task.projected, unreadable=[])
-            finish(derived, scratch.models, scratch.aside, published, task.projected)
-            differing += common_differences(connection, derived, scratch.models, until=task.projected)
+            differences = AsideFile(task.aside).differences(connection, published, task.projected)
     except LedgerIntegrityError:
-        found.uncompared += 1
-    found.add_row_differences(differing)
+        found.uncompared = 1
+    else:
+        found.add_row_differences(differences)
+    return found

@@ -3,15 +3,15 @@
 import argparse
 
 from app.memory import spare_collections
-from bench import country, month_close, reads, rules
+from bench import audit, country, month_close, reads, rules
 
 
 def main() -> None:
     """Run the benchmarks that were asked for, or all."""
     parser = argparse.ArgumentParser(description=__doc__)
-    names = ("assessment", "month-close", "rebuild", "country", "reads")
+    names = ("assessment", "month-close", "rebuild", "audit", "country", "reads")
     parser.add_argument("names", nargs="*", choices=[*names, []], help="default: all")
-    parser.add_argument("--enterprises", type=int, default=100_000, help="of month-close and rebuild")
+    parser.add_argument("--enterprises", type=int, default=100_000, help="of month-close, rebuild and audit")
     parser.add_argument("--country", type=int, default=600_000, help="enterprises of country and reads")
     parser.add_argument("--database", help="a PostgreSQL that holds the months for reads already")
     given = parser.parse_args()
@@ -24,6 +24,8 @@ def main() -> None:
                 month_close.run(given.enterprises)
             case "rebuild":
                 rules.rebuilding(given.enterprises)
+            case "audit":
+                audit.run(given.enterprises)
             case "country":
                 country.run(given.country)
             case _:

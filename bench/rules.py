@@ -3,7 +3,6 @@
 from itertools import islice
 
 from app.database import reading
-from app.ledger.sealing import seal
 from app.use_cases.rebuilding import rebuild
 from bench.ledgers import drafts, new_ledger, policy
 from bench.month_close import import_month, seconds
@@ -37,7 +36,7 @@ def assessment() -> None:
 
 
 def rebuilding(enterprises: int) -> None:
-    """Print how many events a second a rebuild takes, beside reading and decoding them alone; and sealing."""
+    """Print how many events a second a rebuild takes, beside reading and decoding them alone."""
     for kind in KINDS:
         with places(kind) as place:
             ledger = new_ledger(place.database())
@@ -57,6 +56,4 @@ def rebuilding(enterprises: int) -> None:
             read_s = seconds(read)
             print(f"rebuild, {kind}, {head} events: {head / rebuilt_s:,.0f} events/s")
             print(f"  reading and decoding them alone: {head / read_s:,.0f} events/s", flush=True)
-            sealed_s = seconds(lambda ledger=ledger: seal(ledger))  # type: ignore[misc]
-            print(f"seal, {kind}: {head / sealed_s:,.0f} events/s", flush=True)
             ledger.engine.dispose()

@@ -3,10 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import pytest
 from httpx2 import Response
 
 from app.use_cases import red_flags
+from domain.red_flags import THRESHOLDS
 from tests.api.rows import STEP_FEN, catering, code, trade
 from tests.office import Office, TestClock
 
@@ -66,7 +68,7 @@ def test_a_base_filled_in_is_asked_about_with_the_versions_it_rests_on(
     assert (after["reason"], after["origin"], after["document"]) == ("企业改报", "enterprise", "1号")
     assert [before["position"], after["position"]] == [filed["position"] - 1, revised["position"] - 1]
     assert page["as_of"]["position"] == revised["position"]
-    assert page["thresholds"]["cluster_least"] == 20
+    assert page["thresholds"] == msgspec.to_builtins(THRESHOLDS)
 
 
 def test_it_is_told_as_it_was_known_then(office: Office, clock: TestClock) -> None:

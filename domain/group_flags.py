@@ -73,12 +73,15 @@ class Clusters:
 
     def add(self, history: EnterpriseHistory) -> None:
         """Count the standing returns of an enterprise."""
-        if self._scope.policy is None:
+        policy = self._scope.policy
+        if policy is None:
             return
         for (_, period), stands in history.standing_in(self._scope.window).items():
+            if not policy.covers_period(period_of(period)):
+                continue
             # With one region asked for, all that is looked at would be that region once more.
             places = list(product((period, None), {history.region_code, self._scope.region_code}))
-            for side in _sides(self._scope.policy, stands.event):
+            for side in _sides(policy, stands.event):
                 for place in places:
                     key = _GroupKey(side.measure.id, side.threshold, *place)
                     self._count(key, stands, is_over=side.is_over)

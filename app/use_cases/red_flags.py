@@ -144,7 +144,8 @@ def _scope(asked: Asked, books: Opened) -> Scope:
     window = Window.parse(asked.window)
     year, month = (window.year, 7) if window.half == 1 else (window.year + 1, 1)
     ended_at_us = (datetime(year, month, 1, tzinfo=_BEIJING) - _EPOCH) // _MICROSECOND
-    return Scope(asked.window, ended_at_us, books.policy, asked.region_code)
+    covering = books.policy if books.policy is not None and books.policy.covers_window(window) else None
+    return Scope(asked.window, ended_at_us, covering, asked.region_code)
 
 
 def _slices(connection: Connection, asked: Asked, books: Opened, after: str) -> Iterator[Sequence[Known]]:

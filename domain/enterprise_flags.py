@@ -14,6 +14,7 @@ from domain.questions import About, Amounts, MonthsBefore
 from domain.red_flags import (
     THRESHOLDS,
     Column,
+    EnterpriseFlagId,
     EnterpriseHistory,
     FlagId,
     Key,
@@ -287,7 +288,7 @@ def _with_figure(registered: Return, **changed_fen: int | None) -> Return:
     return msgspec.structs.replace(registered, figures={**registered.figures, item: figure})
 
 
-DETECTORS: Final[dict[FlagId, Detector]] = {
+DETECTORS: Final[dict[EnterpriseFlagId, Detector]] = {
     "base-changed": _base_changed,
     "base-differs": _base_differs,
     "base-earns": _base_earns,

@@ -8,7 +8,7 @@ stands out where over - under >= deviations * sqrt(over + under), compared in sq
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Final, Literal, NamedTuple
 
 from domain import questions
@@ -20,8 +20,8 @@ from domain.questions import Near
 from domain.red_flags import (
     THRESHOLDS,
     EnterpriseHistory,
-    FlagId,
     Group,
+    GroupFlagId,
     RedFlag,
     Registered,
     Scope,
@@ -73,15 +73,18 @@ class Clusters:
 
     def add(self, history: EnterpriseHistory) -> None:
         """Count the standing returns of an enterprise."""
-        if self._scope.policy is None:
+        policy = self._scope.policy
+        if policy is None:
             return
         for (_, period), stands in history.standing_in(self._scope.window).items():
-            for side in _sides(self._scope.policy, stands.event):
-                for of_period in (period, None):
-                    # With one region asked for, "all" would be that region once more.
-                    for region_code in {history.region_code, self._scope.region_code}:
-                        key = _GroupKey(side.measure.id, side.threshold, of_period, region_code)
-                        self._count(key, stands, is_over=side.is_over)
+            if not policy.covers_period(period_of(period)):
+                continue
+            # With one region asked for, all that is looked at would be that region once more.
+            places = list(product((period, None), {history.region_code, self._scope.region_code}))
+            for side in _sides(policy, stands.event):
+                for place in places:
+                    key = _GroupKey(side.measure.id, side.threshold, *place)
+                    self._count(key, stands, is_over=side.is_over)
 
     def _count(self, key: _GroupKey, stands: Registered, *, is_over: bool) -> None:
         if not is_over:
@@ -276,7 +279,7 @@ def _region(region_code: str | None) -> str:
     return "" if region_code is None else region_name(region_code)
 
 
-COUNTERS: Final[dict[FlagId, type[Clusters] | type[Corrections]]] = {
+COUNTERS: Final[dict[GroupFlagId, type[Clusters] | type[Corrections]]] = {
     "threshold-cluster": Clusters,
     "many-corrections": Corrections,
 }

@@ -17,16 +17,20 @@ from domain.periods import window_name
 from domain.policy import Policy
 from domain.returns import AnnualReturns, ReturnVersion, required_figure
 
-FlagId = Literal[
+EnterpriseFlagId = Literal[
     "base-changed",
     "base-differs",
     "base-earns",
     "balance-differs",
     "december-jump",
     "late-correction",
-    "threshold-cluster",
-    "many-corrections",
 ]
+"""The questions about one enterprise."""
+
+GroupFlagId = Literal["threshold-cluster", "many-corrections"]
+"""The questions about many returns together."""
+
+FlagId = EnterpriseFlagId | GroupFlagId
 
 Column = Literal["current", "prior_year"]
 """The column of the form that a figure stands in: 本年本月 or 上年同期."""

@@ -1,6 +1,6 @@
 """`/v1/audit/red-flags`: what an auditor may want to look into; questions, never verdicts."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import msgspec
 import structlog
@@ -29,16 +29,13 @@ from app.use_cases.red_flags import (
     group_flags,
     red_flag_page,
 )
+from domain.red_flags import EnterpriseFlagId, GroupFlagId
 
 router = APIRouter(prefix="/v1/audit/red-flags", tags=["audit"], route_class=ReadAgain)
 _log = structlog.get_logger()
 
 PAGE_MOST: Final = 500
 
-EnterpriseFlag = Literal[
-    "base-changed", "base-differs", "base-earns", "balance-differs", "december-jump", "late-correction"
-]
-GroupFlag = Literal["threshold-cluster", "many-corrections"]
 RegionAsked = Annotated[str | None, Query(max_length=20, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
@@ -62,7 +59,7 @@ def list_red_flags(
     moment: MomentAsked,
     window: str,
     policy: PolicyAsked = None,
-    flag: EnterpriseFlag | None = None,
+    flag: EnterpriseFlagId | None = None,
     region_code: RegionAsked = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_MOST)] = 100,
     cursor: Annotated[
@@ -103,7 +100,7 @@ def list_red_flag_groups(
     moment: MomentAsked,
     window: str,
     policy: PolicyAsked = None,
-    flag: GroupFlag | None = None,
+    flag: GroupFlagId | None = None,
     region_code: RegionAsked = None,
 ) -> models.RedFlagGroups:
     """The questions about many returns: clusters just over a threshold, many corrections by one actor."""

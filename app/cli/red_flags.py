@@ -94,7 +94,7 @@ def _print(found: Iterable[RedFlag], books: Opened) -> None:
         counts[each.flag] += 1
         out.print(f"[{FLAG_NAMES[each.flag]}] {each.sentence}", markup=False, soft_wrap=True)
         out.print(f"    依据:{_positions(each)}", markup=False, soft_wrap=True)
-    out.print(f"{_counted(counts)}{printing.as_of_text(books)}。{NO_VERDICT}", soft_wrap=True)
+    out.print(f"{_counted(counts)}{printing.as_of_text(books)}。{NO_VERDICT}", markup=False, soft_wrap=True)
 
 
 def _positions(flag: RedFlag) -> str:

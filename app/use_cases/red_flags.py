@@ -16,14 +16,21 @@ from app.use_cases.reading import Opened
 from domain.enterprise_flags import DETECTORS, enterprise_flags
 from domain.group_flags import COUNTERS
 from domain.periods import Window
-from domain.red_flags import EnterpriseHistory, FlagId, RedFlag, Scope
+from domain.red_flags import (
+    EnterpriseFlagId,
+    EnterpriseHistory,
+    FlagId,
+    GroupFlagId,
+    RedFlag,
+    Scope,
+)
 from projections.queries import histories, totals
 from projections.queries.histories import Known
 
-ENTERPRISE_FLAGS: Final[tuple[FlagId, ...]] = tuple(DETECTORS)
+ENTERPRISE_FLAGS: Final[tuple[EnterpriseFlagId, ...]] = tuple(DETECTORS)
 """The questions about one enterprise each."""
 
-GROUP_FLAGS: Final[tuple[FlagId, ...]] = tuple(COUNTERS)
+GROUP_FLAGS: Final[tuple[GroupFlagId, ...]] = tuple(COUNTERS)
 """The questions about many returns together."""
 
 SLICE: Final = 500
@@ -137,12 +144,14 @@ def _scope(asked: Asked, books: Opened) -> Scope:
     window = Window.parse(asked.window)
     year, month = (window.year, 7) if window.half == 1 else (window.year + 1, 1)
     ended_at_us = (datetime(year, month, 1, tzinfo=_BEIJING) - _EPOCH) // _MICROSECOND
-    return Scope(asked.window, ended_at_us, books.policy, asked.region_code)
+    covering = books.policy if books.policy is not None and books.policy.covers_window(window) else None
+    return Scope(asked.window, ended_at_us, covering, asked.region_code)
 
 
 def _slices(connection: Connection, asked: Asked, books: Opened, after: str) -> Iterator[Sequence[Known]]:
     """The enterprises of the half-year, a slice at a time, of all regions."""
     at = books.moment.position
+    histories.walk_along_keys(connection)
     while known := histories.enterprises_after(connection, asked.window, at, after=after, limit=SLICE):
         yield known
         after = known[-1].uscc

@@ -3,10 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import pytest
 from httpx2 import Response
 
 from app.use_cases import red_flags
+from domain.red_flags import THRESHOLDS
 from tests.api.rows import STEP_FEN, catering, code, trade
 from tests.office import Office, TestClock
 
@@ -66,7 +68,7 @@ def test_a_base_filled_in_is_asked_about_with_the_versions_it_rests_on(
     assert (after["reason"], after["origin"], after["document"]) == ("企业改报", "enterprise", "1号")
     assert [before["position"], after["position"]] == [filed["position"] - 1, revised["position"] - 1]
     assert page["as_of"]["position"] == revised["position"]
-    assert page["thresholds"]["cluster_least"] == 20
+    assert page["thresholds"] == msgspec.to_builtins(THRESHOLDS)
 
 
 def test_it_is_told_as_it_was_known_then(office: Office, clock: TestClock) -> None:
@@ -84,7 +86,7 @@ def test_pages_of_any_size_tell_each_question_once(
     office: Office, clock: TestClock, monkeypatch: pytest.MonkeyPatch, limit: int
 ) -> None:
     office.publish()
-    drafts = [filled_in(number) for number in range(1001, 1008)]
+    drafts = [filled_in(number, region_code=f"21080{2 + number % 3}") for number in range(1001, 1008)]
     office.file(
         *(first for first, _ in drafts), *(trade(9, 9, number=number) for number in range(1010, 1015))
     )
@@ -92,9 +94,12 @@ def test_pages_of_any_size_tell_each_question_once(
     whole = names(office.read(PATH, window="2024H1")["items"])
     assert whole == sorted(whole)
     assert len(whole) == 14
+    of_region = names(office.read(PATH, window="2024H1", region_code="210804")["items"])
+    assert len(of_region) == 6
     monkeypatch.setattr(red_flags, "SLICE", 2)
     monkeypatch.setattr(red_flags, "RED_FLAGS_MOST_SCANNED", 4)
     assert names(pages(office, limit, window="2024H1")) == whole
+    assert names(pages(office, limit, window="2024H1", region_code="210804")) == of_region
 
 
 def test_a_page_goes_on_at_the_moment_of_the_first(office: Office, clock: TestClock) -> None:
@@ -165,6 +170,17 @@ def test_without_a_policy_questions_are_asked_without_amounts(office: Office, cl
     items = office.read(PATH, window="2024H1")["items"]
     assert names(items) == [(code(1001), "base-changed"), (code(1001), "late-correction")]
     assert {each["assessed_fen"] for each in items} == {None}
+
+
+def test_a_policy_asked_for_outside_its_years_assesses_nothing(office: Office, clock: TestClock) -> None:
+    office.publish()
+    rows = [trade(110_000, number=number, period="2023-03") for number in range(1001, 1021)]
+    office.file(*rows)
+    revise(office, {**rows[0], "in_database": False}, clock=clock)
+    asked = {"window": "2023H1", "policy": "yingkou-2024-14"}
+    (item,) = office.read(PATH, **asked)["items"]
+    assert (item["flag"], item["assessed_fen"]) == ("late-correction", None)
+    assert office.read(GROUPS, **asked)["items"] == []
 
 
 def test_a_cluster_and_its_returns_are_told_by_region_and_for_all(office: Office) -> None:

@@ -12,10 +12,17 @@ import typer
 
 from app.api import problems
 from app.cli.commands import app as command_line
-from app.limits import BODY_MAX_BYTES, RETURNS_MAX_ROWS
+from app.limits import (
+    BODY_MAX_BYTES,
+    RED_FLAGS_MOST_GROUPED,
+    RED_FLAGS_MOST_SCANNED,
+    RETURNS_MAX_ROWS,
+)
 from app.settings import Settings
 from domain.events import EVENT_TYPES
 from domain.explanation import SENTENCES, STATISTICAL_RULES
+from domain.questions import FLAG_MEANINGS, FLAG_NAMES
+from domain.red_flags import THRESHOLDS
 from tests.docs.codes import ROOT, codes_in
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -106,6 +113,14 @@ def test_the_readme_tells_the_limits_of_a_call() -> None:
     row = next(line for line in section("Codes of a request").splitlines() if "`too-large`" in line)
     assert f"{RETURNS_MAX_ROWS:,} rows" in row
     assert f"{BODY_MAX_BYTES // 1024 // 1024} MiB" in row
+
+
+def test_the_readme_names_every_red_flag_and_the_limits_of_its_calls() -> None:
+    told = section("Red flags")
+    assert first_column(told) == FLAG_NAMES.keys() == FLAG_MEANINGS.keys()
+    assert f"at most {RED_FLAGS_MOST_SCANNED:,} enterprises" in told
+    assert f"at most {RED_FLAGS_MOST_GROUPED:,}." in told
+    assert f"up to {THRESHOLDS.listed_most} of the returns" in told
 
 
 def test_the_glossary_explains_every_rule_of_a_step_and_marks_what_is_withheld() -> None:

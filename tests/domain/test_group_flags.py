@@ -13,7 +13,7 @@ from domain.events import Return
 from domain.group_flags import Clusters, Corrections, over_gate, over_step, stands_out
 from domain.policy import Amount, Band, BandsWithTail, PerWholeStep, Reward, Tail
 from domain.red_flags import THRESHOLDS, RedFlag, Scope
-from tests.builders import catering, trade
+from tests.builders import SHIPPED_TEXT, catering, edited, policy_of, trade
 from tests.domain.dossier import WITHOUT_POLICY, Dossier, scope_of
 
 thorough = settings(max_examples=500, derandomize=True, deadline=None, database=None)
@@ -125,6 +125,11 @@ def test_without_a_base_there_is_no_increment_to_count(prior_year: int | None) -
 
 def test_without_a_policy_there_is_no_threshold() -> None:
     assert clusters(city(near_a_step(30, 0)), WITHOUT_POLICY) == []
+
+
+def test_a_period_that_the_policy_does_not_cover_is_not_counted() -> None:
+    from_april = policy_of(edited(SHIPPED_TEXT, ('first: "2024-01~02"', 'first: "2024-04"')))
+    assert clusters(city(near_a_step(30, 0)), scope_of(policy=from_april)) == []
 
 
 def test_a_withdrawn_return_is_not_counted() -> None:

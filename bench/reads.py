@@ -22,7 +22,7 @@ from app.ledger.ledger import Ledger
 from app.security.keys import create_key
 from app.use_cases.explaining import read_account
 from app.use_cases.listing import list_accounts, summarise
-from app.use_cases.reading import Opened, opened
+from app.use_cases.reading import NOW, Opened, opened
 from bench.ledgers import new_ledger
 from bench.month_close import import_month
 from bench.places import places
@@ -198,14 +198,14 @@ def _plans(url: str, enterprises: int) -> None:
             connection, wanted, at, sort="-assessed_fen", limit=100, after=(5_000_000, uscc), totals=False
         ),
         "summary": lambda connection, at: summarise(connection, WINDOW, "region_code", at),
-        "events of an enterprise": lambda connection, _: ledger.page(
-            connection, after=0, limit=100, uscc=uscc
+        "events of an enterprise": lambda connection, at: ledger.page(
+            connection, after=0, until=at.moment.position, limit=100, uscc=uscc
         ),
     }
     for name, read in reads.items():
         print(f"plans of: {name}")
         with reading(engine) as connection:
-            at = opened(connection, WINDOW, None, None, None)
+            at = opened(connection, WINDOW, None, NOW)
             if isinstance(at, Opened):
                 for statement, given in _statements(connection, lambda: read(connection, at)):  # noqa: B023
                     _explain(connection, statement, given)

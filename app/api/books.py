@@ -15,7 +15,7 @@ PolicyAsked = Annotated[
 def books_of(result: Opened | ChoiceProblem) -> Opened:
     """The books, or the answer to a choice of policy that is none."""
     if result == "policy-unknown":
-        raise ApiProblem(404, "not-found", "No policy of this id was published by then.")
+        raise ApiProblem(404, "not-found", "No policy of this id was ever published.")
     if result == "policy-ambiguous":
         detail = "Several policies cover this window; choose one with ?policy=."
         raise ApiProblem(409, "policy-ambiguous", detail)

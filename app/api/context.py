@@ -15,7 +15,7 @@ from app.database import once_more, reading
 from app.ledger.ledger import Ledger
 from app.limits import BODY_MAX_BYTES, WAIT_FOR_MOST_S
 from app.security.keys import Key, Role, find_key
-from app.use_cases.reading import is_projected
+from app.use_cases.reading import AskedMoment, is_projected
 
 _BEARER: Final = HTTPBearer(auto_error=False, description="`Authorization: Bearer <key>`")
 WAIT_POLL_S: Final = 0.05
@@ -71,31 +71,27 @@ AuditorKey = Annotated[Key, Depends(any_of("auditor"))]
 AdminKey = Annotated[Key, Depends(any_of("admin"))]
 
 
-class AskedMoment:
+def asked_moment(
+    position: Annotated[
+        int | None, Query(ge=0, lt=2**63, description="As it stood at this position.")
+    ] = None,
+    known_at: Annotated[
+        str | None, Query(description="As it was known at this time, RFC 3339.", max_length=40)
+    ] = None,
+) -> AskedMoment:
     """`position=` or `known_at=`: as of when an answer is wanted."""
-
-    def __init__(
-        self,
-        position: Annotated[
-            int | None, Query(ge=0, lt=2**63, description="As it stood at this position.")
-        ] = None,
-        known_at: Annotated[
-            str | None, Query(description="As it was known at this time, RFC 3339.", max_length=40)
-        ] = None,
-    ) -> None:
-        if position is not None and known_at is not None:
-            raise ApiProblem(400, "invalid-request", "Give position or known_at, not both.")
-        self.position = position
-        self.known_at_us: int | None = None
-        if known_at is not None:
-            try:
-                self.known_at_us = parse_rfc_3339(known_at.replace(" ", "+"))
-            except ValueError as error:
-                detail = "known_at is a time with its offset, such as 2024-04-10T08:00:00Z."
-                raise ApiProblem(400, "invalid-request", detail) from error
+    if known_at is None:
+        return AskedMoment(position=position)
+    if position is not None:
+        raise ApiProblem(400, "invalid-request", "Give position or known_at, not both.")
+    try:
+        return AskedMoment(known_at_us=parse_rfc_3339(known_at.replace(" ", "+")))
+    except ValueError as error:
+        detail = "known_at is a time with its offset, such as 2024-04-10T08:00:00Z."
+        raise ApiProblem(400, "invalid-request", detail) from error
 
 
-MomentAsked = Annotated[AskedMoment, Depends()]
+MomentAsked = Annotated[AskedMoment, Depends(asked_moment)]
 
 
 async def wait_until_projected(

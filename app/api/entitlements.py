@@ -12,13 +12,13 @@ from app.api.context import MAY_WAIT, EntitlementsKey, LedgerNeeded, MomentAsked
 from app.api.cursors import decoded, encoded, not_ours
 from app.api.errors_declared import errors
 from app.api.paths import period_in, uscc_of, window_of
-from app.api.presenters import as_of, entitlement, explained_period
+from app.api.presenters import as_of, entitlement, explained_period, summary
 from app.api.problems import ApiProblem
 from app.api.read_again import ReadAgain
 from app.database import reading
 from app.use_cases.explaining import explain, read_account
 from app.use_cases.listing import list_accounts, summarise
-from app.use_cases.reading import opened
+from app.use_cases.reading import AskedMoment, opened
 from projections.queries.listing import ListFilter, Sort
 from projections.queries.totals import Dimension
 
@@ -55,7 +55,7 @@ def read_entitlement(
     """The half-year account of an enterprise."""
     name = str(window_of(window))
     with reading(ledger.engine) as connection:
-        at = books_of(opened(connection, name, policy, moment.position, moment.known_at_us))
+        at = books_of(opened(connection, name, policy, moment))
         account = read_account(connection, uscc_of(uscc), name, at)
     if account is None:
         raise _never_filed(uscc, name)
@@ -82,7 +82,7 @@ def explain_entitlement(
     half, asked = window_of(window), period_in(period)
     withheld = not key.sees_figures
     with reading(ledger.engine) as connection:
-        at = books_of(opened(connection, str(half), policy, moment.position, moment.known_at_us))
+        at = books_of(opened(connection, str(half), policy, moment))
         account = read_account(connection, uscc_of(uscc), str(half), at)
         if account is None:
             raise _never_filed(uscc, str(half))
@@ -127,11 +127,9 @@ def list_entitlements(
     """Every enterprise with a return in the half-year, a page at a time."""
     half = str(window_of(window))
     after = None if cursor is None else _cursor(cursor)
-    position = moment.position if after is None else after.position
+    asked = moment if after is None else AskedMoment(position=after.position)
     with reading(ledger.engine) as connection:
-        at = books_of(
-            opened(connection, half, policy, position, moment.known_at_us if after is None else None)
-        )
+        at = books_of(opened(connection, half, policy, asked))
         wanted = ListFilter(
             policy=None if at.version is None else at.version.ref.id,
             window=half,
@@ -178,15 +176,9 @@ def read_summary(
     """The sums of a half-year, by region, industry, period or measure."""
     half = str(window_of(window))
     with reading(ledger.engine) as connection:
-        at = books_of(opened(connection, half, policy, moment.position, moment.known_at_us))
+        at = books_of(opened(connection, half, policy, moment))
         groups = summarise(connection, half, group_by, at)
-    return models.Summary(
-        groups=[models.SummaryGroup(**msgspec.structs.asdict(each)) for each in groups],
-        assessed_fen=sum(each.assessed_fen for each in groups),
-        open_fen=sum(each.open_fen for each in groups),
-        preliminary_fen=sum(each.preliminary_fen for each in groups),
-        as_of=as_of(at.moment),
-    )
+    return summary(groups, at.moment)
 
 
 def _never_filed(uscc: str, window: str) -> ApiProblem:

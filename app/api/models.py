@@ -14,12 +14,22 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+class Checkpoint(Model):
+    """The log's Merkle tree (RFC 9162) over its first `size` events: what an auditor keeps to compare."""
+
+    size: int = Field(examples=[3])
+    root: str = Field(description="SHA-256 in base64.")
+
+
 class AsOf(Model):
     """The end of the transaction that an answer stands at."""
 
     position: int = Field(examples=[3])
     recorded_at: str | None = Field(
         description="None before the first event.", examples=["2024-04-10T08:00:00Z"]
+    )
+    checkpoint: Checkpoint | None = Field(
+        description="Of the log up to this position; None while it is not sealed so far."
     )
 
 
@@ -99,6 +109,7 @@ class EnterpriseReturns(Model):
     uscc: str
     year: int
     returns: list[ReturnHistory]
+    as_of: AsOf
 
 
 class RedFlagEvidence(ReturnVersion):
@@ -312,6 +323,7 @@ class EventPage(Model):
 
     items: list[LoggedEvent]
     next_after: int
+    as_of: AsOf
 
 
 class AssessmentProgress(Model):
@@ -336,6 +348,7 @@ class PolicyList(Model):
     """All policies."""
 
     items: list[PolicySummary]
+    as_of: AsOf
 
 
 class PolicyVersionSummary(Model):
@@ -352,6 +365,7 @@ class PolicyDetail(PolicySummary):
     """A policy and its versions, oldest first."""
 
     versions: list[PolicyVersionSummary]
+    as_of: AsOf
 
 
 class PolicyVersion(PolicyVersionSummary):
@@ -361,7 +375,8 @@ class PolicyVersion(PolicyVersionSummary):
     title: str
     document: dict[str, Any]
     text: str = Field(description="The YAML as it was submitted.")
-    assessment: AssessmentProgress
+    assessment: AssessmentProgress = Field(description="As it is now, whatever moment is asked for.")
+    as_of: AsOf
 
 
 class PublicationPreview(Model):

@@ -7,8 +7,9 @@ from fastapi import APIRouter, BackgroundTasks, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from app.api import models
-from app.api.context import AdminKey, AnyKey, Body, LedgerNeeded, require_media_type
+from app.api.context import AdminKey, AnyKey, Body, LedgerNeeded, MomentAsked, require_media_type
 from app.api.errors_declared import errors
+from app.api.presenters import as_of
 from app.api.problems import ApiProblem
 from app.api.read_again import ReadAgain
 from app.api.times import rfc_3339
@@ -23,8 +24,10 @@ from app.use_cases.publishing import (
     preview_publication,
     publish,
 )
+from app.use_cases.reading import moment_of
 from projections.queries import moments
-from projections.queries.policies import PolicyVersion, document_of, published
+from projections.queries.moments import Moment
+from projections.queries.policies import PolicyVersion, document_of, find_version, published
 
 router = APIRouter(prefix="/v1/policies", tags=["policies"], route_class=ReadAgain)
 
@@ -67,10 +70,14 @@ def publish_policy(
         return JSONResponse(_preview(preview_publication(ledger, loaded)).model_dump())
     result = publish(ledger, loaded, actor=key.name)
     background.add_task(_assess, ledger)
-    version = _version(_published(ledger), result.ref.id, result.ref.version)
+    with reading(ledger.engine) as connection:
+        newest = {each.ref: each for each in published(connection, moments.now(connection).position)}
     location = f"/v1/policies/{result.ref.id}/versions/{result.ref.version}"
     return JSONResponse(
-        _summary(version).model_dump(), 202, headers={"Location": location}, background=background
+        _summary(newest[result.ref]).model_dump(),
+        202,
+        headers={"Location": location},
+        background=background,
     )
 
 
@@ -81,26 +88,37 @@ def _assess(ledger: Ledger) -> None:
         _log.warning("assessment interrupted", error=str(error))  # The caretaker goes on with it.
 
 
-@router.get("", operation_id="listPolicies", response_model=models.PolicyList, responses=errors(401, 503))
-def list_policies(ledger: LedgerNeeded, _: AnyKey) -> models.PolicyList:
+@router.get(
+    "",
+    operation_id="listPolicies",
+    response_model=models.PolicyList,
+    responses=errors(400, 401, 422, 503),
+)
+def list_policies(ledger: LedgerNeeded, _: AnyKey, moment: MomentAsked) -> models.PolicyList:
     """All policies with their newest versions."""
-    newest = {each.ref.id: each for each in _published(ledger)}
-    return models.PolicyList(items=[_summary(each) for each in newest.values()])
+    with reading(ledger.engine) as connection:
+        at = moment_of(connection, moment)
+        newest = {each.ref.id: each for each in published(connection, at.position)}
+    return models.PolicyList(items=[_summary(each) for each in newest.values()], as_of=as_of(at))
 
 
 @router.get(
     "/{policy}",
     operation_id="getPolicy",
     response_model=models.PolicyDetail,
-    responses=errors(401, 404, 503),
+    responses=errors(400, 401, 404, 422, 503),
 )
-def read_policy(ledger: LedgerNeeded, _: AnyKey, policy: str) -> models.PolicyDetail:
+def read_policy(ledger: LedgerNeeded, _: AnyKey, moment: MomentAsked, policy: str) -> models.PolicyDetail:
     """A policy and its versions."""
-    versions = [each for each in _published(ledger) if each.ref.id == policy]
+    with reading(ledger.engine) as connection:
+        at = moment_of(connection, moment)
+        versions = [each for each in published(connection, at.position) if each.ref.id == policy]
     if not versions:
-        raise _unknown(policy)
+        raise _unpublished(policy, at)
     return models.PolicyDetail(
-        **_summary(versions[-1]).model_dump(), versions=[_version_summary(each) for each in versions]
+        **_summary(versions[-1]).model_dump(),
+        versions=[_version_summary(each) for each in versions],
+        as_of=as_of(at),
     )
 
 
@@ -108,14 +126,21 @@ def read_policy(ledger: LedgerNeeded, _: AnyKey, policy: str) -> models.PolicyDe
     "/{policy}/versions/{n}",
     operation_id="getPolicyVersion",
     response_model=models.PolicyVersion,
-    responses=errors(400, 401, 404, 503),
+    responses=errors(400, 401, 404, 422, 503),
 )
 def read_policy_version(
-    ledger: LedgerNeeded, _: AnyKey, policy: str, n: Annotated[int, Path(ge=1, lt=2**31)]
+    ledger: LedgerNeeded,
+    _: AnyKey,
+    moment: MomentAsked,
+    policy: str,
+    n: Annotated[int, Path(ge=1, lt=2**31)],
 ) -> models.PolicyVersion:
     """A published version with its document, and how far its assessment has come."""
-    version = _version(_published(ledger), policy, n)
     with reading(ledger.engine) as connection:
+        at = moment_of(connection, moment)
+        version = find_version(connection, policy, n)
+        if version is None or version.position > at.position:
+            raise _unpublished(f"{policy} version {n}", at)
         progress = assessment_progress(connection, policy, n)
         published_document = document_of(connection, version.ref)
     return models.PolicyVersion(
@@ -125,23 +150,12 @@ def read_policy_version(
         document=published_document.document,
         text=published_document.text,
         assessment=models.AssessmentProgress(done=progress.done, total=progress.total),
+        as_of=as_of(at),
     )
 
 
-def _published(ledger: Ledger) -> list[PolicyVersion]:
-    with reading(ledger.engine) as connection:
-        return published(connection, moments.now(connection).position)
-
-
-def _version(versions: list[PolicyVersion], policy: str, n: int) -> PolicyVersion:
-    for each in versions:
-        if each.ref.id == policy and each.ref.version == n:
-            return each
-    raise _unknown(f"{policy} version {n}")
-
-
-def _unknown(what: str) -> ApiProblem:
-    return ApiProblem(404, "not-found", f"{what} was never published.")
+def _unpublished(what: str, at: Moment) -> ApiProblem:
+    return ApiProblem(404, "not-found", f"{what} was not published by position {at.position}.")
 
 
 def _preview(effect: PublicationEffect) -> models.PublicationPreview:

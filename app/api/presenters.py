@@ -1,5 +1,7 @@
 """What was read, in the shapes of the contract."""
 
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -7,17 +9,20 @@ import msgspec
 from app.api import models
 from app.api.times import rfc_3339
 from app.use_cases.explaining import Account, ExplainedPeriod, ExplainedStep, PeriodAccount
-from domain.events import Return, ReturnWithdrawn
+from app.use_cases.reading import AsOf
+from domain.events import LogEntry, Return, ReturnWithdrawn
 from domain.explanation import STATISTICAL_RULES
 from domain.red_flags import THRESHOLDS, RedFlag
 from domain.returns import ReturnVersion, required_figure
-from projections.queries.moments import Moment
+from projections.queries.totals import Group
 
 
-def as_of(moment: Moment) -> models.AsOf:
+def as_of(moment: AsOf) -> models.AsOf:
     """The moment of an answer."""
     recorded_at = None if moment.recorded_at_us is None else rfc_3339(moment.recorded_at_us)
-    return models.AsOf(position=moment.position, recorded_at=recorded_at)
+    root = moment.root_text
+    checkpoint = None if root is None else models.Checkpoint(size=moment.position, root=root)
+    return models.AsOf(position=moment.position, recorded_at=recorded_at, checkpoint=checkpoint)
 
 
 def entitlement(account: Account) -> models.Entitlement:
@@ -88,6 +93,47 @@ def _step(n: int, explained: ExplainedStep, *, withheld: bool) -> models.Step:
         figures_withheld=withheld,
         sentence=explained.sentence,
     )
+
+
+def summary(groups: Sequence[Group], moment: AsOf) -> models.Summary:
+    """The sums of a half-year by group."""
+    return models.Summary(
+        groups=[models.SummaryGroup(**msgspec.structs.asdict(each)) for each in groups],
+        assessed_fen=sum(each.assessed_fen for each in groups),
+        open_fen=sum(each.open_fen for each in groups),
+        preliminary_fen=sum(each.preliminary_fen for each in groups),
+        as_of=as_of(moment),
+    )
+
+
+def event_page(entries: Iterable[LogEntry], moment: AsOf, *, after: int) -> models.EventPage:
+    """Events in the order of the log."""
+    items = [
+        models.LoggedEvent(
+            position=each.position,
+            stream=each.stream,
+            version=each.version,
+            type=each.type,
+            recorded_at=rfc_3339(each.recorded_at_us),
+            actor=each.actor,
+            data=msgspec.to_builtins(each.event),
+        )
+        for each in entries
+    ]
+    next_after = items[-1].position if items else after
+    return models.EventPage(items=items, next_after=next_after, as_of=as_of(moment))
+
+
+def enterprise_returns(
+    versions: Iterable[ReturnVersion], moment: AsOf, *, uscc: str, year: int
+) -> models.EnterpriseReturns:
+    """The returns of an enterprise and year, of which the versions come by period, form and time."""
+    histories = []
+    for (period, form), group in groupby(versions, key=lambda each: (each.period, each.form)):
+        shown = [return_version(each) for each in group]
+        standing = shown[-1].type != "ReturnWithdrawn"
+        histories.append(models.ReturnHistory(form=form, period=period, standing=standing, versions=shown))
+    return models.EnterpriseReturns(uscc=uscc, year=year, returns=histories, as_of=as_of(moment))
 
 
 def return_version(version: ReturnVersion) -> models.ReturnVersion:

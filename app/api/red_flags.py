@@ -18,7 +18,7 @@ from app.api.read_again import ReadAgain
 from app.database import reading
 from app.limits import RED_FLAGS_MOST_GROUPED
 from app.security.keys import Key
-from app.use_cases.reading import opened
+from app.use_cases.reading import AskedMoment, opened
 from app.use_cases.red_flags import (
     BEGINNING,
     ENTERPRISE_FLAGS,
@@ -72,9 +72,9 @@ def list_red_flags(
     asked = Asked(half, ENTERPRISE_FLAGS if flag is None else (flag,), region_code)
     with reading(ledger.engine) as connection:
         if before is None:
-            result, after = opened(connection, half, policy, moment.position, moment.known_at_us), BEGINNING
+            result, after = opened(connection, half, policy, moment), BEGINNING
         else:
-            result = opened(connection, half, policy, before.position, None)
+            result = opened(connection, half, policy, AskedMoment(position=before.position))
             after = Place(before.uscc, before.taken)
         books = books_of(result)
         page = red_flag_page(connection, asked, books, limit=limit, after=after)
@@ -107,7 +107,7 @@ def list_red_flag_groups(
     half = str(window_of(window))
     asked = Asked(half, GROUP_FLAGS if flag is None else (flag,), region_code)
     with reading(ledger.engine) as connection:
-        books = books_of(opened(connection, half, policy, moment.position, moment.known_at_us))
+        books = books_of(opened(connection, half, policy, moment))
         try:
             found = group_flags(connection, asked, books)
         except TooManyError as error:

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-from itertools import groupby
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -10,11 +9,18 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from app.api import models
 from app.api.batch import BATCH_SCHEMA, WITHDRAWAL_SCHEMA, read_batch, read_withdrawal
-from app.api.context import Body, LedgerNeeded, ReturnsKey, StatisticsKey, require_media_type
+from app.api.context import (
+    Body,
+    LedgerNeeded,
+    MomentAsked,
+    ReturnsKey,
+    StatisticsKey,
+    require_media_type,
+)
 from app.api.errors_declared import errors
 from app.api.json_body import parse_json
 from app.api.paths import uscc_of
-from app.api.presenters import return_version
+from app.api.presenters import enterprise_returns
 from app.api.problems import ApiProblem, refused_rows
 from app.api.read_again import ReadAgain
 from app.database import once_more, reading
@@ -28,7 +34,8 @@ from app.use_cases.filing import (
     problems_between,
     withdraw_return,
 )
-from projections.queries.returns import versions
+from app.use_cases.reading import moment_of
+from projections.queries.returns import has_ever_registered, versions
 
 router = APIRouter(prefix="/v1/returns", tags=["returns"], route_class=ReadAgain)
 
@@ -147,19 +154,19 @@ def withdraw(
     "/{uscc}",
     operation_id="getReturns",
     response_model=models.EnterpriseReturns,
-    responses=errors(400, 401, 403, 404, 503),
+    responses=errors(400, 401, 403, 404, 422, 503),
 )
 def read(
-    ledger: LedgerNeeded, _: ReturnsKey, uscc: str, year: Annotated[int, Query(ge=2000, le=2099)]
+    ledger: LedgerNeeded,
+    _: ReturnsKey,
+    moment: MomentAsked,
+    uscc: str,
+    year: Annotated[int, Query(ge=2000, le=2099)],
 ) -> models.EnterpriseReturns:
     """Each form and period of a year with all its versions."""
     with reading(ledger.engine) as connection:
-        found = versions(connection, uscc_of(uscc), year)
-    if not found:
-        raise ApiProblem(404, "not-found", f"No return of {uscc} was ever registered for {year}.")
-    histories = []
-    for (period, form), group in groupby(found, key=lambda each: (each.period, each.form)):
-        shown = [return_version(each) for each in group]
-        standing = shown[-1].type != "ReturnWithdrawn"
-        histories.append(models.ReturnHistory(form=form, period=period, standing=standing, versions=shown))
-    return models.EnterpriseReturns(uscc=uscc, year=year, returns=histories)
+        at = moment_of(connection, moment)
+        if not has_ever_registered(connection, uscc_of(uscc), year):
+            raise ApiProblem(404, "not-found", f"No return of {uscc} was ever registered for {year}.")
+        found = versions(connection, uscc, year, at.position)
+    return enterprise_returns(found, at, uscc=uscc, year=year)

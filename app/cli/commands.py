@@ -11,7 +11,6 @@ from typing import Annotated, Any, cast
 import typer
 from pydantic import ValidationError
 
-from app.api import presenters
 from app.bootstrap import migrate, open_ledger
 from app.cli import printing
 from app.cli.audit import audit_app
@@ -20,24 +19,18 @@ from app.cli.common import (
     REFUSED,
     WRONG_USAGE,
     AsJson,
-    KnownAtAsked,
-    PolicyAsked,
-    PositionAsked,
-    WindowAsked,
-    books_of,
     err,
     ledger_of,
     out,
     print_json,
     progress_bar,
     refuse,
-    window_of,
 )
 from app.cli.files import ImportOptions, import_file
 from app.cli.keys import keys_app
 from app.cli.policies import policies_app
+from app.cli.reads import reads_app
 from app.cli.serving import serve_http
-from app.database import reading
 from app.exports.problem_sheet import write_problem_sheet
 from app.ingest.units import unit_code
 from app.ledger.ledger import UncertainError
@@ -46,20 +39,16 @@ from app.logs import configure_logs
 from app.memory import spare_collections
 from app.settings import Settings
 from app.use_cases.attempts import INTERRUPTED, ContentionError
-from app.use_cases.explaining import explain, read_account
-from app.use_cases.listing import list_accounts
 from app.use_cases.projecting import NotProjectedError, follow, project_all
 from app.use_cases.rebuilding import RebuildError, rebuild
 from app.use_cases.rows import ORIGINS
 from domain.errors import LedgerIntegrityError
 from domain.events import Stage
-from domain.identifiers import has_uscc_shape
-from domain.periods import Window
-from projections.queries.listing import ListFilter, Sort
 from projections.scratch import OvertakenError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="兑现:社零奖励测算台账。")
 projections_app = typer.Typer(no_args_is_help=True, help="查询表:由台账重建。")
+app.add_typer(reads_app)
 app.add_typer(policies_app, name="policy")
 app.add_typer(audit_app, name="audit")
 app.add_typer(keys_app, name="keys")
@@ -243,100 +232,6 @@ def _write_problems(path: Path, lines: list[Any]) -> None:
     except OSError as error:
         refuse(f"审核问题清单无法写入{path}:{error.strerror}。请关闭已打开的文件或换一个位置。")
     err.print(f"审核问题清单已写入{path},共{len(lines)}行。", markup=False)
-
-
-@app.command()
-def entitlement(
-    context: typer.Context,
-    uscc: Annotated[str, typer.Argument(help="统一社会信用代码。")],
-    window: WindowAsked,
-    explained: Annotated[bool, typer.Option("--explain", help="逐期说明理由。")] = False,
-    policy: PolicyAsked = None,
-    position: PositionAsked = None,
-    known_at: KnownAtAsked = None,
-    as_json: AsJson = False,
-) -> None:
-    """查询一家企业半年的奖励测算结果。"""
-    if not has_uscc_shape(uscc):
-        raise typer.BadParameter("应为18位数字和大写字母。", param_hint="USCC")
-    ledger, half = ledger_of(context), window_of(window)
-    project_all(ledger)
-    with reading(ledger.engine) as connection:
-        books = books_of(connection, half, policy, position, known_at)
-        account = read_account(connection, uscc, half, books)
-        if account is None:
-            refuse(f"{uscc}在{Window.parse(half).chinese}没有登记过数据。")
-        reasons = [
-            found
-            for each in (account.periods if explained else ())
-            if (found := explain(connection, account, each.period, withheld=False)) is not None
-        ]
-    if as_json:
-        answer = presenters.entitlement(account).model_dump()
-        if explained:
-            answer["periods"] = [
-                presenters.explained_period(each, withheld=False).model_dump() for each in reasons
-            ]
-        print_json(answer)
-        return
-    printing.print_account(out, account, books)
-    for each in reasons:
-        printing.print_steps(out, each)
-
-
-@app.command("list")
-def list_command(
-    context: typer.Context,
-    window: WindowAsked,
-    region_code: Annotated[str | None, typer.Option("--region", help="处理地代码。")] = None,
-    industry: Annotated[str | None, typer.Option(help="行业代码的前几位。")] = None,
-    measure: Annotated[str | None, typer.Option(help="奖项,如retail-growth。")] = None,
-    status: Annotated[str | None, typer.Option(help="eligible、undetermined或not-eligible。")] = None,
-    stage: Annotated[str | None, typer.Option(help="final或preliminary。")] = None,
-    q: Annotated[str | None, typer.Option(help="企业名称或代码的开头。")] = None,
-    sort: Annotated[str, typer.Option(help="-assessed_fen、assessed_fen或uscc。")] = "-assessed_fen",
-    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="最多列出几户。")] = 50,
-    policy: PolicyAsked = None,
-    position: PositionAsked = None,
-    known_at: KnownAtAsked = None,
-    as_json: AsJson = False,
-) -> None:
-    """列出半年内登记过数据的企业。"""
-    if sort not in {"-assessed_fen", "assessed_fen", "uscc"}:
-        raise typer.BadParameter("应为-assessed_fen、assessed_fen或uscc。", param_hint="--sort")
-    ledger, half = ledger_of(context), window_of(window)
-    project_all(ledger)
-    with reading(ledger.engine) as connection:
-        books = books_of(connection, half, policy, position, known_at)
-        wanted = ListFilter(
-            policy=None if books.version is None else books.version.ref.id,
-            window=half,
-            region_code=region_code,
-            industry=industry,
-            measure=measure,
-            status=status,
-            stage=stage,
-            q=q,
-        )
-        order = cast("Sort", sort)
-        listed = list_accounts(connection, wanted, books, sort=order, limit=limit, after=None, totals=True)
-        shown, after = listed.accounts, listed.next_after
-        while after is not None and len(shown) < limit:  # Under a filter a page may end early.
-            page = list_accounts(
-                connection, wanted, books, sort=order, limit=limit - len(shown), after=after, totals=False
-            )
-            shown, after = shown + page.accounts, page.next_after
-    if as_json:
-        print_json(
-            {
-                "items": shown,
-                "total": None if listed.totals is None else listed.totals.total,
-                "assessed_fen": None if listed.totals is None else listed.totals.assessed_fen,
-                "as_of": presenters.as_of(books.moment).model_dump(),
-            }
-        )
-        return
-    printing.print_list(out, shown, listed.totals, books)
 
 
 @projections_app.command("rebuild")

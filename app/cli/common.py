@@ -14,7 +14,8 @@ from app.api.times import parse_rfc_3339
 from app.bootstrap import is_migrated, open_ledger
 from app.ledger.ledger import Ledger
 from app.settings import Settings
-from app.use_cases.reading import Opened, PositionAheadError, opened
+from app.use_cases.reading import AskedMoment, Opened, PositionAheadError, opened
+from domain.identifiers import has_uscc_shape
 from domain.periods import PeriodError, Window
 
 REFUSED: Final = 1
@@ -72,20 +73,31 @@ def window_of(text: str) -> str:
         raise typer.BadParameter(str(error), param_hint="WINDOW") from error
 
 
-def books_of(
-    connection: Any, window: str, policy: str | None, position: int | None, known_at: str | None
-) -> Opened:
-    """The books of a half-year at the moment that the options ask for."""
-    if position is not None and known_at is not None:
+def asked_moment(position: int | None, known_at: str | None) -> AskedMoment:
+    """The moment of the options `--position` and `--known-at`."""
+    if known_at is None:
+        return AskedMoment(position=position)
+    if position is not None:
         raise typer.BadParameter("--position与--known-at只能给一个。")
     try:
-        known_at_us = None if known_at is None else parse_rfc_3339(known_at)
+        return AskedMoment(known_at_us=parse_rfc_3339(known_at))
     except ValueError as error:
         raise typer.BadParameter("应如2024-08-05T18:00:00+08:00。", param_hint="--known-at") from error
+
+
+@contextmanager
+def within_the_log() -> Iterator[None]:
+    """Refuse a position that the log has not reached."""
     try:
-        books = opened(connection, window, policy, position, known_at_us)
+        yield
     except PositionAheadError as error:
         refuse(f"台账最后的序号是{error.head},不能查询更后的序号。")
+
+
+def books_of(connection: Any, window: str, policy: str | None, asked: AskedMoment) -> Opened:
+    """The books of a half-year at the moment that the options ask for."""
+    with within_the_log():
+        books = opened(connection, window, policy, asked)
     if books == "policy-unknown":
         refuse(f"没有发布过编号为{policy}的政策文件。")
     if books == "policy-ambiguous":
@@ -93,3 +105,10 @@ def books_of(
     if isinstance(books, str):
         raise TypeError(books)
     return books
+
+
+def uscc_of(text: str) -> str:
+    """The code of an argument."""
+    if not has_uscc_shape(text):
+        raise typer.BadParameter("应为18位数字和大写字母。", param_hint="USCC")
+    return text

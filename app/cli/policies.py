@@ -1,20 +1,36 @@
 """`duixian policy`: checking, publishing and listing policy documents."""
 
 from pathlib import Path
+from typing import Any
 
 import typer
 
+from app.api.times import rfc_3339
 from app.cli import printing
-from app.cli.common import ACTOR, REFUSED, AsJson, err, ledger_of, out, print_json, progress_bar, refuse
+from app.cli.common import (
+    ACTOR,
+    REFUSED,
+    AsJson,
+    KnownAtAsked,
+    PositionAsked,
+    asked_moment,
+    err,
+    ledger_of,
+    out,
+    print_json,
+    progress_bar,
+    refuse,
+    within_the_log,
+)
 from app.database import reading
 from app.exports.cells import beijing
 from app.policies.loader import LoadedPolicy, load_policy
 from app.use_cases.projecting import project_all
 from app.use_cases.publishing import assess_published, publish
+from app.use_cases.reading import moment_of
 from domain.events import PolicyRef
 from domain.policy import Policy, fingerprint
-from projections.queries import moments
-from projections.queries.policies import published
+from projections.queries.policies import PolicyVersion, published
 
 policies_app = typer.Typer(no_args_is_help=True, help="政策文件:检查、发布、查看。")
 
@@ -54,24 +70,21 @@ def _load(file: Path) -> LoadedPolicy:
 
 
 @policies_app.command("list")
-def policy_list(context: typer.Context, as_json: AsJson = False) -> None:
+def policy_list(
+    context: typer.Context,
+    position: PositionAsked = None,
+    known_at: KnownAtAsked = None,
+    as_json: AsJson = False,
+) -> None:
     """列出已发布的政策文件及各版本。"""
+    asked = asked_moment(position, known_at)
     ledger = ledger_of(context)
     project_all(ledger)
-    with reading(ledger.engine) as connection:
-        found = published(connection, moments.now(connection).position)
+    with reading(ledger.engine) as connection, within_the_log():
+        at = moment_of(connection, asked)
+        found = published(connection, at.position)
     if as_json:
-        print_json(
-            [
-                {
-                    "id": each.ref.id,
-                    "version": each.ref.version,
-                    "sha256": each.ref.sha256,
-                    "title": each.title,
-                }
-                for each in found
-            ]
-        )
+        print_json([_version(each) for each in found])
         return
     for each in found:
         out.print(
@@ -80,3 +93,15 @@ def policy_list(context: typer.Context, as_json: AsJson = False) -> None:
         )
     if not found:
         out.print("尚未发布政策文件。")
+    out.print(printing.as_of_text(at))
+
+
+def _version(each: PolicyVersion) -> dict[str, Any]:
+    return {
+        "id": each.ref.id,
+        "version": each.ref.version,
+        "sha256": each.ref.sha256,
+        "title": each.title,
+        "published_at": rfc_3339(each.recorded_at_us),
+        "position": each.position,
+    }

@@ -1,6 +1,6 @@
 """What the command line prints for people, in Chinese."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -10,15 +10,29 @@ from app.cli.files import ImportedFile
 from app.exports.cells import beijing
 from app.exports.problem_sheet import ProblemLine
 from app.use_cases.explaining import Account, ExplainedPeriod
-from app.use_cases.reading import Opened
-from domain.money import wanyuan_text
+from app.use_cases.reading import AsOf, Opened
+from domain.events import LogEntry, ReturnWithdrawn
+from domain.money import qianyuan_text, wanyuan_text
 from domain.periods import Window, period_of
 from domain.policy import Policy
 from domain.regions import region_name
+from domain.returns import ReturnVersion, required_figure
 from projections.queries.listing import ListedAccount, ListTotals
+from projections.queries.totals import Group
+
+ROOT_SHOWN = 12
+"""Characters of a root in base64: 72 bits tell any two apart, and fit in a line."""
 
 STATUS = {"eligible": "符合条件", "undetermined": "暂不能确定", "not-eligible": "不予奖励"}
 STAGE = {"final": "审定数", "preliminary": "初报数"}
+EVENTS = {
+    "ReturnFiled": "数据登记",
+    "ReturnRevised": "更正登记",
+    "ReturnWithdrawn": "撤销登记",
+    "EntitlementAssessed": "测算",
+    "PolicyPublished": "发布政策文件",
+}
+GROUPS = {"region_code": "处理地", "industry": "行业", "period": "所属期", "measure": "奖项"}
 CEILINGS = {"month-ceiling": "月度上限", "half-year-ceiling": "半年累计上限"}
 
 
@@ -27,11 +41,13 @@ def wanyuan(fen: int) -> str:
     return f"{wanyuan_text(fen)}万元"
 
 
-def as_of_text(books: Opened) -> str:
-    """The moment of an answer."""
-    if books.moment.recorded_at_us is None:
-        return "台账尚无记录"
-    return f"截至{beijing(books.moment.recorded_at_us)}(北京时间,台账序号{books.moment.position})"
+def as_of_text(moment: AsOf) -> str:
+    """The moment of an answer, with the beginning of its checkpoint's root."""
+    if moment.recorded_at_us is None:
+        return "截至当时台账尚无记录(台账序号0)"
+    root = moment.root_text
+    checkpoint = "尚无日志校验点" if root is None else f"日志校验点{root[:ROOT_SHOWN]}…"
+    return f"截至{beijing(moment.recorded_at_us)}(北京时间,台账序号{moment.position},{checkpoint})"
 
 
 def print_import(console: Console, imported: ImportedFile, *, dry_run: bool) -> None:
@@ -103,7 +119,7 @@ def print_account(console: Console, account: Account, books: Opened) -> None:
     console.print(
         f"{window.chinese}共{counted}期有测算金额,合计{wanyuan(account.assessed_fen)},"
         f"其中依据待明确口径{wanyuan(account.open_fen)};半年剩余额度{wanyuan(account.headroom_fen)}。"
-        f"{as_of_text(books)},政策版本{account.policy.version}。",
+        f"{as_of_text(books.moment)},政策版本{account.policy.version}。",
         soft_wrap=True,
     )
 
@@ -134,7 +150,84 @@ def print_list(
     console.print(table)
     if totals is not None:
         console.print(f"共{totals.total}户,测算金额合计{wanyuan(totals.assessed_fen)}。", end="")
-    console.print(as_of_text(books))
+    console.print(as_of_text(books.moment))
+
+
+def print_summary(console: Console, groups: Sequence[Group], group_by: str, books: Opened) -> None:
+    """The sums of a half-year by group."""
+    table = Table(
+        GROUPS[group_by], "户数", "测算金额", "其中口径待明确", "其中初报数", "月度上限核减", "半年上限核减"
+    )
+    for each in groups:
+        table.add_row(
+            escape(_group_name(each.key, group_by, books)),
+            str(each.enterprises),
+            wanyuan(each.assessed_fen),
+            wanyuan(each.open_fen),
+            wanyuan(each.preliminary_fen),
+            f"{each.month_ceiling}期",
+            f"{each.half_year_ceiling}期",
+        )
+    console.print(table)
+    assessed_fen = sum(each.assessed_fen for each in groups)
+    console.print(f"测算金额合计{wanyuan(assessed_fen)}。{as_of_text(books.moment)}", soft_wrap=True)
+
+
+def _group_name(key: str, group_by: str, books: Opened) -> str:
+    if group_by == "region_code":
+        return region_name(key)
+    if group_by == "period":
+        return period_of(key).chinese
+    if group_by == "measure" and books.policy is not None:
+        return books.policy.measure(key).name
+    return key
+
+
+def print_returns(console: Console, versions: Iterable[ReturnVersion], moment: AsOf) -> None:
+    """The versions of an enterprise's returns."""
+    table = Table(
+        *("所属期", "表号", "记录", "阶段", "本期数(千元)", "上年同期数(千元)", "来源文件"),
+        *("经办人", "登记时间(北京时间)", "台账序号", "原因"),
+    )
+    for each in versions:
+        table.add_row(
+            period_of(each.period).chinese,
+            each.form,
+            EVENTS[each.type],
+            *_registered(each),
+            escape(each.actor),
+            beijing(each.recorded_at_us),
+            str(each.position),
+            escape(each.event.reason or ""),
+        )
+    console.print(table)
+    console.print(as_of_text(moment))
+
+
+def _registered(version: ReturnVersion) -> tuple[str, str, str, str]:
+    """Stage, figures of the required item and source file; nothing of a withdrawal."""
+    event = version.event
+    if isinstance(event, ReturnWithdrawn):
+        return "", "", "", ""
+    figure = required_figure(event)
+    source = "" if event.source is None else event.source.name or ""
+    return STAGE[event.stage], _qianyuan(figure.current_fen), _qianyuan(figure.prior_year_fen), escape(source)
+
+
+def _qianyuan(fen: int | None) -> str:
+    return "未填" if fen is None else qianyuan_text(fen)
+
+
+def print_events(console: Console, entries: Iterable[LogEntry], moment: AsOf) -> None:
+    """Records of the log, one a line."""
+    for each in entries:
+        console.print(
+            f"{each.position} {beijing(each.recorded_at_us)} {EVENTS[each.type]} {each.stream}"
+            f" 第{each.version}版 经办:{each.actor}",
+            markup=False,
+            soft_wrap=True,
+        )
+    console.print(as_of_text(moment))
 
 
 def print_policy(console: Console, policy: Policy) -> None:

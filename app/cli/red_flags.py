@@ -17,6 +17,7 @@ from app.cli.common import (
     PolicyAsked,
     PositionAsked,
     WindowAsked,
+    asked_moment,
     books_of,
     ledger_of,
     out,
@@ -57,7 +58,7 @@ def audit_red_flags(
     ledger = ledger_of(context)
     project_all(ledger)
     with reading(ledger.engine) as connection, progress_bar("查找疑点") as progress:
-        books = books_of(connection, half, policy, position, known_at)
+        books = books_of(connection, half, policy, asked_moment(position, known_at))
         asked = Asked(half, flags, region_code)
         found = red_flags(connection, asked, books, progress)
         if as_json:
@@ -94,7 +95,8 @@ def _print(found: Iterable[RedFlag], books: Opened) -> None:
         counts[each.flag] += 1
         out.print(f"[{FLAG_NAMES[each.flag]}] {each.sentence}", markup=False, soft_wrap=True)
         out.print(f"    依据:{_positions(each)}", markup=False, soft_wrap=True)
-    out.print(f"{_counted(counts)}{printing.as_of_text(books)}。{NO_VERDICT}", markup=False, soft_wrap=True)
+    moment = printing.as_of_text(books.moment)
+    out.print(f"{_counted(counts)}{moment}。{NO_VERDICT}", markup=False, soft_wrap=True)
 
 
 def _positions(flag: RedFlag) -> str:
@@ -132,7 +134,7 @@ def _notes(asked: Asked, books: Opened) -> list[tuple[str, str]]:
     policy = "尚无覆盖该半年的政策,不列测算金额。" if ref is None else f"{ref.id} 版本{ref.version}"
     return [
         ("范围", f"{Window.parse(asked.window).chinese},{region}"),
-        ("时点", printing.as_of_text(books)),
+        ("时点", printing.as_of_text(books.moment)),
         ("政策文件", policy),
         ("性质", NO_VERDICT),
         ("金额", "测算金额按该政策版本重新计算,不等于应付金额。现数、比较数均为零售额或餐费收入。"),

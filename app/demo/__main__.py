@@ -24,7 +24,7 @@ from app.security.keys import Role, create_key, list_keys
 from app.settings import Settings
 from app.use_cases.listing import list_accounts, summarise
 from app.use_cases.publishing import assess_published, publish
-from app.use_cases.reading import Opened, opened
+from app.use_cases.reading import NOW, Opened, opened
 from domain.events import Return
 from domain.periods import Window
 from domain.regions import region_name
@@ -159,7 +159,7 @@ def _lines_of(path: Path) -> list[str]:
 def _summary(ledger: Ledger) -> None:
     with reading(ledger.engine) as connection:
         for window in WINDOWS:
-            books = opened(connection, window, None, None, None)
+            books = opened(connection, window, None, NOW)
             if isinstance(books, Opened):
                 _print_window(connection, window, books)
 

@@ -162,9 +162,11 @@ class Ledger(Application[str]):
             rows.extend(connection.execute(rest, execution_options=AS_BYTES).all())
         return [self._entry(row) for row in rows]
 
-    def page(self, connection: Connection, *, after: int, limit: int, uscc: str | None) -> Sequence[LogEntry]:
-        """At most `limit` entries after a position, of one enterprise or of all."""
-        query = select(*_ENTRY).where(events.c.position > after)
+    def page(
+        self, connection: Connection, *, after: int, until: int, limit: int, uscc: str | None
+    ) -> Sequence[LogEntry]:
+        """At most `limit` entries after one position and up to another, of one enterprise or of all."""
+        query = select(*_ENTRY).where(events.c.position > after, events.c.position <= until)
         if uscc is not None:
             query = query.where(or_(*(_within(prefix) for prefix in self._prefixes(connection, uscc))))
         rows = connection.execute(query.order_by(events.c.position).limit(limit))
@@ -295,6 +297,19 @@ class Ledger(Application[str]):
         stream = events.c.stream
         of_years = or_(*(stream.endswith(f"/{year}") for year in years))
         return select(stream).where(events.c.version == 1, stream > "returns/", stream < "returns0", of_years)
+
+    def last_transaction(
+        self, connection: Connection, *, position: int | None, known_at_us: int | None
+    ) -> tuple[int, int] | None:
+        """Position and time of the last transaction that had ended by a position, by a time, or by now."""
+        at, time_us = events.c.position, events.c.recorded_at_us
+        query = select(at, time_us).where(at == events.c.transaction_end)
+        if position is not None:
+            query = query.where(at <= position)
+        if known_at_us is not None:
+            query = query.where(time_us <= known_at_us).order_by(time_us.desc())
+        row = connection.execute(query.order_by(at.desc()).limit(1)).one_or_none()
+        return None if row is None else (row[0], row[1])
 
     def head(self, connection: Connection) -> int:
         """The position of the last event; 0 of an empty log."""

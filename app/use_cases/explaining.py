@@ -3,7 +3,7 @@
 import msgspec
 from sqlalchemy import Connection
 
-from app.use_cases.reading import Opened
+from app.use_cases.reading import AsOf, Opened
 from domain.assessment import Step, assess
 from domain.errors import LedgerIntegrityError
 from domain.events import Outcome, PolicyRef, Return
@@ -12,7 +12,6 @@ from domain.periods import period_of
 from domain.policy import Policy
 from projections.queries import accounts, policies, returns
 from projections.queries.accounts import AssessedPeriod
-from projections.queries.moments import Moment
 
 
 class PeriodAccount(msgspec.Struct, frozen=True):
@@ -33,7 +32,7 @@ class Account(msgspec.Struct, frozen=True):
     window: str
     ceiling_fen: int
     periods: list[PeriodAccount]
-    as_of: Moment
+    as_of: AsOf
 
     @property
     def assessed_fen(self) -> int:

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
 from domain.events import PolicyRef
 from domain.policy import Policy, policy_from_log
@@ -29,6 +29,14 @@ class PolicyVersion(msgspec.Struct, frozen=True):
         return self.first_window <= window <= self.last_window
 
 
+_VERSIONS: Final = select(
+    policies.c.policy,
+    policies.c.version,
+    policies.c.sha256,
+    *(policies.c[name] for name in PolicyVersion.__struct_fields__ if name != "ref"),
+)
+
+
 class PublishedDocument(msgspec.Struct, frozen=True):
     """The document of a version: as it was submitted, and the same as data."""
 
@@ -38,13 +46,28 @@ class PublishedDocument(msgspec.Struct, frozen=True):
 
 def published(connection: Connection, at: int) -> list[PolicyVersion]:
     """All versions published at or before a position, by id and version."""
-    columns = [policies.c[name] for name in PolicyVersion.__struct_fields__ if name != "ref"]
-    query = select(policies.c.policy, policies.c.version, policies.c.sha256, *columns)
-    query = query.where(policies.c.from_position <= at).order_by(policies.c.policy, policies.c.version)
+    query = _VERSIONS.where(policies.c.from_position <= at)
     return [
-        PolicyVersion(PolicyRef(policy, version, sha256), *rest)
-        for policy, version, sha256, *rest in connection.execute(query)
+        _version(row) for row in connection.execute(query.order_by(policies.c.policy, policies.c.version))
     ]
+
+
+def _version(row: Row[Any]) -> PolicyVersion:
+    policy, version, sha256, *rest = tuple(row)
+    return PolicyVersion(PolicyRef(policy, version, sha256), *rest)
+
+
+def find_version(connection: Connection, policy: str, version: int) -> PolicyVersion | None:
+    """A version that has been published by now."""
+    query = _VERSIONS.where(policies.c.policy == policy, policies.c.version == version)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _version(row)
+
+
+def is_published(connection: Connection, policy: str) -> bool:
+    """Whether a policy of this id has been published by now."""
+    query = select(policies.c.version).where(policies.c.policy == policy)
+    return connection.execute(query.limit(1)).one_or_none() is not None
 
 
 def document_of(connection: Connection, ref: PolicyRef) -> PublishedDocument:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, Connection, Row, select
+from sqlalchemy import Column, ColumnElement, Connection, Row, and_, select
 
 from domain.events import Return, ReturnWithdrawn
 from domain.returns import ReturnVersion
@@ -47,14 +47,27 @@ def _standing(
                 yield (uscc, form, period), value
 
 
-def versions(connection: Connection, uscc: str, year: int) -> list[ReturnVersion]:
-    """Every version of an enterprise's returns of one year, by period, form and time."""
+def has_ever_registered(connection: Connection, uscc: str, year: int) -> bool:
+    """Whether a return of the enterprise was ever registered for the year."""
+    query = select(returns.c.position).where(_of_year(uscc, year))
+    return connection.execute(query.limit(1)).one_or_none() is not None
+
+
+def versions(connection: Connection, uscc: str, year: int, at: int) -> list[ReturnVersion]:
+    """Every version of an enterprise's returns of one year that was recorded by a position.
+
+    They come by period, form and time.
+    """
     query = (
         select(returns)
-        .where(returns.c.uscc == uscc, returns.c.period.startswith(f"{year}-"))
+        .where(_of_year(uscc, year), returns.c.from_position <= at)
         .order_by(returns.c.period, returns.c.form, returns.c.from_position)
     )
     return [version_of(row) for row in connection.execute(query)]
+
+
+def _of_year(uscc: str, year: int) -> ColumnElement[bool]:
+    return and_(returns.c.uscc == uscc, returns.c.period.startswith(f"{year}-"))
 
 
 def standing(connection: Connection, uscc: str, window: str, at: int) -> list[ReturnVersion]:

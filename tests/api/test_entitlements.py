@@ -110,7 +110,7 @@ def test_an_account_is_answered_as_the_contract_shows_it(office: Office) -> None
                 "position": 3,
             }
         ],
-        "as_of": {"position": 3, "recorded_at": "2024-04-10T08:00:00Z"},
+        "as_of": {"position": 3, "recorded_at": "2024-04-10T08:00:00Z", "checkpoint": None},
     }
 
 
@@ -547,7 +547,7 @@ def test_a_time_shows_what_had_been_recorded_by_then(history: Office, known_at: 
 
 def test_before_anything_was_known_the_answer_is_empty_and_says_so(history: Office) -> None:
     account = history.entitlement(code(1000), position=0)
-    assert account["as_of"] == {"position": 0, "recorded_at": None}
+    assert (account["as_of"]["position"], account["as_of"]["recorded_at"]) == (0, None)
     assert (account["policy"], account["periods"], account["assessed_fen"]) == (None, [], 0)
     page = listing(history, position=0)
     assert (page["items"], page["total"], page["assessed_fen"]) == ([], 0, 0)

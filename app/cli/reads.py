@@ -1,0 +1,202 @@
+"""The reads of the command line: accounts, list, summary, returns and events, as they stood at a moment."""
+
+from typing import Annotated, Final, cast
+
+import typer
+
+from app.api import presenters
+from app.cli import printing
+from app.cli.common import (
+    AsJson,
+    KnownAtAsked,
+    PolicyAsked,
+    PositionAsked,
+    WindowAsked,
+    asked_moment,
+    books_of,
+    ledger_of,
+    out,
+    print_json,
+    refuse,
+    uscc_of,
+    window_of,
+    within_the_log,
+)
+from app.database import reading
+from app.use_cases.explaining import explain, read_account
+from app.use_cases.listing import list_accounts, summarise
+from app.use_cases.projecting import project_all
+from app.use_cases.reading import log_moment_of, moment_of
+from domain.periods import Window
+from projections.queries.listing import ListFilter, Sort
+from projections.queries.returns import has_ever_registered, versions
+from projections.queries.totals import Dimension
+
+reads_app = typer.Typer()
+
+DIMENSIONS: Final = ("region_code", "industry", "period", "measure")
+
+
+@reads_app.command()
+def entitlement(
+    context: typer.Context,
+    uscc: Annotated[str, typer.Argument(help="统一社会信用代码。")],
+    window: WindowAsked,
+    explained: Annotated[bool, typer.Option("--explain", help="逐期说明理由。")] = False,
+    policy: PolicyAsked = None,
+    position: PositionAsked = None,
+    known_at: KnownAtAsked = None,
+    as_json: AsJson = False,
+) -> None:
+    """查询一家企业半年的奖励测算结果。"""
+    uscc, half, asked = uscc_of(uscc), window_of(window), asked_moment(position, known_at)
+    ledger = ledger_of(context)
+    project_all(ledger)
+    with reading(ledger.engine) as connection:
+        books = books_of(connection, half, policy, asked)
+        account = read_account(connection, uscc, half, books)
+        if account is None:
+            refuse(f"{uscc}在{Window.parse(half).chinese}没有登记过数据。")
+        reasons = [
+            found
+            for each in (account.periods if explained else ())
+            if (found := explain(connection, account, each.period, withheld=False)) is not None
+        ]
+    if as_json:
+        answer = presenters.entitlement(account).model_dump()
+        if explained:
+            answer["periods"] = [
+                presenters.explained_period(each, withheld=False).model_dump() for each in reasons
+            ]
+        print_json(answer)
+        return
+    printing.print_account(out, account, books)
+    for each in reasons:
+        printing.print_steps(out, each)
+
+
+@reads_app.command("list")
+def list_command(
+    context: typer.Context,
+    window: WindowAsked,
+    region_code: Annotated[str | None, typer.Option("--region", help="处理地代码。")] = None,
+    industry: Annotated[str | None, typer.Option(help="行业代码的前几位。")] = None,
+    measure: Annotated[str | None, typer.Option(help="奖项,如retail-growth。")] = None,
+    status: Annotated[str | None, typer.Option(help="eligible、undetermined或not-eligible。")] = None,
+    stage: Annotated[str | None, typer.Option(help="final或preliminary。")] = None,
+    q: Annotated[str | None, typer.Option(help="企业名称或代码的开头。")] = None,
+    sort: Annotated[str, typer.Option(help="-assessed_fen、assessed_fen或uscc。")] = "-assessed_fen",
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="最多列出几户。")] = 50,
+    policy: PolicyAsked = None,
+    position: PositionAsked = None,
+    known_at: KnownAtAsked = None,
+    as_json: AsJson = False,
+) -> None:
+    """列出半年内登记过数据的企业。"""
+    if sort not in {"-assessed_fen", "assessed_fen", "uscc"}:
+        raise typer.BadParameter("应为-assessed_fen、assessed_fen或uscc。", param_hint="--sort")
+    half, asked = window_of(window), asked_moment(position, known_at)
+    ledger = ledger_of(context)
+    project_all(ledger)
+    with reading(ledger.engine) as connection:
+        books = books_of(connection, half, policy, asked)
+        wanted = ListFilter(
+            policy=None if books.version is None else books.version.ref.id,
+            window=half,
+            region_code=region_code,
+            industry=industry,
+            measure=measure,
+            status=status,
+            stage=stage,
+            q=q,
+        )
+        order = cast("Sort", sort)
+        listed = list_accounts(connection, wanted, books, sort=order, limit=limit, after=None, totals=True)
+        shown, after = listed.accounts, listed.next_after
+        while after is not None and len(shown) < limit:  # Under a filter a page may end early.
+            page = list_accounts(
+                connection, wanted, books, sort=order, limit=limit - len(shown), after=after, totals=False
+            )
+            shown, after = shown + page.accounts, page.next_after
+    if as_json:
+        print_json(
+            {
+                "items": shown,
+                "total": None if listed.totals is None else listed.totals.total,
+                "assessed_fen": None if listed.totals is None else listed.totals.assessed_fen,
+                "as_of": presenters.as_of(books.moment).model_dump(),
+            }
+        )
+        return
+    printing.print_list(out, shown, listed.totals, books)
+
+
+@reads_app.command()
+def summary(
+    context: typer.Context,
+    window: WindowAsked,
+    group_by: Annotated[str, typer.Option(help="region_code、industry、period或measure。")] = "region_code",
+    policy: PolicyAsked = None,
+    position: PositionAsked = None,
+    known_at: KnownAtAsked = None,
+    as_json: AsJson = False,
+) -> None:
+    """按处理地、行业、所属期或奖项汇总半年的测算金额。"""
+    if group_by not in DIMENSIONS:
+        raise typer.BadParameter(f"应为{'、'.join(DIMENSIONS)}之一。", param_hint="--group-by")
+    half, asked = window_of(window), asked_moment(position, known_at)
+    ledger = ledger_of(context)
+    project_all(ledger)
+    with reading(ledger.engine) as connection:
+        books = books_of(connection, half, policy, asked)
+        groups = summarise(connection, half, cast("Dimension", group_by), books)
+    if as_json:
+        print_json(presenters.summary(groups, books.moment).model_dump())
+        return
+    printing.print_summary(out, groups, group_by, books)
+
+
+@reads_app.command()
+def returns(
+    context: typer.Context,
+    uscc: Annotated[str, typer.Argument(help="统一社会信用代码。")],
+    year: Annotated[int, typer.Argument(min=2000, max=2099, help="年份,如2024。")],
+    position: PositionAsked = None,
+    known_at: KnownAtAsked = None,
+    as_json: AsJson = False,
+) -> None:
+    """列出一家企业一年各期数据的全部版本。"""
+    uscc, asked = uscc_of(uscc), asked_moment(position, known_at)
+    ledger = ledger_of(context)
+    project_all(ledger)
+    with reading(ledger.engine) as connection, within_the_log():
+        at = moment_of(connection, asked)
+        if not has_ever_registered(connection, uscc, year):
+            refuse(f"{uscc}在{year}年没有登记过数据。")
+        found = versions(connection, uscc, year, at.position)
+    if as_json:
+        print_json(presenters.enterprise_returns(found, at, uscc=uscc, year=year).model_dump())
+        return
+    printing.print_returns(out, found, at)
+
+
+@reads_app.command()
+def events(
+    context: typer.Context,
+    after: Annotated[int, typer.Option(min=0, help="从此台账序号之后开始。")] = 0,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="最多列出几条。")] = 100,
+    uscc: Annotated[str | None, typer.Option(help="只列此企业(统一社会信用代码)。")] = None,
+    position: PositionAsked = None,
+    known_at: KnownAtAsked = None,
+    as_json: AsJson = False,
+) -> None:
+    """按序号列出台账记录。"""
+    of, asked = None if uscc is None else uscc_of(uscc), asked_moment(position, known_at)
+    ledger = ledger_of(context)
+    with reading(ledger.engine) as connection, within_the_log():
+        at = log_moment_of(ledger, connection, asked)
+        entries = ledger.page(connection, after=after, until=at.position, limit=limit, uscc=of)
+    if as_json:
+        print_json(presenters.event_page(entries, at, after=after).model_dump())
+        return
+    printing.print_events(out, entries, at)

@@ -1,0 +1,200 @@
+"""Two clocks: every read is asked for as of a position or a time, and says which moment it answers for."""
+
+import base64
+import hashlib
+from typing import Any, Final
+
+import pytest
+
+from app.database import reading
+from app.ledger.lines import canonical, read_lines
+from app.ledger.mapper import NewEvent
+from app.ledger.recorder import Recording
+from app.ledger.sealing import seal
+from tests.api.rows import code, events, refused, trade
+from tests.builders import SHIPPED_TEXT, edited
+from tests.ledger.history import log
+from tests.office import Office, TestClock
+
+POLICY: Final = "yingkou-2024-14"
+USCC: Final = code(1000)
+LATER: Final = code(1001)
+ANSWERED: Final = (
+    f"/v1/entitlements/{USCC}/2024H1",
+    "/v1/entitlements?window=2024H1",
+    "/v1/summary?window=2024H1&group_by=region_code",
+    f"/v1/returns/{USCC}?year=2024",
+    "/v1/events",
+    "/v1/policies",
+    "/v1/audit/red-flags?window=2024H1",
+    "/v1/audit/red-flags/groups?window=2024H1",
+)
+"""Reads that are answered at any moment, with nothing where nothing was known."""
+
+NAMED: Final = (
+    f"/v1/entitlements/{USCC}/2024H1/2024-03",
+    f"/v1/policies/{POLICY}",
+    f"/v1/policies/{POLICY}/versions/1",
+)
+"""Reads of one thing, which was not there before it was recorded."""
+
+
+@pytest.fixture
+def history(office: Office, clock: TestClock) -> Office:
+    """A policy (1), a filing (2-3), in May a batch of two (4-7), in June a withdrawal (8-9)."""
+    office.publish()
+    office.file(trade(110_000))
+    clock.set("2024-05-12T00:00:00Z")
+    office.file(trade(130_000, period="2024-04"), trade(120_000, number=1001))
+    clock.set("2024-06-05T00:00:00Z")
+    assert office.withdraw(trade(110_000), reason="登记到了另一家企业名下").status_code == 200
+    assert [event["position"] for event in events(office)] == list(range(1, 10))
+    return office
+
+
+def ask(office: Office, path: str, moment: str) -> Any:
+    separator = "&" if "?" in path else "?"
+    return office.client.get(f"{path}{separator}{moment}", headers=office.headers("auditor"))
+
+
+@pytest.mark.parametrize("path", ANSWERED + NAMED)
+@pytest.mark.parametrize(("position", "end"), [(9, 9), (8, 7), (7, 7), (6, 3), (4, 3), (3, 3)])
+def test_an_answer_says_the_end_of_the_last_whole_transaction_by_then(
+    history: Office, path: str, position: int, end: int
+) -> None:
+    answer = ask(history, path, f"position={position}")
+    if path.endswith("2024-03") and end == 9:
+        refused(answer, 404, "not-found")
+        return
+    assert answer.json()["as_of"]["position"] == end
+    assert answer.json() == ask(history, path, f"position={end}").json()
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "position=0",
+        "known_at=2024-04-10T07:59:59.999999Z",
+        "known_at=0001-01-01T00:00:00%2B23:59",
+        "known_at=0001-01-01T00:00:00-23:59",
+        "known_at=1969-12-31T23:59:59Z",
+    ],
+)
+def test_before_anything_was_known_there_is_an_empty_answer_and_nothing_by_name(
+    history: Office, moment: str
+) -> None:
+    for path in ANSWERED:
+        answer = ask(history, path, moment).json()
+        assert (answer["as_of"]["position"], answer["as_of"]["recorded_at"]) == (0, None), path
+        (listed,) = (answer[name] for name in ("periods", "items", "groups", "returns") if name in answer)
+        assert listed == [], path
+    for path in NAMED:
+        refused(ask(history, path, moment), 404, "not-found")
+
+
+@pytest.mark.parametrize("moment", ["known_at=9999-12-31T23:59:59-23:59", "known_at=9999-12-31T23:59:59.9Z"])
+@pytest.mark.parametrize("path", ANSWERED)
+def test_a_time_to_come_shows_what_is_known_now(history: Office, path: str, moment: str) -> None:
+    assert ask(history, path, moment).json() == ask(history, path, "position=9").json()
+
+
+@pytest.mark.parametrize("path", ANSWERED + NAMED)
+def test_a_moment_that_cannot_be_is_refused_by_every_read(history: Office, path: str) -> None:
+    for position in (10, 2**63 - 1):
+        refused(ask(history, path, f"position={position}"), 422, "position-ahead")
+    for moment in (
+        "position=-1",
+        f"position={2**63}",
+        "known_at=2024-04-10",
+        "known_at=2024-04-10T08:00:60Z",
+    ):
+        refused(ask(history, path, moment), 400, "invalid-request")
+    refused(ask(history, path, "position=3&known_at=2024-04-10T08:00:00Z"), 400, "invalid-request")
+
+
+def test_the_versions_of_a_return_are_those_recorded_by_then(history: Office) -> None:
+    def march(**moment: Any) -> list[tuple[bool, list[str]]]:
+        found = history.read(f"/v1/returns/{USCC}", year=2024, **moment)["returns"]
+        return [
+            (each["standing"], [version["type"] for version in each["versions"]])
+            for each in found
+            if each["period"] == "2024-03"
+        ]
+
+    assert march(position=1) == []
+    assert march(position=7) == [(True, ["ReturnFiled"])]
+    assert march() == march(position=9) == [(False, ["ReturnFiled", "ReturnWithdrawn"])]
+
+
+def test_returns_registered_only_later_are_none_yet_and_never_registered_is_not_found(
+    history: Office,
+) -> None:
+    assert history.read(f"/v1/returns/{LATER}", year=2024, position=3)["returns"] == []
+    assert history.read(f"/v1/entitlements/{LATER}/2024H1", position=3)["periods"] == []
+    refused(history.get(f"/v1/returns/{LATER}", year=2023, position=3), 404, "not-found")
+
+
+def test_the_events_of_a_moment_end_with_it(history: Office) -> None:
+    def positions(**asked: Any) -> list[int]:
+        return [each["position"] for each in history.read("/v1/events", **asked)["items"]]
+
+    assert positions(known_at="2024-05-11T00:00:00Z") == [1, 2, 3]
+    assert positions(position=6, after=1) == [2, 3]
+    assert positions(position=8, uscc=USCC) == [2, 3, 4, 6]
+    assert history.read("/v1/events", position=3, after=5)["next_after"] == 5
+
+
+def test_the_log_is_read_up_to_its_head_though_the_read_models_lag(history: Office) -> None:
+    filed = log(history.ledger)[1]
+    of_another = NewEvent(f"returns/{code(1002)}/2024", 1, filed.event)
+    assert history.ledger.record(history.ledger.stored([of_another]), Recording("statistics", "b")) == 10
+    for asked in ({}, {"position": 10}, {"known_at": "2024-06-05T00:00:00Z"}):
+        page = history.read("/v1/events", after=9, **asked)
+        assert [each["position"] for each in page["items"]] == [10]
+        assert page["as_of"]["position"] == 10
+    assert history.read("/v1/policies")["as_of"]["position"] == 9
+
+
+def test_a_policy_published_later_is_none_yet(history: Office, clock: TestClock) -> None:
+    clock.set("2024-07-01T00:00:00Z")
+    history.publish(edited(SHIPPED_TEXT, ("award: {yuan: 50000,", "award: {yuan: 40000,")).encode())
+    path = f"/v1/policies/{POLICY}"
+    assert (history.read(path)["version"], history.read(path, position=9)["version"]) == (2, 1)
+    assert [each["version"] for each in history.read("/v1/policies", position=9)["items"]] == [1]
+    refused(history.get(f"{path}/versions/2", position=9), 404, "not-found")
+    assert history.read(f"{path}/versions/2")["version"] == 2
+
+
+@pytest.mark.parametrize("path", [*ANSWERED[:3], NAMED[0]])
+def test_a_policy_chosen_before_it_was_published_gives_an_empty_account_and_an_unknown_one_is_not_found(
+    history: Office, path: str
+) -> None:
+    refused(ask(history, path, "position=0&policy=unknown"), 404, "not-found")
+    answer = ask(history, path, f"position=0&policy={POLICY}")
+    if path == NAMED[0]:
+        refused(answer, 404, "not-found")
+    else:
+        assert answer.status_code == 200
+        assert answer.json().get("policy") is None
+
+
+def root_of(leaves: list[bytes]) -> bytes:
+    """The root of the tree by its definition: RFC 9162, section 2.1.1."""
+    if len(leaves) < 2:
+        return hashlib.sha256(b"\0" + leaves[0] if leaves else b"").digest()
+    left = 1 << ((len(leaves) - 1).bit_length() - 1)
+    return hashlib.sha256(b"\1" + root_of(leaves[:left]) + root_of(leaves[left:])).digest()
+
+
+@pytest.mark.parametrize("path", ANSWERED)
+def test_an_answer_carries_the_root_of_the_log_up_to_its_moment_once_that_is_sealed(
+    history: Office, path: str
+) -> None:
+    assert ask(history, path, "position=7").json()["as_of"]["checkpoint"] is None
+    seal(history.ledger)
+    with reading(history.ledger.engine) as connection:
+        lines = read_lines(connection, after=0, until=9, limit=9)
+    for position in (0, 1, 3, 7, 9):
+        root = base64.b64encode(root_of([canonical(each) for each in lines[:position]])).decode()
+        checkpoint = {"size": position, "root": root}
+        assert ask(history, path, f"position={position}").json()["as_of"]["checkpoint"] == checkpoint

@@ -3,9 +3,9 @@
 import pytest
 
 from app.ledger.ledger import Ledger
-from tests.audit.alterations import alter, seal_anew, setting, truncating
 from tests.cli.test_commands import Desk, desk
 from tests.databases import Database
+from tests.verification.alterations import alter, seal_anew, setting, truncating
 
 __all__ = ["desk"]  # A fixture is found where it stands.
 

@@ -237,19 +237,36 @@ def reading(engine: Engine) -> Iterator[Connection]:
             yield connection
 
 
+class DamagedError(Exception):
+    """The database cannot be read to its end: its file is damaged."""
+
+
 @contextmanager
 def reading_whatever(engine: Engine) -> Iterator[Connection]:
     """The same for values that nobody vouches for: text that is no UTF-8, as SQLite may hold, is no error.
 
     Its bytes come as lone surrogates (PEP 383). The connection is not used again.
+
+    Raises:
+        DamagedError: The file is damaged.
     """
-    with reading(engine) as connection:
+    with _telling_damage(), reading(engine) as connection:
         lift_time_outs(connection)
         if connection.dialect.name == "sqlite":
             driver: Any = connection.connection.driver_connection
             driver.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
             connection.detach()
         yield connection
+
+
+@contextmanager
+def _telling_damage() -> Iterator[None]:
+    try:
+        yield
+    except sql_errors.DatabaseError as error:
+        if isinstance(error, UNAVAILABLE):
+            raise
+        raise DamagedError(str(error.orig)) from error
 
 
 def has_several_writers(engine: Engine) -> bool:

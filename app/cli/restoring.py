@@ -8,7 +8,8 @@ import typer
 from app.cli.common import AsJson, ledger_of, out, print_json, progress_bar, refuse
 from app.cli.verifying import KeyAsked, given_verifier, print_findings, verify_folder
 from app.ledger.export_folder import ExportError, ExportFolder
-from app.use_cases.restoring import NotEmptyError, restore
+from app.ledger.verbatim import NotEmptyError
+from app.use_cases.restoring import restore
 
 
 def audit_restore(

@@ -50,7 +50,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         root: Over all of them, in base64.
         sealed: How many of them were compared with what was sealed; None of an export.
         checkpoints: What the log was compared with.
-        checks: Each kind of check that was made, with what was found.
+        checks: Each kind of check that was made to the end, and whatever was found.
     """
 
     subject: Literal["ledger", "export"]
@@ -224,7 +224,7 @@ def _report(
     signed: bool,
 ) -> Report:
     found = {each.code: each for each in findings}
-    codes = [code for code in CHECKS if code in found or performed(code, subject, signed=signed)]
+    made = () if verified is None else [code for code in CHECKS if performed(code, subject, signed=signed)]
     return Report(
         subject=subject,
         clean=not found,
@@ -232,7 +232,7 @@ def _report(
         root=None if verified is None else base64.b64encode(verified.root).decode(),
         sealed=None if verified is None else verified.sealed,
         checkpoints=witnesses.signed,
-        checks=[found.get(code, Finding(code, 0, ())) for code in codes],
+        checks=[found.get(code, Finding(code, 0, ())) for code in CHECKS if code in found or code in made],
     )
 
 
@@ -248,8 +248,9 @@ def _print_report(report: Report) -> None:
             markup=False,
             soft_wrap=True,
         )
-    passed = ",".join(CHECKS[each.code] for each in report.checks if not each.count)
-    out.print(f"核验无误:{passed}。", soft_wrap=True)
+    passed = [CHECKS[each.code] for each in report.checks if not each.count]
+    if passed:
+        out.print(f"核验无误:{','.join(passed)}。", soft_wrap=True)
     if not any(each.name == KEPT for each in report.checkpoints):
         out.print("未与审计人员留存的日志校验点比对:能改动全部数据的人也能改动其中的指纹。", soft_wrap=True)
     print_findings(report)

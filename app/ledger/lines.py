@@ -157,3 +157,11 @@ def read_stream(connection: Connection, stream: str, *, until: int) -> list[Line
 def _rows(connection: Connection, query: Select[Any]) -> list[Line]:
     rows = connection.execute(query, execution_options={"as_bytes": True}).cursor.fetchall()
     return list(map(Line._make, rows))
+
+
+def ended_by(connection: Connection, position: int) -> int:
+    """Where the last transaction ends that had ended by a position; 0 where none had."""
+    is_end = events.c.position == events.c.transaction_end
+    query = select(events.c.position).where(events.c.position <= position, is_end)
+    found: int | None = connection.scalar(query.order_by(events.c.position.desc()).limit(1))
+    return found or 0

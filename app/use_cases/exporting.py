@@ -7,18 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from app.database import lift_time_outs, reading
 from app.ledger import publications
 from app.ledger.export_folder import CHECKPOINT, Manifest, NewFolder
 from app.ledger.ledger import Ledger
-from app.ledger.lines import Line, canonical, streamed_rows
+from app.ledger.lines import Line, canonical, ended_by, streamed_rows
 from app.ledger.merkle import leaf_hash
 from app.ledger.publications import PublicationAt
 from app.ledger.running_root import RunningRoot
 from app.ledger.sealing import seal
-from app.ledger.tables import events
 from app.ledger.tiles import root_at, sealed_size
 from app.use_cases.reading import PositionAheadError
 from domain.errors import LedgerIntegrityError
@@ -97,10 +96,7 @@ def _size(connection: Connection, until: int | None) -> int:
         return sealed
     if until > sealed:
         raise PositionAheadError(sealed)
-    ended = select(events.c.position).where(
-        events.c.position <= until, events.c.position == events.c.transaction_end
-    )
-    return connection.scalar(ended.order_by(events.c.position.desc()).limit(1)) or 0
+    return ended_by(connection, until)
 
 
 def _lines(rows: Iterable[Sequence[Any]], tree: RunningRoot) -> list[bytes]:

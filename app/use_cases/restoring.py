@@ -5,20 +5,17 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
-from sqlalchemy import Connection, select, update
-from sqlalchemy import exc as sql_errors
-
 from app.database import reading, writing
 from app.ledger import publications
 from app.ledger.export_folder import ExportError, ExportFolder, Manifest
 from app.ledger.ledger import Ledger
 from app.ledger.lines import Line, LineError, parse
 from app.ledger.merkle import leaf_hash
-from app.ledger.recorder import PUBLICATION_TOPIC, insert_rows
+from app.ledger.recorder import PUBLICATION_TOPIC
 from app.ledger.running_root import RunningRoot
 from app.ledger.sealing import seal
-from app.ledger.tables import events, sequencer
 from app.ledger.tiles import root_at
+from app.ledger.verbatim import insert_lines, lock_empty, set_sequencer
 from app.use_cases.exporting import Progress
 from app.use_cases.log_checks import row_problem
 from app.use_cases.projecting import project_all
@@ -26,10 +23,6 @@ from domain.errors import LedgerIntegrityError
 
 ROWS_AT_ONCE: Final = 20_000
 """A statement costs little for each of them, and they fit in some tens of megabytes."""
-
-
-class NotEmptyError(Exception):
-    """The ledger has events already."""
 
 
 def restore(ledger: Ledger, folder: ExportFolder, progress: Progress = lambda _done, _total: None) -> int:
@@ -43,39 +36,32 @@ def restore(ledger: Ledger, folder: ExportFolder, progress: Progress = lambda _d
         LedgerIntegrityError: The database does not give back what was put into it.
         NotEmptyError: The ledger is not empty.
     """
-    with writing(ledger.engine, unhurried=True) as connection:
-        _refuse_events(connection)
-        tree, last, published = RunningRoot(), None, 0
-        for rows in _chunks(folder, tree):
-            _insert(connection, rows)
-            last = rows[-1]
-            published = max([published, *(row.position for row in rows if row.topic == PUBLICATION_TOPIC)])
-            progress(tree.size, folder.manifest.size)
-        if base64.b64encode(tree.root()).decode() != folder.manifest.root:
-            raise ExportError("导出件在核验之后有变动")
-        if last is not None:
-            set_to = {"last": last.position, "recorded_at_us": last.recorded_at_us, "publication": published}
-            connection.execute(update(sequencer).values(set_to))
-        publications.restore(connection, folder.manifest.publications)
+    try:
+        _insert(ledger, folder, progress)
+    except LineError as error:
+        raise ExportError(f"导出件在核验之后有变动({error})") from error
     project_all(ledger)
     seal(ledger)
     _compare_root(ledger, folder.manifest)
     return folder.manifest.size
 
 
-def _compare_root(ledger: Ledger, manifest: Manifest) -> None:
-    """Compare what the database gives back with what was exported."""
-    with reading(ledger.engine) as connection:
-        root = root_at(connection, manifest.size)
-    if root is None or base64.b64encode(root).decode() != manifest.root:
-        raise LedgerIntegrityError(f"the first {manifest.size} events are not those that were restored")
-
-
-def _refuse_events(connection: Connection) -> None:
-    """Lock the sequencer, so that nobody records before this has ended, and look whether somebody has."""
-    taken = connection.execute(update(sequencer).where(sequencer.c.last == 0).values(last=0)).rowcount
-    if taken != 1 or connection.execute(select(events.c.position).limit(1)).first() is not None:
-        raise NotEmptyError("the ledger has events already")
+def _insert(ledger: Ledger, folder: ExportFolder, progress: Progress) -> None:
+    """Insert all rows in one transaction, which commits only if they are those of the manifest."""
+    tree, last, publication = RunningRoot(), None, 0
+    with writing(ledger.engine, unhurried=True) as connection:
+        lock_empty(connection)
+        for lines in _chunks(folder, tree):
+            insert_lines(connection, lines)
+            last = lines[-1]
+            published = [line.position for line in lines if line.topic == PUBLICATION_TOPIC]
+            publication = max([publication, *published])
+            progress(tree.size, folder.manifest.size)
+        if base64.b64encode(tree.root()).decode() != folder.manifest.root:
+            raise LineError("the root is not that of the manifest")
+        if last is not None:
+            set_sequencer(connection, last, publication=publication)
+        publications.restore(connection, folder.manifest.publications)
 
 
 def _chunks(folder: ExportFolder, tree: RunningRoot) -> Iterator[list[Line]]:
@@ -87,18 +73,16 @@ def _chunks(folder: ExportFolder, tree: RunningRoot) -> Iterator[list[Line]]:
 
 def _row(text: bytes, tree: RunningRoot) -> Line:
     tree.append(leaf_hash(text))
-    try:
-        row = parse(text)
-    except LineError as error:
-        raise ExportError(f"第{tree.size}行不是规范的一行({error})") from error
-    problem = row_problem(row)
+    line = parse(text)
+    problem = row_problem(line)
     if problem is not None:
-        raise ExportError(f"第{tree.size}行:{problem}")
-    return row
+        raise LineError(f"line {tree.size}: {problem}")
+    return line
 
 
-def _insert(connection: Connection, rows: list[Line]) -> None:
-    try:
-        insert_rows(connection, rows)
-    except sql_errors.IntegrityError as error:
-        raise ExportError("有序号或版本重复的记录") from error
+def _compare_root(ledger: Ledger, manifest: Manifest) -> None:
+    """Compare what the database gives back with what was exported."""
+    with reading(ledger.engine) as connection:
+        root = root_at(connection, manifest.size)
+    if root is None or base64.b64encode(root).decode() != manifest.root:
+        raise LedgerIntegrityError(f"the first {manifest.size} events are not those that were restored")

@@ -5,12 +5,16 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, Connection, Table, select, type_coerce
-from sqlalchemy import exc as sql_errors
-from sqlalchemy.types import NullType
+from sqlalchemy import Connection
 
-from app.database import UNAVAILABLE, reading_whatever
-from app.ledger import merkle
+from app.database import DamagedError, reading_whatever
+from app.ledger.as_stored import (
+    Sequenced,
+    read_leaf_tiles,
+    read_root,
+    read_sealed_size,
+    read_sequencer,
+)
 from app.ledger.export_folder import ExportError, ExportFolder, Manifest
 from app.ledger.ledger import Ledger
 from app.ledger.lines import streamed_rows
@@ -18,8 +22,7 @@ from app.ledger.mapper import EventMapper
 from app.ledger.merkle import EMPTY_ROOT, HASH_BYTES
 from app.ledger.running_root import RunningRoot
 from app.ledger.stream_index import StreamIndex
-from app.ledger.tables import log_seal, log_tiles, sequencer
-from app.ledger.tiles import TILE_HASHES, TileReader
+from app.ledger.tiles import TILE_HASHES
 from app.use_cases.findings import Findings
 from app.use_cases.log_checks import LogChecks
 from domain.errors import LedgerIntegrityError
@@ -109,10 +112,8 @@ def verify_ledger(
     try:
         with reading_whatever(ledger.engine) as connection, StreamIndex.opened() as index:
             return _verify_rows(connection, index, known, findings, progress)
-    except sql_errors.DatabaseError as error:
-        if isinstance(error, UNAVAILABLE):
-            raise
-        findings.note("database-damaged", None, f"数据库文件损坏,无法读完:{error.orig}。")
+    except DamagedError as error:
+        findings.note("database-damaged", None, f"数据库文件损坏,无法读完:{error}。")
         return None
 
 
@@ -123,7 +124,7 @@ def _verify_rows(
     findings: Findings,
     progress: Progress,
 ) -> Verified:
-    sealed, expected = _sealed_size(connection, findings), _sequencer(connection, findings)
+    sealed, sequenced = _sealed_size(connection, findings), read_sequencer(connection)
     log = _LogReading(index, findings, [sealed, *(each.size for each in known)])
     with streamed_rows(connection) as chunks:
         for rows in chunks:
@@ -131,49 +132,35 @@ def _verify_rows(
             for leaf in leaves:
                 log.take(leaf)
             _compare_leaves(connection, rows, leaves, sealed, findings)
-            progress(log.tree.size, expected["last"])
+            progress(log.tree.size, log.tree.size if sequenced is None else sequenced.last)
     log.checks.finish()
-    _compare_sequencer(expected, log.checks, findings)
+    _compare_sequencer(sequenced, log.checks, findings)
     for each in (*_sealed_root(connection, sealed, findings), *known):
         log.compare(each)
     return Verified(log.tree.size, log.tree.root(), min(sealed, log.tree.size))
 
 
-def _sequencer(connection: Connection, findings: Findings) -> dict[str, int]:
-    """The row of the sequencer; zeros where it is none."""
-    return _only_row(connection, sequencer, ("last", "recorded_at_us", "publication"), findings)
-
-
 def _sealed_size(connection: Connection, findings: Findings) -> int:
-    return _only_row(connection, log_seal, ("size",), findings)["size"]
+    size = read_sealed_size(connection)
+    if size is None:
+        findings.note("sequencer-differs", None, "封存记录数应有且只有一行数值。")
+    return size or 0
 
 
-def _only_row(
-    connection: Connection, table: Table, columns: Sequence[str], findings: Findings
-) -> dict[str, int]:
-    found = connection.execute(select(*(_as_stored(table.c[name]) for name in columns))).all()
-    if len(found) == 1 and all(type(each) is int and each >= 0 for each in found[0]):
-        return dict(zip(columns, found[0], strict=True))
-    findings.note("sequencer-differs", None, f"数据表{table.name}应有且只有一行数值。")
-    return dict.fromkeys(columns, 0)
-
-
-def _as_stored(column: Column[Any]) -> Any:
-    """A column whose values SQLAlchemy leaves as the driver gives them, whatever they are."""
-    return type_coerce(column, NullType())
-
-
-def _compare_sequencer(expected: dict[str, int], checks: LogChecks, findings: Findings) -> None:
+def _compare_sequencer(sequenced: Sequenced | None, checks: LogChecks, findings: Findings) -> None:
     """Compare what the sequencer says with the log, which it was advanced together with."""
+    if sequenced is None:
+        findings.note("sequencer-differs", None, "序号登记应有且只有一行数值。")
+        return
     last = checks.last
-    found = {
-        "last": 0 if last is None else last.position,
-        "recorded_at_us": 0 if last is None else last.recorded_at_us,
-        "publication": max(checks.published.values(), default=0),
-    }
-    for name, value in found.items():
-        if expected[name] != value:
-            findings.note("sequencer-differs", None, f"序号登记的{name}为{expected[name]},台账中为{value}。")
+    found = Sequenced(
+        last=0 if last is None else last.position,
+        recorded_at_us=0 if last is None else last.recorded_at_us,
+        publication=max(checks.published.values(), default=0),
+    )
+    for name, said, value in zip(Sequenced._fields, sequenced, found, strict=True):
+        if said != value:
+            findings.note("sequencer-differs", None, f"序号登记的{name}为{said},台账中为{value}。")
 
 
 def _compare_leaves(
@@ -191,7 +178,7 @@ def _compare_leaves(
     ]
     if not placed:
         return
-    tiles = _leaf_tiles(connection, first=placed[0][0], last=placed[-1][0])
+    tiles = read_leaf_tiles(connection, first=placed[0][0], last=placed[-1][0])
     for position, leaf in placed:
         tile, place = divmod(position - 1, TILE_HASHES)
         at = place * HASH_BYTES
@@ -199,21 +186,11 @@ def _compare_leaves(
             findings.note("leaf-differs", position, f"序号{position}的记录与封存时的记录指纹不符:已被改动。")
 
 
-def _leaf_tiles(connection: Connection, *, first: int, last: int) -> dict[int, bytes]:
-    """The tiles with the leaves of these positions, by index."""
-    query = select(log_tiles.c.index, _as_stored(log_tiles.c.hashes)).where(
-        log_tiles.c.level == 0,
-        log_tiles.c.index.between((first - 1) // TILE_HASHES, (last - 1) // TILE_HASHES),
-    )
-    found = connection.execute(query, execution_options={"as_bytes": True})
-    return {index: hashes for index, hashes in found if type(hashes) is bytes}
-
-
 def _sealed_root(connection: Connection, sealed: int, findings: Findings) -> list[KnownRoot]:
     """The root that the tiles have; none where they do not make one."""
     try:
-        root = merkle.root(TileReader(connection), sealed)
-    except (LedgerIntegrityError, TypeError) as error:
+        root = read_root(connection, sealed)
+    except LedgerIntegrityError as error:
         findings.note("root-differs", None, f"已封存的记录指纹不完整({error})。")
         return []
     return [KnownRoot(code="root-differs", name="封存时的树根", size=sealed, root=root)]

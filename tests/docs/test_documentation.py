@@ -17,8 +17,10 @@ from app.limits import (
     RED_FLAGS_MOST_GROUPED,
     RED_FLAGS_MOST_SCANNED,
     RETURNS_MAX_ROWS,
+    VERIFY_MOST_PLACES,
 )
 from app.settings import Settings
+from app.use_cases.findings import CHECKS
 from domain.events import EVENT_TYPES
 from domain.explanation import SENTENCES, STATISTICAL_RULES
 from domain.questions import FLAG_MEANINGS, FLAG_NAMES
@@ -103,6 +105,14 @@ def test_the_warnings_are_those_of_the_notices() -> None:
 
 def test_the_codes_of_files_are_those_of_the_readers() -> None:
     assert codes_in("app/ingest") - {"period-invalid"} == first_column(section("Codes of a file"))
+
+
+def test_the_codes_of_a_verification_are_those_of_its_checks() -> None:
+    assert first_column(section("Codes of a verification")) == CHECKS.keys()
+
+
+def test_the_readme_tells_how_many_places_a_verification_names() -> None:
+    assert f"first {VERIFY_MOST_PLACES} positions" in section("Codes of a verification")
 
 
 def test_the_table_of_events_names_every_type_and_no_other() -> None:

@@ -3,9 +3,9 @@
 import pytest
 
 from app.ledger.ledger import Ledger
-from tests.audit.alterations import alter, seal_anew, setting, truncating
 from tests.cli.test_commands import Desk, desk
 from tests.databases import Database
+from tests.verification.alterations import alter, seal_anew, setting, truncating
 
 __all__ = ["desk"]  # A fixture is found where it stands.
 
@@ -122,3 +122,12 @@ def test_an_altered_export_is_not_restored(
     assert "未恢复" in refused.stderr
     assert desk.json("list", "2024H1")["total"] == 0
     empty.drop()
+
+
+def test_what_was_not_looked_at_to_the_end_is_not_said_to_be_in_order(desk: Desk) -> None:
+    desk.run("audit", "export", "out")
+    (desk.folder / "out" / "manifest.json").write_text("{}", encoding="utf-8")
+    told = desk.run("audit", "verify", "out", code=1)
+    assert "manifest-differs" in told.stderr
+    assert "核验无误" not in told.stdout
+    assert "结论:发现问题" in told.stdout

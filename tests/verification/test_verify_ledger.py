@@ -15,7 +15,9 @@ from app.ledger.tiles import root_at
 from app.limits import VERIFY_MOST_PLACES
 from app.use_cases.findings import CHECKS, Findings
 from app.use_cases.verifying import KnownRoot, Verified, verify_ledger
-from tests.audit.alterations import (
+from tests.databases import Database, only_on_sqlite
+from tests.ledger.history import code, file, trade
+from tests.verification.alterations import (
     Alteration,
     alter,
     deleting,
@@ -28,8 +30,6 @@ from tests.audit.alterations import (
     truncating,
     without_constraints,
 )
-from tests.databases import Database, only_on_sqlite
-from tests.ledger.history import code, file, trade
 
 EVENTS = 43
 Found = dict[str, list[int | None]]
@@ -238,7 +238,7 @@ ALTERATIONS: dict[str, tuple[Alteration, Found]] = {
     ),
     "no sequencer": (
         lambda connection: connection.execute(sequencer.delete()),
-        {"sequencer-differs": [None] * 4},
+        {"sequencer-differs": [None]},
     ),
     "no seal": (lambda connection: connection.execute(log_seal.delete()), {"sequencer-differs": [None]}),
     "the tiles": (
@@ -368,7 +368,7 @@ def test_a_seal_and_a_sequencer_of_any_type_that_sqlite_takes_are_findings(
 
     alter(ledger, alteration)
     found = found_in(ledger)
-    assert found["sequencer-differs"] == [None] * 5
+    assert found["sequencer-differs"] == [None] * 2
     assert "leaf-differs" not in found  # Nothing says that anything was sealed.
 
 

@@ -12,11 +12,11 @@ from app.database import reading
 from app.ledger.export_folder import ExportError, ExportFolder
 from app.ledger.ledger import Ledger
 from app.ledger.tables import events, log_tiles, publications, sequencer
+from app.ledger.verbatim import NotEmptyError
 from app.use_cases import publishing
 from app.use_cases.filing import FilingAnswer
 from app.use_cases.publishing import assess_published, publish, unfinished_publication
-from app.use_cases.restoring import NotEmptyError, restore
-from tests.audit.exports import contents, export
+from app.use_cases.restoring import restore
 from tests.databases import KINDS, Database, Hosts
 from tests.ledger.history import (
     code,
@@ -27,6 +27,7 @@ from tests.ledger.history import (
     trade,
 )
 from tests.office import Office
+from tests.verification.exports import contents, export
 
 EVENTS = 43
 ACCOUNTS = [(code(n), f"2024H{half}") for n in (1, 2, 3, 4) for half in (1, 2)]

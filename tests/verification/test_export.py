@@ -24,11 +24,11 @@ from app.security.notes import read_checkpoint
 from app.use_cases.exporting import ExportWanted, export_log
 from app.use_cases.reading import PositionAheadError
 from domain.errors import LedgerIntegrityError
-from tests.audit.alterations import alter, deleting, setting, setting_state
-from tests.audit.exports import MADE_AT, SIGNER, contents, export, signing
 from tests.databases import Database
 from tests.golden.schemas import SCHEMAS
 from tests.ledger.history import code, file, trade
+from tests.verification.alterations import alter, deleting, setting, setting_state
+from tests.verification.exports import MADE_AT, SIGNER, contents, export, signing
 
 EVENTS = 43
 SHA256_OF_NOTHING = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="

@@ -17,8 +17,8 @@ from app.ledger.ledger import Ledger
 from app.ledger.lines import canonical, parse
 from app.limits import EXPORT_LINE_MAX_BYTES
 from app.security.notes import Signer, Verifier
-from tests.audit.exports import SIGNER, export
 from tests.databases import Database, only_on_sqlite
+from tests.verification.exports import SIGNER, export
 
 EVENTS = 43
 OTHER = Signer(SIGNER.verifier.name, bytes(range(1, 33)))

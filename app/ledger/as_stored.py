@@ -1,0 +1,66 @@
+"""What the tables beside the log hold, whatever it is: for those who do not take it as sound."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Column, Connection, Table, select, type_coerce
+from sqlalchemy.types import NullType
+
+from app.ledger import merkle
+from app.ledger.tables import log_seal, log_tiles, sequencer
+from app.ledger.tiles import TILE_HASHES, TileReader
+from domain.errors import LedgerIntegrityError
+
+
+class Sequenced(NamedTuple):
+    """The row of the sequencer: the last position, its time, the position of the last `PolicyPublished`."""
+
+    last: int
+    recorded_at_us: int
+    publication: int
+
+
+def read_sequencer(connection: Connection) -> Sequenced | None:
+    """What the sequencer says; None where it is not one row of whole numbers."""
+    found = _only_row(connection, sequencer, Sequenced._fields)
+    return None if found is None else Sequenced(*found)
+
+
+def read_sealed_size(connection: Connection) -> int | None:
+    """How many events are sealed; None where the table is not one row with a whole number."""
+    found = _only_row(connection, log_seal, ("size",))
+    return None if found is None else found[0]
+
+
+def _only_row(connection: Connection, table: Table, columns: Sequence[str]) -> list[int] | None:
+    found = connection.execute(select(*(_as_stored(table.c[name]) for name in columns))).all()
+    if len(found) != 1 or not all(type(each) is int and each >= 0 for each in found[0]):
+        return None
+    return list(found[0])
+
+
+def read_leaf_tiles(connection: Connection, *, first: int, last: int) -> dict[int, bytes]:
+    """The tiles with the hashes of the events at these positions, by index, but those that are no bytes."""
+    query = select(log_tiles.c.index, _as_stored(log_tiles.c.hashes)).where(
+        log_tiles.c.level == 0,
+        log_tiles.c.index.between((first - 1) // TILE_HASHES, (last - 1) // TILE_HASHES),
+    )
+    found = connection.execute(query, execution_options={"as_bytes": True})
+    return {index: hashes for index, hashes in found if type(hashes) is bytes}
+
+
+def read_root(connection: Connection, size: int) -> bytes:
+    """The root that the tiles make.
+
+    Raises:
+        LedgerIntegrityError: They make none.
+    """
+    try:
+        return merkle.root(TileReader(connection), size)
+    except TypeError as error:
+        raise LedgerIntegrityError(f"a tile is no bytes: {error}") from error
+
+
+def _as_stored(column: Column[Any]) -> Any:
+    """A column whose values come as the driver gives them."""
+    return type_coerce(column, NullType())

@@ -1,0 +1,43 @@
+"""Putting rows into an empty log as they are, in the caller's transaction."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, select, update
+from sqlalchemy import exc as sql_errors
+
+from app.ledger.lines import Line, LineError
+from app.ledger.recorder import insert_rows
+from app.ledger.tables import events, sequencer
+
+
+class NotEmptyError(Exception):
+    """The log has events already."""
+
+
+def lock_empty(connection: Connection) -> None:
+    """Keep everybody else from recording until the transaction ends.
+
+    Raises:
+        NotEmptyError: Somebody has recorded.
+    """
+    locked = connection.execute(update(sequencer).where(sequencer.c.last == 0).values(last=0)).rowcount
+    if locked != 1 or connection.execute(select(events.c.position).limit(1)).first() is not None:
+        raise NotEmptyError("the log has events already")
+
+
+def insert_lines(connection: Connection, lines: Sequence[Line]) -> None:
+    """Insert the next rows.
+
+    Raises:
+        LineError: A position, or a version of a stream, is there already.
+    """
+    try:
+        insert_rows(connection, lines)
+    except sql_errors.IntegrityError as error:
+        raise LineError("a position or a version stands twice") from error
+
+
+def set_sequencer(connection: Connection, last: Line, *, publication: int) -> None:
+    """Have the next event follow on the last row; `publication` is where the last `PolicyPublished` is."""
+    values = {"last": last.position, "recorded_at_us": last.recorded_at_us, "publication": publication}
+    connection.execute(update(sequencer).values(values))

@@ -1,15 +1,24 @@
 """`duixian audit replay`: deriving every assessment again."""
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 from rich.console import Console
 
 from app.api import replay_models
+from app.bootstrap import migrate
 from app.cli.common import REFUSED, AsJson, ledger_of, out, print_json, progress_bar, refuse
 from app.cli.printing import wanyuan
+from app.database import open_engine
+from app.ledger.export_folder import ExportError, ExportFolder
+from app.ledger.ledger import Ledger
 from app.use_cases.reading import PositionAheadError
 from app.use_cases.replaying import Report, Wanted, replay
+from app.use_cases.restoring import restore
 from domain.events import EntitlementAssessed
 from domain.periods import period_of
 from domain.replay import Kind, Mismatch, Side
@@ -39,6 +48,12 @@ TABLES: Final = {
 
 def audit_replay(
     context: typer.Context,
+    export: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="EXPORT", exists=True, file_okay=False, help="导出件文件夹;省略则复算数据库。"
+        ),
+    ] = None,
     first: Annotated[int, typer.Option("--from", min=1, help="从此台账序号起比对。")] = 1,
     last: Annotated[int | None, typer.Option("--to", min=1, help="比对到此序号;省略则到最后。")] = None,
     as_json: AsJson = False,
@@ -46,9 +61,8 @@ def audit_replay(
     """复算:由原始登记重新推出全部测算并逐项比对;复算全部台账时一并核对查询表。有不一致时退出码为1。"""
     if last is not None and last < first:
         raise typer.BadParameter("不能小于--from。", param_hint="--to")
-    ledger = ledger_of(context)
     try:
-        with progress_bar("复算") as progress:
+        with _replayed_ledger(context, export) as ledger, progress_bar("复算") as progress:
             report = replay(ledger, Wanted(first=first, last=last), progress)
     except PositionAheadError as error:
         refuse(f"台账最后的序号是{error.head},不能复算更后的序号。")
@@ -58,6 +72,26 @@ def audit_replay(
         print_report(out, report)
     if not report.is_clean:
         raise typer.Exit(REFUSED)
+
+
+@contextmanager
+def _replayed_ledger(context: typer.Context, export: Path | None) -> Iterator[Ledger]:
+    """The ledger of the settings; or one in a temporary file, restored from an export."""
+    if export is None:
+        yield ledger_of(context)
+        return
+    with tempfile.TemporaryDirectory(prefix="duixian-replay-") as folder:
+        engine = open_engine(f"sqlite:///{Path(folder) / 'restored.db'}")
+        try:
+            migrate(engine)
+            ledger = Ledger(engine)
+            with progress_bar("读取导出件") as progress:
+                restore(ledger, ExportFolder(export), progress)
+            yield ledger
+        except ExportError as error:
+            refuse(f"{error},无法复算。请运行duixian audit verify {export}查明。")
+        finally:
+            engine.dispose()
 
 
 def print_report(console: Console, report: Report) -> None:

@@ -2,11 +2,12 @@
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from typer.testing import CliRunner
 
 from app.cli.commands import app
@@ -15,6 +16,7 @@ from app.ledger import replay_runs
 from app.ledger.ledger import Ledger
 from app.ledger.replay_runs import SILENT_US, Run
 from app.ledger.tables import events
+from app.use_cases.exporting import ExportWanted, export_log
 from tests.databases import Database
 from tests.ledger.history import code, file, publish_whole, trade
 from tests.office import Office, TestClock
@@ -179,3 +181,35 @@ def test_the_command_refuses_what_is_no_range(database: Database) -> None:
     ahead = run(database, "--to", "4")
     assert ahead.exit_code == 1
     assert "台账最后的序号是3" in ahead.output
+
+
+def test_an_export_is_replayed_without_its_database(
+    month: Ledger, database: Database, tmp_path: Path
+) -> None:
+    position = lower(month)
+    target = tmp_path / "export"
+    wanted = ExportWanted(target=target, packed=False, until=None, made_at="", signing=None)
+    export_log(month, wanted)
+    with writing(month.engine) as connection:
+        connection.execute(delete(events))
+    result = run(database, str(target))
+    assert result.exit_code == 1
+    assert "复算台账序号1至3:读取事件3件" in result.output
+    assert f"2024年3月 台账序号{position}:复算结果与记录不同" in result.output
+    assert "不一致0行。" in result.output
+
+
+def test_an_export_that_was_altered_is_not_replayed(
+    month: Ledger, database: Database, tmp_path: Path
+) -> None:
+    target = tmp_path / "export"
+    wanted = ExportWanted(target=target, packed=False, until=None, made_at="", signing=None)
+    export_log(month, wanted)
+    lines = target / "events.ndjson"
+    lines.write_bytes(lines.read_bytes().replace(b"11000000000", b"12000000000"))
+    result = run(database, str(target))
+    assert result.exit_code == 1
+    assert "无法复算" in result.output
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "无法复算" in run(database, str(empty)).output

@@ -95,6 +95,9 @@ ROOTS_KEPT: Final = 1_024
 # two seconds. More is there only after an upgrade or an import, and is sealed behind.
 SEALED_PER_CALL_MOST: Final = 200_000
 
+# Excel ends at row 1,048,576; besides the lines stand the heading, the sums, and how many were left out.
+DIFFERENCE_SHEET_MAX_LINES: Final = 1_048_573
+
 # Mismatches that a replay reports with the steps of both sides, some 20 KB of memory each; all are counted,
 # and a range of positions finds the others. Whoever finds so many has found enough to begin with.
 REPLAY_MOST_REPORTED: Final = 2_000

@@ -15,7 +15,7 @@ from prometheus_fastapi_instrumentator import Instrumentator
 from sqlalchemy import exc as sql_errors
 from starlette.concurrency import run_in_threadpool
 
-from app.api import entitlements, events, health, policies, proofs, red_flags, replays, returns
+from app.api import differences, entitlements, events, health, policies, proofs, red_flags, replays, returns
 from app.api.models import Problem
 from app.api.problems import ApiProblem, add_problem_handlers, problem_response, unavailable
 from app.bootstrap import complete, open_ledger, why_not_ready
@@ -37,8 +37,9 @@ _DESCRIPTION = """\
 An event-sourced ledger of monthly retail incentives. Amounts are integers in fen; times are RFC 3339.
 
 Errors are `application/problem+json` (RFC 9457) with a stable `code`; refused rows stand in `problems`.
-The four reads of entitlements take `position=` or `known_at=`: the answer as it stood then. `wait_for=` holds
-the answer back until the read models have reached a position, such as that of a filing.
+Reads take `position=` or `known_at=`: the answer as it stood then; `as_of` says at which moment, with the
+checkpoint of the log up to it. `wait_for=` holds the answer of a read of entitlements back until the read
+models have reached a position, such as that of a filing.
 """
 
 
@@ -64,7 +65,7 @@ def create_app(ledger: Ledger, audit_key_file: Path | None = None) -> FastAPI:
     app.state.replayer = Replayer(ledger)
     app.state.why_not_ready = lambda: why_not_ready(ledger)
     app.state.readiness_threads = ThreadPoolExecutor(READINESS_THREADS, "readiness")
-    for module in (returns, entitlements, events, policies, proofs, replays, red_flags, health):
+    for module in (returns, entitlements, events, policies, proofs, replays, red_flags, differences, health):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     add_problem_handlers(app)

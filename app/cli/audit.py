@@ -2,15 +2,18 @@
 
 import typer
 
-from app.cli import exporting, proofs, red_flags, replays, restoring, verifying
+from app.cli import differences, exporting, proofs, red_flags, replays, restoring, verifying
 
-audit_app = typer.Typer(no_args_is_help=True, help="审计:校验点、证明、核验凭据、复算、疑点、导出、核验。")
+audit_app = typer.Typer(
+    no_args_is_help=True, help="审计:校验点、证明、核验凭据、复算、变动、疑点、导出、核验。"
+)
 audit_app.command("key")(proofs.audit_key)
 audit_app.command("checkpoint")(proofs.audit_checkpoint)
 audit_app.command("inclusion")(proofs.audit_inclusion)
 audit_app.command("consistency")(proofs.audit_consistency)
 audit_app.command("receipt")(proofs.audit_receipt)
 audit_app.command("replay")(replays.audit_replay)
+audit_app.command("differences")(differences.audit_differences)
 audit_app.command("red-flags")(red_flags.audit_red_flags)
 audit_app.command("export")(exporting.audit_export)
 audit_app.command("verify")(verifying.audit_verify)

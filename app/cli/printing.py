@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from app.cli.files import ImportedFile
-from app.exports.cells import beijing
+from app.exports.cells import RECORDS, beijing
 from app.exports.problem_sheet import ProblemLine
 from app.use_cases.explaining import Account, ExplainedPeriod
 from app.use_cases.reading import AsOf, Opened
@@ -25,13 +25,6 @@ ROOT_SHOWN = 12
 
 STATUS = {"eligible": "符合条件", "undetermined": "暂不能确定", "not-eligible": "不予奖励"}
 STAGE = {"final": "审定数", "preliminary": "初报数"}
-EVENTS = {
-    "ReturnFiled": "数据登记",
-    "ReturnRevised": "更正登记",
-    "ReturnWithdrawn": "撤销登记",
-    "EntitlementAssessed": "测算",
-    "PolicyPublished": "发布政策文件",
-}
 GROUPS = {"region_code": "处理地", "industry": "行业", "period": "所属期", "measure": "奖项"}
 CEILINGS = {"month-ceiling": "月度上限", "half-year-ceiling": "半年累计上限"}
 
@@ -193,7 +186,7 @@ def print_returns(console: Console, versions: Iterable[ReturnVersion], moment: A
         table.add_row(
             period_of(each.period).chinese,
             each.form,
-            EVENTS[each.type],
+            RECORDS[each.type],
             *_registered(each),
             escape(each.actor),
             beijing(each.recorded_at_us),
@@ -222,7 +215,7 @@ def print_events(console: Console, entries: Iterable[LogEntry], moment: AsOf) ->
     """Records of the log, one a line."""
     for each in entries:
         console.print(
-            f"{each.position} {beijing(each.recorded_at_us)} {EVENTS[each.type]} {each.stream}"
+            f"{each.position} {beijing(each.recorded_at_us)} {RECORDS[each.type]} {each.stream}"
             f" 第{each.version}版 经办:{each.actor}",
             markup=False,
             soft_wrap=True,

@@ -7,7 +7,8 @@ from typing import Any, Final, Literal, NamedTuple
 
 import xlsxwriter  # type: ignore[import-untyped]
 
-from app.exports.cells import beijing, exact_number, writable
+from app.exports.cells import ORIGINS, RECORDS, beijing, exact_number, writable
+from app.exports.sheets import heading_format, print_on_wide_pages, write_notes
 from app.limits import RED_FLAG_SHEET_MAX_LINES
 from domain.events import Figure, Return
 from domain.money import wanyuan_text
@@ -18,7 +19,6 @@ from domain.regions import region_name
 from domain.returns import ReturnVersion, required_figure
 
 SHEET_NAME: Final = "疑点清单"
-NOTES_NAME: Final = "说明"
 
 Kind = Literal["text", "count", "wanyuan", "percent"]
 Cell = str | int | None
@@ -70,9 +70,7 @@ _COLUMNS: Final = (
 )
 _PLACES: Final = {"count": 0, "wanyuan": 6, "percent": 2}
 _NUMBER_FORMATS: Final = {"count": "0", "wanyuan": "#,##0.00####", "percent": "0.00"}
-_RECORDS: Final = {"ReturnFiled": "数据登记", "ReturnRevised": "更正登记", "ReturnWithdrawn": "撤销登记"}
 _STAGES: Final = {"final": "审定数", "preliminary": "初报数"}
-_ORIGINS: Final = {"enterprise": "企业改报", "returned": "审核退回", "enforcement": "执法认定"}
 
 
 def write_red_flag_sheet(
@@ -103,7 +101,7 @@ def write_red_flag_sheet(
         for n, flag, version in islice(lines, max_lines):
             sheet.write((*_question(n, flag), *_evidence(version)))
         sheet.end(left_out=sum(1 for _ in lines))
-        _write_notes(workbook, notes)
+        write_notes(workbook, notes)
 
 
 def _question(n: int, flag: RedFlag) -> tuple[Cell, ...]:
@@ -135,7 +133,7 @@ def _evidence(version: ReturnVersion) -> tuple[Cell, ...]:
     source = None if registered is None else registered.source
     return (
         version.position,
-        _RECORDS[version.type],
+        RECORDS[version.type],
         beijing(version.recorded_at_us),
         version.actor,
         version.uscc,
@@ -148,7 +146,7 @@ def _evidence(version: ReturnVersion) -> tuple[Cell, ...]:
         figure.prior_year_ytd_fen,
         *((None,) * 3 if source is None else (source.name, source.sheet, source.row)),
         event.reason,
-        None if event.origin is None else _ORIGINS[event.origin],
+        None if event.origin is None else ORIGINS[event.origin],
         event.document,
     )
 
@@ -165,12 +163,12 @@ class _RedFlagSheet:
             for kind, text in _NUMBER_FORMATS.items()
         }
         self._next_row = 1
-        heading = _heading_format(workbook)
+        heading = heading_format(workbook)
         for index, column in enumerate(_COLUMNS):
             self._sheet.set_column(index, index, column.width)
             self._sheet.write_string(0, index, column.title, heading)
         self._sheet.freeze_panes(1, 0)
-        _print_on_wide_pages(self._sheet)
+        print_on_wide_pages(self._sheet)
 
     def write(self, line: Sequence[Cell]) -> None:
         for index, (column, value) in enumerate(zip(_COLUMNS, line, strict=True)):
@@ -192,26 +190,3 @@ class _RedFlagSheet:
         if left_out:
             told = f"另有{left_out}行未列出:Excel工作表的行数已到上限。请按疑点或处理地分别导出。"
             self._sheet.write_string(self._next_row, 7, told, self._text)
-
-
-def _write_notes(workbook: Any, notes: Sequence[tuple[str, str]]) -> None:
-    sheet = workbook.add_worksheet(NOTES_NAME)
-    heading = _heading_format(workbook)
-    text = workbook.add_format({"text_wrap": True, "valign": "top", "quote_prefix": True})
-    sheet.set_column(0, 0, 30)
-    sheet.set_column(1, 1, 110)
-    for row, (title, told) in enumerate(notes):
-        sheet.write_string(row, 0, writable(title), heading)
-        sheet.write_string(row, 1, writable(told), text)
-    _print_on_wide_pages(sheet)
-
-
-def _heading_format(workbook: Any) -> Any:
-    return workbook.add_format({"bold": True, "bg_color": "#D9E2EC", "border": 1, "valign": "vcenter"})
-
-
-def _print_on_wide_pages(sheet: Any) -> None:
-    sheet.set_landscape()
-    sheet.set_paper(9)
-    sheet.fit_to_pages(1, 0)
-    sheet.repeat_rows(0)

@@ -6,6 +6,7 @@ import msgspec
 from sqlalchemy import Connection, Row, select
 
 from domain.events import PolicyRef
+from domain.periods import Window
 from domain.policy import Policy, policy_from_log
 from projections.tables import policies
 
@@ -27,6 +28,13 @@ class PolicyVersion(msgspec.Struct, frozen=True):
     def covers(self, window: str) -> bool:
         """Whether it pays for some period of the half-year."""
         return self.first_window <= window <= self.last_window
+
+    @property
+    def windows(self) -> list[str]:
+        """The half-years of which it pays for some period."""
+        years = range(Window.parse(self.first_window).year, Window.parse(self.last_window).year + 1)
+        every = (str(Window(year, half)) for year in years for half in (1, 2))
+        return [window for window in every if self.covers(window)]
 
 
 _VERSIONS: Final = select(

@@ -1,9 +1,6 @@
 """As it stood then: every answer at a position is the one that the log up to it gives."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -12,27 +9,22 @@ from sqlalchemy import Connection
 
 from app.database import reading
 from app.ledger.ledger import Ledger
-from app.ledger.mapper import NewEvent
-from app.ledger.recorder import Recording
 from app.use_cases import publishing
-from app.use_cases.projecting import project_all
-from domain.events import EntitlementAssessed, LogEntry, Outcome, ReturnFiled
+from domain.events import EntitlementAssessed, Outcome, ReturnFiled
 from projections import tables
-from tests.databases import Database
 from tests.ledger.history import (
     RandomYear,
     catering,
     code,
     file,
     held,
-    log,
     policy,
     publish_whole,
     trade,
     transaction_ends,
     withdraw,
 )
-from tests.office import Office, TestClock
+from tests.office import Office
 from tests.oracle import OraclePeriod, OracleReturn, entitlements
 
 SEEDS = range(4)
@@ -45,64 +37,6 @@ DIMENSIONS = ("region_code", "industry", "period", "measure")
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A publication assesses few enterprises at once, so that it takes several transactions."""
     monkeypatch.setattr(publishing, "STREAMS_PER_CHUNK", 2)
-
-
-@contextmanager
-def fresh_office(migrated: Database, entries: list[LogEntry]) -> Iterator[Office]:
-    """The service over a ledger that was given only these entries."""
-    clock = TestClock()
-    database = migrated.copy()
-    engine = database.open()
-    ledger = Ledger(engine, clock)
-    for _, group in groupby(entries, key=lambda each: each.transaction_end):
-        transaction = list(group)
-        clock.now_us = transaction[0].recorded_at_us
-        ledger.record(
-            ledger.stored(NewEvent(each.stream, each.version, each.event) for each in transaction),
-            Recording(transaction[0].actor, transaction[0].batch_id),
-        )
-    assert log(ledger) == entries
-    project_all(ledger)
-    with Office(ledger) as opened:
-        yield opened
-    engine.dispose()
-    database.drop()
-
-
-def answers(office: Office, codes: list[str], **moment: Any) -> dict[str, Any]:
-    """What the four reads answer at a moment; what was never filed by then counts as nothing."""
-    found: dict[str, Any] = {}
-    for window in WINDOWS:
-        found[window] = office.read("/v1/entitlements", window=window, totals=True, limit=500, **moment)
-        for dimension in DIMENSIONS:
-            key = f"{window} by {dimension}"
-            found[key] = office.read("/v1/summary", window=window, group_by=dimension, **moment)
-        for uscc in codes:
-            response = office.get(f"/v1/entitlements/{uscc}/{window}", **moment)
-            account = response.json() if response.status_code == 200 else {"periods": []}
-            found[f"{uscc} {window}"] = account if account["periods"] else None
-            for period in account["periods"]:
-                path = f"/v1/entitlements/{uscc}/{window}/{period['period']}"
-                found[path] = office.read(path, **moment)
-    return found
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_an_answer_at_a_position_is_that_of_a_ledger_with_nothing_after_it(
-    office: Office, clock: TestClock, migrated: Database, seed: int
-) -> None:
-    year = RandomYear(seed, enterprises=4)
-    for hour in range(8):
-        clock.now_us += 3_600_000_000
-        year.play(office.ledger, 2, published_at=(1,) if hour in {1, 5} else ())
-    entries = log(office.ledger)
-    for at in year.random.sample(transaction_ends(office.ledger), MOMENTS_PER_SEED):
-        with fresh_office(migrated, entries[:at]) as fresh:
-            expected = answers(fresh, year.codes)
-        assert answers(office, year.codes, position=at) == expected
-        inside = min(at, len(entries) - 1)
-        if entries[inside].transaction_end > inside + 1:
-            assert answers(office, year.codes, position=inside + 1) == expected
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -1,0 +1,97 @@
+"""`/v1/audit/differences`: what changed between two moments, and why."""
+
+from typing import Annotated, Final
+
+import msgspec
+from fastapi import APIRouter, Query
+
+from app.api.context import AuditorKey, LedgerNeeded
+from app.api.cursors import decoded, encoded, not_ours
+from app.api.difference_models import DifferencePage, difference_page
+from app.api.errors_declared import errors
+from app.api.moments import parse_moment
+from app.api.paths import uscc_of, window_of
+from app.api.problems import ApiProblem
+from app.api.read_again import ReadAgain
+from app.database import reading
+from app.use_cases import differences
+from app.use_cases.differences import OrderError
+from app.use_cases.reading import AskedMoment
+from projections.queries.differences import BEGINNING, Place, Scope
+
+router = APIRouter(prefix="/v1/audit/differences", tags=["audit"], route_class=ReadAgain)
+
+PAGE_MOST: Final = 500
+_TEXT: Final = r"^[^\x00-\x1f\x7f]*$"
+_MOMENT: Final = "A position, a time (RFC 3339), or a day: its end in Beijing."
+
+
+class Cursor(msgspec.Struct, frozen=True, array_like=True):
+    """Where a page ended: the moments of the first page, and the last period."""
+
+    first: int
+    last: int
+    uscc: str
+    policy: str
+    period: str
+
+
+@router.get(
+    "",
+    operation_id="listDifferences",
+    responses=errors(400, 401, 403, 422, 503),
+)
+def list_differences(
+    ledger: LedgerNeeded,
+    _: AuditorKey,
+    first: Annotated[str, Query(alias="from", max_length=40, description=_MOMENT)],
+    last: Annotated[str, Query(alias="to", max_length=40, description=f"{_MOMENT} Not before `from`.")],
+    window: Annotated[str | None, Query(description="Only this half-year.")] = None,
+    region_code: Annotated[
+        str | None,
+        Query(max_length=20, pattern=_TEXT, description="Only enterprises there at the later moment."),
+    ] = None,
+    uscc: Annotated[str | None, Query(description="Only this enterprise.")] = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MOST)] = 100,
+    cursor: Annotated[
+        str | None, Query(max_length=300, description="The next_cursor of the page before.")
+    ] = None,
+) -> DifferencePage:
+    """The periods whose amounts differ, each with the records that caused it, a page at a time."""
+    asked, after = (_moment("from", first), _moment("to", last)), BEGINNING
+    scope = Scope(
+        window=None if window is None else str(window_of(window)),
+        region_code=region_code,
+        uscc=None if uscc is None else uscc_of(uscc),
+    )
+    if cursor is not None:
+        *positions, uscc_seen, policy, period = msgspec.structs.astuple(_cursor(cursor))
+        asked = (AskedMoment(position=positions[0]), AskedMoment(position=positions[1]))
+        after = Place(uscc_seen, policy, period)
+    with reading(ledger.engine) as connection:
+        try:
+            moments = differences.moments_of(connection, *asked)
+        except OrderError as error:
+            detail = "from lies after to: give the earlier moment first."
+            raise ApiProblem(400, "invalid-request", detail) from error
+        page = differences.difference_page(connection, scope, moments, limit=limit, after=after)
+        sums = differences.sums(connection, scope, moments)
+    end = page.next_after
+    next_cursor = None if end is None else encoded(Cursor(*moments.span, *end))
+    return difference_page(page.differences, next_cursor, sums, moments)
+
+
+def _moment(name: str, text: str) -> AskedMoment:
+    try:
+        return parse_moment(text)
+    except ValueError as error:
+        detail = f"{name} is a position such as 32518, a day such as 2024-08-05, or a time with its offset."
+        raise ApiProblem(400, "invalid-request", detail) from error
+
+
+def _cursor(text: str) -> Cursor:
+    cursor = decoded(text, Cursor)
+    texts = (cursor.uscc, cursor.policy, cursor.period)
+    if min(cursor.first, cursor.last) < 0 or any("\0" in each for each in texts):
+        raise not_ours()
+    return cursor

@@ -1,0 +1,237 @@
+"""`duixian audit differences`: what changed between two moments, as lines, JSON or a workbook."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from app.api.difference_models import difference_item, heading
+from app.api.moments import parse_moment
+from app.cli import printing
+from app.cli.common import AsJson, ledger_of, out, refuse, uscc_of, window_of, within_the_log
+from app.database import reading
+from app.exports.cells import ORIGINS, RECORDS, beijing
+from app.exports.difference_sheet import DifferenceLine, SumsLine, write_difference_sheet
+from app.use_cases.differences import (
+    Cause,
+    Difference,
+    Moments,
+    OrderError,
+    Sums,
+    differences,
+    moments_of,
+    sums,
+)
+from app.use_cases.projecting import project_all
+from app.use_cases.reading import AskedMoment
+from domain.errors import LedgerIntegrityError
+from domain.events import Return
+from domain.money import wanyuan_text
+from domain.periods import Window, period_of
+from domain.regions import region_name
+from domain.returns import ReturnVersion
+from projections.queries.differences import Scope
+
+_MOMENT = "台账序号、日期(该日终了,北京时间)或RFC 3339时间"
+
+
+def audit_differences(
+    context: typer.Context,
+    first: Annotated[str, typer.Argument(metavar="FROM", help=f"前一时点:{_MOMENT}。")],
+    last: Annotated[str, typer.Argument(metavar="TO", help=f"后一时点:{_MOMENT}。")],
+    window: Annotated[str | None, typer.Option(help="只列此半年,如2024H1。")] = None,
+    region_code: Annotated[str | None, typer.Option("--region", help="后一时点的处理地代码。")] = None,
+    uscc: Annotated[str | None, typer.Option(help="只列此企业(统一社会信用代码)。")] = None,
+    xlsx: Annotated[Path | None, typer.Option(help="把差异清单写入此.xlsx文件。")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """列出两个时点之间测算金额的变动及原因;各项变动之和等于两时点合计之差。"""
+    if xlsx is not None and as_json:
+        raise typer.BadParameter("--xlsx与--json只能给一个。")
+    asked = (_moment("FROM", first), _moment("TO", last))
+    scope = Scope(
+        window=None if window is None else window_of(window),
+        region_code=region_code,
+        uscc=None if uscc is None else uscc_of(uscc),
+    )
+    ledger = ledger_of(context)
+    project_all(ledger)
+    with reading(ledger.engine) as connection, within_the_log():
+        try:
+            moments = moments_of(connection, *asked)
+        except OrderError as error:
+            raise typer.BadParameter("FROM晚于TO,应先写较早的时点。") from error
+        summed = sums(connection, scope, moments)
+        found = _adding_up(differences(connection, scope, moments), summed)
+        if as_json:
+            _print_json(found, summed, moments)
+        elif xlsx is not None:
+            _write(xlsx, found, summed, _notes(scope, moments))
+        else:
+            _print(found, summed, moments)
+
+
+def _moment(name: str, text: str) -> AskedMoment:
+    try:
+        return parse_moment(text)
+    except ValueError as error:
+        message = "应为台账序号如32518、日期如2024-08-05,或时间如2024-08-05T18:00:00+08:00。"
+        raise typer.BadParameter(message, param_hint=name) from error
+
+
+def _adding_up(found: Iterable[Difference], summed: Sums) -> Iterator[Difference]:
+    """The differences as they come; after the last one it is checked that they are those of the sums.
+
+    Raises:
+        LedgerIntegrityError: The read models contradict each other.
+    """
+    total_fen = 0
+    for each in found:
+        total_fen += each.difference_fen
+        yield each
+    if total_fen != summed.difference_fen:
+        raise LedgerIntegrityError(
+            f"the differences sum up to {total_fen} fen, the sums differ by {summed.difference_fen}"
+        )
+
+
+def _print_json(found: Iterable[Difference], summed: Sums, moments: Moments) -> None:
+    """One object, written as it comes: the differences of a country are never all in memory."""
+    head = {
+        name: value if isinstance(value, int) else value.model_dump()
+        for name, value in heading(summed, moments).items()
+    }
+    sys.stdout.write(msgspec.json.encode(head).decode()[:-1] + ',"items":[')
+    separator = "\n"
+    for each in found:
+        sys.stdout.write(separator + difference_item(each).model_dump_json())
+        separator = ",\n"
+    sys.stdout.write("\n]}\n")
+
+
+def _print(found: Iterable[Difference], summed: Sums, moments: Moments) -> None:
+    count = 0
+    for count, each in enumerate(found, 1):  # noqa: B007 - the number of the last one is told
+        out.print(
+            f"{each.name}({each.uscc}){period_of(each.period).chinese}:{_amount(each.before_fen)} → "
+            f"{_amount(each.after_fen)},{_signed(each.difference_fen)}",
+            markup=False,
+            soft_wrap=True,
+        )
+        for change in each.changes:
+            for cause in change.causes:
+                out.print(f"    {_told(cause)}", markup=False, soft_wrap=True)
+    out.print(
+        f"共{count}项变动。测算金额合计:{_amount(summed.before_fen)} → {_amount(summed.after_fen)},"
+        f"{_signed(summed.difference_fen)}。",
+        soft_wrap=True,
+    )
+    out.print(f"前一时点{printing.as_of_text(moments.first)}", soft_wrap=True)
+    out.print(f"后一时点{printing.as_of_text(moments.last)}", soft_wrap=True)
+
+
+def _amount(fen: int | None) -> str:
+    return "未测算" if fen is None else printing.wanyuan(fen)
+
+
+def _signed(fen: int) -> str:
+    return f"增减{'+' if fen > 0 else ''}{wanyuan_text(fen)}万元"
+
+
+def _told(cause: Cause) -> str:
+    """A cause in a line: what, why, by whom, when, where in the log."""
+    parts = (
+        _recorded(cause),
+        _reason(cause),
+        _document(cause),
+        f"经办:{cause.actor}",
+        beijing(cause.recorded_at_us),
+        f"台账序号{cause.position}",
+    )
+    return ",".join(part for part in parts if part)
+
+
+def _recorded(cause: Cause) -> str:
+    if isinstance(cause, ReturnVersion):
+        return f"{RECORDS[cause.type]} {period_of(cause.period).chinese} {cause.form}"
+    return f"{RECORDS['PolicyPublished']} {cause.ref.id} 版本{cause.ref.version}"
+
+
+def _reason(cause: Cause) -> str:
+    if not isinstance(cause, ReturnVersion):
+        return ""
+    origin = "" if cause.event.origin is None else f"({ORIGINS[cause.event.origin]})"
+    return f"{cause.event.reason or ''}{origin}"
+
+
+def _document(cause: Cause) -> str:
+    return (cause.event.document or "") if isinstance(cause, ReturnVersion) else ""
+
+
+def _source(cause: Cause) -> str:
+    event = cause.event if isinstance(cause, ReturnVersion) else None
+    source = event.source if isinstance(event, Return) else None
+    if source is None:
+        return ""
+    row = "" if source.row is None else f"第{source.row}行"
+    return " ".join(part for part in (source.name, source.sheet, row) if part)
+
+
+def _write(path: Path, found: Iterable[Difference], summed: Sums, notes: list[tuple[str, str]]) -> None:
+    totals = SumsLine(summed.before_fen, summed.after_fen, summed.difference_fen)
+    try:
+        write_difference_sheet(path, map(_line, found), totals, notes)
+    except OSError as error:
+        refuse(f"差异清单无法写入{path}:{error.strerror}。请关闭已打开的文件或换一个位置。")
+    out.print(f"差异清单已写入{path}。合计{_signed(summed.difference_fen)}。", markup=False, soft_wrap=True)
+
+
+def _line(difference: Difference) -> DifferenceLine:
+    causes = [cause for change in difference.changes for cause in change.causes]
+    return DifferenceLine(
+        uscc=difference.uscc,
+        name=difference.name,
+        region=region_name(difference.region_code),
+        window=Window.parse(difference.window).chinese,
+        period=period_of(difference.period).chinese,
+        policy=difference.policy,
+        before_fen=difference.before_fen,
+        after_fen=difference.after_fen,
+        difference_fen=difference.difference_fen,
+        causes=_stacked(map(_recorded, causes)),
+        actors=_stacked(cause.actor for cause in causes),
+        times=_stacked(beijing(cause.recorded_at_us) for cause in causes),
+        positions=_stacked(str(cause.position) for cause in causes),
+        reasons=_stacked(map(_reason, causes)),
+        documents=_stacked(map(_document, causes)),
+        sources=_stacked(map(_source, causes)),
+    )
+
+
+def _stacked(texts: Iterable[str]) -> str:
+    """One text a line, so that the causes stand beside each other in their columns; "" where all are."""
+    stacked = "\n".join(texts)
+    return stacked if stacked.strip() else ""
+
+
+def _notes(scope: Scope, moments: Moments) -> list[tuple[str, str]]:
+    """What the second sheet says: the moments, what is listed, how to read a line."""
+    region = "全部处理地" if scope.region_code is None else region_name(scope.region_code)
+    window = "全部累计期" if scope.window is None else Window.parse(scope.window).chinese
+    enterprise = "全部企业" if scope.uscc is None else scope.uscc
+    return [
+        ("前一时点", printing.as_of_text(moments.first)),
+        ("后一时点", printing.as_of_text(moments.last)),
+        ("范围", f"{window},{region},{enterprise}。处理地按后一时点计。"),
+        ("列出的变动", "两个时点测算金额不同的企业和所属期,一期一行;“未测算”指该时点尚无或已无测算结果。"),
+        ("合计", "末行为范围内全部测算金额在两个时点的合计;各行增减之和等于合计之差。"),
+        (
+            "引起变动的记录",
+            "多条时逐行对应。因半年累计上限由前期更正引起的,列前期的更正;无数据登记的,列政策文件发布。",
+        ),
+        ("金额", "单位为万元。测算金额不等于应付金额。"),
+        ("时间", "均为北京时间,是本台账的登记时间。"),
+    ]

@@ -1,0 +1,185 @@
+"""Reads of what changed between two moments: the amounts that began or ended to hold in between.
+
+The enterprises are looked through by code, in slices of the primary key: what a slice costs depends neither
+on how many enterprises there are nor on how far apart the moments lie, and no filing pays for an index.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection, and_, func, or_, select, true, tuple_
+
+from domain.returns import ReturnVersion
+from projections.history import among, texts
+from projections.queries import totals
+from projections.queries.policies import PolicyVersion
+from projections.queries.returns import version_of
+from projections.tables import enterprises, entitlements, returns, transactions
+
+SLICE: Final = 2_000
+"""Rows that are looked through in one query."""
+
+
+class Span(NamedTuple):
+    """What was recorded after the one position and up to the other; both are ends of transactions."""
+
+    first: int
+    last: int
+
+
+class Scope(NamedTuple):
+    """Which accounts are looked at; None for all.
+
+    Attributes:
+        window: A half-year.
+        region_code: Of the enterprise's latest period in the half-year, as of the end of the span.
+        uscc: An enterprise.
+    """
+
+    window: str | None = None
+    region_code: str | None = None
+    uscc: str | None = None
+
+
+class Place(NamedTuple):
+    """A period of an account, in the order of the primary key."""
+
+    uscc: str
+    policy: str
+    period: str
+
+
+BEGINNING: Final = Place("", "", "")
+
+
+class Held(NamedTuple):
+    """An amount, and from the end of which transaction to the end of which other one it held."""
+
+    uscc: str
+    policy: str
+    period: str
+    window: str
+    assessed_fen: int
+    half_year_ceiling: bool
+    from_position: int
+    to_position: int
+
+    @property
+    def place(self) -> Place:
+        """The period that it is of."""
+        return Place(self.uscc, self.policy, self.period)
+
+
+class Identity(NamedTuple):
+    """Name and region of an enterprise in a half-year."""
+
+    name: str
+    region_code: str
+
+
+def slice_end(connection: Connection, scope: Scope, after: Place) -> Place | None:
+    """Where the slice after a place ends, before an enterprise; None for the last one."""
+    code = entitlements.c.uscc
+    query = select(code).where(code > after.uscc, true() if scope.uscc is None else code == scope.uscc)
+    found = connection.scalar(query.order_by(code).offset(SLICE).limit(1))
+    return None if found is None else Place(found, "", "")
+
+
+def held_within(
+    connection: Connection, scope: Scope, span: Span, *, after: Place, until: Place | None
+) -> list[Held]:
+    """The amounts of a slice that began or ended to hold in the span, by account, period and time."""
+    table = entitlements.c
+    query = select(*(table[name] for name in Held._fields)).where(
+        tuple_(table.uscc, table.policy, table.period) > tuple(after),
+        or_(
+            and_(table.from_position > span.first, table.from_position <= span.last),
+            and_(table.to_position > span.first, table.to_position <= span.last),
+        ),
+    )
+    if until is not None:
+        query = query.where(table.uscc < until.uscc)
+    if scope.uscc is not None:
+        query = query.where(table.uscc == scope.uscc)
+    if scope.window is not None:
+        query = query.where(table.window == scope.window)
+    query = query.order_by(table.uscc, table.policy, table.period, table.from_position)
+    return [Held(*row) for row in connection.execute(query)]
+
+
+def versions_within(
+    connection: Connection, span: Span, codes: Sequence[str]
+) -> list[tuple[int, str, ReturnVersion]]:
+    """The versions of these enterprises' returns in the span, each after its transaction's end and window."""
+    table = returns.c
+    query = select(returns).where(
+        among(connection, table.uscc, "codes"),
+        table.from_position > span.first,
+        table.from_position <= span.last,
+    )
+    rows = connection.execute(query.order_by(table.position), {"codes": texts(connection, codes)})
+    return [(row.from_position, row.window, version_of(row)) for row in rows]
+
+
+def identities(
+    connection: Connection, windows: Collection[str], codes: Sequence[str], at: int
+) -> dict[tuple[str, str], Identity]:
+    """By window and code, who the enterprises are; where all is withdrawn, as the last return had it."""
+    table = enterprises.c
+    query = select(table.window, table.uscc, table.name, table.region_code).where(
+        table.window.in_(windows), among(connection, table.uscc, "codes"), table.from_position <= at
+    )
+    rows = connection.execute(query.order_by(table.from_position), {"codes": texts(connection, codes)})
+    return {(window, uscc): Identity(name, region_code) for window, uscc, name, region_code in rows}
+
+
+def times_of(connection: Connection, ends: Collection[int]) -> dict[int, int]:
+    """The times, in microseconds since 1970, of the transactions that ended at these positions."""
+    query = select(transactions).where(transactions.c.position.in_(sorted(ends)))
+    return {row.position: row.recorded_at_us for row in connection.execute(query)}
+
+
+def sum_at(
+    connection: Connection, scope: Scope, published: Sequence[PolicyVersion], *, at: int, region_at: int
+) -> int:
+    """The sum of the amounts that held at a position, in fen.
+
+    Args:
+        connection: In a transaction.
+        scope: Of an enterprise or a region the sum is counted, else it is the kept one.
+        published: The versions of the policies.
+        at: The position.
+        region_at: As of when an enterprise belongs to a region.
+    """
+    if scope.uscc is None and scope.region_code is None:
+        accounts = {(each.ref.id, window) for each in published for window in each.windows}
+        return sum(
+            each.assessed_fen
+            for policy, window in accounts
+            if scope.window in {None, window}
+            for each in totals.listed(connection, policy, window, at)
+        )
+    return _counted(connection, scope, at, region_at)
+
+
+def _counted(connection: Connection, scope: Scope, at: int, region_at: int) -> int:
+    table, who = entitlements.c, enterprises.c
+    query = select(func.coalesce(func.sum(table.assessed_fen), 0)).where(
+        table.from_position <= at, table.to_position > at
+    )
+    if scope.window is not None:
+        query = query.where(table.window == scope.window)
+    if scope.uscc is not None:
+        query = query.where(table.uscc == scope.uscc)
+    if scope.region_code is not None:
+        older = enterprises.alias("older")
+        newest = select(func.max(older.c.from_position)).where(
+            older.c.window == who.window, older.c.uscc == who.uscc, older.c.from_position <= region_at
+        )
+        query = query.where(
+            who.window == table.window,
+            who.uscc == table.uscc,
+            who.region_code == scope.region_code,
+            who.from_position == newest.scalar_subquery(),
+        )
+    return int(connection.execute(query).scalar_one())

@@ -1,0 +1,190 @@
+"""As it stood then: every read at a moment is that of a ledger which was given nothing after it."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+from typer.testing import CliRunner
+
+from app.cli.commands import app as command_line
+from app.ledger import publications
+from app.ledger.ledger import Ledger
+from app.ledger.mapper import NewEvent
+from app.ledger.publications import Publication
+from app.ledger.recorder import Recording
+from app.ledger.sealing import seal
+from app.use_cases import publishing
+from app.use_cases.projecting import project_all
+from domain.events import LogEntry, PolicyPublished
+from tests.databases import Database
+from tests.ledger.history import RandomYear, log, transaction_ends
+from tests.office import Office, TestClock
+
+SEEDS = range(3)
+MOMENTS_PER_SEED = 2
+WINDOWS = ("2024H1", "2024H2")
+DIMENSIONS = ("region_code", "industry", "period", "measure")
+POLICY = "yingkou-2024-14"
+VERSIONS = (1, 2, 3)
+
+
+@pytest.fixture(autouse=True)
+def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A publication assesses few enterprises at once, so that it takes several transactions."""
+    monkeypatch.setattr(publishing, "STREAMS_PER_CHUNK", 2)
+
+
+@contextmanager
+def fresh_office(migrated: Database, entries: list[LogEntry]) -> Iterator[Office]:
+    """The service over a ledger that was given only these entries."""
+    clock = TestClock()
+    database = migrated.copy()
+    engine = database.open()
+    ledger = Ledger(engine, clock)
+    for _, group in groupby(entries, key=lambda each: each.transaction_end):
+        transaction = list(group)
+        first = transaction[0]
+        clock.now_us = first.recorded_at_us
+        alongside = partial(begin, first.event) if isinstance(first.event, PolicyPublished) else None
+        ledger.record(
+            ledger.stored(NewEvent(each.stream, each.version, each.event) for each in transaction),
+            Recording(first.actor, first.batch_id, alongside=alongside),
+        )
+    assert log(ledger) == entries
+    project_all(ledger)
+    with Office(ledger) as opened:
+        yield opened
+    engine.dispose()
+    database.drop()
+
+
+def begin(event: PolicyPublished, connection: Connection, position: int) -> None:
+    """Note a publication of which nothing is left to assess: what followed from it is recorded as it was."""
+    done = Publication(event.policy, event.version, after_stream="", done=0, total=0)
+    publications.begin(connection, done, position=position)
+
+
+def recorded(office: Office, clock: TestClock, seed: int) -> RandomYear:
+    """A year of filings, corrections, withdrawals and two publications, an hour between each two."""
+    year = RandomYear(seed, enterprises=4)
+    for hour in range(8):
+        clock.now_us += 3_600_000_000
+        year.play(office.ledger, 2, published_at=(1,) if hour in {1, 5} else ())
+    return year
+
+
+def served(office: Office, codes: list[str], at: int | None) -> dict[str, Any]:
+    """What every route that takes a moment answers; None of what was not there by then."""
+    seal(office.ledger)
+    moment: dict[str, Any] = {} if at is None else {"position": at}
+    found: dict[str, Any] = {}
+
+    def read(path: str, **asked: Any) -> None:
+        response = office.get(path, **asked, **moment)
+        assert response.status_code in {200, 404}, response.text
+        found[f"{path} {asked}"] = as_known(response.json()) if response.status_code == 200 else None
+
+    for window in WINDOWS:
+        read("/v1/entitlements", window=window, totals=True, limit=500)
+        for dimension in DIMENSIONS:
+            read("/v1/summary", window=window, group_by=dimension)
+        for uscc in codes:
+            read(f"/v1/entitlements/{uscc}/{window}")
+            for period in periods_of(found[f"/v1/entitlements/{uscc}/{window} {{}}"]):
+                read(f"/v1/entitlements/{uscc}/{window}/{period}")
+        read("/v1/audit/red-flags", window=window)
+        read("/v1/audit/red-flags/groups", window=window)
+    for uscc in codes:
+        read(f"/v1/returns/{uscc}", year=2024)
+        read("/v1/events", uscc=uscc)
+    read("/v1/events", limit=1000)
+    read("/v1/policies")
+    read(f"/v1/policies/{POLICY}")
+    for version in VERSIONS:
+        read(f"/v1/policies/{POLICY}/versions/{version}")
+    return found
+
+
+def periods_of(account: dict[str, Any] | None) -> list[str]:
+    return [] if account is None else [each["period"] for each in account["periods"]]
+
+
+def as_known(answer: Any) -> Any:
+    """An answer, but for what it does not say of its moment.
+
+    An enterprise of which nothing was known is not found where it never came, and empty where it came later.
+    How far a publication is assessed is told as of now.
+    """
+    if isinstance(answer, dict):
+        if answer.get("periods") == [] or answer.get("returns") == []:
+            return None
+        answer.pop("assessment", None)
+    return answer
+
+
+def commanded(office: Office, codes: list[str], at: int | None) -> dict[str, Any]:
+    """What every command that takes a moment prints as JSON; None where it refuses."""
+    seal(office.ledger)
+    url = office.ledger.engine.url.render_as_string(hide_password=False)
+    moment = [] if at is None else ["--position", str(at)]
+    commands = [
+        ["list", "2024H1"],
+        ["summary", "2024H2", "--group-by", "measure"],
+        *(["entitlement", uscc, "2024H1", "--explain"] for uscc in codes[:2]),
+        *(["returns", uscc, "2024"] for uscc in codes[:2]),
+        ["events", "--limit", "1000"],
+        ["policy", "list"],
+        ["audit", "red-flags", "2024H1"],
+    ]
+    found = {}
+    for words in commands:
+        ran = CliRunner().invoke(command_line, [*words, "--json", *moment], env={"DUIXIAN_DATABASE_URL": url})
+        assert ran.exit_code in {0, 1}, ran.output
+        found[" ".join(words)] = as_known(json.loads(ran.stdout)) if ran.exit_code == 0 else None
+    return found
+
+
+def inside(entries: list[LogEntry], end: int) -> int | None:
+    """The first position of the transaction after an end, if it has more than that one."""
+    if end == len(entries) or entries[end].transaction_end == end + 1:
+        return None
+    return end + 1
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_answer_at_a_position_is_that_of_a_ledger_with_nothing_after_it(
+    office: Office, clock: TestClock, migrated: Database, seed: int
+) -> None:
+    year = recorded(office, clock, seed)
+    entries = log(office.ledger)
+    for at in year.random.sample(transaction_ends(office.ledger), MOMENTS_PER_SEED):
+        with fresh_office(migrated, entries[:at]) as fresh:
+            expected = served(fresh, year.codes, None)
+            first = transaction_ends(fresh.ledger)[0]
+            between = {"from": str(first), "to": str(at)}
+            differences = fresh.read("/v1/audit/differences", limit=500, **between)
+        assert served(office, year.codes, at) == expected
+        assert office.read("/v1/audit/differences", limit=500, **between) == differences
+        middle = inside(entries, at)
+        if middle is not None:
+            assert served(office, year.codes, middle) == expected
+            between["to"] = str(middle)
+            assert office.read("/v1/audit/differences", limit=500, **between) == differences
+
+
+def test_every_command_at_a_position_prints_what_it_does_over_a_ledger_with_nothing_after_it(
+    office: Office, clock: TestClock, migrated: Database
+) -> None:
+    year = recorded(office, clock, seed=11)
+    entries = log(office.ledger)
+    at = next(end for end in transaction_ends(office.ledger)[8:] if inside(entries, end) is not None)
+    with fresh_office(migrated, entries[:at]) as fresh:
+        expected = commanded(fresh, year.codes, None)
+    assert commanded(office, year.codes, at) == expected
+    assert commanded(office, year.codes, at + 1) == expected
+    assert any(answer is not None for answer in expected.values())

@@ -250,7 +250,7 @@ def _print_report(report: Report) -> None:
         )
     passed = [CHECKS[each.code] for each in report.checks if not each.count]
     if passed:
-        out.print(f"核验无误:{','.join(passed)}。", soft_wrap=True)
+        out.print(f"核验无误:{'、'.join(passed)}。", soft_wrap=True)
     if not any(each.name == KEPT for each in report.checkpoints):
         out.print("未与审计人员留存的日志校验点比对:能改动全部数据的人也能改动其中的指纹。", soft_wrap=True)
     print_findings(report)

@@ -1,11 +1,18 @@
 """Settings, from environment variables with the prefix `DUIXIAN_` and from `.env`."""
 
 from pathlib import Path
+from typing import Final
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from app.limits import POOL_SIZE, STATEMENT_TIMEOUT_S
+
+DRIVERS: Final = ("sqlite", "postgresql+psycopg")
+"""The databases that this software runs on, as SQLAlchemy names their drivers."""
 
 
 class Settings(BaseSettings):
@@ -27,3 +34,15 @@ class Settings(BaseSettings):
         default=Path("data/audit.key"), description="The key that checkpoints of the log are signed with"
     )
     log_format: str = Field(default="text", pattern="^(text|json)$", description="`json` for production")
+
+    @field_validator("database_url")
+    @classmethod
+    def _names_a_database(cls, text: str) -> str:
+        """Refuse what names no database that this software runs on."""
+        try:
+            driver = make_url(text).drivername
+        except (ArgumentError, ValueError):  # The second is a port that is no number.
+            driver = ""
+        if driver not in DRIVERS:
+            raise PydanticCustomError("database_url", "应为sqlite:///…或postgresql+psycopg://…")
+        return text

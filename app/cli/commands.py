@@ -11,7 +11,7 @@ from typing import Annotated, Any, cast
 import typer
 from pydantic import ValidationError
 
-from app.bootstrap import migrate, open_ledger
+from app.bootstrap import migrate
 from app.cli import printing
 from app.cli.audit import audit_app
 from app.cli.common import (
@@ -21,6 +21,7 @@ from app.cli.common import (
     AsJson,
     err,
     ledger_of,
+    opened_ledger,
     out,
     print_json,
     progress_bar,
@@ -152,9 +153,7 @@ def _stop_signals() -> Iterator[Callable[[], bool]]:
 @app.command("migrate")
 def migrate_command(context: typer.Context) -> None:
     """建立或升级数据库结构。"""
-    engine = open_ledger(Settings()).engine
-    context.call_on_close(engine.dispose)
-    migrate(engine)
+    migrate(opened_ledger(context).engine)
     out.print("数据库结构已是当前版本。")
 
 

@@ -39,10 +39,19 @@ def refuse(message: str) -> NoReturn:
     raise typer.Exit(REFUSED)
 
 
+def opened_ledger(context: typer.Context) -> Ledger:
+    """The ledger of the settings, migrated or not, until the command ends."""
+    try:
+        ledger = open_ledger(Settings())
+    except OSError as error:
+        refuse(f"数据库文件所在的文件夹无法建立:{error.strerror}({error.filename})。")
+    context.call_on_close(ledger.engine.dispose)
+    return ledger
+
+
 def ledger_of(context: typer.Context) -> Ledger:
     """The ledger of the settings, until the command ends."""
-    ledger = open_ledger(Settings())
-    context.call_on_close(ledger.engine.dispose)
+    ledger = opened_ledger(context)
     if not is_migrated(ledger.engine):
         refuse("数据库结构不是当前版本,请先运行:duixian migrate")
     return ledger

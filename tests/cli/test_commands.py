@@ -262,15 +262,33 @@ def test_a_database_that_is_not_migrated_is_refused(
     assert desk.json("list", "2024H1")["total"] == 0
 
 
-def test_a_setting_that_cannot_be_is_wrong_usage(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DUIXIAN_PORT", "abc"),
+        ("DUIXIAN_DATABASE_URL", "duixian.db"),
+        ("DUIXIAN_DATABASE_URL", "postgresql://localhost/duixian"),
+        ("DUIXIAN_DATABASE_URL", "postgresql+psycopg://localhost:port/duixian"),
+        ("DUIXIAN_DATABASE_URL", "mysql://localhost/duixian"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_wrong_usage(tmp_path: Path, name: str, value: str) -> None:
     result = subprocess.run(
         [sys.executable, "-c", "from app.cli import main; main()", "policy", "list"],
-        env={**os.environ, "DUIXIAN_PORT": "abc", "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, name: value, "PYTHONPATH": str(Path(__file__).parents[2])},
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
     )
     assert result.returncode == 2
-    assert "DUIXIAN_PORT" in result.stderr
+    assert name in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").write_text("a file")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DUIXIAN_DATABASE_URL", "sqlite:///data/duixian.db")
+    for words in (["migrate"], ["list", "2024H1"]):
+        assert "文件夹无法建立" in Desk(tmp_path).run(*words, code=1).stderr

@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -119,6 +119,20 @@ EnterpriseYear = tuple[str, str]
 """An enterprise, and the year of its returns."""
 
 
+Recorded = tuple[int, EntitlementAssessed]
+"""An assessment that was recorded, and its position."""
+
+
+class _Differing(NamedTuple):
+    """What differs, before its steps are derived."""
+
+    kind: Kind
+    period: str
+    position: int | None
+    recorded: EntitlementAssessed | None
+    derived: EntitlementAssessed | None
+
+
 class _Account:
     """An account twice: as derived, and as recorded; and the version by which it was derived last."""
 
@@ -145,13 +159,13 @@ class _Year:
         Raises:
             LedgerIntegrityError: The facts contradict each other.
         """
-        recorded: dict[AccountKey, list[LogEntry]] = {}
+        recorded: dict[AccountKey, list[Recorded]] = {}
         windows: set[str] = set()
         for entry in entries:
             event = entry.event
             if isinstance(event, EntitlementAssessed):
                 _, policy, _, window = entry.stream.split("/")
-                recorded.setdefault((policy, window), []).append(entry)
+                recorded.setdefault((policy, window), []).append((entry.position, event))
             else:
                 windows.add(self._register(event))
         wanted = dict.fromkeys(recorded)
@@ -168,11 +182,11 @@ class _Year:
 
     def _register(self, event: Event) -> str:
         """Apply a fact; the window that it is about."""
+        if not isinstance(event, ReturnFiled | ReturnRevised | ReturnWithdrawn):
+            raise LedgerIntegrityError(f"{type(event).__name__} is no event of annual returns")
         self._returns.apply(event)
-        if isinstance(event, ReturnFiled | ReturnRevised):
+        if not isinstance(event, ReturnWithdrawn):
             self._registered[self._returns.version] = event
-        elif not isinstance(event, ReturnWithdrawn):
-            raise LedgerIntegrityError(f"{type(event).__name__} is no fact")
         return window_name(event.period)
 
     def unassessed(self, uscc: str, end: int) -> list[Mismatch]:
@@ -187,7 +201,7 @@ class _Year:
         return found
 
     def _compare(
-        self, uscc: str, key: AccountKey, policy: Policy | None, recorded: Sequence[LogEntry], end: int
+        self, uscc: str, key: AccountKey, policy: Policy | None, recorded: Sequence[Recorded], end: int
     ) -> list[Mismatch]:
         account = self._accounts.get(key)
         if account is None:
@@ -195,34 +209,24 @@ class _Year:
         follows = [] if policy is None else account.derived.reassess(policy, self._returns)
         account.assessed_by = policy
         derived = {each.period: each for each in follows}
-        differing: list[tuple[LogEntry | None, EntitlementAssessed | None]] = []
-        for entry in recorded:
-            if isinstance(entry.event, EntitlementAssessed):
-                account.recorded[entry.event.period] = entry.event
-                own = derived.pop(entry.event.period, None)
-                if own != entry.event:
-                    differing.append((entry, own))
-        differing += [(None, own) for own in derived.values()]
+        differing: list[_Differing] = []
+        for position, event in recorded:
+            account.recorded[event.period] = event
+            own = derived.pop(event.period, None)
+            if own != event:
+                kind: Kind = "not-derived" if own is None else "differs"
+                differing.append(_Differing(kind, event.period, position, event, own))
+        differing += [_Differing("not-recorded", period, None, None, own) for period, own in derived.items()]
         stream = account_stream(key[0], uscc, key[1])
-        return [self._mismatch(stream, account, end, entry, own) for entry, own in differing]
+        return [self._mismatch(stream, account, end, each) for each in differing]
 
-    def _mismatch(
-        self,
-        stream: str,
-        account: _Account,
-        end: int,
-        entry: LogEntry | None,
-        derived: EntitlementAssessed | None,
-    ) -> Mismatch:
-        recorded = None
-        if entry is not None and isinstance(entry.event, EntitlementAssessed):
-            recorded = entry.event
-        kind: Kind = "not-recorded" if recorded is None else "not-derived" if derived is None else "differs"
+    def _mismatch(self, stream: str, account: _Account, end: int, differing: _Differing) -> Mismatch:
+        recorded, derived = differing.recorded, differing.derived
         return Mismatch(
-            kind=kind,
+            kind=differing.kind,
             stream=stream,
-            period=next(each.period for each in (recorded, derived) if each is not None),
-            position=None if entry is None else entry.position,
+            period=differing.period,
+            position=differing.position,
             transaction_end=end,
             recorded=None if recorded is None else self._side(recorded, account.recorded),
             derived=None if derived is None else self._side(derived, account.derived.assessed),

@@ -1,0 +1,280 @@
+"""A replay of an enterprise finds what does not follow from its facts, and nothing else."""
+
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.events import (
+    EntitlementAssessed,
+    Event,
+    LogEntry,
+    Outcome,
+    PolicyPublished,
+    ReturnFiled,
+    account_stream,
+    returns_stream,
+)
+from domain.policy import Policy
+from domain.replay import Mismatch, Publications, Replay
+from tests.builders import SHIPPED_TEXT, Enterprise, edited, policy_of, trade
+from tests.domain.histories import Filing, random_history
+
+USCC = "91210802MA0010002C"
+POLICY = "yingkou-2024-14"
+LOWER_TEXT = edited(SHIPPED_TEXT, ("award: {yuan: 50000,", "award: {yuan: 40000,"))
+VERSIONS = [policy_of(), policy_of(LOWER_TEXT, 2)]
+
+
+class Chronicle:
+    """An enterprise, and the log of what was recorded of it."""
+
+    def __init__(self) -> None:
+        self.enterprise = Enterprise(VERSIONS[0])
+        self.entries: list[LogEntry] = []
+        self.published: list[tuple[int, Policy]] = []
+        self.position = 0
+        self._versions: dict[str, int] = {}
+
+    def publish(self, policy: Policy) -> None:
+        """A version is published; nothing is assessed yet."""
+        self.position += 1
+        self.published.append((self.position, policy))
+        self.enterprise.policy = policy
+
+    def assess(self) -> None:
+        """What was filed before the last publication is assessed."""
+        self._record([], self._reassessed())
+
+    def do(self, operation: Any) -> None:
+        """Register or withdraw a return, and record what follows in the same transaction."""
+        before = len(self.enterprise.return_events)
+        known = {window: len(events) for window, events in self.enterprise.account_events.items()}
+        if isinstance(operation, Filing):
+            self.enterprise.file(operation.draft)
+        else:
+            self.enterprise.withdraw(operation.form, operation.period)
+        assessed = [
+            (window, event)
+            for window, events in self.enterprise.account_events.items()
+            for event in events[known[window] :]
+        ]
+        self._record(self.enterprise.return_events[before:], assessed if self.published else [])
+
+    def _reassessed(self) -> list[tuple[str, EntitlementAssessed]]:
+        known = {window: len(events) for window, events in self.enterprise.account_events.items()}
+        self.enterprise.reassess()
+        return [
+            (window, event)
+            for window, events in self.enterprise.account_events.items()
+            for event in events[known[window] :]
+        ]
+
+    def _record(self, facts: Sequence[Event], assessed: Sequence[tuple[str, EntitlementAssessed]]) -> None:
+        named = [
+            *((returns_stream(USCC, 2024), each) for each in facts),
+            *((account_stream(POLICY, USCC, window), each) for window, each in assessed),
+        ]
+        end = self.position + len(named)
+        for stream, event in named:
+            self.position += 1
+            version = self._versions[stream] = self._versions.get(stream, 0) + 1
+            kind = type(event).__name__
+            self.entries.append(
+                LogEntry(self.position, stream, version, kind, event, self.position, "actor", "batch", end)
+            )
+
+    def replay(self, first: int = 1) -> Replay:
+        """Replay the entries, to the end."""
+        replay = Replay(Publications(self.published), first)
+        replay.play(self.entries)
+        replay.finish(self.position)
+        return replay
+
+    def alter(self, index: int, event: Event) -> None:
+        """Put another event in the place of one."""
+        entry = self.entries[index]
+        self.entries[index] = msgspec.structs.replace(entry, event=event, type=type(event).__name__)
+
+
+def played(seed: int) -> Chronicle:
+    """A random year, under a policy that is followed by another version in its middle."""
+    chronicle, random = Chronicle(), Random(seed)  # noqa: S311 - nothing is secret here
+    history = random_history(random)
+    chronicle.publish(VERSIONS[0])
+    for operation in history[: len(history) // 2]:
+        chronicle.do(operation)
+    chronicle.publish(VERSIONS[1])
+    chronicle.assess()
+    for operation in history[len(history) // 2 :]:
+        chronicle.do(operation)
+    return chronicle
+
+
+def two_months() -> Chronicle:
+    """One step in March, two in April."""
+    chronicle = Chronicle()
+    chronicle.publish(VERSIONS[0])
+    chronicle.do(Filing(trade(110_000, 100_000)))
+    chronicle.do(Filing(trade(120_000, 100_000, period="2024-04")))
+    return chronicle
+
+
+def lowered(entry: LogEntry) -> EntitlementAssessed:
+    """The assessment with one fen less."""
+    assessed = entry.event
+    assert isinstance(assessed, EntitlementAssessed)
+    assert isinstance(assessed.outcome, Outcome)
+    outcome = assessed.outcome
+    less = msgspec.structs.replace(
+        outcome,
+        assessed_fen=outcome.assessed_fen - 1,
+        open_fen=min(outcome.open_fen, outcome.assessed_fen - 1),
+    )
+    return msgspec.structs.replace(assessed, outcome=less)
+
+
+def only(replay: Replay) -> Mismatch:
+    (mismatch,) = replay.mismatches
+    return mismatch
+
+
+@given(st.integers(0, 10**9))
+def test_whatever_was_filed_a_replay_compares_each_assessment_and_finds_nothing(seed: int) -> None:
+    chronicle = played(seed)
+    replay = chronicle.replay()
+    assert replay.mismatches == []
+    assert replay.compared == sum(isinstance(each.event, EntitlementAssessed) for each in chronicle.entries)
+
+
+@given(st.integers(0, 10**9), st.integers(0, 10**6))
+def test_one_altered_amount_is_one_mismatch_at_its_position(seed: int, which: int) -> None:
+    chronicle = played(seed)
+    assessed = [
+        index
+        for index, entry in enumerate(chronicle.entries)
+        if isinstance(entry.event, EntitlementAssessed)
+        and entry.event.outcome is not None
+        and entry.event.outcome.assessed_fen
+    ]
+    if not assessed:
+        return
+    index = assessed[which % len(assessed)]
+    chronicle.alter(index, lowered(chronicle.entries[index]))
+    mismatch = only(chronicle.replay())
+    assert (mismatch.kind, mismatch.position) == ("differs", chronicle.entries[index].position)
+
+
+@given(st.integers(0, 10**9), st.integers(0, 10**6))
+def test_one_assessment_that_is_left_out_is_one_mismatch_in_its_transaction(seed: int, which: int) -> None:
+    chronicle = played(seed)
+    assessed = [each for each in chronicle.entries if isinstance(each.event, EntitlementAssessed)]
+    if not assessed:
+        return
+    left_out = assessed[which % len(assessed)]
+    beside = [each for each in chronicle.entries if each.transaction_end == left_out.transaction_end]
+    if len(beside) == 1:  # Then nothing says that something was decided there.
+        return
+    chronicle.entries.remove(left_out)
+    mismatch = only(chronicle.replay())
+    assert (mismatch.kind, mismatch.position) == ("not-recorded", None)
+    assert mismatch.transaction_end == left_out.transaction_end
+    assert mismatch.derived is not None
+    assert mismatch.derived.assessed == left_out.event
+
+
+def test_each_side_has_the_steps_of_what_it_names_with_the_amounts_before_it() -> None:
+    chronicle = two_months()
+    chronicle.alter(1, lowered(chronicle.entries[1]))
+    chronicle.alter(3, lowered(chronicle.entries[3]))
+    march, april = chronicle.replay().mismatches
+    assert [(march.period, march.position), (april.period, april.position)] == [
+        ("2024-03", 3),
+        ("2024-04", 5),
+    ]
+    assert march.stream == f"entitlement/{POLICY}/{USCC}/2024H1"
+    for mismatch in (march, april):
+        assert mismatch.recorded is not None
+        assert mismatch.derived is not None
+        rules = [each.step.rule for each in mismatch.derived.steps]
+        assert rules == [each.step.rule for each in mismatch.recorded.steps]
+        assert "whole-steps" in rules
+        assert all(each.sentence.endswith(("。", ")")) for each in mismatch.derived.steps)
+
+
+def test_an_assessment_by_a_version_that_was_never_published_has_no_steps() -> None:
+    chronicle = two_months()
+    entry = chronicle.entries[1]
+    assert isinstance(entry.event, EntitlementAssessed)
+    chronicle.alter(1, msgspec.structs.replace(entry.event, policy=policy_of(LOWER_TEXT, 9).ref))
+    mismatch = only(chronicle.replay())
+    assert mismatch.recorded is not None
+    assert mismatch.recorded.steps == []
+    assert mismatch.derived is not None
+    assert mismatch.derived.steps != []
+
+
+def test_an_assessment_without_a_policy_in_force_does_not_follow() -> None:
+    chronicle = two_months()
+    chronicle.published = []
+    assert [each.kind for each in chronicle.replay().mismatches] == ["not-derived", "not-derived"]
+
+
+def test_what_was_decided_before_the_first_position_is_derived_and_not_compared() -> None:
+    chronicle = two_months()
+    chronicle.alter(1, lowered(chronicle.entries[1]))
+    replay = chronicle.replay(first=4)
+    assert (replay.mismatches, replay.compared) == ([], 1)
+
+
+def test_what_nobody_assessed_since_a_publication_is_found_at_the_end() -> None:
+    chronicle = two_months()
+    chronicle.publish(VERSIONS[1])
+    found = chronicle.replay().mismatches
+    # The period that loses most comes first, as it would be recorded.
+    assert [(each.kind, each.period, each.position) for each in found] == [
+        ("not-recorded", "2024-04", None),
+        ("not-recorded", "2024-03", None),
+    ]
+    chronicle.assess()
+    assert chronicle.replay().mismatches == []
+
+
+def test_a_fact_that_cannot_follow_ends_the_replay_of_its_year() -> None:
+    chronicle = two_months()
+    again = chronicle.entries[2].event
+    assert isinstance(again, ReturnFiled)
+    chronicle.alter(2, msgspec.structs.replace(again, period="2024-03"))
+    replay = chronicle.replay()
+    mismatch = only(replay)
+    assert (mismatch.kind, mismatch.position, mismatch.period) == ("facts-contradict", 4, "2024-03")
+    assert replay.compared == 1
+
+
+def test_an_event_of_a_policy_among_the_facts_contradicts_them() -> None:
+    chronicle = two_months()
+    chronicle.alter(2, PolicyPublished(policy=POLICY, version=1, sha256="", text="", document={}))
+    mismatch = only(chronicle.replay())
+    assert (mismatch.kind, mismatch.period) == ("facts-contradict", None)
+
+
+def test_a_year_that_is_left_out_is_not_replayed() -> None:
+    chronicle = two_months()
+    chronicle.alter(1, lowered(chronicle.entries[1]))
+    replay = Replay(Publications(chronicle.published))
+    replay.leave_out((USCC, "2024"))
+    replay.play(chronicle.entries)
+    replay.finish(chronicle.position)
+    assert (replay.mismatches, replay.compared) == ([], 0)
+
+
+@pytest.mark.parametrize(("before", "versions"), [(1, []), (2, [1]), (3, [1]), (4, [2])])
+def test_in_force_is_what_was_published_before_a_position(before: int, versions: list[int]) -> None:
+    publications = Publications([(1, VERSIONS[0]), (3, VERSIONS[1])])
+    covering = publications.covering("2024H1", before=before)
+    assert [each.ref.version for each in covering.values()] == versions
+    assert publications.covering("2025H1", before=before) == {}

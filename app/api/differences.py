@@ -15,7 +15,7 @@ from app.api.problems import ApiProblem
 from app.api.read_again import ReadAgain
 from app.database import reading
 from app.use_cases import differences
-from app.use_cases.differences import OrderError
+from app.use_cases.differences import OrderError, Sums
 from app.use_cases.reading import AskedMoment
 from projections.queries.differences import BEGINNING, Place, Scope
 
@@ -27,10 +27,12 @@ _MOMENT: Final = "A position, a time (RFC 3339), or a day: its end in Beijing."
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """Where a page ended: the moments of the first page, and the last period."""
+    """Where a page ended: the moments of the first page and the sums at them, and the last period."""
 
     first: int
     last: int
+    before_fen: int
+    after_fen: int
     uscc: str
     policy: str
     period: str
@@ -64,10 +66,10 @@ def list_differences(
         region_code=region_code,
         uscc=None if uscc is None else uscc_of(uscc),
     )
-    if cursor is not None:
-        *positions, uscc_seen, policy, period = msgspec.structs.astuple(_cursor(cursor))
-        asked = (AskedMoment(position=positions[0]), AskedMoment(position=positions[1]))
-        after = Place(uscc_seen, policy, period)
+    seen = None if cursor is None else _cursor(cursor)
+    if seen is not None:
+        asked = (AskedMoment(position=seen.first), AskedMoment(position=seen.last))
+        after = Place(seen.uscc, seen.policy, seen.period)
     with reading(ledger.engine) as connection:
         try:
             moments = differences.moments_of(connection, *asked)
@@ -75,9 +77,13 @@ def list_differences(
             detail = "from lies after to: give the earlier moment first."
             raise ApiProblem(400, "invalid-request", detail) from error
         page = differences.difference_page(connection, scope, moments, limit=limit, after=after)
-        sums = differences.sums(connection, scope, moments)
+        sums = (
+            differences.sums(connection, scope, moments)
+            if seen is None
+            else Sums(seen.before_fen, seen.after_fen)
+        )
     end = page.next_after
-    next_cursor = None if end is None else encoded(Cursor(*moments.span, *end))
+    next_cursor = None if end is None else encoded(Cursor(*moments.span, *sums, *end))
     return difference_page(page.differences, next_cursor, sums, moments)
 
 

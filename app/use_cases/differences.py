@@ -5,7 +5,7 @@ period, and where the half-year ceiling cut the amount before or after, those of
 leave more or less of it. A transaction with none of them assessed what was filed before a publication.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Final, NamedTuple
 
@@ -15,12 +15,16 @@ from sqlalchemy import Connection
 from app.use_cases.reading import AskedMoment, AsOf, moment_of
 from domain.errors import LedgerIntegrityError
 from domain.returns import ReturnVersion
+from projections.history import chunks
 from projections.queries import differences as queries
 from projections.queries.differences import BEGINNING, Held, Identity, Place, Scope, Span
 from projections.queries.policies import PolicyVersion, published
 
 MOST_SLICES: Final = 10
 """Looked through for one page at the most, 20,000 rows: some tens of milliseconds."""
+
+DETAILED_AT_ONCE: Final = 200
+"""Periods whose enterprises and causes are read in one go: those of a page of the usual length, or two."""
 
 Cause = ReturnVersion | PolicyVersion
 """What was registered, corrected or withdrawn, or which version was published."""
@@ -121,10 +125,8 @@ def moments_of(connection: Connection, first: AskedMoment, last: AskedMoment) ->
 
 def sums(connection: Connection, scope: Scope, moments: Moments) -> Sums:
     """The sums at both moments; an enterprise counts in the region that it has at the last one."""
-    first, last = moments.span
-    versions = published(connection, last)
-    before_fen = queries.sum_at(connection, scope, versions, at=first, region_at=last)
-    return Sums(before_fen, queries.sum_at(connection, scope, versions, at=last, region_at=last))
+    versions = published(connection, moments.last.position)
+    return Sums(*queries.sums_of(connection, scope, moments.span, versions))
 
 
 def difference_page(
@@ -159,20 +161,14 @@ def _within(
 ) -> Iterator[Difference]:
     """The differences of a slice."""
     rows = queries.held_within(connection, scope, span, after=after, until=end)
-    changed = [
-        held for _, group in groupby(rows, key=lambda row: row.place) if _differs(held := list(group), span)
-    ]
-    if not changed:
-        return
-    reader = _Details(connection, span, [row for held in changed for row in held])
-    for held in changed:
-        identity = reader.identity(held[0])
-        if scope.region_code in {None, identity.region_code}:
-            yield reader.difference(held, identity)
-
-
-def _differs(held: Sequence[Held], span: Span) -> bool:
-    return _first_fen(held, span) != _last_fen(held, span)
+    by_place = (list(group) for _, group in groupby(rows, key=lambda row: row.place))
+    changed = (held for held in by_place if _first_fen(held, span) != _last_fen(held, span))
+    for chunk in chunks(changed, DETAILED_AT_ONCE):
+        details = _Details(connection, span, [row for held in chunk for row in held])
+        for held in chunk:
+            identity = details.identity(held[0])
+            if scope.region_code in {None, identity.region_code}:
+                yield details.difference(held, identity)
 
 
 def _first_fen(held: Sequence[Held], span: Span) -> int | None:
@@ -184,17 +180,16 @@ def _last_fen(held: Sequence[Held], span: Span) -> int | None:
 
 
 class _Details:
-    """What is read beside the amounts of a slice: who the enterprises are, and what was recorded of them.
+    """What is read beside some amounts: who the enterprises are, and what was recorded of them.
 
     Args:
         connection: In a transaction.
         span: What is compared.
-        held: The amounts.
+        rows: The amounts.
     """
 
-    def __init__(self, connection: Connection, span: Span, held: Iterable[Held]) -> None:
+    def __init__(self, connection: Connection, span: Span, rows: Sequence[Held]) -> None:
         self._span = span
-        rows = list(held)
         codes = sorted({row.uscc for row in rows})
         self._identities = queries.identities(connection, {row.window for row in rows}, codes, span.last)
         self._versions: dict[tuple[int, str, str], list[ReturnVersion]] = {}

@@ -4,10 +4,10 @@ The enterprises are looked through by code, in slices of the primary key: what a
 on how many enterprises there are nor on how far apart the moments lie, and no filing pays for an index.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, and_, func, or_, select, true, tuple_
+from sqlalchemy import Connection, and_, case, func, or_, select, true, tuple_
 
 from domain.returns import ReturnVersion
 from projections.history import among, texts
@@ -139,34 +139,37 @@ def times_of(connection: Connection, ends: Collection[int]) -> dict[int, int]:
     return {row.position: row.recorded_at_us for row in connection.execute(query)}
 
 
-def sum_at(
-    connection: Connection, scope: Scope, published: Sequence[PolicyVersion], *, at: int, region_at: int
-) -> int:
-    """The sum of the amounts that held at a position, in fen.
+def sums_of(
+    connection: Connection, scope: Scope, span: Span, published: Sequence[PolicyVersion]
+) -> tuple[int, int]:
+    """The sums, in fen, of the amounts that held before the span and at its end.
 
     Args:
         connection: In a transaction.
-        scope: Of an enterprise or a region the sum is counted, else it is the kept one.
+        scope: Of an enterprise or a region the sums are counted, else they are the kept ones.
+        span: What lies in between.
         published: The versions of the policies.
-        at: The position.
-        region_at: As of when an enterprise belongs to a region.
     """
-    if scope.uscc is None and scope.region_code is None:
-        accounts = {(each.ref.id, window) for each in published for window in each.windows}
-        return sum(
-            each.assessed_fen
-            for policy, window in accounts
-            if scope.window in {None, window}
-            for each in totals.listed(connection, policy, window, at)
-        )
-    return _counted(connection, scope, at, region_at)
+    if scope.uscc is not None or scope.region_code is not None:
+        return _counted(connection, scope, span)
+    accounts = {(each.ref.id, window) for each in published for window in each.windows}
+    wanted = [each for each in accounts if scope.window in {None, each[1]}]
+    return _kept(connection, wanted, span.first), _kept(connection, wanted, span.last)
 
 
-def _counted(connection: Connection, scope: Scope, at: int, region_at: int) -> int:
-    table, who = entitlements.c, enterprises.c
-    query = select(func.coalesce(func.sum(table.assessed_fen), 0)).where(
-        table.from_position <= at, table.to_position > at
+def _kept(connection: Connection, accounts: Iterable[tuple[str, str]], at: int) -> int:
+    return sum(
+        each.assessed_fen
+        for policy, window in accounts
+        for each in totals.listed(connection, policy, window, at)
     )
+
+
+def _counted(connection: Connection, scope: Scope, span: Span) -> tuple[int, int]:
+    table, who = entitlements.c, enterprises.c
+    held = [and_(table.from_position <= at, table.to_position > at) for at in span]
+    amounts = [func.coalesce(func.sum(case((each, table.assessed_fen), else_=0)), 0) for each in held]
+    query = select(*amounts).where(or_(*held))
     if scope.window is not None:
         query = query.where(table.window == scope.window)
     if scope.uscc is not None:
@@ -174,7 +177,7 @@ def _counted(connection: Connection, scope: Scope, at: int, region_at: int) -> i
     if scope.region_code is not None:
         older = enterprises.alias("older")
         newest = select(func.max(older.c.from_position)).where(
-            older.c.window == who.window, older.c.uscc == who.uscc, older.c.from_position <= region_at
+            older.c.window == who.window, older.c.uscc == who.uscc, older.c.from_position <= span.last
         )
         query = query.where(
             who.window == table.window,
@@ -182,4 +185,5 @@ def _counted(connection: Connection, scope: Scope, at: int, region_at: int) -> i
             who.region_code == scope.region_code,
             who.from_position == newest.scalar_subquery(),
         )
-    return int(connection.execute(query).scalar_one())
+    before_fen, after_fen = connection.execute(query).one()
+    return int(before_fen), int(after_fen)

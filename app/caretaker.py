@@ -9,7 +9,6 @@ import structlog
 
 from app.ledger.ledger import Ledger
 from app.ledger.publications import Publication
-from app.limits import CARETAKER_INTERVAL_S
 from app.use_cases.attempts import INTERRUPTED
 from app.use_cases.projecting import project_all
 from app.use_cases.publishing import assess_published, unfinished_publication
@@ -30,7 +29,7 @@ class Caretaker:
         interval_s: Between two looks.
     """
 
-    def __init__(self, ledger: Ledger, interval_s: float = CARETAKER_INTERVAL_S) -> None:
+    def __init__(self, ledger: Ledger, interval_s: float) -> None:
         self._ledger = ledger
         self._interval_s = interval_s
         self._stopped = Flag()

@@ -22,6 +22,7 @@ from app.bootstrap import complete, open_ledger, why_not_ready
 from app.caretaker import Caretaker
 from app.database import UNAVAILABLE
 from app.ledger.ledger import Ledger
+from app.limits import CARETAKER_INTERVAL_S
 from app.logs import configure_logs
 from app.memory import spare_collections
 from app.replayer import Replayer
@@ -49,7 +50,7 @@ def create_app(ledger: Ledger, audit_key_file: Path | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(complete, ledger)
-        with Caretaker(ledger).at_work(), app.state.replayer.at_work():
+        with Caretaker(ledger, CARETAKER_INTERVAL_S).at_work(), app.state.replayer.at_work():
             yield
 
     app = FastAPI(

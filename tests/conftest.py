@@ -5,11 +5,20 @@ from pathlib import Path
 
 import pytest
 
+from app import main
 from app.bootstrap import migrate
 from app.ledger.ledger import Ledger
 from app.security.audit_key import make_audit_key
 from tests.databases import KINDS, Database, Host, Hosts
 from tests.office import Office, TestClock
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _caretaker_rests() -> Iterator[None]:
+    """Within a test of the service nothing is sealed or finished but by what the test does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(main, "CARETAKER_INTERVAL_S", 3600.0)
+        yield
 
 
 @pytest.fixture(scope="session")

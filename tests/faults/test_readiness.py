@@ -126,7 +126,7 @@ def test_read_models_that_lag_are_said_and_brought_up_by_the_caretaker(
         empty_read_models(connection)
     with service(database.url) as client:
         assert "at position 0 of 1" in why_not_ready(client)
-        Caretaker(ledger).look()
+        Caretaker(ledger, interval_s=1).look()
         assert is_ready(client)
     check_read_models(ledger)
 
@@ -137,7 +137,7 @@ def test_the_caretaker_goes_on_with_an_assessment_that_nobody_goes_on_with(
     monkeypatch.setattr(publishing, "STREAMS_PER_CHUNK", 2)
     file(ledger, *(trade(code(n), "2024-03", 120_000, 100_000) for n in range(1, 6)))
     publish(ledger, policy(), actor="admin")
-    caretaker = Caretaker(ledger)
+    caretaker = Caretaker(ledger, interval_s=1)
     caretaker.look()
     assert recorded(ledger)["EntitlementAssessed"] == 0  # Another one may be about to begin.
     caretaker.look()

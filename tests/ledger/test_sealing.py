@@ -233,7 +233,7 @@ def test_the_caretaker_seals_what_was_recorded(ledger: Ledger) -> None:
     for n in range(1, 6):
         file(ledger, *(trade(code(60 * n + each), "2024-03", 110_000, 100_000) for each in range(60)))
     assert sealed(ledger) == 0
-    Caretaker(ledger).look()
+    Caretaker(ledger, interval_s=1).look()
     assert sealed(ledger) == 300
 
 
@@ -244,7 +244,7 @@ def test_the_caretaker_says_once_that_the_log_has_a_gap_and_does_the_rest_of_its
     file(ledger, trade(code(2), "2024-03", 110_000, 100_000))
     with writing(ledger.engine) as connection:
         connection.execute(delete(events).where(events.c.position == position))
-    caretaker = Caretaker(ledger)
+    caretaker = Caretaker(ledger, interval_s=1)
     with structlog.testing.capture_logs() as told:
         caretaker.look()
         caretaker.look()

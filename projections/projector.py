@@ -5,6 +5,7 @@ from itertools import groupby
 
 from sqlalchemy import Connection, insert, select, update
 
+from domain.errors import LedgerIntegrityError
 from domain.events import (
     EntitlementAssessed,
     LogEntry,
@@ -40,6 +41,9 @@ def catch_up(feed: Feed, connection: Connection, until: int | None = None, model
         connection: In a transaction that writes.
         until: Nothing is done if the read models are there already.
         models: The tables to fill.
+
+    Raises:
+        LedgerIntegrityError: The log ends before `until`.
     """
     find_by_key(connection)
     at = position_of(connection, models, lock=True)
@@ -47,6 +51,8 @@ def catch_up(feed: Feed, connection: Connection, until: int | None = None, model
         return at
     entries = feed.entries(connection, after=at, limit=ENTRIES_PER_BATCH)
     if not entries:
+        if until is not None:
+            raise LedgerIntegrityError(f"the log ends at position {at}, and went on to {until}")
         return at
     project(connection, entries, models)
     at = entries[-1].position

@@ -59,7 +59,8 @@ def rebuild(ledger: Ledger, progress: Progress = lambda _, __: None) -> int:
     Raises:
         OvertakenError: Another rebuild has begun since.
         RebuildError: Others kept the tables busy.
-        domain.errors.LedgerIntegrityError: An event belongs to no enterprise and to no policy.
+        domain.errors.LedgerIntegrityError: An event belongs to no enterprise and to no policy, or the log
+            ends before the read models do.
     """
     token = 2 + secrets.randbelow(2**31 - 2)
     scratch = Scratch(ledger.engine.dialect.name, token)
@@ -188,10 +189,11 @@ def _switch(ledger: Ledger, scratch: Scratch, *, whole: bool) -> int | None:
             limit_lock_wait(connection, LOCK_WAIT_S)
             scratch.check(connection)
             old_at = scratch.take_over(connection)
+            _refuse_to_lose(head=ledger.head(connection), old_at=old_at)
             at = position_of(connection, scratch.models)
             _refuse_to_lag(lags=whole and at < old_at)
             while at < old_at:
-                at = catch_up(ledger, connection, models=scratch.models)
+                at = catch_up(ledger, connection, old_at, scratch.models)
             scratch.switch(connection)
             return at
     except _LagsError:
@@ -200,6 +202,11 @@ def _switch(ledger: Ledger, scratch: Scratch, *, whole: bool) -> int | None:
         if met_a_lock(error):
             return None
         raise
+
+
+def _refuse_to_lose(*, head: int, old_at: int) -> None:
+    if head < old_at:
+        raise LedgerIntegrityError(f"the log ends at position {head}, and the read models go on to {old_at}")
 
 
 def _refuse_to_lag(*, lags: bool) -> None:

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from app.database import reading, writing
 from app.ledger import ledger as ledgers
 from app.ledger.ledger import Ledger
-from app.ledger.tables import events
+from app.ledger.tables import events, sequencer
 from app.use_cases import publishing, rebuilding
+from app.use_cases.projecting import project_all
 from app.use_cases.rebuilding import fill_slices, rebuild
 from domain.errors import LedgerIntegrityError
 from projections.afresh import finish
@@ -115,3 +116,23 @@ def test_an_event_of_a_stream_that_nothing_knows_stops_a_rebuild_and_changes_not
     with pytest.raises(LedgerIntegrityError, match="1 of 2 events"):
         rebuild(ledger)
     assert read_model_rows(ledger) == made
+
+
+def test_a_log_that_ends_before_its_read_models_stops_a_rebuild_and_changes_nothing(ledger: Ledger) -> None:
+    file(ledger, trade(code(1), "2024-03", 110_000, 100_000))
+    file(ledger, trade(code(2), "2024-03", 110_000, 100_000))
+    made = read_model_rows(ledger)
+    with writing(ledger.engine) as connection:
+        connection.execute(delete(events).where(events.c.position == 2))
+        connection.execute(update(sequencer).values(last=1))
+    with pytest.raises(LedgerIntegrityError, match="ends at position 1"):
+        rebuild(ledger)
+    assert read_model_rows(ledger) == made
+
+
+def test_a_log_that_ends_before_its_head_is_not_waited_for(ledger: Ledger) -> None:
+    file(ledger, trade(code(1), "2024-03", 110_000, 100_000))
+    with writing(ledger.engine) as connection:
+        connection.execute(update(sequencer).values(last=2))
+    with pytest.raises(LedgerIntegrityError, match="ends at position 1, and went on to 2"):
+        project_all(ledger)

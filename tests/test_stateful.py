@@ -255,7 +255,7 @@ def test_any_run_of_the_ledger_ends_where_article_14_says(migrated: Database) ->
     run_state_machine_as_test(
         LedgerMachine,
         settings=settings(
-            max_examples=15,
+            max_examples=10,
             stateful_step_count=15,
             derandomize=True,
             database=None,

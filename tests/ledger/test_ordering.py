@@ -39,7 +39,7 @@ from tests.ledger.history import (
 )
 from tests.ledger.test_concurrency import check_consistency
 
-SEEDS: Final = range(1, 11)
+SEEDS: Final = range(1, 7)
 WRITERS: Final = 4
 APPENDS: Final = 4
 WITHDRAWN: Final = b'{"form": "E204-1", "period": "2024-03", "reason": ""}'

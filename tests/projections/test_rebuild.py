@@ -29,7 +29,7 @@ from tests.ledger.history import (
 )
 from tests.office import TestClock
 
-SEEDS = range(6)
+SEEDS = range(3)
 WHILE_S = 0.2
 """In which a rebuild that does not wait has begun."""
 

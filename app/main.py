@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import structlog
+from eventsourcing.persistence import MapperDeserialisationError
 from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -106,8 +107,9 @@ def _add_database_handlers(app: FastAPI) -> None:
 
 
 def _add_integrity_handler(app: FastAPI) -> None:
+    @app.exception_handler(MapperDeserialisationError)
     @app.exception_handler(LedgerIntegrityError)
-    def _(_: Request, error: LedgerIntegrityError) -> Response:
+    def _(_: Request, error: Exception) -> Response:
         _log.error("the ledger contradicts itself", error=str(error))
         detail = f"What is stored contradicts itself: {error}. Keep the database as it is, and report it."
         return problem_response(ApiProblem(500, "ledger-altered", detail))

@@ -98,9 +98,9 @@ def report(uscc: str, window: str, accounts: list[Any], streams: dict[str, list[
         f"核验通过:{uscc} {window[:4]}年{'上' if window[5:] == '1' else '下'}半年",
         f"1. 日志校验点的签名与留存的公钥相符({log})。",
         f"2. 凭据所载{count}条记录均原样包含在该校验点内。",
-        f"3. {len(streams)}个记录序列版本连续,没有缺漏。",
+        f"3. {len(streams)}个记录序列的版本自1起连续。",
         "4. 测算所依据的政策文件与其指纹相符,所用数据均在凭据内。",
-        "5. 凭据所列金额与各期最后一次测算相符:",
+        "5. 凭据所列金额与凭据所载各期最后一次测算相符:",
     ]
     for account in accounts:
         lines.append(f"   政策{account['policy']}:合计{wanyuan(account['assessed_fen'])}")
@@ -111,7 +111,9 @@ def report(uscc: str, window: str, accounts: list[Any], streams: dict[str, list[
         ]
     if not accounts:
         lines.append("   没有测算记录。")
-    lines.append("未核验:校验点之后有无新的记录(须取新的凭据);测算是否符合政策(须复算)。")
+    lines.append(
+        "未核验:凭据所列之后有无其他记录,无论在校验点之内或之后(须核验整份导出件);测算是否符合政策(须复算)。"
+    )
     return lines
 
 

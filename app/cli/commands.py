@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
+from eventsourcing.persistence import MapperDeserialisationError
 from pydantic import ValidationError
 
 from app.bootstrap import migrate
@@ -71,7 +72,7 @@ def main() -> None:
     except INTERRUPTED as error:
         err.print(_unfinished(error), markup=False, soft_wrap=True)
         sys.exit(REFUSED)
-    except LedgerIntegrityError as error:
+    except (LedgerIntegrityError, MapperDeserialisationError) as error:
         told = f"台账数据前后不符,本次未完成。请保留数据库现状并报告。详情:{error}"
         err.print(told, markup=False, soft_wrap=True)
         sys.exit(REFUSED)

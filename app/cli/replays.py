@@ -4,8 +4,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
+import msgspec
 import typer
 from rich.console import Console
 
@@ -43,6 +44,21 @@ TABLES: Final = {
     "totals": "汇总",
     "transactions": "登记时点",
     "policies": "政策文件",
+    "checkpoint": "查询表所至序号",
+}
+FIELDS: Final = {
+    "stage": "阶段",
+    "status": "结论",
+    "measure": "奖项",
+    "measures": "各奖项结论",
+    "rule_fen": "条件测算额(分)",
+    "selected_fen": "择高后金额(分)",
+    "assessed_fen": "测算金额(分)",
+    "open_fen": "其中口径待明确(分)",
+    "bound_by": "核减原因",
+    "open_readings": "待明确口径",
+    "policy": "政策版本",
+    "returns": "所用数据",
 }
 
 
@@ -123,6 +139,9 @@ def print_report(console: Console, report: Report) -> None:
         for difference in found.row_differences[:MOST_PRINTED]:
             _print_row(console, difference)
         _print_rest(console, found.row_difference_count)
+    if report.last < report.first:
+        console.print("该范围内没有完整的登记批次,没有可比对的内容。")
+        return
     console.print("全部一致。" if report.is_clean else "[bold]存在不一致,请查明原因。[/]")
 
 
@@ -137,6 +156,12 @@ def _print_mismatch(console: Console, mismatch: Mismatch) -> None:
     console.print(f"  {mismatch.stream}{period}{place}:{KINDS[mismatch.kind]}", markup=False, soft_wrap=True)
     if mismatch.detail is not None:
         console.print(f"    {mismatch.detail}", markup=False, soft_wrap=True)
+    if mismatch.recorded is not None and mismatch.derived is not None:
+        recorded, derived = _fields(mismatch.recorded.assessed), _fields(mismatch.derived.assessed)
+        for field, name in FIELDS.items():
+            if recorded.get(field) != derived.get(field):
+                told = f"    {name}:记录为{recorded.get(field)},复算为{derived.get(field)}"
+                console.print(told, markup=False, soft_wrap=True)
     for name, side in (("记录", mismatch.recorded), ("复算", mismatch.derived)):
         if side is not None:
             _print_side(console, name, side)
@@ -146,6 +171,13 @@ def _print_side(console: Console, name: str, side: Side) -> None:
     console.print(f"    {name}:{_amount(side.assessed)}", markup=False, soft_wrap=True)
     for n, each in enumerate(side.steps, 1):
         console.print(f"      {n}. {each.sentence}", markup=False, soft_wrap=True)
+
+
+def _fields(assessed: EntitlementAssessed) -> dict[str, Any]:
+    """What an assessment says, by its fields; an outcome only where there is one."""
+    data = msgspec.to_builtins(assessed)
+    outcome = data.pop("outcome")
+    return {**data, **(outcome or {})}
 
 
 def _amount(assessed: EntitlementAssessed) -> str:

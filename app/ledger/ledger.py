@@ -179,7 +179,10 @@ class Ledger(Application[str]):
 
     def _entry(self, row: Any) -> LogEntry:
         position, stream, version, topic, recorded_at_us, actor, batch_id, transaction_end, state = row
-        event = self.event_mapper.decode(topic, state)
+        try:
+            event = self.event_mapper.decode(topic, state)
+        except MapperDeserialisationError as error:
+            raise MapperDeserialisationError(f"position {position}: {error}") from error
         return LogEntry(
             position, stream, version, topic, event, recorded_at_us, actor, batch_id, transaction_end
         )
@@ -228,7 +231,7 @@ class Ledger(Application[str]):
         for row in rows:
             try:
                 entries.append(self._entry(row))
-            except MapperDeserialisationError as error:
+            except (MapperDeserialisationError, TypeError) as error:  # SQLite holds any type in any column.
                 unreadable.append(Unreadable(row[0], row[1], str(error)))
         return entries
 

@@ -161,6 +161,7 @@ def replay(ledger: Ledger, wanted: Wanted, progress: Progress = lambda _, __: No
         AsideFile(task.aside).make()
         found = _replay_all(ledger, task, progress)
         found.add(steadily(lambda: _compare_common(ledger, task, found)))
+        found.add_row_differences(steadily(lambda: _rows_ahead(ledger, task)))
     return Report(first=task.first, last=task.last, projected=task.projected, found=found)
 
 
@@ -172,7 +173,7 @@ def check_range(ledger: Ledger, wanted: Wanted) -> None:
     """
     with reading(ledger.engine) as connection:
         head = ledger.head(connection)
-    if wanted.last is not None and wanted.last > head:
+    if max(wanted.first, wanted.last or 1) > max(head, 1):
         raise PositionAheadError(head)
 
 
@@ -312,6 +313,22 @@ def _wrong(kind: Kind, position: int, stream: str, detail: str) -> Mismatch:
     return Mismatch(
         kind=kind, stream=stream, period=None, position=position, transaction_end=None, detail=detail
     )
+
+
+def _rows_ahead(ledger: Ledger, task: Task) -> list[RowDifference]:
+    """What there is where the read models go on after the end of the log: its end was cut off."""
+    with reading(ledger.engine) as connection:
+        projected, head = position_of(connection), ledger.head(connection)
+    if task.projected is None or projected <= head:
+        return []
+    return [
+        RowDifference(
+            table=LIVE.checkpoint.name,
+            key={"id": 1},
+            stored={"position": projected},
+            derived={"position": head},
+        )
+    ]
 
 
 def _compare_common(ledger: Ledger, task: Task, so_far: Found) -> Found:

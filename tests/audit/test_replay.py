@@ -12,14 +12,15 @@ from app.ledger import ledger as ledgers
 from app.ledger.ledger import Ledger
 from app.ledger.mapper import NewEvent
 from app.ledger.recorder import Recording
-from app.ledger.tables import events, publications
+from app.ledger.tables import events, publications, sequencer
 from app.use_cases import publishing
 from app.use_cases.publishing import publish
+from app.use_cases.reading import PositionAheadError
 from app.use_cases.replaying import Report, Wanted, replay
 from domain.events import ReturnWithdrawn
 from domain.policy import fingerprint
 from projections.tables import LIVE
-from tests.databases import Database
+from tests.databases import Database, only_on_sqlite
 from tests.ledger.history import (
     RandomYear,
     catering,
@@ -338,3 +339,32 @@ def test_rows_that_lag_behind_the_log_are_compared_as_far_as_they_are(month: Led
     assert [(each.kind, each.transaction_end) for each in report.found.mismatches] == [
         ("not-recorded", recorded)
     ]
+
+
+def test_read_models_that_go_on_after_the_end_of_the_log_are_found(month: Ledger) -> None:
+    ends = transaction_ends(month)
+    with writing(month.engine) as connection:
+        connection.execute(delete(events).where(events.c.position > ends[-2]))
+        connection.execute(update(sequencer).values(last=ends[-2]))
+    report = replay(month, WHOLE)
+    assert not report.is_clean
+    (difference,) = report.found.row_differences
+    assert (difference.table, difference.stored, difference.derived) == (
+        "checkpoint",
+        {"position": ends[-1]},
+        {"position": ends[-2]},
+    )
+
+
+def test_a_range_that_begins_after_the_log_is_refused(month: Ledger) -> None:
+    with pytest.raises(PositionAheadError):
+        replay(month, Wanted(first=transaction_ends(month)[-1] + 1))
+
+
+@only_on_sqlite
+def test_a_state_of_another_type_is_found_and_named(month: Ledger) -> None:
+    filed = position_of(month, "ReturnFiled", uscc=code(1), period="2024-04")
+    with writing(month.engine) as connection:
+        connection.exec_driver_sql(f"UPDATE events SET state = 5 WHERE position = {filed}")
+    report = replay(month, WHOLE)
+    assert [(each.kind, each.position) for each in report.found.mismatches] == [("unreadable", filed)]

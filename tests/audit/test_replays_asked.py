@@ -1,6 +1,9 @@
 """Replays that are asked of the service and of the command line."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -167,6 +170,7 @@ def test_the_command_tells_each_mismatch_and_ends_with_1(month: Ledger, database
     result = run(database)
     assert result.exit_code == 1
     assert f"2024年3月 台账序号{position}:复算结果与记录不同" in result.output
+    assert "测算金额(分):记录为4000000,复算为5000000" in result.output
     assert "记录:测算金额4万元(政策版本1)" in result.output
     assert "复算:测算金额5万元(政策版本1)" in result.output
     assert result.output.count("同比增长10%") == 2
@@ -213,3 +217,24 @@ def test_an_export_that_was_altered_is_not_replayed(
     empty = tmp_path / "empty"
     empty.mkdir()
     assert "无法复算" in run(database, str(empty)).output
+
+
+def test_an_event_that_cannot_be_read_is_told_with_its_position(
+    month: Ledger, office: Office, database: Database
+) -> None:
+    with writing(month.engine) as connection:
+        connection.execute(update(events).where(events.c.position == 2).values(state=b"{"))
+    answer = office.get("/v1/events", uscc=code(1))
+    assert (answer.status_code, answer.json()["code"]) == (500, "ledger-altered")
+    assert "position 2" in answer.json()["detail"]
+    told = subprocess.run(
+        [sys.executable, "-c", "from app.cli import main; main()", "events", "--uscc", code(1)],
+        env={**os.environ, "DUIXIAN_DATABASE_URL": database.url},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 1
+    assert "position 2" in told.stderr
+    assert "Traceback" not in told.stderr

@@ -33,7 +33,7 @@ KINDS: Final[dict[Kind, str]] = {
     "not-derived": "有记录,但由原始登记推不出",
     "not-recorded": "由原始登记应有,但没有记录",
     "facts-contradict": "原始登记前后矛盾,其后无法复算",
-    "unreadable": "事件内容无法读取,该企业该年度无法复算",
+    "unreadable": "记录内容无法读取,该企业该年度无法复算",
     "policy-altered": "政策文件与其指纹不符,无法据以复算",
 }
 TABLES: Final = {
@@ -114,13 +114,13 @@ def print_report(console: Console, report: Report) -> None:
     """What a replay found."""
     found = report.found
     console.print(
-        f"复算台账序号{report.first}至{report.last}:读取事件{found.events}件,"
+        f"复算台账序号{report.first}至{report.last}:读取台账记录{found.events}条,"
         f"比对测算记录{found.assessments}条,不一致{found.mismatch_count}处。",
         soft_wrap=True,
     )
     if found.events != report.last:
         console.print(
-            f"  台账应有事件{report.last}件,能归入企业和政策的只有{found.events}件,"
+            f"  台账应有记录{report.last}条,能归入企业和政策的只有{found.events}条,"
             "请运行duixian audit verify查明。",
             soft_wrap=True,
         )

@@ -160,7 +160,7 @@ def run(database: Database, *words: str) -> Any:
 def test_the_command_says_that_all_is_one_and_ends_with_0(database: Database) -> None:
     result = run(database)
     assert result.exit_code == 0, result.output
-    assert "复算台账序号1至3:读取事件3件,比对测算记录1条,不一致0处。" in result.output
+    assert "复算台账序号1至3:读取台账记录3条,比对测算记录1条,不一致0处。" in result.output
     assert "登记数据1行" in result.output
     assert "全部一致。" in result.output
 
@@ -198,7 +198,7 @@ def test_an_export_is_replayed_without_its_database(
         connection.execute(delete(events))
     result = run(database, str(target))
     assert result.exit_code == 1
-    assert "复算台账序号1至3:读取事件3件" in result.output
+    assert "复算台账序号1至3:读取台账记录3条" in result.output
     assert f"2024年3月 台账序号{position}:复算结果与记录不同" in result.output
     assert "不一致0行。" in result.output
 

@@ -275,7 +275,7 @@ class Ledger(Application[str]):
         known_at, policies = self._policies
         if published != known_at:
             newest = self.streams(connection, self._names(connection, "policy/"))
-            policies = tuple(_policy(stream[-1]) for stream in newest.values())
+            policies = tuple(published_policy(stream[-1]) for stream in newest.values())
             self._policies = (published, policies)
         return policies
 
@@ -354,7 +354,12 @@ def _within(prefix: str, codes: Slice = ALL_CODES) -> ColumnElement[bool]:
     return and_(events.c.stream >= first, events.c.stream < last)
 
 
-def _policy(event: Event) -> Policy:
+def published_policy(event: Event) -> Policy:
+    """The version that an event published.
+
+    Raises:
+        LedgerIntegrityError: It published none, or the document is not the one that its fingerprint names.
+    """
     if not isinstance(event, PolicyPublished):
         raise LedgerIntegrityError(f"{type(event).__name__} is no event of a policy")
     return policy_from_log(PolicyRef(event.policy, event.version, event.sha256), event.document)

@@ -16,13 +16,13 @@ from sqlalchemy import Connection
 
 from app.database import reading, steadily
 from app.ledger.helpers import Helpers, spare_processors
-from app.ledger.ledger import Ledger, Slice, Unreadable
+from app.ledger.ledger import Ledger, Slice, Unreadable, published_policy
 from app.ledger.publications import unfinished
 from app.limits import REPLAY_MOST_REPORTED
 from app.use_cases.reading import PositionAheadError
 from domain.errors import LedgerIntegrityError
-from domain.events import Event, LogEntry, PolicyPublished, PolicyRef
-from domain.policy import Policy, policy_from_log
+from domain.events import LogEntry
+from domain.policy import Policy
 from domain.replay import Kind, Mismatch, Publications, Replay, enterprise_year
 from projections.afresh import MOST_PUT_ASIDE, PutAside, make_afresh
 from projections.aside import AsideFile
@@ -293,16 +293,10 @@ def _versions(published: Sequence[LogEntry]) -> tuple[list[tuple[int, Policy]], 
     altered: list[Mismatch] = []
     for entry in published:
         try:
-            versions.append((entry.position, _version(entry.event)))
+            versions.append((entry.position, published_policy(entry.event)))
         except LedgerIntegrityError as error:
             altered.append(_wrong("policy-altered", entry.position, entry.stream, str(error)))
     return versions, altered
-
-
-def _version(event: Event) -> Policy:
-    if not isinstance(event, PolicyPublished):
-        raise LedgerIntegrityError(f"{type(event).__name__} is no event of a policy")
-    return policy_from_log(PolicyRef(event.policy, event.version, event.sha256), event.document)
 
 
 def _unreadable(each: Unreadable) -> Mismatch:

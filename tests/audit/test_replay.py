@@ -13,7 +13,6 @@ from app.ledger.ledger import Ledger
 from app.ledger.mapper import NewEvent
 from app.ledger.recorder import Recording
 from app.ledger.tables import events, publications, sequencer
-from app.use_cases import publishing
 from app.use_cases.publishing import publish
 from app.use_cases.reading import PositionAheadError
 from app.use_cases.replaying import Report, Wanted, replay
@@ -27,6 +26,8 @@ from tests.ledger.history import (
     code,
     file,
     log,
+    opened_copy,
+    played_in,
     policy,
     publish_whole,
     read_model_rows,
@@ -42,24 +43,15 @@ WHOLE = Wanted()
 @pytest.fixture(scope="module", params=SEEDS)
 def played_database(request: pytest.FixtureRequest, migrated: Database) -> Iterator[Database]:
     """The database of a ledger after a random year, in which a publication takes several transactions."""
-    database = migrated.copy()
-    engine = database.open()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(publishing, "STREAMS_PER_CHUNK", 2)
-        RandomYear(request.param).play(Ledger(engine, TestClock()), 30)
-    engine.dispose()
-    yield database
-    database.drop()
+    with played_in(migrated, RandomYear(request.param), 30, streams_per_chunk=2) as database:
+        yield database
 
 
 @pytest.fixture
 def played(played_database: Database, clock: TestClock) -> Iterator[Ledger]:
     """That ledger, opened by another process."""
-    database = played_database.copy()
-    engine = database.open()
-    yield Ledger(engine, clock)
-    engine.dispose()
-    database.drop()
+    with opened_copy(played_database, clock) as ledger:
+        yield ledger
 
 
 @pytest.fixture

@@ -2,15 +2,18 @@
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
+import pytest
 from sqlalchemy import Connection, Table, select, update
 from stdnum.cn import uscc as stdnum_uscc
 
 from app.database import reading
 from app.ledger.ledger import Ledger
 from app.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
+from app.use_cases import publishing
 from app.use_cases.filing import FilingAnswer, Refused, Withdrawal, file_returns, withdraw_return
 from app.use_cases.publishing import assess_published, publish
 from app.use_cases.rows import Draft, RowReader
@@ -18,6 +21,8 @@ from domain.events import LogEntry, Stage
 from domain.identifiers import organisation_check_character
 from projections.tables import LIVE
 from projections.tables import metadata as read_models
+from tests.databases import Database
+from tests.office import TestClock
 
 PERIODS = ("2024-01~02", *(f"2024-{month:02d}" for month in range(3, 13)))
 REGIONS = ("210802", "210803", "210881")
@@ -169,6 +174,31 @@ class RandomYear:
             name=f"示例企业{uscc[-5:]}{draw.choice(['', '(新)'])}",
             reason=draw.choice(["企业改报", "企业改报", None]),
         )
+
+
+@contextmanager
+def played_in(
+    migrated: Database, year: RandomYear, steps: int, *, streams_per_chunk: int
+) -> Iterator[Database]:
+    """A database in which a random year was recorded, a publication of it in chunks of so many streams."""
+    database = migrated.copy()
+    engine = database.open()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(publishing, "STREAMS_PER_CHUNK", streams_per_chunk)
+        year.play(Ledger(engine, TestClock()), steps)
+    engine.dispose()
+    yield database
+    database.drop()
+
+
+@contextmanager
+def opened_copy(of: Database, clock: TestClock) -> Iterator[Ledger]:
+    """The ledger of a copy of a database, as another process opens it."""
+    database = of.copy()
+    engine = database.open()
+    yield Ledger(engine, clock)
+    engine.dispose()
+    database.drop()
 
 
 def log(ledger: Ledger) -> list[LogEntry]:

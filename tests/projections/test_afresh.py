@@ -9,7 +9,7 @@ from app.database import reading, writing
 from app.ledger import ledger as ledgers
 from app.ledger.ledger import Ledger
 from app.ledger.tables import events, sequencer
-from app.use_cases import publishing, rebuilding
+from app.use_cases import rebuilding
 from app.use_cases.projecting import project_all
 from app.use_cases.rebuilding import fill_slices, rebuild
 from domain.errors import LedgerIntegrityError
@@ -17,7 +17,17 @@ from projections.afresh import finish
 from projections.scratch import Scratch
 from projections.tables import LIVE
 from tests.databases import Database
-from tests.ledger.history import RandomYear, code, file, read_model_rows, rows_of, trade, transaction_ends
+from tests.ledger.history import (
+    RandomYear,
+    code,
+    file,
+    opened_copy,
+    played_in,
+    read_model_rows,
+    rows_of,
+    trade,
+    transaction_ends,
+)
 from tests.office import TestClock
 
 SEEDS = (11, 12)
@@ -27,24 +37,15 @@ TOKEN = 7
 @pytest.fixture(scope="module", params=SEEDS)
 def played_database(request: pytest.FixtureRequest, migrated: Database) -> Iterator[Database]:
     """The database of a ledger after a random year of many enterprises."""
-    database = migrated.copy()
-    engine = database.open()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(publishing, "STREAMS_PER_CHUNK", 3)
-        RandomYear(request.param, enterprises=12).play(Ledger(engine, TestClock()), 40)
-    engine.dispose()
-    yield database
-    database.drop()
+    with played_in(migrated, RandomYear(request.param, enterprises=12), 40, streams_per_chunk=3) as database:
+        yield database
 
 
 @pytest.fixture
 def played(played_database: Database, clock: TestClock) -> Iterator[Ledger]:
     """That ledger, opened by another process."""
-    database = played_database.copy()
-    engine = database.open()
-    yield Ledger(engine, clock)
-    engine.dispose()
-    database.drop()
+    with opened_copy(played_database, clock) as ledger:
+        yield ledger
 
 
 @pytest.mark.parametrize("streams", [1, 2, 5])

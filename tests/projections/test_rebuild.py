@@ -10,7 +10,6 @@ from sqlalchemy import Connection, event
 
 from app.database import reading, writing
 from app.ledger.ledger import Ledger
-from app.use_cases import publishing
 from app.use_cases.projecting import project_all
 from app.use_cases.rebuilding import rebuild
 from domain.events import LogEntry
@@ -23,6 +22,8 @@ from tests.ledger.history import (
     empty_read_models,
     file,
     log,
+    opened_copy,
+    played_in,
     read_model_rows,
     trade,
     transaction_ends,
@@ -37,24 +38,15 @@ WHILE_S = 0.2
 @pytest.fixture(scope="module", params=SEEDS)
 def played_database(request: pytest.FixtureRequest, migrated: Database) -> Iterator[Database]:
     """The database of a ledger after a random year, in which a publication takes several transactions."""
-    database = migrated.copy()
-    engine = database.open()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(publishing, "STREAMS_PER_CHUNK", 2)
-        RandomYear(request.param).play(Ledger(engine, TestClock()), 30)
-    engine.dispose()
-    yield database
-    database.drop()
+    with played_in(migrated, RandomYear(request.param), 30, streams_per_chunk=2) as database:
+        yield database
 
 
 @pytest.fixture
 def played(played_database: Database, clock: TestClock) -> Iterator[Ledger]:
     """That ledger, opened by another process."""
-    database = played_database.copy()
-    engine = database.open()
-    yield Ledger(engine, clock)
-    engine.dispose()
-    database.drop()
+    with opened_copy(played_database, clock) as ledger:
+        yield ledger
 
 
 def test_a_random_year_has_every_type_of_event_and_several_batches(played: Ledger) -> None:

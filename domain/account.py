@@ -64,21 +64,22 @@ class EntitlementAccount:
             for text, by_form in returns.in_window(self.window).items()
             if policy.covers_period(period_of(text))
         }
-        for text in self.assessed.keys() - standing.keys():
-            event = EntitlementAssessed(period=text, policy=policy.ref, returns=(), outcome=None)
-            changed.append((-_fen(self.assessed[text]), text, event))
+        for text, before in self.assessed.items():
+            if text not in standing:
+                event = EntitlementAssessed(period=text, policy=policy.ref, returns=(), outcome=None)
+                changed.append((-_fen(before), text, event))
         for text, by_form in standing.items():
-            before = self.assessed.get(text)
+            assessed = self.assessed.get(text)
             used = tuple([ReturnRef(form, by_form[form].version) for form in sorted(by_form)])
-            if before is not None and not changed and before.policy == policy.ref and before.returns == used:
-                used_fen += _fen(before)  # The same policy, returns and periods before: the same outcome.
+            if assessed and not changed and assessed.policy == policy.ref and assessed.returns == used:
+                used_fen += _fen(assessed)  # The same policy, returns and periods before: the same outcome.
                 continue
             registered = {form: each.registered for form, each in by_form.items()}
             outcome = assess(policy, period_of(text), registered, used_fen).outcome
             used_fen += outcome.assessed_fen
-            if before is None or before.outcome != outcome:
+            if assessed is None or assessed.outcome != outcome:
                 event = EntitlementAssessed(period=text, policy=policy.ref, returns=used, outcome=outcome)
-                changed.append((outcome.assessed_fen - _fen(before), text, event))
+                changed.append((outcome.assessed_fen - _fen(assessed), text, event))
         if changed:
             changed.sort(key=_by_gain)
             for _, _, event in changed:

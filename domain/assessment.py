@@ -78,8 +78,7 @@ def assess(policy: Policy, period: Period, returns: Mapping[str, Return], used_f
     measures = tuple(MeasureOutcome(m.id, m.form, v.status, v.rule_fen) for m, _, v in judged)
     stage: Stage = "preliminary" if any(r.stage == "preliminary" for _, r, _ in judged) else "final"
     if eligible:
-        outcome, more = _award(policy, period, eligible, used_fen)
-        outcome = msgspec.structs.replace(outcome, stage=stage, measures=measures)
+        outcome, more = _award(policy, period, eligible, used_fen, stage, measures)
         steps += more
     else:
         outcome = _no_award(policy, period, [verdict for _, _, verdict in judged], stage, measures)
@@ -101,7 +100,7 @@ def _judge(policy: Policy, measure: Measure, registered: Return) -> _Verdict:
     for condition in measure.conditions:
         if not _grows_over(policy, measure, condition, current=current, prior=prior, steps=steps):
             return _Verdict("not-eligible", 0, 0, steps)
-    on_open = any(step.reading in policy.open_readings for step in steps)
+    on_open = _any_open(policy, steps)
     if isinstance(measure.reward, PerWholeStep):
         rule_fen, firm_fen = _per_whole_step(policy, measure, measure.reward, current - prior, steps)
     else:
@@ -167,7 +166,7 @@ def _per_whole_step(
     inputs["award_fen"] = award.fen
     basis = _resting_on(policy, award, reward, reward.step)
     steps.append(_step("whole-steps", measure, basis, inputs, rule_fen, met=True))
-    return rule_fen, _firm(policy, rule_fen, reward, reward.step, award)
+    return rule_fen, _firm(policy, rule_fen, basis)
 
 
 def _bands_with_tail(
@@ -188,9 +187,10 @@ def _bands_with_tail(
             "award_fen": tail.award.fen,
         }
         bases: tuple[Basis, ...] = (tail, tail.award, tail.beyond, tail.step, tail.first, tail.at_least)
-        steps.append(_step("tail", measure, _resting_on(policy, *bases), inputs, rule_fen, met=True))
-        firm_first = _firm(policy, tail.first.fen, tail.first, tail.at_least)
-        return rule_fen, max(firm_first, _firm(policy, rule_fen, *bases))
+        basis = _resting_on(policy, *bases)
+        steps.append(_step("tail", measure, basis, inputs, rule_fen, met=True))
+        firm_first = _firm(policy, tail.first.fen, _resting_on(policy, tail.first, tail.at_least))
+        return rule_fen, max(firm_first, _firm(policy, rule_fen, basis))
     for band in reward.bands:
         if band.at_least.fen <= increment < band.below.fen:
             inputs = {
@@ -201,7 +201,7 @@ def _bands_with_tail(
             bases = (band, band.award, band.at_least, band.below)
             basis = _resting_on(policy, *bases)
             steps.append(_step("band", measure, basis, inputs, band.award.fen, met=True))
-            return band.award.fen, _firm(policy, band.award.fen, *bases)
+            return band.award.fen, _firm(policy, band.award.fen, basis)
     first = reward.bands[0]
     inputs = {"increment_fen": increment, "at_least_fen": first.at_least.fen}
     basis = measure.decrease if increment < 0 else _resting_on(policy, first, first.at_least)
@@ -210,8 +210,13 @@ def _bands_with_tail(
     return 0, 0
 
 
-def _award(
-    policy: Policy, period: Period, eligible: list[tuple[Measure, _Verdict]], used_fen: int
+def _award(  # noqa: PLR0913, PLR0917 - the fields of the outcome that do not follow from the others
+    policy: Policy,
+    period: Period,
+    eligible: list[tuple[Measure, _Verdict]],
+    used_fen: int,
+    stage: Stage,
+    measures: tuple[MeasureOutcome, ...],
 ) -> tuple[Outcome, list[Step]]:
     """取金额最高值, then 每半年累计不超过200万元."""
     month_fen = policy.month_limit.ceiling.fen
@@ -227,9 +232,9 @@ def _award(
             "ceiling_fen": ceiling.fen,
         }
         steps.append(_step(policy.half_year_limit.id, None, ceiling, inputs, assessed_fen, met=False))
-    rests_on = policy.open_readings & {step.reading for step in (*verdict.steps, *steps)}
+    rests_on = policy.open_readings.intersection([step.reading for step in (*verdict.steps, *steps)])
     period_reading = _open_period_reading(policy, period)
-    all_open = period_reading or any(step.reading in policy.open_readings for step in steps)
+    all_open = period_reading or _any_open(policy, steps)
     open_fen = assessed_fen if all_open else max(assessed_fen - verdict.firm_fen, 0)
     bound_by = []
     if selected_fen < verdict.rule_fen:
@@ -237,10 +242,10 @@ def _award(
     if assessed_fen < selected_fen:
         bound_by.append(policy.half_year_limit.id)
     outcome = Outcome(
-        stage="final",
+        stage=stage,
         status="eligible",
         measure=winner.id,
-        measures=(),
+        measures=measures,
         rule_fen=verdict.rule_fen,
         selected_fen=selected_fen,
         assessed_fen=assessed_fen,
@@ -312,15 +317,25 @@ def _preliminary_step(outcome: Outcome) -> Step:
     return Step("preliminary", None, None, "preliminary", {}, outcome.assessed_fen, met=True)
 
 
-def _firm(policy: Policy, amount_fen: int, *bases: Basis) -> int:
-    """The amount, or 0 where one of the numbers it is made of rests on an open reading."""
-    return 0 if any(basis.reading in policy.open_readings for basis in bases) else amount_fen
+def _any_open(policy: Policy, steps: list[Step]) -> bool:
+    """Whether a step rests on an open reading."""
+    return not policy.open_readings.isdisjoint([step.reading for step in steps])
+
+
+def _firm(policy: Policy, amount_fen: int, basis: Basis) -> int:
+    """The amount, or 0 where what it is said to rest on is an open reading."""
+    return 0 if basis.reading in policy.open_readings else amount_fen
 
 
 def _resting_on(policy: Policy, *bases: Basis) -> Basis:
     """What a step is said to rest on: what is open of its bases, else the first that names a reading."""
-    fallback = next((basis for basis in bases if basis.reading is not None), bases[0])
-    return next((basis for basis in bases if basis.reading in policy.open_readings), fallback)
+    fallback = bases[0]
+    for basis in bases:
+        if basis.reading in policy.open_readings:
+            return basis
+        if fallback.reading is None:
+            fallback = basis
+    return bases[0] if fallback.reading is None else fallback
 
 
 def _step(  # noqa: PLR0913 - the fields of a step, with the basis in one

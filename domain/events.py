@@ -185,6 +185,7 @@ class LogEntry(msgspec.Struct, frozen=True, gc=False):
         stream: The aggregate that it belongs to.
         version: Its place in the stream, from 1.
         type: Its name in `EVENT_TYPES`.
+        state: The event as JSON, in the newest version of its type.
         recorded_at_us: Microseconds since 1970-01-01T00:00:00Z; never earlier than the entry before.
         actor: The name of the key, or of the command, that recorded it.
         batch_id: Shared by all that one command recorded together.
@@ -196,6 +197,7 @@ class LogEntry(msgspec.Struct, frozen=True, gc=False):
     version: int
     type: str
     event: Event
+    state: bytes
     recorded_at_us: int
     actor: str
     batch_id: str

@@ -168,16 +168,15 @@ class _Year:
                 recorded.setdefault((policy, window), []).append((entry.position, event))
             else:
                 windows.add(self._register(event))
-        wanted = dict.fromkeys(recorded)
+        before, end = entries[0].position, entries[0].transaction_end
+        covering = self._publications.covering
+        touched = dict.fromkeys(recorded)
+        for window in windows:
+            touched.update(dict.fromkeys([(policy, window) for policy in covering(window, before=before)]))
         found: list[Mismatch] = []
-        for window in windows.union(window for _, window in recorded):
-            covering = self._publications.covering(window, before=entries[0].position)
-            if window in windows:
-                wanted |= dict.fromkeys((policy, window) for policy in covering)
-            for key in [each for each in wanted if each[1] == window]:
-                found += self._compare(
-                    uscc, key, covering.get(key[0]), recorded.get(key, ()), entries[0].transaction_end
-                )
+        for policy, window in touched:
+            version = covering(window, before=before).get(policy)
+            found += self._compare(uscc, (policy, window), version, recorded.get((policy, window), ()), end)
         return found
 
     def _register(self, event: Event) -> str:
@@ -217,6 +216,8 @@ class _Year:
                 kind: Kind = "not-derived" if own is None else "differs"
                 differing.append(_Differing(kind, event.period, position, event, own))
         differing += [_Differing("not-recorded", period, None, None, own) for period, own in derived.items()]
+        if not differing:
+            return []
         stream = account_stream(key[0], uscc, key[1])
         return [self._mismatch(stream, account, end, each) for each in differing]
 
@@ -291,7 +292,7 @@ class Replay:
         replayed = self._years.get(year)
         if replayed is None:
             replayed = self._years[year] = _Year(self._publications)
-        compared = sum(isinstance(each.event, EntitlementAssessed) for each in entries)
+        compared = sum([isinstance(each.event, EntitlementAssessed) for each in entries])
         try:
             found = replayed.decide(year[0], entries)
         except LedgerIntegrityError as error:

@@ -9,7 +9,7 @@ from domain.events import LogEntry, ReturnWithdrawn
 from projections.half_years import HalfYears, half_of
 from projections.history import among, chunks, texts
 from projections.rows import Enterprise, EntitlementRow, account_row, latest
-from projections.sums import assessed_groups
+from projections.sums import assessed_groups, list_key
 from projections.tables import FOREVER, ReadModels
 
 
@@ -39,11 +39,12 @@ class _Loader:
             for chunk in chunks(sorted(codes)):
                 self._load_returns(window, chunk)
                 self._load_entitlements(window, chunk)
-        for half in self._loaded.halves.values():
+        for (_, window), half in self._loaded.halves.items():
             enterprise = latest(half.registered)
             half.row = half.enterprise_row(enterprise)
             for policy, account in half.accounts.items():
                 account.row = account_row(enterprise, account.periods)
+                account.listed = list_key(policy, window, account.row, account.periods)
                 account.groups = assessed_groups(policy, account.periods)
         return self._loaded
 

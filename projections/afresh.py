@@ -6,18 +6,12 @@ only in the sums: what each transaction changes in them is put aside, and added 
 
 from collections.abc import Sequence
 from itertools import groupby
+from operator import attrgetter
 from typing import Any, Final, NamedTuple, NoReturn
 
 from sqlalchemy import BigInteger, Connection, cast, func, insert, or_, select
 
-from domain.events import (
-    EntitlementAssessed,
-    LogEntry,
-    PolicyPublished,
-    ReturnFiled,
-    ReturnRevised,
-    ReturnWithdrawn,
-)
+from domain.events import LogEntry, PolicyPublished
 from projections.half_years import HalfYears
 from projections.history import insert_rows
 from projections.policies import project_policy
@@ -96,15 +90,9 @@ def make_afresh(models: ReadModels, entries: Sequence[LogEntry]) -> Made:
         entries: All their entries in the order of the log.
     """
     half_years, aside = HalfYears(models, _nothing_was_left_out), PutAside()
-    for end, transaction in groupby(entries, key=lambda entry: entry.transaction_end):
+    for end, transaction in groupby(entries, key=attrgetter("transaction_end")):
         for entry in transaction:
-            match entry.event:
-                case ReturnFiled() | ReturnRevised() | ReturnWithdrawn():
-                    half_years.register(entry, entry.event)
-                case EntitlementAssessed():
-                    half_years.assess(entry, entry.event)
-                case _:
-                    raise TypeError(f"no read model of an enterprise knows {entry.type} at {entry.position}")
+            half_years.apply(entry)
             aside.times[end] = entry.recorded_at_us
         for key, change in half_years.finish_transaction(end).items():
             aside.add(key, end, change)

@@ -67,7 +67,7 @@ def differences_of(  # noqa: PLR0913 - the rows, and which of them
         )
         stored += connection.execute(query, execution_options={"as_bytes": True}).cursor.fetchall()
     derived = list(map(tuple, history.new))
-    if len(stored) == len(derived) and set(stored) == set(derived):
+    if len(stored) == len(derived) and set(stored).issuperset(derived):
         return []
     return list(_paired(table, history.names, set(stored) - set(derived), set(derived) - set(stored)))
 

@@ -4,11 +4,18 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from sqlalchemy import Connection
 
 from domain.errors import LedgerIntegrityError
-from domain.events import EntitlementAssessed, LogEntry, Outcome, ReturnFiled, ReturnRevised, ReturnWithdrawn
+from domain.events import (
+    EntitlementAssessed,
+    LogEntry,
+    Outcome,
+    PolicyPublished,
+    ReturnFiled,
+    ReturnRevised,
+    ReturnWithdrawn,
+)
 from domain.forms import FORMS
 from domain.periods import window_name
 from projections.history import History
@@ -23,7 +30,7 @@ from projections.rows import (
     account_row,
     latest,
 )
-from projections.sums import SumChanges, TotalKey, assessed_groups
+from projections.sums import SumChanges, TotalKey, assessed_groups, list_key
 from projections.tables import ReadModels, policy_set
 
 INDUSTRY_DIGITS = 2
@@ -34,8 +41,6 @@ Half = tuple[str, str]
 StateOf = Callable[[str, str, str], bytes]
 """Reads the `state` of an entitlement by enterprise, policy and period."""
 
-_encode = msgspec.json.Encoder().encode
-
 
 class Account:
     """An account under one policy: how it is, and how its periods were before the transaction.
@@ -43,15 +48,17 @@ class Account:
     Attributes:
         periods: What is assessed.
         row: The sums; None without a period.
+        listed: The totals of the list in which it counts; None without a period.
         groups: The groups of the summary in which more than 0 is assessed.
         earlier: The periods that the transaction has changed, as they were before it.
     """
 
-    __slots__ = ("earlier", "groups", "periods", "row")
+    __slots__ = ("earlier", "groups", "listed", "periods", "row")
 
     def __init__(self) -> None:
         self.periods: Periods = {}
         self.row: AccountRow | None = None
+        self.listed: TotalKey | None = None
         self.groups: frozenset[TotalKey] = frozenset()
         self.earlier: dict[str, EntitlementRow | None] = {}
 
@@ -122,7 +129,21 @@ class HalfYears:
         self.halves: defaultdict[Half, HalfYear] = defaultdict(HalfYear)
         self.known_returns: set[tuple[str, str, str]] = set()
 
-    def register(self, entry: LogEntry, event: ReturnFiled | ReturnRevised | ReturnWithdrawn) -> None:
+    def apply(self, entry: LogEntry) -> None:
+        """Apply the next entry of returns or accounts.
+
+        Raises:
+            TypeError: The read models do not know events of its type.
+        """
+        match entry.event:
+            case EntitlementAssessed() as event:
+                self._assess(entry, event)
+            case ReturnFiled() | ReturnRevised() | ReturnWithdrawn() as event:
+                self._register(entry, event)
+            case _:
+                raise TypeError(f"no read model knows {entry.type} at {entry.position}")
+
+    def _register(self, entry: LogEntry, event: ReturnFiled | ReturnRevised | ReturnWithdrawn) -> None:
         """A return was filed, revised or withdrawn."""
         half = uscc, window = half_of(entry)
         period, form = event.period, event.form
@@ -148,13 +169,13 @@ class HalfYears:
             entry.actor,
             entry.recorded_at_us,
             entry.position,
-            _encode(event),
+            entry.state,
         )
         key = (uscc, period, form)
         self._returns.replace(key, row, entry.transaction_end, held=key in self.known_returns)
         self.known_returns.add(key)
 
-    def assess(self, entry: LogEntry, event: EntitlementAssessed) -> None:
+    def _assess(self, entry: LogEntry, event: EntitlementAssessed) -> None:
         """A period was assessed differently."""
         half = half_of(entry)
         half_year = self._touch(half)
@@ -221,26 +242,25 @@ class HalfYears:
         changes: SumChanges,
     ) -> None:
         uscc, window = half
-        periods = account.periods
-        changed = [
-            (period, was, periods.get(period))
-            for period, was in account.earlier.items()
-            if was is not periods.get(period)
-        ]
-        for period, was, now in changed:
-            self._entitlements.replace((uscc, policy, period), now, at, held=was is not None)
-            changes.grouped(policy, period, was, -1)
-            changes.grouped(policy, period, now, 1)
+        periods, before = account.periods, account.row
+        is_changed = False
+        for period, was in account.earlier.items():
+            now = periods.get(period)
+            if now is not was:
+                is_changed = True
+                self._entitlements.replace((uscc, policy, period), now, at, held=was is not None)
+                changes.grouped(policy, period, was, -1)
+                changes.grouped(policy, period, now, 1)
         row = account_row(enterprise, periods)
-        if row != account.row or changed:
-            before = {**periods, **account.earlier} if account.earlier else periods
-            held = {period: each for period, each in before.items() if each is not None}
-            changes.listed(policy, window, account.row, held, -1)
-            changes.listed(policy, window, row, periods, 1)
-        if row != account.row:
-            self._accounts.replace((policy, window, uscc), row, at, held=account.row is not None)
+        if is_changed or row != before:
+            listed = list_key(policy, window, row, periods)
+            changes.listed(account.listed, before, -1)
+            changes.listed(listed, row, 1)
+            account.listed = listed
+        if row != before:
+            self._accounts.replace((policy, window, uscc), row, at, held=before is not None)
             account.row = row
-        if changed:
+        if is_changed:
             groups = assessed_groups(policy, periods)
             changes.enterprises(account.groups, groups)
             account.groups = groups
@@ -266,12 +286,12 @@ def half_of(entry: LogEntry) -> Half:
         TypeError: It belongs to none.
     """
     event = entry.event
+    if isinstance(event, PolicyPublished):
+        raise TypeError(f"{entry.type} belongs to no half-year")
     if isinstance(event, EntitlementAssessed):
         _, _, uscc, window = entry.stream.split("/")
         return uscc, window
-    if isinstance(event, ReturnFiled | ReturnRevised | ReturnWithdrawn):
-        return entry.stream.split("/", 2)[1], window_name(event.period)
-    raise TypeError(f"{entry.type} belongs to no half-year")
+    return entry.stream.split("/", 2)[1], window_name(event.period)
 
 
 def _entitlement_row(
@@ -297,7 +317,7 @@ def _entitlement_row(
         outcome.assessed_fen < outcome.selected_fen,
         region_code,
         industry,
-        _encode(event),
+        entry.state,
         entry.position,
     )
     return EntitlementRow._make(values)

@@ -6,14 +6,7 @@ from itertools import groupby
 from sqlalchemy import Connection, insert, select, update
 
 from domain.errors import LedgerIntegrityError
-from domain.events import (
-    EntitlementAssessed,
-    LogEntry,
-    PolicyPublished,
-    ReturnFiled,
-    ReturnRevised,
-    ReturnWithdrawn,
-)
+from domain.events import LogEntry, PolicyPublished
 from projections.accounts import load_half_years
 from projections.feed import Feed
 from projections.half_years import half_of
@@ -74,15 +67,10 @@ def project(connection: Connection, entries: Sequence[LogEntry], models: ReadMod
         transaction = list(group)
         ends.append({"position": end, "recorded_at_us": transaction[0].recorded_at_us})
         for entry in transaction:
-            match entry.event:
-                case ReturnFiled() | ReturnRevised() | ReturnWithdrawn():
-                    half_years.register(entry, entry.event)
-                case EntitlementAssessed():
-                    half_years.assess(entry, entry.event)
-                case PolicyPublished():
-                    project_policy(connection, models.policies, entry, entry.event)
-                case _:
-                    raise TypeError(f"no read model knows {entry.type} at {entry.position}")
+            if isinstance(entry.event, PolicyPublished):
+                project_policy(connection, models.policies, entry, entry.event)
+            else:
+                half_years.apply(entry)
         totals.add(half_years.finish_transaction(end), end)
     half_years.flush(connection)
     totals.flush()

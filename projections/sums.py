@@ -1,6 +1,6 @@
 """The rows of `tables.totals`: how a change of a half-year changes the sums of a window."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -37,6 +37,10 @@ def _filed_key(window: str, region_code: str, assessed_by: str) -> TotalKey:
     return TotalKey("", window, FILED_DIMENSION, f"{region_code}|{assessed_by}")
 
 
+_Awarded = tuple[str, str, str, str, str | None, str | None]
+"""What the groups of an awarded period are made of: the arguments of `_group_keys`."""
+
+
 @lru_cache(maxsize=65_536)
 def _group_keys(  # noqa: PLR0913, PLR0917 - what the groups are made of
     policy: str, window: str, period: str, measure: str, region_code: str | None, industry: str | None
@@ -48,6 +52,14 @@ def _group_keys(  # noqa: PLR0913, PLR0917 - what the groups are made of
         TotalKey(policy, window, "region_code", region_code or ""),
         TotalKey(policy, window, "industry", industry or ""),
     )
+
+
+def list_key(policy: str, window: str, account: AccountRow | None, periods: Periods) -> TotalKey | None:
+    """The totals of the list in which an account counts; None without a period."""
+    if account is None:
+        return None
+    measures = frozenset([row.measure for row in periods.values() if row.measure is not None])
+    return _list_key(policy, window, account.region_code, measures)
 
 
 def groups_of(policy: str, period: str, row: EntitlementRow) -> tuple[TotalKey, ...]:
@@ -71,9 +83,16 @@ class SumChanges:
 
     def __init__(self) -> None:
         self._by_key: dict[TotalKey, list[int]] = {}
+        self._of_periods: dict[_Awarded, list[int]] = {}
 
     def items(self) -> Iterable[tuple[TotalKey, Sequence[int]]]:
         """What changes by key, in the order of `Totals`."""
+        for awarded, change in self._of_periods.items():
+            for key in _group_keys(*awarded):
+                sums = self._at(key)
+                for index, each in enumerate(change):
+                    sums[index] += each
+        self._of_periods = {}
         return ((key, change) for key, change in self._by_key.items() if any(change))
 
     def _at(self, key: TotalKey) -> list[int]:
@@ -87,19 +106,11 @@ class SumChanges:
         if row is not None:
             self._at(_filed_key(window, row.region_code, row.assessed_by))[0] += sign
 
-    def listed(
-        self,
-        policy: str,
-        window: str,
-        account: AccountRow | None,
-        periods: Mapping[str, EntitlementRow],
-        sign: int,
-    ) -> None:
-        """Count an account in or out of the totals of the list."""
-        if account is None:
+    def listed(self, key: TotalKey | None, account: AccountRow | None, sign: int) -> None:
+        """Count an account in or out of the totals of the list, under the key of `list_key`."""
+        if key is None or account is None:
             return
-        measures = frozenset([row.measure for row in periods.values() if row.measure is not None])
-        sums = self._at(_list_key(policy, window, account.region_code, measures))
+        sums = self._at(key)
         sums[0] += sign
         sums[1] += sign * account.assessed_fen
         sums[2] += sign * account.open_fen
@@ -109,15 +120,17 @@ class SumChanges:
         """Count the amounts of a period in or out of its groups; enterprises are counted apart."""
         if row is None or row.measure is None:
             return
+        awarded = (policy, row.window, period, row.measure, row.region_code, row.industry)
+        sums = self._of_periods.get(awarded)
+        if sums is None:
+            sums = self._of_periods[awarded] = [0, 0, 0, 0, 0, 0]
         assessed_fen = sign * row.assessed_fen
-        for key in groups_of(policy, period, row):
-            sums = self._at(key)
-            sums[1] += assessed_fen
-            sums[2] += sign * row.open_fen
-            if row.stage == "preliminary":
-                sums[3] += assessed_fen
-            sums[4] += sign * row.month_ceiling
-            sums[5] += sign * row.half_year_ceiling
+        sums[1] += assessed_fen
+        sums[2] += sign * row.open_fen
+        if row.stage == "preliminary":
+            sums[3] += assessed_fen
+        sums[4] += sign * row.month_ceiling
+        sums[5] += sign * row.half_year_ceiling
 
     def enterprises(self, before: frozenset[TotalKey], after: frozenset[TotalKey]) -> None:
         """Count an enterprise in the groups that it is new in, and out of those that it has left."""

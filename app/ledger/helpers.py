@@ -3,7 +3,7 @@
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
@@ -49,6 +49,22 @@ class Helpers:
         except Exception as error:  # noqa: BLE001 - given to whoever asks for the result, as by a process
             done.set_exception(error)
         return done
+
+    def share(self, work: Callable[..., R], tasks: Sequence[tuple[Any, ...]]) -> Iterator[R]:
+        """Call a function of a module for each of the tasks, here and in the other processes.
+
+        The others begin with the first task and this one with the last, until they meet.
+
+        Args:
+            work: Takes the ledger and a task.
+            tasks: The arguments after the ledger.
+
+        Yields:
+            The results, from the last to the first.
+        """
+        given = [self.submit(work, *task) for task in tasks]
+        for task, future in zip(reversed(tasks), reversed(given), strict=True):
+            yield work(self._ledger, *task) if future.cancel() else future.result()
 
     def __enter__(self) -> Self:
         """As it is."""

@@ -183,8 +183,9 @@ class Ledger(Application[str]):
             event = self.event_mapper.decode(topic, state)
         except MapperDeserialisationError as error:
             raise MapperDeserialisationError(f"position {position}: {error}") from error
+        newest = self.event_mapper.newest(topic, state, event)
         return LogEntry(
-            position, stream, version, topic, event, recorded_at_us, actor, batch_id, transaction_end
+            position, stream, version, topic, event, newest, recorded_at_us, actor, batch_id, transaction_end
         )
 
     def slices(self, connection: Connection) -> list[Slice]:

@@ -79,6 +79,10 @@ class EventMapper(Mapper[str]):
                 f"an event of topic {topic!r} cannot be read: {error}"
             ) from error
 
+    def newest(self, topic: str, state: bytes, event: Event) -> bytes:
+        """The state of a decoded event in the newest version of its type."""
+        return state if topic in self._types else self._encode(event)
+
     def _upcast(self, topic: str, state: bytes) -> Event:
         data = msgspec.json.decode(state, type=dict[str, Any])
         while topic not in self._types:

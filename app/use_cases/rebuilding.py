@@ -33,6 +33,9 @@ MOST_ATTEMPTS: Final = 100
 BETWEEN_BATCHES_S: Final = 0.11
 """On SQLite whoever waits for the lock asks for it every 0.1 s at the least: a filing comes in between."""
 
+SLICES_PER_TASK: Final = 2
+"""Few enough that no process waits long for the last one."""
+
 Progress = Callable[[int, int], None]
 """Called with the position that is reached, and the head of the log."""
 
@@ -77,19 +80,17 @@ def rebuild(ledger: Ledger, progress: Progress = lambda _, __: None) -> int:
 
 
 def _fill_enterprises(ledger: Ledger, scratch: Scratch, token: int, progress: Progress) -> None:
-    """Fill in every enterprise, this process one part of them, and what they have in common."""
+    """Fill in every enterprise, and what they have in common."""
     with reading(ledger.engine) as connection:
         until = ledger.head(connection)
         slices = ledger.slices(connection)
         publications = ledger.publications(connection, until=until)
-    parts = spare_processors() + 1 if len(slices) > 1 else 1
-    mine, *others = (slices[part::parts] for part in range(parts))
-    with Helpers(ledger, parts - 1) as helpers:
-        filled = [helpers.submit(fill_slices, token, each, until) for each in others]
-        events = fill_slices(
-            ledger, token, mine, until, lambda done: progress(until * done // len(mine), until)
-        )
-        events += sum(each.result() for each in filled)
+    parts = [slices[first : first + SLICES_PER_TASK] for first in range(0, len(slices), SLICES_PER_TASK)]
+    events = 0
+    with Helpers(ledger, spare_processors() if len(parts) > 1 else 0) as helpers:
+        for count in helpers.share(fill_slices, [(token, each, until) for each in parts]):
+            events += count
+            progress(events, until)
     strays = until - events - len(publications)
     if strays:
         raise LedgerIntegrityError(f"{strays} of {until} events belong to no enterprise and to no policy")
@@ -104,13 +105,7 @@ def _fill_enterprises(ledger: Ledger, scratch: Scratch, token: int, progress: Pr
     steadily(finish_up)
 
 
-def fill_slices(
-    ledger: Ledger,
-    token: int,
-    slices: Sequence[Slice],
-    until: int,
-    progress: Callable[[int], None] = lambda _: None,
-) -> int:
+def fill_slices(ledger: Ledger, token: int, slices: Sequence[Slice], until: int) -> int:
     """Fill in the enterprises of these slices up to a position; the number of their events.
 
     Args:
@@ -118,7 +113,6 @@ def fill_slices(
         token: Of the rebuild whose tables are filled.
         slices: The enterprises.
         until: The position.
-        progress: Called with the number of slices that are done.
     """
     scratch = Scratch(ledger.engine.dialect.name, token)
     events, aside = 0, PutAside()
@@ -127,7 +121,6 @@ def fill_slices(
             lambda: _fill_slice(ledger, scratch, each, until, aside, is_last=done == len(slices))  # noqa: B023
         )
         events += count
-        progress(done)
     return events
 
 

@@ -81,5 +81,7 @@ def test_a_missing_figure_is_stored_as_nothing_and_a_zero_as_zero() -> None:
 
 def test_an_entry_of_the_log_holds_its_event_with_its_place() -> None:
     event = ReturnWithdrawn(form="E204-1", period="2024-03", reason="误")
-    entry = LogEntry(7, "returns/x/2024", 2, "ReturnWithdrawn", event, 1_712_736_000_000_000, "key", "b", 8)
+    entry = LogEntry(
+        7, "returns/x/2024", 2, "ReturnWithdrawn", event, b"{}", 1_712_736_000_000_000, "key", "b", 8
+    )
     assert (entry.position, entry.transaction_end, EVENT_TYPES[entry.type]) == (7, 8, type(entry.event))

@@ -85,7 +85,9 @@ class Chronicle:
             version = self._versions[stream] = self._versions.get(stream, 0) + 1
             kind = type(event).__name__
             self.entries.append(
-                LogEntry(self.position, stream, version, kind, event, self.position, "actor", "batch", end)
+                LogEntry(
+                    self.position, stream, version, kind, event, b"{}", self.position, "actor", "batch", end
+                )
             )
 
     def replay(self, first: int = 1) -> Replay:

@@ -169,6 +169,7 @@ def test_an_event_of_an_unknown_type_is_an_error_and_projects_nothing(ledger: Le
         version=2,
         type="ReturnAudited",
         event=ReturnAudited("2024-03"),  # type: ignore[arg-type]
+        state=b'{"period":"2024-03"}',
         recorded_at_us=1,
         actor="auditor",
         batch_id="b",

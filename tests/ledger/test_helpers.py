@@ -15,7 +15,8 @@ from sqlalchemy.exc import DBAPIError
 
 from app.database import reading
 from app.ledger.helpers import Helpers
-from app.ledger.ledger import Ledger
+from app.ledger.ledger import Ledger, UncertainError
+from app.use_cases.projecting import NotProjectedError
 from tests.databases import only_on_sqlite
 
 PATIENCE_S = 60
@@ -166,3 +167,16 @@ def test_what_the_database_tells_a_process_beside_is_told_here(helper: Helpers) 
     asked = helper.submit(ask_for_what_is_not_there)
     with pytest.raises(DBAPIError, match="nowhere"):
         asked.result(PATIENCE_S)
+
+
+def fail(_: Ledger, error: type[Exception], of: object) -> NoReturn:
+    raise error(of)
+
+
+@only_on_sqlite
+def test_an_error_of_a_process_beside_says_here_what_it_said_there(helper: Helpers) -> None:
+    for error in (NotProjectedError(7), UncertainError("b1")):
+        (of,) = vars(error).values()
+        told = helper.submit(fail, type(error), of).exception(PATIENCE_S)
+        assert (type(told), str(told)) == (type(error), str(error))
+        assert of in vars(told).values()

@@ -3,10 +3,13 @@
 import os
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from multiprocessing import get_context, parent_process, resource_tracker
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from app.database import open_engine
@@ -19,6 +22,9 @@ R = TypeVar("R")
 MOST_HELPERS: Final = 4
 """What one process can record; more would wait for it."""
 
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+"""A terminal, and whoever stops a whole group, send them to every process: the parent decides what ends."""
+
 
 class Helpers:
     """Runs functions over a ledger in other processes, or in this one where there is nothing to gain.
@@ -30,19 +36,22 @@ class Helpers:
 
     def __init__(self, ledger: Ledger, processes: int) -> None:
         self._ledger = ledger
-        self._pool: Executor | None = None
-        if processes:
-            url = ledger.engine.url.render_as_string(hide_password=False)
-            self._pool = ProcessPoolExecutor(processes, get_context("spawn"), _begin, (url,))
+        url = ledger.engine.url.render_as_string(hide_password=False)
+        self._all = [_Helper(url) for _ in range(processes)]
+        self._idle: SimpleQueue[_Helper] = SimpleQueue()
+        for each in self._all:
+            self._idle.put(each)
+        self._threads = ThreadPoolExecutor(processes) if processes else None
 
     def submit(
         self, work: Callable[Concatenate[Ledger, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> "Future[R]":
-        """Call a function of a module with the ledger and these arguments."""
-        if self._pool is not None:
-            run: Callable[..., R] = _run
-            with _interrupts_blocked():  # Processes begin here, and with what is blocked here.
-                return self._pool.submit(run, work, *args, **kwargs)
+        """Call a function of a module with the ledger and these arguments.
+
+        The result raises what the function raised, or `BrokenExecutor` if its process ended.
+        """
+        if self._threads is not None:
+            return self._threads.submit(self._ask_one, work, args, kwargs)
         done: Future[R] = Future()
         try:
             done.set_result(work(self._ledger, *args, **kwargs))
@@ -66,14 +75,73 @@ class Helpers:
         for task, future in zip(reversed(tasks), reversed(given), strict=True):
             yield work(self._ledger, *task) if future.cancel() else future.result()
 
+    def _ask_one(self, work: Callable[..., R], args: Any, kwargs: Any) -> R:
+        helper = self._idle.get()
+        try:
+            result: R = helper.ask(work, args, kwargs)
+        finally:
+            self._idle.put(helper)
+        return result
+
     def __enter__(self) -> Self:
         """As it is."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Let the processes end; what they have not begun is not begun."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+    def __exit__(self, kind: object, *_: object) -> None:
+        """Let the processes end: after what they have begun, or at once where an error makes it useless."""
+        if self._threads is None:
+            return
+        if kind is not None:
+            for each in self._all:
+                each.kill()
+        self._threads.shutdown(cancel_futures=True)
+        for each in self._all:
+            each.close()
+
+
+class _Helper:
+    """A process beside, which is asked one thing at a time.
+
+    Each of the two has one end of the pipe and nobody else has any: it breaks with the one that ends, at
+    whatever moment. The pool of the standard library holds both ends of its queue of results, and waits
+    for ever for the rest of a result whose process was killed while it sent it.
+
+    Args:
+        url: Of the database.
+    """
+
+    def __init__(self, url: str) -> None:
+        context = get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, url), daemon=True)
+        with _signals_blocked():
+            self._process.start()
+        theirs.close()
+
+    def ask(self, work: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """What the function returns or raises there.
+
+        Raises:
+            BrokenExecutor: The process ended.
+        """
+        try:
+            self._pipe.send((work, args, kwargs))
+            result, error = self._pipe.recv()
+        except (EOFError, OSError) as broken:
+            raise BrokenExecutor("a process beside ended") from broken
+        if error is not None:
+            raise error
+        return result
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """Let it end."""
+        self._pipe.close()
+        self._process.join()
+        self._process.close()
 
 
 def spare_processors() -> int:
@@ -82,24 +150,33 @@ def spare_processors() -> int:
 
 
 @contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Let Ctrl+C wait: it goes to a process that only begins, too, and would end it with a traceback."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _signals_blocked() -> Iterator[None]:
+    """Begin a process that takes no notice of the signals from its first moment on: it inherits the mask."""
+    resource_tracker.ensure_running()  # Else it begins with the process, and lets the signals through.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-_opened: list[Ledger] = []
-
-
-def _begin(url: str) -> None:
-    """What a process begins with: a ledger of its own, and an end together with its parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent is interrupted, and ends this one.
+def _serve(pipe: Connection, url: str) -> None:
+    """What a process beside does: it answers what it is asked, until its parent closes the pipe or ends."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     spare_collections()
-    _opened.append(Ledger(open_engine(url)))
+    ledger = Ledger(open_engine(url))
+    with suppress(EOFError, OSError):
+        while True:
+            pipe.send(_answer(ledger, *pipe.recv()))
+    ledger.engine.dispose()
+
+
+def _answer(ledger: Ledger, work: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Exception | None]:
+    try:
+        return work(ledger, *args, **kwargs), None
+    except Exception as error:  # noqa: BLE001 - given to whoever asked
+        error.add_note(traceback.format_exc())
+        return None, error
 
 
 def _end_with_parent() -> None:
@@ -107,7 +184,3 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def _run(work: Callable[..., R], *args: Any, **kwargs: Any) -> R:
-    return work(_opened[0], *args, **kwargs)

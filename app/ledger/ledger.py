@@ -84,8 +84,12 @@ class UncertainError(Exception):
     """
 
     def __init__(self, batch_id: str) -> None:
-        super().__init__(f"whether batch {batch_id} was recorded is not known")
+        super().__init__(batch_id)
         self.batch_id = batch_id
+
+    def __str__(self) -> str:
+        """What is not known."""
+        return f"whether batch {self.batch_id} was recorded is not known"
 
 
 class Ledger(Application[str]):

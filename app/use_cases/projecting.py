@@ -31,8 +31,12 @@ class NotProjectedError(Exception):
     """
 
     def __init__(self, position: int) -> None:
-        super().__init__(f"the read models could not be brought up to position {position}")
+        super().__init__(position)
         self.position = position
+
+    def __str__(self) -> str:
+        """What could not be done."""
+        return f"the read models could not be brought up to position {self.position}"
 
 
 def project_until(ledger: Ledger, position: int) -> None:

@@ -10,11 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 
-from app.database import reading
-from app.ledger.helpers import Helpers
 from app.ledger.ledger import Ledger
 from tests.cli.test_commands import E204_1, Desk
 from tests.databases import Database
@@ -128,24 +124,13 @@ def test_a_helper_that_was_killed_is_a_refusal_that_says_what_to_do(
 
 
 @pytest.mark.usefixtures("helper")
-def test_processes_beside_take_no_notice_of_ctrl_c_from_their_first_moment(ledger: Ledger) -> None:
+def test_processes_beside_take_no_notice_of_signals_to_stop_from_their_first_moment(ledger: Ledger) -> None:
     def rows() -> Iterator[Row]:
         for row in one_month(ENTERPRISES):
             for each in multiprocessing.active_children():
                 os.kill(each.pid or 0, signal.SIGINT)
+                os.kill(each.pid or 0, signal.SIGTERM)
             yield row
 
     assert imported(ledger, rows()).filed == ENTERPRISES
-    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
-
-
-def ask_for_what_is_not_there(ledger: Ledger) -> None:
-    with reading(ledger.engine) as connection:
-        connection.execute(text("SELECT * FROM nowhere"))
-
-
-def test_what_the_database_tells_a_helper_is_told_here(ledger: Ledger) -> None:
-    with Helpers(ledger, 1) as helpers:
-        asked = helpers.submit(ask_for_what_is_not_there)
-        with pytest.raises(DBAPIError, match="nowhere"):
-            asked.result()
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & {signal.SIGINT, signal.SIGTERM}

@@ -1,0 +1,227 @@
+"""Processes beside: what they return and raise, and an end at any moment of theirs is told."""
+
+import multiprocessing
+import os
+import signal
+import struct
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Future
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from app.database import reading
+from app.ledger.helpers import Helpers
+from app.ledger.ledger import Ledger, UncertainError
+from app.use_cases.projecting import NotProjectedError
+from tests.databases import only_on_sqlite
+
+PATIENCE_S = 60
+MORE_THAN_A_PIPE_HOLDS = 10_000_000
+
+
+def end() -> NoReturn:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+class EndsItsReader:
+    """What ends the process that unpacks it."""
+
+    def __reduce__(self) -> tuple[Callable[[], Any], tuple[()]]:
+        return end, ()
+
+
+def size(_: Ledger, *given: Any) -> int:
+    return len(given)
+
+
+def end_at_work(_: Ledger) -> NoReturn:
+    end()
+
+
+def end_after(sent: Callable[[bytes], bytes]) -> None:
+    """Let this process end when it has sent a part of its next message."""
+
+    def send(connection: Connection, message: memoryview) -> NoReturn:
+        part = sent(struct.pack("!i", len(message)) + bytes(message))
+        assert os.write(connection.fileno(), part) == len(part)
+        end()
+
+    Connection._send_bytes = send  # type: ignore[attr-defined]
+
+
+def end_before_the_answer(_: Ledger) -> None:
+    end_after(lambda _: b"")
+
+
+def end_within_the_length(_: Ledger) -> None:
+    end_after(lambda message: message[:2])
+
+
+def end_after_the_length(_: Ledger) -> None:
+    end_after(lambda message: message[:4])
+
+
+def end_within_the_answer(_: Ledger) -> bytes:
+    end_after(lambda message: message[:20_000])
+    return bytes(40_000)
+
+
+def end_after_the_answer(_: Ledger) -> int:
+    end_after(lambda message: message)
+    return 1
+
+
+def kill_beside() -> None:
+    for each in multiprocessing.active_children():
+        each.kill()
+        each.join()
+
+
+@pytest.fixture
+def helper(ledger: Ledger) -> Iterator[Helpers]:
+    """A process beside, which must have ended with the test."""
+    with Helpers(ledger, 1) as helpers:
+        yield helpers
+    assert multiprocessing.active_children() == []
+
+
+def check_broken(helpers: Helpers, work: Callable[..., Any], *given: Any) -> None:
+    """The process ended, in this work or before it, and that is told."""
+    asked = helpers.submit(work, *given)
+    with pytest.raises(BrokenExecutor):
+        asked.result(PATIENCE_S)
+
+
+@only_on_sqlite
+@pytest.mark.parametrize(
+    "work",
+    [
+        end_at_work,
+        end_before_the_answer,
+        end_within_the_length,
+        end_after_the_length,
+        end_within_the_answer,
+    ],
+)
+def test_a_process_beside_that_ends_while_it_works_or_answers_is_told(
+    helper: Helpers, work: Callable[..., Any]
+) -> None:
+    check_broken(helper, work)
+
+
+@only_on_sqlite
+def test_a_process_beside_that_ends_while_it_is_asked_is_told(helper: Helpers) -> None:
+    check_broken(helper, size, EndsItsReader(), bytes(MORE_THAN_A_PIPE_HOLDS))
+
+
+@only_on_sqlite
+def test_processes_beside_that_end_before_they_have_begun_are_told(helper: Helpers) -> None:
+    kill_beside()
+    check_broken(helper, size)
+    check_broken(helper, size, bytes(MORE_THAN_A_PIPE_HOLDS))
+
+
+@only_on_sqlite
+def test_processes_beside_that_end_while_they_wait_are_told(helper: Helpers) -> None:
+    assert helper.submit(size, 1, 2).result(PATIENCE_S) == 2
+    kill_beside()
+    check_broken(helper, size)
+
+
+@only_on_sqlite
+def test_what_a_process_beside_answered_before_it_ended_counts(helper: Helpers) -> None:
+    assert helper.submit(end_after_the_answer).result(PATIENCE_S) == 1
+    check_broken(helper, size)
+
+
+def wait_for_ever(_: Ledger) -> None:
+    signal.pause()
+
+
+@only_on_sqlite
+def test_an_error_here_ends_processes_beside_in_the_midst_of_their_work(ledger: Ledger) -> None:
+    asked: list[Future[None]] = []
+
+    def meet_an_error() -> NoReturn:
+        with Helpers(ledger, 2) as helpers:
+            asked.extend(helpers.submit(wait_for_ever) for _ in range(3))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        meet_an_error()
+    assert multiprocessing.active_children() == []
+    assert all(each.done() for each in asked)
+
+
+def ask_for_what_is_not_there(ledger: Ledger) -> None:
+    with reading(ledger.engine) as connection:
+        connection.execute(text("SELECT * FROM nowhere"))
+
+
+def test_what_the_database_tells_a_process_beside_is_told_here(helper: Helpers) -> None:
+    asked = helper.submit(ask_for_what_is_not_there)
+    with pytest.raises(DBAPIError, match="nowhere"):
+        asked.result(PATIENCE_S)
+
+
+def fail(_: Ledger, error: type[Exception], of: object) -> NoReturn:
+    raise error(of)
+
+
+@only_on_sqlite
+def test_an_error_of_a_process_beside_says_here_what_it_said_there(helper: Helpers) -> None:
+    for error in (NotProjectedError(7), UncertainError("b1")):
+        (of,) = vars(error).values()
+        told = helper.submit(fail, type(error), of).exception(PATIENCE_S)
+        assert (type(told), str(told)) == (type(error), str(error))
+        assert of in vars(told).values()
+
+
+def same(_: Ledger, number: int) -> int:
+    return number
+
+
+@only_on_sqlite
+@pytest.mark.parametrize("processes", [0, 1, 2])
+def test_tasks_that_are_shared_are_each_done_once(ledger: Ledger, processes: int) -> None:
+    with Helpers(ledger, processes) as helpers:
+        done = list(helpers.share(same, [(number,) for number in range(40)]))
+    assert done == list(reversed(range(40)))
+
+
+def meet(_: Ledger, mine: Path, other: Path) -> int:
+    """Say that this has begun, and go on when the other one has."""
+    mine.touch()
+    while not other.exists():
+        time.sleep(0.01)
+    return os.getpid()
+
+
+@only_on_sqlite
+def test_of_tasks_that_are_shared_this_process_takes_the_last_and_another_the_first(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    first, last = tmp_path / "first", tmp_path / "last"
+    with Helpers(ledger, 1) as helpers:
+        here, beside = helpers.share(meet, [(first, last), (last, first)])
+    assert here == os.getpid() != beside
+
+
+def fail_at(_: Ledger, number: int) -> int:
+    if number == 1:
+        raise UncertainError("b1")
+    return number
+
+
+@only_on_sqlite
+@pytest.mark.parametrize("processes", [0, 1])
+def test_an_error_of_a_task_that_is_shared_is_told(ledger: Ledger, processes: int) -> None:
+    with Helpers(ledger, processes) as helpers, pytest.raises(UncertainError):
+        list(helpers.share(fail_at, [(0,), (1,), (2,)]))

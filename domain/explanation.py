@@ -23,6 +23,9 @@ STATISTICAL_RULES = frozenset(
 )
 """The rules whose inputs are single-unit statistics."""
 
+STAGE_NAMES = {"final": "审定数", "preliminary": "初报数"}
+"""The stages as officials call them."""
+
 SHOWN_DECIMALS = 2
 """Growth is shown in percent with two decimals, or with as many as it takes not to look like the gate."""
 

@@ -12,6 +12,7 @@ from app.exports.problem_sheet import ProblemLine
 from app.use_cases.explaining import Account, ExplainedPeriod
 from app.use_cases.reading import AsOf, Opened
 from domain.events import LogEntry, ReturnWithdrawn
+from domain.explanation import STAGE_NAMES
 from domain.money import qianyuan_text, wanyuan_text
 from domain.periods import Window, period_of
 from domain.policy import Policy
@@ -24,7 +25,6 @@ ROOT_SHOWN = 12
 """Characters of a root in base64: 72 bits tell any two apart, and fit in a line."""
 
 STATUS = {"eligible": "符合条件", "undetermined": "暂不能确定", "not-eligible": "不予奖励"}
-STAGE = {"final": "审定数", "preliminary": "初报数"}
 GROUPS = {"region_code": "处理地", "industry": "行业", "period": "所属期", "measure": "奖项"}
 CEILINGS = {"month-ceiling": "月度上限", "half-year-ceiling": "半年累计上限"}
 
@@ -99,7 +99,7 @@ def print_account(console: Console, account: Account, books: Opened) -> None:
         outcome = each.outcome
         table.add_row(
             period_of(each.period).chinese,
-            STAGE[outcome.stage],
+            STAGE_NAMES[outcome.stage],
             STATUS[outcome.status],
             "—" if outcome.measure is None else escape(policy.measure(outcome.measure).name),
             wanyuan(outcome.rule_fen),
@@ -204,7 +204,12 @@ def _registered(version: ReturnVersion) -> tuple[str, str, str, str]:
         return "", "", "", ""
     figure = required_figure(event)
     source = "" if event.source is None else event.source.name or ""
-    return STAGE[event.stage], _qianyuan(figure.current_fen), _qianyuan(figure.prior_year_fen), escape(source)
+    return (
+        STAGE_NAMES[event.stage],
+        _qianyuan(figure.current_fen),
+        _qianyuan(figure.prior_year_fen),
+        escape(source),
+    )
 
 
 def _qianyuan(fen: int | None) -> str:

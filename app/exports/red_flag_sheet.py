@@ -11,9 +11,10 @@ from app.exports.cells import ORIGINS, RECORDS, beijing, exact_number, writable
 from app.exports.sheets import heading_format, print_on_wide_pages, write_notes
 from app.limits import RED_FLAG_SHEET_MAX_LINES
 from domain.events import Figure, Return
+from domain.explanation import STAGE_NAMES
 from domain.money import wanyuan_text
 from domain.periods import period_of
-from domain.questions import FLAG_NAMES
+from domain.questions import COLUMN_NAMES, FLAG_NAMES
 from domain.red_flags import RedFlag
 from domain.regions import region_name
 from domain.returns import ReturnVersion, required_figure
@@ -41,10 +42,12 @@ _COLUMNS: Final = (
     _Column("所属期", 13),
     _Column("表号", 9),
     _Column("需核实的问题", 80),
+    _Column("数据列", 12),
     _Column("现数(万元)", 16, "wanyuan"),
     _Column("比较数(万元)", 16, "wanyuan"),
     _Column("半年测算金额(万元)", 18, "wanyuan"),
-    _Column("按比较数测算(万元)", 18, "wanyuan"),
+    _Column("仅此处按比较数测算(万元)", 24, "wanyuan"),
+    _Column("半年内各处均按比较数测算(万元)", 29, "wanyuan"),
     _Column("户次或次数", 12, "count"),
     _Column("合计户次或次数", 15, "count"),
     _Column("占比(%)", 10, "percent"),
@@ -70,7 +73,6 @@ _COLUMNS: Final = (
 )
 _PLACES: Final = {"count": 0, "wanyuan": 6, "percent": 2}
 _NUMBER_FORMATS: Final = {"count": "0", "wanyuan": "#,##0.00####", "percent": "0.00"}
-_STAGES: Final = {"final": "审定数", "preliminary": "初报数"}
 
 
 def write_red_flag_sheet(
@@ -118,10 +120,12 @@ def _question(n: int, flag: RedFlag) -> tuple[Cell, ...]:
         None if flag.period is None else period_of(flag.period).chinese,
         flag.form,
         flag.sentence,
+        None if flag.column is None else COLUMN_NAMES[flag.column],
         flag.stated_fen,
         flag.compared_fen,
         flag.assessed_fen,
         flag.compared_assessed_fen,
+        flag.together_assessed_fen,
         *counts,
     )
 
@@ -139,7 +143,7 @@ def _evidence(version: ReturnVersion) -> tuple[Cell, ...]:
         version.uscc,
         period_of(version.period).chinese,
         version.form,
-        None if registered is None else _STAGES[registered.stage],
+        None if registered is None else STAGE_NAMES[registered.stage],
         figure.current_fen,
         figure.prior_year_fen,
         figure.current_ytd_fen,

@@ -330,7 +330,7 @@ def _late(versions: Sequence[ReturnVersion], ended_at_us: int) -> list[tuple[Ret
     return [
         (before, after)
         for before, after in pairwise(versions)
-        if after.recorded_at_us >= ended_at_us and is_correction(before)
+        if after.recorded_at_us >= ended_at_us and is_correction(before, after)
     ]
 
 

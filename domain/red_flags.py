@@ -153,9 +153,13 @@ def registered_of(version: ReturnVersion) -> Registered | None:
     return Registered(version, version.event) if isinstance(version.event, Return) else None
 
 
-def is_correction(before: ReturnVersion) -> bool:
-    """Whether what follows a version corrects it: to replace a preliminary figure is the usual course."""
-    return not (isinstance(before.event, Return) and before.event.stage == "preliminary")
+def is_correction(before: ReturnVersion, after: ReturnVersion) -> bool:
+    """Whether what follows a version corrects it: a preliminary figure becomes final in the usual course.
+
+    Another preliminary one in its place is none of that: who never files a final one would correct unseen.
+    """
+    stages = [each.event.stage for each in (before, after) if isinstance(each.event, Return)]
+    return stages != ["preliminary", "final"]
 
 
 class EnterpriseHistory(msgspec.Struct, frozen=True):

@@ -7,11 +7,11 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from app.cli.files import ImportedFile
-from app.exports.cells import RECORDS, beijing
+from app.exports.cells import ORIGINS, RECORDS, beijing
 from app.exports.problem_sheet import ProblemLine
 from app.use_cases.explaining import Account, ExplainedPeriod
 from app.use_cases.reading import AsOf, Opened
-from domain.events import LogEntry, ReturnWithdrawn
+from domain.events import LogEntry, Return, ReturnWithdrawn
 from domain.explanation import STAGE_NAMES
 from domain.money import qianyuan_text, wanyuan_text
 from domain.periods import Window, period_of
@@ -214,6 +214,40 @@ def _registered(version: ReturnVersion) -> tuple[str, str, str, str]:
 
 def _qianyuan(fen: int | None) -> str:
     return "未填" if fen is None else qianyuan_text(fen)
+
+
+def version_text(version: ReturnVersion) -> str:
+    """A version of a return in a line: what, from where, why, by whom, when, where in the log."""
+    parts = (
+        recorded_text(version),
+        source_text(version),
+        reason_text(version),
+        version.event.document,
+        f"经办:{version.actor}",
+        beijing(version.recorded_at_us),
+        f"台账序号{version.position}",
+    )
+    return ",".join(part for part in parts if part)
+
+
+def recorded_text(version: ReturnVersion) -> str:
+    """What was recorded, of which period and form."""
+    return f"{RECORDS[version.type]} {period_of(version.period).chinese} {version.form}"
+
+
+def source_text(version: ReturnVersion) -> str:
+    """File, sheet and row that a version came from; "" where none is known."""
+    source = version.event.source if isinstance(version.event, Return) else None
+    if source is None:
+        return ""
+    row = "" if source.row is None else f"第{source.row}行"
+    return " ".join(part for part in (source.name, source.sheet, row) if part)
+
+
+def reason_text(version: ReturnVersion) -> str:
+    """Why a version was corrected or withdrawn, and whose correction it is; "" of a first one."""
+    origin = "" if version.event.origin is None else f"({ORIGINS[version.event.origin]})"
+    return f"{version.event.reason or ''}{origin}"
 
 
 def print_events(console: Console, entries: Iterable[LogEntry], moment: AsOf) -> None:

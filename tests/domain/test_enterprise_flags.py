@@ -308,6 +308,13 @@ def test_a_month_without_its_cumulative_figure_does_not_keep_the_next_from_being
     assert (amounts(flag), together(flag)) == ((15, 10), 10)
 
 
+def test_over_a_month_that_reports_neither_figure_nothing_can_be_balanced() -> None:
+    dossier = Dossier()
+    dossier.file(winter(), trade(110_000, None))
+    dossier.file(with_cumulative(trade(120_000, 100_000, period="2024-04"), 430_000, 999_999))
+    assert dossier.flags("balance-differs") == []
+
+
 def test_a_year_without_cumulative_figures_is_the_sum_of_its_months() -> None:
     dossier = Dossier()
     dossier.file(trade(200_000, 200_000, period="2024-01~02"))
@@ -550,6 +557,26 @@ def test_to_replace_a_preliminary_figure_is_no_correction() -> None:
     dossier.file(revised(130_000, 100_000), at=JULY)
     (flag,) = dossier.flags("late-correction")
     assert (figures(flag), positions(flag)) == ((130_000, 120_000), [2, 3])
+
+
+def test_another_preliminary_figure_or_its_withdrawal_is_a_correction() -> None:
+    dossier = Dossier()
+    dossier.file(trade(110_000, 100_000, stage="preliminary"))
+    dossier.file(trade(120_000, 100_000, stage="preliminary"), at=JULY)
+    (flag,) = dossier.flags("late-correction")
+    assert (figures(flag), amounts(flag), positions(flag)) == ((120_000, 110_000), (10, 5), [1, 2])
+    dossier.withdraw(FORM, "2024-03", at=JULY)
+    (flag,) = dossier.flags("late-correction")
+    assert (figures(flag), amounts(flag), positions(flag)) == ((None, 110_000), (0, 5), [1, 2, 3])
+
+
+def test_a_preliminary_figure_in_place_of_a_withdrawn_one_is_told_with_its_stage() -> None:
+    dossier = Dossier()
+    dossier.file(trade(110_000, 100_000))
+    dossier.withdraw(FORM, "2024-03", at=JULY)
+    dossier.file(trade(110_000, 100_000, stage="preliminary"), at=JULY)
+    (flag,) = dossier.flags("late-correction")
+    assert "更正或撤销2次,阶段由审定数更正为初报数;" in flag.sentence
 
 
 def test_a_withdrawal_after_the_half_year_takes_the_return_out_of_the_amount() -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, NamedTuple
 import xlsxwriter  # type: ignore[import-untyped]
 
 from app.exports.cells import ORIGINS, RECORDS, beijing, exact_number, writable
-from app.exports.sheets import heading_format, print_on_wide_pages, write_notes
+from app.exports.sheets import begin_sheet, text_format, write_notes
 from app.limits import RED_FLAG_SHEET_MAX_LINES
 from domain.events import Figure, Return
 from domain.explanation import STAGE_NAMES
@@ -159,20 +159,13 @@ class _RedFlagSheet:
     """The sheet of the questions, written from the top down."""
 
     def __init__(self, workbook: Any) -> None:
-        self._sheet = workbook.add_worksheet(SHEET_NAME)
-        # A quote prefix keeps text that begins with = + - or @ text when someone edits the cell.
-        self._text = workbook.add_format({"text_wrap": True, "valign": "top", "quote_prefix": True})
+        self._sheet = begin_sheet(workbook, SHEET_NAME, ((each.title, each.width) for each in _COLUMNS))
+        self._text = text_format(workbook)
         self._numbers = {
             kind: workbook.add_format({"valign": "top", "num_format": text})
             for kind, text in _NUMBER_FORMATS.items()
         }
         self._next_row = 1
-        heading = heading_format(workbook)
-        for index, column in enumerate(_COLUMNS):
-            self._sheet.set_column(index, index, column.width)
-            self._sheet.write_string(0, index, column.title, heading)
-        self._sheet.freeze_panes(1, 0)
-        print_on_wide_pages(self._sheet)
 
     def write(self, line: Sequence[Cell]) -> None:
         for index, (column, value) in enumerate(zip(_COLUMNS, line, strict=True)):

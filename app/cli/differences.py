@@ -11,7 +11,7 @@ import typer
 from app.api.difference_models import difference_item, heading
 from app.api.moments import parse_moment
 from app.cli import printing
-from app.cli.common import AsJson, ledger_of, out, refuse, uscc_of, window_of, within_the_log
+from app.cli.common import AsJson, ledger_of, out, reason_of, refuse, uscc_of, window_of, within_the_log
 from app.database import reading
 from app.exports.cells import RECORDS, beijing
 from app.exports.difference_sheet import DifferenceLine, SumsLine, write_difference_sheet
@@ -163,7 +163,7 @@ def _write(path: Path, found: Iterable[Difference], summed: Sums, notes: list[tu
     try:
         write_difference_sheet(path, map(_line, found), totals, notes)
     except OSError as error:
-        refuse(f"差异清单无法写入{path}:{error.strerror}。请关闭已打开的文件或换一个位置。")
+        refuse(f"差异清单无法写入{path}:{reason_of(error)}。请关闭已打开的文件或换一个位置。")
     out.print(f"差异清单已写入{path}。合计{_signed(summed.difference_fen)}。", markup=False, soft_wrap=True)
 
 

@@ -22,6 +22,7 @@ from app.cli.common import (
     ledger_of,
     out,
     progress_bar,
+    reason_of,
     refuse,
     window_of,
 )
@@ -128,7 +129,7 @@ def _write(path: Path, found: Iterable[RedFlag], asked: Asked, books: Opened) ->
     try:
         write_red_flag_sheet(path, counted(), _notes(asked, books))
     except OSError as error:
-        refuse(f"疑点清单无法写入{path}:{error.strerror}。请关闭已打开的文件或换一个位置。")
+        refuse(f"疑点清单无法写入{path}:{reason_of(error)}。请关闭已打开的文件或换一个位置。")
     out.print(f"疑点清单已写入{path}。{_counted(counts)}", markup=False, soft_wrap=True)
 
 

@@ -129,7 +129,8 @@ def test_before_a_policy_covers_the_half_year_the_workbook_says_so(desk: Desk) -
         ((*COMMAND, "--position", "1", "--known-at", "2024-01-01T00:00:00Z"), 2, "只能给一个"),
         ((*COMMAND, "--position", "999999"), 1, "台账最后的序号是"),
         ((*COMMAND, "--policy", "none"), 1, "没有发布过编号为none的政策文件"),
-        ((*COMMAND, "--xlsx", "nowhere/a.xlsx"), 1, "疑点清单无法写入nowhere/a.xlsx"),
+        ((*COMMAND, "--xlsx", "nowhere/a.xlsx"), 1, "疑点清单无法写入nowhere/a.xlsx:文件或文件夹不存在。"),
+        ((*COMMAND, "--xlsx", "."), 1, "疑点清单无法写入.:这是一个文件夹。"),
     ],
 )
 def test_what_cannot_be_asked_is_said_with_its_exit_code(

@@ -75,9 +75,7 @@ class EventMapper(Mapper[str]):
                 return event
             return self._upcast(topic, state)
         except (ValueError, KeyError, RecursionError) as error:  # Bytes that are no UTF-8, endless brackets.
-            raise MapperDeserialisationError(
-                f"an event of topic {topic!r} cannot be read: {error}"
-            ) from error
+            raise MapperDeserialisationError(f"类型为{topic!r}的记录内容无法读取:{error}") from error
 
     def _upcast(self, topic: str, state: bytes) -> Event:
         data = msgspec.json.decode(state, type=dict[str, Any])

@@ -6,6 +6,7 @@ from operator import itemgetter
 from domain.assessment import assess
 from domain.errors import LedgerIntegrityError
 from domain.events import EntitlementAssessed, Event, Outcome, ReturnRef
+from domain.money import wanyuan_text
 from domain.periods import period_of
 from domain.policy import Policy
 from domain.returns import AnnualReturns
@@ -40,11 +41,11 @@ class EntitlementAccount:
             LedgerIntegrityError: The amounts of the event contradict each other.
         """
         if not isinstance(event, EntitlementAssessed):
-            raise LedgerIntegrityError(f"{type(event).__name__} is no event of an entitlement account")
+            raise LedgerIntegrityError(f"{type(event).__name__}不是测算记录")
         self.version += 1
         if event.outcome is None:
             if self.assessed.pop(event.period, None) is None:
-                raise LedgerIntegrityError(f"{event.period} was closed without having been assessed")
+                raise LedgerIntegrityError(f"{event.period}没有测算,不能终止")
             return
         _check(event.period, event.outcome)
         self.assessed[event.period] = event
@@ -93,9 +94,9 @@ class EntitlementAccount:
         for period, each in self.assessed.items():
             total_fen += _fen(each)
             if each.outcome is not None and each.outcome.selected_fen > month_fen:
-                raise LedgerIntegrityError(f"{period}: over the month ceiling")
+                raise LedgerIntegrityError(f"{period}:超过月度上限")
         if total_fen > policy.half_year_limit.ceiling.fen:
-            raise LedgerIntegrityError(f"{self.window}: {total_fen} fen is over the half-year ceiling")
+            raise LedgerIntegrityError(f"{self.window}:合计{wanyuan_text(total_fen)}万元,超过半年累计上限")
 
 
 _by_gain = itemgetter(0, 1)
@@ -109,7 +110,7 @@ def _check(period: str, outcome: Outcome) -> None:
         == (outcome.selected_fen < outcome.rule_fen) + (outcome.assessed_fen < outcome.selected_fen)
     )
     if not ordered:
-        raise LedgerIntegrityError(f"{period}: the amounts contradict each other: {outcome}")
+        raise LedgerIntegrityError(f"{period}:各项金额互相矛盾:{outcome}")
 
 
 def _fen(event: EntitlementAssessed | None) -> int:

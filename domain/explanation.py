@@ -23,6 +23,9 @@ STATISTICAL_RULES = frozenset(
 )
 """The rules whose inputs are single-unit statistics."""
 
+STAGE_NAMES = {"final": "审定数", "preliminary": "初报数"}
+"""The stages as officials call them."""
+
 SHOWN_DECIMALS = 2
 """Growth is shown in percent with two decimals, or with as many as it takes not to look like the gate."""
 
@@ -247,7 +250,7 @@ def _tail(step: Step, subject: Subject) -> str:
         return f"{head}按{how}({_decided_by(step, subject)})。{_cite(step, subject)}"
     open_amount = wanyuan_text(output - _number(step, "first_fen"))
     return (
-        f'{head}政策仅规定"每达{size}再给予一定额度奖励",未写明额度;暂按{how},'
+        f"{head}政策仅规定“每达{size}再给予一定额度奖励”,未写明额度;暂按{how},"
         f"其中{open_amount}万元依据待明确口径。额度书面明确前,该部分不得作为公示和拨付依据。"
         f"(口径:{step.reading})"
     )
@@ -301,7 +304,7 @@ def _combined_period(step: Step, subject: Subject) -> str:
     state = ",待明确" if reading.status == "open" else ""
     ceiling = wanyuan_text(subject.policy.month_limit.ceiling.fen)
     return (
-        '国家统计制度1、2月份数据合并调查,政策所称"各月度"在1—2月暂按一期测算:'
+        "国家统计制度1、2月份数据合并调查,政策所称“各月度”在1—2月暂按一期测算:"
         f"一次增速判断、一次计算增量、适用一个月度上限{ceiling}万元。"
         f"(口径:{reading.id}{state})"
     )

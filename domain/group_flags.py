@@ -236,7 +236,7 @@ class Corrections:
             versions = history.versions[key]
             self._filings[versions[0].actor] += 1
             for before, after in pairwise(versions):
-                if is_correction(before):
+                if is_correction(before, after):
                     self._correction(after)
 
     def _correction(self, version: ReturnVersion) -> None:

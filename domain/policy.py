@@ -403,12 +403,12 @@ def policy_from_log(ref: PolicyRef, document: dict[str, Any]) -> Policy:
         LedgerIntegrityError: The document is not the one that its fingerprint names, or says nothing valid.
     """
     if fingerprint(document) != ref.sha256:
-        raise LedgerIntegrityError(f"the text of {ref.id} version {ref.version} was altered")
+        raise LedgerIntegrityError(f"{ref.id} 版本{ref.version}的内容已被改动")
     try:
         typed = msgspec.convert(document, PolicyDocument)
     except msgspec.ValidationError as error:
-        raise LedgerIntegrityError(f"{ref.id} version {ref.version}: {error}") from error
+        raise LedgerIntegrityError(f"{ref.id} 版本{ref.version}不是有效的政策文件:{error}") from error
     problems = document_problems(typed)
     if problems:
-        raise LedgerIntegrityError(f"{ref.id} version {ref.version}: {problems[0].message}")
+        raise LedgerIntegrityError(f"{ref.id} 版本{ref.version}不是有效的政策文件:{problems[0].message}")
     return Policy(ref, typed)

@@ -4,12 +4,17 @@ The facts, the comparison, then what to look into. Nothing is concluded, and nob
 report, the bureau registers.
 """
 
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from domain.explanation import amount_text, rate_text
+from domain.events import Figure, Return
+from domain.explanation import STAGE_NAMES, amount_text, rate_text
+from domain.forms import FORMS
 from domain.money import FEN_PER_YUAN, wanyuan_text
 from domain.periods import Period, Window
-from domain.red_flags import THRESHOLDS, FlagId
+from domain.red_flags import THRESHOLDS, Column, FlagId
+from domain.regions import region_name
+from domain.returns import required_figure
 
 FLAG_NAMES: Final[dict[FlagId, str]] = {
     "base-changed": "上年同期数有更正",
@@ -27,19 +32,21 @@ FLAG_MEANINGS: Final[dict[FlagId, str]] = {
     "base-changed": "同一数据首次登记后,上年同期数有过更正,含撤销后重新登记的。",
     "base-differs": "所报上年同期数与台账中上年同一所属期的本期数不同。",
     "base-earns": (
-        "半年测算金额按现上年同期数,多于按首次登记的上年同期数(含未填、为零、为负);其余数据不变。"
+        "上年同期数首次登记后降低,或首次登记时未填、为零、为负而其后补填,半年测算金额因此增加。"
+        "分别列出按现数、仅此处按首次登记的数、半年内各处均按首次登记的数的半年测算金额;其余数据不变。"
+        "几处合起来才增加的(受半年累计上限或择高影响),每处都列。"
     ),
     "balance-differs": (
-        "上月累计加本月数不等于本月累计,本年与上年同期分别核对。"
-        "半年测算金额分别按所报本月数和按两月累计之差列出;其余数据不变。"
+        "上月累计加本月数不等于本月累计,本年与上年同期分别核对;上月未填累计的,由更早的累计逐月相加。"
+        "分别列出按所报数、仅此处按推算数、半年内各处均按推算数的半年测算金额;其余数据不变。"
     ),
     "december-jump": (
-        f"12月为负数,或达到当年此前月均的{THRESHOLDS.december_times}倍"
-        f"(此前登记不少于{THRESHOLDS.december_months_least}个月,1—2月按两个月计)。季节因素一般不超过一倍半。"
+        f"12月为负数,或达到当年此前月均的{THRESHOLDS.december_times}倍(含此前合计为零或为负)"
+        f";此前登记不少于{THRESHOLDS.december_months_least}个月,1—2月按两个月计。季节因素一般不超过一倍半。"
     ),
     "late-correction": (
         "半年结束(北京时间7月1日或次年1月1日零时)后更正或撤销登记,初报数转为审定数的除外。"
-        "半年测算金额分别按现数和按更正前的数列出;其余数据不变。"
+        "分别列出按现数、仅此处按更正前的数、半年内各处均按更正前的数的半年测算金额;其余数据不变。"
     ),
     "threshold-cluster": (
         f"把刚达到和刚未达到计奖临界值的户次相比:增量以计奖单位的1/{THRESHOLDS.step_parts}为范围,"
@@ -57,10 +64,17 @@ FLAG_MEANINGS: Final[dict[FlagId, str]] = {
 }
 """What each flag asks, and from where on something stands out."""
 
+COLUMN_NAMES: Final = {
+    "current": "本期数",
+    "prior_year": "上年同期数",
+    "current_ytd": "1—本月累计",
+    "prior_year_ytd": "上年同期1—本月累计",
+}
+"""The columns of a form by the names of the contract."""
+
 NO_VERDICT: Final = "每条疑点都是供核实的线索,不是结论;列入清单不表示数据或金额有误。"
 
 _FEN_PER_100_YUAN: Final = 100 * FEN_PER_YUAN
-_COLUMN_NAMES: Final = {"current": "本期数", "prior_year": "上年同期数"}
 
 
 class About(NamedTuple):
@@ -76,11 +90,21 @@ class About(NamedTuple):
 
 
 class Amounts(NamedTuple):
-    """What a half-year is assessed to, as it stands and with the compared figure in place, in fen."""
+    """What a half-year is assessed to, in fen.
+
+    Attributes:
+        window: The half-year.
+        places: Of how many figures or returns in it the same is asked.
+        assessed_fen: As it stands.
+        compared_fen: With this one as compared.
+        together_fen: With all of them as compared.
+    """
 
     window: str
+    places: int
     assessed_fen: int
     compared_fen: int
+    together_fen: int
 
 
 class MonthsBefore(NamedTuple):
@@ -120,62 +144,93 @@ def base_differs(about: About, *, base_fen: int, ledger_fen: int) -> str:
     )
 
 
-def base_earns(about: About, amounts: Amounts, *, first_fen: int | None, stands_fen: int | None) -> str:
+def base_earns(
+    about: About, amounts: Amounts | None, *, first_fen: int | None, stands_fen: int | None
+) -> str:
     """The half-year comes to more than with the prior-year figure of the first filing."""
     return (
-        f"{about}首次登记的上年同期数{_figure(first_fen)},现为{_figure(stands_fen)};"
-        f"{_half_year(amounts.window)}测算金额按现数为{_wanyuan(amounts.assessed_fen)},"
-        f"按首次登记的数为{_wanyuan(amounts.compared_fen)},请核实更正上年同期数的依据。"
+        f"{about}首次登记的上年同期数{_figure(first_fen)},现为{_figure(stands_fen)}"
+        f"{_assessed(amounts, stated='现数', compared='首次登记的数')},请核实更正上年同期数的依据。"
     )
 
 
 def balance_differs(
-    about: About, column: str, amounts: Amounts | None, *, month_fen: int, by_cumulative_fen: int
+    about: About, column: Column, amounts: Amounts | None, *, month_fen: int, by_cumulative_fen: int
 ) -> str:
     """The figure of the month is not the difference of the cumulative figures."""
-    assessed = (
-        ""
-        if amounts is None
-        else f";{_half_year(amounts.window)}测算金额按所报数为{_wanyuan(amounts.assessed_fen)},"
-        f"按累计数之差为{_wanyuan(amounts.compared_fen)}"
-    )
     return (
-        f"{about}{_COLUMN_NAMES[column]}{_wanyuan(month_fen)},本月累计减上月累计为"
-        f"{_wanyuan(by_cumulative_fen)},相差{amount_text(abs(month_fen - by_cumulative_fen))}{assessed},"
-        "请核实以哪一数为准,是否含前期调整。"
+        f"{about}{COLUMN_NAMES[column]}{_wanyuan(month_fen)},按累计数推算为{_wanyuan(by_cumulative_fen)},"
+        f"相差{amount_text(abs(month_fen - by_cumulative_fen))}"
+        f"{_assessed(amounts, stated='所报数', compared='推算数')},请核实以哪一数为准,是否含前期调整。"
     )
+
+
+def _assessed(amounts: Amounts | None, *, stated: str, compared: str) -> str:
+    """The half-year as it stands, with this one as compared and, where there are more, with all of them."""
+    if amounts is None:
+        return ""
+    told = f";{_half_year(amounts.window)}测算金额按{stated}为{_wanyuan(amounts.assessed_fen)},"
+    alone = f"按{compared}为{_wanyuan(amounts.compared_fen)}"
+    if amounts.places == 1:
+        return told + alone
+    together = f"半年内{amounts.places}处均按{compared}为{_wanyuan(amounts.together_fen)}"
+    return f"{told}仅此处{alone},{together}"
 
 
 def december_jump(about: About, december_fen: int, before: MonthsBefore) -> str:
-    """December is negative, or many times the mean of the months before it."""
+    """December is negative, or many times the mean of the months before it, or they come to nothing."""
     mean = "" if before.mean_fen is None else f"当年此前{before.months}个月月均约{_rounded(before.mean_fen)},"
     if december_fen < 0:
         return f"{about}为负数({_wanyuan(december_fen)}),{mean}请核实是否含前期冲减。"
+    if before.total_fen <= 0:
+        return (
+            f"{about}{_wanyuan(december_fen)},当年此前{before.months}个月合计{_wanyuan(before.total_fen)},"
+            "请核实是否含前期调整。"
+        )
     tenths = december_fen * before.months * 10 // before.total_fen
     times = f"{tenths // 10}.{tenths % 10}"
     return f"{about}{_wanyuan(december_fen)},{mean}12月约为其{times}倍,请核实是否含前期调整。"
 
 
-def late_correction(  # noqa: PLR0913 - the figures and the amounts before and after
+def late_correction(  # noqa: PLR0913 - the return and the amounts before and after
     about: About,
     window: str,
     corrections: int,
     amounts: Amounts | None,
     *,
-    before_fen: int | None,
-    stands_fen: int | None,
+    before: Return | None,
+    stands: Return | None,
 ) -> str:
-    """A return was corrected after the end of its half-year."""
-    assessed = (
-        ""
-        if amounts is None
-        else f";{_half_year(window)}测算金额按更正前的数为{_wanyuan(amounts.compared_fen)},"
-        f"按现数为{_wanyuan(amounts.assessed_fen)}"
-    )
+    """A return was corrected after the end of its half-year; None is no return."""
     return (
-        f"{about}在{_half_year(window)}结束后更正或撤销{corrections}次,此前{_registered(before_fen)},"
-        f"现{_registered(stands_fen)}{assessed},请核实更正的依据和时间。"
+        f"{about}在{_half_year(window)}结束后更正或撤销{corrections}次,"
+        f"{_corrected(before=before, stands=stands)}"
+        f"{_assessed(amounts, stated='现数', compared='更正前的数')},请核实更正的依据和时间。"
     )
+
+
+def _corrected(*, before: Return | None, stands: Return | None) -> str:
+    """What the corrections changed, whatever it is: an award may rest on more than the current figure."""
+    if before is None or stands is None:
+        return f"此前{_registered(before)},现{_registered(stands)}"
+    then, now = dict(_contents(before)), dict(_contents(stands))
+    changes = [f"{label}由{then[label]}更正为{now[label]}" for label in now if then[label] != now[label]]
+    return ",".join(changes) or "现登记的数据与更正前相同"
+
+
+def _contents(registered: Return) -> Iterator[tuple[str, str]]:
+    """What a return says, by label; the figures that the award rests on first, without the item's name."""
+    form = FORMS[registered.form]
+    for item in sorted(form.items, key=lambda item: item != form.required_item):
+        figure = registered.figures.get(item, Figure())
+        of_item = "" if item == form.required_item else form.items[item]
+        for column, column_name in COLUMN_NAMES.items():
+            yield f"{of_item}{column_name}", _figure(getattr(figure, f"{column}_fen"))
+    yield "当月在库", "是" if registered.in_database else "否"
+    yield "行业代码", registered.industry_code
+    yield "处理地", region_name(registered.region_code)
+    yield "企业名称", registered.name
+    yield "阶段", STAGE_NAMES[registered.stage]
 
 
 def growth_cluster(near: Near, *, rate_bp: int, band_bp: int) -> str:
@@ -220,8 +275,11 @@ def _figure(fen: int | None) -> str:
     return "未填" if fen is None else _wanyuan(fen)
 
 
-def _registered(current_fen: int | None) -> str:
-    return "无登记" if current_fen is None else f"登记的本期数为{_wanyuan(current_fen)}"
+def _registered(registered: Return | None) -> str:
+    if registered is None:
+        return "无登记"
+    figure = required_figure(registered)
+    return f"登记的本期数为{_figure(figure.current_fen)},上年同期数为{_figure(figure.prior_year_fen)}"
 
 
 def _rounded(fen: int) -> str:

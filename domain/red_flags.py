@@ -6,16 +6,15 @@ is about an award, the half-year is computed anew by the policy, once as it stan
 that it is compared with; nothing else differs between the two.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from domain.account import EntitlementAccount
 from domain.events import Figure, Return
 from domain.periods import window_name
 from domain.policy import Policy
-from domain.returns import AnnualReturns, ReturnVersion, required_figure
+from domain.returns import ReturnVersion, required_figure
 
 EnterpriseFlagId = Literal[
     "base-changed",
@@ -103,11 +102,13 @@ class RedFlag(msgspec.Struct, frozen=True, kw_only=True):
         uscc: The enterprise; None of a group. `name` and `region_code` are those of its latest period.
         region_code: Of a group, the region it is narrowed to; None for all regions.
         period: Of a group, None for the whole half-year.
-        column: Where the two figures stand.
+        column: Where the two figures stand; None where the question is about neither column.
         stated_fen: The figure as it stands; None where it is not reported, or withdrawn.
         compared_fen: What it is compared with.
         assessed_fen: What the half-year is assessed to; None where the question is about no award.
-        compared_assessed_fen: The same with the compared figure in place.
+        compared_assessed_fen: The same with this one return as compared.
+        together_assessed_fen: The same with every return of the half-year that this is asked of as compared:
+            what they earn together, each may earn not at all while the others fill the ceiling.
         group: The counts behind a question about many returns.
         evidence: The versions that it is asked of, in the order of the comparison.
         sentence: The question, in Chinese.
@@ -124,6 +125,7 @@ class RedFlag(msgspec.Struct, frozen=True, kw_only=True):
     compared_fen: int | None = None
     assessed_fen: int | None = None
     compared_assessed_fen: int | None = None
+    together_assessed_fen: int | None = None
     group: Group | None = None
     evidence: tuple[ReturnVersion, ...]
     sentence: str
@@ -151,9 +153,13 @@ def registered_of(version: ReturnVersion) -> Registered | None:
     return Registered(version, version.event) if isinstance(version.event, Return) else None
 
 
-def is_correction(before: ReturnVersion) -> bool:
-    """Whether what follows a version corrects it: to replace a preliminary figure is the usual course."""
-    return not (isinstance(before.event, Return) and before.event.stage == "preliminary")
+def is_correction(before: ReturnVersion, after: ReturnVersion) -> bool:
+    """Whether what follows a version corrects it: a preliminary figure becomes final in the usual course.
+
+    Another preliminary one in its place is none of that: who never files a final one would correct unseen.
+    """
+    stages = [each.event.stage for each in (before, after) if isinstance(each.event, Return)]
+    return stages != ["preliminary", "final"]
 
 
 class EnterpriseHistory(msgspec.Struct, frozen=True):
@@ -205,13 +211,3 @@ class Scope(msgspec.Struct, frozen=True):
     ended_at_us: int
     policy: Policy | None
     region_code: str | None = None
-
-
-def half_year_fen(policy: Policy, window: str, returns: Iterable[Return]) -> int:
-    """What these returns of a half-year are assessed to together, in fen."""
-    annual = AnnualReturns()
-    for each in returns:
-        annual.file(each)
-    account = EntitlementAccount(window)
-    account.reassess(policy, annual)
-    return account.assessed_fen

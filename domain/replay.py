@@ -182,7 +182,7 @@ class _Year:
     def _register(self, event: Event) -> str:
         """Apply a fact; the window that it is about."""
         if not isinstance(event, ReturnFiled | ReturnRevised | ReturnWithdrawn):
-            raise LedgerIntegrityError(f"{type(event).__name__} is no event of annual returns")
+            raise LedgerIntegrityError(f"{type(event).__name__}不是数据登记的记录")
         self._returns.apply(event)
         if not isinstance(event, ReturnWithdrawn):
             self._registered[self._returns.version] = event

@@ -71,13 +71,20 @@ class AnnualReturns:
             case ReturnFiled() | ReturnRevised():
                 key = (event.form, event.period)
                 if (key in self.standing) != isinstance(event, ReturnRevised):
-                    raise LedgerIntegrityError(f"{type(event).__name__} cannot follow, {key} {self.version}")
+                    raise self._contradiction(event)
                 self.standing[key] = Standing(event, self.version)
             case ReturnWithdrawn():
                 if self.standing.pop((event.form, event.period), None) is None:
-                    raise LedgerIntegrityError(f"withdrawn without standing, {event} {self.version}")
+                    raise self._contradiction(event)
             case _:
-                raise LedgerIntegrityError(f"{type(event).__name__} is no event of annual returns")
+                raise LedgerIntegrityError(f"{type(event).__name__}不是数据登记的记录")
+
+    def _contradiction(self, event: Return | ReturnWithdrawn) -> LedgerIntegrityError:
+        """What an auditor reads in a replay of such a log."""
+        before = "已有登记" if (event.form, event.period) in self.standing else "没有登记"
+        return LedgerIntegrityError(
+            f"第{self.version}版为{type(event).__name__},而此前{event.period} {event.form}{before}"
+        )
 
     def file(self, draft: Return) -> ReturnFiled | ReturnRevised | Conflict | None:
         """Register a return, replacing the one that stands for its period and form.

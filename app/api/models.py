@@ -139,11 +139,18 @@ class RedFlag(Model):
     region_code: str | None
     period: str | None = Field(description="None where the question is about the whole half-year.")
     form: str | None
-    column: Literal["current", "prior_year"] | None = Field(description="Where the two figures stand.")
+    column: Literal["current", "prior_year"] | None = Field(
+        description="Where the two figures stand; of a late correction of both, current. "
+        "None where neither was corrected."
+    )
     stated_fen: int | None = Field(description="The figure as it stands.")
     compared_fen: int | None = Field(description="What it is compared with.")
     assessed_fen: int | None = Field(description="The half-year as it stands; None if no award is asked of.")
-    compared_assessed_fen: int | None = Field(description="The half-year with the compared figure in place.")
+    compared_assessed_fen: int | None = Field(description="The half-year with this one return as compared.")
+    together_assessed_fen: int | None = Field(
+        description="The half-year with every return that this flag is about as compared: under the ceiling "
+        "two may earn together what neither earns alone."
+    )
     group: RedFlagGroup | None
     evidence: list[RedFlagEvidence]
     sentence: str = Field(description="The question, in Chinese.")

@@ -26,6 +26,7 @@ from app.cli.common import (
     out,
     print_json,
     progress_bar,
+    reason_of,
     refuse,
 )
 from app.cli.files import ImportOptions, import_file
@@ -230,7 +231,7 @@ def _write_problems(path: Path, lines: list[Any]) -> None:
     try:
         write_problem_sheet(path, lines)
     except OSError as error:
-        refuse(f"审核问题清单无法写入{path}:{error.strerror}。请关闭已打开的文件或换一个位置。")
+        refuse(f"审核问题清单无法写入{path}:{reason_of(error)}。请关闭已打开的文件或换一个位置。")
     err.print(f"审核问题清单已写入{path},共{len(lines)}行。", markup=False)
 
 

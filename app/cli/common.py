@@ -1,5 +1,6 @@
 """What the commands share: where they print, the ledger, the moment asked for, how they refuse."""
 
+import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,17 @@ REFUSED: Final = 1
 WRONG_USAGE: Final = 2
 ACTOR: Final = "命令行"
 
+_REASONS: Final = {
+    errno.ENOENT: "文件或文件夹不存在",
+    errno.EACCES: "没有权限",
+    errno.EPERM: "没有权限",
+    errno.EEXIST: "已存在同名的文件",
+    errno.EISDIR: "这是一个文件夹",
+    errno.ENOTDIR: "上级不是文件夹",
+    errno.EROFS: "磁盘是只读的",
+    errno.ENOSPC: "磁盘空间不足",
+}
+
 # A pipe has no width to fit in: names and headings stay whole.
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 240)
 err = Console(stderr=True, highlight=False)
@@ -39,12 +51,17 @@ def refuse(message: str) -> NoReturn:
     raise typer.Exit(REFUSED)
 
 
+def reason_of(error: OSError) -> str:
+    """Why the system refuses a file; in its own words where it is none of the usual reasons."""
+    return _REASONS.get(error.errno or 0, str(error.strerror))
+
+
 def opened_ledger(context: typer.Context) -> Ledger:
     """The ledger of the settings, migrated or not, until the command ends."""
     try:
         ledger = open_ledger(Settings())
     except OSError as error:
-        refuse(f"数据库文件所在的文件夹无法建立:{error.strerror}({error.filename})。")
+        refuse(f"数据库文件所在的文件夹无法建立:{reason_of(error)}({error.filename})。")
     context.call_on_close(ledger.engine.dispose)
     return ledger
 

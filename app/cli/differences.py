@@ -1,7 +1,7 @@
 """`duixian audit differences`: what changed between two moments, as lines, JSON or a workbook."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -11,9 +11,9 @@ import typer
 from app.api.difference_models import difference_item, heading
 from app.api.moments import parse_moment
 from app.cli import printing
-from app.cli.common import AsJson, ledger_of, out, refuse, uscc_of, window_of, within_the_log
+from app.cli.common import AsJson, ledger_of, out, reason_of, refuse, uscc_of, window_of, within_the_log
 from app.database import reading
-from app.exports.cells import ORIGINS, RECORDS, beijing
+from app.exports.cells import RECORDS, beijing
 from app.exports.difference_sheet import DifferenceLine, SumsLine, write_difference_sheet
 from app.use_cases.differences import (
     Cause,
@@ -28,7 +28,6 @@ from app.use_cases.differences import (
 from app.use_cases.projecting import project_all
 from app.use_cases.reading import AskedMoment
 from domain.errors import LedgerIntegrityError
-from domain.events import Return
 from domain.money import wanyuan_text
 from domain.periods import Window, period_of
 from domain.regions import region_name
@@ -143,41 +142,20 @@ def _signed(fen: int) -> str:
 
 def _told(cause: Cause) -> str:
     """A cause in a line: what, why, by whom, when, where in the log."""
-    parts = (
-        _recorded(cause),
-        _reason(cause),
-        _document(cause),
-        f"经办:{cause.actor}",
-        beijing(cause.recorded_at_us),
-        f"台账序号{cause.position}",
-    )
-    return ",".join(part for part in parts if part)
+    if isinstance(cause, ReturnVersion):
+        return printing.version_text(cause)
+    return f"{_recorded(cause)},经办:{cause.actor},{beijing(cause.recorded_at_us)},台账序号{cause.position}"
 
 
 def _recorded(cause: Cause) -> str:
     if isinstance(cause, ReturnVersion):
-        return f"{RECORDS[cause.type]} {period_of(cause.period).chinese} {cause.form}"
+        return printing.recorded_text(cause)
     return f"{RECORDS['PolicyPublished']} {cause.ref.id} 版本{cause.ref.version}"
 
 
-def _reason(cause: Cause) -> str:
-    if not isinstance(cause, ReturnVersion):
-        return ""
-    origin = "" if cause.event.origin is None else f"({ORIGINS[cause.event.origin]})"
-    return f"{cause.event.reason or ''}{origin}"
-
-
-def _document(cause: Cause) -> str:
-    return (cause.event.document or "") if isinstance(cause, ReturnVersion) else ""
-
-
-def _source(cause: Cause) -> str:
-    event = cause.event if isinstance(cause, ReturnVersion) else None
-    source = event.source if isinstance(event, Return) else None
-    if source is None:
-        return ""
-    row = "" if source.row is None else f"第{source.row}行"
-    return " ".join(part for part in (source.name, source.sheet, row) if part)
+def _of_return(tell: Callable[[ReturnVersion], str | None], cause: Cause) -> str:
+    """What is told of returns alone."""
+    return (tell(cause) or "") if isinstance(cause, ReturnVersion) else ""
 
 
 def _write(path: Path, found: Iterable[Difference], summed: Sums, notes: list[tuple[str, str]]) -> None:
@@ -185,7 +163,7 @@ def _write(path: Path, found: Iterable[Difference], summed: Sums, notes: list[tu
     try:
         write_difference_sheet(path, map(_line, found), totals, notes)
     except OSError as error:
-        refuse(f"差异清单无法写入{path}:{error.strerror}。请关闭已打开的文件或换一个位置。")
+        refuse(f"差异清单无法写入{path}:{reason_of(error)}。请关闭已打开的文件或换一个位置。")
     out.print(f"差异清单已写入{path}。合计{_signed(summed.difference_fen)}。", markup=False, soft_wrap=True)
 
 
@@ -205,9 +183,9 @@ def _line(difference: Difference) -> DifferenceLine:
         actors=_stacked(cause.actor for cause in causes),
         times=_stacked(beijing(cause.recorded_at_us) for cause in causes),
         positions=_stacked(str(cause.position) for cause in causes),
-        reasons=_stacked(map(_reason, causes)),
-        documents=_stacked(map(_document, causes)),
-        sources=_stacked(map(_source, causes)),
+        reasons=_stacked(_of_return(printing.reason_text, cause) for cause in causes),
+        documents=_stacked(_of_return(lambda each: each.event.document, cause) for cause in causes),
+        sources=_stacked(_of_return(printing.source_text, cause) for cause in causes),
     )
 
 

@@ -19,6 +19,7 @@ from app.cli.common import (
     out,
     print_json,
     progress_bar,
+    reason_of,
     refuse,
     within_the_log,
 )
@@ -60,7 +61,7 @@ def _load(file: Path) -> LoadedPolicy:
     try:
         text = file.read_bytes()
     except OSError as error:
-        refuse(f"{file}无法读取:{error.strerror}。")
+        refuse(f"{file}无法读取:{reason_of(error)}。")
     loaded = load_policy(text, file=str(file))
     if isinstance(loaded, LoadedPolicy):
         return loaded

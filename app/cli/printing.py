@@ -7,11 +7,12 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from app.cli.files import ImportedFile
-from app.exports.cells import RECORDS, beijing
+from app.exports.cells import ORIGINS, RECORDS, beijing
 from app.exports.problem_sheet import ProblemLine
 from app.use_cases.explaining import Account, ExplainedPeriod
 from app.use_cases.reading import AsOf, Opened
-from domain.events import LogEntry, ReturnWithdrawn
+from domain.events import LogEntry, Return, ReturnWithdrawn
+from domain.explanation import STAGE_NAMES
 from domain.money import qianyuan_text, wanyuan_text
 from domain.periods import Window, period_of
 from domain.policy import Policy
@@ -24,7 +25,6 @@ ROOT_SHOWN = 12
 """Characters of a root in base64: 72 bits tell any two apart, and fit in a line."""
 
 STATUS = {"eligible": "符合条件", "undetermined": "暂不能确定", "not-eligible": "不予奖励"}
-STAGE = {"final": "审定数", "preliminary": "初报数"}
 GROUPS = {"region_code": "处理地", "industry": "行业", "period": "所属期", "measure": "奖项"}
 CEILINGS = {"month-ceiling": "月度上限", "half-year-ceiling": "半年累计上限"}
 
@@ -99,7 +99,7 @@ def print_account(console: Console, account: Account, books: Opened) -> None:
         outcome = each.outcome
         table.add_row(
             period_of(each.period).chinese,
-            STAGE[outcome.stage],
+            STAGE_NAMES[outcome.stage],
             STATUS[outcome.status],
             "—" if outcome.measure is None else escape(policy.measure(outcome.measure).name),
             wanyuan(outcome.rule_fen),
@@ -204,11 +204,50 @@ def _registered(version: ReturnVersion) -> tuple[str, str, str, str]:
         return "", "", "", ""
     figure = required_figure(event)
     source = "" if event.source is None else event.source.name or ""
-    return STAGE[event.stage], _qianyuan(figure.current_fen), _qianyuan(figure.prior_year_fen), escape(source)
+    return (
+        STAGE_NAMES[event.stage],
+        _qianyuan(figure.current_fen),
+        _qianyuan(figure.prior_year_fen),
+        escape(source),
+    )
 
 
 def _qianyuan(fen: int | None) -> str:
     return "未填" if fen is None else qianyuan_text(fen)
+
+
+def version_text(version: ReturnVersion) -> str:
+    """A version of a return in a line: what, from where, why, by whom, when, where in the log."""
+    parts = (
+        recorded_text(version),
+        source_text(version),
+        reason_text(version),
+        version.event.document,
+        f"经办:{version.actor}",
+        beijing(version.recorded_at_us),
+        f"台账序号{version.position}",
+    )
+    return ",".join(part for part in parts if part)
+
+
+def recorded_text(version: ReturnVersion) -> str:
+    """What was recorded, of which period and form."""
+    return f"{RECORDS[version.type]} {period_of(version.period).chinese} {version.form}"
+
+
+def source_text(version: ReturnVersion) -> str:
+    """File, sheet and row that a version came from; "" where none is known."""
+    source = version.event.source if isinstance(version.event, Return) else None
+    if source is None:
+        return ""
+    row = "" if source.row is None else f"第{source.row}行"
+    return " ".join(part for part in (source.name, source.sheet, row) if part)
+
+
+def reason_text(version: ReturnVersion) -> str:
+    """Why a version was corrected or withdrawn, and whose correction it is; "" of a first one."""
+    origin = "" if version.event.origin is None else f"({ORIGINS[version.event.origin]})"
+    return f"{version.event.reason or ''}{origin}"
 
 
 def print_events(console: Console, entries: Iterable[LogEntry], moment: AsOf) -> None:

@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from app.api import proof_models
-from app.cli.common import AsJson, WindowAsked, ledger_of, out, print_json, refuse, window_of
+from app.cli.common import AsJson, WindowAsked, ledger_of, out, print_json, reason_of, refuse, window_of
 from app.database import reading
 from app.ledger.sealing import seal
 from app.security.audit_key import AuditKeyError, make_audit_key, read_audit_key
@@ -42,7 +42,7 @@ def audit_key(
     except FileExistsError:
         refuse(f"签名密钥{path}已存在,不会覆盖:换密钥会使已留存的公钥失效。")
     except OSError as error:
-        refuse(f"签名密钥无法写入{path}:{error.strerror}。")
+        refuse(f"签名密钥无法写入{path}:{reason_of(error)}。")
     if as_json:
         print_json({"verifier_key": signer.verifier.text, "origin": name, "file": str(path)})
     else:
@@ -166,4 +166,4 @@ def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        refuse(f"无法写入{path}:{error.strerror}。请关闭已打开的文件或换一个位置。")
+        refuse(f"无法写入{path}:{reason_of(error)}。请关闭已打开的文件或换一个位置。")

@@ -22,6 +22,7 @@ from app.cli.common import (
     ledger_of,
     out,
     progress_bar,
+    reason_of,
     refuse,
     window_of,
 )
@@ -36,8 +37,8 @@ from domain.red_flags import THRESHOLDS, FlagId, RedFlag
 from domain.regions import region_name
 
 FLAGS: Final = (*ENTERPRISE_FLAGS, *GROUP_FLAGS)
-SHOWN_POSITIONS: Final = 12
-"""The positions of so many versions stand under a question on the terminal; the others are counted."""
+SHOWN_EVIDENCE: Final = 12
+"""So many versions stand under a question on the terminal; the others are counted."""
 
 
 def audit_red_flags(
@@ -93,16 +94,21 @@ def _print(found: Iterable[RedFlag], books: Opened) -> None:
     counts: Counter[FlagId] = Counter()
     for each in found:
         counts[each.flag] += 1
-        out.print(f"[{FLAG_NAMES[each.flag]}] {each.sentence}", markup=False, soft_wrap=True)
-        out.print(f"    依据:{_positions(each)}", markup=False, soft_wrap=True)
+        for line in _told(each):
+            out.print(line, markup=False, soft_wrap=True)
     moment = printing.as_of_text(books.moment)
     out.print(f"{_counted(counts)}{moment}。{NO_VERDICT}", markup=False, soft_wrap=True)
 
 
-def _positions(flag: RedFlag) -> str:
-    shown = "、".join(str(each.position) for each in flag.evidence[:SHOWN_POSITIONS])
-    more = len(flag.evidence) - SHOWN_POSITIONS
-    return f"台账序号{shown}" + (f"等{len(flag.evidence)}条" if more > 0 else "")
+def _told(flag: RedFlag) -> Iterator[str]:
+    """A question and what it is asked of, a version in a line; of a group each with its enterprise."""
+    whose = "" if flag.uscc is None else f"{flag.uscc} "
+    yield f"[{FLAG_NAMES[flag.flag]}] {whose}{flag.sentence}"
+    for each in flag.evidence[:SHOWN_EVIDENCE]:
+        of = f"{each.uscc} " if flag.uscc is None else ""
+        yield f"    {of}{printing.version_text(each)}"
+    if len(flag.evidence) > SHOWN_EVIDENCE:
+        yield f"    等{len(flag.evidence)}条,其余见--xlsx或--json。"
 
 
 def _counted(counts: Counter[FlagId]) -> str:
@@ -123,7 +129,7 @@ def _write(path: Path, found: Iterable[RedFlag], asked: Asked, books: Opened) ->
     try:
         write_red_flag_sheet(path, counted(), _notes(asked, books))
     except OSError as error:
-        refuse(f"疑点清单无法写入{path}:{error.strerror}。请关闭已打开的文件或换一个位置。")
+        refuse(f"疑点清单无法写入{path}:{reason_of(error)}。请关闭已打开的文件或换一个位置。")
     out.print(f"疑点清单已写入{path}。{_counted(counts)}", markup=False, soft_wrap=True)
 
 

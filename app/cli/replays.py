@@ -189,7 +189,7 @@ def _amount(assessed: EntitlementAssessed) -> str:
 def _print_row(console: Console, difference: RowDifference) -> None:
     key = " ".join(str(each) for each in difference.key.values())
     what = "、".join((difference.derived or difference.stored or {}).keys())
-    how = f"{what}不同"
+    how = f"以下各列不同:{what}"
     if difference.derived is None or difference.stored is None:
         how = "多出此行" if difference.derived is None else "缺少此行"
     console.print(f"  {TABLES[difference.table]} {key}:{how}", markup=False, soft_wrap=True)

@@ -211,7 +211,7 @@ def _hear_export(folder: ExportFolder, witnesses: Witnesses, findings: Findings)
     checkpoint = witnesses.hear(OF_EXPORT, note)
     said = folder.manifest.origin, folder.manifest.size
     if checkpoint is not None and said != (checkpoint.origin, checkpoint.size):
-        findings.note("manifest-differs", None, "导出清单的origin或size与日志校验点不符。")
+        findings.note("manifest-differs", None, "导出清单的台账名称(origin)或记录数(size)与校验点不符。")
     return True
 
 

@@ -9,7 +9,7 @@ import msgspec
 import xlsxwriter  # type: ignore[import-untyped]
 
 from app.exports.cells import exact_number, writable
-from app.exports.sheets import heading_format, print_on_wide_pages, write_notes
+from app.exports.sheets import begin_sheet, heading_format, text_format, write_notes
 from app.limits import DIFFERENCE_SHEET_MAX_LINES
 from domain.money import wanyuan_text
 
@@ -117,17 +117,11 @@ class _DifferenceSheet:
     """The sheet of the differences, written from the top down."""
 
     def __init__(self, workbook: Any) -> None:
-        self._sheet = workbook.add_worksheet(SHEET_NAME)
-        # A quote prefix keeps text that begins with = + - or @ text when someone edits the cell.
-        self._text = workbook.add_format({"text_wrap": True, "valign": "top", "quote_prefix": True})
+        self._sheet = begin_sheet(workbook, SHEET_NAME, _COLUMNS)
+        self._text = text_format(workbook)
         self._amount = workbook.add_format({"valign": "top", "num_format": "#,##0.00####"})
         self._heading = heading_format(workbook)
         self._next_row = 1
-        for index, (title, width) in enumerate(_COLUMNS):
-            self._sheet.set_column(index, index, width)
-            self._sheet.write_string(0, index, title, self._heading)
-        self._sheet.freeze_panes(1, 0)
-        print_on_wide_pages(self._sheet)
 
     def write(self, line: Sequence[str | int | None]) -> None:
         for index, value in enumerate(line):

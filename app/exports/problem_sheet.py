@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import xlsxwriter  # type: ignore[import-untyped]
 
 from app.exports.cells import writable
+from app.exports.sheets import begin_sheet, text_format
 from app.limits import PROBLEM_SHEET_MAX_LINES
 
 SHEET_NAME: Final = "审核问题清单"
@@ -77,17 +78,10 @@ class _ProblemSheet:
     """The one sheet of the workbook, written from the top down."""
 
     def __init__(self, workbook: Any) -> None:
-        self._sheet = workbook.add_worksheet(SHEET_NAME)
-        # A quote prefix keeps text that begins with = + - or @ text when someone edits the cell.
-        self._text = workbook.add_format({"text_wrap": True, "valign": "top", "quote_prefix": True})
+        self._sheet = begin_sheet(workbook, SHEET_NAME, _COLUMNS)
+        self._text = text_format(workbook)
         self._number = workbook.add_format({"valign": "top", "align": "left"})
-        heading = workbook.add_format({"bold": True, "bg_color": "#D9E2EC", "border": 1, "valign": "vcenter"})
         self._next_row = 1
-        for index, (title, width) in enumerate(_COLUMNS):
-            self._sheet.set_column(index, index, width)
-            self._sheet.write_string(0, index, title, heading)
-        self._sheet.freeze_panes(1, 0)
-        self._print_on_wide_pages()
 
     def write(self, line: ProblemLine) -> None:
         for index, value in enumerate(astuple(line)):
@@ -102,9 +96,3 @@ class _ProblemSheet:
         if left_out:
             told = f"另有{left_out}条问题未列出:Excel工作表的行数已到上限。请先处理以上问题后重新提交。"
             self._sheet.write_string(self._next_row, len(_COLUMNS) - 1, told, self._text)
-
-    def _print_on_wide_pages(self) -> None:
-        self._sheet.set_landscape()
-        self._sheet.set_paper(9)
-        self._sheet.fit_to_pages(1, 0)
-        self._sheet.repeat_rows(0)

@@ -8,12 +8,13 @@ from typing import Any, Final, Literal, NamedTuple
 import xlsxwriter  # type: ignore[import-untyped]
 
 from app.exports.cells import ORIGINS, RECORDS, beijing, exact_number, writable
-from app.exports.sheets import heading_format, print_on_wide_pages, write_notes
+from app.exports.sheets import begin_sheet, text_format, write_notes
 from app.limits import RED_FLAG_SHEET_MAX_LINES
 from domain.events import Figure, Return
+from domain.explanation import STAGE_NAMES
 from domain.money import wanyuan_text
 from domain.periods import period_of
-from domain.questions import FLAG_NAMES
+from domain.questions import COLUMN_NAMES, FLAG_NAMES
 from domain.red_flags import RedFlag
 from domain.regions import region_name
 from domain.returns import ReturnVersion, required_figure
@@ -41,10 +42,12 @@ _COLUMNS: Final = (
     _Column("所属期", 13),
     _Column("表号", 9),
     _Column("需核实的问题", 80),
+    _Column("数据列", 12),
     _Column("现数(万元)", 16, "wanyuan"),
     _Column("比较数(万元)", 16, "wanyuan"),
     _Column("半年测算金额(万元)", 18, "wanyuan"),
-    _Column("按比较数测算(万元)", 18, "wanyuan"),
+    _Column("仅此处按比较数测算(万元)", 24, "wanyuan"),
+    _Column("半年内各处均按比较数测算(万元)", 29, "wanyuan"),
     _Column("户次或次数", 12, "count"),
     _Column("合计户次或次数", 15, "count"),
     _Column("占比(%)", 10, "percent"),
@@ -70,7 +73,6 @@ _COLUMNS: Final = (
 )
 _PLACES: Final = {"count": 0, "wanyuan": 6, "percent": 2}
 _NUMBER_FORMATS: Final = {"count": "0", "wanyuan": "#,##0.00####", "percent": "0.00"}
-_STAGES: Final = {"final": "审定数", "preliminary": "初报数"}
 
 
 def write_red_flag_sheet(
@@ -118,10 +120,12 @@ def _question(n: int, flag: RedFlag) -> tuple[Cell, ...]:
         None if flag.period is None else period_of(flag.period).chinese,
         flag.form,
         flag.sentence,
+        None if flag.column is None else COLUMN_NAMES[flag.column],
         flag.stated_fen,
         flag.compared_fen,
         flag.assessed_fen,
         flag.compared_assessed_fen,
+        flag.together_assessed_fen,
         *counts,
     )
 
@@ -139,7 +143,7 @@ def _evidence(version: ReturnVersion) -> tuple[Cell, ...]:
         version.uscc,
         period_of(version.period).chinese,
         version.form,
-        None if registered is None else _STAGES[registered.stage],
+        None if registered is None else STAGE_NAMES[registered.stage],
         figure.current_fen,
         figure.prior_year_fen,
         figure.current_ytd_fen,
@@ -155,20 +159,13 @@ class _RedFlagSheet:
     """The sheet of the questions, written from the top down."""
 
     def __init__(self, workbook: Any) -> None:
-        self._sheet = workbook.add_worksheet(SHEET_NAME)
-        # A quote prefix keeps text that begins with = + - or @ text when someone edits the cell.
-        self._text = workbook.add_format({"text_wrap": True, "valign": "top", "quote_prefix": True})
+        self._sheet = begin_sheet(workbook, SHEET_NAME, ((each.title, each.width) for each in _COLUMNS))
+        self._text = text_format(workbook)
         self._numbers = {
             kind: workbook.add_format({"valign": "top", "num_format": text})
             for kind, text in _NUMBER_FORMATS.items()
         }
         self._next_row = 1
-        heading = heading_format(workbook)
-        for index, column in enumerate(_COLUMNS):
-            self._sheet.set_column(index, index, column.width)
-            self._sheet.write_string(0, index, column.title, heading)
-        self._sheet.freeze_panes(1, 0)
-        print_on_wide_pages(self._sheet)
 
     def write(self, line: Sequence[Cell]) -> None:
         for index, (column, value) in enumerate(zip(_COLUMNS, line, strict=True)):

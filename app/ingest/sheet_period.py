@@ -101,5 +101,5 @@ def _disagree(findings: Sequence[_Finding]) -> _TOLD:
 
 _NOTHING_SAID: Final = (
     "period-missing",
-    '找不到所属期:没有"所属期"列,文件名和标题中也没有写明。请指定所属期(命令行:--period 2024-03)。',
+    "找不到所属期:没有“所属期”列,文件名和标题中也没有写明。请指定所属期(命令行:--period 2024-03)。",
 )

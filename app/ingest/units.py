@@ -23,7 +23,7 @@ def unit_code(name: str) -> str:
     try:
         return CODES[compact(name)]
     except KeyError:
-        raise ValueError(f'金额单位"{name}"不能使用。请写元、千元或万元。') from None
+        raise ValueError(f"金额单位“{name}”不能使用。请写元、千元或万元。") from None
 
 
 def units_within(text: str) -> frozenset[str]:

@@ -86,11 +86,11 @@ def _scan(archive: zipfile.ZipFile) -> dict[str, SheetScan]:
     for name, scan in scans.items():
         if scan.rows * scan.columns > SHEET_MAX_CELLS:
             where = f"第{scan.rows}行、{column_letters(scan.columns - 1)}列"
-            raise WorkbookTooLargeError(f'工作表"{name}"的内容一直到{where}')
+            raise WorkbookTooLargeError(f"工作表“{name}”的内容一直到{where}")
         # Texts are short as a rule: they are only added up where they may be too much.
         most = scan.text_cells * max(lengths, default=0)
         if most > SHEET_MAX_TEXT_CHARS and _text_chars(archive, parts[name], lengths) > SHEET_MAX_TEXT_CHARS:
-            raise WorkbookTooLargeError(f'工作表"{name}"的文字过多')
+            raise WorkbookTooLargeError(f"工作表“{name}”的文字过多")
     return scans
 
 

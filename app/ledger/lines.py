@@ -120,7 +120,7 @@ def parse(line: bytes) -> Line:
     except (ValueError, RecursionError) as error:
         raise LineError(str(error)) from error
     if not is_canonical:
-        raise LineError("the same could be written in another way")
+        raise LineError("内容相同而写法不同")
     return row
 
 

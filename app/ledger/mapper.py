@@ -75,9 +75,7 @@ class EventMapper(Mapper[str]):
                 return event
             return self._upcast(topic, state)
         except (ValueError, KeyError, RecursionError) as error:  # Bytes that are no UTF-8, endless brackets.
-            raise MapperDeserialisationError(
-                f"an event of topic {topic!r} cannot be read: {error}"
-            ) from error
+            raise MapperDeserialisationError(f"类型为{topic!r}的记录内容无法读取:{error}") from error
 
     def newest(self, topic: str, state: bytes, event: Event) -> bytes:
         """The state of a decoded event in the newest version of its type."""

@@ -34,7 +34,7 @@ def insert_lines(connection: Connection, lines: Sequence[Line]) -> None:
     try:
         insert_rows(connection, lines)
     except sql_errors.IntegrityError as error:
-        raise LineError("a position or a version stands twice") from error
+        raise LineError("序号或版本重复") from error
 
 
 def set_sequencer(connection: Connection, last: Line, *, publication: int) -> None:

@@ -209,7 +209,7 @@ def row_problem(row: Sequence[Any]) -> str | None:
             for name, value, kind in zip(Line._fields, row, TYPES, strict=True)
             if type(value) is not kind
         )
-        return f"{wrong}的类型不符"
+        return f"{wrong}列的数据类型不符"
     line = Line._make(row)
     if not (0 < line.version < _SMALL and 0 < line.position < _BIG):
         return "序号或版本超出范围"

@@ -58,7 +58,7 @@ def _insert(ledger: Ledger, folder: ExportFolder, progress: Progress) -> None:
             publication = max([publication, *published])
             progress(tree.size, folder.manifest.size)
         if base64.b64encode(tree.root()).decode() != folder.manifest.root:
-            raise LineError("the root is not that of the manifest")
+            raise LineError("树根与导出清单不符")
         if last is not None:
             set_sequencer(connection, last, publication=publication)
         publications.restore(connection, folder.manifest.publications)
@@ -76,7 +76,7 @@ def _row(text: bytes, tree: RunningRoot) -> Line:
     line = parse(text)
     problem = row_problem(line)
     if problem is not None:
-        raise LineError(f"line {tree.size}: {problem}")
+        raise LineError(f"第{tree.size}行:{problem}")
     return line
 
 

@@ -160,7 +160,7 @@ def _compare_sequencer(sequenced: Sequenced | None, checks: LogChecks, findings:
     )
     for name, said, value in zip(Sequenced._fields, sequenced, found, strict=True):
         if said != value:
-            findings.note("sequencer-differs", None, f"序号登记的{name}为{said},台账中为{value}。")
+            findings.note("sequencer-differs", None, f"序号登记表的{name}列为{said},台账中为{value}。")
 
 
 def _compare_leaves(

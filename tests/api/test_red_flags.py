@@ -71,6 +71,29 @@ def test_a_base_filled_in_is_asked_about_with_the_versions_it_rests_on(
     assert page["thresholds"] == msgspec.to_builtins(THRESHOLDS)
 
 
+def test_bases_lowered_together_are_told_with_what_they_earn_together(
+    office: Office, clock: TestClock
+) -> None:
+    office.publish()
+    full = ("2024-01~02", "2024-03", "2024-04")
+    office.file(*(trade(250_000, 100_000, number=1001, period=period) for period in full))
+    office.file(*(trade(250_000, 250_000, number=1001, period=f"2024-0{month}") for month in (5, 6)))
+    lowered = [trade(250_000, 100_000, number=1001, period=f"2024-0{month}") for month in (5, 6)]
+    revise(office, *lowered, clock=clock, at="2024-07-02T00:00:00Z")
+    for flag in ("base-earns", "late-correction"):
+        items = office.read(PATH, window="2024H1", flag=flag)["items"]
+        assert [
+            (
+                each["period"],
+                each["column"],
+                each["assessed_fen"] // STEP_FEN,
+                each["compared_assessed_fen"] // STEP_FEN,
+                each["together_assessed_fen"] // STEP_FEN,
+            )
+            for each in items
+        ] == [("2024-05", "prior_year", 40, 40, 30), ("2024-06", "prior_year", 40, 40, 30)]
+
+
 def test_it_is_told_as_it_was_known_then(office: Office, clock: TestClock) -> None:
     office.publish()
     first, then = filled_in(1001)

@@ -1,11 +1,15 @@
 """`duixian audit red-flags`, as an auditor types it."""
 
+import re
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from python_calamine import CalamineWorkbook
 
 from app.policies.loader import YINGKOU_2024_14
+from tests.api.rows import code
 from tests.cli.test_commands import BING, DING, E204_1, Desk, trade
 from tests.databases import Database
 
@@ -32,15 +36,37 @@ def desk(tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch) ->
     return made
 
 
-def test_each_question_is_printed_with_the_positions_it_rests_on(desk: Desk) -> None:
+def test_each_question_is_printed_with_the_registrations_it_rests_on(desk: Desk) -> None:
     printed = desk.run(*COMMAND, "--flag", "base-earns").stdout
     assert (
-        "[更正上年同期数后测算金额增加] 示例1001072024年3月零售额首次登记的上年同期数未填,现为10000万元;"
-        "2024年上半年测算金额按现数为5万元,按首次登记的数为0万元,请核实更正上年同期数的依据。"
+        f"[更正上年同期数后测算金额增加] {BING} 示例1001072024年3月零售额首次登记的上年同期数未填,"
+        "现为10000万元;2024年上半年测算金额按现数为5万元,按首次登记的数为0万元,请核实更正上年同期数的依据。"
     ) in printed
-    assert "    依据:台账序号" in printed
+    (item,) = desk.json(*COMMAND, "--flag", "base-earns")["items"]
+    first, then = item["evidence"]
+    assert told(first, "数据登记 2024年3月 E204-1,2024年3月 E204-1.csv 第2行") in printed
+    corrected = "更正登记 2024年3月 E204-1,2024年3月更正 E204-1.csv 第2行,=企业改报(企业改报)"
+    assert told(then, corrected) in printed
     assert "共1条疑点:更正上年同期数后测算金额增加1条。截至" in printed
     assert NO_VERDICT in printed
+
+
+def told(version: dict[str, Any], what: str) -> str:
+    """A line of evidence: what was recorded, by whom, when in Beijing, at which position."""
+    recorded_at = datetime.fromisoformat(version["recorded_at"]).astimezone(timezone(timedelta(hours=8)))
+    at = f"{recorded_at:%Y-%m-%d %H:%M:%S}"
+    return f"    {what},经办:{version['actor']},{at},台账序号{version['position']}\n"
+
+
+def test_of_a_group_a_dozen_registrations_are_printed_each_with_its_enterprise(desk: Desk) -> None:
+    firms = [code(number) for number in range(2001, 2021)]
+    rows = [trade(uscc, "110000", "100000") for uscc in firms]
+    desk.run("import", desk.csv("2024年4月 E204-1.csv", E204_1, *rows), "--unit", "千元")
+    printed = desk.run(*COMMAND, "--flag", "threshold-cluster", "--region", "210802").stdout
+    april = printed[printed.index("2024年4月站前区零售增长奖励") :]
+    shown = re.findall(r"^    (\w{18}) 数据登记 2024年4月", april, re.MULTILINE)
+    assert shown == sorted(firms)[:12]
+    assert "    等20条,其余见--xlsx或--json。\n" in april
 
 
 def test_flags_and_regions_narrow_the_list_and_no_question_is_said_too(desk: Desk) -> None:
@@ -103,7 +129,8 @@ def test_before_a_policy_covers_the_half_year_the_workbook_says_so(desk: Desk) -
         ((*COMMAND, "--position", "1", "--known-at", "2024-01-01T00:00:00Z"), 2, "只能给一个"),
         ((*COMMAND, "--position", "999999"), 1, "台账最后的序号是"),
         ((*COMMAND, "--policy", "none"), 1, "没有发布过编号为none的政策文件"),
-        ((*COMMAND, "--xlsx", "nowhere/a.xlsx"), 1, "疑点清单无法写入nowhere/a.xlsx"),
+        ((*COMMAND, "--xlsx", "nowhere/a.xlsx"), 1, "疑点清单无法写入nowhere/a.xlsx:文件或文件夹不存在。"),
+        ((*COMMAND, "--xlsx", "."), 1, "疑点清单无法写入.:这是一个文件夹。"),
     ],
 )
 def test_what_cannot_be_asked_is_said_with_its_exit_code(

@@ -1,17 +1,19 @@
 """The red flags of one enterprise, each by hand: what it asks, and the nearest case in which it does not."""
 
+from collections.abc import Mapping
+from itertools import combinations
 from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.events import Return
+from domain.events import Figure, Return
 from domain.red_flags import RedFlag
 from domain.returns import required_figure
 from tests.builders import QIANYUAN, WANYUAN, catering, trade, with_figure
 from tests.domain.dossier import WITHOUT_POLICY, Dossier, scope_of, with_cumulative
-from tests.domain.histories import Filing, StandingReturns, random_history
+from tests.domain.histories import Filing, Operation, StandingReturns, random_history
 from tests.oracle import PERIODS_OF_WINDOW, entitlements
 
 JULY = "2024-07-01T00:00:00+08:00"
@@ -37,6 +39,12 @@ def amounts(flag: RedFlag) -> tuple[int, int]:
     assert flag.assessed_fen is not None
     assert flag.compared_assessed_fen is not None
     return flag.assessed_fen // WANYUAN, flag.compared_assessed_fen // WANYUAN
+
+
+def together(flag: RedFlag) -> int:
+    """The half-year with every return that the same is asked of as compared, 万元."""
+    assert flag.together_assessed_fen is not None
+    return flag.together_assessed_fen // WANYUAN
 
 
 def positions(flag: RedFlag) -> list[int]:
@@ -164,6 +172,83 @@ def test_the_question_about_the_award_names_both_amounts() -> None:
     )
 
 
+def three_full_months() -> list[Return]:
+    """January to April, 50万元 for each period: one more fills the half-year."""
+    return [trade(250_000, 100_000, period=period) for period in ("2024-01~02", "2024-03", "2024-04")]
+
+
+def lowered(period: str, first: int | None = 250_000) -> tuple[Return, Return]:
+    """A return that earns nothing, and the same with a base over which it earns 50万元."""
+    return trade(250_000, first, period=period), revised(250_000, 100_000, period=period)
+
+
+def test_bases_lowered_together_do_not_hide_each_other_behind_the_half_year_ceiling() -> None:
+    dossier = Dossier()
+    may, june = lowered("2024-05"), lowered("2024-06", None)
+    dossier.file(*three_full_months(), may[0], june[0], may[1], june[1])
+    of_may, of_june = dossier.flags("base-earns")
+    assert [(flag.period, positions(flag)) for flag in (of_may, of_june)] == [
+        ("2024-05", [4, 6]),
+        ("2024-06", [5, 7]),
+    ]
+    # Either base put back alone changes nothing; both were worth 50万元.
+    assert [(amounts(flag), together(flag)) for flag in (of_may, of_june)] == [((200, 200), 150)] * 2
+    assert of_may.sentence == (
+        "示例商贸公司2024年5月零售额首次登记的上年同期数25000万元,现为10000万元;"
+        "2024年上半年测算金额按现数为200万元,仅此处按首次登记的数为200万元,"
+        "半年内2处均按首次登记的数为150万元,请核实更正上年同期数的依据。"
+    )
+
+
+def test_bases_of_both_forms_lowered_together_do_not_hide_behind_the_higher_award() -> None:
+    dossier = Dossier()
+    dossier.file(trade(110_000, 110_000), catering(5_000, 5_000))
+    dossier.file(revised(110_000, 100_000), catering(5_000, 2_500, reason="企业改报"))
+    found = dossier.flags("base-earns")
+    # 5万元 for the one and 4万元 for the other; only the higher counts.
+    assert [(flag.form, amounts(flag), together(flag)) for flag in found] == [
+        ("E204-1", (5, 4), 0),
+        ("S204-1", (5, 5), 0),
+    ]
+
+
+def test_a_base_raised_beside_them_does_not_hide_lowered_ones() -> None:
+    dossier = Dossier()
+    full = [trade(250_000, 100_000, period=f"2024-{month:02d}") for month in (7, 8, 9, 12)]
+    october, november = lowered("2024-10"), lowered("2024-11")
+    dossier.file(*full, october[0], november[0], october[1], november[1])
+    dossier.file(revised(250_000, 250_000, period="2024-12"))
+    found = dossier.flags("base-earns", scope=scope_of("2024H2"))
+    assert [(flag.period, amounts(flag), together(flag)) for flag in found] == [
+        ("2024-10", (200, 200), 150),
+        ("2024-11", (200, 200), 150),
+    ]
+
+
+def test_a_lowered_base_that_adds_nothing_to_others_is_not_listed_with_them() -> None:
+    dossier = Dossier()
+    may, june = lowered("2024-05"), lowered("2024-06")
+    dossier.file(*three_full_months(), may[0], june[0], may[1], june[1])
+    dossier.file(catering(999, 500, period="2024-03"))
+    dossier.file(catering(999, 400, period="2024-03", reason="企业改报"))
+    assert [flag.period for flag in dossier.flags("base-earns")] == ["2024-05", "2024-06"]
+    assert len(dossier.flags("base-changed")) == 3
+
+
+def test_who_lowered_the_base_is_told_though_another_corrected_the_return_since() -> None:
+    dossier = Dossier()
+    dossier.file(trade(110_000, 108_000))
+    dossier.file(revised(110_000, 104_000), revised(110_000, 100_000), by="统计乙")
+    dossier.file(revised(110_000, 100_000, name="示例商贸有限公司"), by="统计丙")
+    (flag,) = dossier.flags("base-earns")
+    assert [(each.position, each.actor) for each in flag.evidence] == [
+        (1, "统计甲"),
+        (2, "统计乙"),
+        (3, "统计乙"),
+        (4, "统计丙"),
+    ]
+
+
 def test_of_a_withdrawn_return_or_without_a_policy_no_award_is_asked_about() -> None:
     dossier = Dossier()
     dossier.file(trade(110_000, None), revised(110_000, 100_000))
@@ -184,8 +269,8 @@ def test_a_month_unlike_the_cumulative_figures_is_asked_about_with_both_amounts(
     assert (flag.column, figures(flag)) == ("current", (110_000, 109_999))
     assert (amounts(flag), positions(flag)) == ((5, 0), [1, 2])
     assert flag.sentence == (
-        "示例商贸公司2024年3月零售额本期数11000万元,本月累计减上月累计为10999.9万元,相差1000元;"
-        "2024年上半年测算金额按所报数为5万元,按累计数之差为0万元,请核实以哪一数为准,是否含前期调整。"
+        "示例商贸公司2024年3月零售额本期数11000万元,按累计数推算为10999.9万元,相差1000元;"
+        "2024年上半年测算金额按所报数为5万元,按推算数为0万元,请核实以哪一数为准,是否含前期调整。"
     )
 
 
@@ -196,6 +281,7 @@ def test_the_columns_of_both_years_are_balanced_each_by_itself() -> None:
     assert (current.column, figures(current), amounts(current)) == ("current", (110_000, 130_000), (5, 15))
     assert (prior_year.column, figures(prior_year)) == ("prior_year", (100_000, 103_000))
     assert amounts(prior_year) == (5, 0)
+    assert (together(current), together(prior_year)) == (10, 10)  # 130,000 over 103,000
 
 
 def test_what_balances_or_is_not_reported_is_no_question() -> None:
@@ -213,6 +299,45 @@ def test_the_first_period_of_a_year_balances_with_itself() -> None:
     assert (figures(flag), positions(flag)) == ((200_000, 200_001), [1])
 
 
+def test_a_month_without_its_cumulative_figure_does_not_keep_the_next_from_being_balanced() -> None:
+    dossier = Dossier()
+    dossier.file(winter(), trade(110_000, 100_000))
+    dossier.file(with_cumulative(trade(120_000, 100_000, period="2024-04"), 420_000, 400_000))
+    (flag,) = dossier.flags("balance-differs")
+    assert (flag.column, figures(flag), positions(flag)) == ("current", (120_000, 110_000), [1, 2, 3])
+    assert (amounts(flag), together(flag)) == ((15, 10), 10)
+
+
+def test_over_a_month_that_reports_neither_figure_nothing_can_be_balanced() -> None:
+    dossier = Dossier()
+    dossier.file(winter(), trade(110_000, None))
+    dossier.file(with_cumulative(trade(120_000, 100_000, period="2024-04"), 430_000, 999_999))
+    assert dossier.flags("balance-differs") == []
+
+
+def test_a_year_without_cumulative_figures_is_the_sum_of_its_months() -> None:
+    dossier = Dossier()
+    dossier.file(trade(200_000, 200_000, period="2024-01~02"))
+    dossier.file(with_cumulative(trade(110_000, None), 310_001, 300_000))
+    (flag,) = dossier.flags("balance-differs")
+    assert (flag.column, figures(flag), positions(flag)) == ("current", (110_000, 110_001), [1, 2])
+
+
+def test_months_that_do_not_balance_do_not_hide_each_other_behind_the_ceiling() -> None:
+    dossier = Dossier()
+    cumulative = 250_000
+    for each in three_full_months():
+        dossier.file(with_cumulative(each, cumulative, None))
+        cumulative += 250_000
+    for month, total in (("2024-05", 850_000), ("2024-06", 950_000)):  # 100,000 a month by these.
+        dossier.file(with_cumulative(trade(250_000, 100_000, period=month), total, None))
+    found = dossier.flags("balance-differs")
+    assert [(figures(flag), amounts(flag), together(flag)) for flag in found] == [
+        ((250_000, 100_000), (200, 200), 150)
+    ] * 2
+    assert "仅此处按推算数为200万元,半年内2处均按推算数为150万元" in found[0].sentence
+
+
 def test_without_the_month_before_nothing_can_be_balanced() -> None:
     dossier = Dossier()
     dossier.file(winter(), with_cumulative(trade(110_000, 100_000, period="2024-04"), 1, 1))
@@ -228,7 +353,7 @@ def test_without_a_policy_a_month_is_balanced_and_no_amount_is_told() -> None:
     (flag,) = dossier.flags("balance-differs", scope=WITHOUT_POLICY)
     assert (flag.assessed_fen, flag.compared_assessed_fen) == (None, None)
     assert flag.sentence == (
-        "示例商贸公司2024年3月零售额本期数11000万元,本月累计减上月累计为10999.9万元,相差1000元,"
+        "示例商贸公司2024年3月零售额本期数11000万元,按累计数推算为10999.9万元,相差1000元,"
         "请核实以哪一数为准,是否含前期调整。"
     )
 
@@ -287,11 +412,30 @@ def test_a_negative_december_is_asked_about_without_a_mean_too() -> None:
     assert "当年此前6个月月均约10000万元" in flag.sentence
 
 
-@pytest.mark.parametrize("months", [0, -100_000])
-def test_over_a_year_without_sales_no_december_is_a_multiple(months: int) -> None:
+@pytest.mark.parametrize(("month", "total", "mean"), [(0, "0", 0), (-100_000, "-50000", -83_334)])
+def test_a_december_that_rises_from_nothing_is_asked_about_without_a_multiple(
+    month: int, total: str, mean: int
+) -> None:
     dossier = Dossier()
-    dossier.file(*(trade(months, 1, period=each.period) for each in half_a_year()))
+    dossier.file(*(trade(month, 1, period=each.period) for each in half_a_year()))
     dossier.file(trade(5, 1, period="2024-12"))
+    (flag,) = dossier.flags("december-jump", scope=scope_of("2024H2"))
+    assert (figures(flag), positions(flag)) == ((5, mean), [6, 1, 2, 3, 4, 5])
+    assert flag.sentence == (
+        f"示例商贸公司2024年12月零售额0.5万元,当年此前6个月合计{total}万元,请核实是否含前期调整。"
+    )
+
+
+def test_a_december_of_nothing_after_months_of_nothing_is_none() -> None:
+    dossier = Dossier()
+    dossier.file(*(trade(0, 1, period=each.period) for each in half_a_year()))
+    dossier.file(trade(0, 1, period="2024-12"))
+    assert dossier.flags("december-jump", scope=scope_of("2024H2")) == []
+
+
+def test_a_december_after_fewer_months_of_nothing_is_a_new_entrants() -> None:
+    dossier = Dossier()
+    dossier.file(trade(0, None, period="2024-11"), trade(900_000, None, period="2024-12"))
     assert dossier.flags("december-jump", scope=scope_of("2024H2")) == []
 
 
@@ -310,10 +454,86 @@ def test_a_correction_after_the_half_year_is_asked_about_with_both_amounts() -> 
     assert (flag.column, figures(flag)) == ("current", (120_000, 110_000))
     assert (amounts(flag), positions(flag)) == ((10, 5), [1, 2])
     assert flag.sentence == (
-        "示例商贸公司2024年3月零售额在2024年上半年结束后更正或撤销1次,此前登记的本期数为11000万元,"
-        "现登记的本期数为12000万元;2024年上半年测算金额按更正前的数为5万元,按现数为10万元,"
+        "示例商贸公司2024年3月零售额在2024年上半年结束后更正或撤销1次,本期数由11000万元更正为12000万元;"
+        "2024年上半年测算金额按现数为10万元,按更正前的数为5万元,"
         "请核实更正的依据和时间。"
     )
+
+
+def test_late_corrections_do_not_hide_each_other_behind_the_half_year_ceiling() -> None:
+    dossier = Dossier()
+    may, june = lowered("2024-05"), lowered("2024-06")
+    dossier.file(*three_full_months(), may[0], june[0])
+    dossier.file(may[1], june[1], at=JULY)
+    found = dossier.flags("late-correction")
+    assert [(flag.period, amounts(flag), together(flag)) for flag in found] == [
+        ("2024-05", (200, 200), 150),
+        ("2024-06", (200, 200), 150),
+    ]
+    assert found[0].sentence == (
+        "示例商贸公司2024年5月零售额在2024年上半年结束后更正或撤销1次,上年同期数由25000万元更正为10000万元;"
+        "2024年上半年测算金额按现数为200万元,仅此处按更正前的数为200万元,"
+        "半年内2处均按更正前的数为150万元,请核实更正的依据和时间。"
+    )
+
+
+@pytest.mark.parametrize(
+    ("correction", "column", "figures_told", "told"),
+    [
+        (
+            revised(110_000, None),
+            "prior_year",
+            (None, 100_000),
+            "上年同期数由10000万元更正为未填;",
+        ),
+        (
+            revised(120_000, 90_000),
+            "current",
+            (120_000, 110_000),
+            "本期数由11000万元更正为12000万元,上年同期数由10000万元更正为9000万元;",
+        ),
+        (
+            revised(110_000, 100_000, in_database=False, region_code="210803", name="示例公司"),
+            None,
+            (None, None),
+            "当月在库由是更正为否,处理地由站前区更正为西市区,企业名称由示例商贸公司更正为示例公司;",
+        ),
+        (
+            with_cumulative(revised(110_000, 100_000, industry_code="5111"), 310_000, None),
+            None,
+            (None, None),
+            "1—本月累计由未填更正为31000万元,行业代码由5211更正为5111;",
+        ),
+    ],
+)
+def test_a_late_correction_is_told_by_what_it_changed(
+    correction: Return, column: str | None, figures_told: tuple[int | None, int | None], told: str
+) -> None:
+    dossier = Dossier()
+    dossier.file(trade(110_000, 100_000))
+    dossier.file(correction, at=JULY)
+    (flag,) = dossier.flags("late-correction")
+    assert (flag.column, figures(flag)) == (column, figures_told)
+    assert f"更正或撤销1次,{told}" in flag.sentence
+
+
+def test_a_late_correction_of_another_item_is_told_by_its_name() -> None:
+    dossier = Dossier()
+    figure = required_figure(trade(110_000, 100_000))
+    dossier.file(trade(110_000, 100_000))
+    both = {"retail_sales": figure, "sales": Figure(current_fen=200_000 * QIANYUAN)}
+    dossier.file(revised(110_000, 100_000, figures=both), at=JULY)
+    (flag,) = dossier.flags("late-correction")
+    assert "更正或撤销1次,商品销售额本期数由未填更正为20000万元;" in flag.sentence
+
+
+def test_late_corrections_that_undo_each_other_are_told_as_such() -> None:
+    dossier = Dossier()
+    dossier.file(trade(110_000, 100_000))
+    dossier.file(revised(120_000, 100_000), revised(110_000, 100_000), at=JULY)
+    (flag,) = dossier.flags("late-correction")
+    assert (flag.column, positions(flag)) == (None, [1, 2, 3])
+    assert "更正或撤销2次,现登记的数据与更正前相同;" in flag.sentence
 
 
 def test_a_correction_in_the_last_moment_of_the_half_year_is_in_time() -> None:
@@ -339,13 +559,33 @@ def test_to_replace_a_preliminary_figure_is_no_correction() -> None:
     assert (figures(flag), positions(flag)) == ((130_000, 120_000), [2, 3])
 
 
+def test_another_preliminary_figure_or_its_withdrawal_is_a_correction() -> None:
+    dossier = Dossier()
+    dossier.file(trade(110_000, 100_000, stage="preliminary"))
+    dossier.file(trade(120_000, 100_000, stage="preliminary"), at=JULY)
+    (flag,) = dossier.flags("late-correction")
+    assert (figures(flag), amounts(flag), positions(flag)) == ((120_000, 110_000), (10, 5), [1, 2])
+    dossier.withdraw(FORM, "2024-03", at=JULY)
+    (flag,) = dossier.flags("late-correction")
+    assert (figures(flag), amounts(flag), positions(flag)) == ((None, 110_000), (0, 5), [1, 2, 3])
+
+
+def test_a_preliminary_figure_in_place_of_a_withdrawn_one_is_told_with_its_stage() -> None:
+    dossier = Dossier()
+    dossier.file(trade(110_000, 100_000))
+    dossier.withdraw(FORM, "2024-03", at=JULY)
+    dossier.file(trade(110_000, 100_000, stage="preliminary"), at=JULY)
+    (flag,) = dossier.flags("late-correction")
+    assert "更正或撤销2次,阶段由审定数更正为初报数;" in flag.sentence
+
+
 def test_a_withdrawal_after_the_half_year_takes_the_return_out_of_the_amount() -> None:
     dossier = Dossier()
     dossier.file(trade(110_000, 100_000), catering(5_000, 2_000, period="2024-04"))
     dossier.withdraw(FORM, "2024-03", at=JULY)
     (flag,) = dossier.flags("late-correction")
     assert (figures(flag), amounts(flag), positions(flag)) == ((None, 110_000), (6, 11), [1, 3])
-    assert "现无登记" in flag.sentence
+    assert "此前登记的本期数为11000万元,上年同期数为10000万元,现无登记;" in flag.sentence
 
 
 def test_what_is_filed_anew_after_the_half_year_is_compared_with_no_return() -> None:
@@ -372,7 +612,7 @@ def test_only_returns_of_the_half_year_are_asked_about() -> None:
     assert dossier.flags(scope=scope_of("2024H2")) == []
 
 
-def test_questions_come_by_period_and_form() -> None:
+def test_the_questions_of_a_flag_come_by_period_and_form() -> None:
     dossier = Dossier()
     for period in ("2024-04", "2024-01~02"):
         for draft in (catering, trade):
@@ -393,9 +633,37 @@ def test_questions_come_by_period_and_form() -> None:
 @settings(max_examples=150, derandomize=True, deadline=None, database=None)
 @given(st.randoms(use_true_random=False))
 def test_a_base_earns_where_an_independent_working_of_the_article_says_so(random: Random) -> None:
+    questions_as_by_the_oracle(random_history(random))
+
+
+TRADE_BASES = st.sampled_from([None, 0, 100_000, 150_000, 200_000, 235_000, 250_000])
+CATERING_BASES = st.sampled_from([None, -5, 2_000, 10_000, 20_000, 30_000])
+
+
+@settings(max_examples=100, derandomize=True, deadline=None, database=None)
+@given(
+    st.lists(st.tuples(TRADE_BASES, TRADE_BASES), min_size=5, max_size=5),
+    st.lists(st.tuples(CATERING_BASES, CATERING_BASES), min_size=2, max_size=2),
+)
+def test_bases_that_hide_each_other_earn_where_the_independent_working_says_so(
+    of_trade: list[tuple[int | None, int | None]], of_catering: list[tuple[int | None, int | None]]
+) -> None:
+    """Five periods that fill the half-year together, two of them with either form."""
+    periods = PERIODS_OF_WINDOW["2024H1"]
+    drafts = [
+        draft(current, base, period=period, reason="企业改报")
+        for draft, current, bases in ((trade, 250_000, of_trade), (catering, 30_000, of_catering))
+        for period, first_and_then in zip(periods, bases, strict=False)
+        for base in first_and_then
+    ]
+    questions_as_by_the_oracle([Filing(draft) for draft in drafts])
+
+
+def questions_as_by_the_oracle(history: list[Operation]) -> None:
+    """A base earns if it ever brings more, whichever of the other changed ones are at their first values."""
     dossier, standing = Dossier(), StandingReturns()
     first: dict[tuple[str, str], Return] = {}
-    for operation in random_history(random):
+    for operation in history:
         standing.follow(operation)
         if isinstance(operation, Filing):
             dossier.file(operation.draft)
@@ -403,20 +671,35 @@ def test_a_base_earns_where_an_independent_working_of_the_article_says_so(random
         else:
             dossier.withdraw(operation.form, operation.period)
     for window, periods in PERIODS_OF_WINDOW.items():
-        expected = {}
-        now_fen = total_fen(standing, window)
-        for key, registered in list(standing.by_place.items()):
-            figure, base_fen = required_figure(registered), required_figure(first[key]).prior_year_fen
-            standing.by_place[key] = with_figure(registered, figure.current_fen, base_fen)
-            with_first_fen = total_fen(standing, window)
-            standing.by_place[key] = registered
-            if key[1] in periods and now_fen > with_first_fen:
-                expected[key] = (now_fen, with_first_fen)
+        with_first = {
+            key: with_figure(stands, required_figure(stands).current_fen, base_fen)
+            for key, stands in standing.by_place.items()
+            if (base_fen := required_figure(first[key]).prior_year_fen)
+            != required_figure(stands).prior_year_fen
+            and key[1] in periods
+        }
+        fen = {
+            frozenset(back): total_fen(standing, window, {key: with_first[key] for key in back})
+            for size in range(len(with_first) + 1)
+            for back in combinations(with_first, size)
+        }
+        earning = {key for back in fen for key in with_first.keys() - back if fen[back] > fen[back | {key}]}
         found = dossier.flags("base-earns", scope=scope_of(window))
-        assert {
-            (flag.form, flag.period): (flag.assessed_fen, flag.compared_assessed_fen) for flag in found
-        } == expected
+        told = {
+            (flag.form, flag.period): (
+                flag.assessed_fen,
+                flag.compared_assessed_fen,
+                flag.together_assessed_fen,
+            )
+            for flag in found
+        }
+        assert told == {
+            key: (fen[frozenset()], fen[frozenset([key])], fen[frozenset(earning)]) for key in earning
+        }
 
 
-def total_fen(standing: StandingReturns, window: str) -> int:
-    return sum(each.assessed_fen for each in entitlements(standing.for_the_oracle(), window).values())
+def total_fen(standing: StandingReturns, window: str, in_place: Mapping[tuple[str, str], Return]) -> int:
+    """What the oracle gives for a half-year in which some returns stand otherwise."""
+    other = StandingReturns()
+    other.by_place = {**standing.by_place, **in_place}
+    return sum(each.assessed_fen for each in entitlements(other.for_the_oracle(), window).values())

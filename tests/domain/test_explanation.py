@@ -161,7 +161,7 @@ def test_too_small_an_increment_of_catering() -> None:
 
 def test_the_open_tail_of_catering() -> None:
     assert sentences_of(catering(5_300, 2_000))["tail"] == (
-        '餐费收入同比增量330万元,达到200万元。政策仅规定"每达100万元再给予一定额度奖励",未写明额度;'
+        "餐费收入同比增量330万元,达到200万元。政策仅规定“每达100万元再给予一定额度奖励”,未写明额度;"
         "暂按2万元加超过首个100万元后每满100万元2万元测算,计6万元,其中4万元依据待明确口径。"
         "额度书面明确前,该部分不得作为公示和拨付依据。(口径:catering-tail)"
     )
@@ -254,7 +254,7 @@ def test_a_base_that_rests_on_a_clause_names_the_clause() -> None:
 
 def test_january_and_february_are_said_to_be_one_period() -> None:
     said = (
-        '国家统计制度1、2月份数据合并调查,政策所称"各月度"在1—2月暂按一期测算:一次增速判断、一次计算增量、'
+        "国家统计制度1、2月份数据合并调查,政策所称“各月度”在1—2月暂按一期测算:一次增速判断、一次计算增量、"
         "适用一个月度上限50万元。(口径:january-february"
     )
     registered = trade(110_000, 100_000, period="2024-01~02")

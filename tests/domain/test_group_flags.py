@@ -296,6 +296,15 @@ def test_final_figures_in_place_of_preliminary_ones_are_no_corrections() -> None
     assert corrections(dossiers) == []
 
 
+def test_preliminary_figures_in_place_of_preliminary_ones_are_corrections() -> None:
+    dossiers = city([trade(110_000, 100_000, stage="preliminary")] * 20)
+    for each in dossiers:
+        each.file(trade(120_000, 100_000, stage="preliminary"))
+    (flag,) = corrections(dossiers)
+    assert flag.group is not None
+    assert flag.group.counted == 20
+
+
 def test_of_many_corrections_a_bounded_list_is_kept() -> None:
     dossiers = city([trade(110_000, 100_000)] * (THRESHOLDS.listed_most + 1))
     for each in dossiers:

@@ -14,6 +14,7 @@ from tests.builders import trade
 from tests.domain.dossier import Dossier
 from tests.domain.test_group_flags import city, clusters, near_a_step
 
+AMOUNTS = ("半年测算金额", "仅此处按比较数测算", "半年内各处均按比较数测算")
 NOTES = [("范围", "2024年上半年"), ("性质", "=HYPERLINK()")]
 
 
@@ -54,8 +55,8 @@ def test_a_line_stands_for_each_version_that_a_question_is_asked_of(tmp_path: Pa
         (2.0, "更正上年同期数后测算金额增加"),
     ]
     first, second = found[2:]
-    assert (first["现数(万元)"], first["比较数(万元)"]) == (10_000.0, "")
-    assert (first["半年测算金额(万元)"], first["按比较数测算(万元)"]) == (5.0, 0.0)
+    assert (first["数据列"], first["现数(万元)"], first["比较数(万元)"]) == ("上年同期数", 10_000.0, "")
+    assert [first[f"{name}(万元)"] for name in AMOUNTS] == [5.0, 0.0, 0.0]
     assert [first[f"依据:{name}"] for name in ("台账序号", "记录", "来源文件", "工作表", "行号")] == [
         1.0,
         "数据登记",
@@ -79,6 +80,18 @@ def test_a_withdrawal_stands_without_figures(tmp_path: Path) -> None:
     line = lines(tmp_path / "a.xlsx")[-1]
     assert (line["现数(万元)"], line["比较数(万元)"]) == ("", 11_000.0)
     assert (line["依据:记录"], line["依据:本期数(万元)"], line["依据:阶段"]) == ("撤销登记", "", "")
+
+
+def test_what_returns_earn_together_stands_beside_what_each_earns_alone(tmp_path: Path) -> None:
+    dossier = Dossier()
+    dossier.file(
+        *(trade(250_000, 100_000, period=period) for period in ("2024-01~02", "2024-03", "2024-04")),
+        *(trade(250_000, base, period="2024-05", reason="改报") for base in (250_000, 100_000)),
+        *(trade(250_000, base, period="2024-06", reason="改报") for base in (250_000, 100_000)),
+    )
+    write_red_flag_sheet(tmp_path / "a.xlsx", dossier.flags("base-earns"), NOTES)
+    found = [[line[f"{name}(万元)"] for name in AMOUNTS] for line in lines(tmp_path / "a.xlsx")]
+    assert found == [[200.0, 200.0, 150.0]] * 4
 
 
 def test_a_group_stands_with_its_counts_and_shares(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_a_date_in_the_column_of_periods_is_the_month_that_was_typed(tmp_path: P
         sheet = workbook.add_worksheet()
         sheet.write_row(0, 0, [*TRADE, "所属期"])
         sheet.write_row(1, 0, [*SHOP, 5, 4])
-        sheet.write_datetime(1, 6, dt.date(2024, 3, 1), workbook.add_format({"num_format": 'yyyy"年"m"月"'}))
+        sheet.write_datetime(1, 6, dt.date(2024, 3, 1), workbook.add_format({"num_format": "yyyy“年”m“月”"}))
     (row,) = read_rows(path, period=None)
     assert row.data["period"] == "2024-03"
 
@@ -132,7 +132,7 @@ def test_a_workbook_of_notes_alone_is_a_problem_that_names_each_sheet(tmp_path: 
         ("header-missing", "说明"),
         ("header-missing", "目录"),
     ]
-    assert '工作表"说明"' in problems[0].message
+    assert "工作表“说明”" in problems[0].message
 
 
 def test_a_table_without_the_code_is_a_problem_beside_a_sound_one(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_table_without_the_code_is_a_problem_beside_a_sound_one(tmp_path: Path
     rows, (problem,) = read(write_xlsx(tmp_path / "a.xlsx", {"批发": lacking, "零售": table([*SHOP, 5, 4])}))
     assert [row.sheet for row in rows] == ["零售"]
     assert (problem.code, problem.sheet, problem.row) == ("heading-missing", "批发", 1)
-    assert '"统一社会信用代码"' in problem.message
+    assert "“统一社会信用代码”" in problem.message
 
 
 @pytest.mark.parametrize(("above", "codes_found"), [(19, []), (20, ["header-missing"])])

@@ -160,7 +160,7 @@ def test_a_policy_is_read_back_from_the_log_as_it_was_published() -> None:
 
 def test_a_document_that_was_altered_in_the_log_is_refused() -> None:
     altered = {**SHIPPED.document, "level": "provincial"}
-    with pytest.raises(LedgerIntegrityError, match="yingkou-2024-14 version 1 was altered"):
+    with pytest.raises(LedgerIntegrityError, match="yingkou-2024-14 版本1的内容已被改动"):
         policy_from_log(PolicyRef("yingkou-2024-14", 1, SHA256), altered)
 
 
@@ -176,5 +176,5 @@ def test_a_document_in_the_log_that_says_nothing_valid_is_refused(
     altered: dict[str, Any], reason: str
 ) -> None:
     document = {**SHIPPED.document, **altered}
-    with pytest.raises(LedgerIntegrityError, match=f"yingkou-2024-14 version 2: .*{reason}"):
+    with pytest.raises(LedgerIntegrityError, match=f"yingkou-2024-14 版本2不是有效的政策文件:.*{reason}"):
         policy_from_log(PolicyRef("yingkou-2024-14", 2, fingerprint(document)), document)

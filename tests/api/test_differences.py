@@ -331,7 +331,7 @@ def test_the_command_line_tells_each_change_with_who_when_and_why(august: Office
     head = august.read("/v1/events", uscc=XIN)["items"]
     march = next(each["position"] for each in head if each["type"] == "ReturnRevised")
     assert lines[0] == f"示例企业{XIN[-5:]}({XIN})2024年3月:50万元 → 0万元,增减-50万元"
-    told = "更正登记 2024年3月 E204-1,企业改报2024-03零售额(企业改报),改报1号,经办:statistics"
+    told = "更正登记 2024年3月 E204-1,三月.xlsx,企业改报2024-03零售额(企业改报),改报1号,经办:statistics"
     assert lines[1] == f"    {told},2024-08-12 09:00:00,台账序号{march}"
     assert "共3项变动。测算金额合计:200万元 → 150万元,增减-50万元。" in lines
     assert lines[-2].startswith("前一时点截至2024-07-10 09:00:00(北京时间,台账序号")

@@ -74,8 +74,9 @@ class AnnualReturns:
                     raise self._contradiction(event)
                 self.standing[key] = Standing(event, self.version)
             case ReturnWithdrawn():
-                if self.standing.pop((event.form, event.period), None) is None:
+                if (event.form, event.period) not in self.standing:
                     raise self._contradiction(event)
+                del self.standing[event.form, event.period]
             case _:
                 raise LedgerIntegrityError(f"{type(event).__name__}不是数据登记的记录")
 

@@ -86,7 +86,10 @@ class SumChanges:
         self._of_periods: dict[_Awarded, list[int]] = {}
 
     def items(self) -> Iterable[tuple[TotalKey, Sequence[int]]]:
-        """What changes by key, in the order of `Totals`."""
+        """What changes by key, in the order of `Totals`.
+
+        A period counts in four groups; what changes in it is added up first, and once to each of them here.
+        """
         for awarded, change in self._of_periods.items():
             for key in _group_keys(*awarded):
                 sums = self._at(key)

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from app.database import (
@@ -17,7 +17,7 @@ from app.database import (
 from app.ledger.helpers import Helpers, spare_processors
 from app.ledger.ledger import Ledger, Slice
 from domain.errors import LedgerIntegrityError
-from projections.afresh import MOST_PUT_ASIDE, PutAside, finish, make_afresh
+from projections.afresh import finish, make_afresh
 from projections.projector import catch_up, position_of
 from projections.scratch import Scratch
 
@@ -32,9 +32,6 @@ MOST_ATTEMPTS: Final = 100
 
 BETWEEN_BATCHES_S: Final = 0.11
 """On SQLite whoever waits for the lock asks for it every 0.1 s at the least: a filing comes in between."""
-
-SLICES_PER_TASK: Final = 2
-"""Few enough that no process waits long for the last one."""
 
 Progress = Callable[[int, int], None]
 """Called with the position that is reached, and the head of the log."""
@@ -85,10 +82,9 @@ def _fill_enterprises(ledger: Ledger, scratch: Scratch, token: int, progress: Pr
         until = ledger.head(connection)
         slices = ledger.slices(connection)
         publications = ledger.publications(connection, until=until)
-    parts = [slices[first : first + SLICES_PER_TASK] for first in range(0, len(slices), SLICES_PER_TASK)]
     events = 0
-    with Helpers(ledger, spare_processors() if len(parts) > 1 else 0) as helpers:
-        for count in helpers.share(fill_slices, [(token, each, until) for each in parts]):
+    with Helpers(ledger, spare_processors() if len(slices) > 1 else 0) as helpers:
+        for count in helpers.share(fill_slice, [(token, each, until) for each in slices]):
             events += count
             progress(events, until)
     strays = until - events - len(publications)
@@ -105,47 +101,29 @@ def _fill_enterprises(ledger: Ledger, scratch: Scratch, token: int, progress: Pr
     steadily(finish_up)
 
 
-def fill_slices(ledger: Ledger, token: int, slices: Sequence[Slice], until: int) -> int:
-    """Fill in the enterprises of these slices up to a position; the number of their events.
+def fill_slice(ledger: Ledger, token: int, codes: Slice, until: int) -> int:
+    """Fill in the enterprises of a slice up to a position; the number of their events.
 
     Args:
         ledger: The ledger.
         token: Of the rebuild whose tables are filled.
-        slices: The enterprises.
+        codes: The enterprises.
         until: The position.
     """
     scratch = Scratch(ledger.engine.dialect.name, token)
-    events, aside = 0, PutAside()
-    for done, each in enumerate(slices, 1):
-        count, aside = steadily(
-            lambda: _fill_slice(ledger, scratch, each, until, aside, is_last=done == len(slices))  # noqa: B023
-        )
-        events += count
-    return events
 
-
-def _fill_slice(  # noqa: PLR0913 - what is filled, and from where
-    ledger: Ledger, scratch: Scratch, codes: Slice, until: int, before: PutAside, *, is_last: bool
-) -> tuple[int, PutAside]:
-    """Fill in a slice; its events, and what is put aside and not yet written.
-
-    Whatever a commit came to, this may be done again.
-    """
-    with reading(ledger.engine) as connection:
-        entries = ledger.entries_of(connection, codes, until=until)
-    half_years, aside = make_afresh(scratch.models, entries)
-    writes_aside = is_last or before.rows + aside.rows > MOST_PUT_ASIDE
-    with writing(ledger.engine, unhurried=True) as connection:
-        scratch.check(connection)
-        if scratch.begins(connection, codes.above):
-            half_years.flush(connection)
-            if writes_aside:
-                before.write(connection, scratch.aside)
+    def fill() -> int:  # Whatever a commit came to, this may be done again.
+        with reading(ledger.engine) as connection:
+            entries = ledger.entries_of(connection, codes, until=until)
+        half_years, aside = make_afresh(scratch.models, entries)
+        with writing(ledger.engine, unhurried=True) as connection:
+            scratch.check(connection)
+            if scratch.begins(connection, codes.above):
+                half_years.flush(connection)
                 aside.write(connection, scratch.aside)
-    if writes_aside:
-        return len(entries), PutAside()
-    before.merge(aside)
-    return len(entries), before
+        return len(entries)
+
+    return steadily(fill)
 
 
 def _fill(ledger: Ledger, scratch: Scratch, progress: Progress) -> None:

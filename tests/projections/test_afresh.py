@@ -9,9 +9,8 @@ from app.database import reading, writing
 from app.ledger import ledger as ledgers
 from app.ledger.ledger import Ledger
 from app.ledger.tables import events, sequencer
-from app.use_cases import rebuilding
 from app.use_cases.projecting import project_all
-from app.use_cases.rebuilding import fill_slices, rebuild
+from app.use_cases.rebuilding import fill_slice, rebuild
 from domain.errors import LedgerIntegrityError
 from projections.afresh import finish
 from projections.scratch import Scratch
@@ -78,13 +77,12 @@ def test_a_slice_holds_what_was_recorded_up_to_a_position_in_the_order_of_the_lo
     assert max(positions) <= until
 
 
-@pytest.mark.parametrize("most_put_aside", [0, 40, 200_000])
+@pytest.mark.parametrize("streams", [1, 2, 5])
 def test_filled_in_slices_by_several_processes_the_rows_are_those_of_the_run(
-    played: Ledger, monkeypatch: pytest.MonkeyPatch, most_put_aside: int
+    played: Ledger, monkeypatch: pytest.MonkeyPatch, streams: int
 ) -> None:
     made = read_model_rows(played)
-    monkeypatch.setattr(ledgers, "STREAMS_PER_SLICE", 2)
-    monkeypatch.setattr(rebuilding, "MOST_PUT_ASIDE", most_put_aside)
+    monkeypatch.setattr(ledgers, "STREAMS_PER_SLICE", streams)
     rebuild(played)
     assert read_model_rows(played) == made
 
@@ -101,7 +99,7 @@ def test_a_slice_whose_commit_nobody_heard_of_is_filled_in_once(
         publications = played.publications(connection, until=head)
     for each in slices:
         for _ in range(2):
-            fill_slices(played, TOKEN, [each], head)
+            fill_slice(played, TOKEN, each, head)
     with writing(played.engine) as connection:
         finish(connection, scratch.models, scratch.aside, publications, head)
         for live, filled in zip(LIVE[1:], scratch.models[1:], strict=True):

@@ -173,7 +173,7 @@ def test_one_altered_amount_is_one_mismatch_at_its_position(seed: int, which: in
 
 
 def tells_of(entry: LogEntry, left_out: LogEntry) -> bool:
-    """Whether an entry says that the half-year was assessed in that transaction: of it, or a fact of it.
+    """Whether an entry says that the account was assessed then: it is its own, or a fact of its half-year.
 
     An assessment of another half-year beside it says nothing, as after a publication.
     """

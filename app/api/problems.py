@@ -10,7 +10,6 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from app.ledger.ledger import UncertainError
-from app.use_cases.attempts import ContentionError
 from app.use_cases.projecting import NotProjectedError
 from app.use_cases.proving import NotSealedError
 from app.use_cases.reading import PositionAheadError
@@ -114,10 +113,6 @@ def add_problem_handlers(app: FastAPI) -> None:
     @app.exception_handler(NotSealedError)
     def _(_: Request, error: NotSealedError) -> Response:
         return problem_response(unavailable(f"The log is sealed up to position {error.sealed}; ask again."))
-
-    @app.exception_handler(ContentionError)
-    def _(_: Request, error: ContentionError) -> Response:
-        return problem_response(unavailable(str(error)))
 
     @app.exception_handler(UncertainError)
     def _(_: Request, error: UncertainError) -> Response:

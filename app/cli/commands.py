@@ -41,7 +41,7 @@ from app.ledger.sealing import seal
 from app.logs import configure_logs
 from app.memory import spare_collections
 from app.settings import Settings
-from app.use_cases.attempts import INTERRUPTED, ContentionError
+from app.use_cases.attempts import INTERRUPTED
 from app.use_cases.projecting import NotProjectedError, follow, project_all
 from app.use_cases.rebuilding import RebuildError, rebuild
 from app.use_cases.rows import ORIGINS
@@ -81,8 +81,6 @@ def main() -> None:
 
 def _unfinished(error: Exception) -> str:
     """What is known of a command that was kept from its end."""
-    if isinstance(error, ContentionError):
-        return f"其他登记正在进行,本次未完成,请重试({error})。"
     if isinstance(error, UncertainError):
         return f"登记时数据库连接中断,批次{error.batch_id}是否已登记尚不确定。请重试,已登记的不会重复登记。"
     if isinstance(error, NotProjectedError):

@@ -4,11 +4,12 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from eventsourcing.application import Application
 from eventsourcing.persistence import (
     InfrastructureFactory,
+    IntegrityError,
     Mapper,
     MapperDeserialisationError,
     StoredEvent,
@@ -29,7 +30,7 @@ from sqlalchemy import (
     select,
 )
 
-from app.database import UNAVAILABLE, is_uncertain, steadily
+from app.database import UNAVAILABLE, is_uncertain, steadily, writing
 from app.ledger.mapper import EventMapper, NewEvent
 from app.ledger.recorder import Recording, SqlRecorder, now_us
 from app.ledger.tables import events, sequencer
@@ -44,6 +45,8 @@ STREAMS_PER_SLICE = 1_000
 """So many streams of annual returns make a slice: some ten thousands of events at the end of a year."""
 
 AS_BYTES = {"as_bytes": True}
+
+Outcome = TypeVar("Outcome")
 
 _ENTRY = [
     events.c[name]
@@ -74,6 +77,20 @@ class Unreadable(NamedTuple):
     position: int
     stream: str
     reason: str
+
+
+class Batch(NamedTuple, Generic[Outcome]):
+    """What a command comes to.
+
+    Attributes:
+        outcome: What is known of it before it is recorded.
+        events: What is appended, if anything.
+        recording: What is recorded beside them.
+    """
+
+    outcome: Outcome
+    events: Sequence[StoredEvent]
+    recording: Recording
 
 
 class UncertainError(Exception):
@@ -130,28 +147,62 @@ class Ledger(Application[str]):
         return [to_stored_event(each) for each in new_events]
 
     def record(self, events_to_append: Sequence[StoredEvent], recording: Recording) -> int:
-        """Append events in one transaction; the position of the last one.
+        """Append events, and what goes alongside, in one transaction.
+
+        Returns:
+            The position of the last event; without events, the head that was read.
 
         Raises:
             eventsourcing.persistence.IntegrityError: Something else was recorded in between: decide again.
             sqlalchemy.exc.DBAPIError: Nothing was recorded.
             UncertainError: The connection was lost, and what became of the batch could not be found out.
         """
+        if not events_to_append and recording.alongside is None:
+            return recording.read_at
         try:
-            return self.sql_recorder.insert_events(events_to_append, recording=recording)[-1]
+            with writing(self.engine) as connection:
+                return self.sql_recorder.append(connection, events_to_append, recording)
+        except Exception as error:  # noqa: BLE001 - raised again where the batch is not recorded
+            return self._recorded_after(error, recording)
+
+    def record_alone(self, decide: Callable[[Connection], Batch[Outcome]]) -> tuple[Batch[Outcome], int]:
+        """Decide and append in one transaction, while nobody else records.
+
+        Args:
+            decide: What is to be recorded; everybody who records waits for it.
+
+        Returns:
+            What was decided, and the position that `record` gives.
+
+        Raises:
+            LedgerIntegrityError: A version of a stream is recorded that the decision did not find.
+            sqlalchemy.exc.DBAPIError: Nothing was recorded.
+            UncertainError: The connection was lost, and what became of the batch could not be found out.
+        """
+        batch: Batch[Outcome] | None = None
+        try:
+            with writing(self.engine) as connection:
+                self.sql_recorder.hold(connection)
+                batch = decide(connection)
+                return batch, self.sql_recorder.append(connection, batch.events, batch.recording)
+        except IntegrityError as error:
+            raise LedgerIntegrityError(f"记录流的版本号不连续({error})") from error
         except Exception as error:
-            if not is_uncertain(error):
+            if batch is None:
                 raise
-            position = self._position_of(recording)
-            if position is None:
-                raise
-            return position
+            return batch, self._recorded_after(error, batch.recording)
+
+    def _recorded_after(self, error: Exception, recording: Recording) -> int:
+        """Where a batch ends that was recorded although its commit failed; else the error is raised."""
+        position = self._position_of(recording) if is_uncertain(error) else None
+        if position is None:
+            raise error
+        return position
 
     def _position_of(self, recording: Recording) -> int | None:
         """Where a batch ends whose commit is uncertain; None if it was not recorded and never will be."""
-        after = 0 if recording.guard is None else recording.guard.read_at
         try:
-            return steadily(lambda: self.sql_recorder.find_batch(recording.batch_id, after=after))
+            return steadily(lambda: self.sql_recorder.find_batch(recording.batch_id, after=recording.read_at))
         except UNAVAILABLE as error:
             raise UncertainError(recording.batch_id) from error
 

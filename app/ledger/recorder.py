@@ -56,13 +56,19 @@ class Recording(msgspec.Struct, frozen=True):
         actor: Who records.
         batch_id: What is recorded together.
         guard: What the events rest on; None rests on nothing but the versions of its streams.
-        alongside: Called in the transaction, after the events, with the position of the last one.
+        alongside: Called in the transaction, after the events, with the position of the last one; it must be
+            such that it may be done twice where there are no events.
     """
 
     actor: str
     batch_id: str
     guard: Guard | None = None
     alongside: Callable[[Connection, int], None] | None = None
+
+    @property
+    def read_at(self) -> int:
+        """The head of the log that the events rest on; 0 where they rest on nothing."""
+        return 0 if self.guard is None else self.guard.read_at
 
 
 UNATTENDED = Recording(actor="", batch_id="")
@@ -92,11 +98,37 @@ class SqlRecorder(ApplicationRecorder):
         if not stored_events:
             return []
         with writing(self._engine) as connection:
-            return self._append(connection, stored_events, recording)
+            last = self.append(connection, stored_events, recording)
+        return list(range(last - len(stored_events) + 1, last + 1))
 
-    def _append(
+    def hold(self, connection: Connection) -> None:
+        """Keep everybody else from recording until this transaction, which writes, has ended."""
+        connection.execute(select(sequencer.c.last).with_for_update())
+
+    def append(
         self, connection: Connection, stored_events: Sequence[StoredEvent], recording: Recording
-    ) -> Sequence[int]:
+    ) -> int:
+        """Append events, and what goes alongside, in a transaction that writes.
+
+        Returns:
+            The position of the last event; without events, the head that was read.
+
+        Raises:
+            IntegrityError: A version of a stream is there already.
+            ConcurrencyConflictError: What `recording.guard` names was changed.
+        """
+        if stored_events:
+            last = self._append_events(connection, stored_events, recording)
+        else:
+            last = recording.read_at
+            self.hold(connection)
+        if recording.alongside is not None:
+            recording.alongside(connection, last)
+        return last
+
+    def _append_events(
+        self, connection: Connection, stored_events: Sequence[StoredEvent], recording: Recording
+    ) -> int:
         count = len(stored_events)
         last, recorded_at_us, publication = self._advance(connection, count)
         first = last - count + 1
@@ -123,9 +155,7 @@ class SqlRecorder(ApplicationRecorder):
         published = [row[0] for row in rows if row[3] == PUBLICATION_TOPIC]
         if published:
             connection.execute(update(sequencer).values(publication=max(published)))
-        if recording.alongside is not None:
-            recording.alongside(connection, last)
-        return list(range(first, last + 1))
+        return last
 
     def _advance(self, connection: Connection, count: int) -> tuple[int, int, int]:
         """Take the next positions; from here to the commit no one else records."""
@@ -148,7 +178,7 @@ class SqlRecorder(ApplicationRecorder):
         A transaction that may still append it holds the sequencer's row until it ended: this waits for it.
         """
         with writing(self._engine) as connection:
-            connection.execute(select(sequencer.c.last).with_for_update())
+            self.hold(connection)
             query = select(func.max(events.c.position))
             end: int | None = connection.scalar(
                 query.where(events.c.position > after, events.c.batch_id == batch_id)

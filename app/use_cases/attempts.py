@@ -2,25 +2,22 @@
 
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
+from contextlib import suppress
 from typing import Final, TypeVar
 
 from eventsourcing.persistence import IntegrityError
+from sqlalchemy import Connection
 
-from app.database import UNAVAILABLE, steadily
-from app.ledger.ledger import UncertainError
+from app.database import UNAVAILABLE, reading, steadily
+from app.ledger.ledger import Batch, Ledger, UncertainError
 from app.use_cases.projecting import NotProjectedError
 
-MOST_ATTEMPTS = 20
-"""A batch meets another one at most so often: writers are serialised, so one of them always gets through."""
+ATTEMPTS_BESIDE_OTHERS: Final = 3
+"""A decision that was overtaken so often is made while nobody else records."""
 
-Result = TypeVar("Result")
+Outcome = TypeVar("Outcome")
 
-
-class ContentionError(Exception):
-    """Others recorded so much in between that the batch did not get through; nothing was recorded."""
-
-
-INTERRUPTED: Final = (*UNAVAILABLE, ContentionError, UncertainError, NotProjectedError, BrokenExecutor)
+INTERRUPTED: Final = (*UNAVAILABLE, UncertainError, NotProjectedError, BrokenExecutor)
 """What may keep a command from its end, and may not the next time; each says what is known.
 
 A process beside that ended, for want of memory or by a signal, is one of them: of a file that it helped to
@@ -28,20 +25,39 @@ import, what was recorded stays.
 """
 
 
-def carry_through(attempt: Callable[[], Result]) -> Result:
-    """Read, decide and record, until it is recorded.
+def carry_through(
+    ledger: Ledger,
+    decide: Callable[[Connection], Batch[Outcome]],
+    decided: Batch[Outcome] | None = None,
+) -> tuple[Outcome, int]:
+    """Read, decide and record, until it is recorded; what it came to, and the position where its batch ends.
+
+    Nobody waits for a decision that is overtaken seldom. One that others keep overtaking is made in the
+    transaction that records it, and they wait.
 
     Args:
-        attempt: Reads, decides, and appends through `Ledger.record`, which finds out what became of an append
-            whose connection was lost; what it writes without events must be such that it may be done twice.
+        ledger: The ledger.
+        decide: Reads and decides; it may be asked again.
+        decided: What it came to already, elsewhere.
 
     Raises:
-        ContentionError: Others kept recording in between.
         UncertainError: Whether it was recorded could not be found out.
     """
-    for _ in range(MOST_ATTEMPTS):
-        try:
-            return steadily(attempt)
-        except IntegrityError:
-            continue  # What was decided on is no longer so.
-    raise ContentionError(f"nothing was recorded: others recorded in between {MOST_ATTEMPTS} times")
+    batch = decided
+    for _ in range(ATTEMPTS_BESIDE_OTHERS):
+        if batch is None:
+            batch = steadily(lambda: _decide(ledger, decide))
+        with suppress(IntegrityError):
+            return batch.outcome, _record(ledger, batch)
+        batch = None  # What it was decided on is no longer so.
+    batch, position = steadily(lambda: ledger.record_alone(decide))
+    return batch.outcome, position
+
+
+def _decide(ledger: Ledger, decide: Callable[[Connection], Batch[Outcome]]) -> Batch[Outcome]:
+    with reading(ledger.engine) as connection:
+        return decide(connection)
+
+
+def _record(ledger: Ledger, batch: Batch[Outcome]) -> int:
+    return steadily(lambda: ledger.record(batch.events, batch.recording))

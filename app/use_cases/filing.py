@@ -11,10 +11,10 @@ import msgspec
 from eventsourcing.persistence import StoredEvent
 from sqlalchemy import Connection
 
-from app.database import reading, writing
-from app.ledger.ledger import Ledger
+from app.database import reading, steadily
+from app.ledger.ledger import Batch, Ledger
 from app.ledger.mapper import NewEvent
-from app.ledger.recorder import Guard, Recording
+from app.ledger.recorder import UNATTENDED, Guard, Recording
 from app.use_cases import wording
 from app.use_cases.attempts import carry_through
 from app.use_cases.books import Books, Change
@@ -90,30 +90,17 @@ def file_returns(
         actor: The name of the key, or of the command.
         dry_run: Whether only to say what would happen.
         alongside: Called with the answer in the transaction that records.
-
-    Raises:
-        app.use_cases.attempts.ContentionError: Others kept recording in between.
     """
     if duplicate_rows(drafts):
         return Refused(problems_between(ledger, drafts))
-    return _carry_out(
-        ledger, lambda connection: decide(ledger, connection, drafts), actor, alongside, dry_run=dry_run
-    )
+    command = _Command(actor, lambda connection: decide(ledger, connection, drafts), alongside)
+    return steadily(lambda: command.preview(ledger)) if dry_run else command.carry_out(ledger)
 
 
 def withdraw_return(ledger: Ledger, withdrawal: Withdrawal, *, actor: str) -> FilingAnswer | None:
-    """Withdraw a registration; None where none stands.
-
-    Raises:
-        app.use_cases.attempts.ContentionError: Others kept recording in between.
-    """
-    answer = _carry_out(
-        ledger,
-        lambda connection: _decide_withdrawal(ledger, connection, withdrawal),
-        actor,
-        None,
-        dry_run=False,
-    )
+    """Withdraw a registration; None where none stands."""
+    command = _Command(actor, lambda connection: _decide_withdrawal(ledger, connection, withdrawal))
+    answer = command.carry_out(ledger)
     return None if isinstance(answer, Refused) else answer
 
 
@@ -174,72 +161,67 @@ def record_decision(
         decision: What the drafts came to.
         drafts: Gives the drafts.
         actor: The name of the key, or of the command.
-
-    Raises:
-        ContentionError: Others kept recording in between.
     """
-    return _carry_out(
-        ledger,
-        lambda connection: decide(ledger, connection, drafts()),
-        actor,
-        None,
-        dry_run=False,
-        first=decision,
-        projects=False,
-    )
+    command = _Command(actor, lambda connection: decide(ledger, connection, drafts()))
+    return command.answer(*carry_through(ledger, command.batch, command.batch_of(decision)))
 
 
-def _carry_out(  # noqa: PLR0913 - what is decided, and how it is recorded
-    ledger: Ledger,
-    decide: Callable[[Connection], Decision | Refused],
-    actor: str,
-    alongside: Alongside | None,
-    *,
-    dry_run: bool,
-    first: Decision | Refused | None = None,
-    projects: bool = True,
-) -> FilingAnswer | Refused:
-    batch_id = uuid.uuid4().hex
+class _Command:
+    """A batch to be recorded, under one number however often it is decided on.
 
-    def attempt() -> tuple[Decision, int] | Refused:
-        nonlocal first
-        if first is None:
-            with reading(ledger.engine) as connection:
-                decision = decide(connection)
-        else:
-            decision, first = first, None
+    Args:
+        actor: The name of the key, or of the command.
+        decide: What it comes to.
+        alongside: What is written in the transaction that records it.
+    """
+
+    def __init__(
+        self,
+        actor: str,
+        decide: Callable[[Connection], Decision | Refused],
+        alongside: Alongside | None = None,
+    ) -> None:
+        self._batch_id = uuid.uuid4().hex
+        self._actor = actor
+        self._decide = decide
+        self._alongside = alongside
+
+    def preview(self, ledger: Ledger) -> FilingAnswer | Refused:
+        """What it would come to; nothing is recorded."""
+        with reading(ledger.engine) as connection:
+            decision = self._decide(connection)
         if isinstance(decision, Refused):
             return decision
-        if dry_run:
-            return decision, decision.guard.read_at
-        return decision, _record(ledger, decision, actor, batch_id, alongside)
+        return _answer(decision, self._batch_id, decision.guard.read_at, preview=decision.changes)
 
-    carried = carry_through(attempt)
-    if isinstance(carried, Refused):
-        return carried
-    decision, position = carried
-    if dry_run:
-        return _answer(decision, batch_id, position, preview=decision.changes)
-    if projects:
+    def carry_out(self, ledger: Ledger) -> FilingAnswer | Refused:
+        """Record it, and bring the read models up to it."""
+        decision, position = carry_through(ledger, self.batch)
         project_until(ledger, position)
-    return _answer(decision, batch_id, position)
+        return self.answer(decision, position)
 
+    def batch(self, connection: Connection) -> Batch[Decision | Refused]:
+        """What it comes to."""
+        return self.batch_of(self._decide(connection))
 
-def _record(
-    ledger: Ledger, decision: Decision, actor: str, batch_id: str, alongside: Alongside | None
-) -> int:
-    def answer_alongside(connection: Connection, position: int) -> None:
-        if alongside is not None:
-            alongside(connection, _answer(decision, batch_id, position))
+    def batch_of(self, decision: Decision | Refused) -> Batch[Decision | Refused]:
+        """What is recorded of a decision."""
+        if isinstance(decision, Refused):
+            return Batch(decision, (), UNATTENDED)
+        keep = self._alongside
 
-    if decision.events:
-        recording = Recording(actor, batch_id, decision.guard, answer_alongside)
-        return ledger.record(decision.events, recording)
-    if alongside is not None:
-        # After a lost connection this is done again, and meets what it kept itself the first time.
-        with writing(ledger.engine) as connection:
-            answer_alongside(connection, decision.guard.read_at)
-    return decision.guard.read_at
+        def answer_alongside(connection: Connection, position: int) -> None:
+            if keep is not None:
+                keep(connection, _answer(decision, self._batch_id, position))
+
+        recording = Recording(
+            self._actor, self._batch_id, decision.guard, None if keep is None else answer_alongside
+        )
+        return Batch(decision, decision.events, recording)
+
+    def answer(self, decision: Decision | Refused, position: int) -> FilingAnswer | Refused:
+        """What was recorded."""
+        return decision if isinstance(decision, Refused) else _answer(decision, self._batch_id, position)
 
 
 def _answer(

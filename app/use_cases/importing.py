@@ -136,10 +136,6 @@ def import_rows(  # noqa: PLR0913 - how a file is imported
         dry_run: Whether only to say what would happen.
         in_order: Asked after the last row was read: whether the file itself can be read as a whole.
         progress: Told how far it has come.
-
-    Raises:
-        app.use_cases.attempts.ContentionError: Others kept recording in between; what was recorded stays, and
-            importing the file again goes on from there.
     """
     project_all(ledger)
     chunks = _chunks(rows)

@@ -5,17 +5,16 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from eventsourcing.persistence import IntegrityError
 from sqlalchemy import Connection
 
-from app.database import reading, steadily, writing
+from app.database import reading, steadily
 from app.ledger import publications
-from app.ledger.ledger import Ledger
+from app.ledger.ledger import Batch, Ledger
 from app.ledger.mapper import NewEvent
 from app.ledger.publications import Publication
-from app.ledger.recorder import Guard, Recording
+from app.ledger.recorder import UNATTENDED, Guard, Recording
 from app.policies.loader import LoadedPolicy
-from app.use_cases.attempts import MOST_ATTEMPTS, ContentionError, carry_through
+from app.use_cases.attempts import carry_through
 from app.use_cases.books import Books, Change
 from app.use_cases.projecting import project_until
 from domain.events import PolicyPublished, PolicyRef, policy_stream
@@ -58,31 +57,29 @@ class AssessmentProgress(msgspec.Struct, frozen=True):
 
 
 def publish(ledger: Ledger, loaded: LoadedPolicy, *, actor: str) -> Published:
-    """Record a document as the next version of its policy; the same one again records nothing.
-
-    Raises:
-        app.use_cases.attempts.ContentionError: Others kept recording in between.
-    """
-    published = carry_through(lambda: _publish(ledger, loaded, actor))
-    project_until(ledger, published.position)  # Another process may have published it just now.
-    return published
+    """Record a document as the next version of its policy; the same one again records nothing."""
+    (ref, is_new), position = carry_through(
+        ledger, lambda connection: _decide(ledger, connection, loaded, actor)
+    )
+    project_until(ledger, position)  # Another process may have published it just now.
+    return Published(ref, position, is_new)
 
 
-def _publish(ledger: Ledger, loaded: LoadedPolicy, actor: str) -> Published:
-    with reading(ledger.engine) as connection:
-        read_at = ledger.head(connection)
-        newest = _newest(ledger, connection, loaded)
+def _decide(
+    ledger: Ledger, connection: Connection, loaded: LoadedPolicy, actor: str
+) -> Batch[tuple[PolicyRef, bool]]:
+    """The version that a document becomes, and whether it is a new one."""
+    guard = Guard(ledger.head(connection), ())
+    newest = _newest(ledger, connection, loaded)
     ref = _next_ref(newest, loaded)
     if newest is not None and newest.ref == ref:
-        return Published(ref, read_at, is_new=False)
+        return Batch((ref, False), (), Recording(actor, "", guard))
     event = PolicyPublished(
         policy=ref.id, version=ref.version, sha256=ref.sha256, text=loaded.text, document=loaded.document
     )
     begin = _begin(ledger, Policy(ref, loaded.typed))
-    recording = Recording(actor, uuid.uuid4().hex, Guard(read_at, ()), begin)
-    new = [NewEvent(policy_stream(ref.id), ref.version, event)]
-    position = ledger.record(ledger.stored(new), recording)
-    return Published(ref, position, is_new=True)
+    new = ledger.stored([NewEvent(policy_stream(ref.id), ref.version, event)])
+    return Batch((ref, True), new, Recording(actor, uuid.uuid4().hex, guard, begin))
 
 
 def _newest(ledger: Ledger, connection: Connection, loaded: LoadedPolicy) -> Policy | None:
@@ -118,24 +115,12 @@ def assess_published(ledger: Ledger, progress: Progress = lambda _done, _total: 
     """Assess what was filed before each publication; goes on where it was left.
 
     Several processes may do so at once: a chunk counts for the one that records it first, and the others go
-    on behind it. Filings in between make the chunk smaller, so that it gets through beside many of them.
-
-    Raises:
-        app.use_cases.attempts.ContentionError: Others kept recording in between, though the chunk was a
-            single stream in the end.
+    on behind it.
     """
-    failures = 0
-    before: Publication | None = None
     while (publication := steadily(lambda: unfinished_publication(ledger))) is not None:
-        if publication != before:  # A chunk was done, here or by another process.
-            before, failures = publication, 0
         progress(publication.done, publication.total)
-        try:
-            _assess_steadily(ledger, publication, max(STREAMS_PER_CHUNK >> failures, 1))
-        except IntegrityError as error:
-            failures += 1
-            if failures == MOST_ATTEMPTS:
-                raise ContentionError("the assessment of a publication did not get through") from error
+        _, position = carry_through(ledger, lambda connection: _assess_chunk(ledger, connection))
+        project_until(ledger, position)
 
 
 def unfinished_publication(ledger: Ledger) -> Publication | None:
@@ -144,31 +129,25 @@ def unfinished_publication(ledger: Ledger) -> Publication | None:
         return publications.unfinished(connection)
 
 
-def _assess_steadily(ledger: Ledger, publication: Publication, limit: int) -> None:
-    steadily(lambda: _assess_chunk(ledger, publication, limit))
-
-
-def _assess_chunk(ledger: Ledger, publication: Publication, limit: int) -> None:
-    with reading(ledger.engine) as connection:
-        policy = next(each for each in ledger.policies(connection) if each.ref.id == publication.policy)
-        streams = ledger.returns_streams(
-            connection, after=publication.after_stream, years=_years(policy), limit=limit
-        )
-        books, new, _ = _reassess(ledger, connection, policy, streams)
-    is_last = len(streams) < limit or policy.ref.version != publication.version
+def _assess_chunk(ledger: Ledger, connection: Connection) -> Batch[None]:
+    """What follows for the next annual returns from the oldest publication that is not yet assessed whole."""
+    publication = publications.unfinished(connection)
+    if publication is None:  # Another process has come to the end.
+        return Batch(None, (), UNATTENDED)
+    policy = next(each for each in ledger.policies(connection) if each.ref.id == publication.policy)
+    streams = ledger.returns_streams(
+        connection, after=publication.after_stream, years=_years(policy), limit=STREAMS_PER_CHUNK
+    )
+    books, new, _ = _reassess(ledger, connection, policy, streams)
+    is_last = len(streams) < STREAMS_PER_CHUNK or policy.ref.version != publication.version
     done = publication.total if is_last else min(publication.done + len(streams), publication.total - 1)
     after_stream = streams[-1] if streams else publication.after_stream
 
     def advance(connection: Connection, _: int) -> None:
         publications.advance(connection, publication, after_stream=after_stream, done=done)
 
-    if not new:
-        with writing(ledger.engine) as connection:
-            advance(connection, books.read_at)
-        return
     guard = Guard(books.read_at, books.streams)
-    recording = Recording(ACTOR, uuid.uuid4().hex, guard, advance)
-    project_until(ledger, ledger.record(ledger.stored(new), recording))
+    return Batch(None, ledger.stored(new), Recording(ACTOR, uuid.uuid4().hex, guard, advance))
 
 
 def _reassess(

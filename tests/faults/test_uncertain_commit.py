@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from itertools import count
 from threading import Thread
 from typing import Any
 
@@ -22,6 +23,7 @@ from tests.faults.proxy import COMMIT, Cut, Proxy, never, once
 from tests.ledger.history import code, file, log, policy, publish_whole, read_model_rows, trade, withdraw
 from tests.ledger.test_concurrency import check_consistency
 from tests.office import Office
+from tests.processes.running import Overtaken
 
 pytestmark = ON_POSTGRESQL
 
@@ -66,6 +68,21 @@ def test_a_filing_is_recorded_once_and_answered_as_filed(
     assert {each.batch_id for each in log(ledger)[1:]} == {answer.batch_id}
     assert answer.position == log(ledger)[-1].position
     check_read_models(ledger)
+    check_consistency(ledger)
+
+
+@LOST
+def test_a_filing_that_is_decided_on_alone_is_recorded_once(
+    ledger: Ledger, proxy: Proxy, far: Ledger, cut: Cut
+) -> None:
+    figures = count(101_000)
+    other = lambda: file(ledger, trade(code(1), "2024-04", next(figures), 1, reason="企业改报"))  # noqa: E731
+    proxy.decide = of_log(b"FOR UPDATE", cut)
+    answer = file(Overtaken(far, other), ROW)
+    assert proxy.cuts == 1
+    assert (answer.filed, answer.unchanged) == (1, 0)
+    of_batch = [each for each in log(ledger) if each.batch_id == answer.batch_id]
+    assert [each.position for each in of_batch] == [answer.position] == [log(ledger)[-1].position]
     check_consistency(ledger)
 
 

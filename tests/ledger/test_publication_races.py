@@ -1,42 +1,20 @@
 """A publication that several processes assess, or that filings overtake, is assessed to its end."""
 
-from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
 
 import pytest
-from eventsourcing.persistence import StoredEvent
 
 from app.database import reading
 from app.ledger.ledger import Ledger
-from app.ledger.recorder import Recording
 from app.use_cases import publishing
-from app.use_cases.attempts import MOST_ATTEMPTS
+from app.use_cases.attempts import ATTEMPTS_BESIDE_OTHERS
 from app.use_cases.publishing import assess_published, assessment_progress, publish
 from tests.ledger.history import code, file, policy, trade
 from tests.ledger.test_concurrency import assessments, check_consistency
-from tests.processes.running import EndedError, EndsAfterTheCommit, projected
+from tests.processes.running import EndedError, EndsAfterTheCommit, Overtaken, projected
 
-ENTERPRISES = MOST_ATTEMPTS + 5
+ENTERPRISES = 5 * ATTEMPTS_BESIDE_OTHERS
 CODES = [code(n) for n in range(1, ENTERPRISES + 1)]
-
-
-class Overtaken(Ledger):
-    """A process that something else gets ahead of before each of its appends.
-
-    Attributes:
-        ahead: What gets ahead.
-    """
-
-    def __init__(self, ledger: Ledger, ahead: Callable[[], Any]) -> None:
-        super().__init__(ledger.engine, ledger.clock)
-        self.ahead = ahead
-        self.times = 0
-
-    def record(self, new_events: Sequence[StoredEvent], recording: Recording) -> int:
-        self.times += 1
-        self.ahead()
-        return super().record(new_events, recording)
 
 
 class Enough(Exception):  # noqa: N818
@@ -76,7 +54,7 @@ def test_a_process_that_loses_every_race_goes_on_until_all_is_assessed(
     monkeypatch.setattr(publishing, "STREAMS_PER_CHUNK", 1)
     loser = Overtaken(published, lambda: assess_one_chunk(published))
     assess_published(loser)
-    assert loser.times == ENTERPRISES
+    assert loser.times == ENTERPRISES - ENTERPRISES // (ATTEMPTS_BESIDE_OTHERS + 1)
     assert is_complete(published)
     assert len(assessments(published)) == ENTERPRISES
     check_consistency(published)
@@ -85,19 +63,14 @@ def test_a_process_that_loses_every_race_goes_on_until_all_is_assessed(
 def test_filings_that_keep_getting_ahead_do_not_keep_a_publication_from_being_assessed(
     published: Ledger,
 ) -> None:
-    """Each of them is of the last enterprise: a chunk with it in is decided on again, a smaller one not."""
-    amounts = list(range(130_000, 130_000 + 2 * MOST_ATTEMPTS))
+    amounts = iter(range(130_000, 140_000))
 
-    def correct_the_last() -> None:
-        if amounts:
-            row = trade(max(CODES), "2024-03", amounts.pop(), 100_000, reason="企业改报")
-            file(published, row)
+    def correct_one() -> None:
+        file(published, trade(max(CODES), "2024-03", next(amounts), 100_000, reason="企业改报"))
 
-    overtaken = Overtaken(published, correct_the_last)
+    overtaken = Overtaken(published, correct_one)
     assess_published(overtaken)
-    assert (
-        MOST_ATTEMPTS < overtaken.times == 2 * MOST_ATTEMPTS - len(amounts)
-    )  # Each time, and no filing more.
+    assert overtaken.times == ATTEMPTS_BESIDE_OTHERS
     assert is_complete(published)
     check_consistency(published)
 

@@ -40,6 +40,29 @@ class EndsAfterTheCommit(Ledger):
         raise EndedError
 
 
+class Overtaken(Ledger):
+    """A process that something else gets ahead of before each of its appends.
+
+    Args:
+        ledger: Its ledger.
+        ahead: What gets ahead.
+
+    Attributes:
+        times: How often it did.
+    """
+
+    def __init__(self, ledger: Ledger, ahead: Callable[[], object]) -> None:
+        super().__init__(ledger.engine, ledger.clock)
+        self._ahead = ahead
+        self.times = 0
+
+    def record(self, new_events: Sequence[StoredEvent], recording: Recording) -> int:
+        """Record too late."""
+        self.times += 1
+        self._ahead()
+        return super().record(new_events, recording)
+
+
 def leave_unprojected(ledger: Ledger, *rows: Row) -> int:
     """File rows in a process that ends before it projects them; the head of the log."""
     with suppress(EndedError):

@@ -4,7 +4,8 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context, parent_process, resource_tracker
@@ -21,6 +22,9 @@ R = TypeVar("R")
 
 MOST_HELPERS: Final = 4
 """What one process can record; more would wait for it."""
+
+MOST_AHEAD: Final = 8
+"""So many results wait for an earlier one: as many as come while a process beside starts."""
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 """A terminal, and whoever stops a whole group, send them to every process: the parent decides what ends."""
@@ -52,12 +56,7 @@ class Helpers:
         """
         if self._threads is not None:
             return self._threads.submit(self._ask_one, work, args, kwargs)
-        done: Future[R] = Future()
-        try:
-            done.set_result(work(self._ledger, *args, **kwargs))
-        except Exception as error:  # noqa: BLE001 - given to whoever asks for the result, as by a process
-            done.set_exception(error)
-        return done
+        return self._here(work, args, kwargs)
 
     def share(self, work: Callable[..., R], tasks: Sequence[tuple[Any, ...]]) -> Iterator[R]:
         """Call a function of a module for each of the tasks, here and in the other processes.
@@ -74,6 +73,33 @@ class Helpers:
         given = [self.submit(work, *task) for task in tasks]
         for task, future in zip(reversed(tasks), reversed(given), strict=True):
             yield work(self._ledger, *task) if future.cancel() else future.result()
+
+    def spread(self, work: Callable[..., R], tasks: Iterable[tuple[Any, ...]]) -> Iterator[R]:
+        """Call a function of a module for each of the tasks as they come, here whenever the others are busy.
+
+        Args:
+            work: Takes the ledger and a task.
+            tasks: The arguments after the ledger; read as far ahead as there is work for everybody.
+
+        Yields:
+            The results, in the order of the tasks.
+        """
+        ahead: deque[Future[R]] = deque()
+        for task in tasks:
+            begun = sum(not each.done() for each in ahead)
+            ahead.append(self._here(work, task, {}) if begun > len(self._all) else self.submit(work, *task))
+            while ahead and (ahead[0].done() or len(ahead) > MOST_AHEAD):
+                yield ahead.popleft().result()
+        for each in ahead:
+            yield each.result()
+
+    def _here(self, work: Callable[..., R], args: Any, kwargs: Any) -> "Future[R]":
+        done: Future[R] = Future()
+        try:
+            done.set_result(work(self._ledger, *args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - given to whoever asks for the result, as by a process
+            done.set_exception(error)
+        return done
 
     def _ask_one(self, work: Callable[..., R], args: Any, kwargs: Any) -> R:
         helper = self._idle.get()

@@ -39,7 +39,7 @@ ROWS_PER_CHUNK: Final = 4_000
 """A chunk is one transaction: a commit costs little for each row, and other writers do not wait long."""
 
 CHUNKS_AHEAD: Final = 2
-"""So many chunks are read or decided ahead: enough that no process waits, few enough to fit in memory."""
+"""So many chunks are decided ahead: enough that no process waits, few enough to fit in memory."""
 
 Progress = Callable[[int, int | None, str], None]
 """Called with the number of rows that are done, of how many if that is known, and what is being done."""
@@ -55,11 +55,13 @@ class Checked(NamedTuple):
         drafts: The drafts that are in order by themselves, packed.
         keys: Of each draft its enterprise, form and period, and its row from 0.
         problems: What is wrong with the other rows, and conflicts with what stands.
+        rows: How many rows it has.
     """
 
     drafts: bytes
     keys: list[tuple[str, int]]
     problems: list[Problem]
+    rows: int
 
 
 class Kept(NamedTuple):
@@ -173,7 +175,7 @@ def validate(ledger: Ledger, reader: RowReader, chunk: Sequence[tuple[int, Any]]
             problems.extend(read)
     problems += conflicts(ledger, drafts)
     keys = [(key_of(each), each.row) for each in drafts]
-    return Checked(_drafts_encoder.encode(drafts), keys, problems)
+    return Checked(_drafts_encoder.encode(drafts), keys, problems, len(chunk))
 
 
 class _Check:
@@ -191,20 +193,15 @@ class _Check:
         # A number for each key takes a third of the memory; what seems to come again is looked up in the end.
         self._seen: set[int] = set()
         self._again: dict[str, list[int]] = {}
-        self._done = 0
 
     def check(self, chunks: Iterable[list[tuple[int, Any]]], progress: Progress) -> list[Problem]:
         """Validate every row; everything that keeps the file from being recorded."""
         problems: list[Problem] = []
-        ahead: deque[Future[Checked]] = deque()
-        for chunk in chunks:
-            ahead.append(self._helpers.submit(validate, self._reader, chunk))
-            if len(ahead) > CHUNKS_AHEAD:
-                problems += self._take(ahead.popleft().result())
-            self._done += len(chunk)
-            progress(self._done, None, "核对")
-        for each in ahead:
-            problems += self._take(each.result())
+        done = 0
+        for checked in self._helpers.spread(validate, ((self._reader, chunk) for chunk in chunks)):
+            problems += self._take(checked)
+            done += checked.rows
+            progress(done, None, "核对")
         duplicates = self._duplicates()
         twice = {each.row for each in duplicates}
         return duplicates + [each for each in problems if each.row not in twice]

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from app.database import reading
-from app.ledger.helpers import Helpers
+from app.ledger.helpers import MOST_AHEAD, Helpers
 from app.ledger.ledger import Ledger, UncertainError
 from app.use_cases.projecting import NotProjectedError
 from tests.databases import only_on_sqlite
@@ -225,3 +225,48 @@ def fail_at(_: Ledger, number: int) -> int:
 def test_an_error_of_a_task_that_is_shared_is_told(ledger: Ledger, processes: int) -> None:
     with Helpers(ledger, processes) as helpers, pytest.raises(UncertainError):
         list(helpers.share(fail_at, [(0,), (1,), (2,)]))
+
+
+@only_on_sqlite
+@pytest.mark.parametrize("processes", [0, 1, 2])
+def test_results_of_tasks_that_are_spread_come_in_the_order_of_the_tasks(
+    ledger: Ledger, processes: int
+) -> None:
+    with Helpers(ledger, processes) as helpers:
+        assert list(helpers.spread(same, ((number,) for number in range(40)))) == list(range(40))
+        assert list(helpers.spread(same, [])) == []
+
+
+@only_on_sqlite
+def test_of_tasks_that_are_spread_this_process_takes_those_for_which_the_others_have_no_time(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    first, last = tmp_path / "first", tmp_path / "last"
+    with Helpers(ledger, 1) as helpers:
+        beside, _, here = helpers.spread(meet, [(first, last), (last, first), (last, first)])
+    assert here == os.getpid() != beside
+
+
+@only_on_sqlite
+def test_tasks_that_are_spread_are_read_only_so_far_ahead(ledger: Ledger, tmp_path: Path) -> None:
+    read: list[int] = []
+
+    def tasks() -> Iterator[tuple[Path, Path]]:
+        for number in range(3 * MOST_AHEAD):
+            read.append(number)
+            if number == MOST_AHEAD:
+                (tmp_path / "go").touch()
+            yield tmp_path / "went", tmp_path / ("go" if number == 0 else "went")
+
+    with Helpers(ledger, 1) as helpers:
+        results = helpers.spread(meet, tasks())
+        next(results)
+        assert len(read) == MOST_AHEAD + 1
+        assert len(list(results)) == 3 * MOST_AHEAD - 1
+
+
+@only_on_sqlite
+@pytest.mark.parametrize("processes", [0, 1])
+def test_an_error_of_a_task_that_is_spread_is_told(ledger: Ledger, processes: int) -> None:
+    with Helpers(ledger, processes) as helpers, pytest.raises(UncertainError):
+        list(helpers.spread(fail_at, [(0,), (1,), (2,)]))

@@ -23,9 +23,12 @@ class Settings(BaseSettings):
     database_url: str = Field(
         default="sqlite:///data/duixian.db", description="`sqlite:///…` or `postgresql+psycopg://…`"
     )
-    pool_size: int = Field(default=POOL_SIZE, ge=1, description="The most connections of a process")
+    pool_size: int = Field(default=POOL_SIZE, ge=1, le=1_000, description="The most connections of a process")
     statement_timeout_s: int = Field(
-        default=STATEMENT_TIMEOUT_S, ge=0, description="PostgreSQL ends a longer statement; 0 is never"
+        default=STATEMENT_TIMEOUT_S,
+        ge=0,
+        le=2_000_000,
+        description="PostgreSQL ends a longer statement; 0 is never",
     )
     host: str = Field(default="127.0.0.1", description="The address that `duixian serve` listens on")
     port: int = Field(default=8000, ge=0, le=65535, description="The port that `duixian serve` listens on")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Final, cast
 
 import typer
 from eventsourcing.persistence import MapperDeserialisationError
@@ -58,6 +58,16 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(projections_app, name="projections")
 
 
+_SETTING_PROBLEMS: Final = {
+    "int_parsing": "应为整数",
+    "int_parsing_size": "应为整数",
+    "greater_than_equal": "不能小于{ge}",
+    "less_than_equal": "不能大于{le}",
+    "string_pattern_mismatch": "应为text或json",
+}
+"""By the types of pydantic; what is not here says in its own words what is wrong."""
+
+
 def main() -> None:
     """Run the command line; what keeps a command from its end is a refusal, not a traceback."""
     spare_collections()
@@ -66,7 +76,8 @@ def main() -> None:
     except ValidationError as error:
         for each in error.errors():
             name = f"DUIXIAN_{each['loc'][0]}".upper()
-            err.print(f"设置{name}无效:{each['msg']}", markup=False, soft_wrap=True)
+            told = _SETTING_PROBLEMS.get(each["type"], each["msg"]).format(**each.get("ctx", {}))
+            err.print(f"设置{name}无效:{told}。", markup=False, soft_wrap=True)
         sys.exit(WRONG_USAGE)
     try:
         app()

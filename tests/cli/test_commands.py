@@ -263,16 +263,22 @@ def test_a_database_that_is_not_migrated_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("name", "value", "told"),
     [
-        ("DUIXIAN_PORT", "abc"),
-        ("DUIXIAN_DATABASE_URL", "duixian.db"),
-        ("DUIXIAN_DATABASE_URL", "postgresql://localhost/duixian"),
-        ("DUIXIAN_DATABASE_URL", "postgresql+psycopg://localhost:port/duixian"),
-        ("DUIXIAN_DATABASE_URL", "mysql://localhost/duixian"),
+        ("DUIXIAN_PORT", "abc", "应为整数"),
+        ("DUIXIAN_PORT", "70000", "不能大于65535"),
+        ("DUIXIAN_PORT", "1" * 5_000, "应为整数"),
+        ("DUIXIAN_WORKERS", "0", "不能小于1"),
+        ("DUIXIAN_POOL_SIZE", "1.5", "应为整数"),
+        ("DUIXIAN_STATEMENT_TIMEOUT_S", "1" * 20, "不能大于2000000"),
+        ("DUIXIAN_LOG_FORMAT", "xml", "应为text或json"),
+        ("DUIXIAN_DATABASE_URL", "duixian.db", "应为sqlite:///"),
+        ("DUIXIAN_DATABASE_URL", "postgresql://localhost/duixian", "应为sqlite:///"),
+        ("DUIXIAN_DATABASE_URL", "postgresql+psycopg://localhost:port/duixian", "应为sqlite:///"),
+        ("DUIXIAN_DATABASE_URL", "mysql://localhost/duixian", "应为sqlite:///"),
     ],
 )
-def test_a_setting_that_cannot_be_is_wrong_usage(tmp_path: Path, name: str, value: str) -> None:
+def test_a_setting_that_cannot_be_is_wrong_usage(tmp_path: Path, name: str, value: str, told: str) -> None:
     result = subprocess.run(
         [sys.executable, "-c", "from app.cli import main; main()", "policy", "list"],
         env={**os.environ, name: value, "PYTHONPATH": str(Path(__file__).parents[2])},
@@ -282,7 +288,7 @@ def test_a_setting_that_cannot_be_is_wrong_usage(tmp_path: Path, name: str, valu
         check=False,
     )
     assert result.returncode == 2
-    assert name in result.stderr
+    assert f"设置{name}无效:{told}" in result.stderr
     assert "Traceback" not in result.stderr
 
 

@@ -294,6 +294,13 @@ def met_a_lock(error: Exception) -> bool:
     return isinstance(error, sql_errors.DBAPIError) and _state(error) == "55P03"
 
 
+def is_full(error: Exception) -> bool:
+    """Whether the disk of the database has no room left."""
+    if not isinstance(error, sql_errors.DBAPIError):
+        return False
+    return _state(error) == "53100" or getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+
+
 @contextmanager
 def _as_sqlalchemy(connection: Connection) -> Iterator[None]:
     """The driver's own errors, as a call that goes past SQLAlchemy raises them, become SQLAlchemy's."""

@@ -23,3 +23,9 @@ def configure_logs(log_format: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def log_format() -> str:
+    """As what this process writes its logs, for the processes that it starts."""
+    renderer = structlog.get_config()["processors"][-1]
+    return "json" if isinstance(renderer, structlog.processors.JSONRenderer) else "text"

@@ -1,21 +1,30 @@
 """What the commands share: where they print, the ledger, the moment asked for, how they refuse."""
 
 import errno
+import os
+import signal
 import sys
 from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
 
 import msgspec
 import typer
+from eventsourcing.persistence import MapperDeserialisationError
 from rich.console import Console
 from rich.progress import Progress as ProgressBar
 
 from app.api.times import parse_rfc_3339
 from app.bootstrap import is_migrated, open_ledger
-from app.ledger.ledger import Ledger
+from app.database import is_full
+from app.ledger.ledger import Ledger, UncertainError
 from app.settings import Settings
+from app.use_cases.attempts import INTERRUPTED
+from app.use_cases.projecting import NotProjectedError
 from app.use_cases.reading import AskedMoment, Opened, PositionAheadError, opened
+from domain.errors import LedgerIntegrityError
 from domain.identifiers import has_uscc_shape
 from domain.periods import PeriodError, Window
 
@@ -32,7 +41,23 @@ _REASONS: Final = {
     errno.ENOTDIR: "上级不是文件夹",
     errno.EROFS: "磁盘是只读的",
     errno.ENOSPC: "磁盘空间不足",
+    errno.EDQUOT: "磁盘配额已用完",
+    errno.EFBIG: "文件超过系统允许的大小",
 }
+
+UNFINISHED: Final = (*INTERRUPTED, LedgerIntegrityError, MapperDeserialisationError)
+"""What keeps a command from its end, and is a refusal: `cause_of` tells it."""
+
+
+class HeardOut(Console):
+    """A console whose reader may leave, as `head` does: what is left is done all the same, in silence."""
+
+    def on_broken_pipe(self) -> None:
+        """Go on, silently."""
+        self.quiet = True
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
 
 # A pipe has no width to fit in: names and headings stay whole.
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 240)
@@ -54,6 +79,51 @@ def refuse(message: str) -> NoReturn:
 def reason_of(error: OSError) -> str:
     """Why the system refuses a file; in its own words where it is none of the usual reasons."""
     return _REASONS.get(error.errno or 0, str(error.strerror))
+
+
+def cause_of(error: Exception) -> str:
+    """What kept a command from its end, `UNFINISHED` or an error of the system, as far as it is known."""
+    if isinstance(error, UncertainError):
+        return f"登记时数据库连接中断,批次{error.batch_id}是否已登记尚不确定。"
+    if isinstance(error, NotProjectedError):
+        return f"台账已登记至序号{error.position},但数据库连接中断,查询表尚未更新。"
+    if isinstance(error, BrokenExecutor):
+        return "协助处理的进程意外终止(可能是内存不足),本次未完成。"
+    if isinstance(error, LedgerIntegrityError | MapperDeserialisationError):
+        return f"台账数据前后不符,本次未完成。请保留数据库现状并报告。详情:{error}"
+    if isinstance(error, OSError):
+        advice = "请检查临时文件夹(环境变量TMPDIR)的权限和所在磁盘的空间。"
+        return f"系统拒绝了所需的操作:{reason_of(error)}。{advice}"
+    return _cause_in_database(error)
+
+
+def _cause_in_database(error: Exception) -> str:
+    if is_full(error):
+        return "数据库所在的磁盘空间不足。"
+    return f"数据库不可用:{getattr(error, 'orig', error)}"
+
+
+@contextmanager
+def stop_signals() -> Iterator[list[int]]:
+    """The signals to stop that came, which then end nothing by themselves; a second one ends the process.
+
+    The handler only notes the first: what it interrupts may hold a lock that anything else could wait for.
+    """
+    asked: list[int] = []
+
+    def note(number: int, _: object) -> None:
+        asked.append(number)
+        for each in before:
+            signal.signal(each, signal.SIG_DFL)
+
+    before: dict[signal.Signals, Any] = {}
+    for each in (signal.SIGTERM, signal.SIGINT):
+        before[each] = signal.signal(each, note)
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def opened_ledger(context: typer.Context) -> Ledger:

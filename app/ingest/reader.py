@@ -83,6 +83,14 @@ class SourceFile:
                 yield from reader.read(*sheet)
 
 
+def shown_name(path: Path) -> str:
+    """The name of a file without folders, as it can be shown.
+
+    One that is not valid in the file system's encoding must not break a message or a workbook.
+    """
+    return os.fsencode(path.name).decode("utf-8", "replace")
+
+
 def read_file(path: Path, *, unit: str, period: str | None) -> SourceFile:
     """Takes the fingerprint of a file and prepares to read its rows.
 
@@ -96,9 +104,9 @@ def read_file(path: Path, *, unit: str, period: str | None) -> SourceFile:
     """
     if unit not in NAME_OF_CODE:
         raise ValueError(f"unknown unit: {unit}")
-    # A name that is not valid in the file system's encoding must not break a message or a workbook.
-    name = os.fsencode(path.name).decode("utf-8", "replace")
-    request = ReadRequest(file_name=name, unit=unit, period=normal_period(period) if period else None)
+    request = ReadRequest(
+        file_name=shown_name(path), unit=unit, period=normal_period(period) if period else None
+    )
     try:
         return SourceFile(path, request, fingerprint_of(path))
     except OSError:

@@ -15,6 +15,7 @@ from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from app.database import open_engine
 from app.ledger.ledger import Ledger
+from app.logs import configure_logs, log_format
 from app.memory import spare_collections
 
 P = ParamSpec("P")
@@ -139,7 +140,7 @@ class _Helper:
     def __init__(self, url: str) -> None:
         context = get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, url), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, url, log_format()), daemon=True)
         with _signals_blocked():
             self._process.start()
         theirs.close()
@@ -186,8 +187,9 @@ def _signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _serve(pipe: Connection, url: str) -> None:
+def _serve(pipe: Connection, url: str, logs_as: str) -> None:
     """What a process beside does: it answers what it is asked, until its parent closes the pipe or ends."""
+    configure_logs(logs_as)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     spare_collections()
     ledger = Ledger(open_engine(url))

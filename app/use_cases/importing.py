@@ -42,7 +42,11 @@ CHUNKS_AHEAD: Final = 2
 """So many chunks are decided ahead: enough that no process waits, few enough to fit in memory."""
 
 Progress = Callable[[int, int | None, str], None]
-"""Called with the number of rows that are done, of how many if that is known, and what is being done."""
+"""Called with the number of rows that are done, of how many if that is known, and what is being done.
+
+How many there are is known as soon as the whole file is in order. From then on those that are done stand in
+the log: it is called for each chunk that is recorded before anything else can fail.
+"""
 
 _drafts_encoder = msgspec.msgpack.Encoder()
 _drafts_decoder = msgspec.msgpack.Decoder(list[Draft])
@@ -128,7 +132,8 @@ def import_rows(  # noqa: PLR0913 - how a file is imported
 ) -> FilingAnswer | Refused:
     """Register the rows of a file. Each chunk is all or nothing; none is begun unless the file is in order.
 
-    Problems and points to verify count the rows of the file from 0.
+    Problems and points to verify count the rows of the file from 0. A conflict that others record after the
+    check refuses its chunk and those to come; what was recorded before stays.
 
     Args:
         ledger: The ledger.
@@ -137,7 +142,7 @@ def import_rows(  # noqa: PLR0913 - how a file is imported
         actor: The name under which they are recorded.
         dry_run: Whether only to say what would happen.
         in_order: Asked after the last row was read: whether the file itself can be read as a whole.
-        progress: Told how far it has come.
+        progress: Told how far it has come; what it raises ends the import between two chunks.
     """
     project_all(ledger)
     chunks = _chunks(rows)
@@ -155,7 +160,7 @@ def import_rows(  # noqa: PLR0913 - how a file is imported
             return file_returns(ledger, list(checked.drafts()), actor=actor, dry_run=True)
         projects_beside = several and has_several_writers(ledger.engine)
         with Helpers(ledger, 1 if projects_beside else 0) as projectors:
-            return _Recording(ledger, helpers, projectors, checked, actor).record(progress)
+            return _Recording(ledger, helpers, projectors, checked, actor=actor, progress=progress).record()
 
 
 def key_of(draft: Draft) -> str:
@@ -259,32 +264,42 @@ class _Recording:
     its enterprises: what this import records in between is then no conflict.
     """
 
-    def __init__(
-        self, ledger: Ledger, helpers: Helpers, projectors: Helpers, checked: _Check, actor: str
+    def __init__(  # noqa: PLR0913 - what a recording needs
+        self,
+        ledger: Ledger,
+        helpers: Helpers,
+        projectors: Helpers,
+        checked: _Check,
+        *,
+        actor: str,
+        progress: Progress,
     ) -> None:
         self._ledger = ledger
         self._helpers = helpers
         self._projectors = projectors
         self._checked = checked
         self._actor = actor
+        self._progress = progress
+        self._rows = sum(each.rows for each in checked.kept)
+        self._done = 0
         self._own: dict[int, int] = {}
         self._ahead: deque[tuple[Kept, Future[PackedDecision | Refused]]] = deque()
         self._projecting: tuple[Kept, Future[None]] | None = None
 
-    def record(self, progress: Progress) -> FilingAnswer | Refused:
+    def record(self) -> FilingAnswer | Refused:
         """Record all chunks; how it ended."""
         total: FilingAnswer | None = None
-        rows = sum(each.rows for each in self._checked.kept)
-        done = 0
-        for kept, answer in self._answers():
+        self._tell_progress()
+        for answer in self._answers():
             if isinstance(answer, Refused):
                 return answer  # Another one recorded a conflict since the check.
             total = answer if total is None else _sum(total, answer)
-            done += kept.rows
-            progress(done, rows, "登记")
         return total if total is not None else _nothing(self._ledger, self._actor)
 
-    def _answers(self) -> Iterator[tuple[Kept, FilingAnswer | Refused]]:
+    def _tell_progress(self) -> None:
+        self._progress(self._done, self._rows, "登记")
+
+    def _answers(self) -> Iterator[FilingAnswer | Refused]:
         for kept in self._checked.kept:
             while self._must_wait(kept):
                 yield self._record_next()
@@ -307,7 +322,7 @@ class _Recording:
             not kept.codes.isdisjoint(each.codes) for each, _ in self._ahead
         )
 
-    def _record_next(self) -> tuple[Kept, FilingAnswer | Refused]:
+    def _record_next(self) -> FilingAnswer | Refused:
         kept, future = self._ahead.popleft()
         packed = future.result()
         decision = packed if isinstance(packed, Refused) else packed.unpacked(self._seen(packed.read_at))
@@ -318,11 +333,13 @@ class _Recording:
             actor=self._actor,
         )
         if not isinstance(answer, Refused):
+            self._done += kept.rows
+            self._tell_progress()
             recorded = answer.filed + answer.revised + answer.entitlements_changed
             self._own[answer.position - recorded] = answer.position
             self._wait_for_projection()
             self._projecting = (kept, self._projectors.submit(project_until, answer.position))
-        return kept, answer
+        return answer
 
     def _seen(self, read_at: int) -> int:
         """The position up to which nothing but this import has recorded since the streams were read."""

@@ -1,0 +1,277 @@
+"""`duixian import`: registers files one after the other; where it ends early, it says how far it came."""
+
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, NamedTuple, cast
+
+import typer
+
+from app.cli import printing
+from app.cli.common import (
+    ACTOR,
+    REFUSED,
+    UNFINISHED,
+    AsJson,
+    HeardOut,
+    cause_of,
+    err,
+    ledger_of,
+    print_json,
+    progress_bar,
+    reason_of,
+    refuse,
+    stop_signals,
+)
+from app.cli.files import ImportedFile, ImportOptions, import_file
+from app.exports.problem_sheet import ProblemLine, write_problem_sheet
+from app.ingest.reader import shown_name
+from app.ingest.units import unit_code
+from app.ledger.ledger import Ledger, UncertainError
+from app.use_cases.importing import Progress
+from app.use_cases.projecting import project_all
+from app.use_cases.rows import ORIGINS
+from domain.events import Stage
+
+import_app = typer.Typer()
+
+State = Literal["done", "refused", "unfinished", "stopped", "not-begun"]
+
+_SIGNALS: Final = {signal.SIGINT: "Ctrl+C", signal.SIGTERM: "SIGTERM"}
+_OVERTAKEN: Final = "核对之后,其他程序登记了与本文件冲突的数据,登记中断。"
+_AGAIN: Final = "请再次运行同一命令,从中断处继续;已登记的行计为无变化。"
+
+_out = HeardOut(highlight=False)
+
+
+class _StoppedError(Exception):
+    """The process was told to stop."""
+
+
+class Outcome(NamedTuple):
+    """What became of a file.
+
+    Attributes:
+        imported: What it came to, and what is wrong with it.
+        state: `done`: recorded, or tried, to its last row. `refused`: not in order, and not recorded.
+            `unfinished`: kept from its end. `stopped`: by a signal. `not-begun`: not looked at.
+        recorded: So many of its rows, from the first, stand in the log.
+        rows: So many it has; None where they were not all validated, or are not to be recorded.
+        reason: What kept it from its end; two sentences at most.
+        is_uncertain: Whether it is not known what became of the chunk after those that are recorded.
+    """
+
+    imported: ImportedFile
+    state: State
+    recorded: int = 0
+    rows: int | None = None
+    reason: str | None = None
+    is_uncertain: bool = False
+
+
+class _Extent:
+    """How far a file has come.
+
+    Attributes:
+        recorded: So many of its rows stand in the log.
+        rows: So many it has, once that is known.
+    """
+
+    def __init__(self) -> None:
+        self.recorded = 0
+        self.rows: int | None = None
+
+    def watching(self, progress: Progress, asked: Sequence[int]) -> Progress:
+        """Takes note of what is recorded, and ends the import between two chunks once a signal came."""
+
+        def watched(done: int, of: int | None, doing: str) -> None:
+            if of is not None:
+                self.recorded, self.rows = done, of
+            progress(done, of, doing)
+            if asked and done != of:
+                raise _StoppedError
+
+        return watched
+
+
+@import_app.command("import")
+def import_command(
+    context: typer.Context,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help=".xlsx或CSV,直报平台导出的格式。")],
+    unit: Annotated[str, typer.Option(help="文件中金额的单位:元、千元或万元。")],
+    period: Annotated[str | None, typer.Option(help="所属期,如2024-03;文件已写明的可省略。")] = None,
+    stage: Annotated[str, typer.Option(help="final(审定数)或preliminary(初报数)。")] = "final",
+    reason: Annotated[str | None, typer.Option(help="更正原因,用于文件中未写原因的行。")] = None,
+    origin: Annotated[str | None, typer.Option(help="更正来源:enterprise、returned或enforcement。")] = None,
+    document: Annotated[str | None, typer.Option(help="依据文号。")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="只试算,不登记。")] = False,
+    problems: Annotated[Path | None, typer.Option(help="把审核问题清单写入此.xlsx文件。")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """登记文件中的数据:整份核对无误才登记。中断后再次运行同一命令,从中断处继续。"""
+    options = _import_options(unit, period, stage, reason, origin, document, dry_run=dry_run)
+    if problems is not None:
+        _check_writable(problems)
+    ledger = ledger_of(context)
+    outcomes: list[Outcome] = []
+    with stop_signals() as asked:
+        for outcome in _outcomes(ledger, files, options, asked):
+            _tell(outcome, options, on_out=not as_json)
+            outcomes.append(outcome)
+    _tell_other_files(outcomes)
+    if as_json:
+        print_json([_data(each) for each in outcomes])
+    if problems is not None:
+        _write_problems(problems, [line for each in outcomes for line in each.imported.lines])
+    _end(outcomes, asked)
+
+
+def _import_options(
+    unit: str,
+    period: str | None,
+    stage: str,
+    reason: str | None,
+    origin: str | None,
+    document: str | None,
+    *,
+    dry_run: bool,
+) -> ImportOptions:
+    try:
+        code = unit_code(unit)
+    except ValueError as error:
+        raise typer.BadParameter("单位应为元、千元或万元。", param_hint="--unit") from error
+    if stage not in {"final", "preliminary"}:
+        raise typer.BadParameter("应为final或preliminary。", param_hint="--stage")
+    if origin is not None and origin not in ORIGINS:
+        raise typer.BadParameter(f"应为{'、'.join(ORIGINS)}之一。", param_hint="--origin")
+    return ImportOptions(
+        unit=code,
+        period=period,
+        stage=cast("Stage", stage),
+        reason=reason,
+        origin=origin,
+        document=document,
+        dry_run=dry_run,
+    )
+
+
+def _outcomes(
+    ledger: Ledger, files: Sequence[Path], options: ImportOptions, asked: Sequence[int]
+) -> Iterator[Outcome]:
+    """Register the files until one is not done, or a signal came; what became of each."""
+    goes_on = True
+    for path in files:
+        if goes_on and not asked:
+            outcome = _outcome(ledger, path, options, asked)
+        else:
+            outcome = Outcome(_nothing(path), "not-begun")
+        goes_on = outcome.state == "done"
+        yield outcome
+
+
+def _outcome(ledger: Ledger, path: Path, options: ImportOptions, asked: Sequence[int]) -> Outcome:
+    extent = _Extent()
+    try:
+        with progress_bar(shown_name(path)) as bar:
+            imported = import_file(ledger, path, options, actor=ACTOR, progress=extent.watching(bar, asked))
+    except _StoppedError:
+        with suppress(*UNFINISHED):
+            project_all(ledger)  # The last chunk may be recorded only.
+        reason = f"收到停止信号({_SIGNALS[signal.Signals(asked[0])]})。"
+        return Outcome(_nothing(path), "stopped", extent.recorded, extent.rows, reason)
+    except (*UNFINISHED, OSError) as error:
+        is_uncertain = isinstance(error, UncertainError)
+        told = cause_of(error)
+        return Outcome(_nothing(path), "unfinished", extent.recorded, extent.rows, told, is_uncertain)
+    if imported.answer is None and extent.recorded:
+        return Outcome(imported, "unfinished", extent.recorded, extent.rows, _OVERTAKEN)
+    state: State = "refused" if imported.answer is None else "done"
+    return Outcome(imported, state, extent.recorded, extent.rows)
+
+
+def _nothing(path: Path) -> ImportedFile:
+    return ImportedFile(name=shown_name(path), answer=None, lines=[])
+
+
+def _tell(outcome: Outcome, options: ImportOptions, *, on_out: bool) -> None:
+    """Say what became of a file: the result on standard output, all else on standard error."""
+    if outcome.reason is not None:
+        for told in (outcome.reason, _extent_text(outcome)):
+            err.print(told, markup=False, soft_wrap=True)
+    elif on_out and outcome.state != "not-begun":
+        printing.print_import(_out, outcome.imported, dry_run=options.dry_run)
+    printing.print_lines(err, outcome.imported.lines)
+
+
+def _extent_text(outcome: Outcome) -> str:
+    """How much of a file is recorded, and how it goes on."""
+    name, recorded, rows = outcome.imported.name, outcome.recorded, outcome.rows
+    if outcome.is_uncertain:
+        return (
+            f"{name}:共{rows}行,前{recorded}行已登记,其后一批是否已登记尚不确定"
+            f"(每批要么全部登记,要么全不登记)。{_AGAIN}"
+        )
+    if not recorded:
+        return f"{name}:本次未登记任何数据。请再次运行同一命令。"
+    if recorded == rows:
+        return f"{name}:共{rows}行,已全部登记。请再次运行同一命令予以确认;已登记的行计为无变化。"
+    return f"{name}:共{rows}行,前{recorded}行已登记(按批登记,每批均完整),其余尚未处理。{_AGAIN}"
+
+
+def _tell_other_files(outcomes: Sequence[Outcome]) -> None:
+    """Where not all files are done, say which are and which were not begun."""
+    if all(each.state == "done" for each in outcomes):
+        return
+    for state, told in (("done", "此前已完成的文件"), ("not-begun", "其后的文件未处理")):
+        names = [each.imported.name for each in outcomes if each.state == state]
+        if names:
+            err.print(f"{told}:{'、'.join(names)}", markup=False, soft_wrap=True)
+
+
+def _data(outcome: Outcome) -> dict[str, Any]:
+    """What became of a file, as `--json` gives it."""
+    return {
+        "file": outcome.imported.name,
+        "state": outcome.state,
+        "recorded": outcome.recorded,
+        "rows": outcome.rows,
+        "reason": outcome.reason,
+        "answer": outcome.imported.answer,
+        "lines": outcome.imported.lines,
+    }
+
+
+def _check_writable(path: Path) -> None:
+    """Refuse before anything is recorded what cannot be written after it."""
+    if path.suffix.lower() != ".xlsx":
+        raise typer.BadParameter("文件名应以.xlsx结尾。", param_hint="--problems")
+    is_new = not path.exists()
+    try:
+        with path.open("ab"):
+            pass
+        if is_new:
+            path.unlink()
+    except OSError as error:
+        refuse(f"{_unwritable(path, error)}本次未登记任何数据。")
+
+
+def _write_problems(path: Path, lines: list[ProblemLine]) -> None:
+    try:
+        write_problem_sheet(path, lines)
+    except OSError as error:
+        refuse(_unwritable(path, error))
+    err.print(f"审核问题清单已写入{path},共{len(lines)}行。", markup=False, soft_wrap=True)
+
+
+def _unwritable(path: Path, error: OSError) -> str:
+    return f"审核问题清单无法写入{path}:{reason_of(error)}。请关闭已打开的文件或换一个位置。"
+
+
+def _end(outcomes: Sequence[Outcome], asked: Sequence[int]) -> None:
+    """End as a shell expects it: with 128 and the number of the signal where that is why not all is done."""
+    states = {each.state for each in outcomes}
+    if states & {"refused", "unfinished"}:
+        raise typer.Exit(REFUSED)
+    if states != {"done"}:
+        raise typer.Exit(128 + asked[0])

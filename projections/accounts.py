@@ -1,6 +1,7 @@
 """Loading the half-years that a batch of entries touches, each with what holds of it."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Select, select
@@ -28,7 +29,7 @@ class _Loader:
     def __init__(self, connection: Connection, models: ReadModels) -> None:
         self._connection = connection
         self._models = models
-        self._loaded = HalfYears(models, self._state_of)
+        self._loaded = HalfYears(models, partial(_state_of, connection, models))
 
     def load(self, entries: Iterable[LogEntry]) -> HalfYears:
         by_window: dict[str, set[str]] = {}
@@ -78,13 +79,15 @@ class _Loader:
         ).cursor.fetchall()
         return rows
 
-    def _state_of(self, uscc: str, policy: str, period: str) -> bytes:
-        table = self._models.entitlements.c
-        query = select(table.state).where(
-            table.uscc == uscc,
-            table.policy == policy,
-            table.period == period,
-            table.to_position == FOREVER,
-        )
-        state: bytes = self._connection.execute(query).scalar_one()
-        return state
+
+def _state_of(connection: Connection, models: ReadModels, uscc: str, policy: str, period: str) -> bytes:
+    """Read what was left out. As a method it would keep all that was loaded until the collector comes."""
+    table = models.entitlements.c
+    query = select(table.state).where(
+        table.uscc == uscc,
+        table.policy == policy,
+        table.period == period,
+        table.to_position == FOREVER,
+    )
+    state: bytes = connection.execute(query).scalar_one()
+    return state

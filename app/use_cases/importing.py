@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from io import SEEK_END
 from itertools import chain, islice
-from typing import IO, Any, Final, NamedTuple, Self
+from typing import IO, Any, Final, NamedTuple, Self, TypeVar
 
 import msgspec
 from eventsourcing.persistence import StoredEvent
@@ -47,6 +47,8 @@ Progress = Callable[[int, int | None, str], None]
 How many there are is known as soon as the whole file is in order. From then on those that are done stand in
 the log: it is called for each chunk that is recorded before anything else can fail.
 """
+
+T = TypeVar("T")
 
 _drafts_encoder = msgspec.msgpack.Encoder()
 _drafts_decoder = msgspec.msgpack.Decoder(list[Draft])
@@ -146,14 +148,14 @@ def import_rows(  # noqa: PLR0913 - how a file is imported
     """
     project_all(ledger)
     chunks = _chunks(rows)
-    first = list(islice(chunks, 2))
+    first = deque(islice(chunks, 2))
     several = len(first) > 1
     with (
         tempfile.TemporaryFile() as file,
         Helpers(ledger, spare_processors() if several else 0) as helpers,
     ):
         checked = _Check(helpers, reader, file)
-        problems = checked.check(chain(first, chunks), progress)
+        problems = checked.check(chain(_taken(first), chunks), progress)
         if problems or not in_order():
             return Refused(problems)
         if dry_run:  # Decided as one, since a later row may rest on an earlier one.
@@ -352,6 +354,12 @@ def _chunks(rows: Iterable[Any]) -> Iterator[list[tuple[int, Any]]]:
     numbered = enumerate(rows)
     while chunk := list(islice(numbered, ROWS_PER_CHUNK)):
         yield chunk
+
+
+def _taken(first: deque[T]) -> Iterator[T]:
+    """Each once, and it is kept no longer."""
+    while first:
+        yield first.popleft()
 
 
 def _nothing(ledger: Ledger, actor: str) -> FilingAnswer | Refused:

@@ -1,5 +1,7 @@
 """As it stood then: every answer at a position is the one that the log up to it gives."""
 
+import gc
+import weakref
 from collections import Counter, defaultdict
 from typing import Any
 
@@ -12,6 +14,7 @@ from app.ledger.ledger import Ledger
 from app.use_cases import publishing
 from domain.events import EntitlementAssessed, Outcome, ReturnFiled
 from projections import tables
+from projections.accounts import load_half_years
 from tests.ledger.history import (
     RandomYear,
     catering,
@@ -244,3 +247,17 @@ def test_an_account_at_a_moment_is_assessed_by_the_policy_of_that_moment(office:
     assert office.entitlement(uscc, position=first)["policy"]["version"] == 1
     assert office.entitlement(uscc)["assessed_fen"] == 6_000_000
     assert office.entitlement(uscc)["policy"]["version"] == 2
+
+
+def test_the_half_years_that_a_batch_loads_go_with_it(ledger: Ledger) -> None:
+    """The collector of garbage comes seldom, and a month of a country is many batches."""
+    publishing.publish(ledger, policy(), actor="admin")
+    file(ledger, trade(code(1), "2024-03", 120_000, 100_000))
+    gc.disable()
+    try:
+        with reading(ledger.engine) as connection:
+            entries = ledger.entries(connection, after=1, limit=10)
+            loaded = weakref.ref(load_half_years(connection, tables.LIVE, entries))
+        assert loaded() is None
+    finally:
+        gc.enable()

@@ -84,7 +84,7 @@ def export_log(
         root = tree.root()
         if tree.size != size or root != root_at(connection, size):
             raise LedgerIntegrityError(f"the first {size} events are not those that were sealed")
-        manifest = _manifest(wanted, size, root, topics, _publications(connection, size))
+        manifest = _manifest(wanted, size, root, topics, _publications(ledger, connection, size))
         checkpoint = None if wanted.signing is None else wanted.signing.sign(size, root)
         return folder.finish(manifest, checkpoint)
 
@@ -115,18 +115,15 @@ def _lines(rows: Iterable[Sequence[Any]], tree: RunningRoot) -> list[bytes]:
     return lines
 
 
-def _publications(connection: Connection, size: int) -> tuple[PublicationAt, ...]:
-    """The publications that are exported, with their progress as it is noted at the head.
+def _publications(ledger: Ledger, connection: Connection, size: int) -> tuple[PublicationAt, ...]:
+    """The publications that are exported, with their progress, which is noted as of the head.
 
-    Where the export ends before the head, one that is under way is begun again by whoever restores it.
+    How far each was where the export ends before the head is not known: whoever restores it begins again.
     """
-    is_whole = size == sealed_size(connection)
-    return tuple(
-        each
-        if is_whole or each.done == each.total
-        else msgspec.structs.replace(each, after_stream="", done=0)
-        for each in publications.up_to(connection, size)
-    )
+    published = publications.up_to(connection, size)
+    if size < ledger.head(connection):
+        return tuple(msgspec.structs.replace(each, after_stream="", done=0) for each in published)
+    return tuple(published)
 
 
 def _manifest(

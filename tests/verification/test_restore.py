@@ -16,6 +16,7 @@ from app.ledger.verbatim import NotEmptyError
 from app.use_cases import publishing
 from app.use_cases.filing import FilingAnswer
 from app.use_cases.publishing import assess_published, publish, unfinished_publication
+from app.use_cases.replaying import Wanted, replay
 from app.use_cases.restoring import restore
 from tests.databases import KINDS, Database, Hosts
 from tests.ledger.history import (
@@ -138,6 +139,28 @@ def test_an_assessment_under_way_is_carried_on_from_the_export(
     assert (carried_on.done, before.done) == (2 if until is None else 0, 2)
     for each in (ledger, empty):
         assess_published(each)
+    with Office(ledger) as exported, Office(empty) as restored:
+        for uscc, window in ACCOUNTS:
+            path = f"/v1/entitlements/{uscc}/{window}"
+            amounts = [each.get(path).json().get("assessed_fen") for each in (exported, restored)]
+            assert amounts[0] == amounts[1]
+
+
+def test_an_assessment_that_was_under_way_at_the_end_of_an_export_is_carried_on(
+    ledger: Ledger, empty: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it is complete at the head, where its progress is noted."""
+    monkeypatch.setattr(publishing, "STREAMS_PER_CHUNK", 1)
+    published = publish(ledger, policy(20_000), actor="admin")
+    assess_published(ledger)
+    with reading(ledger.engine) as connection:
+        head = ledger.head(connection)
+    size = export(ledger, tmp_path / "out", until=head - 1).size
+    assert published.position <= size < head
+    restore(empty, ExportFolder(tmp_path / "out"))
+    assert replay(empty, Wanted()).is_clean
+    assess_published(empty)
+    assert replay(empty, Wanted()).is_clean
     with Office(ledger) as exported, Office(empty) as restored:
         for uscc, window in ACCOUNTS:
             path = f"/v1/entitlements/{uscc}/{window}"

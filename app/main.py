@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 from eventsourcing.persistence import MapperDeserialisationError
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_fastapi_instrumentator import Instrumentator
@@ -19,6 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from app.api import differences, entitlements, events, health, policies, proofs, red_flags, replays, returns
 from app.api.models import Problem
 from app.api.problems import ApiProblem, add_problem_handlers, problem_response, unavailable
+from app.api.query import refuse_unknown_query
 from app.bootstrap import complete, open_ledger, why_not_ready
 from app.caretaker import Caretaker
 from app.database import UNAVAILABLE
@@ -68,7 +69,7 @@ def create_app(ledger: Ledger, audit_key_file: Path | None = None) -> FastAPI:
     app.state.why_not_ready = lambda: why_not_ready(ledger)
     app.state.readiness_threads = ThreadPoolExecutor(READINESS_THREADS, "readiness")
     for module in (returns, entitlements, events, policies, proofs, replays, red_flags, differences, health):
-        app.include_router(module.router)
+        app.include_router(module.router, dependencies=[Depends(refuse_unknown_query)])
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     add_problem_handlers(app)
     _add_database_handlers(app)

@@ -82,7 +82,7 @@ def verify(content: bytes, verifier_key: str) -> list[str]:
     policies = [account_policy(each, n) for n, each in enumerate(accounts, 1)]
     check_stream_names(set(streams), uscc, window, policies)
     documents = {policy: verified_documents(streams[f"policy/{policy}"], policy) for policy in policies}
-    filed = streams[f"returns/{uscc}/{window[:4]}"]
+    filed = streams.get(f"returns/{uscc}/{window[:4]}", [])
     for policy, account in zip(policies, accounts, strict=True):
         assessed = streams[f"entitlement/{policy}/{uscc}/{window}"]
         for event in assessed:
@@ -263,6 +263,8 @@ def check_stream_names(names: set[str], uscc: str, window: str, policies: list[s
     """The streams are those of this enterprise, half-year and these policies, and all of them."""
     if re.fullmatch(r"[0-9]{4}H[12]", window, re.ASCII) is None:
         raise NotVerifiedError(f"累计期“{window}”无法识别")
+    if not names and not policies:  # As of a moment before anything was filed.
+        return
     expected = {f"returns/{uscc}/{window[:4]}"}
     for policy in policies:
         expected |= {f"policy/{policy}", f"entitlement/{policy}/{uscc}/{window}"}

@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from fastapi.testclient import TestClient
-from httpx2 import Response
+from httpx2 import URL, Response
 
 from app.api.times import parse_rfc_3339
 from app.database import writing
@@ -63,7 +63,7 @@ class Office:
         return {"Authorization": f"Bearer {self.keys[who]}"}
 
     def get(self, path: str, who: str = "auditor", **params: Any) -> Response:
-        return self.client.get(path, params=params, headers=self.headers(who))
+        return self.client.get(URL(path).copy_merge_params(params), headers=self.headers(who))
 
     def read(self, path: str, who: str = "auditor", **params: Any) -> Any:
         response = self.get(path, who, **params)

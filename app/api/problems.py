@@ -95,10 +95,11 @@ def add_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def _(_: Request, error: RequestValidationError) -> Response:
-        said = "; ".join(
+        # A parameter that several dependencies of a route share is looked at for each of them.
+        said = dict.fromkeys(
             f"{'.'.join(str(part) for part in each['loc'][1:])}: {each['msg']}" for each in error.errors()
         )
-        return problem_response(ApiProblem(400, "invalid-request", said))
+        return problem_response(ApiProblem(400, "invalid-request", "; ".join(said)))
 
     @app.exception_handler(HTTPException)
     def _(_: Request, error: HTTPException) -> Response:

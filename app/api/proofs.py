@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from app.api import proof_models
-from app.api.context import AuditorKey, LedgerNeeded
+from app.api.context import AuditorKey, LedgerNeeded, MomentAsked
 from app.api.errors_declared import errors
 from app.api.paths import uscc_of, window_of
 from app.api.problems import RETRY_AFTER_S, ApiProblem
@@ -114,16 +114,16 @@ def read_consistency(
     "/receipts/{uscc}/{window}",
     operation_id="getReceipt",
     response_model=proof_models.ReceiptAnswer,
-    responses=errors(400, 401, 403, 404, 503),
+    responses=errors(400, 401, 403, 404, 422, 503),
     dependencies=SEALED,
 )
 def read_receipt(
-    ledger: LedgerNeeded, signer: SignerNeeded, uscc: str, window: str
+    ledger: LedgerNeeded, signer: SignerNeeded, moment: MomentAsked, uscc: str, window: str
 ) -> proof_models.ReceiptAnswer:
     """The events of an enterprise's half-year with their proofs, to verify offline."""
     name = str(window_of(window))
     with reading(ledger.engine) as connection:
-        receipt = write_receipt(ledger, connection, uscc=uscc_of(uscc), window=name)
+        receipt = write_receipt(ledger, connection, uscc=uscc_of(uscc), window=name, asked=moment)
     if receipt is None:
         raise ApiProblem(404, "not-found", f"{uscc} has filed nothing in {name}.")
     return proof_models.receipt_answer(receipt, signer)

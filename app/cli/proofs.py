@@ -10,7 +10,20 @@ import msgspec
 import typer
 
 from app.api import proof_models
-from app.cli.common import AsJson, WindowAsked, ledger_of, out, print_json, reason_of, refuse, window_of
+from app.cli.common import (
+    AsJson,
+    KnownAtAsked,
+    PositionAsked,
+    WindowAsked,
+    asked_moment,
+    ledger_of,
+    out,
+    print_json,
+    reason_of,
+    refuse,
+    window_of,
+    within_the_log,
+)
 from app.database import reading
 from app.ledger.sealing import seal
 from app.security.audit_key import AuditKeyError, make_audit_key, read_audit_key
@@ -116,14 +129,17 @@ def audit_receipt(
     uscc: Annotated[str, typer.Argument(metavar="USCC", help="统一社会信用代码。")],
     window: WindowAsked,
     out_file: OutAsked = None,
+    position: PositionAsked = None,
+    known_at: KnownAtAsked = None,
 ) -> None:
     """签发一家企业半年的核验凭据(JSON),可用docs/verify_receipt.py脱机核验。"""
     if not has_uscc_shape(uscc):
         raise typer.BadParameter("应为18位数字和大写字母。", param_hint="USCC")
-    ledger, signer, half = ledger_of(context), _signer(), window_of(window)
+    half, asked = window_of(window), asked_moment(position, known_at)
+    ledger, signer = ledger_of(context), _signer()
     seal(ledger)
-    with reading(ledger.engine) as connection:
-        receipt = write_receipt(ledger, connection, uscc=uscc, window=half)
+    with within_the_log(), reading(ledger.engine) as connection:
+        receipt = write_receipt(ledger, connection, uscc=uscc, window=half, asked=asked)
     if receipt is None:
         refuse(f"{uscc}在{Window.parse(half).chinese}没有登记过数据。")
     answer = proof_models.receipt_answer(receipt, signer).model_dump()

@@ -148,9 +148,11 @@ def read_lines(connection: Connection, *, after: int, until: int, limit: int) ->
     return _rows(connection, query.order_by(events.c.position).limit(limit))
 
 
-def read_stream(connection: Connection, stream: str, *, until: int) -> list[Line]:
-    """The rows of a stream up to a position, in the order of their versions."""
-    query = select(*_COLUMNS).where(events.c.stream == stream, events.c.position <= until)
+def read_stream(connection: Connection, stream: str, *, until: int | None) -> list[Line]:
+    """The rows of a stream up to a position, or all of them, in the order of their versions."""
+    query = select(*_COLUMNS).where(events.c.stream == stream)
+    if until is not None:
+        query = query.where(events.c.position <= until)
     return _rows(connection, query.order_by(events.c.version))
 
 

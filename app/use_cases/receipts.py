@@ -8,6 +8,7 @@ from app.ledger.ledger import Ledger
 from app.ledger.lines import Line, read_stream
 from app.ledger.tiles import TileReader
 from app.use_cases.proving import Inclusion, Tree, prove_line, tree_at
+from app.use_cases.reading import NOW, AskedMoment, log_moment_of
 from domain.account import EntitlementAccount
 from domain.errors import LedgerIntegrityError
 from domain.events import Event, ReturnFiled, account_stream, policy_stream, returns_stream
@@ -49,17 +50,33 @@ class Receipt(msgspec.Struct, frozen=True):
     tree: Tree
 
 
-def write_receipt(ledger: Ledger, connection: Connection, *, uscc: str, window: str) -> Receipt | None:
-    """The receipt of an enterprise and half-year, of what is sealed; None if nothing was filed in it.
+def write_receipt(
+    ledger: Ledger, connection: Connection, *, uscc: str, window: str, asked: AskedMoment = NOW
+) -> Receipt | None:
+    """The receipt of an enterprise and half-year, of what is sealed or of what stood at a moment.
+
+    Args:
+        ledger: The ledger.
+        connection: In a transaction that reads.
+        uscc: The enterprise.
+        window: The half-year.
+        asked: The moment.
+
+    Returns:
+        None if nothing was ever filed in it; before the first filing a receipt without events.
 
     Raises:
+        PositionAheadError: The position is above the head.
+        NotSealedError: The moment is not sealed yet.
         LedgerIntegrityError: An event is not the one that was sealed, or what is stored contradicts itself.
     """
-    tree = tree_at(ledger, connection, None)
-    lines = read_stream(connection, returns_stream(uscc, Window.parse(window).year), until=tree.size)
-    filed = [_event(ledger, line) for line in lines]
+    size = None if asked == NOW else log_moment_of(ledger, connection, asked).position
+    tree = tree_at(ledger, connection, size)
+    returns = read_stream(connection, returns_stream(uscc, Window.parse(window).year), until=None)
+    filed = [_event(ledger, line) for line in returns]
     if not any(isinstance(each, ReturnFiled) and window_name(each.period) == window for each in filed):
         return None
+    lines = [line for line in returns if line.position <= tree.size]
     accounts = []
     for policy in ledger.policies(connection):
         assessed = read_stream(connection, account_stream(policy.ref.id, uscc, window), until=tree.size)

@@ -1,6 +1,7 @@
 """`/v1/audit`: checkpoints, proofs and receipts, verified as an auditor who trusts nobody would."""
 
 import base64
+import json
 from pathlib import Path
 from typing import Any
 
@@ -141,11 +142,11 @@ def test_what_does_not_exist_is_refused(stocked: Office) -> None:
 
 def test_only_auditors_get_proofs(office: Office) -> None:
     office.file(trade(110_000))
-    sizes: dict[str, Any] = {"first": 0, "second": 1}
-    for path in ("checkpoint", "inclusion/1", "consistency", f"receipts/{USCC}/2024H1"):
-        assert office.get(f"{AUDIT}/{path}", **sizes).status_code == 200
+    sizes = "first=0&second=1"
+    for path in ("checkpoint", "inclusion/1", f"consistency?{sizes}", f"receipts/{USCC}/2024H1"):
+        assert office.get(f"{AUDIT}/{path}").status_code == 200
         for who in ("statistics", "commerce", "commerce-with-figures", "admin"):
-            assert office.get(f"{AUDIT}/{path}", who, **sizes).status_code == 403
+            assert office.get(f"{AUDIT}/{path}", who).status_code == 403
 
 
 def test_without_an_audit_key_the_answer_says_how_to_make_one(office: Office, tmp_path: Path) -> None:
@@ -215,6 +216,20 @@ def test_a_receipt_states_the_amounts_that_the_entitlement_shows(stocked: Office
         {name: each[name] for name in ("period", "assessed_fen", "open_fen")}
         for each in entitlement["periods"]
     ]
+
+
+def test_a_receipt_as_of_a_moment_is_of_what_was_known_then(stocked: Office) -> None:
+    stocked.file(trade(150_000, reason="企业改报"))
+    path = f"/v1/entitlements/{USCC}/2024H1"
+    for position in range(stocked.read("/v1/entitlements?window=2024H1")["as_of"]["position"] + 1):
+        account = stocked.read(path, position=position)
+        receipt = stocked.read(f"{AUDIT}/receipts/{USCC}/2024H1", position=position)
+        size = int(receipt["checkpoint"].splitlines()[1])
+        assert size == account["as_of"]["position"]
+        assert sum(each["assessed_fen"] for each in receipt["accounts"]) == account["assessed_fen"]
+        assert all(json.loads(each["leaf"])["position"] <= size for each in receipt["events"])
+    assert stocked.read(f"{AUDIT}/receipts/{USCC}/2024H1", known_at="2000-01-01T00:00:00Z")["events"] == []
+    refused(stocked, f"receipts/{USCC}/2024H1?position=1000", 422, "position-ahead")
 
 
 def test_before_a_policy_is_published_a_receipt_holds_the_returns_alone(office: Office) -> None:

@@ -17,13 +17,11 @@ from tests.office import Office
 from tests.processes.running import leave_unprojected
 
 READS = (
-    f"/v1/entitlements/{code(1000)}/2024H1",
-    f"/v1/entitlements/{code(1000)}/2024H1/2024-03",
-    "/v1/entitlements",
-    "/v1/summary",
+    f"/v1/entitlements/{code(1000)}/2024H1?",
+    f"/v1/entitlements/{code(1000)}/2024H1/2024-03?",
+    "/v1/entitlements?window=2024H1&",
+    "/v1/summary?window=2024H1&group_by=measure&",
 )
-OF_ALL = {"window": "2024H1", "group_by": "measure"}
-"""What the list and the summary are asked for; the others do not look at it."""
 
 WAITING = 60
 """More than there are threads (40) for requests in a process, and connections (15) to a database."""
@@ -78,12 +76,12 @@ def test_a_position_that_is_reached_is_answered_at_once(
     monkeypatch.setattr(context, "WAIT_FOR_MOST_S", -1)
     office.publish()
     filed = office.file(trade(110_000))
-    assert office.read(path, wait_for=filed["position"], **OF_ALL) == office.read(path, **OF_ALL)
+    assert office.read(path, wait_for=filed["position"]) == office.read(path)
 
 
 @pytest.mark.parametrize("path", READS)
 def test_a_position_above_the_head_of_the_log_is_refused(office: Office, position: int, path: str) -> None:
-    body = refused(office.get(path, wait_for=position + 1, **OF_ALL), 422, "position-ahead")
+    body = refused(office.get(path, wait_for=position + 1), 422, "position-ahead")
     assert f"The last position is {position};" in body["detail"]
 
 
@@ -92,11 +90,11 @@ def test_a_position_that_is_not_reached_in_time_is_unavailable_for_now(
     office: Office, position: int, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     short_patience(monkeypatch)
-    answer = office.get(path, wait_for=position, **OF_ALL)
+    answer = office.get(path, wait_for=position)
     assert f"have not reached position {position} " in refused(answer, 503, "unavailable")["detail"]
     assert answer.headers["Retry-After"]
-    assert office.get(path, wait_for=position - 1, **OF_ALL).status_code == 503  # Half of a transaction.
-    assert office.get(path, wait_for=position - 2, **OF_ALL).status_code == 200
+    assert office.get(path, wait_for=position - 1).status_code == 503  # Half of a transaction.
+    assert office.get(path, wait_for=position - 2).status_code == 200
 
 
 @pytest.mark.parametrize("wrong", [-1, 2**63, "x"])
@@ -132,7 +130,7 @@ def test_any_number_who_wait_leave_connections_and_threads_to_a_filing(office: O
     answers = when_polled(
         office,
         lambda: filed.append(office.file(trade(120_000, number=2000))),
-        lambda: office.read(READS[3], wait_for=position, **OF_ALL),
+        lambda: office.read(READS[3], wait_for=position),
         polls=5 * WAITING,
     )
     assert filed[0]["position"] > position

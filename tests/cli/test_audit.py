@@ -110,6 +110,23 @@ def test_a_receipt_verifies_with_the_key_that_was_kept(stocked: Desk) -> None:
     assert shown == json.loads((stocked.folder / "receipt.json").read_text(encoding="utf-8"))
 
 
+def test_a_receipt_before_anything_was_known_is_empty_and_verifies(stocked: Desk) -> None:
+    stocked.run("audit", "receipt", JIA, "2024H1", "--position", "0", "--out", "empty.json")
+    kept = json.loads((stocked.folder / "empty.json").read_text(encoding="utf-8"))["verifier_key"]
+    ended = subprocess.run(
+        [sys.executable, "-I", ROOT / "docs" / "verify_receipt.py", "empty.json", "--key", kept],
+        cwd=stocked.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "没有测算记录" in ended.stdout
+    for wrong in (["--position", "999"], ["--position", "1", "--known-at", "2024-04-10T00:00:00Z"]):
+        code = 1 if len(wrong) == 2 else 2
+        stocked.run("audit", "receipt", JIA, "2024H1", *wrong, code=code)
+
+
 def test_a_receipt_of_nothing_is_refused(stocked: Desk) -> None:
     assert "没有登记过数据" in stocked.run("audit", "receipt", JIA, "2024H2", code=1).output
     stocked.run("audit", "receipt", "123", "2024H1", code=2)

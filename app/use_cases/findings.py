@@ -14,6 +14,7 @@ CHECKS: Final = {
     "transaction-broken": "批次完整",
     "time-regresses": "登记时间不倒退",
     "state-unreadable": "记录内容符合类型",
+    "event-misplaced": "记录与所在记录流相符",
     "policy-altered": "政策文件与指纹一致",
     "reference-missing": "测算所引用的政策和数据存在",
     "sequencer-differs": "序号登记与台账一致",

@@ -7,6 +7,7 @@ from typing import Final
 
 from app.database import reading, writing
 from app.ledger import publications
+from app.ledger.damage import row_problem
 from app.ledger.export_folder import ExportError, ExportFolder, Manifest
 from app.ledger.ledger import Ledger
 from app.ledger.lines import Line, LineError, parse
@@ -17,7 +18,6 @@ from app.ledger.sealing import seal
 from app.ledger.tiles import root_at
 from app.ledger.verbatim import insert_lines, lock_empty, set_sequencer
 from app.use_cases.exporting import Progress
-from app.use_cases.log_checks import row_problem
 from app.use_cases.projecting import project_all
 from domain.errors import LedgerIntegrityError
 

@@ -113,7 +113,7 @@ def verify_ledger(
         with reading_whatever(ledger.engine) as connection, StreamIndex.opened() as index:
             return _verify_rows(connection, index, known, findings, progress)
     except DamagedError as error:
-        findings.note("database-damaged", None, f"数据库文件损坏,无法读完:{error}。")
+        findings.note("database-damaged", None, f"{error}。")
         return None
 
 

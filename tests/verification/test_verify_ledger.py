@@ -104,6 +104,10 @@ def _other_fingerprint(data: Any) -> None:
     data["sha256"] = "0" * 64
 
 
+def _setting(**values: Any) -> Any:
+    return lambda data: data.update(values)
+
+
 def _other_policy_version(data: Any) -> None:
     data["policy"]["version"] = 2
 
@@ -157,7 +161,31 @@ ALTERATIONS: dict[str, tuple[Alteration, Found]] = {
     ),
     "a stream": (
         setting(40, stream="returns/91210802MA0000015Y/2023"),
-        {"leaf-differs": [40], "version-gap": [40]},
+        {"leaf-differs": [40], "version-gap": [40], "event-misplaced": [40]},
+    ),
+    "a stream that is no name of one": (
+        setting(40, stream="returns/91210802MA000004XC"),
+        {"leaf-differs": [40], "version-gap": [40], "event-misplaced": [40]},
+    ),
+    "a stream of a year that is none": (
+        setting(40, stream="returns/91210802MA000004XC/20x4"),
+        {"leaf-differs": [40], "version-gap": [40], "event-misplaced": [40]},
+    ),
+    "an account of another half-year": (
+        setting(43, stream="entitlement/yingkou-2024-14/91210802MA0000031L/2024H1"),
+        {"leaf-differs": [43], "version-gap": [43], "event-misplaced": [43]},
+    ),
+    "a period that is none": (
+        setting_data(42, _setting(period="2024-13")),
+        {"leaf-differs": [42], "event-misplaced": [42], "reference-missing": [43]},
+    ),
+    "a form that is none": (
+        setting_data(42, _setting(form="S204-9")),
+        {"leaf-differs": [42], "event-misplaced": [42], "reference-missing": [43]},
+    ),
+    "a return without its figure": (
+        setting_data(42, _setting(figures={})),
+        {"leaf-differs": [42], "event-misplaced": [42], "reference-missing": [43]},
     ),
     "a version": (
         setting(42, version=5),
@@ -171,7 +199,12 @@ ALTERATIONS: dict[str, tuple[Alteration, Found]] = {
     "two swapped": (swapping(9, 10), {"leaf-differs": [9, 10], "version-gap": [9]}),
     "one inserted": (
         inserting(40),
-        {"leaf-differs": [40, 41, 42, 43], "version-gap": [40], "transaction-broken": [42, 44]},
+        {
+            "leaf-differs": [40, 41, 42, 43],
+            "version-gap": [40],
+            "transaction-broken": [42, 44],
+            "event-misplaced": [40],
+        },
     ),
     "the end cut off": (truncating(41), {"log-shorter": [42]}),
     "the text of a policy": (

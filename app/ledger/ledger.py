@@ -33,6 +33,7 @@ from sqlalchemy import (
 from app.database import UNAVAILABLE, is_uncertain, steadily, writing
 from app.ledger.damage import is_text, place_problem, row_problem, shown
 from app.ledger.mapper import EventMapper, NewEvent
+from app.ledger.one_row import read_number
 from app.ledger.recorder import Recording, SqlRecorder, now_us
 from app.ledger.tables import events, sequencer
 from domain.errors import LedgerIntegrityError
@@ -365,7 +366,7 @@ class Ledger(Application[str]):
 
     def policies(self, connection: Connection) -> tuple[Policy, ...]:
         """The newest version of each policy, in the order of their ids."""
-        published = connection.execute(select(sequencer.c.publication)).scalar_one()
+        published = read_number(connection, sequencer.c.publication)
         # Read once: another thread, whose snapshot is an older one, may replace it in between.
         known_at, policies = self._policies
         if published != known_at:
@@ -410,9 +411,12 @@ class Ledger(Application[str]):
         return None if row is None else (row[0], row[1])
 
     def head(self, connection: Connection) -> int:
-        """The position of the last event; 0 of an empty log."""
-        last: int = connection.execute(select(sequencer.c.last)).scalar_one()
-        return last
+        """The position of the last event; 0 of an empty log.
+
+        Raises:
+            LedgerIntegrityError: The sequencer does not say.
+        """
+        return read_number(connection, sequencer.c.last)
 
 
 _position = itemgetter(0)

@@ -56,7 +56,7 @@ def _insert(ledger: Ledger, folder: ExportFolder, progress: Progress) -> None:
             last = lines[-1]
             published = [line.position for line in lines if line.topic == PUBLICATION_TOPIC]
             publication = max([publication, *published])
-            progress(tree.size, folder.manifest.size)
+            progress(tree.size, max(tree.size, folder.manifest.size))
         if base64.b64encode(tree.root()).decode() != folder.manifest.root:
             raise LineError("树根与导出清单不符")
         if last is not None:

@@ -20,12 +20,14 @@ from app.ledger.ledger import Ledger
 from app.ledger.lines import streamed_rows
 from app.ledger.mapper import EventMapper
 from app.ledger.merkle import EMPTY_ROOT, HASH_BYTES
+from app.ledger.one_row import find_numbers
 from app.ledger.running_root import RunningRoot
 from app.ledger.stream_index import StreamIndex
 from app.ledger.tiles import TILE_HASHES
 from app.use_cases.findings import Findings
 from app.use_cases.log_checks import LogChecks
 from domain.errors import LedgerIntegrityError
+from projections.tables import LIVE
 
 Progress = Callable[[int, int], None]
 """Called with how many events are looked at, and how many there should be."""
@@ -132,9 +134,11 @@ def _verify_rows(
             for leaf in leaves:
                 log.take(leaf)
             _compare_leaves(connection, rows, leaves, sealed, findings)
-            progress(log.tree.size, log.tree.size if sequenced is None else sequenced.last)
+            progress(log.tree.size, max(log.tree.size, 0 if sequenced is None else sequenced.last))
+    progress(log.tree.size, log.tree.size)
     log.checks.finish()
     _compare_sequencer(sequenced, log.checks, findings)
+    _compare_projected(connection, log.checks, findings)
     for each in (*_sealed_root(connection, sealed, findings), *known):
         log.compare(each)
     return Verified(log.tree.size, log.tree.root(), min(sealed, log.tree.size))
@@ -161,6 +165,16 @@ def _compare_sequencer(sequenced: Sequenced | None, checks: LogChecks, findings:
     for name, said, value in zip(Sequenced._fields, sequenced, found, strict=True):
         if said != value:
             findings.note("sequencer-differs", None, f"序号登记表的{name}列为{said},台账中为{value}。")
+
+
+def _compare_projected(connection: Connection, checks: LogChecks, findings: Findings) -> None:
+    """Compare how far the read models say that they are with the log, which they never pass."""
+    found = find_numbers(connection, [LIVE.checkpoint.c.position])
+    last = 0 if checks.last is None else checks.last.position
+    if found is None:
+        findings.note("sequencer-differs", None, "查询表所至序号应有且只有一行数值。")
+    elif found[0] > last:
+        findings.note("sequencer-differs", None, f"查询表已至序号{found[0]},台账止于序号{last}。")
 
 
 def _compare_leaves(
@@ -213,9 +227,10 @@ def verify_export(
             for line in folder.lines():
                 log.take(log.checks.check_line(line))
                 if log.tree.size % 10_000 == 0:
-                    progress(log.tree.size, manifest.size)
+                    progress(log.tree.size, max(log.tree.size, manifest.size))
         except ExportError as error:
             findings.note("file-differs", log.tree.size + 1, f"{error}。")
+        progress(log.tree.size, log.tree.size)
         log.checks.finish()
     _compare_manifest(manifest, log.checks, findings)
     for each in (*claimed, *known):

@@ -15,6 +15,7 @@ from app.ledger.tiles import root_at
 from app.limits import VERIFY_MOST_PLACES
 from app.use_cases.findings import CHECKS, Findings
 from app.use_cases.verifying import KnownRoot, Verified, verify_ledger
+from projections.tables import LIVE
 from tests.databases import Database, only_on_sqlite
 from tests.ledger.history import code, file, trade
 from tests.verification.alterations import (
@@ -69,6 +70,15 @@ def test_an_empty_log_is_clean(migrated: Database) -> None:
     assert found == {}
     assert verified is not None
     assert verified.size == 0
+
+
+@pytest.mark.parametrize("last", [0, EVENTS, 2**62])
+def test_progress_never_passes_its_total_and_comes_to_it(ledger: Ledger, last: int) -> None:
+    alter(ledger, lambda connection: connection.execute(update(sequencer).values(last=last)))
+    steps: list[tuple[int, int]] = []
+    verify_ledger(ledger, [], Findings(), lambda done, total: steps.append((done, total)))
+    assert all(done <= total for done, total in steps)
+    assert steps[-1] == (EVENTS, EVENTS)
 
 
 def test_what_is_not_sealed_yet_is_looked_at_too_and_the_answer_says_how_much_was_compared(
@@ -262,7 +272,7 @@ ALTERATIONS: dict[str, tuple[Alteration, Found]] = {
             "row-invalid": [-43],
             "position-gap": [-43],
             "transaction-broken": [42],
-            "sequencer-differs": [None],
+            "sequencer-differs": [None, None],
         },
     ),
     "the last position in the sequencer": (
@@ -271,6 +281,18 @@ ALTERATIONS: dict[str, tuple[Alteration, Found]] = {
     ),
     "no sequencer": (
         lambda connection: connection.execute(sequencer.delete()),
+        {"sequencer-differs": [None]},
+    ),
+    "read models that say that they are ahead": (
+        lambda connection: connection.execute(update(LIVE.checkpoint).values(position=EVENTS + 1)),
+        {"sequencer-differs": [None]},
+    ),
+    "read models that say nothing": (
+        lambda connection: connection.execute(LIVE.checkpoint.delete()),
+        {"sequencer-differs": [None]},
+    ),
+    "read models before the beginning": (
+        lambda connection: connection.execute(update(LIVE.checkpoint).values(position=-1)),
         {"sequencer-differs": [None]},
     ),
     "no seal": (lambda connection: connection.execute(log_seal.delete()), {"sequencer-differs": [None]}),
@@ -385,6 +407,7 @@ OTHER_TABLES = {
     "sequencer": ("last", "recorded_at_us", "publication"),
     "log_seal": ("size",),
     "log_tiles": ("hashes",),
+    "checkpoint": ("position",),
 }
 
 
@@ -401,7 +424,7 @@ def test_a_seal_and_a_sequencer_of_any_type_that_sqlite_takes_are_findings(
 
     alter(ledger, alteration)
     found = found_in(ledger)
-    assert found["sequencer-differs"] == [None] * 2
+    assert found["sequencer-differs"] == [None] * 3
     assert "leaf-differs" not in found  # Nothing says that anything was sealed.
 
 

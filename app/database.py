@@ -51,6 +51,9 @@ UNAVAILABLE: Final = (
 )
 """The database is not there, is too busy, or ended what it was asked: it may work in a while."""
 
+CONSTRAINT_BROKEN: Final = sql_errors.IntegrityError
+"""A row is there already, or lacks what it must have."""
+
 _UNCERTAIN_STATES: Final = {"08006", "08007", "40003"}
 """SQLSTATE: the connection failed; the outcome of the transaction, or of the statement, is not known."""
 

@@ -5,9 +5,8 @@ from collections.abc import Callable
 from typing import Final
 
 import structlog
-from sqlalchemy.exc import IntegrityError
 
-from app.database import UNAVAILABLE, reading, steadily, writing
+from app.database import CONSTRAINT_BROKEN, UNAVAILABLE, reading, steadily, writing
 from app.ledger.ledger import Ledger
 from app.use_cases.sealing import Sealer
 from domain.errors import LedgerIntegrityError
@@ -63,7 +62,7 @@ def _project_batch(ledger: Ledger, position: int) -> int:
     try:
         with writing(ledger.engine) as connection:
             return catch_up(ledger, connection, position)
-    except IntegrityError as error:
+    except CONSTRAINT_BROKEN as error:
         raise LedgerIntegrityError(
             "查询表与其所至序号(checkpoint表)不符。请运行duixian projections rebuild重建查询表"
         ) from error

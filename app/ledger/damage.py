@@ -76,9 +76,14 @@ def _return_problem(event: Return | ReturnWithdrawn) -> str | None:
     return None if is_whole else "缺少必报指标"
 
 
+def is_returns(stream: str) -> bool:
+    """Whether this is the name of a stream of returns."""
+    return _RETURNS.fullmatch(stream) is not None
+
+
 def is_of_enterprise(stream: str) -> bool:
     """Whether this is the name of a stream of returns or of an account."""
-    return _RETURNS.fullmatch(stream) is not None or _ACCOUNT.fullmatch(stream) is not None
+    return is_returns(stream) or _ACCOUNT.fullmatch(stream) is not None
 
 
 def shown(value: object) -> str:

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
-from app.database import reading, writing
+from sqlalchemy import Connection
+
+from app.database import CONSTRAINT_BROKEN, reading, writing
 from app.ledger import publications
 from app.ledger.damage import row_problem
 from app.ledger.export_folder import ExportError, ExportFolder, Manifest
@@ -61,7 +63,14 @@ def _insert(ledger: Ledger, folder: ExportFolder, progress: Progress) -> None:
             raise LineError("树根与导出清单不符")
         if last is not None:
             set_sequencer(connection, last, publication=publication)
-        publications.restore(connection, folder.manifest.publications)
+        _restore_publications(connection, folder.manifest)
+
+
+def _restore_publications(connection: Connection, manifest: Manifest) -> None:
+    try:
+        publications.restore(connection, manifest.publications)
+    except CONSTRAINT_BROKEN as error:
+        raise LineError("导出清单中的政策版本重复") from error
 
 
 def _chunks(folder: ExportFolder, tree: RunningRoot) -> Iterator[list[Line]]:

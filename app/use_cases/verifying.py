@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.database import DamagedError, reading_whatever
+from app.ledger import publications
 from app.ledger.as_stored import (
     Sequenced,
     read_leaf_tiles,
@@ -139,6 +140,7 @@ def _verify_rows(
     log.checks.finish()
     _compare_sequencer(sequenced, log.checks, findings)
     _compare_projected(connection, log.checks, findings)
+    _compare_publications(connection, log.checks, findings)
     for each in (*_sealed_root(connection, sealed, findings), *known):
         log.compare(each)
     return Verified(log.tree.size, log.tree.root(), min(sealed, log.tree.size))
@@ -175,6 +177,16 @@ def _compare_projected(connection: Connection, checks: LogChecks, findings: Find
         findings.note("sequencer-differs", None, "查询表所至序号应有且只有一行数值。")
     elif found[0] > last:
         findings.note("sequencer-differs", None, f"查询表已至序号{found[0]},台账止于序号{last}。")
+
+
+def _compare_publications(connection: Connection, checks: LogChecks, findings: Findings) -> None:
+    """Compare how far the assessment after each publication is said to have come with the log."""
+    try:
+        problems = list(publications.problems_of(publications.all_of(connection), checks.published))
+    except LedgerIntegrityError as error:
+        problems = [str(error)]
+    for problem in problems:
+        findings.note("publication-differs", None, f"{problem}。")
 
 
 def _compare_leaves(
@@ -252,13 +264,13 @@ def _claimed_root(manifest: Manifest, findings: Findings) -> list[KnownRoot]:
 def _compare_manifest(manifest: Manifest, checks: LogChecks, findings: Findings) -> None:
     """Compare what the manifest says with the lines."""
     size = checks.rows
-    published = {(each.policy, each.version): each.position for each in manifest.publications}
     for name, said, found in (
         ("size", manifest.size, size),
         ("first_position", manifest.first_position, 1 if size else None),
         ("last_position", manifest.last_position, size or None),
         ("event_types", manifest.event_types, dict(checks.topics)),
-        ("publications", published, checks.published),
     ):
         if said != found:
             findings.note("manifest-differs", None, f"导出清单的{name}与台账记录不符。")
+    for problem in publications.problems_of(manifest.publications, checks.published):
+        findings.note("manifest-differs", None, f"导出清单的publications:{problem}。")

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select, text, update
 from app.database import reading
 from app.ledger.ledger import Ledger
 from app.ledger.merkle import HASH_BYTES
-from app.ledger.tables import events, log_seal, log_tiles, sequencer
+from app.ledger.tables import events, log_seal, log_tiles, publications, sequencer
 from app.ledger.tiles import root_at
 from app.limits import VERIFY_MOST_PLACES
 from app.use_cases.findings import CHECKS, Findings
@@ -295,6 +295,38 @@ ALTERATIONS: dict[str, tuple[Alteration, Found]] = {
         lambda connection: connection.execute(update(LIVE.checkpoint).values(position=-1)),
         {"sequencer-differs": [None]},
     ),
+    "a publication that is not noted": (
+        lambda connection: connection.execute(publications.delete()),
+        {"publication-differs": [None]},
+    ),
+    "a publication noted elsewhere": (
+        lambda connection: connection.execute(
+            update(publications).where(publications.c.version == 1).values(position=7)
+        ),
+        {"publication-differs": [None]},
+    ),
+    "an assessment of more than there is": (
+        lambda connection: connection.execute(
+            update(publications).where(publications.c.version == 1).values(done=99)
+        ),
+        {"publication-differs": [None]},
+    ),
+    "an assessment below nothing": (
+        lambda connection: connection.execute(update(publications).values(done=-1)),
+        {"publication-differs": [None]},
+    ),
+    "an assessment that has come to no stream": (
+        lambda connection: connection.execute(
+            update(publications).where(publications.c.version == 1).values(after_stream="zzz")
+        ),
+        {"publication-differs": [None]},
+    ),
+    "an assessment that has come to nothing": (
+        lambda connection: connection.execute(
+            update(publications).where(publications.c.version == 1).values(after_stream="")
+        ),
+        {"publication-differs": [None]},
+    ),
     "no seal": (lambda connection: connection.execute(log_seal.delete()), {"sequencer-differs": [None]}),
     "the tiles": (
         lambda connection: connection.execute(log_tiles.delete()),
@@ -426,6 +458,16 @@ def test_a_seal_and_a_sequencer_of_any_type_that_sqlite_takes_are_findings(
     found = found_in(ledger)
     assert found["sequencer-differs"] == [None] * 3
     assert "leaf-differs" not in found  # Nothing says that anything was sealed.
+
+
+@only_on_sqlite
+@pytest.mark.parametrize("column", ["policy", "version", "position", "after_stream", "done", "total"])
+@pytest.mark.parametrize("value", ["NULL", "x'00'", "CAST(x'ff' AS TEXT)", "1.5", f"'{10**30}'"])
+def test_progress_of_any_type_that_sqlite_takes_is_a_finding(ledger: Ledger, column: str, value: str) -> None:
+    alter(ledger, lambda connection: without_constraints(connection, "publications"))
+    statement = f"UPDATE publications SET {column} = {value} WHERE version = 1"
+    alter(ledger, lambda connection: connection.execute(text(statement)))
+    assert set(found_in(ledger)) == {"publication-differs"}
 
 
 @only_on_sqlite

@@ -26,6 +26,7 @@ from app.limits import (
     TCP_PROBES,
     TCP_UNACKNOWLEDGED_S,
 )
+from domain.errors import LedgerIntegrityError
 
 NAMING_CONVENTION = {
     "pk": "pk_%(table_name)s",
@@ -50,8 +51,14 @@ UNAVAILABLE: Final = (
 )
 """The database is not there, is too busy, or ended what it was asked: it may work in a while."""
 
+CONSTRAINT_BROKEN: Final = sql_errors.IntegrityError
+"""A row is there already, or lacks what it must have."""
+
 _UNCERTAIN_STATES: Final = {"08006", "08007", "40003"}
 """SQLSTATE: the connection failed; the outcome of the transaction, or of the statement, is not known."""
+
+_DAMAGED_STATES: Final = {"XX001", "XX002"}
+"""SQLSTATE: data, or an index, is corrupted."""
 
 _PASSING_STATES: Final = {"40001", "40P01", "53300", "57P01", "57P02", "57P03"}
 """SQLSTATE: serialisation failure, deadlock, too many connections; the server stops, crashed, or starts."""
@@ -218,6 +225,7 @@ def writing(engine: Engine, *, unhurried: bool = False) -> Iterator[Connection]:
         unhurried: Whether its statements may take as long as they need.
     """
     with (
+        _telling_damage(),
         engine.connect().execution_options(writes=True) as connection,
         connection.begin(),
         _as_sqlalchemy(connection),
@@ -229,8 +237,12 @@ def writing(engine: Engine, *, unhurried: bool = False) -> Iterator[Connection]:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A transaction that only reads, in one snapshot of the database."""
-    with engine.connect() as connection:
+    """A transaction that only reads, in one snapshot of the database.
+
+    Raises:
+        DamagedError: The file is damaged, or a text in it.
+    """
+    with _telling_damage(), engine.connect() as connection:
         if connection.dialect.name != "sqlite":
             connection = connection.execution_options(  # noqa: PLW2901 - the same connection
                 isolation_level="REPEATABLE READ"
@@ -239,8 +251,8 @@ def reading(engine: Engine) -> Iterator[Connection]:
             yield connection
 
 
-class DamagedError(Exception):
-    """The database cannot be read to its end: its file is damaged."""
+class DamagedError(LedgerIntegrityError):
+    """The database cannot be read to its end: its file is damaged, or a text in it is no UTF-8."""
 
 
 @contextmanager
@@ -252,7 +264,7 @@ def reading_whatever(engine: Engine) -> Iterator[Connection]:
     Raises:
         DamagedError: The file is damaged.
     """
-    with _telling_damage(), reading(engine) as connection:
+    with reading(engine) as connection:
         lift_time_outs(connection)
         if connection.dialect.name == "sqlite":
             driver: Any = connection.connection.driver_connection
@@ -265,10 +277,24 @@ def reading_whatever(engine: Engine) -> Iterator[Connection]:
 def _telling_damage() -> Iterator[None]:
     try:
         yield
-    except sql_errors.DatabaseError as error:
-        if isinstance(error, UNAVAILABLE):
+    except (sql_errors.DBAPIError, sqlite3.Error) as error:
+        damage = _damage(error.orig if isinstance(error, sql_errors.DBAPIError) else error)
+        if damage is None:
             raise
-        raise DamagedError(str(error.orig)) from error
+        raise DamagedError(damage) from error
+
+
+def _damage(error: BaseException | None) -> str | None:
+    """What is damaged, in Chinese; None where an error tells of no damage."""
+    if str(error).startswith("Could not decode to UTF-8"):
+        return (
+            "数据库中有的文字不是UTF-8编码,已损坏或被改动。请运行duixian audit verify查明是哪一条,从备份恢复"
+        )
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
+    is_damaged = code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+    if is_damaged or getattr(error, "sqlstate", None) in _DAMAGED_STATES:
+        return f"数据库文件损坏,无法读完。请保留原文件,从备份恢复({error})"
+    return None
 
 
 def has_several_writers(engine: Engine) -> bool:

@@ -119,3 +119,10 @@ EXPORT_LINE_MAX_BYTES: Final = 8_000_000
 
 # A manifest holds a few lines for each file and each publication.
 MANIFEST_MAX_BYTES: Final = 4_000_000
+
+# A note that travels is signed by its log and by some witnesses. Verifiers take in at least 16 signatures
+# (c2sp.org/signed-note); a hundred, as the tools of Go take, leave room, and no more lines are parsed.
+NOTE_MOST_SIGNATURES: Final = 100
+
+# A hundred lines of signatures and a few of text fill some tens of kilobytes.
+NOTE_MAX_BYTES: Final = 1_000_000

@@ -184,7 +184,7 @@ def verified_checkpoint(note: str, verifier_key: str) -> tuple[str, int, bytes]:
         Ed25519PublicKey.from_public_bytes(public).verify(ours[0], f"{text}\n".encode())
     except (InvalidSignature, UnicodeEncodeError) as error:
         raise NotVerifiedError("校验点的签名不符:校验点被改动,或不是该公钥所签") from error
-    match = re.fullmatch(r"(.+)\n(0|[1-9][0-9]{0,18})\n(.+)", text, re.ASCII)
+    match = re.fullmatch(r"(.+)\n(0|[1-9][0-9]{0,18})\n(.+)(?:\n.+)*", text, re.ASCII)
     if match is None or match.group(1) != name:
         raise NotVerifiedError("校验点不是该台账的校验点")
     return name, int(match.group(2)), from_base64(match.group(3), "校验点的树根")

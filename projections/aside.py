@@ -8,7 +8,7 @@ from sqlalchemy import Connection, NullPool, create_engine
 
 from domain.events import LogEntry
 from projections.afresh import PutAside, finish
-from projections.comparing import RowDifference, common_differences
+from projections.comparing import Compared, RowDifference, common_differences
 from projections.scratch import Scratch
 
 TOKEN: Final = 2
@@ -26,6 +26,7 @@ class AsideFile:
     """
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self._engine = create_engine(
             f"sqlite:///{path}", poolclass=NullPool, connect_args={"timeout": WAIT_S}
         )
@@ -42,18 +43,18 @@ class AsideFile:
             common.write(connection, self._scratch.aside)
 
     def differences(
-        self, connection: Connection, publications: Sequence[LogEntry], until: int
+        self, connection: Connection, publications: Sequence[LogEntry], compared: Compared
     ) -> list[RowDifference]:
         """Compare the rows in which enterprises meet with those that follow.
 
         Args:
             connection: Of the read models, in a transaction that reads.
             publications: Every `PolicyPublished`.
-            until: The rows are compared as they were at this position.
+            compared: Which rows.
 
         Raises:
             LedgerIntegrityError: A published document says nothing valid.
         """
         with self._engine.begin() as derived:
-            finish(derived, self._scratch.models, self._scratch.aside, publications, until)
-            return list(common_differences(connection, derived, self._scratch.models, until=until))
+            finish(derived, self._scratch.models, self._scratch.aside, publications, compared.until)
+            return list(common_differences(connection, derived, self._scratch.models, compared))

@@ -20,10 +20,19 @@ ENTRIES_PER_BATCH = 20_000
 
 
 def position_of(connection: Connection, models: ReadModels = LIVE, *, lock: bool = False) -> int:
-    """How far the read models have come; `lock` keeps other projectors out until the transaction ends."""
+    """How far the read models have come; `lock` keeps other projectors out until the transaction ends.
+
+    Raises:
+        LedgerIntegrityError: The table does not say: it is not one row with a whole number from 0 on.
+    """
     query = select(models.checkpoint.c.position)
-    at: int = connection.execute(query.with_for_update() if lock else query).scalar_one()
-    return at
+    found = connection.scalars(query.with_for_update() if lock else query).all()
+    if len(found) != 1 or type(found[0]) is not int or found[0] < 0:
+        raise LedgerIntegrityError(
+            f"{models.checkpoint.name}表应有且只有一行,position列应为不小于0的整数。"
+            "请运行duixian projections rebuild重建查询表"
+        )
+    return found[0]
 
 
 def catch_up(feed: Feed, connection: Connection, until: int | None = None, models: ReadModels = LIVE) -> int:

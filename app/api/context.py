@@ -9,6 +9,7 @@ from fastapi import Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
+from app.api.paths import DIGITS
 from app.api.problems import ApiProblem, unavailable
 from app.api.times import parse_rfc_3339
 from app.database import once_more, reading
@@ -73,7 +74,7 @@ AdminKey = Annotated[Key, Depends(any_of("admin"))]
 
 def asked_moment(
     position: Annotated[
-        int | None, Query(ge=0, lt=2**63, description="As it stood at this position.")
+        int | None, Query(ge=0, lt=2**63, description="As it stood at this position."), DIGITS
     ] = None,
     known_at: Annotated[
         str | None, Query(description="As it was known at this time, RFC 3339.", max_length=40)
@@ -101,6 +102,7 @@ async def wait_until_projected(
     wait_for: Annotated[
         int | None,
         Query(ge=0, lt=2**63, description="Answer when the read models have reached this position."),
+        DIGITS,
     ] = None,
 ) -> None:
     """`wait_for=`: hold the answer back, for a few seconds at most.

@@ -10,7 +10,7 @@ from app.api.cursors import decoded, encoded, not_ours
 from app.api.difference_models import DifferencePage, difference_page
 from app.api.errors_declared import errors
 from app.api.moments import parse_moment
-from app.api.paths import uscc_of, window_of
+from app.api.paths import DIGITS, uscc_of, window_of
 from app.api.problems import ApiProblem
 from app.api.read_again import ReadAgain
 from app.database import reading
@@ -54,7 +54,7 @@ def list_differences(
         Query(max_length=20, pattern=_TEXT, description="Only enterprises there at the later moment."),
     ] = None,
     uscc: Annotated[str | None, Query(description="Only this enterprise.")] = None,
-    limit: Annotated[int, Query(ge=1, le=PAGE_MOST)] = 100,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MOST), DIGITS] = 100,
     cursor: Annotated[
         str | None, Query(max_length=300, description="The next_cursor of the page before.")
     ] = None,

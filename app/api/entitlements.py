@@ -11,7 +11,7 @@ from app.api.books import PolicyAsked, books_of
 from app.api.context import MAY_WAIT, EntitlementsKey, LedgerNeeded, MomentAsked
 from app.api.cursors import decoded, encoded, not_ours
 from app.api.errors_declared import errors
-from app.api.paths import period_in, uscc_of, window_of
+from app.api.paths import DIGITS, period_in, uscc_of, window_of
 from app.api.presenters import as_of, entitlement, explained_period, summary
 from app.api.problems import ApiProblem
 from app.api.read_again import ReadAgain
@@ -113,12 +113,12 @@ def list_entitlements(
     measure: Annotated[str | None, Query(max_length=100, pattern=_TEXT)] = None,
     status: models.Status | None = None,
     stage: models.Stage | None = None,
-    min_assessed_fen: Annotated[int, Query(ge=0, lt=2**63)] = 0,
+    min_assessed_fen: Annotated[int, Query(ge=0, lt=2**63), DIGITS] = 0,
     q: Annotated[
         str | None, Query(max_length=100, pattern=_TEXT, description="Prefix of name or code.")
     ] = None,
     sort: Sort = "-assessed_fen",
-    limit: Annotated[int, Query(ge=1, le=PAGE_MOST)] = 100,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MOST), DIGITS] = 100,
     cursor: Annotated[
         str | None, Query(max_length=200, description="The next_cursor of the page before.")
     ] = None,

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from app.api import models
 from app.api.context import AuditorKey, LedgerNeeded, MomentAsked
 from app.api.errors_declared import errors
-from app.api.paths import uscc_of
+from app.api.paths import DIGITS, uscc_of
 from app.api.presenters import event_page
 from app.api.read_again import ReadAgain
 from app.database import reading
@@ -26,8 +26,8 @@ def list_events(
     ledger: LedgerNeeded,
     _: AuditorKey,
     moment: MomentAsked,
-    after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    after: Annotated[int, Query(ge=0, lt=2**63), DIGITS] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000), DIGITS] = 100,
     uscc: str | None = None,
 ) -> models.EventPage:
     """The events after a position, in the order of the log; none of a later moment than asked for."""

@@ -1,9 +1,27 @@
 """Checks of what stands in a path or a query: 400 where it names nothing that can exist."""
 
+import re
+from typing import Any, Final
+
+from pydantic import BeforeValidator
+
 from app.api.problems import ApiProblem
 from domain.forms import FORMS
 from domain.identifiers import has_uscc_shape
 from domain.periods import Period, PeriodError, Window, period_of
+
+_DIGITS: Final = re.compile(r"[0-9]+", re.ASCII)
+
+
+def _digits(given: Any) -> Any:
+    """The text of a whole number; pydantic would take `1.0`, `+1` and `1_000` for one too."""
+    if isinstance(given, str) and _DIGITS.fullmatch(given) is None:
+        raise ValueError("a whole number is written in the digits 0 to 9 alone")
+    return given
+
+
+DIGITS: Final = BeforeValidator(_digits)
+"""Of a whole number in a path or a query; it stands last, so that the schema keeps its bounds."""
 
 
 def uscc_of(text: str) -> str:

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from app.api import models
 from app.api.context import AdminKey, AnyKey, Body, LedgerNeeded, MomentAsked, require_media_type
 from app.api.errors_declared import errors
+from app.api.paths import DIGITS
 from app.api.presenters import as_of
 from app.api.problems import ApiProblem
 from app.api.read_again import ReadAgain
@@ -133,7 +134,7 @@ def read_policy_version(
     _: AnyKey,
     moment: MomentAsked,
     policy: str,
-    n: Annotated[int, Path(ge=1, lt=2**31)],
+    n: Annotated[int, Path(ge=1, lt=2**31), DIGITS],
 ) -> models.PolicyVersion:
     """A published version with its document, and how far its assessment has come."""
     with reading(ledger.engine) as connection:

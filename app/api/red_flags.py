@@ -11,7 +11,7 @@ from app.api.books import PolicyAsked, books_of
 from app.api.context import AuditorKey, LedgerNeeded, MomentAsked
 from app.api.cursors import decoded, encoded, not_ours
 from app.api.errors_declared import errors
-from app.api.paths import uscc_of, window_of
+from app.api.paths import DIGITS, uscc_of, window_of
 from app.api.presenters import as_of, red_flag, thresholds
 from app.api.problems import ApiProblem
 from app.api.read_again import ReadAgain
@@ -61,7 +61,7 @@ def list_red_flags(
     policy: PolicyAsked = None,
     flag: EnterpriseFlagId | None = None,
     region_code: RegionAsked = None,
-    limit: Annotated[int, Query(ge=1, le=PAGE_MOST)] = 100,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MOST), DIGITS] = 100,
     cursor: Annotated[
         str | None, Query(max_length=200, description="The next_cursor of the page before.")
     ] = None,

@@ -19,7 +19,7 @@ from app.api.context import (
 )
 from app.api.errors_declared import errors
 from app.api.json_body import parse_json
-from app.api.paths import uscc_of
+from app.api.paths import DIGITS, uscc_of
 from app.api.presenters import enterprise_returns
 from app.api.problems import ApiProblem, refused_rows
 from app.api.read_again import ReadAgain
@@ -161,7 +161,7 @@ def read(
     _: ReturnsKey,
     moment: MomentAsked,
     uscc: str,
-    year: Annotated[int, Query(ge=2000, le=2099)],
+    year: Annotated[int, Query(ge=2000, le=2099), DIGITS],
 ) -> models.EnterpriseReturns:
     """Each form and period of a year with all its versions."""
     with reading(ledger.engine) as connection:

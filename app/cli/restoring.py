@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from app.cli.common import AsJson, ledger_of, out, print_json, progress_bar, refuse
-from app.cli.verifying import KeyAsked, given_verifier, print_findings, verify_folder
+from app.cli.verifying import KeyAsked, given_verifier, print_findings, verify_opened
 from app.ledger.export_folder import ExportError, ExportFolder
 from app.ledger.verbatim import NotEmptyError
 from app.use_cases.restoring import restore
@@ -22,13 +22,17 @@ def audit_restore(
 ) -> None:
     """由导出件恢复台账:先核验导出件,再原样写入空的数据库。"""
     verifier, ledger = given_verifier(key), ledger_of(context)
-    report = verify_folder(export, verifier, None)
+    try:
+        folder = ExportFolder(export)
+    except ExportError as error:
+        refuse(f"{error},未恢复。")
+    report = verify_opened(folder, verifier, None)
     if not report.clean:
         print_findings(report)
         refuse("导出件核验发现问题,未恢复。")
     try:
         with progress_bar("恢复台账") as progress:
-            size = restore(ledger, ExportFolder(export), progress)
+            size = restore(ledger, folder, progress)
     except NotEmptyError:
         refuse("数据库中已有台账记录,不能恢复:请换一个空的数据库(先运行duixian migrate)。")
     except ExportError as error:

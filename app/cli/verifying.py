@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from app.cli.common import REFUSED, AsJson, err, ledger_of, out, print_json, progress_bar, refuse
-from app.ledger.export_folder import ExportError, ExportFolder
+from app.ledger.export_folder import ExportError, ExportFolder, read_note
 from app.security.audit_key import AuditKeyError, read_audit_key
 from app.security.notes import Checkpoint, NoteError, Verifier, read_checkpoint
 from app.settings import Settings
@@ -136,8 +136,8 @@ def given_verifier(key: str | None) -> Verifier | None:
 
 def _kept_note(path: Path) -> str:
     try:
-        return path.read_bytes().decode()
-    except (OSError, UnicodeDecodeError) as error:
+        return read_note(path)
+    except (OSError, ValueError) as error:
         raise typer.BadParameter(f"{path}无法读取({error})。", param_hint="--checkpoint") from error
 
 
@@ -172,14 +172,19 @@ def verify_folder(path: Path, verifier: Verifier | None, note: str | None) -> Re
         verifier: The key of whoever verifies; without it, the one that came with the export.
         note: An earlier checkpoint that was kept.
     """
-    findings = Findings()
     try:
         folder = ExportFolder(path)
     except ExportError as error:
+        findings = Findings()
         findings.note("manifest-differs", None, f"{error}。")
-        return _report(
-            "export", None, Witnesses(verifier, _trust(verifier), findings), findings, signed=False
-        )
+        witnesses = Witnesses(verifier, _trust(verifier), findings)
+        return _report("export", None, witnesses, findings, signed=False)
+    return verify_opened(folder, verifier, note)
+
+
+def verify_opened(folder: ExportFolder, verifier: Verifier | None, note: str | None) -> Report:
+    """Verify an export whose manifest is read; the other arguments are those of `verify_folder`."""
+    findings = Findings()
     witnesses = Witnesses(verifier or _verifier_in(folder), _trust(verifier), findings)
     if note is not None:
         witnesses.hear(KEPT, note)

@@ -1,12 +1,12 @@
 """What the tables beside the log hold, whatever it is: for those who do not take it as sound."""
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, Connection, Table, select, type_coerce
+from sqlalchemy import Column, Connection, select, type_coerce
 from sqlalchemy.types import NullType
 
 from app.ledger import merkle
+from app.ledger.one_row import find_numbers
 from app.ledger.tables import log_seal, log_tiles, sequencer
 from app.ledger.tiles import TILE_HASHES, TileReader
 from domain.errors import LedgerIntegrityError
@@ -22,21 +22,14 @@ class Sequenced(NamedTuple):
 
 def read_sequencer(connection: Connection) -> Sequenced | None:
     """What the sequencer says; None where it is not one row of whole numbers."""
-    found = _only_row(connection, sequencer, Sequenced._fields)
+    found = find_numbers(connection, [sequencer.c[name] for name in Sequenced._fields])
     return None if found is None else Sequenced(*found)
 
 
 def read_sealed_size(connection: Connection) -> int | None:
     """How many events are sealed; None where the table is not one row with a whole number."""
-    found = _only_row(connection, log_seal, ("size",))
+    found = find_numbers(connection, [log_seal.c.size])
     return None if found is None else found[0]
-
-
-def _only_row(connection: Connection, table: Table, columns: Sequence[str]) -> list[int] | None:
-    found = connection.execute(select(*(_as_stored(table.c[name]) for name in columns))).all()
-    if len(found) != 1 or not all(type(each) is int and each >= 0 for each in found[0]):
-        return None
-    return list(found[0])
 
 
 def read_leaf_tiles(connection: Connection, *, first: int, last: int) -> dict[int, bytes]:

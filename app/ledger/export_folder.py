@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -14,9 +15,10 @@ from typing import IO, Final, Literal, Self
 
 import msgspec
 
-from app.ledger.publications import PublicationAt
+from app.ledger.damage import shown
+from app.ledger.publications import PublicationAt, WholeNumber
 from app.ledger.schemas import schema_text
-from app.limits import EXPORT_LINE_MAX_BYTES, MANIFEST_MAX_BYTES
+from app.limits import EXPORT_LINE_MAX_BYTES, MANIFEST_MAX_BYTES, NOTE_MAX_BYTES
 from domain.events import EVENT_TYPES
 
 FORMAT: Final = "duixian-export-1"
@@ -59,13 +61,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     format: Literal["duixian-export-1"] = FORMAT
     made_at: str
     origin: str | None
-    size: int
-    first_position: int | None
-    last_position: int | None
+    size: WholeNumber
+    first_position: WholeNumber | None
+    last_position: WholeNumber | None
     root: str
     checkpoint: Literal["checkpoint"] | None
     verifier_key: str | None
-    event_types: dict[str, int]
+    event_types: dict[str, WholeNumber]
     publications: tuple[PublicationAt, ...]
     files: dict[str, str]
 
@@ -146,28 +148,38 @@ class ExportFolder:
         try:
             with (path / MANIFEST).open("rb") as file:
                 text = file.read(MANIFEST_MAX_BYTES + 1)
-            self.manifest = msgspec.json.decode(text[:MANIFEST_MAX_BYTES], type=Manifest)
         except OSError as error:
             raise ExportError(f"{MANIFEST}无法读取({error.strerror})") from error
+        if len(text) > MANIFEST_MAX_BYTES:
+            raise ExportError(f"{MANIFEST}超过{MANIFEST_MAX_BYTES}字节")
+        try:
+            json.loads(text, object_pairs_hook=_without_doubles)
+            self.manifest = msgspec.json.decode(text, type=Manifest)
+        except _DoubleKeyError as error:
+            raise ExportError(f"{MANIFEST}中“{shown(error.key)}”重复") from error
         except (ValueError, RecursionError) as error:
             raise ExportError(f"{MANIFEST}不是本格式的导出清单({error})") from error
 
     def file_problems(self) -> Iterator[str]:
-        """What is wrong with the files that the manifest names, in Chinese."""
-        for name in (EVENTS, PACKED_EVENTS):
-            if name in self.manifest.files:
-                break
-        else:
-            yield f"清单中没有{EVENTS}"
-        for name, sha256 in self.manifest.files.items():
+        """What is wrong with the files that the manifest names, and with those beside them, in Chinese."""
+        named = self.manifest.files
+        if (EVENTS in named) + (PACKED_EVENTS in named) != 1:
+            yield f"清单中应有{EVENTS}或{PACKED_EVENTS}之一"
+        if self.manifest.checkpoint is not None and CHECKPOINT not in named:
+            yield f"清单中没有{CHECKPOINT}"
+        for name, sha256 in named.items():
             if _NAME.fullmatch(name) is None:
-                yield f"清单中的文件名{name[:60]!r}无效"
+                yield f"清单中的文件名{shown(name)}无效"
                 continue
             try:
                 if _sha256_of(self._path / name) != sha256:
                     yield f"{name}的SHA-256与清单不符"
             except OSError as error:
                 yield f"{name}无法读取({error.strerror})"
+        for each in sorted(self._path.rglob("*")):
+            name = each.relative_to(self._path).as_posix()
+            if name not in {*named, MANIFEST} and (each.is_symlink() or not each.is_dir()):
+                yield f"{shown(name)}不在清单中,不属于本导出件"
 
     def lines(self) -> Iterator[bytes]:
         """The lines of the log without their newlines.
@@ -195,9 +207,42 @@ class ExportFolder:
         if self.manifest.checkpoint is None:
             return None
         try:
-            return (self._path / CHECKPOINT).read_bytes().decode()
-        except (OSError, UnicodeDecodeError) as error:
+            return read_note(self._path / CHECKPOINT)
+        except (OSError, ValueError) as error:
             raise ExportError(f"{CHECKPOINT}无法读取({error})") from error
+
+
+def read_note(path: Path) -> str:
+    """The text of a file with a signed note.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is no UTF-8, or longer than any note.
+    """
+    with path.open("rb") as file:
+        text = file.read(NOTE_MAX_BYTES + 1)
+    if len(text) > NOTE_MAX_BYTES:
+        raise ValueError(f"超过{NOTE_MAX_BYTES}字节")
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError("不是UTF-8编码的文字") from error
+
+
+class _DoubleKeyError(Exception):
+    """A key stands twice in an object of JSON: readers differ in which of them counts."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+def _without_doubles(pairs: list[tuple[str, object]]) -> None:
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            raise _DoubleKeyError(key)
+        seen.add(key)
 
 
 def _is_empty_folder(path: Path) -> bool:

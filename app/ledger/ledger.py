@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from operator import itemgetter
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
 
 from eventsourcing.application import Application
 from eventsourcing.persistence import (
@@ -31,7 +31,9 @@ from sqlalchemy import (
 )
 
 from app.database import UNAVAILABLE, is_uncertain, steadily, writing
+from app.ledger.damage import is_text, place_problem, row_problem, shown
 from app.ledger.mapper import EventMapper, NewEvent
+from app.ledger.one_row import read_number
 from app.ledger.recorder import Recording, SqlRecorder, now_us
 from app.ledger.tables import events, sequencer
 from domain.errors import LedgerIntegrityError
@@ -72,11 +74,23 @@ class Slice(NamedTuple):
 
 
 class Unreadable(NamedTuple):
-    """An event that cannot be read: its position, its stream, and why."""
+    """An event that cannot be read, or cannot be one of its stream.
 
-    position: int
+    Attributes:
+        position: None where what stands in its place is no whole number.
+        stream: What stands in its place, as it can be shown.
+        reason: In Chinese.
+    """
+
+    position: int | None
     stream: str
     reason: str
+
+    @classmethod
+    def told(cls, row: Sequence[Any], reason: str) -> Self:
+        """That of a row whose values may be of any type."""
+        position, stream = row[:2]
+        return cls(position if type(position) is int else None, shown(stream), reason)
 
 
 class Batch(NamedTuple, Generic[Outcome]):
@@ -225,7 +239,7 @@ class Ledger(Application[str]):
         if uscc is not None:
             query = query.where(or_(*(_within(prefix) for prefix in self._prefixes(connection, uscc))))
         rows = connection.execute(query.order_by(events.c.position).limit(limit))
-        return [self._entry(row) for row in rows]
+        return [self._entry(_sound(row)) for row in rows]
 
     def _prefixes(self, connection: Connection, uscc: str) -> list[str]:
         """How the streams of an enterprise begin: its returns, and its accounts under each policy."""
@@ -237,7 +251,7 @@ class Ledger(Application[str]):
         try:
             event = self.event_mapper.decode(topic, state)
         except MapperDeserialisationError as error:
-            raise MapperDeserialisationError(f"position {position}: {error}") from error
+            raise MapperDeserialisationError(f"序号{position}的{error}") from error
         newest = self.event_mapper.newest(topic, state, event)
         return LogEntry(
             position, stream, version, topic, event, newest, recorded_at_us, actor, batch_id, transaction_end
@@ -249,6 +263,8 @@ class Ledger(Application[str]):
         query = select(events.c.stream).where(_within("returns/"), events.c.version == 1)
         query = query.order_by(events.c.stream).limit(1).offset(STREAMS_PER_SLICE - 1)
         while (stream := connection.scalar(query.where(events.c.stream > after))) is not None:
+            if not is_text(stream):  # It comes after all that can be asked for.
+                break
             ends.append(stream.split("/")[1])
             after = stream
         return [Slice(above, up_to) for above, up_to in pairwise(["", *dict.fromkeys(ends), None])]
@@ -285,11 +301,24 @@ class Ledger(Application[str]):
             return [self._entry(row) for row in rows]
         entries = []
         for row in rows:
-            try:
-                entries.append(self._entry(row))
-            except (MapperDeserialisationError, TypeError) as error:  # SQLite holds any type in any column.
-                unreadable.append(Unreadable(row[0], row[1], str(error)))
+            entry = self._looked_at(row)
+            if isinstance(entry, Unreadable):
+                unreadable.append(entry)
+            else:
+                entries.append(entry)
         return entries
+
+    def _looked_at(self, row: Any) -> LogEntry | Unreadable:
+        """The entry of a row that nobody vouches for."""
+        problem = row_problem(row)
+        if problem is not None:
+            return Unreadable.told(row, problem)
+        try:
+            entry = self._entry(row)
+        except MapperDeserialisationError as error:
+            return Unreadable.told(row, str(error))
+        problem = place_problem(entry.stream, entry.event)
+        return entry if problem is None else Unreadable.told(row, problem)
 
     def publications(
         self, connection: Connection, *, until: int, unreadable: list[Unreadable] | None = None
@@ -318,15 +347,26 @@ class Ledger(Application[str]):
         for start in range(0, len(wanted), STREAMS_PER_QUERY):
             chunk = wanted[start : start + STREAMS_PER_QUERY]
             given = chunk if connection.dialect.name == "postgresql" else json.dumps(chunk)
-            for stream, topic, state in connection.execute(
-                query, {"wanted": given}, execution_options=AS_BYTES
-            ).cursor.fetchall():
-                found.setdefault(stream, []).append(decode(topic, state))
+            rows = connection.execute(query, {"wanted": given}, execution_options=AS_BYTES).cursor.fetchall()
+            try:
+                for stream, topic, state in rows:
+                    found.setdefault(stream, []).append(decode(topic, state))
+            except MapperDeserialisationError:
+                self._raise_at_position(connection, stream)
+                raise
         return found
+
+    def _raise_at_position(self, connection: Connection, stream: str) -> None:
+        """Read the entries of a stream one by one, so that what cannot be read is told with its position."""
+        rows = connection.execute(
+            select(*_ENTRY).where(events.c.stream == stream).order_by(events.c.version),
+            execution_options=AS_BYTES,
+        )
+        self._entries(rows, None)
 
     def policies(self, connection: Connection) -> tuple[Policy, ...]:
         """The newest version of each policy, in the order of their ids."""
-        published = connection.execute(select(sequencer.c.publication)).scalar_one()
+        published = read_number(connection, sequencer.c.publication)
         # Read once: another thread, whose snapshot is an older one, may replace it in between.
         known_at, policies = self._policies
         if published != known_at:
@@ -337,7 +377,7 @@ class Ledger(Application[str]):
 
     def _names(self, connection: Connection, prefix: str) -> Sequence[str]:
         query = select(events.c.stream).where(_within(prefix), events.c.version == 1)
-        return connection.scalars(query).all()
+        return list(filter(is_text, connection.scalars(query)))  # No query can ask for another one.
 
     def returns_streams(
         self, connection: Connection, *, after: str, years: Iterable[int], limit: int
@@ -371,12 +411,27 @@ class Ledger(Application[str]):
         return None if row is None else (row[0], row[1])
 
     def head(self, connection: Connection) -> int:
-        """The position of the last event; 0 of an empty log."""
-        last: int = connection.execute(select(sequencer.c.last)).scalar_one()
-        return last
+        """The position of the last event; 0 of an empty log.
+
+        Raises:
+            LedgerIntegrityError: The sequencer does not say.
+        """
+        return read_number(connection, sequencer.c.last)
 
 
 _position = itemgetter(0)
+
+
+def _sound(row: Any) -> Any:
+    """The row.
+
+    Raises:
+        LedgerIntegrityError: It holds what the ledger never stores.
+    """
+    problem = row_problem(row)
+    if problem is not None:
+        raise LedgerIntegrityError(f"序号{row[0]}的记录已被改动:{problem}")
+    return row
 
 
 def find_by_stream(connection: Connection) -> None:

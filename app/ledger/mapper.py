@@ -7,6 +7,7 @@ import msgspec
 from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import JSONTranscoder, Mapper, MapperDeserialisationError, StoredEvent
 
+from app.ledger.damage import shown
 from domain.events import EVENT_TYPES, Event
 
 EventState = dict[str, Any]
@@ -74,8 +75,9 @@ class EventMapper(Mapper[str]):
                 event: Event = decoder.decode(state)
                 return event
             return self._upcast(topic, state)
-        except (ValueError, KeyError, RecursionError) as error:  # Bytes that are no UTF-8, endless brackets.
-            raise MapperDeserialisationError(f"类型为{topic!r}的记录内容无法读取:{error}") from error
+        # Bytes that are no UTF-8, endless brackets; in SQLite a number in the place of bytes.
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise MapperDeserialisationError(f"内容不是{shown(topic)}类型的记录") from error
 
     def newest(self, topic: str, state: bytes, event: Event) -> bytes:
         """The state of a decoded event in the newest version of its type."""

@@ -1,15 +1,21 @@
 """How far the assessment of what was filed before a publication has come."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, select, type_coerce, update
+from sqlalchemy.types import NullType
 
+from app.ledger.damage import is_returns, shown
 from app.ledger.recorder import ConcurrencyConflictError
 from app.ledger.tables import publications
+from domain.errors import LedgerIntegrityError
+
+WholeNumber = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
-class Publication(msgspec.Struct, frozen=True):
+class Publication(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A published version, and its assessment.
 
     Attributes:
@@ -21,17 +27,21 @@ class Publication(msgspec.Struct, frozen=True):
     """
 
     policy: str
-    version: int
+    version: WholeNumber
     after_stream: str
-    done: int
-    total: int
+    done: WholeNumber
+    total: WholeNumber
 
 
-class PublicationAt(Publication, frozen=True):
+class PublicationAt(Publication, frozen=True, forbid_unknown_fields=True):
     """The same with the position of its `PolicyPublished`."""
 
-    position: int
+    position: WholeNumber
 
+
+P = TypeVar("P", bound=Publication)
+
+_HOW_TO_MEND: Final = "请运行duixian audit verify核验,从备份恢复"
 
 _COLUMNS = [publications.c[name] for name in Publication.__struct_fields__]
 
@@ -45,7 +55,7 @@ def unfinished(connection: Connection) -> Publication | None:
     """The oldest publication whose assessment is not complete."""
     query = select(*_COLUMNS).where(publications.c.done < publications.c.total)
     row = connection.execute(query.order_by(publications.c.position).limit(1)).one_or_none()
-    return None if row is None else Publication(*row)
+    return None if row is None else _strictly(row, Publication)
 
 
 def advance(connection: Connection, before: Publication, *, after_stream: str, done: int) -> None:
@@ -65,16 +75,61 @@ def advance(connection: Connection, before: Publication, *, after_stream: str, d
 
 
 def find(connection: Connection, policy: str, version: int) -> Publication:
-    """The publication of a version."""
+    """The publication of a version.
+
+    Raises:
+        LedgerIntegrityError: It is not noted, or what is noted makes no sense.
+    """
     query = select(*_COLUMNS).where(publications.c.policy == policy, publications.c.version == version)
-    return Publication(*connection.execute(query).one())
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise LedgerIntegrityError(f"政策{policy}版本{version}的测算进度(publications表)缺失。{_HOW_TO_MEND}")
+    return _strictly(row, Publication)
+
+
+def all_of(connection: Connection) -> list[PublicationAt]:
+    """Every publication that is noted, whatever is noted of it.
+
+    Raises:
+        LedgerIntegrityError: What is noted makes no sense.
+    """
+    query = select(*(type_coerce(each, NullType()) for each in (*_COLUMNS, publications.c.position)))
+    return [_strictly(row, PublicationAt) for row in connection.execute(query)]
 
 
 def up_to(connection: Connection, position: int) -> list[PublicationAt]:
     """The publications up to a position, in the order of the log."""
     query = select(*_COLUMNS, publications.c.position).where(publications.c.position <= position)
-    rows = connection.execute(query.order_by(publications.c.position)).mappings()
-    return [PublicationAt(**row) for row in rows]
+    rows = connection.execute(query.order_by(publications.c.position))
+    return [_strictly(row, PublicationAt) for row in rows]
+
+
+def _strictly(row: Iterable[Any], kind: type[P]) -> P:
+    """What a row says, which SQLite may hold as values of any type.
+
+    Raises:
+        LedgerIntegrityError: It makes no sense.
+    """
+    try:
+        return msgspec.convert(dict(zip(kind.__struct_fields__, row, strict=True)), kind)
+    except (msgspec.ValidationError, ValueError) as error:  # The latter of text that is no UTF-8.
+        raise LedgerIntegrityError(f"政策测算进度(publications表)的数据无效。{_HOW_TO_MEND}") from error
+
+
+def problems_of(noted: Sequence[PublicationAt], published: Mapping[tuple[str, int], int]) -> Iterator[str]:
+    """What is noted of publications that cannot be so, in Chinese.
+
+    Args:
+        noted: Each publication as it is noted.
+        published: Where each version was published, by policy and version.
+    """
+    found = sorted((each.policy, each.version, each.position) for each in noted)
+    if found != sorted((*version, position) for version, position in published.items()):
+        yield "所记的政策版本或其序号与台账中的发布记录不同"
+    for each in noted:
+        has_begun = each.after_stream != ""
+        if each.done > (each.total if has_begun else 0) or (has_begun and not is_returns(each.after_stream)):
+            yield f"政策{shown(each.policy)}版本{each.version}的测算进度不可能如此"
 
 
 def restore(connection: Connection, restored: Sequence[PublicationAt]) -> None:

@@ -23,6 +23,7 @@ from sqlalchemy import exc as sql_errors
 
 from app.database import reading, writing
 from app.ledger.tables import events, sequencer
+from domain.errors import LedgerIntegrityError
 
 POLL_INTERVAL_S = 0.05
 PUBLICATION_TOPIC = "PolicyPublished"
@@ -158,9 +159,13 @@ class SqlRecorder(ApplicationRecorder):
         return last
 
     def _advance(self, connection: Connection, count: int) -> tuple[int, int, int]:
-        """Take the next positions; from here to the commit no one else records."""
+        """Take the next positions; from here to the commit no one else records.
+
+        Raises:
+            LedgerIntegrityError: The sequencer is not one row of whole numbers.
+        """
         now = literal(self._clock())
-        row = connection.execute(
+        rows = connection.execute(
             update(sequencer)
             .values(
                 last=sequencer.c.last + count,
@@ -169,8 +174,11 @@ class SqlRecorder(ApplicationRecorder):
                 ),
             )
             .returning(sequencer.c.last, sequencer.c.recorded_at_us, sequencer.c.publication)
-        ).one()
-        return row.last, row.recorded_at_us, row.publication
+        ).all()
+        if len(rows) != 1 or not all(type(each) is int for each in rows[0]):
+            raise LedgerIntegrityError("sequencer表应有且只有一行整数。请运行duixian audit verify核验")
+        last, recorded_at_us, publication = rows[0]
+        return last, recorded_at_us, publication
 
     def find_batch(self, batch_id: str, *, after: int) -> int | None:
         """The last position of a batch in the log after a position; None if it is not there.

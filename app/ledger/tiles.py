@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from app.ledger import merkle
 from app.ledger.merkle import HASH_BYTES
+from app.ledger.one_row import read_number
 from app.ledger.tables import log_seal, log_tiles
 from app.limits import ROOTS_KEPT
 from domain.errors import LedgerIntegrityError
@@ -87,9 +88,12 @@ def grown(reader: TileReader, *, size: int, leaves: bytes) -> Iterator[Tile]:
 
 
 def sealed_size(connection: Connection) -> int:
-    """How many events the tiles hold."""
-    size: int = connection.execute(select(log_seal.c.size)).scalar_one()
-    return size
+    """How many events the tiles hold.
+
+    Raises:
+        LedgerIntegrityError: The table does not say.
+    """
+    return read_number(connection, log_seal.c.size)
 
 
 def store(connection: Connection, tiles: Sequence[Tile], *, before: int, size: int) -> bool:

@@ -14,6 +14,8 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from app.limits import NOTE_MOST_SIGNATURES
+
 _ED25519: Final = b"\x01"
 _KEY_BYTES: Final = 32
 _KEY_ID_BYTES: Final = 4
@@ -48,7 +50,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The checkpoint that a text says.
+        """The checkpoint that a text says. Lines after the third are extensions, which are not looked at.
 
         Raises:
             NoteError: It is no text of a checkpoint.
@@ -205,6 +207,8 @@ def _split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     text, blank, lines = note.rpartition("\n\n")
     if not blank or not lines.endswith("\n") or _NO_TEXT.search(note) is not None:
         raise NoteError("a note is a text, an empty line and lines of signatures")
+    if lines.count("\n") > NOTE_MOST_SIGNATURES:
+        raise NoteError(f"a note has at most {NOTE_MOST_SIGNATURES} signatures")
     return text + "\n", [_split_signature(line) for line in lines[:-1].split("\n")]
 
 

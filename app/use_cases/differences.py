@@ -116,11 +116,19 @@ def moments_of(connection: Connection, first: AskedMoment, last: AskedMoment) ->
         OrderError: The first moment lies after the last one.
     """
     moments = Moments(moment_of(connection, first), moment_of(connection, last))
-    times_us = (first.known_at_us, last.known_at_us)
-    is_later = times_us[0] is not None and times_us[1] is not None and times_us[0] > times_us[1]
-    if is_later or moments.first.position > moments.last.position:
+    # Two moments within one transaction are the same one, in whichever order they were given.
+    are_later = (
+        _is_later(first.position, last.position),
+        _is_later(first.known_at_us, last.known_at_us),
+        moments.first.position > moments.last.position,
+    )
+    if any(are_later):
         raise OrderError(f"{moments.first.position} is after {moments.last.position}")
     return moments
+
+
+def _is_later(first: int | None, last: int | None) -> bool:
+    return first is not None and last is not None and first > last
 
 
 def sums(connection: Connection, scope: Scope, moments: Moments) -> Sums:

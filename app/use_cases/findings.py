@@ -14,9 +14,11 @@ CHECKS: Final = {
     "transaction-broken": "批次完整",
     "time-regresses": "登记时间不倒退",
     "state-unreadable": "记录内容符合类型",
+    "event-misplaced": "记录与所在记录流相符",
     "policy-altered": "政策文件与指纹一致",
     "reference-missing": "测算所引用的政策和数据存在",
     "sequencer-differs": "序号登记与台账一致",
+    "publication-differs": "政策测算进度与台账一致",
     "leaf-differs": "记录与封存时的指纹一致",
     "root-differs": "树根一致",
     "database-damaged": "数据库文件完好",
@@ -75,7 +77,7 @@ class Findings:
                 yield Finding(code, count, tuple(self._places[code]))
 
 
-_OF_LEDGER: Final = {"sequencer-differs", "leaf-differs", "database-damaged"}
+_OF_LEDGER: Final = {"sequencer-differs", "publication-differs", "leaf-differs", "database-damaged"}
 _OF_EXPORT: Final = {"file-differs", "manifest-differs"}
 _OF_CHECKPOINT: Final = {"signature-invalid", "checkpoint-differs"}
 

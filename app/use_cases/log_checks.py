@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from eventsourcing.persistence import MapperDeserialisationError
 
+from app.ledger.damage import place_problem, row_problem, shown
 from app.ledger.lines import Line, LineError, canonical, parse
 from app.ledger.merkle import leaf_hash
 from app.ledger.stream_index import Reference, StreamIndex, Version
@@ -14,10 +15,6 @@ from app.use_cases.findings import Findings
 from domain.events import EntitlementAssessed, Event, PolicyPublished, policy_stream, returns_stream
 from domain.policy import fingerprint
 
-TYPES: Final = (int, str, int, str, int, str, str, int, bytes)
-"""Of the columns, in the order of `Line`."""
-
-_BIG: Final = 2**63
 _SMALL: Final = 2**31
 _TIME, _END = Line._fields.index("recorded_at_us"), Line._fields.index("transaction_end") + 1
 _NO_LEAF: Final = leaf_hash(b"")
@@ -129,19 +126,27 @@ class LogChecks:
         form = None
         try:
             event = self._decode(line.topic, line.state)
-            if isinstance(event, PolicyPublished):
-                self._check_policy(line, event)
-            elif isinstance(event, EntitlementAssessed):
-                self._check_references(line, event)
-            else:
-                form = event.form
         except (MapperDeserialisationError, RecursionError):
             self._findings.note(
                 "state-unreadable",
                 line.position,
-                f"序号{line.position}的内容不是{_shown(line.topic)}类型的记录。",
+                f"序号{line.position}的内容不是{shown(line.topic)}类型的记录。",
             )
+        else:
+            if isinstance(event, PolicyPublished):
+                self._check_policy(line, event)
+            elif self._is_in_place(line, event):
+                if isinstance(event, EntitlementAssessed):
+                    self._check_references(line, event)
+                else:
+                    form = event.form
         self._index.note(Version(line.stream, line.version, line.position, form))
+
+    def _is_in_place(self, line: Line, event: Event) -> bool:
+        problem = place_problem(line.stream, event)
+        if problem is not None:
+            self._findings.note("event-misplaced", line.position, f"序号{line.position}:{problem}。")
+        return problem is None
 
     def _check_policy(self, line: Line, event: PolicyPublished) -> None:
         published = event.policy, event.version
@@ -156,14 +161,9 @@ class LogChecks:
             self._findings.note(
                 "reference-missing",
                 line.position,
-                f"序号{line.position}所依据的政策{_shown(policy.id)}版本{policy.version}此前未发布,或指纹不同。",
+                f"序号{line.position}所依据的政策{shown(policy.id)}版本{policy.version}此前未发布,或指纹不同。",
             )
-        kind, of_policy, uscc, window = [*line.stream.split("/"), "", "", "", ""][:4]
-        if (kind, of_policy) != ("entitlement", policy.id) or not window[:4].isdecimal():
-            self._findings.note(
-                "reference-missing", line.position, f"序号{line.position}所在记录流与所依据的政策不符。"
-            )
-            return
+        _, _, uscc, window = line.stream.split("/")
         returns = returns_stream(uscc, int(window[:4]))
         for each in event.returns:
             # A version that no stream can have is as good as the version 0, which none has.
@@ -185,7 +185,7 @@ class LogChecks:
             self._findings.note(
                 "version-gap",
                 each.position,
-                f"序号{each.position}:{_shown(each.stream)}版本{each.version}"
+                f"序号{each.position}:{shown(each.stream)}版本{each.version}"
                 + (
                     f"前面是版本{each.before}(序号{each.before_position})。"
                     if each.before
@@ -196,37 +196,9 @@ class LogChecks:
             self._findings.note(
                 "reference-missing",
                 reference.position,
-                f"序号{reference.position}所引用的{_shown(reference.stream)}版本{reference.version}"
-                f"({_shown(reference.form)})此前没有登记。",
+                f"序号{reference.position}所引用的{shown(reference.stream)}版本{reference.version}"
+                f"({shown(reference.form)})此前没有登记。",
             )
-
-
-def row_problem(row: Sequence[Any]) -> str | None:
-    """Why no line can be made of a row, as a database without types or an altered file may hold it."""
-    if tuple(map(type, row)) != TYPES:
-        wrong = next(
-            name
-            for name, value, kind in zip(Line._fields, row, TYPES, strict=True)
-            if type(value) is not kind
-        )
-        return f"{wrong}列的数据类型不符"
-    line = Line._make(row)
-    if not (0 < line.version < _SMALL and 0 < line.position < _BIG):
-        return "序号或版本超出范围"
-    if not (0 <= line.recorded_at_us < _BIG and 0 < line.transaction_end < _BIG):
-        return "登记时间或批次末序号超出范围"
-    if not all(map(_is_text, (line.stream, line.topic, line.actor, line.batch_id))):
-        return "含有无效文字"
-    if b"\n" in line.state:
-        return "内容含有换行,不能成为一行"
-    return None
-
-
-def _is_text(text: str) -> bool:
-    """Whether it is UTF-8, which SQLite does not look at, without NUL, which PostgreSQL refuses."""
-    if text.isascii():
-        return "\0" not in text
-    return "\0" not in text and not any("\ud800" <= each <= "\udfff" for each in text)
 
 
 def _policy_problems(line: Line, event: PolicyPublished) -> list[str]:
@@ -245,8 +217,3 @@ def _policy_problems(line: Line, event: PolicyPublished) -> list[str]:
             else []
         ),
     ]
-
-
-def _shown(text: str) -> str:
-    """The beginning of what may be anything, as a terminal can show it."""
-    return "".join(each if each.isprintable() else "?" for each in text[:60])

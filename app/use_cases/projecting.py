@@ -6,9 +6,10 @@ from typing import Final
 
 import structlog
 
-from app.database import UNAVAILABLE, reading, steadily, writing
+from app.database import CONSTRAINT_BROKEN, UNAVAILABLE, reading, steadily, writing
 from app.ledger.ledger import Ledger
 from app.use_cases.sealing import Sealer
+from domain.errors import LedgerIntegrityError
 from projections.projector import catch_up, position_of
 
 POLL_INTERVAL_S: Final = 0.2
@@ -58,8 +59,13 @@ def _reached(ledger: Ledger) -> int:
 
 
 def _project_batch(ledger: Ledger, position: int) -> int:
-    with writing(ledger.engine) as connection:
-        return catch_up(ledger, connection, position)
+    try:
+        with writing(ledger.engine) as connection:
+            return catch_up(ledger, connection, position)
+    except CONSTRAINT_BROKEN as error:
+        raise LedgerIntegrityError(
+            "查询表与其所至序号(checkpoint表)不符。请运行duixian projections rebuild重建查询表"
+        ) from error
 
 
 def project_all(ledger: Ledger) -> int:

@@ -7,6 +7,7 @@ take; what enterprises have in common is added up in a temporary file of SQLite.
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,8 @@ import msgspec
 from msgspec import structs
 from sqlalchemy import Connection
 
-from app.database import reading, steadily
+from app.database import DamagedError, reading, reading_whatever, steadily
+from app.ledger.damage import is_of_enterprise
 from app.ledger.helpers import Helpers, spare_processors
 from app.ledger.ledger import Ledger, Slice, Unreadable, published_policy
 from app.ledger.publications import unfinished
@@ -26,7 +28,7 @@ from domain.policy import Policy
 from domain.replay import Kind, Mismatch, Publications, Replay, enterprise_year
 from projections.afresh import MOST_PUT_ASIDE, PutAside, make_afresh
 from projections.aside import AsideFile
-from projections.comparing import RowDifference, differences_of, known_accounts
+from projections.comparing import Compared, RowDifference, differences_of, known_accounts, rows_outside
 from projections.projector import position_of
 from projections.tables import LIVE
 
@@ -131,6 +133,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
         projected: The rows are compared as they were at this position; None if they are not.
         accounts: The policies and windows of which there are rows.
         aside: The temporary file.
+        is_damaged: Whether there is text that is no UTF-8: to read it all the same takes longer.
     """
 
     slices: list[Slice]
@@ -140,6 +143,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     projected: int | None
     accounts: list[tuple[str, str]]
     aside: Path
+    is_damaged: bool
 
 
 def replay(ledger: Ledger, wanted: Wanted, progress: Progress = lambda _, __: None) -> Report:
@@ -153,16 +157,31 @@ def replay(ledger: Ledger, wanted: Wanted, progress: Progress = lambda _, __: No
         progress: Called as it goes on.
 
     Raises:
+        LedgerIntegrityError: What the tables beside the log hold makes no sense, or the file is damaged.
         PositionAheadError: The range ends above the head of the log.
     """
     check_range(ledger, wanted)
+    try:
+        return _replay(ledger, wanted, progress, is_damaged=False)
+    except DamagedError:
+        return _replay(ledger, wanted, progress, is_damaged=True)
+
+
+def _replay(ledger: Ledger, wanted: Wanted, progress: Progress, *, is_damaged: bool) -> Report:
     with tempfile.TemporaryDirectory(prefix="duixian-replay-") as folder:
-        task = steadily(lambda: _plan(ledger, wanted, Path(folder) / "aside.db"))
-        AsideFile(task.aside).make()
-        found = _replay_all(ledger, task, progress)
+        aside = AsideFile(Path(folder) / "aside.db")
+        aside.make()
+        task = steadily(lambda: _plan(ledger, wanted, aside.path, is_damaged=is_damaged))
+        found = steadily(lambda: _checkpoint_ahead(ledger, task))
+        found.add(_replay_all(ledger, task, progress))
         found.add(steadily(lambda: _compare_common(ledger, task, found)))
-        found.add_row_differences(steadily(lambda: _rows_ahead(ledger, task)))
+        found.add(steadily(lambda: _rows_outside(ledger, task)))
+    progress(task.last, task.last)
     return Report(first=task.first, last=task.last, projected=task.projected, found=found)
+
+
+def _reading(ledger: Ledger, task: Task) -> AbstractContextManager[Connection]:
+    return (reading_whatever if task.is_damaged else reading)(ledger.engine)
 
 
 def check_range(ledger: Ledger, wanted: Wanted) -> None:
@@ -177,8 +196,8 @@ def check_range(ledger: Ledger, wanted: Wanted) -> None:
         raise PositionAheadError(head)
 
 
-def _plan(ledger: Ledger, wanted: Wanted, aside: Path) -> Task:
-    with reading(ledger.engine) as connection:
+def _plan(ledger: Ledger, wanted: Wanted, aside: Path, *, is_damaged: bool) -> Task:
+    with (reading_whatever if is_damaged else reading)(ledger.engine) as connection:
         head = ledger.head(connection)
         is_whole = wanted.last is None
         return Task(
@@ -189,6 +208,7 @@ def _plan(ledger: Ledger, wanted: Wanted, aside: Path) -> Task:
             projected=min(position_of(connection), head) if is_whole else None,
             accounts=known_accounts(connection),
             aside=aside,
+            is_damaged=is_damaged,
         )
 
 
@@ -205,9 +225,9 @@ def _replay_all(ledger: Ledger, task: Task, progress: Progress) -> Found:
             done, left = wait(left, TICK_S, FIRST_COMPLETED)
             for each in done:
                 found.add(each.result())
-            progress(found.events, task.last)
+            progress(min(found.events, task.last), task.last)
     unreadable: list[Unreadable] = []
-    with reading(ledger.engine) as connection:
+    with _reading(ledger, task) as connection:
         published = ledger.publications(connection, until=task.last, unreadable=unreadable)
     found.events += len(published) + len(unreadable)
     found.add_mismatches([*map(_unreadable, unreadable), *_versions(published)[1]])
@@ -221,7 +241,7 @@ def _place(mismatch: Mismatch) -> tuple[int, str, str]:
 
 def replay_slices(ledger: Ledger, task: Task) -> Found:
     """Replay the enterprises of some slices, and compare their rows."""
-    with reading(ledger.engine) as connection:
+    with _reading(ledger, task) as connection:
         published = ledger.publications(connection, until=task.last, unreadable=[])
     publications = Publications(_versions(published)[0])
     aside = AsideFile(task.aside)
@@ -242,13 +262,15 @@ def _replay_slice(
     """Replay a slice, read in one snapshot; and what its enterprises have in common with others."""
     unreadable: list[Unreadable] = []
     found, aside = Found(), PutAside()
-    with reading(ledger.engine) as connection:
+    with _reading(ledger, task) as connection:
         entries = ledger.entries_of(connection, codes, until=task.last, unreadable=unreadable)
         if task.projected is not None:
-            found, aside = _compare_rows(connection, task, codes, entries, is_whole=not unreadable)
+            compared = _compared(ledger, connection, task)
+            followed = None if unreadable else entries
+            found, aside = _compare_rows(connection, task, codes, followed, compared)
     played = Replay(publications, task.first)
-    for each in unreadable:
-        played.leave_out(enterprise_year(each.stream))
+    for stream in {each.stream for each in unreadable if is_of_enterprise(each.stream)}:
+        played.leave_out(enterprise_year(stream))
     played.play(entries)
     if task.is_assessed:
         played.finish(task.last)
@@ -259,13 +281,13 @@ def _replay_slice(
 
 
 def _compare_rows(
-    connection: Connection, task: Task, codes: Slice, entries: Sequence[LogEntry], *, is_whole: bool
+    connection: Connection, task: Task, codes: Slice, entries: Sequence[LogEntry] | None, compared: Compared
 ) -> tuple[Found, PutAside]:
-    """Compare the rows of a slice with those that follow, unless nothing follows from some of its events."""
+    """Compare the rows of a slice with those that follow; None of entries from some of which nothing does."""
     found = Found()
-    projected = [each for each in entries if each.position <= (task.projected or 0)]
+    projected = [each for each in entries or () if each.position <= compared.until]
     try:
-        made = make_afresh(LIVE, projected) if is_whole else None
+        made = None if entries is None else make_afresh(LIVE, projected)
     except LedgerIntegrityError:
         made = None
     if made is None:
@@ -281,10 +303,15 @@ def _compare_rows(
                 above=codes.above,
                 up_to=codes.up_to,
                 accounts=task.accounts,
-                until=task.projected or 0,
+                compared=compared,
             )
         )
     return found, made.aside
+
+
+def _compared(ledger: Ledger, connection: Connection, task: Task) -> Compared:
+    """Which rows are compared; the read models may have gone on since the replay began."""
+    return Compared(task.projected or 0, min(position_of(connection), ledger.head(connection)))
 
 
 def _versions(published: Sequence[LogEntry]) -> tuple[list[tuple[int, Policy]], list[Mismatch]]:
@@ -303,26 +330,41 @@ def _unreadable(each: Unreadable) -> Mismatch:
     return _wrong("unreadable", each.position, each.stream, each.reason)
 
 
-def _wrong(kind: Kind, position: int, stream: str, detail: str) -> Mismatch:
+def _wrong(kind: Kind, position: int | None, stream: str, detail: str) -> Mismatch:
     return Mismatch(
         kind=kind, stream=stream, period=None, position=position, transaction_end=None, detail=detail
     )
 
 
-def _rows_ahead(ledger: Ledger, task: Task) -> list[RowDifference]:
-    """What there is where the read models go on after the end of the log: its end was cut off."""
-    with reading(ledger.engine) as connection:
+def _checkpoint_ahead(ledger: Ledger, task: Task) -> Found:
+    """Whether the read models go on after the end of the log: its end was cut off."""
+    found = Found()
+    if task.projected is None:
+        return found
+    with _reading(ledger, task) as connection:
         projected, head = position_of(connection), ledger.head(connection)
-    if task.projected is None or projected <= head:
-        return []
-    return [
-        RowDifference(
+    if projected > head:
+        ahead = RowDifference(
             table=LIVE.checkpoint.name,
             key={"id": 1},
             stored={"position": projected},
             derived={"position": head},
         )
-    ]
+        found.add_row_differences([ahead])
+    return found
+
+
+def _rows_outside(ledger: Ledger, task: Task) -> Found:
+    """The rows that the comparison cannot have met."""
+    found = Found()
+    if task.projected is None:
+        return found
+    with _reading(ledger, task) as connection:
+        held = _compared(ledger, connection, task).held
+        told, count = rows_outside(connection, held=held, most=REPLAY_MOST_REPORTED)
+    found.add_row_differences(told)
+    found.row_difference_count += count - len(told)
+    return found
 
 
 def _compare_common(ledger: Ledger, task: Task, so_far: Found) -> Found:
@@ -330,12 +372,12 @@ def _compare_common(ledger: Ledger, task: Task, so_far: Found) -> Found:
     found = Found()
     if task.projected is None or so_far.uncompared:
         return found
-    try:
-        with reading(ledger.engine) as connection:
-            published = ledger.publications(connection, until=task.projected, unreadable=[])
-            differences = AsideFile(task.aside).differences(connection, published, task.projected)
-    except LedgerIntegrityError:
-        found.uncompared = 1
-    else:
-        found.add_row_differences(differences)
+    with _reading(ledger, task) as connection:
+        published = ledger.publications(connection, until=task.projected, unreadable=[])
+        try:
+            found.add_row_differences(
+                AsideFile(task.aside).differences(connection, published, _compared(ledger, connection, task))
+            )
+        except LedgerIntegrityError:
+            found.uncompared = 1
     return found

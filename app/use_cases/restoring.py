@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
-from app.database import reading, writing
+from sqlalchemy import Connection
+
+from app.database import CONSTRAINT_BROKEN, reading, writing
 from app.ledger import publications
+from app.ledger.damage import row_problem
 from app.ledger.export_folder import ExportError, ExportFolder, Manifest
 from app.ledger.ledger import Ledger
 from app.ledger.lines import Line, LineError, parse
@@ -17,7 +20,6 @@ from app.ledger.sealing import seal
 from app.ledger.tiles import root_at
 from app.ledger.verbatim import insert_lines, lock_empty, set_sequencer
 from app.use_cases.exporting import Progress
-from app.use_cases.log_checks import row_problem
 from app.use_cases.projecting import project_all
 from domain.errors import LedgerIntegrityError
 
@@ -56,12 +58,19 @@ def _insert(ledger: Ledger, folder: ExportFolder, progress: Progress) -> None:
             last = lines[-1]
             published = [line.position for line in lines if line.topic == PUBLICATION_TOPIC]
             publication = max([publication, *published])
-            progress(tree.size, folder.manifest.size)
+            progress(tree.size, max(tree.size, folder.manifest.size))
         if base64.b64encode(tree.root()).decode() != folder.manifest.root:
             raise LineError("树根与导出清单不符")
         if last is not None:
             set_sequencer(connection, last, publication=publication)
-        publications.restore(connection, folder.manifest.publications)
+        _restore_publications(connection, folder.manifest)
+
+
+def _restore_publications(connection: Connection, manifest: Manifest) -> None:
+    try:
+        publications.restore(connection, manifest.publications)
+    except CONSTRAINT_BROKEN as error:
+        raise LineError("导出清单中的政策版本重复") from error
 
 
 def _chunks(folder: ExportFolder, tree: RunningRoot) -> Iterator[list[Line]]:

@@ -96,6 +96,25 @@ def test_a_day_is_its_end_in_beijing(august: Office, first: str, last: str, peri
     assert [each["period"] for each in items] == periods
 
 
+@pytest.mark.parametrize(("first", "last"), [("5", "5"), ("3", "9"), ("1", "10"), ("11", "11")])
+def test_between_two_positions_of_one_transaction_or_before_it_ended_nothing_differs(
+    august: Office, first: str, last: str
+) -> None:
+    answer = august.read(PATH, **{"from": first, "to": last})
+    end = 11 if first == "11" else 1
+    assert (answer["items"], answer["difference_fen"], answer["next_cursor"]) == ([], 0, None)
+    assert (answer["before"]["position"], answer["after"]["position"]) == (end, end)
+
+
+@pytest.mark.parametrize(("first", "last"), [("9", "3"), ("11", "10"), ("2024-08-12", "2024-08-11")])
+def test_a_first_moment_after_the_last_one_is_refused_within_a_transaction_too(
+    august: Office, first: str, last: str
+) -> None:
+    refused(august.get(PATH, **{"from": first, "to": last}), 400, "invalid-request")
+    told = run(august, first, last)
+    assert (told.exit_code, "FROM晚于TO" in told.output) == (2, True)
+
+
 def test_a_change_that_was_undone_in_between_is_none_and_one_of_several_steps_names_them_all(
     august: Office, clock: TestClock
 ) -> None:

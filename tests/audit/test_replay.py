@@ -7,19 +7,18 @@ import msgspec
 import pytest
 from sqlalchemy import delete, insert, select, update
 
-from app.database import reading, writing
+from app.database import writing
 from app.ledger import ledger as ledgers
 from app.ledger.ledger import Ledger
 from app.ledger.mapper import NewEvent
 from app.ledger.recorder import Recording
-from app.ledger.tables import events, publications, sequencer
+from app.ledger.tables import events, publications
 from app.use_cases.publishing import publish
 from app.use_cases.reading import PositionAheadError
 from app.use_cases.replaying import Report, Wanted, replay
 from domain.events import ReturnWithdrawn
 from domain.policy import fingerprint
-from projections.tables import LIVE
-from tests.databases import Database, only_on_sqlite
+from tests.databases import Database
 from tests.ledger.history import (
     RandomYear,
     catering,
@@ -262,63 +261,6 @@ def test_what_nobody_assessed_since_a_publication_is_found_once_it_counts_as_ass
     }
 
 
-# The rows of the read models.
-
-ALTERED = {
-    "transactions": "recorded_at_us",
-    "policies": "actor",
-    "returns": "current_fen",
-    "enterprises": "region_code",
-    "entitlements": "assessed_fen",
-    "accounts": "open_fen",
-    "totals": "assessed_fen",
-}
-FORGED: dict[str, dict[str, Any]] = {
-    "transactions": {"position": 2},
-    "policies": {"version": 7},
-    "returns": {"uscc": code(99)},
-    "enterprises": {"uscc": code(99)},
-    "entitlements": {"policy": "another"},
-    "accounts": {"policy": "another"},
-    "totals": {"key": "999999"},
-}
-"""What a row that is put in differs in from one that is there."""
-
-
-@pytest.mark.parametrize("table", ALTERED)
-def test_a_row_of_a_read_model_that_was_altered_lost_or_put_in_is_found_and_named(
-    month: Ledger, table: str
-) -> None:
-    changed = getattr(LIVE, table)
-    column = changed.c[ALTERED[table]]
-    with reading(month.engine) as connection:
-        rows = [*connection.execute(select(changed).order_by(*changed.primary_key)).mappings()]
-    row = dict(rows[len(rows) // 2])
-    keys = [each.name for each in changed.primary_key]
-    at = [changed.c[name] == row[name] for name in keys]
-    other = row[column.name] + 1 if isinstance(row[column.name], int) else "999999"
-    forged = {**row, **FORGED[table]}
-    for tamper, key in (
-        (update(changed).where(*at).values({column.name: other}), row),
-        (delete(changed).where(*at), row),
-        (insert(changed).values(**forged), forged),
-    ):
-        with writing(month.engine) as connection:
-            connection.execute(tamper)
-        report = replay(month, WHOLE)
-        assert report.found.mismatches == []
-        (difference,) = report.found.row_differences
-        assert difference.table == table
-        assert difference.key == {each: key[each] for each in keys}
-        assert (difference.stored is None) == (tamper.is_delete)
-        assert (difference.derived is None) == (tamper.is_insert)
-        with writing(month.engine) as connection:
-            connection.execute(delete(changed).where(*(changed.c[each] == key[each] for each in keys)))
-            if key is row:
-                connection.execute(insert(changed).values(**row))
-        checked(month)
-
-
 def test_rows_that_lag_behind_the_log_are_compared_as_far_as_they_are(month: Ledger) -> None:
     at = transaction_ends(month)[-1]
     event = ReturnWithdrawn(form="S204-1", period="2024-04", reason="重复登记")
@@ -333,30 +275,6 @@ def test_rows_that_lag_behind_the_log_are_compared_as_far_as_they_are(month: Led
     ]
 
 
-def test_read_models_that_go_on_after_the_end_of_the_log_are_found(month: Ledger) -> None:
-    ends = transaction_ends(month)
-    with writing(month.engine) as connection:
-        connection.execute(delete(events).where(events.c.position > ends[-2]))
-        connection.execute(update(sequencer).values(last=ends[-2]))
-    report = replay(month, WHOLE)
-    assert not report.is_clean
-    (difference,) = report.found.row_differences
-    assert (difference.table, difference.stored, difference.derived) == (
-        "checkpoint",
-        {"position": ends[-1]},
-        {"position": ends[-2]},
-    )
-
-
 def test_a_range_that_begins_after_the_log_is_refused(month: Ledger) -> None:
     with pytest.raises(PositionAheadError):
         replay(month, Wanted(first=transaction_ends(month)[-1] + 1))
-
-
-@only_on_sqlite
-def test_a_state_of_another_type_is_found_and_named(month: Ledger) -> None:
-    filed = position_of(month, "ReturnFiled", uscc=code(1), period="2024-04")
-    with writing(month.engine) as connection:
-        connection.exec_driver_sql(f"UPDATE events SET state = 5 WHERE position = {filed}")
-    report = replay(month, WHOLE)
-    assert [(each.kind, each.position) for each in report.found.mismatches] == [("unreadable", filed)]

@@ -226,7 +226,7 @@ def test_an_event_that_cannot_be_read_is_told_with_its_position(
         connection.execute(update(events).where(events.c.position == 2).values(state=b"{"))
     answer = office.get("/v1/events", uscc=code(1))
     assert (answer.status_code, answer.json()["code"]) == (500, "ledger-altered")
-    assert "position 2" in answer.json()["detail"]
+    assert "序号2" in answer.json()["detail"]
     told = subprocess.run(
         [sys.executable, "-c", "from app.cli import main; main()", "events", "--uscc", code(1)],
         env={**os.environ, "DUIXIAN_DATABASE_URL": database.url},
@@ -236,5 +236,5 @@ def test_an_event_that_cannot_be_read_is_told_with_its_position(
         check=False,
     )
     assert told.returncode == 1
-    assert "position 2" in told.stderr
+    assert "序号2的内容不是ReturnFiled类型的记录" in told.stderr
     assert "Traceback" not in told.stderr

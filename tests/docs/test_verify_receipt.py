@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,7 +22,7 @@ from app.database import reading
 from app.ledger.ledger import Ledger
 from app.ledger.merkle import inclusion_proof, root
 from app.ledger.sealing import seal
-from app.security.notes import Signer
+from app.security.notes import NoteError, Signer, read_checkpoint
 from app.use_cases.receipts import write_receipt
 from tests.databases import only_on_sqlite
 from tests.docs.codes import ROOT
@@ -105,6 +106,24 @@ def test_a_receipt_verifies_offline_and_its_amounts_are_told(receipt: bytes, tmp
     assert "2024年4月:4万元,其中依据待明确口径2万元" in done.stdout
     assert "合计24万元" in done.stdout
     assert "2024年5月" not in done.stdout
+
+
+EXTENSIONS = ("an extension\n", "one\ntwo 3\n")
+
+
+@only_on_sqlite
+@pytest.mark.parametrize("more", [*EXTENSIONS, "\nafter an empty line\n", "no end"])
+def test_lines_that_extend_a_checkpoint_are_taken_here_as_by_the_software(
+    receipt: bytes, verifier: ModuleType, more: str
+) -> None:
+    given = json.loads(receipt)
+    given["checkpoint"] = SIGNER.sign(SIGNER.verifier.verified(given["checkpoint"]) + more)
+    for verify, refusal in (
+        (lambda: verifier.verify(json.dumps(given).encode(), KEY), verifier.NotVerifiedError),
+        (lambda: read_checkpoint(given["checkpoint"], SIGNER.verifier), NoteError),
+    ):
+        with nullcontext() if more in EXTENSIONS else pytest.raises(refusal):
+            verify()
 
 
 def test_another_key_than_the_one_that_was_kept_is_refused(receipt: bytes, tmp_path: Path) -> None:

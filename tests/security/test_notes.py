@@ -8,6 +8,7 @@ from Crypto.Signature import eddsa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.limits import NOTE_MOST_SIGNATURES
 from app.security.notes import Checkpoint, NoteError, Signer, Verifier, read_checkpoint
 
 # The example in the documentation of golang.org/x/mod/sumdb/note.
@@ -135,6 +136,21 @@ def test_a_key_with_any_character_altered_is_refused(data: st.DataObject) -> Non
 def test_a_text_that_is_no_checkpoint_is_refused(text: str) -> None:
     with pytest.raises(NoteError):
         Checkpoint.parse(text)
+
+
+def test_lines_that_extend_a_checkpoint_are_not_looked_at() -> None:
+    assert Checkpoint.parse(SPEC_CHECKPOINT + "an extension\nanother\n") == Checkpoint.parse(SPEC_CHECKPOINT)
+
+
+@pytest.mark.parametrize("others", [16, NOTE_MOST_SIGNATURES - 1])
+def test_a_note_that_many_others_signed_too_is_verified(others: int) -> None:
+    line = Signer("witness.example/w", bytes(32)).verifier.signature_line(bytes(64))
+    assert read_checkpoint(NOTE + line * others, SIGNER.verifier).root == ROOT
+
+
+def test_a_note_with_more_signatures_than_any_has_is_refused_unread() -> None:
+    with pytest.raises(NoteError, match="at most"):
+        SIGNER.verifier.verified(NOTE + "no signature\n" * NOTE_MOST_SIGNATURES)
 
 
 @pytest.mark.parametrize("name", ["", "with space", "with+plus", "with\nnewline", "full\u3000width"])

@@ -10,6 +10,7 @@ from app.database import writing
 from app.ledger.ledger import Ledger
 from app.ledger.sealing import seal
 from app.ledger.tables import events, log_seal, log_tiles, sequencer
+from projections.tables import LIVE
 
 Alteration = Callable[[Connection], object]
 
@@ -94,6 +95,7 @@ def truncating(last: int) -> Alteration:
         connection.execute(delete(events).where(events.c.position > last))
         kept = connection.execute(select(events).where(events.c.position == last)).one()
         connection.execute(update(sequencer).values(last=last, recorded_at_us=kept.recorded_at_us))
+        connection.execute(update(LIVE.checkpoint).values(position=last))
 
     return alteration
 

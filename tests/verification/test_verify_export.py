@@ -13,10 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.cli.verifying import Report, verify_folder
+from app.ledger.export_folder import ExportFolder
 from app.ledger.ledger import Ledger
 from app.ledger.lines import canonical, parse
-from app.limits import EXPORT_LINE_MAX_BYTES
+from app.limits import EXPORT_LINE_MAX_BYTES, MANIFEST_MAX_BYTES
 from app.security.notes import Signer, Verifier
+from app.use_cases.findings import Findings
+from app.use_cases.verifying import verify_export
 from tests.databases import Database, only_on_sqlite
 from tests.verification.exports import SIGNER, export
 
@@ -163,7 +166,28 @@ MANIFESTS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
     "a file that is not there": (lambda m: m["files"].update(more="0" * 64), {"file-differs"}),
     "a file outside": (lambda m: m["files"].update({"../../etc/passwd": "0" * 64}), {"file-differs"}),
     "no events": (lambda m: m["files"].pop("events.ndjson"), {"file-differs"}),
-    "no checkpoint": (_without_checkpoint, {"signature-invalid"}),
+    "no checkpoint": (_without_checkpoint, {"signature-invalid", "file-differs"}),
+    "the same publication twice": (
+        lambda m: m["publications"].append(m["publications"][0]),
+        {"manifest-differs"},
+    ),
+    "more done than there is": (lambda m: m["publications"][0].update(done=99), {"manifest-differs"}),
+    "done before anything": (lambda m: m["publications"][0].update(after_stream=""), {"manifest-differs"}),
+    "after no stream": (lambda m: m["publications"][0].update(after_stream="\0"), {"manifest-differs"}),
+    "an unknown field of a publication": (
+        lambda m: m["publications"][0].update(more=1),
+        {"manifest-differs"},
+    ),
+    "a huge size": (lambda m: m.update(size=10**30), {"manifest-differs"}),
+    "the largest size": (lambda m: m.update(size=2**63 - 1), {"manifest-differs", "log-shorter"}),
+    "a size that is text": (lambda m: m.update(size="43"), {"manifest-differs"}),
+    "a size with a fraction": (lambda m: m.update(size=43.0), {"manifest-differs"}),
+    "a size that is true": (lambda m: m.update(size=True), {"manifest-differs"}),
+    "events both plain and packed": (
+        lambda m: m["files"].update({"events.ndjson.gz": "0" * 64}),
+        {"file-differs", "manifest-differs", "log-shorter"},
+    ),
+    "a checkpoint that is not among the files": (lambda m: m["files"].pop("checkpoint"), {"file-differs"}),
     "another format": (lambda m: m.update(format="duixian-export-2"), {"manifest-differs"}),
     "an unknown field": (lambda m: m.update(more=1), {"manifest-differs"}),
 }
@@ -184,6 +208,75 @@ def test_a_manifest_that_is_none_is_found(folder: Path, text: bytes) -> None:
     assert codes(verify(folder)) == {"manifest-differs"}
     (folder / "manifest.json").unlink()
     assert codes(verify(folder)) == {"manifest-differs"}
+
+
+@pytest.mark.parametrize("name", ["size", "README.md"])
+def test_a_manifest_in_which_a_key_stands_twice_is_found(folder: Path, name: str) -> None:
+    path = folder / "manifest.json"
+    written = path.read_text("utf-8")
+    assert written.count(f'"{name}":') == 1
+    path.write_text(written.replace(f'"{name}":', f'"{name}": 1, "{name}":'), "utf-8")
+    (finding,) = (each for each in verify(folder).checks if each.count)
+    assert finding.places[0].message == f"manifest.json中“{name}”重复。"
+
+
+def test_a_manifest_that_is_too_long_is_found(folder: Path) -> None:
+    (folder / "manifest.json").write_bytes(b" " * MANIFEST_MAX_BYTES + b"{}")
+    assert codes(verify(folder)) == {"manifest-differs"}
+
+
+@pytest.mark.parametrize("name", ["more.txt", "schemas/More.json", "more/README.md", ".hidden"])
+def test_a_file_that_does_not_belong_to_an_export_is_named(folder: Path, name: str) -> None:
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_bytes(b"")
+    (finding,) = (each for each in verify(folder).checks if each.count)
+    assert (finding.code, finding.places[0].message) == (
+        "file-differs",
+        f"{name}不在清单中,不属于本导出件。",
+    )
+
+
+def test_a_file_that_is_missing_is_named(folder: Path) -> None:
+    (folder / "schemas" / "ReturnFiled.json").unlink()
+    (finding,) = (each for each in verify(folder).checks if each.count)
+    assert finding.code == "file-differs"
+    assert finding.places[0].message.startswith("schemas/ReturnFiled.json无法读取")
+
+
+@pytest.mark.parametrize("size", [0, EVENTS - 1, EVENTS, 2**63 - 1])
+def test_progress_never_passes_its_total_whatever_the_manifest_says(folder: Path, size: int) -> None:
+    change_manifest(folder, lambda manifest: manifest.update(size=size))
+    steps: list[tuple[int, int]] = []
+    verify_export(ExportFolder(folder), [], Findings(), lambda done, total: steps.append((done, total)))
+    assert all(done <= total for done, total in steps)
+    assert steps[-1] == (EVENTS, EVENTS)
+
+
+GARBAGE = {
+    "lines that are no signatures": "garbage\n",
+    "a signature that is no base64": "\u2014 duixian.example/log !!!!\n",
+    "a signature of nothing": "\u2014 duixian.example/log AAAA\n",
+    "no end of a line": "\u2014 duixian.example/log AAAAAAAA",
+    "a control character": "\u2014 duixian.example/log AAAA\x07AAAA\n",
+    "far too many signatures": "\u2014 other.example/log AAAAAAAA\n" * 1_000,
+    "more than a note can have": "\u2014 other.example/log AAAAAAAA\n" * 100_000,
+}
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+def test_a_checkpoint_with_garbage_among_its_signatures_is_found(folder: Path, name: str) -> None:
+    with (folder / "checkpoint").open("ab") as file:
+        file.write(GARBAGE[name].encode())
+    sum_anew(folder)
+    assert codes(verify(folder)) <= {"signature-invalid", "file-differs"}
+    assert not verify(folder).clean
+
+
+def test_a_checkpoint_that_witnesses_signed_too_is_clean(folder: Path) -> None:
+    with (folder / "checkpoint").open("ab") as file:
+        file.write("\u2014 witness.example/w AAAAAAAA\n".encode() * 16)
+    sum_anew(folder)
+    assert verify(folder).clean
 
 
 def test_a_checkpoint_of_another_key_is_found_by_the_key_that_was_kept(folder: Path) -> None:

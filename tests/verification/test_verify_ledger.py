@@ -10,11 +10,12 @@ from sqlalchemy import Connection, select, text, update
 from app.database import reading
 from app.ledger.ledger import Ledger
 from app.ledger.merkle import HASH_BYTES
-from app.ledger.tables import events, log_seal, log_tiles, sequencer
+from app.ledger.tables import events, log_seal, log_tiles, publications, sequencer
 from app.ledger.tiles import root_at
 from app.limits import VERIFY_MOST_PLACES
 from app.use_cases.findings import CHECKS, Findings
 from app.use_cases.verifying import KnownRoot, Verified, verify_ledger
+from projections.tables import LIVE
 from tests.databases import Database, only_on_sqlite
 from tests.ledger.history import code, file, trade
 from tests.verification.alterations import (
@@ -71,6 +72,15 @@ def test_an_empty_log_is_clean(migrated: Database) -> None:
     assert verified.size == 0
 
 
+@pytest.mark.parametrize("last", [0, EVENTS, 2**62])
+def test_progress_never_passes_its_total_and_comes_to_it(ledger: Ledger, last: int) -> None:
+    alter(ledger, lambda connection: connection.execute(update(sequencer).values(last=last)))
+    steps: list[tuple[int, int]] = []
+    verify_ledger(ledger, [], Findings(), lambda done, total: steps.append((done, total)))
+    assert all(done <= total for done, total in steps)
+    assert steps[-1] == (EVENTS, EVENTS)
+
+
 def test_what_is_not_sealed_yet_is_looked_at_too_and_the_answer_says_how_much_was_compared(
     ledger: Ledger,
 ) -> None:
@@ -102,6 +112,10 @@ def _other_document(data: Any) -> None:
 
 def _other_fingerprint(data: Any) -> None:
     data["sha256"] = "0" * 64
+
+
+def _setting(**values: Any) -> Any:
+    return lambda data: data.update(values)
 
 
 def _other_policy_version(data: Any) -> None:
@@ -157,7 +171,31 @@ ALTERATIONS: dict[str, tuple[Alteration, Found]] = {
     ),
     "a stream": (
         setting(40, stream="returns/91210802MA0000015Y/2023"),
-        {"leaf-differs": [40], "version-gap": [40]},
+        {"leaf-differs": [40], "version-gap": [40], "event-misplaced": [40]},
+    ),
+    "a stream that is no name of one": (
+        setting(40, stream="returns/91210802MA000004XC"),
+        {"leaf-differs": [40], "version-gap": [40], "event-misplaced": [40]},
+    ),
+    "a stream of a year that is none": (
+        setting(40, stream="returns/91210802MA000004XC/20x4"),
+        {"leaf-differs": [40], "version-gap": [40], "event-misplaced": [40]},
+    ),
+    "an account of another half-year": (
+        setting(43, stream="entitlement/yingkou-2024-14/91210802MA0000031L/2024H1"),
+        {"leaf-differs": [43], "version-gap": [43], "event-misplaced": [43]},
+    ),
+    "a period that is none": (
+        setting_data(42, _setting(period="2024-13")),
+        {"leaf-differs": [42], "event-misplaced": [42], "reference-missing": [43]},
+    ),
+    "a form that is none": (
+        setting_data(42, _setting(form="S204-9")),
+        {"leaf-differs": [42], "event-misplaced": [42], "reference-missing": [43]},
+    ),
+    "a return without its figure": (
+        setting_data(42, _setting(figures={})),
+        {"leaf-differs": [42], "event-misplaced": [42], "reference-missing": [43]},
     ),
     "a version": (
         setting(42, version=5),
@@ -171,7 +209,12 @@ ALTERATIONS: dict[str, tuple[Alteration, Found]] = {
     "two swapped": (swapping(9, 10), {"leaf-differs": [9, 10], "version-gap": [9]}),
     "one inserted": (
         inserting(40),
-        {"leaf-differs": [40, 41, 42, 43], "version-gap": [40], "transaction-broken": [42, 44]},
+        {
+            "leaf-differs": [40, 41, 42, 43],
+            "version-gap": [40],
+            "transaction-broken": [42, 44],
+            "event-misplaced": [40],
+        },
     ),
     "the end cut off": (truncating(41), {"log-shorter": [42]}),
     "the text of a policy": (
@@ -229,7 +272,7 @@ ALTERATIONS: dict[str, tuple[Alteration, Found]] = {
             "row-invalid": [-43],
             "position-gap": [-43],
             "transaction-broken": [42],
-            "sequencer-differs": [None],
+            "sequencer-differs": [None, None],
         },
     ),
     "the last position in the sequencer": (
@@ -239,6 +282,50 @@ ALTERATIONS: dict[str, tuple[Alteration, Found]] = {
     "no sequencer": (
         lambda connection: connection.execute(sequencer.delete()),
         {"sequencer-differs": [None]},
+    ),
+    "read models that say that they are ahead": (
+        lambda connection: connection.execute(update(LIVE.checkpoint).values(position=EVENTS + 1)),
+        {"sequencer-differs": [None]},
+    ),
+    "read models that say nothing": (
+        lambda connection: connection.execute(LIVE.checkpoint.delete()),
+        {"sequencer-differs": [None]},
+    ),
+    "read models before the beginning": (
+        lambda connection: connection.execute(update(LIVE.checkpoint).values(position=-1)),
+        {"sequencer-differs": [None]},
+    ),
+    "a publication that is not noted": (
+        lambda connection: connection.execute(publications.delete()),
+        {"publication-differs": [None]},
+    ),
+    "a publication noted elsewhere": (
+        lambda connection: connection.execute(
+            update(publications).where(publications.c.version == 1).values(position=7)
+        ),
+        {"publication-differs": [None]},
+    ),
+    "an assessment of more than there is": (
+        lambda connection: connection.execute(
+            update(publications).where(publications.c.version == 1).values(done=99)
+        ),
+        {"publication-differs": [None]},
+    ),
+    "an assessment below nothing": (
+        lambda connection: connection.execute(update(publications).values(done=-1)),
+        {"publication-differs": [None]},
+    ),
+    "an assessment that has come to no stream": (
+        lambda connection: connection.execute(
+            update(publications).where(publications.c.version == 1).values(after_stream="zzz")
+        ),
+        {"publication-differs": [None]},
+    ),
+    "an assessment that has come to nothing": (
+        lambda connection: connection.execute(
+            update(publications).where(publications.c.version == 1).values(after_stream="")
+        ),
+        {"publication-differs": [None]},
     ),
     "no seal": (lambda connection: connection.execute(log_seal.delete()), {"sequencer-differs": [None]}),
     "the tiles": (
@@ -352,6 +439,7 @@ OTHER_TABLES = {
     "sequencer": ("last", "recorded_at_us", "publication"),
     "log_seal": ("size",),
     "log_tiles": ("hashes",),
+    "checkpoint": ("position",),
 }
 
 
@@ -368,8 +456,18 @@ def test_a_seal_and_a_sequencer_of_any_type_that_sqlite_takes_are_findings(
 
     alter(ledger, alteration)
     found = found_in(ledger)
-    assert found["sequencer-differs"] == [None] * 2
+    assert found["sequencer-differs"] == [None] * 3
     assert "leaf-differs" not in found  # Nothing says that anything was sealed.
+
+
+@only_on_sqlite
+@pytest.mark.parametrize("column", ["policy", "version", "position", "after_stream", "done", "total"])
+@pytest.mark.parametrize("value", ["NULL", "x'00'", "CAST(x'ff' AS TEXT)", "1.5", f"'{10**30}'"])
+def test_progress_of_any_type_that_sqlite_takes_is_a_finding(ledger: Ledger, column: str, value: str) -> None:
+    alter(ledger, lambda connection: without_constraints(connection, "publications"))
+    statement = f"UPDATE publications SET {column} = {value} WHERE version = 1"
+    alter(ledger, lambda connection: connection.execute(text(statement)))
+    assert set(found_in(ledger)) == {"publication-differs"}
 
 
 @only_on_sqlite

@@ -1,0 +1,92 @@
+"""What an event can never be as this software records it: its row, its place, what it says.
+
+Reads take the log as sound, which costs nothing. Whoever looks for damage asks here.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from app.ledger.lines import Line
+from domain.events import EntitlementAssessed, Event, PolicyPublished, Return, ReturnWithdrawn, policy_stream
+from domain.forms import FORMS
+from domain.periods import PeriodError, window_name
+
+TYPES: Final = (int, str, int, str, int, str, str, int, bytes)
+"""Of the columns, in the order of `Line`."""
+
+_BIG: Final = 2**63
+_SMALL: Final = 2**31
+_LAST_TIME_US: Final = 253_370_764_800_000_000
+"""The year 9999 begins: no later time can be written as text in every time zone."""
+
+_MISPLACED: Final = "记录流名称无效,或与记录内容不符"
+_RETURNS: Final = re.compile(r"returns/[0-9A-Z]{18}/(20[0-9]{2})", re.ASCII)
+_ACCOUNT: Final = re.compile(r"entitlement/([^/]+)/[0-9A-Z]{18}/(20[0-9]{2}H[12])", re.ASCII)
+
+
+def row_problem(row: Sequence[Any]) -> str | None:
+    """Why no line can be made of a row, as a database without types or an altered file may hold it."""
+    if tuple(map(type, row)) != TYPES:
+        wrong = next(
+            name
+            for name, value, kind in zip(Line._fields, row, TYPES, strict=True)
+            if type(value) is not kind
+        )
+        return f"{wrong}列的数据类型不符"
+    line = Line._make(row)
+    if not (0 < line.version < _SMALL and 0 < line.position < _BIG):
+        return "序号或版本超出范围"
+    if not (0 <= line.recorded_at_us < _LAST_TIME_US and 0 < line.transaction_end < _BIG):
+        return "登记时间或批次末序号超出范围"
+    if not all(map(is_text, (line.stream, line.topic, line.actor, line.batch_id))):
+        return "含有无效文字"
+    if b"\n" in line.state:
+        return "内容含有换行,不能成为一行"
+    return None
+
+
+def is_text(text: str) -> bool:
+    """Whether it is UTF-8, which SQLite does not look at, without NUL, which PostgreSQL refuses."""
+    if text.isascii():
+        return "\0" not in text
+    return "\0" not in text and not any("\ud800" <= each <= "\udfff" for each in text)
+
+
+def place_problem(stream: str, event: Event) -> str | None:
+    """Why an event cannot be one of this stream, or says what none ever says."""
+    if isinstance(event, PolicyPublished):
+        return None if stream == policy_stream(event.policy) else _MISPLACED
+    try:
+        window = window_name(event.period)
+    except PeriodError:
+        return "所属期无法识别"
+    if isinstance(event, EntitlementAssessed):
+        account = _ACCOUNT.fullmatch(stream)
+        return None if account is not None and account.groups() == (event.policy.id, window) else _MISPLACED
+    year = _RETURNS.fullmatch(stream)
+    return _return_problem(event) if year is not None and year.group(1) == window[:4] else _MISPLACED
+
+
+def _return_problem(event: Return | ReturnWithdrawn) -> str | None:
+    form = FORMS.get(event.form)
+    if form is None:
+        return "表号不在受理范围"
+    is_whole = isinstance(event, ReturnWithdrawn) or form.required_item in event.figures
+    return None if is_whole else "缺少必报指标"
+
+
+def is_returns(stream: str) -> bool:
+    """Whether this is the name of a stream of returns."""
+    return _RETURNS.fullmatch(stream) is not None
+
+
+def is_of_enterprise(stream: str) -> bool:
+    """Whether this is the name of a stream of returns or of an account."""
+    return is_returns(stream) or _ACCOUNT.fullmatch(stream) is not None
+
+
+def shown(value: object) -> str:
+    """The beginning of what may be anything, as a terminal can show it."""
+    text = value if isinstance(value, str) else repr(value)
+    return "".join(each if each.isprintable() else "?" for each in text[:200])

@@ -1,0 +1,165 @@
+"""A log whose rows were damaged is replayed as far as it goes; what cannot be read is counted and named."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from app.ledger.ledger import Ledger
+from app.use_cases.replaying import Report, Wanted, replay
+from tests.databases import Database, only_on_sqlite
+from tests.ledger.history import code, opened_copy
+from tests.office import TestClock
+from tests.verification.alterations import (
+    Alteration,
+    alter,
+    deleting,
+    setting,
+    setting_data,
+    without_constraints,
+)
+from tests.verification.conftest import played
+
+__all__ = ["played"]  # A fixture is found where it stands.
+
+EVENTS = 43
+FIRST, RETURN, ASSESSMENT, PUBLICATION = 1, 9, 43, 6
+
+
+@pytest.fixture
+def ledger(played: Database, clock: TestClock) -> Iterator[Ledger]:
+    """A copy of the golden log, to damage."""
+    with opened_copy(played, clock) as opened:
+        yield opened
+
+
+def replayed(ledger: Ledger) -> Report:
+    """A replay that must end, and find something; it never passes its end, and comes to it."""
+    steps: list[tuple[int, int]] = []
+    report = replay(ledger, Wanted(), lambda done, total: steps.append((done, total)))
+    assert not report.is_clean
+    assert all(done <= total for done, total in steps)
+    assert steps[-1] == (report.last, report.last)
+    return report
+
+
+def unreadable(report: Report) -> list[tuple[int | None, str | None]]:
+    return [(each.position, each.detail) for each in report.found.mismatches if each.kind == "unreadable"]
+
+
+def _setting(**values: Any) -> Any:
+    return lambda data: data.update(values)
+
+
+MISPLACED = "记录流名称无效,或与记录内容不符"
+DAMAGES: dict[str, tuple[Alteration, tuple[int, str]]] = {
+    "a stream without a year": (setting(RETURN, stream="returns/X"), (RETURN, MISPLACED)),
+    "a year that is none": (setting(RETURN, stream=f"returns/{code(1)}/20x4"), (RETURN, MISPLACED)),
+    "another year": (setting(RETURN, stream=f"returns/{code(1)}/2023"), (RETURN, MISPLACED)),
+    "an account among the returns": (setting(ASSESSMENT, stream="returns/X/2024"), (ASSESSMENT, MISPLACED)),
+    "a publication among the returns": (
+        setting(PUBLICATION, stream=f"returns/{code(1)}/2023"),
+        (PUBLICATION, MISPLACED),
+    ),
+    "a return among the policies": (setting(RETURN, stream="policy/p"), (RETURN, MISPLACED)),
+    "a period that is none": (
+        setting_data(RETURN, _setting(period="2024-13")),
+        (RETURN, "所属期无法识别"),
+    ),
+    "a form that is none": (setting_data(RETURN, _setting(form="E204-9")), (RETURN, "表号不在受理范围")),
+    "a return without its figure": (setting_data(RETURN, _setting(figures={})), (RETURN, "缺少必报指标")),
+    "an unknown type": (
+        setting(RETURN, topic="ReturnShredded"),
+        (RETURN, "序号9的内容不是ReturnShredded类型的记录"),
+    ),
+    "a time that nobody can write": (
+        setting(RETURN, recorded_at_us=2**63 - 1),
+        (RETURN, "登记时间或批次末序号超出范围"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_an_event_that_cannot_be_what_it_says_is_named(ledger: Ledger, name: str) -> None:
+    damage, expected = DAMAGES[name]
+    alter(ledger, damage)
+    report = replayed(ledger)
+    assert unreadable(report) == [expected]
+    assert report.found.uncompared == (expected[0] != PUBLICATION or "among" in name)
+
+
+@pytest.mark.parametrize("stream", ["junk", "entitlement/a", "Returns/X/2024"])
+def test_an_event_of_no_stream_that_is_replayed_is_missing_from_the_count(
+    ledger: Ledger, stream: str
+) -> None:
+    alter(ledger, setting(RETURN, stream=stream))
+    assert replayed(ledger).found.events == EVENTS - 1
+
+
+def test_an_event_that_is_gone_is_missing_from_the_count(ledger: Ledger) -> None:
+    alter(ledger, deleting(RETURN, RETURN))
+    assert replayed(ledger).found.events == EVENTS - 1
+
+
+TYPED = {
+    "version": "version列的数据类型不符",
+    "topic": "topic列的数据类型不符",
+    "recorded_at_us": "recorded_at_us列的数据类型不符",
+    "actor": "actor列的数据类型不符",
+    "batch_id": "batch_id列的数据类型不符",
+    "transaction_end": "transaction_end列的数据类型不符",
+    "state": "state列的数据类型不符",
+}
+VALUES = ["NULL", "1.5", "x'ff'", "'text'"]
+
+
+def _fits(column: str, value: str) -> bool:
+    """Whether a value is of the type that the ledger stores, or becomes one in a column of text."""
+    if column in {"topic", "actor", "batch_id"}:
+        return value in {"'text'", "1.5"}
+    return column == "state" and value == "x'ff'"
+
+
+@only_on_sqlite
+@pytest.mark.parametrize("position", [RETURN, PUBLICATION])
+@pytest.mark.parametrize(
+    ("column", "value"), [(each, value) for each in TYPED for value in VALUES if not _fits(each, value)]
+)
+def test_a_value_of_another_type_as_sqlite_takes_it_is_named(
+    ledger: Ledger, column: str, value: str, position: int
+) -> None:
+    alter(ledger, without_constraints)
+    statement = f"UPDATE events SET {column} = {value} WHERE position = {position}"
+    alter(ledger, lambda connection: connection.execute(text(statement)))
+    assert unreadable(replayed(ledger)) == [(position, TYPED[column])]
+
+
+@only_on_sqlite
+@pytest.mark.parametrize("column", ["stream", "topic", "actor", "batch_id"])
+@pytest.mark.parametrize("position", [RETURN, PUBLICATION])
+def test_text_that_is_no_utf_8_as_sqlite_takes_it_is_named(
+    ledger: Ledger, column: str, position: int
+) -> None:
+    statement = f"UPDATE events SET {column} = CAST({column} || x'ff' AS TEXT) WHERE position = {position}"
+    alter(ledger, lambda connection: connection.execute(text(statement)))
+    assert unreadable(replayed(ledger)) == [(position, "含有无效文字")]
+
+
+@only_on_sqlite
+@pytest.mark.parametrize("value", ["'text'", "NULL", "x'00'", "9.5", "-9"])
+def test_a_position_of_any_kind_that_sqlite_takes_never_stops_a_replay(ledger: Ledger, value: str) -> None:
+    alter(ledger, without_constraints)
+    statement = f"UPDATE events SET position = {value} WHERE position = {RETURN}"
+    alter(ledger, lambda connection: connection.execute(text(statement)))
+    replayed(ledger)
+
+
+@only_on_sqlite
+def test_text_that_is_no_utf_8_at_the_end_of_a_slice_is_named(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.ledger.ledger.STREAMS_PER_SLICE", 1)
+    statement = f"UPDATE events SET stream = CAST(stream || x'ff' AS TEXT) WHERE position = {FIRST}"
+    alter(ledger, lambda connection: connection.execute(text(statement)))
+    assert unreadable(replayed(ledger)) == [(FIRST, "含有无效文字")]

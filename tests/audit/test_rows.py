@@ -1,0 +1,226 @@
+"""A row of a read model that is not what follows from the log is found by the replay, wherever it stands."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Column, Executable, Table, delete, insert, select, text, update
+
+from app.database import reading, writing
+from app.ledger.ledger import Ledger
+from app.ledger.tables import events, sequencer
+from app.use_cases.replaying import Wanted, replay
+from projections.comparing import RowDifference
+from projections.tables import FOREVER, LIVE
+from tests.databases import Database, only_on_sqlite
+from tests.ledger.history import (
+    catering,
+    code,
+    file,
+    opened_copy,
+    publish_whole,
+    trade,
+    transaction_ends,
+)
+from tests.office import TestClock
+
+TABLES = {str(table.name): table for table in LIVE if table is not LIVE.checkpoint}
+COLUMNS = [(name, str(column.name)) for name, table in TABLES.items() for column in table.c]
+FORGED: dict[str, dict[str, Any]] = {
+    "transactions": {"position": 2},
+    "policies": {"version": 7},
+    "returns": {"uscc": code(99)},
+    "enterprises": {"uscc": code(99)},
+    "entitlements": {"policy": "another"},
+    "accounts": {"policy": "another"},
+    "totals": {"key": "999999"},
+}
+"""What a row that is put in differs in from one that is there."""
+
+
+@pytest.fixture(scope="module")
+def recorded(migrated: Database) -> Iterator[Database]:
+    """Two enterprises of trade and one of catering, filed in March and April; one correction."""
+    made = migrated.copy()
+    ledger = Ledger(made.open(), TestClock())
+    publish_whole(ledger)
+    for period in ("2024-03", "2024-04"):
+        file(
+            ledger,
+            trade(code(1), period, 110_000, 100_000),
+            trade(code(2), period, 125_000, 100_000),
+            catering(code(3), period, 4_000, 2_000),
+        )
+    file(ledger, trade(code(2), "2024-03", 119_999, 100_000, reason="企业改报"))
+    ledger.engine.dispose()
+    yield made
+    made.drop()
+
+
+@pytest.fixture
+def month(recorded: Database, clock: TestClock) -> Iterator[Ledger]:
+    """That ledger, to alter."""
+    with opened_copy(recorded, clock) as ledger:
+        yield ledger
+
+
+def do(ledger: Ledger, statement: Executable) -> None:
+    with writing(ledger.engine) as connection:
+        connection.execute(statement)
+
+
+def differences(ledger: Ledger) -> list[RowDifference]:
+    """What a replay finds of the rows; it must find nothing else."""
+    found = replay(ledger, Wanted()).found
+    assert found.mismatches == []
+    assert found.row_difference_count == len(found.row_differences)
+    return found.row_differences
+
+
+def row_of(ledger: Ledger, table: Table, column: Column[Any] | None = None) -> dict[str, Any]:
+    """A row in the middle of a table; one that has a value in the column, where one is given."""
+    query = select(table).order_by(*table.primary_key)
+    with reading(ledger.engine) as connection:
+        rows = connection.execute(query if column is None else query.where(column.is_not(None))).mappings()
+        found = [dict(row) for row in rows]
+    return found[len(found) // 2]
+
+
+def key_of(table: Table, row: dict[str, Any]) -> dict[str, Any]:
+    return {str(column.name): row[column.name] for column in table.primary_key}
+
+
+def at(table: Table, row: dict[str, Any]) -> list[Any]:
+    return [column == row[column.name] for column in table.primary_key]
+
+
+def another(value: Any) -> Any:
+    """Another value of the same type."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value - 1 if value == FOREVER else value + 1
+    return value + ("9" if isinstance(value, str) else b" ")
+
+
+def as_told(value: Any) -> Any:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def test_rows_that_nobody_altered_follow(month: Ledger) -> None:
+    assert differences(month) == []
+
+
+@pytest.mark.parametrize(("name", "column"), COLUMNS)
+def test_a_value_that_was_altered_is_found_in_its_row(month: Ledger, name: str, column: str) -> None:
+    table = TABLES[name]
+    row = row_of(month, table, table.c[column])
+    altered = {**row, column: another(row[column])}
+    do(month, update(table).where(*at(table, row)).values({column: altered[column]}))
+    found = differences(month)
+    if table.c[column].primary_key:
+        assert [each.table for each in found] == [name, name]
+        lost, put_in = sorted(found, key=lambda each: each.derived is None)
+        assert (lost.key, lost.stored, put_in.key, put_in.derived) == (
+            key_of(table, row),
+            None,
+            key_of(table, altered),
+            None,
+        )
+    else:
+        (difference,) = found
+        assert difference == RowDifference(
+            table=name,
+            key=key_of(table, row),
+            stored={column: as_told(altered[column])},
+            derived={column: as_told(row[column])},
+        )
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_row_that_was_lost_is_found(month: Ledger, name: str) -> None:
+    table = TABLES[name]
+    row = row_of(month, table)
+    do(month, delete(table).where(*at(table, row)))
+    (difference,) = differences(month)
+    assert (difference.table, difference.key, difference.stored) == (name, key_of(table, row), None)
+    do(month, insert(table).values(**row))
+    assert differences(month) == []
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_row_that_was_put_in_is_found(month: Ledger, name: str) -> None:
+    table = TABLES[name]
+    forged = {**row_of(month, table), **FORGED[name]}
+    do(month, insert(table).values(**forged))
+    (difference,) = differences(month)
+    assert (difference.table, difference.key, difference.derived) == (name, key_of(table, forged), None)
+
+
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("position", [1_000, FOREVER])
+def test_a_row_that_was_put_in_after_the_head_of_the_log_is_found(
+    month: Ledger, name: str, position: int
+) -> None:
+    table = TABLES[name]
+    begins = "position" if "from_position" not in table.c else "from_position"
+    forged = {**row_of(month, table), **FORGED[name], begins: position}
+    do(month, insert(table).values(**forged))
+    (difference,) = differences(month)
+    assert (difference.table, difference.key, difference.derived) == (name, key_of(table, forged), None)
+
+
+def test_a_row_of_no_enterprise_is_found(month: Ledger) -> None:
+    do(month, insert(LIVE.returns).values(**{**row_of(month, LIVE.returns), "uscc": ""}))
+    (difference,) = differences(month)
+    assert (difference.table, difference.key["uscc"], difference.derived) == ("returns", "", None)
+
+
+def test_rows_that_go_on_after_what_is_said_to_be_projected_are_found(month: Ledger) -> None:
+    do(month, update(LIVE.checkpoint).values(position=0))
+    found = differences(month)
+    assert {each.table for each in found if each.derived is None} == set(TABLES)
+    assert replay(month, Wanted()).projected == 0
+
+
+def test_what_was_projected_of_an_end_that_was_cut_off_is_found_row_by_row(month: Ledger) -> None:
+    _, filed, last, head = transaction_ends(month)
+    do(month, delete(events).where(events.c.position > last))
+    do(month, update(sequencer).values(last=last))
+    found = differences(month)
+    assert found[0] == RowDifference(
+        table="checkpoint", key={"id": 1}, stored={"position": head}, derived={"position": last}
+    )
+    assert {each.key["from_position"] for each in found if each.table == "returns"} == {filed, head}
+    put_in = {each.table for each in found if each.derived is None}
+    assert put_in == {"transactions", "returns", "entitlements", "accounts", "totals"}
+    closed = [each for each in found if each.derived == {"to_position": FOREVER}]
+    assert {each.table for each in closed} == {"returns", "entitlements", "accounts", "totals"}
+    assert {each.stored["to_position"] for each in closed if each.stored} == {head}
+
+
+def test_all_rows_outside_are_counted_though_not_all_are_told(
+    month: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    do(month, update(LIVE.checkpoint).values(position=0))
+    whole = replay(month, Wanted()).found
+    monkeypatch.setattr("app.use_cases.replaying.REPLAY_MOST_REPORTED", 2)
+    found = replay(month, Wanted()).found
+    assert found.row_difference_count == whole.row_difference_count
+    assert found.row_differences == whole.row_differences[:2]
+
+
+OF_ANY_TYPE = ["'text'", "x'00ff'", "CAST(x'ff' AS TEXT)", "1e300"]
+
+
+@only_on_sqlite
+@pytest.mark.parametrize(("name", "column"), COLUMNS)
+@pytest.mark.parametrize("value", OF_ANY_TYPE)
+def test_a_value_of_any_type_that_sqlite_takes_is_found(
+    month: Ledger, name: str, column: str, value: str
+) -> None:
+    query = f"SELECT max(rowid) FROM {name}"
+    do(month, text(f'UPDATE {name} SET "{column}" = {value} WHERE rowid = ({query})'))
+    found = differences(month)
+    assert {each.table for each in found} == {name}
+    assert len(found) == 1 + (column in TABLES[name].primary_key or column == "from_position")

@@ -21,7 +21,10 @@ class Assessment(Model):
 
     policy: models.PolicyRef
     outcome: dict[str, Any] | None = Field(description="As the event has it.")
-    steps: list[models.Step]
+    steps: list[models.Step] = Field(
+        description="What follows by the policy and the returns that the assessment names, whichever side it "
+        "is of: the log holds no steps."
+    )
 
 
 class ReplayMismatch(Model):

@@ -1,25 +1,27 @@
 """`duixian audit replay`: deriving every assessment again."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-import msgspec
 import typer
+from eventsourcing.persistence import MapperDeserialisationError
 from rich.console import Console
 
 from app.api import replay_models
 from app.bootstrap import migrate
 from app.cli.common import REFUSED, AsJson, ledger_of, out, print_json, progress_bar, refuse
 from app.cli.printing import wanyuan
-from app.database import open_engine
+from app.cli.replay_words import COLUMNS, FIELDS, NOTHING, column_values, outcome_values
+from app.database import open_engine, reading
 from app.ledger.export_folder import ExportError, ExportFolder
 from app.ledger.ledger import Ledger
 from app.use_cases.reading import PositionAheadError
 from app.use_cases.replaying import Report, Wanted, replay
 from app.use_cases.restoring import restore
+from domain.errors import LedgerIntegrityError
 from domain.events import EntitlementAssessed
 from domain.periods import period_of
 from domain.replay import Kind, Mismatch, Side
@@ -46,20 +48,6 @@ TABLES: Final = {
     "policies": "政策文件",
     "checkpoint": "查询表所至序号",
 }
-FIELDS: Final = {
-    "stage": "阶段",
-    "status": "结论",
-    "measure": "奖项",
-    "measures": "各奖项结论",
-    "rule_fen": "条件测算额(分)",
-    "selected_fen": "择高后金额(分)",
-    "assessed_fen": "测算金额(分)",
-    "open_fen": "其中口径待明确(分)",
-    "bound_by": "核减原因",
-    "open_readings": "待明确口径",
-    "policy": "政策版本",
-    "returns": "所用数据",
-}
 
 
 def audit_replay(
@@ -80,12 +68,19 @@ def audit_replay(
     try:
         with _replayed_ledger(context, export) as ledger, progress_bar("复算") as progress:
             report = replay(ledger, Wanted(first=first, last=last), progress)
+            measures = measure_names(ledger)
     except PositionAheadError as error:
         refuse(f"台账最后的序号是{error.head},不能复算更后的序号。")
     if as_json:
         print_json(replay_models.report(report).model_dump())
     else:
-        print_report(out, report)
+        print_report(out, report, measures)
+        if last is not None and report.last < last:
+            out.print(
+                f"序号{last}在一批登记之中,只复算到此前一批的末序号{report.last};"
+                f"其后的部分请用--from {report.last + 1}复算。",
+                soft_wrap=True,
+            )
     if not report.is_clean:
         raise typer.Exit(REFUSED)
 
@@ -110,9 +105,31 @@ def _replayed_ledger(context: typer.Context, export: Path | None) -> Iterator[Le
             engine.dispose()
 
 
-def print_report(console: Console, report: Report) -> None:
-    """What a replay found."""
+def measure_names(ledger: Ledger) -> dict[str, str]:
+    """The names of the measures of every policy, by their ids; none where a policy cannot be read."""
+    try:
+        with reading(ledger.engine) as connection:
+            policies = ledger.policies(connection)
+    except (LedgerIntegrityError, MapperDeserialisationError):  # Which the replay itself tells.
+        return {}
+    return {each.id: each.name for policy in policies for each in policy.document.measures}
+
+
+def print_report(console: Console, report: Report, measures: Mapping[str, str]) -> None:
+    """What a replay found.
+
+    Args:
+        console: Where it is printed.
+        report: What it found.
+        measures: The names of the measures, by their ids.
+    """
     found = report.found
+    if report.last < report.first:
+        console.print(
+            f"该范围内没有完整的登记批次(此前最后一批止于序号{report.last}),没有可比对的内容。",
+            soft_wrap=True,
+        )
+        return
     console.print(
         f"复算台账序号{report.first}至{report.last}:读取台账记录{found.events}条,"
         f"比对测算记录{found.assessments}条,不一致{found.mismatch_count}处。",
@@ -125,7 +142,7 @@ def print_report(console: Console, report: Report) -> None:
             soft_wrap=True,
         )
     for each in found.mismatches[:MOST_PRINTED]:
-        _print_mismatch(console, each)
+        _print_mismatch(console, each, measures)
     _print_rest(console, found.mismatch_count)
     if report.projected is not None:
         rows = "、".join(f"{TABLES[name]}{count}行" for name, count in found.rows.items())
@@ -139,9 +156,6 @@ def print_report(console: Console, report: Report) -> None:
         for difference in found.row_differences[:MOST_PRINTED]:
             _print_row(console, difference)
         _print_rest(console, found.row_difference_count)
-    if report.last < report.first:
-        console.print("该范围内没有完整的登记批次,没有可比对的内容。")
-        return
     console.print("全部一致。" if report.is_clean else "[bold]存在不一致,请查明原因。[/]")
 
 
@@ -150,34 +164,46 @@ def _print_rest(console: Console, count: int) -> None:
         console.print(f"  另有{count - MOST_PRINTED}处未列出,可用--json查看。")
 
 
-def _print_mismatch(console: Console, mismatch: Mismatch) -> None:
+def _print_mismatch(console: Console, mismatch: Mismatch, measures: Mapping[str, str]) -> None:
     period = "" if mismatch.period is None else f" {period_of(mismatch.period).chinese}"
     place = "" if mismatch.position is None else f" 台账序号{mismatch.position}"
     console.print(f"  {mismatch.stream}{period}{place}:{KINDS[mismatch.kind]}", markup=False, soft_wrap=True)
     if mismatch.detail is not None:
         console.print(f"    {mismatch.detail}", markup=False, soft_wrap=True)
     if mismatch.recorded is not None and mismatch.derived is not None:
-        recorded, derived = _fields(mismatch.recorded.assessed), _fields(mismatch.derived.assessed)
-        for field, name in FIELDS.items():
-            if recorded.get(field) != derived.get(field):
-                told = f"    {name}:记录为{recorded.get(field)},复算为{derived.get(field)}"
-                console.print(told, markup=False, soft_wrap=True)
-    for name, side in (("记录", mismatch.recorded), ("复算", mismatch.derived)):
-        if side is not None:
-            _print_side(console, name, side)
+        for told in _differences(mismatch.recorded.assessed, mismatch.derived.assessed, measures):
+            console.print(f"    {told}", markup=False, soft_wrap=True)
+    if mismatch.recorded is not None:
+        # The log holds no steps: what it names is put through the rule again.
+        _print_side(console, "记录", mismatch.recorded, "按该记录所引的政策和数据推算(台账不保存步骤):")
+    if mismatch.derived is not None:
+        _print_side(console, "复算", mismatch.derived, "推算步骤:")
 
 
-def _print_side(console: Console, name: str, side: Side) -> None:
+def _differences(
+    recorded: EntitlementAssessed, derived: EntitlementAssessed, measures: Mapping[str, str]
+) -> Iterator[str]:
+    """In what an assessment and what follows differ, a line each."""
+    left, right = outcome_values(recorded.outcome, measures), outcome_values(derived.outcome, measures)
+    for field, name in FIELDS.items():
+        if field in left and field in right and left[field] != right[field]:
+            yield f"{name}:记录为{left[field]},复算为{right[field]}"
+    if recorded.policy != derived.policy:
+        yield f"政策版本:记录为{recorded.policy.version},复算为{derived.policy.version}"
+    if recorded.returns != derived.returns:
+        yield f"所用数据:记录为{_returns(recorded)},复算为{_returns(derived)}"
+
+
+def _returns(assessed: EntitlementAssessed) -> str:
+    return "、".join(f"{each.form}第{each.version}版" for each in assessed.returns) or NOTHING
+
+
+def _print_side(console: Console, name: str, side: Side, steps: str) -> None:
     console.print(f"    {name}:{_amount(side.assessed)}", markup=False, soft_wrap=True)
+    if side.steps:
+        console.print(f"      {steps}", markup=False, soft_wrap=True)
     for n, each in enumerate(side.steps, 1):
         console.print(f"      {n}. {each.sentence}", markup=False, soft_wrap=True)
-
-
-def _fields(assessed: EntitlementAssessed) -> dict[str, Any]:
-    """What an assessment says, by its fields; an outcome only where there is one."""
-    data = msgspec.to_builtins(assessed)
-    outcome = data.pop("outcome")
-    return {**data, **(outcome or {})}
 
 
 def _amount(assessed: EntitlementAssessed) -> str:
@@ -187,12 +213,15 @@ def _amount(assessed: EntitlementAssessed) -> str:
 
 
 def _print_row(console: Console, difference: RowDifference) -> None:
-    key = " ".join(str(each) for each in difference.key.values())
-    what = "、".join((difference.derived or difference.stored or {}).keys())
-    how = f"以下各列不同:{what}"
+    key = ",".join(f"{COLUMNS[name]}{value}" for name, value in difference.key.items() if name in COLUMNS)
+    how = "与台账不符"
     if difference.derived is None or difference.stored is None:
         how = "多出此行" if difference.derived is None else "缺少此行"
-    console.print(f"  {TABLES[difference.table]} {key}:{how}", markup=False, soft_wrap=True)
-    if difference.stored is not None and difference.derived is not None:
-        console.print(f"    查询表:{difference.stored}", markup=False, soft_wrap=True)
-        console.print(f"    应为:{difference.derived}", markup=False, soft_wrap=True)
+    place = f"({key})" if key else ""
+    console.print(f"  {TABLES[difference.table]}{place}:{how}", markup=False, soft_wrap=True)
+    if difference.stored is None or difference.derived is None:
+        return
+    for column, stored in difference.stored.items():
+        stands, follows = column_values(column, stored, difference.derived[column])
+        told = f"    {COLUMNS[column]}:查询表为{stands},应为{follows}"
+        console.print(told, markup=False, soft_wrap=True)

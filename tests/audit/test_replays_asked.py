@@ -14,12 +14,14 @@ from sqlalchemy import delete, select, update
 from typer.testing import CliRunner
 
 from app.cli.commands import app
+from app.cli.replay_words import COLUMNS
 from app.database import writing
 from app.ledger import replay_runs
 from app.ledger.ledger import Ledger
 from app.ledger.replay_runs import SILENT_US, Run
 from app.ledger.tables import events
 from app.use_cases.exporting import ExportWanted, export_log
+from projections.tables import LIVE
 from tests.databases import Database
 from tests.ledger.history import code, file, publish_whole, trade
 from tests.office import Office, TestClock
@@ -170,13 +172,59 @@ def test_the_command_tells_each_mismatch_and_ends_with_1(month: Ledger, database
     result = run(database)
     assert result.exit_code == 1
     assert f"2024年3月 台账序号{position}:复算结果与记录不同" in result.output
-    assert "测算金额(分):记录为4000000,复算为5000000" in result.output
+    assert "测算金额:记录为4万元,复算为5万元" in result.output
     assert "记录:测算金额4万元(政策版本1)" in result.output
     assert "复算:测算金额5万元(政策版本1)" in result.output
     assert result.output.count("同比增长10%") == 2
     as_json = run(database, "--json")
     assert as_json.exit_code == 1
     assert json.loads(as_json.stdout)["mismatches"][0]["position"] == position
+
+
+@pytest.mark.usefixtures("month")
+def test_a_range_that_ends_within_a_transaction_says_where_it_was_ended(database: Database) -> None:
+    """Transactions end at 1 and 3."""
+    result = run(database, "--to", "2")
+    assert result.exit_code == 0
+    assert "只复算到此前一批的末序号1;其后的部分请用--from 2复算" in result.output
+    empty = run(database, "--from", "2", "--to", "2")
+    assert empty.exit_code == 0
+    assert "该范围内没有完整的登记批次(此前最后一批止于序号1)" in empty.output
+    assert "复算台账序号2至1" not in empty.output
+
+
+def test_a_row_of_a_read_model_is_told_in_the_words_of_officials(month: Ledger, database: Database) -> None:
+    with writing(month.engine) as connection:
+        state = b'{"period":"2024-04"}'
+        connection.execute(update(LIVE.entitlements).values(assessed_fen=4_000_000, state=state))
+        connection.execute(update(LIVE.accounts).values(name="另一企业"))
+    result = run(database)
+    assert result.exit_code == 1
+    assert "测算金额:查询表为4万元,应为5万元" in result.output
+    assert "企业名称:查询表为“另一企业”,应为“" in result.output
+    assert '记录内容:查询表为“{"period":"2024-04"}”,应为“{"period":"2024-03",' in result.output
+    assert "assessed_fen" not in result.output
+
+
+def test_what_an_assessment_says_is_told_in_the_words_of_officials(month: Ledger, database: Database) -> None:
+    with writing(month.engine) as connection:
+        assessed = events.c.topic == "EntitlementAssessed"
+        state = connection.scalar(select(events.c.state).where(assessed))
+        data = json.loads(state or b"")
+        data["outcome"] |= {"status": "not-eligible", "measure": None, "measures": [], "open_readings": []}
+        altered = json.dumps(data, separators=(",", ":")).encode()
+        connection.execute(update(events).where(assessed).values(state=altered))
+    told = run(database).output
+    assert "结论:记录为不予奖励,复算为符合条件" in told
+    assert "奖项:记录为无,复算为零售增长奖励" in told
+    assert "各奖项结论:记录为无,复算为零售增长奖励符合条件,条件测算额5万元" in told
+    assert "按该记录所引的政策和数据推算(台账不保存步骤)" in told
+    assert "None" not in told
+
+
+def test_every_column_of_a_read_model_has_a_name_for_officials() -> None:
+    columns = {column.name for table in LIVE for column in table.c} - {"id"}
+    assert columns <= set(COLUMNS)
 
 
 @pytest.mark.usefixtures("month")

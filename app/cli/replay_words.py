@@ -1,0 +1,126 @@
+"""What a replay found, in the words of the other commands: no field of a program, no value of a language."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from app.cli.printing import CEILINGS, STATUS, wanyuan
+from app.exports.cells import beijing
+from domain.events import Outcome
+from domain.explanation import STAGE_NAMES
+
+NOTHING: Final = "无"
+MOST_SHOWN: Final = 60
+"""Characters of a text: enough to see where two of them differ."""
+
+FIELDS: Final = {
+    "stage": "阶段",
+    "status": "结论",
+    "measure": "奖项",
+    "measures": "各奖项结论",
+    "rule_fen": "条件测算额",
+    "selected_fen": "择高后金额",
+    "assessed_fen": "测算金额",
+    "open_fen": "其中口径待明确",
+    "bound_by": "核减原因",
+    "open_readings": "待明确口径",
+}
+COLUMNS: Final = {
+    **FIELDS,
+    "actor": "经办人",
+    "assessed_by": "测算所依据的政策",
+    "current_fen": "本期数",
+    "dimension": "汇总口径",
+    "document": "结构化内容",
+    "enterprises": "企业数",
+    "first_window": "首个半年",
+    "form": "报表",
+    "from_position": "起始序号",
+    "half_year_ceiling": "受半年累计上限核减",
+    "industry": "行业大类",
+    "industry_code": "行业代码",
+    "key": "分组",
+    "last_window": "末个半年",
+    "month_ceiling": "受月度上限核减",
+    "name": "企业名称",
+    "period": "所属期",
+    "periods": "期数",
+    "policy": "政策文件编号",
+    "position": "台账序号",
+    "preliminary_fen": "其中初报数",
+    "recorded_at_us": "登记时间",
+    "region_code": "处理地",
+    "sha256": "指纹",
+    "state": "记录内容",
+    "text": "原文",
+    "title": "标题",
+    "to_position": "截止序号",
+    "type": "记录类型",
+    "uscc": "统一社会信用代码",
+    "version": "版本",
+    "window": "半年",
+}
+"""Of the read models, by the names of their columns; `id` stands in the key of one row alone."""
+
+_WORDS: Final[dict[str, Mapping[Any, str]]] = {"status": STATUS, "stage": STAGE_NAMES}
+
+
+def outcome_values(outcome: Outcome | None, measures: Mapping[str, str]) -> dict[str, str]:
+    """What an assessment says, by the names of `FIELDS`.
+
+    Args:
+        outcome: What it says; None where nothing is assessed any more.
+        measures: The names of the measures, by their ids.
+    """
+    if outcome is None:
+        return {}
+    of_measures = (
+        f"{measures.get(each.measure, each.measure)}{STATUS[each.status]},条件测算额{wanyuan(each.rule_fen)}"
+        for each in outcome.measures
+    )
+    measure = outcome.measure
+    return {
+        "stage": STAGE_NAMES[outcome.stage],
+        "status": STATUS[outcome.status],
+        "measure": NOTHING if measure is None else measures.get(measure, measure),
+        "measures": ";".join(of_measures) or NOTHING,
+        "rule_fen": wanyuan(outcome.rule_fen),
+        "selected_fen": wanyuan(outcome.selected_fen),
+        "assessed_fen": wanyuan(outcome.assessed_fen),
+        "open_fen": wanyuan(outcome.open_fen),
+        "bound_by": "、".join(CEILINGS.get(each, each) for each in outcome.bound_by) or NOTHING,
+        "open_readings": "、".join(outcome.open_readings) or NOTHING,
+    }
+
+
+def column_values(column: str, stored: Any, derived: Any) -> tuple[str, str]:
+    """What stands in a column and what follows, where they differ."""
+    words = _WORDS.get(column, {})
+    stored, derived = words.get(stored, stored), words.get(derived, derived)
+    if isinstance(stored, str) and isinstance(derived, str):
+        return _around_the_difference(stored, derived)
+    return _value(column, stored), _value(column, derived)
+
+
+def _value(column: str, value: Any) -> str:
+    if value is None:
+        return NOTHING
+    if isinstance(value, int) and column.endswith("_fen"):
+        return wanyuan(value)
+    if isinstance(value, int) and column == "recorded_at_us":
+        return beijing(value)
+    if isinstance(value, bool):
+        return "是" if value else "否"
+    return _cut(str(value), 0)
+
+
+def _around_the_difference(left: str, right: str) -> tuple[str, str]:
+    """The parts of two texts from shortly before the first character in which they differ."""
+    same = next((at for at, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), None)
+    at = min(len(left), len(right)) if same is None else same
+    begin = max(at - MOST_SHOWN // 3, 0)
+    return _cut(left, begin), _cut(right, begin)
+
+
+def _cut(text: str, begin: int) -> str:
+    part = text[begin : begin + MOST_SHOWN]
+    return f"“{'…' if begin else ''}{part}{'…' if begin + MOST_SHOWN < len(text) else ''}”"

@@ -148,6 +148,15 @@ def _open_sqlite(url: URL, pool_size: int) -> Engine:
     return engine
 
 
+def missing_file(engine: Engine) -> Path | None:
+    """The file of an SQLite database, where it is not there: whoever opens it makes an empty one."""
+    url = engine.url
+    if engine.dialect.name != "sqlite" or url.database in {None, "", ":memory:"} or "uri" in url.query:
+        return None
+    path = Path(url.database or "")
+    return None if path.exists() else path
+
+
 def _copy_many(cursor: Any, statement: str, rows: Sequence[Any], context: Any) -> bool:
     """Let `exec_driver_sql` take `COPY … FROM STDIN`, with the types of the columns as `copy_types`.
 

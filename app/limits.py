@@ -48,8 +48,9 @@ RETURNS_MAX_ROWS: Final = 50_000
 # 50,000 rows with every figure, source and reason stay under it.
 BODY_MAX_BYTES: Final = 32 * 1024 * 1024
 
-# Connections of a process: one for each thread of the service (Starlette has 40), and a thread takes one at
-# a time, so that no request waits for another's. PostgreSQL admits 100 in all unless it is told otherwise.
+# Connections of a service: one for each thread of its process (Starlette has 40), and a thread takes one at
+# a time, so that no request waits for another's; several workers share them. PostgreSQL admits 100 in all
+# unless it is told otherwise, and who imports or looks needs some too.
 POOL_SIZE: Final = 40
 
 # Where an operator allows fewer: a caller that waits longer for one had better be told to come again.

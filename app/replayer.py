@@ -111,7 +111,7 @@ class Replayer:
             nonlocal noted_at
             if self._stopped.is_set():
                 raise _StoppedError
-            if time.monotonic() - noted_at >= NOTE_INTERVAL_S:
+            if done == total or time.monotonic() - noted_at >= NOTE_INTERVAL_S:
                 noted_at = time.monotonic()
                 now_us = self._ledger.clock()
                 with writing(self._ledger.engine) as connection:

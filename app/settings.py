@@ -23,7 +23,12 @@ class Settings(BaseSettings):
     database_url: str = Field(
         default="sqlite:///data/duixian.db", description="`sqlite:///…` or `postgresql+psycopg://…`"
     )
-    pool_size: int = Field(default=POOL_SIZE, ge=1, le=1_000, description="The most connections of a process")
+    pool_size: int = Field(
+        default=POOL_SIZE,
+        ge=1,
+        le=1_000,
+        description="The most connections of a service, shared by its workers, or of a command",
+    )
     statement_timeout_s: int = Field(
         default=STATEMENT_TIMEOUT_S,
         ge=0,

@@ -131,7 +131,7 @@ class Near(NamedTuple):
 def base_changed(about: About, *, first_fen: int | None, last_fen: int | None) -> str:
     """A later version has another prior-year figure than the first."""
     return (
-        f"{about}首次登记的上年同期数{_figure(first_fen)},其后有更正,最后登记的{_figure(last_fen)},"
+        f"{about}首次登记的上年同期数为{_figure(first_fen)},其后有更正,最后登记的为{_figure(last_fen)},"
         "请核实更正上年同期数的依据。"
     )
 
@@ -149,7 +149,7 @@ def base_earns(
 ) -> str:
     """The half-year comes to more than with the prior-year figure of the first filing."""
     return (
-        f"{about}首次登记的上年同期数{_figure(first_fen)},现为{_figure(stands_fen)}"
+        f"{about}首次登记的上年同期数为{_figure(first_fen)},现为{_figure(stands_fen)}"
         f"{_assessed(amounts, stated='现数', compared='首次登记的数')},请核实更正上年同期数的依据。"
     )
 

@@ -93,6 +93,7 @@ def serve(
         host=host or settings.host,
         port=settings.port if port is None else port,
         workers=workers or settings.workers,
+        pool_size=settings.pool_size,
     )
     if not served:
         refuse("服务进程未能启动,原因见日志。")

@@ -18,7 +18,7 @@ from rich.progress import Progress as ProgressBar
 
 from app.api.times import parse_rfc_3339
 from app.bootstrap import is_migrated, open_ledger
-from app.database import is_full
+from app.database import is_full, missing_file
 from app.ledger.ledger import Ledger, UncertainError
 from app.settings import Settings
 from app.use_cases.attempts import INTERRUPTED
@@ -139,6 +139,9 @@ def opened_ledger(context: typer.Context) -> Ledger:
 def ledger_of(context: typer.Context) -> Ledger:
     """The ledger of the settings, until the command ends."""
     ledger = opened_ledger(context)
+    missing = missing_file(ledger.engine)
+    if missing is not None:
+        refuse(f"数据库文件{missing}不存在。请核对DUIXIAN_DATABASE_URL;如需新建,请先运行:duixian migrate")
     if not is_migrated(ledger.engine):
         refuse("数据库结构不是当前版本,请先运行:duixian migrate")
     return ledger

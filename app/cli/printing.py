@@ -21,9 +21,6 @@ from domain.returns import ReturnVersion, required_figure
 from projections.queries.listing import ListedAccount, ListTotals
 from projections.queries.totals import Group
 
-ROOT_SHOWN = 12
-"""Characters of a root in base64: 72 bits tell any two apart, and fit in a line."""
-
 STATUS = {"eligible": "符合条件", "undetermined": "暂不能确定", "not-eligible": "不予奖励"}
 GROUPS = {"region_code": "处理地", "industry": "行业", "period": "所属期", "measure": "奖项"}
 CEILINGS = {"month-ceiling": "月度上限", "half-year-ceiling": "半年累计上限"}
@@ -35,11 +32,11 @@ def wanyuan(fen: int) -> str:
 
 
 def as_of_text(moment: AsOf) -> str:
-    """The moment of an answer, with the beginning of its checkpoint's root."""
+    """The moment of an answer, with its checkpoint's root."""
     if moment.recorded_at_us is None:
         return "截至当时台账尚无记录(台账序号0)"
     root = moment.root_text
-    checkpoint = "尚无日志校验点" if root is None else f"日志校验点{root[:ROOT_SHOWN]}…"
+    checkpoint = "尚无日志校验点" if root is None else f"日志校验点{root}"
     return f"截至{beijing(moment.recorded_at_us)}(北京时间,台账序号{moment.position},{checkpoint})"
 
 
@@ -88,10 +85,10 @@ def print_lines(console: Console, lines: Iterable[ProblemLine]) -> None:
 def print_account(console: Console, account: Account, books: Opened) -> None:
     """A half-year account."""
     window = Window.parse(account.window)
-    name = escape(account.name or account.uscc)
-    console.print(f"[bold]{name}[/]({account.uscc}){window.chinese}奖励测算结果", soft_wrap=True)
+    who = f"[bold]{escape(account.name)}[/]({account.uscc})" if account.name else account.uscc
+    console.print(f"{who}{window.chinese}奖励测算结果", soft_wrap=True)
     if account.policy is None or books.policy is None:
-        console.print("尚无覆盖该半年的政策,未测算。")
+        console.print(f"尚无覆盖该半年的政策,未测算。{as_of_text(books.moment)}。", soft_wrap=True)
         return
     policy = books.policy
     table = Table("所属期", "阶段", "结论", "奖项", "条件测算额", "测算金额", "其中口径待明确", "核减原因")

@@ -14,8 +14,18 @@ _WORKER_SILENT_MOST_S: Final = 15
 takes seconds on a busy machine; and that it ended in the middle of an answer is found out this late."""
 
 
-def serve_http(*, host: str, port: int, workers: int) -> bool:
-    """Serve until stopped by a signal; False if a worker could not start."""
+def serve_http(*, host: str, port: int, workers: int, pool_size: int) -> bool:
+    """Serve until stopped by a signal.
+
+    Args:
+        host: The address.
+        port: The port.
+        workers: How many processes answer.
+        pool_size: The most connections to the database, of all of them together.
+
+    Returns:
+        False if a worker could not start.
+    """
     if workers == 1:
         uvicorn.run(_APP, factory=True, host=host, port=port, access_log=False)
         return True
@@ -23,6 +33,7 @@ def serve_http(*, host: str, port: int, workers: int) -> bool:
         # The workers, which are started anew and take the environment over, keep their counts in this folder,
         # and each shows the sum.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        os.environ["DUIXIAN_POOL_SIZE"] = str(max(pool_size // workers, 1))
         config = uvicorn.Config(
             _APP,
             factory=True,

@@ -12,6 +12,7 @@ from app.exports.sheets import begin_sheet, text_format, write_notes
 from app.limits import RED_FLAG_SHEET_MAX_LINES
 from domain.events import Figure, Return
 from domain.explanation import STAGE_NAMES
+from domain.forms import FORMS
 from domain.money import wanyuan_text
 from domain.periods import period_of
 from domain.questions import COLUMN_NAMES, FLAG_NAMES
@@ -60,10 +61,15 @@ _COLUMNS: Final = (
     _Column("依据:所属期", 13),
     _Column("依据:表号", 10),
     _Column("依据:阶段", 10),
+    _Column("依据:企业", 30),
+    _Column("依据:处理地", 13),
+    _Column("依据:行业代码", 13),
+    _Column("依据:在库", 10),
     _Column("依据:本期数(万元)", 18, "wanyuan"),
     _Column("依据:上年同期数(万元)", 21, "wanyuan"),
     _Column("依据:本期1—本月累计(万元)", 25, "wanyuan"),
     _Column("依据:上年同期1—本月累计(万元)", 29, "wanyuan"),
+    _Column("依据:其他指标", 44),
     _Column("依据:来源文件", 30),
     _Column("依据:工作表", 12),
     _Column("依据:行号", 10, "count"),
@@ -144,15 +150,39 @@ def _evidence(version: ReturnVersion) -> tuple[Cell, ...]:
         period_of(version.period).chinese,
         version.form,
         None if registered is None else STAGE_NAMES[registered.stage],
+        *_who(registered),
         figure.current_fen,
         figure.prior_year_fen,
         figure.current_ytd_fen,
         figure.prior_year_ytd_fen,
+        None if registered is None else _other_figures(registered),
         *((None,) * 3 if source is None else (source.name, source.sheet, source.row)),
         event.reason,
         None if event.origin is None else ORIGINS[event.origin],
         event.document,
     )
+
+
+def _who(registered: Return | None) -> tuple[Cell, ...]:
+    """Name, region, industry, and whether the unit is in the database of units above the limit."""
+    if registered is None:
+        return (None,) * 4
+    is_in = "是" if registered.in_database else "否"
+    return registered.name, region_name(registered.region_code), registered.industry_code, is_in
+
+
+def _other_figures(registered: Return) -> str:
+    """The items besides the one that the form requires, in one text."""
+    form = FORMS[registered.form]
+    return ";".join(
+        f"{form.items[item]}:本期{_amount(figure.current_fen)},上年同期{_amount(figure.prior_year_fen)}"
+        for item, figure in registered.figures.items()
+        if item != form.required_item
+    )
+
+
+def _amount(fen: int | None) -> str:
+    return "未填" if fen is None else f"{wanyuan_text(fen)}万元"
 
 
 class _RedFlagSheet:

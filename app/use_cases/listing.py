@@ -37,10 +37,11 @@ def list_accounts(  # noqa: PLR0913 - the parts of a page
 ) -> Listed:
     """A page of accounts after the one with this amount and code."""
     position = at.moment.position
-    page = account_page(connection, wanted, position, sort=sort, limit=limit, after=after)
     counted = None
     if totals or wanted.has_maintained_totals:
+        # Before the page, which keeps PostgreSQL from reading whole tables, as counting all of them needs.
         counted = list_totals(connection, wanted, position)
+    page = account_page(connection, wanted, position, sort=sort, limit=limit, after=after)
     return Listed(page.accounts, page.next_after, counted)
 
 

@@ -67,8 +67,10 @@ def rebuild(ledger: Ledger, progress: Progress = lambda _, __: None) -> int:
     with writing(ledger.engine, unhurried=True) as connection:
         scratch.make(connection)
     _fill_enterprises(ledger, scratch, token, progress)
+    _fill(ledger, scratch, progress)
     for attempt in range(MOST_ATTEMPTS):
-        _fill(ledger, scratch, progress)
+        # Right before the switch: what comes in between keeps it from happening.
+        steadily(lambda: _fill_batch(ledger, scratch, progress))
         position = steadily(lambda: _switch(ledger, scratch, whole=attempt * 2 < MOST_ATTEMPTS))  # noqa: B023
         if position is not None:
             return position
@@ -127,10 +129,10 @@ def fill_slice(ledger: Ledger, token: int, codes: Slice, until: int) -> int:
 
 
 def _fill(ledger: Ledger, scratch: Scratch, progress: Progress) -> None:
-    """Project what the log holds by now and the new tables do not."""
-    before = -1
-    while (at := steadily(lambda: _fill_batch(ledger, scratch, progress))) != before:
-        before = at
+    """Project what the log holds by now and the new tables do not; what is recorded meanwhile comes later."""
+    with reading(ledger.engine) as connection:
+        head = ledger.head(connection)
+    while steadily(lambda: _fill_batch(ledger, scratch, progress)) < head:
         if not has_several_writers(ledger.engine):
             time.sleep(BETWEEN_BATCHES_S)
     with writing(ledger.engine, unhurried=True) as connection:

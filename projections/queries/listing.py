@@ -28,6 +28,7 @@ from sqlalchemy import (
     union,
 )
 
+from projections.history import find_by_key
 from projections.queries import totals
 from projections.tables import accounts, enterprises, entitlements, policy_set
 
@@ -187,6 +188,8 @@ class _Listing:
         self._at = at
         self._sort: Sort = sort
         self._order = _ORDERS[sort]
+        # To see whether accounts pass, PostgreSQL would rather read all entitlements, for each slice anew.
+        find_by_key(connection)
         self._candidates = None if wanted.q is None else _found_by_name(connection, wanted, at)
         without = [] if wanted.asks_for_assessment else _unassessed(connection, wanted, at)
         self._assessed_by = sorted({each.assessed_by for each in without})

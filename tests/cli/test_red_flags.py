@@ -39,7 +39,7 @@ def desk(tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch) ->
 def test_each_question_is_printed_with_the_registrations_it_rests_on(desk: Desk) -> None:
     printed = desk.run(*COMMAND, "--flag", "base-earns").stdout
     assert (
-        f"[更正上年同期数后测算金额增加] {BING} 示例1001072024年3月零售额首次登记的上年同期数未填,"
+        f"[更正上年同期数后测算金额增加] {BING} 示例1001072024年3月零售额首次登记的上年同期数为未填,"
         "现为10000万元;2024年上半年测算金额按现数为5万元,按首次登记的数为0万元,请核实更正上年同期数的依据。"
     ) in printed
     (item,) = desk.json(*COMMAND, "--flag", "base-earns")["items"]

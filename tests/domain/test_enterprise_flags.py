@@ -64,7 +64,7 @@ def test_a_base_that_another_version_changes_is_asked_about() -> None:
     assert (flag.column, figures(flag), positions(flag)) == ("prior_year", (90_000, 100_000), [1, 2])
     assert (flag.uscc, flag.period, flag.form, flag.assessed_fen) == (dossier.uscc, "2024-03", FORM, None)
     assert flag.sentence == (
-        "示例商贸公司2024年3月零售额首次登记的上年同期数10000万元,其后有更正,最后登记的9000万元,"
+        "示例商贸公司2024年3月零售额首次登记的上年同期数为10000万元,其后有更正,最后登记的为9000万元,"
         "请核实更正上年同期数的依据。"
     )
 
@@ -167,7 +167,7 @@ def test_the_question_about_the_award_names_both_amounts() -> None:
     dossier = Dossier()
     dossier.file(trade(110_000, None), revised(110_000, 100_000))
     assert dossier.flags("base-earns")[0].sentence == (
-        "示例商贸公司2024年3月零售额首次登记的上年同期数未填,现为10000万元;2024年上半年测算金额按现数为5万元,"
+        "示例商贸公司2024年3月零售额首次登记的上年同期数为未填,现为10000万元;2024年上半年测算金额按现数为5万元,"
         "按首次登记的数为0万元,请核实更正上年同期数的依据。"
     )
 
@@ -194,7 +194,7 @@ def test_bases_lowered_together_do_not_hide_each_other_behind_the_half_year_ceil
     # Either base put back alone changes nothing; both were worth 50万元.
     assert [(amounts(flag), together(flag)) for flag in (of_may, of_june)] == [((200, 200), 150)] * 2
     assert of_may.sentence == (
-        "示例商贸公司2024年5月零售额首次登记的上年同期数25000万元,现为10000万元;"
+        "示例商贸公司2024年5月零售额首次登记的上年同期数为25000万元,现为10000万元;"
         "2024年上半年测算金额按现数为200万元,仅此处按首次登记的数为200万元,"
         "半年内2处均按首次登记的数为150万元,请核实更正上年同期数的依据。"
     )

@@ -177,7 +177,7 @@ class Machine:
         self._folder = folder
         self._script = folder / "duixian"
         self._script.write_text(script_of_the_image(), encoding="utf-8")
-        self._environment = {
+        self.environment = {
             "DUIXIAN_DATABASE_URL": database.url,
             "PATH": os.environ.get("PATH", ""),
             "PYTHONPATH": str(ROOT),
@@ -189,7 +189,7 @@ class Machine:
         """Start `duixian` with these words."""
         log = self._folder / f"{len(self._started)}-{words[0]}.log"
         command = [sys.executable, str(self._script), *(str(word) for word in words)]
-        self._started.append(Running(command, self._environment, log))
+        self._started.append(Running(command, self.environment, log))
         return self._started[-1]
 
     def run(self, *words: str | Path) -> tuple[int, str]:

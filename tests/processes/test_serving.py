@@ -2,14 +2,17 @@
 
 import re
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from os import kill
 
 import httpx2
 import pytest
 from eventsourcing.persistence import StoredEvent
+from sqlalchemy import text
 
 from app.ledger.ledger import Ledger
 from app.ledger.recorder import Recording, SqlRecorder
+from tests.databases import only_on_postgresql
 from tests.ledger.history import code, publish_whole, trade
 from tests.processes.running import (
     PATIENCE_S,
@@ -47,7 +50,7 @@ def test_each_worker_tells_the_requests_of_all(ledger: Ledger, machine: Machine)
         def told() -> set[float]:
             counted = re.compile(r'^http_requests_total\{[^}]*"/v1/policies"[^}]*\} ([0-9.]+)$', re.MULTILINE)
             shown = [httpx2.get(f"{address}/metrics").text for _ in range(10)]
-            return {sum(map(float, counted.findall(text))) for text in shown}
+            return {sum(map(float, counted.findall(each))) for each in shown}
 
         eventually(lambda: told() == {REQUESTS})
 
@@ -75,3 +78,20 @@ def test_a_service_whose_workers_cannot_start_is_refused(ledger: Ledger, machine
 @ABOUT_PROCESSES
 def test_a_number_of_workers_that_cannot_be_is_wrong_usage(machine: Machine) -> None:
     assert machine.run("serve", "--workers", "0")[0] == 2
+
+
+@only_on_postgresql
+def test_workers_share_the_connections_of_the_service(ledger: Ledger, machine: Machine) -> None:
+    keys = make_keys(ledger)
+    machine.environment["DUIXIAN_POOL_SIZE"] = "6"
+    opened = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        " AND application_name = 'duixian'"
+    )
+    ledger.engine.dispose()
+    with machine.serving(3) as (_, url), ThreadPoolExecutor(30) as pool:
+        ask = f"{url}/v1/entitlements?window=2024H1"
+        answers = pool.map(lambda _: httpx2.get(ask, headers=keys["auditor"], timeout=60), range(120))
+        assert {each.status_code for each in answers} == {200}
+        with ledger.engine.connect() as connection:
+            assert 3 <= connection.execute(opened).scalar_one() <= 6

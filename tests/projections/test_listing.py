@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from app.database import reading
 from app.ledger.ledger import Ledger
@@ -25,7 +25,7 @@ from projections.queries.listing import (
     list_totals,
     prefix_end,
 )
-from tests.databases import Database
+from tests.databases import Database, only_on_postgresql
 from tests.ledger.history import (
     REGIONS,
     RandomYear,
@@ -50,15 +50,15 @@ FILTERS = 30
 
 def covering(name: str, first: str, last: str) -> LoadedPolicy:
     """The shipped policy under another id, for some of its periods."""
-    text = YINGKOU_2024_14.read_text(encoding="utf-8")
+    written = YINGKOU_2024_14.read_text(encoding="utf-8")
     for old, new in (
         (f"policy: {WHOLE}", f"policy: {name}"),
         ('first: "2024-01~02"', f'first: "{first}"'),
         ('last: "2024-12"', f'last: "{last}"'),
     ):
-        assert text.count(old) == 1
-        text = text.replace(old, new)
-    loaded = load_policy(text, file="policy.yaml")
+        assert written.count(old) == 1
+        written = written.replace(old, new)
+    loaded = load_policy(written, file="policy.yaml")
     assert isinstance(loaded, LoadedPolicy), loaded
     return loaded
 
@@ -287,8 +287,8 @@ def test_the_end_of_a_prefix_parts_the_texts_that_begin_so_from_those_after_them
     texts = {"".join(each) for each in product(TRICKY, repeat=4)}
     for prefix in {"".join(each) for each in product(TRICKY, repeat=2)}:
         end = prefix_end(prefix)
-        for text in texts:
-            assert text.startswith(prefix) == (text >= prefix and (end is None or text < end))
+        for each in texts:
+            assert each.startswith(prefix) == (each >= prefix and (end is None or each < end))
 
 
 def test_the_end_of_a_prefix_is_a_text_that_a_database_takes() -> None:
@@ -383,3 +383,20 @@ def test_pages_stand_at_the_moment_of_the_first_whatever_is_filed_between_them(o
         file(office.ledger, catering(code(n), "2024-04", 3_000, 2_000))
         page = office.read("/v1/entitlements", window="2024H1", limit=2, cursor=page["next_cursor"])
     assert found == whole["items"]
+
+
+@only_on_postgresql
+@pytest.mark.parametrize(
+    "fields", [{"stage": "preliminary"}, {"measure": "none"}, {"status": "undetermined"}]
+)
+def test_a_filtered_page_never_reads_all_entitlements(ledger: Ledger, fields: dict[str, Any]) -> None:
+    publish_whole(ledger)
+    file(ledger, *(trade(code(n), "2024-03", 120_000, 100_000) for n in range(1, 20)))
+    with ledger.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("ANALYZE"))
+    with reading(ledger.engine) as connection:
+        wanted = ListFilter(policy=WHOLE, window="2024H1", **fields)
+        page = account_page(connection, wanted, ledger.head(connection), sort="uscc", limit=5, after=None)
+        read_whole = text("SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relname = 'entitlements'")
+        assert connection.scalar(read_whole) == 0
+    assert page.accounts == []

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from threading import Barrier, Event
+from threading import Barrier, Event, Timer
 from typing import Any
 
 import pytest
@@ -480,3 +480,31 @@ def test_the_command_says_that_a_reader_on_postgresql_kept_it_from_ending(
         assert rows_of(connection, LIVE.transactions) == made
     assert result.exit_code == 1
     assert "查询表一直被占用" in result.stderr
+
+
+def test_a_rebuild_ends_while_filings_keep_coming(ledger: Ledger) -> None:
+    publish_whole(ledger)
+    file(ledger, *(trade(code(n), "2024-03", 120_000, 100_000) for n in range(1, 40)))
+    is_over, figures = Event(), count(101_000)
+
+    def keep_filing() -> int:
+        filed = 0
+        while not is_over.is_set():
+            filed += file(
+                ledger, trade(code(1), "2024-04", next(figures), 100_000, reason="企业改报")
+            ).revised
+        return filed
+
+    with ThreadPoolExecutor(1) as pool:
+        filing = pool.submit(keep_filing)
+        stops = Timer(PATIENCE_S, is_over.set)
+        stops.start()
+        rebuild(ledger)
+        was_in_time = not is_over.is_set()
+        is_over.set()
+        stops.cancel()
+        assert filing.result() > 0
+    assert was_in_time
+    made = read_model_rows(ledger)
+    rebuild(ledger)
+    assert read_model_rows(ledger) == made

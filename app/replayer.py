@@ -18,6 +18,7 @@ from app.ledger.ledger import Ledger
 from app.ledger.replay_runs import Run, State
 from app.use_cases.attempts import INTERRUPTED
 from app.use_cases.replaying import Progress, Wanted, check_range, replay
+from domain.errors import LedgerIntegrityError
 
 NOTE_INTERVAL_S: Final = 1.0
 """So often is noted how far a replay has come; who polls sees it move."""
@@ -100,6 +101,9 @@ class Replayer:
         except INTERRUPTED as error:
             _log.warning("replay interrupted", error=str(error))
             self._end(run, "interrupted")
+        except LedgerIntegrityError as error:
+            _log.error("the ledger contradicts itself", error=str(error))
+            self._end(run, "failed", problem=str(error))
         except Exception as error:  # noqa: BLE001 - it is logged whole, and told to who asks
             _log.exception("fault")
             self._end(run, "failed", problem=type(error).__name__)

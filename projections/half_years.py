@@ -67,7 +67,7 @@ class Account:
         self.earlier.setdefault(period, self.periods.get(period))
         if row is None:
             if self.periods.pop(period, None) is None:
-                raise LedgerIntegrityError(f"{period} was closed without having been assessed")
+                raise LedgerIntegrityError(f"{period}没有测算,却记为不再测算")
         else:
             self.periods[period] = row
 
@@ -275,7 +275,7 @@ def _standing(registered: Registered, period: str, form: str) -> Enterprise:
     """
     found = registered.get((period, form))
     if found is None:
-        raise LedgerIntegrityError(f"no {form} of {period} stands")
+        raise LedgerIntegrityError(f"{period}没有有效的{form}登记")
     return found
 
 

@@ -18,7 +18,7 @@ def project_policy(connection: Connection, table: Table, entry: LogEntry, event:
     try:
         document = msgspec.convert(event.document, PolicyDocument)
     except msgspec.ValidationError as error:
-        raise LedgerIntegrityError(f"{event.policy} version {event.version}: {error}") from error
+        raise LedgerIntegrityError(f"序号{entry.position}所发布的不是有效的政策文件") from error
     connection.execute(
         insert(table).values(
             policy=event.policy,

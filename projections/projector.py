@@ -54,7 +54,7 @@ def catch_up(feed: Feed, connection: Connection, until: int | None = None, model
     entries = feed.entries(connection, after=at, limit=ENTRIES_PER_BATCH)
     if not entries:
         if until is not None:
-            raise LedgerIntegrityError(f"the log ends at position {at}, and went on to {until}")
+            raise LedgerIntegrityError(f"台账止于序号{at},此前已至序号{until}:末尾的记录缺失")
         return at
     project(connection, entries, models)
     at = entries[-1].position

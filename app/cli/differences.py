@@ -15,6 +15,7 @@ from app.cli.common import AsJson, ledger_of, out, reason_of, refuse, uscc_of, w
 from app.database import reading
 from app.exports.cells import RECORDS, beijing
 from app.exports.difference_sheet import DifferenceLine, SumsLine, write_difference_sheet
+from app.ledger.damage import REBUILD
 from app.use_cases.differences import (
     Cause,
     Difference,
@@ -93,7 +94,7 @@ def _adding_up(found: Iterable[Difference], summed: Sums) -> Iterator[Difference
         yield each
     if total_fen != summed.difference_fen:
         raise LedgerIntegrityError(
-            f"the differences sum up to {total_fen} fen, the sums differ by {summed.difference_fen}"
+            f"各项变动合计{total_fen}分,而两时点合计相差{summed.difference_fen}分。{REBUILD}"
         )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from app.api.times import rfc_3339
-from app.cli.common import AsJson, ledger_of, out, print_json, progress_bar, refuse
+from app.cli.common import AsJson, ledger_of, out, print_json, progress_bar, reason_of, refuse
 from app.ledger.export_folder import ExportError, Manifest
 from app.security.audit_key import AuditKeyError, read_audit_key
 from app.security.notes import Signer
@@ -40,7 +40,7 @@ def audit_export(
     except ExportError as error:
         refuse(f"{error},未导出。请换一个位置。")
     except OSError as error:
-        refuse(f"无法写入{target}:{error.strerror}。")
+        refuse(f"无法写入{target}:{reason_of(error)}。")
     except PositionAheadError as error:
         refuse(f"台账最后的序号是{error.head},不能导出更后的序号。")
     except LedgerIntegrityError as error:

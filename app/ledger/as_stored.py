@@ -51,7 +51,7 @@ def read_root(connection: Connection, size: int) -> bytes:
     try:
         return merkle.root(TileReader(connection), size)
     except TypeError as error:
-        raise LedgerIntegrityError(f"a tile is no bytes: {error}") from error
+        raise LedgerIntegrityError("记录指纹不是字节") from error
 
 
 def _as_stored(column: Column[Any]) -> Any:

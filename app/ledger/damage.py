@@ -12,6 +12,12 @@ from domain.events import EntitlementAssessed, Event, PolicyPublished, Return, R
 from domain.forms import FORMS
 from domain.periods import PeriodError, window_name
 
+VERIFY: Final = "请运行duixian audit verify核验,从备份恢复"
+"""How to mend what the log, or the tables beside it, contradicts."""
+
+REBUILD: Final = "请运行duixian projections rebuild重建查询表"
+"""How to mend what the read models contradict."""
+
 TYPES: Final = (int, str, int, str, int, str, str, int, bytes)
 """Of the columns, in the order of `Line`."""
 

@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 
 from app.database import UNAVAILABLE, is_uncertain, steadily, writing
-from app.ledger.damage import is_text, place_problem, row_problem, shown
+from app.ledger.damage import VERIFY, is_text, place_problem, row_problem, shown
 from app.ledger.mapper import EventMapper, NewEvent
 from app.ledger.one_row import read_number
 from app.ledger.recorder import Recording, SqlRecorder, now_us
@@ -472,5 +472,5 @@ def published_policy(event: Event) -> Policy:
         LedgerIntegrityError: It published none, or the document is not the one that its fingerprint names.
     """
     if not isinstance(event, PolicyPublished):
-        raise LedgerIntegrityError(f"{type(event).__name__} is no event of a policy")
+        raise LedgerIntegrityError(f"{type(event).__name__}不是政策发布的记录。{VERIFY}")
     return policy_from_log(PolicyRef(event.policy, event.version, event.sha256), event.document)

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, select, type_coerce
 from sqlalchemy.types import NullType
 
+from app.ledger.damage import VERIFY
 from domain.errors import LedgerIntegrityError
 
 
@@ -26,7 +27,6 @@ def read_number(connection: Connection, column: Column[int]) -> int:
     found = find_numbers(connection, [column])
     if found is None:
         raise LedgerIntegrityError(
-            f"{column.table.name}表应有且只有一行,{column.name}列应为不小于0的整数。"
-            "请运行duixian audit verify核验,从备份恢复"
+            f"{column.table.name}表应有且只有一行,{column.name}列应为不小于0的整数。{VERIFY}"
         )
     return found[0]

@@ -1,13 +1,13 @@
 """How far the assessment of what was filed before a publication has come."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, insert, select, type_coerce, update
 from sqlalchemy.types import NullType
 
-from app.ledger.damage import is_returns, shown
+from app.ledger.damage import VERIFY, is_returns, shown
 from app.ledger.recorder import ConcurrencyConflictError
 from app.ledger.tables import publications
 from domain.errors import LedgerIntegrityError
@@ -40,8 +40,6 @@ class PublicationAt(Publication, frozen=True, forbid_unknown_fields=True):
 
 
 P = TypeVar("P", bound=Publication)
-
-_HOW_TO_MEND: Final = "请运行duixian audit verify核验,从备份恢复"
 
 _COLUMNS = [publications.c[name] for name in Publication.__struct_fields__]
 
@@ -83,7 +81,7 @@ def find(connection: Connection, policy: str, version: int) -> Publication:
     query = select(*_COLUMNS).where(publications.c.policy == policy, publications.c.version == version)
     row = connection.execute(query).one_or_none()
     if row is None:
-        raise LedgerIntegrityError(f"政策{policy}版本{version}的测算进度(publications表)缺失。{_HOW_TO_MEND}")
+        raise LedgerIntegrityError(f"政策{policy}版本{version}的测算进度(publications表)缺失。{VERIFY}")
     return _strictly(row, Publication)
 
 
@@ -113,7 +111,7 @@ def _strictly(row: Iterable[Any], kind: type[P]) -> P:
     try:
         return msgspec.convert(dict(zip(kind.__struct_fields__, row, strict=True)), kind)
     except (msgspec.ValidationError, ValueError) as error:  # The latter of text that is no UTF-8.
-        raise LedgerIntegrityError(f"政策测算进度(publications表)的数据无效。{_HOW_TO_MEND}") from error
+        raise LedgerIntegrityError(f"政策测算进度(publications表)的数据无效。{VERIFY}") from error
 
 
 def problems_of(noted: Sequence[PublicationAt], published: Mapping[tuple[str, int], int]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from app.database import reading, steadily, writing
 from app.ledger import tiles
+from app.ledger.damage import VERIFY
 from app.ledger.ledger import Ledger
 from app.ledger.lines import Line, canonical, read_lines
 from app.ledger.merkle import leaf_hash
@@ -49,7 +50,7 @@ def _seal_batch(ledger: Ledger) -> int:
     with reading(ledger.engine) as connection:
         size, head = tiles.sealed_size(connection), ledger.head(connection)
         if size > head:
-            raise LedgerIntegrityError(f"the log ends at position {head}, and {size} events were sealed")
+            raise LedgerIntegrityError(f"台账止于序号{head},而已封存{size}条:末尾的记录缺失。{VERIFY}")
         leaves = _leaf_hashes(connection, after=size, head=head)
         changed = list(tiles.grown(TileReader(connection), size=size, leaves=b"".join(leaves)))
     if not leaves:
@@ -80,5 +81,5 @@ def _next_lines(connection: Connection, *, after: int, until: int) -> list[Line]
     expected = range(after + 1, end + 1)
     if found != list(expected):
         missing = min(set(expected).difference(found))
-        raise LedgerIntegrityError(f"the log has no event at position {missing}; it goes on to {until}")
+        raise LedgerIntegrityError(f"台账缺少序号{missing}的记录,其后至序号{until}。{VERIFY}")
     return lines

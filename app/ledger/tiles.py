@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from app.ledger import merkle
+from app.ledger.damage import VERIFY
 from app.ledger.merkle import HASH_BYTES
 from app.ledger.one_row import read_number
 from app.ledger.tables import log_seal, log_tiles
@@ -51,7 +52,7 @@ class TileReader:
         hashes = self.tile(level=tile_level, index=tile)
         wanted = hashes[first * HASH_BYTES : (first + (1 << height)) * HASH_BYTES]
         if len(wanted) != HASH_BYTES << height:
-            raise LedgerIntegrityError(f"tile {tile} of level {tile_level} of the log lacks hashes")
+            raise LedgerIntegrityError(f"第{tile_level}层第{tile}块记录指纹缺失。{VERIFY}")
         return merkle.complete_root(wanted)
 
     def tile(self, *, level: int, index: int) -> bytes:
@@ -79,7 +80,7 @@ def grown(reader: TileReader, *, size: int, leaves: bytes) -> Iterator[Tile]:
         first, kept = divmod(size, TILE_HASHES)
         before = reader.tile(level=level, index=first) if kept else b""
         if len(before) != kept * HASH_BYTES:
-            raise LedgerIntegrityError(f"tile {first} of level {level} of the log has not {kept} hashes")
+            raise LedgerIntegrityError(f"第{level}层第{first}块记录指纹不是{kept}个。{VERIFY}")
         hashes = before + added
         tiles = [hashes[at : at + TILE_BYTES] for at in range(0, len(hashes), TILE_BYTES)]
         yield from (Tile(level, index, tile) for index, tile in enumerate(tiles, first))

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 from sqlalchemy import Connection
 
+from app.ledger.damage import REBUILD
 from app.use_cases.reading import AskedMoment, AsOf, moment_of
 from domain.errors import LedgerIntegrityError
 from domain.returns import ReturnVersion
@@ -252,7 +253,7 @@ class _Details:
         """The version of a policy that was the newest one when a transaction ended."""
         versions = [each for each in self._published if each.ref.id == policy and each.position <= end]
         if not versions:
-            raise LedgerIntegrityError(f"{policy} was assessed by at {end}, and published only later")
+            raise LedgerIntegrityError(f"查询表中政策{policy}在序号{end}已用于测算,其发布却在其后。{REBUILD}")
         return versions[-1]
 
 

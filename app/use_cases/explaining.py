@@ -3,6 +3,7 @@
 import msgspec
 from sqlalchemy import Connection
 
+from app.ledger.damage import REBUILD
 from app.use_cases.reading import AsOf, Opened
 from domain.assessment import Step, assess
 from domain.errors import LedgerIntegrityError
@@ -93,7 +94,7 @@ def read_account(connection: Connection, uscc: str, window: str, books: Opened) 
 
 def _period(each: AssessedPeriod) -> PeriodAccount:
     if each.assessed.outcome is None:
-        raise LedgerIntegrityError(f"{each.assessed.period} at {each.position} stands without an outcome")
+        raise LedgerIntegrityError(f"查询表中序号{each.position}没有测算结果。{REBUILD}")
     return PeriodAccount(each.assessed.period, each.assessed.outcome, each.position)
 
 
@@ -124,7 +125,7 @@ def explain(
             subject = Subject(policy, period_of(period), standing[period], withheld)
             explained = [ExplainedStep(step, sentence(step, subject)) for step in steps]
             return ExplainedPeriod(account, wanted, policy.ref, explained)
-    raise LedgerIntegrityError(f"{account.uscc} {period}: the recorded amounts follow from no version")
+    raise LedgerIntegrityError(f"{account.uscc} {period}所记金额推不出。请运行duixian audit replay查明")
 
 
 def _steps(

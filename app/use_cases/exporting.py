@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from app.database import lift_time_outs, reading
 from app.ledger import publications
+from app.ledger.damage import row_problem, shown
 from app.ledger.export_folder import CHECKPOINT, Manifest, NewFolder
 from app.ledger.ledger import Ledger
 from app.ledger.lines import Line, canonical, ended_by, streamed_rows
@@ -83,7 +84,7 @@ def export_log(
                 progress(tree.size, size)
         root = tree.root()
         if tree.size != size or root != root_at(connection, size):
-            raise LedgerIntegrityError(f"the first {size} events are not those that were sealed")
+            raise LedgerIntegrityError(f"前{size}条记录的树根与封存时的不同")
         manifest = _manifest(wanted, size, root, topics, _publications(ledger, connection, size))
         checkpoint = None if wanted.signing is None else wanted.signing.sign(size, root)
         return folder.finish(manifest, checkpoint)
@@ -107,9 +108,10 @@ def _lines(rows: Iterable[Sequence[Any]], tree: RunningRoot) -> list[bytes]:
     """
     lines = []
     for row in rows:
+        problem = row_problem(row)
+        if problem is not None:
+            raise LedgerIntegrityError(f"序号{shown(row[0])}的记录已被改动:{problem}")
         line = canonical(Line._make(row))
-        if b"\n" in line:
-            raise LedgerIntegrityError(f"the event at position {row[0]} was altered: it has a line feed")
         tree.append(leaf_hash(line))
         lines.append(line + b"\n")
     return lines

@@ -7,6 +7,7 @@ from typing import Final
 import structlog
 
 from app.database import CONSTRAINT_BROKEN, UNAVAILABLE, reading, steadily, writing
+from app.ledger.damage import REBUILD
 from app.ledger.ledger import Ledger
 from app.use_cases.sealing import Sealer
 from domain.errors import LedgerIntegrityError
@@ -63,9 +64,7 @@ def _project_batch(ledger: Ledger, position: int) -> int:
         with writing(ledger.engine) as connection:
             return catch_up(ledger, connection, position)
     except CONSTRAINT_BROKEN as error:
-        raise LedgerIntegrityError(
-            "查询表与其所至序号(checkpoint表)不符。请运行duixian projections rebuild重建查询表"
-        ) from error
+        raise LedgerIntegrityError(f"查询表与其所至序号(checkpoint表)不符。{REBUILD}") from error
 
 
 def project_all(ledger: Ledger) -> int:

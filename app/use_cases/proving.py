@@ -4,6 +4,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.ledger import merkle
+from app.ledger.damage import VERIFY, row_problem, shown
 from app.ledger.ledger import Ledger
 from app.ledger.lines import Line, canonical, read_lines
 from app.ledger.tiles import TileReader, root_at, sealed_size
@@ -91,7 +92,7 @@ def prove_inclusion(ledger: Ledger, connection: Connection, *, position: int, si
         raise NotSealedError(tree.size) if position <= last else PositionAheadError(last)
     lines = read_lines(connection, after=position - 1, until=position, limit=1)
     if not lines:
-        raise LedgerIntegrityError(f"the log has no event at position {position}")
+        raise LedgerIntegrityError(f"台账缺少序号{position}的记录。{VERIFY}")
     return prove_line(TileReader(connection), lines[0], tree)
 
 
@@ -101,14 +102,17 @@ def prove_line(reader: TileReader, line: Line, tree: Tree) -> Inclusion:
     Raises:
         LedgerIntegrityError: The line is not the one that was sealed, or the tree contradicts itself.
     """
+    problem = row_problem(line)
+    if problem is not None:
+        raise LedgerIntegrityError(f"序号{shown(line.position)}的记录已被改动:{problem}。{VERIFY}")
     data = canonical(line)
     leaf_hash, index = merkle.leaf_hash(data), line.position - 1
     if reader.subtree(level=0, index=index) != leaf_hash:
-        raise LedgerIntegrityError(f"the event at position {line.position} was altered after it was sealed")
+        raise LedgerIntegrityError(f"序号{line.position}的记录在封存后被改动。{VERIFY}")
     try:
         leaf = data.decode()
     except UnicodeDecodeError as error:
-        raise LedgerIntegrityError(f"the event at position {line.position} is no text") from error
+        raise LedgerIntegrityError(f"序号{line.position}的记录不是UTF-8编码的文字。{VERIFY}") from error
     proof = merkle.inclusion_proof(reader, index=index, size=tree.size)
     return Inclusion(line.position, leaf, leaf_hash, proof, tree)
 

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from app.database import (
@@ -14,8 +14,9 @@ from app.database import (
     steadily,
     writing,
 )
+from app.ledger.damage import VERIFY
 from app.ledger.helpers import Helpers, spare_processors
-from app.ledger.ledger import Ledger, Slice
+from app.ledger.ledger import Ledger, Slice, Unreadable
 from domain.errors import LedgerIntegrityError
 from projections.afresh import finish, make_afresh
 from projections.projector import catch_up, position_of
@@ -83,7 +84,9 @@ def _fill_enterprises(ledger: Ledger, scratch: Scratch, token: int, progress: Pr
     with reading(ledger.engine) as connection:
         until = ledger.head(connection)
         slices = ledger.slices(connection)
-        publications = ledger.publications(connection, until=until)
+        unreadable: list[Unreadable] = []
+        publications = ledger.publications(connection, until=until, unreadable=unreadable)
+    _refuse_damage(unreadable)
     events = 0
     with Helpers(ledger, spare_processors() if len(slices) > 1 else 0) as helpers:
         for count in helpers.share(fill_slice, [(token, each, until) for each in slices]):
@@ -91,7 +94,7 @@ def _fill_enterprises(ledger: Ledger, scratch: Scratch, token: int, progress: Pr
             progress(events, until)
     strays = until - events - len(publications)
     if strays:
-        raise LedgerIntegrityError(f"{strays} of {until} events belong to no enterprise and to no policy")
+        raise LedgerIntegrityError(f"{until}条记录中有{strays}条不能归入企业和政策。{VERIFY}")
 
     def finish_up() -> None:
         with writing(ledger.engine, unhurried=True) as connection:
@@ -116,7 +119,9 @@ def fill_slice(ledger: Ledger, token: int, codes: Slice, until: int) -> int:
 
     def fill() -> int:  # Whatever a commit came to, this may be done again.
         with reading(ledger.engine) as connection:
-            entries = ledger.entries_of(connection, codes, until=until)
+            unreadable: list[Unreadable] = []
+            entries = ledger.entries_of(connection, codes, until=until, unreadable=unreadable)
+        _refuse_damage(unreadable)
         half_years, aside = make_afresh(scratch.models, entries)
         with writing(ledger.engine, unhurried=True) as connection:
             scratch.check(connection)
@@ -126,6 +131,12 @@ def fill_slice(ledger: Ledger, token: int, codes: Slice, until: int) -> int:
         return len(entries)
 
     return steadily(fill)
+
+
+def _refuse_damage(unreadable: Sequence[Unreadable]) -> None:
+    if unreadable:
+        first = unreadable[0]
+        raise LedgerIntegrityError(f"序号{first.position}({first.stream}):{first.reason}。{VERIFY}")
 
 
 def _fill(ledger: Ledger, scratch: Scratch, progress: Progress) -> None:
@@ -179,7 +190,7 @@ def _switch(ledger: Ledger, scratch: Scratch, *, whole: bool) -> int | None:
 
 def _refuse_to_lose(*, head: int, old_at: int) -> None:
     if head < old_at:
-        raise LedgerIntegrityError(f"the log ends at position {head}, and the read models go on to {old_at}")
+        raise LedgerIntegrityError(f"台账止于序号{head},查询表却已至序号{old_at}:末尾的记录缺失。{VERIFY}")
 
 
 def _refuse_to_lag(*, lags: bool) -> None:

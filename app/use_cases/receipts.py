@@ -103,4 +103,4 @@ def _event(ledger: Ledger, line: Line) -> Event:
     try:
         return ledger.event_mapper.decode(line.topic, line.state)
     except MapperDeserialisationError as error:
-        raise LedgerIntegrityError(f"the event at position {line.position}: {error}") from error
+        raise LedgerIntegrityError(f"序号{line.position}的{error}") from error

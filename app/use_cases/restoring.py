@@ -94,4 +94,4 @@ def _compare_root(ledger: Ledger, manifest: Manifest) -> None:
     with reading(ledger.engine) as connection:
         root = root_at(connection, manifest.size)
     if root is None or base64.b64encode(root).decode() != manifest.root:
-        raise LedgerIntegrityError(f"the first {manifest.size} events are not those that were restored")
+        raise LedgerIntegrityError(f"写入后的前{manifest.size}条记录与导出件不符。请换一个新的数据库重新恢复")

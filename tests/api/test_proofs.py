@@ -174,30 +174,30 @@ def test_an_event_altered_after_it_was_sealed_is_named_and_never_proved(stocked:
     stocked.read(f"{AUDIT}/checkpoint")
     with writing(stocked.ledger.engine) as connection:
         connection.execute(update(events).where(events.c.position == 3).values(actor="another"))
-    assert "position 3 was altered" in refused(stocked, "inclusion/3", 500, "ledger-altered")
+    assert "序号3的记录在封存后被改动" in refused(stocked, "inclusion/3", 500, "ledger-altered")
     assert stocked.get(f"{AUDIT}/inclusion/2").status_code == 200
 
 
 def test_a_deleted_event_is_named(stocked: Office) -> None:
     with writing(stocked.ledger.engine) as connection:
         connection.execute(delete(events).where(events.c.position == 5))
-    assert "no event at position 5" in refused(stocked, "checkpoint", 500, "ledger-altered")
+    assert "缺少序号5的记录" in refused(stocked, "checkpoint", 500, "ledger-altered")
 
 
 def test_an_event_that_is_not_text_or_is_lost_after_it_was_sealed_is_named(stocked: Office) -> None:
     with writing(stocked.ledger.engine) as connection:
         connection.execute(update(events).where(events.c.position == 3).values(state=b'{"a":"\xff"}'))
-    assert "position 3 is no text" in refused(stocked, "inclusion/3", 500, "ledger-altered")
+    assert "序号3的记录不是UTF-8" in refused(stocked, "inclusion/3", 500, "ledger-altered")
     with writing(stocked.ledger.engine) as connection:
         connection.execute(delete(events).where(events.c.position == 4))
-    assert "no event at position 4" in refused(stocked, "inclusion/4", 500, "ledger-altered")
+    assert "缺少序号4的记录" in refused(stocked, "inclusion/4", 500, "ledger-altered")
 
 
 def test_a_lost_tile_is_named(stocked: Office) -> None:
     stocked.read(f"{AUDIT}/checkpoint")
     with writing(stocked.ledger.engine) as connection:
         connection.execute(delete(log_tiles))
-    assert "tile 0 of level 0" in refused(stocked, "checkpoint", 500, "ledger-altered", size=3)
+    assert "第0层第0块记录指纹" in refused(stocked, "checkpoint", 500, "ledger-altered", size=3)
 
 
 def test_the_key_that_signs_is_the_one_in_the_file(stocked: Office, tmp_path: Path) -> None:

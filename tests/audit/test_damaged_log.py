@@ -1,16 +1,20 @@
 """A log whose rows were damaged is replayed as far as it goes; what cannot be read is counted and named."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from app.ledger.ledger import Ledger
+from app.security.audit_key import make_audit_key
+from app.use_cases.rebuilding import rebuild
 from app.use_cases.replaying import Report, Wanted, replay
+from domain.errors import LedgerIntegrityError
 from tests.databases import Database, only_on_sqlite
-from tests.ledger.history import code, opened_copy
-from tests.office import TestClock
+from tests.ledger.history import code, opened_copy, read_model_rows
+from tests.office import Office, TestClock
 from tests.verification.alterations import (
     Alteration,
     alter,
@@ -89,6 +93,18 @@ def test_an_event_that_cannot_be_what_it_says_is_named(ledger: Ledger, name: str
     assert report.found.uncompared == (expected[0] != PUBLICATION or "among" in name)
 
 
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_rebuild_from_an_event_that_cannot_be_what_it_says_is_refused_with_its_position(
+    ledger: Ledger, name: str
+) -> None:
+    damage, (position, reason) = DAMAGES[name]
+    alter(ledger, damage)
+    before = read_model_rows(ledger)
+    with pytest.raises(LedgerIntegrityError, match=f"序号{position}.*{reason}"):
+        rebuild(ledger)
+    assert read_model_rows(ledger) == before
+
+
 @pytest.mark.parametrize("stream", ["junk", "entitlement/a", "Returns/X/2024"])
 def test_an_event_of_no_stream_that_is_replayed_is_missing_from_the_count(
     ledger: Ledger, stream: str
@@ -133,6 +149,25 @@ def test_a_value_of_another_type_as_sqlite_takes_it_is_named(
     statement = f"UPDATE events SET {column} = {value} WHERE position = {position}"
     alter(ledger, lambda connection: connection.execute(text(statement)))
     assert unreadable(replayed(ledger)) == [(position, TYPED[column])]
+
+
+READS = ("/v1/events", f"/v1/events?uscc={code(1)}", "/v1/audit/inclusion/9", "/v1/audit/checkpoint")
+
+
+@only_on_sqlite
+@pytest.mark.parametrize("column", ["position", "stream", *TYPED])
+@pytest.mark.parametrize("value", [*VALUES, "CAST(x'ff' AS TEXT)"])
+def test_a_read_of_the_log_answers_that_it_was_altered_whatever_sqlite_holds(
+    ledger: Ledger, tmp_path: Path, column: str, value: str
+) -> None:
+    make_audit_key(tmp_path / "audit.key", "duixian.example/log")
+    with Office(ledger, tmp_path / "audit.key") as office:
+        alter(ledger, without_constraints)
+        statement = f"UPDATE events SET {column} = {value} WHERE position = {RETURN}"
+        alter(ledger, lambda connection: connection.execute(text(statement)))
+        for path in (*READS, f"/v1/audit/receipts/{code(1)}/2024H1"):
+            response = office.client.get(path, headers=office.headers("auditor"))
+            assert response.status_code == 200 or response.json()["code"] == "ledger-altered", path
 
 
 @only_on_sqlite

@@ -150,5 +150,5 @@ def test_a_log_with_a_gap_is_told_without_a_traceback(stocked: Desk, database: D
     assert told.returncode == 1
     assert told.stderr == (
         "台账数据前后不符,本次未完成。请保留数据库现状并报告。"
-        "详情:the log has no event at position 2; it goes on to 3\n"
+        "详情:台账缺少序号2的记录,其后至序号3。请运行duixian audit verify核验,从备份恢复\n"
     )

@@ -187,7 +187,7 @@ def test_a_position_that_is_missing_is_named_and_what_was_sealed_stays(ledger: L
     record(ledger, 10)
     with writing(ledger.engine) as connection:
         connection.execute(delete(events).where(events.c.position.in_([14, 17])))
-    with pytest.raises(LedgerIntegrityError, match="no event at position 14"):
+    with pytest.raises(LedgerIntegrityError, match="缺少序号14的记录"):
         seal(ledger)
     with reading(ledger.engine) as connection:
         assert sealed_size(connection) == 10
@@ -197,7 +197,7 @@ def test_a_log_that_was_cut_off_at_its_end_is_named(ledger: Ledger) -> None:
     record(ledger, 10)
     with writing(ledger.engine) as connection:
         connection.execute(delete(events).where(events.c.position > 8))
-    with pytest.raises(LedgerIntegrityError, match="no event at position 9"):
+    with pytest.raises(LedgerIntegrityError, match="缺少序号9的记录"):
         seal(ledger)
 
 
@@ -206,7 +206,7 @@ def test_a_log_that_was_put_back_behind_its_seal_is_named(ledger: Ledger) -> Non
     seal(ledger)
     with writing(ledger.engine) as connection:
         connection.execute(update(sequencer).values(last=8))
-    with pytest.raises(LedgerIntegrityError, match="ends at position 8, and 10 events were sealed"):
+    with pytest.raises(LedgerIntegrityError, match="台账止于序号8,而已封存10条"):
         seal_next(ledger)
 
 
@@ -217,9 +217,9 @@ def test_a_tile_that_was_cut_or_lost_is_named(ledger: Ledger) -> None:
         connection.execute(update(log_tiles).where(log_tiles.c.index == 1).values(hashes=b"\x00" * 64))
         connection.execute(delete(log_tiles).where(log_tiles.c.level == 1))
     record(ledger, 1)
-    with pytest.raises(LedgerIntegrityError, match="tile 1 of level 0"):
+    with pytest.raises(LedgerIntegrityError, match="第0层第1块"):
         seal(ledger)
-    with pytest.raises(LedgerIntegrityError, match="tile 0 of level 1"):
+    with pytest.raises(LedgerIntegrityError, match="第1层第0块"):
         roots(ledger, 300)
 
 
@@ -249,7 +249,7 @@ def test_the_caretaker_says_once_that_the_log_has_a_gap_and_does_the_rest_of_its
         caretaker.look()
         caretaker.look()
     assert [each["event"] for each in told] == ["the log contradicts itself"]
-    assert "no event at position 1" in told[0]["error"]
+    assert "缺少序号1的记录" in told[0]["error"]
     assert sealed(ledger) == 0
 
 
@@ -258,5 +258,5 @@ def test_on_sqlite_an_event_altered_to_text_is_named(ledger: Ledger) -> None:
     record(ledger, 10)
     with writing(ledger.engine) as connection:
         connection.exec_driver_sql("UPDATE events SET state = replace(state, '7', '8') WHERE position = 7")
-    with pytest.raises(LedgerIntegrityError, match="position 7 was altered"):
+    with pytest.raises(LedgerIntegrityError, match="序号7的记录已被改动"):
         seal(ledger)

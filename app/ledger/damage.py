@@ -40,14 +40,14 @@ def row_problem(row: Sequence[Any]) -> str | None:
             if type(value) is not kind
         )
         return f"{wrong}列的数据类型不符"
-    line = Line._make(row)
-    if not (0 < line.version < _SMALL and 0 < line.position < _BIG):
+    position, stream, version, topic, recorded_at_us, actor, batch_id, transaction_end, state = row
+    if not (0 < version < _SMALL and 0 < position < _BIG):
         return "序号或版本超出范围"
-    if not (0 <= line.recorded_at_us < _LAST_TIME_US and 0 < line.transaction_end < _BIG):
+    if not (0 <= recorded_at_us < _LAST_TIME_US and 0 < transaction_end < _BIG):
         return "登记时间或批次末序号超出范围"
-    if not all(map(is_text, (line.stream, line.topic, line.actor, line.batch_id))):
+    if not is_text(stream + topic + actor + batch_id):
         return "含有无效文字"
-    if b"\n" in line.state:
+    if b"\n" in state:
         return "内容含有换行,不能成为一行"
     return None
 

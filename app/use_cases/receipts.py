@@ -72,11 +72,11 @@ def write_receipt(
     """
     size = None if asked == NOW else log_moment_of(ledger, connection, asked).position
     tree = tree_at(ledger, connection, size)
-    returns = read_stream(connection, returns_stream(uscc, Window.parse(window).year), until=None)
-    filed = [_event(ledger, line) for line in returns]
+    stream = returns_stream(uscc, Window.parse(window).year)
+    filed = [_event(ledger, line) for line in read_stream(connection, stream, until=None)]
     if not any(isinstance(each, ReturnFiled) and window_name(each.period) == window for each in filed):
         return None
-    lines = [line for line in returns if line.position <= tree.size]
+    lines = read_stream(connection, stream, until=tree.size)
     accounts = []
     for policy in ledger.policies(connection):
         assessed = read_stream(connection, account_stream(policy.ref.id, uscc, window), until=tree.size)

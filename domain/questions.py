@@ -203,7 +203,7 @@ def late_correction(  # noqa: PLR0913 - the return and the amounts before and af
 ) -> str:
     """A return was corrected after the end of its half-year; None is no return."""
     return (
-        f"{about}在{_half_year(window)}结束后更正或撤销{corrections}次,"
+        f"{about}的登记数据在{_half_year(window)}结束后更正或撤销{corrections}次,"
         f"{_corrected(before=before, stands=stands)}"
         f"{_assessed(amounts, stated='现数', compared='更正前的数')},请核实更正的依据和时间。"
     )

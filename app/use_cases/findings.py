@@ -21,7 +21,7 @@ CHECKS: Final = {
     "publication-differs": "政策测算进度与台账一致",
     "leaf-differs": "记录与封存时的指纹一致",
     "root-differs": "树根一致",
-    "database-damaged": "数据库文件完好",
+    "database-damaged": "数据库可以读完",
     "file-differs": "文件指纹一致",
     "manifest-differs": "导出清单与内容一致",
     "signature-invalid": "日志校验点签名有效",

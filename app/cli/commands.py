@@ -26,7 +26,6 @@ from app.cli.common import (
     out,
     print_json,
     progress_bar,
-    reason_of,
     refuse,
 )
 from app.cli.files import ImportOptions, import_file
@@ -40,6 +39,7 @@ from app.ledger.ledger import UncertainError
 from app.ledger.sealing import seal
 from app.logs import configure_logs
 from app.memory import spare_collections
+from app.reasons import reason_of
 from app.settings import Settings
 from app.use_cases.attempts import INTERRUPTED
 from app.use_cases.projecting import NotProjectedError, follow, project_all

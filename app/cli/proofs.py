@@ -10,9 +10,10 @@ import msgspec
 import typer
 
 from app.api import proof_models
-from app.cli.common import AsJson, WindowAsked, ledger_of, out, print_json, reason_of, refuse, window_of
+from app.cli.common import AsJson, WindowAsked, ledger_of, out, print_json, refuse, window_of
 from app.database import reading
 from app.ledger.sealing import seal
+from app.reasons import reason_of
 from app.security.audit_key import AuditKeyError, make_audit_key, read_audit_key
 from app.security.notes import NoteError, Signer
 from app.settings import Settings

@@ -1,6 +1,5 @@
 """What the commands share: where they print, the ledger, the moment asked for, how they refuse."""
 
-import errno
 import os
 import signal
 import sys
@@ -20,6 +19,7 @@ from app.api.times import parse_rfc_3339
 from app.bootstrap import is_migrated, open_ledger
 from app.database import is_full, missing_file
 from app.ledger.ledger import Ledger, UncertainError
+from app.reasons import reason_of
 from app.settings import Settings
 from app.use_cases.attempts import INTERRUPTED
 from app.use_cases.projecting import NotProjectedError
@@ -31,19 +31,6 @@ from domain.periods import PeriodError, Window
 REFUSED: Final = 1
 WRONG_USAGE: Final = 2
 ACTOR: Final = "命令行"
-
-_REASONS: Final = {
-    errno.ENOENT: "文件或文件夹不存在",
-    errno.EACCES: "没有权限",
-    errno.EPERM: "没有权限",
-    errno.EEXIST: "已存在同名的文件",
-    errno.EISDIR: "这是一个文件夹",
-    errno.ENOTDIR: "上级不是文件夹",
-    errno.EROFS: "磁盘是只读的",
-    errno.ENOSPC: "磁盘空间不足",
-    errno.EDQUOT: "磁盘配额已用完",
-    errno.EFBIG: "文件超过系统允许的大小",
-}
 
 UNFINISHED: Final = (*INTERRUPTED, LedgerIntegrityError, MapperDeserialisationError)
 """What keeps a command from its end, and is a refusal: `cause_of` tells it."""
@@ -74,11 +61,6 @@ def refuse(message: str) -> NoReturn:
     """Say why on standard error, and end with `REFUSED`."""
     err.print(message, markup=False, soft_wrap=True)
     raise typer.Exit(REFUSED)
-
-
-def reason_of(error: OSError) -> str:
-    """Why the system refuses a file; in its own words where it is none of the usual reasons."""
-    return _REASONS.get(error.errno or 0, str(error.strerror))
 
 
 def cause_of(error: Exception) -> str:

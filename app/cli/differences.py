@@ -11,11 +11,12 @@ import typer
 from app.api.difference_models import difference_item, heading
 from app.api.moments import parse_moment
 from app.cli import printing
-from app.cli.common import AsJson, ledger_of, out, reason_of, refuse, uscc_of, window_of, within_the_log
+from app.cli.common import AsJson, ledger_of, out, refuse, uscc_of, window_of, within_the_log
 from app.database import reading
 from app.exports.cells import RECORDS, beijing
 from app.exports.difference_sheet import DifferenceLine, SumsLine, write_difference_sheet
 from app.ledger.damage import REBUILD
+from app.reasons import reason_of
 from app.use_cases.differences import (
     Cause,
     Difference,

@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from app.api.times import rfc_3339
-from app.cli.common import AsJson, ledger_of, out, print_json, progress_bar, reason_of, refuse
+from app.cli.common import AsJson, ledger_of, out, print_json, progress_bar, refuse
 from app.ledger.export_folder import ExportError, Manifest
+from app.reasons import reason_of
 from app.security.audit_key import AuditKeyError, read_audit_key
 from app.security.notes import Signer
 from app.settings import Settings

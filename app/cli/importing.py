@@ -20,7 +20,6 @@ from app.cli.common import (
     ledger_of,
     print_json,
     progress_bar,
-    reason_of,
     refuse,
     stop_signals,
 )
@@ -29,6 +28,7 @@ from app.exports.problem_sheet import ProblemLine, write_problem_sheet
 from app.ingest.reader import shown_name
 from app.ingest.units import unit_code
 from app.ledger.ledger import Ledger, UncertainError
+from app.reasons import reason_of
 from app.use_cases.importing import Progress
 from app.use_cases.projecting import project_all
 from app.use_cases.rows import ORIGINS

@@ -19,13 +19,13 @@ from app.cli.common import (
     out,
     print_json,
     progress_bar,
-    reason_of,
     refuse,
     within_the_log,
 )
 from app.database import reading
 from app.exports.cells import beijing
 from app.policies.loader import LoadedPolicy, load_policy
+from app.reasons import reason_of
 from app.use_cases.projecting import project_all
 from app.use_cases.publishing import assess_published, publish
 from app.use_cases.reading import moment_of

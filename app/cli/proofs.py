@@ -19,13 +19,13 @@ from app.cli.common import (
     ledger_of,
     out,
     print_json,
-    reason_of,
     refuse,
     window_of,
     within_the_log,
 )
 from app.database import reading
 from app.ledger.sealing import seal
+from app.reasons import reason_of
 from app.security.audit_key import AuditKeyError, make_audit_key, read_audit_key
 from app.security.notes import NoteError, Signer
 from app.settings import Settings

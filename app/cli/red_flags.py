@@ -22,12 +22,12 @@ from app.cli.common import (
     ledger_of,
     out,
     progress_bar,
-    reason_of,
     refuse,
     window_of,
 )
 from app.database import reading
 from app.exports.red_flag_sheet import write_red_flag_sheet
+from app.reasons import reason_of
 from app.use_cases.projecting import project_all
 from app.use_cases.reading import Opened
 from app.use_cases.red_flags import ENTERPRISE_FLAGS, GROUP_FLAGS, Asked, red_flags

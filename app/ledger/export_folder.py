@@ -19,6 +19,7 @@ from app.ledger.damage import shown
 from app.ledger.publications import PublicationAt, WholeNumber
 from app.ledger.schemas import schema_text
 from app.limits import EXPORT_LINE_MAX_BYTES, MANIFEST_MAX_BYTES, NOTE_MAX_BYTES
+from app.reasons import reason_of
 from domain.events import EVENT_TYPES
 
 FORMAT: Final = "duixian-export-1"
@@ -149,7 +150,7 @@ class ExportFolder:
             with (path / MANIFEST).open("rb") as file:
                 text = file.read(MANIFEST_MAX_BYTES + 1)
         except OSError as error:
-            raise ExportError(f"{MANIFEST}无法读取({error.strerror})") from error
+            raise ExportError(f"{MANIFEST}无法读取({reason_of(error)})") from error
         if len(text) > MANIFEST_MAX_BYTES:
             raise ExportError(f"{MANIFEST}超过{MANIFEST_MAX_BYTES}字节")
         try:
@@ -175,7 +176,7 @@ class ExportFolder:
                 if _sha256_of(self._path / name) != sha256:
                     yield f"{name}的SHA-256与清单不符"
             except OSError as error:
-                yield f"{name}无法读取({error.strerror})"
+                yield f"{name}无法读取({reason_of(error)})"
         for each in sorted(self._path.rglob("*")):
             name = each.relative_to(self._path).as_posix()
             if name not in {*named, MANIFEST} and (each.is_symlink() or not each.is_dir()):
@@ -195,8 +196,10 @@ class ExportFolder:
                     if len(line) > EXPORT_LINE_MAX_BYTES:
                         raise ExportError(f"{name}中有一行超过{EXPORT_LINE_MAX_BYTES}字节")
                     yield line.removesuffix(b"\n")
-        except (OSError, EOFError, zlib.error) as error:
-            raise ExportError(f"{name}无法读取({error})") from error
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise ExportError(f"{name}不完整,或不是gzip压缩的文件") from error
+        except OSError as error:
+            raise ExportError(f"{name}无法读取({reason_of(error)})") from error
 
     def checkpoint(self) -> str | None:
         """The signed checkpoint that goes with it; None if there is none.
@@ -209,7 +212,8 @@ class ExportFolder:
         try:
             return read_note(self._path / CHECKPOINT)
         except (OSError, ValueError) as error:
-            raise ExportError(f"{CHECKPOINT}无法读取({error})") from error
+            reason = reason_of(error) if isinstance(error, OSError) else str(error)
+            raise ExportError(f"{CHECKPOINT}无法读取({reason})") from error
 
 
 def read_note(path: Path) -> str:

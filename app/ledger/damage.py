@@ -5,6 +5,7 @@ Reads take the log as sound, which costs nothing. Whoever looks for damage asks 
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from app.ledger.lines import Line
@@ -68,10 +69,18 @@ def place_problem(stream: str, event: Event) -> str | None:
     except PeriodError:
         return "所属期无法识别"
     if isinstance(event, EntitlementAssessed):
-        account = _ACCOUNT.fullmatch(stream)
-        return None if account is not None and account.groups() == (event.policy.id, window) else _MISPLACED
-    year = _RETURNS.fullmatch(stream)
-    return _return_problem(event) if year is not None and year.group(1) == window[:4] else _MISPLACED
+        return None if _place(stream) == (event.policy.id, window) else _MISPLACED
+    return _return_problem(event) if _place(stream) == (None, window[:4]) else _MISPLACED
+
+
+@lru_cache(maxsize=16_384)  # A slice of a replay has some thousands of streams, and some events of each.
+def _place(stream: str) -> tuple[str | None, str] | None:
+    """The policy and the window of an account's stream; None and the year of one of returns."""
+    account = _ACCOUNT.fullmatch(stream)
+    if account is not None:
+        return account.group(1), account.group(2)
+    returns = _RETURNS.fullmatch(stream)
+    return None if returns is None else (None, returns.group(1))
 
 
 def _return_problem(event: Return | ReturnWithdrawn) -> str | None:
@@ -89,7 +98,7 @@ def is_returns(stream: str) -> bool:
 
 def is_of_enterprise(stream: str) -> bool:
     """Whether this is the name of a stream of returns or of an account."""
-    return is_returns(stream) or _ACCOUNT.fullmatch(stream) is not None
+    return _place(stream) is not None
 
 
 def shown(value: object) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Select, select
 
+from domain.errors import LedgerIntegrityError
 from projections.tables import transactions
 
 
@@ -39,4 +40,11 @@ def at_time(connection: Connection, known_at_us: int) -> Moment:
 
 def _moment(connection: Connection, query: Select[Any]) -> Moment:
     row = connection.execute(query).one_or_none()
-    return BEGINNING if row is None else Moment(row[0], row[1])
+    if row is None:
+        return BEGINNING
+    position, recorded_at_us = row
+    if type(position) is not int or type(recorded_at_us) is not int:  # SQLite holds any type in any column.
+        raise LedgerIntegrityError(
+            "查询表中登记时点(transactions表)的数据无效。请运行duixian projections rebuild重建查询表"
+        )
+    return Moment(position, recorded_at_us)

@@ -151,3 +151,15 @@ def test_read_models_that_do_not_say_how_far_they_are_are_mended_by_a_rebuild(
     do(month, lambda connection: connection.execute(change))
     assert rebuild(month) == 3
     assert replay(month, Wanted()).is_clean
+
+
+@only_on_sqlite
+@pytest.mark.parametrize("value", ["'text'", "x'00'"])
+def test_a_time_of_any_type_that_sqlite_takes_is_told_by_every_read_at_that_moment(
+    month: Ledger, office: Office, value: str
+) -> None:
+    do(
+        month,
+        lambda connection: connection.execute(text(f"UPDATE transactions SET recorded_at_us = {value}")),
+    )
+    assert set(answers(office)) == {(500, "ledger-altered")}

@@ -188,8 +188,9 @@ class _Listing:
         self._at = at
         self._sort: Sort = sort
         self._order = _ORDERS[sort]
-        # To see whether accounts pass, PostgreSQL would rather read all entitlements, for each slice anew.
-        find_by_key(connection)
+        if any(each is not None for each in (wanted.industry, wanted.measure, wanted.status, wanted.stage)):
+            # To see who passes, PostgreSQL would rather read all entitlements, for each slice anew.
+            find_by_key(connection)
         self._candidates = None if wanted.q is None else _found_by_name(connection, wanted, at)
         without = [] if wanted.asks_for_assessment else _unassessed(connection, wanted, at)
         self._assessed_by = sorted({each.assessed_by for each in without})

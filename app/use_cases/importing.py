@@ -15,7 +15,7 @@ from typing import IO, Any, Final, NamedTuple, Self, TypeVar
 import msgspec
 from eventsourcing.persistence import StoredEvent
 
-from app.database import has_several_writers, reading
+from app.database import has_several_writers, reading, writing
 from app.ledger.helpers import Helpers, spare_processors
 from app.ledger.ledger import Ledger
 from app.ledger.recorder import Guard
@@ -34,6 +34,8 @@ from app.use_cases.projecting import project_all, project_until
 from app.use_cases.rows import Draft, RowReader
 from domain.errors import Notice, Problem
 from domain.identifiers import USCC_LENGTH
+from projections.history import analyse
+from projections.tables import LIVE
 
 ROWS_PER_CHUNK: Final = 4_000
 """A chunk is one transaction: a commit costs little for each row, and other writers do not wait long."""
@@ -162,7 +164,12 @@ def import_rows(  # noqa: PLR0913 - how a file is imported
             return file_returns(ledger, list(checked.drafts()), actor=actor, dry_run=True)
         projects_beside = several and has_several_writers(ledger.engine)
         with Helpers(ledger, 1 if projects_beside else 0) as projectors:
-            return _Recording(ledger, helpers, projectors, checked, actor=actor, progress=progress).record()
+            recording = _Recording(ledger, helpers, projectors, checked, actor=actor, progress=progress)
+            answer = recording.record()
+    if several:
+        with writing(ledger.engine, unhurried=True) as connection:
+            analyse(connection, LIVE)
+    return answer
 
 
 def key_of(draft: Draft) -> str:

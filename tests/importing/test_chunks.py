@@ -1,10 +1,13 @@
 """A file that is imported in chunks, with processes beside, is recorded as if it were one batch."""
 
 import pytest
+from sqlalchemy import text
 
+from app.database import reading
 from app.ledger.ledger import Ledger
 from domain.events import Stage
-from tests.importing.files import ROWS_PER_CHUNK, changed, imported, random_file, same_contents
+from tests.databases import only_on_postgresql
+from tests.importing.files import ROWS_PER_CHUNK, changed, imported, one_month, random_file, same_contents
 from tests.ledger.history import file, log, policy, publish_whole
 from tests.ledger.test_concurrency import check_consistency
 
@@ -41,3 +44,14 @@ def test_a_file_that_is_imported_again_changes_nothing(ledger: Ledger) -> None:
     again = imported(ledger, rows)
     assert (first.filed, again.filed, again.revised, again.unchanged) == (len(rows), 0, 0, len(rows))
     assert (again.position, log(ledger)) == (first.position, before)
+
+
+@only_on_postgresql
+@pytest.mark.usefixtures("small_chunks")
+def test_postgresql_knows_what_an_import_has_brought(ledger: Ledger) -> None:
+    publish_whole(ledger)
+    rows = one_month(3 * ROWS_PER_CHUNK)
+    imported(ledger, rows)
+    with reading(ledger.engine) as connection:
+        known = connection.scalar(text("SELECT reltuples FROM pg_class WHERE relname = 'accounts'"))
+    assert known == len(rows)

@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy import exc as sql_errors
 from sqlalchemy.schema import CreateTable, DropTable
 
+from projections.history import analyse
 from projections.tables import LIVE, ReadModels
 
 SUFFIX: Final = "_rebuilt"
@@ -131,9 +132,7 @@ class Scratch:
 
     def analyse(self, connection: Connection) -> None:
         """Have PostgreSQL count what is in them, before they are read."""
-        if self._is_postgres:
-            for table in self.models:
-                connection.execute(text(f'ANALYZE "{table.name}"'))
+        analyse(connection, self.models)
 
     def take_over(self, connection: Connection) -> int:
         """Wait for all who project or read, keep out those who come, and put the old tables aside.

@@ -33,7 +33,7 @@ class Caretaker:
         self._ledger = ledger
         self._interval_s = interval_s
         self._stopped = Flag()
-        self._sealer = Sealer(ledger)
+        self._sealer = Sealer(ledger, answers_meanwhile=True)
         self._seen: Publication | None = None
 
     @contextmanager

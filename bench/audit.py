@@ -126,9 +126,9 @@ def _sealed(ledger: Ledger) -> int:
 def _seal_on(url: str) -> None:
     ledger = Ledger(open_engine(url))
     while True:
-        before, size = -1, seal_next(ledger)
+        before, size = -1, seal_next(ledger).size
         while size != before:
-            before, size = size, seal_next(ledger)
+            before, size = size, seal_next(ledger).size
         time.sleep(SEAL_INTERVAL_S)
 
 

@@ -107,7 +107,7 @@ def _served(url: str) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
     words = ["-m", "uvicorn", "--factory", "bench.served:create", "--port", str(port), "--no-access-log"]
-    environment = {**os.environ, "DUIXIAN_DATABASE_URL": url}
+    environment = {**os.environ, "DUIXIAN_DATABASE_URL": url, "DUIXIAN_LOG_FORMAT": "json"}
     process = subprocess.Popen(
         [sys.executable, *words, "--log-level", "warning"], env=environment, stderr=subprocess.DEVNULL
     )

@@ -8,20 +8,14 @@ from fastapi import FastAPI
 
 from app.api import models
 from app.api.context import EntitlementsKey, LedgerNeeded, MomentAsked
-from app.bootstrap import open_ledger
-from app.logs import configure_logs
-from app.main import create_app
-from app.memory import spare_collections
-from app.settings import Settings
+from app.main import create_default_app
 
 _PERIODS = ("2024-01~02", "2024-03", "2024-04", "2024-05", "2024-06")
 
 
 def create() -> FastAPI:
     """The application of the settings, with the route of constant data."""
-    spare_collections()
-    configure_logs("json")
-    app = create_app(open_ledger(Settings()))
+    app = create_default_app()
 
     @app.get("/v1/constant/{uscc}/{window}", response_model=models.Entitlement)
     def constant(

@@ -5,7 +5,7 @@ moves the sealed size on from where the batch began: of several that seal at onc
 others find it done.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -20,6 +20,18 @@ from domain.errors import LedgerIntegrityError
 
 EVENTS_PER_BATCH: Final = 20_000
 """Enough that a transaction costs little for each event, and a batch fits in a few tens of megabytes."""
+
+
+class Sealed(NamedTuple):
+    """What came of a batch.
+
+    Attributes:
+        size: How many events are sealed now; the same as before at the head.
+        by_another: Whether somebody else sealed the batch meanwhile.
+    """
+
+    size: int
+    by_another: bool
 
 
 def seal(ledger: Ledger, *, at_most: int | None = None) -> int:
@@ -37,16 +49,20 @@ def seal(ledger: Ledger, *, at_most: int | None = None) -> int:
     before, size = -1, began
     until = head if at_most is None else min(head, began + at_most)
     while before < size < until:
-        before, size = size, seal_next(ledger)
+        before, size = size, seal_next(ledger).size
     return size
 
 
-def seal_next(ledger: Ledger) -> int:
-    """Seal the next batch of whole transactions; the size reached, the same as before at the head."""
+def seal_next(ledger: Ledger) -> Sealed:
+    """Seal the next batch of whole transactions.
+
+    Raises:
+        LedgerIntegrityError: The log or its tree contradicts itself.
+    """
     return steadily(lambda: _seal_batch(ledger))
 
 
-def _seal_batch(ledger: Ledger) -> int:
+def _seal_batch(ledger: Ledger) -> Sealed:
     with reading(ledger.engine) as connection:
         size, head = tiles.sealed_size(connection), ledger.head(connection)
         if size > head:
@@ -54,12 +70,12 @@ def _seal_batch(ledger: Ledger) -> int:
         leaves = _leaf_hashes(connection, after=size, head=head)
         changed = list(tiles.grown(TileReader(connection), size=size, leaves=b"".join(leaves)))
     if not leaves:
-        return size
+        return Sealed(size, by_another=False)
     reached = size + len(leaves)
     with writing(ledger.engine) as connection:
         if tiles.store(connection, changed, before=size, size=reached):
-            return reached
-        return tiles.sealed_size(connection)
+            return Sealed(reached, by_another=False)
+        return Sealed(tiles.sealed_size(connection), by_another=True)
 
 
 def _leaf_hashes(connection: Connection, *, after: int, head: int) -> list[bytes]:

@@ -84,7 +84,7 @@ def follow(ledger: Ledger, is_stopped: Callable[[], bool]) -> int:
     could. Several may follow at once, beside filings: each batch is projected by the one that locks the row
     of the checkpoint. A database that is away is asked again.
     """
-    sealer = Sealer(ledger)
+    sealer = Sealer(ledger, answers_meanwhile=False)
     at, is_away, seal_at_s = 0, False, 0.0
     while not is_stopped():
         try:

@@ -1,23 +1,27 @@
 """Sealing: the tree follows the log, whoever seals, and says where the log contradicts itself."""
 
+import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import structlog
 from pymerkle import InmemoryTree
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, delete, event, insert, select, update
 
 from app.caretaker import Caretaker
 from app.database import reading, writing
 from app.ledger import sealing, tiles
+from app.ledger.helpers import spare_processors
 from app.ledger.ledger import Ledger
 from app.ledger.lines import canonical, read_lines
 from app.ledger.merkle import EMPTY_ROOT, inclusion_proof, leaf_hash, verifies_inclusion
 from app.ledger.sealing import seal, seal_next
 from app.ledger.tables import events, log_seal, log_tiles, sequencer
 from app.ledger.tiles import TileReader, root_at, sealed_size
+from app.use_cases import sealing as use_cases_sealing
+from app.use_cases.sealing import Sealer
 from domain.errors import LedgerIntegrityError
-from tests.databases import only_on_sqlite
+from tests.databases import Database, only_on_sqlite
 from tests.ledger.history import RandomYear, code, file, trade
 
 
@@ -62,6 +66,7 @@ def stored(ledger: Ledger) -> dict[tuple[int, int], bytes]:
 @pytest.fixture
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sealing, "EVENTS_PER_BATCH", 100)
+    monkeypatch.setattr(use_cases_sealing, "EVENTS_PER_BATCH", 100)
 
 
 def test_an_empty_log_has_the_root_of_the_empty_tree_and_no_other(ledger: Ledger) -> None:
@@ -91,7 +96,7 @@ def test_a_log_sealed_batch_by_batch_has_the_tiles_of_one_sealed_at_once(
         connection.execute(delete(log_tiles))
         connection.execute(update(log_seal).values(size=0))
     monkeypatch.setattr(sealing, "EVENTS_PER_BATCH", 20_000)
-    assert seal_next(ledger) == 1070
+    assert seal_next(ledger) == (1070, False)
     assert stored(ledger) == step_by_step
     assert roots(ledger, 1070, 1024, 257) == [oracle(ledger).get_root(each) for each in (1070, 1024, 257)]
 
@@ -99,7 +104,7 @@ def test_a_log_sealed_batch_by_batch_has_the_tiles_of_one_sealed_at_once(
 @pytest.mark.usefixtures("_small_batches")
 def test_what_is_sealed_ends_with_a_transaction(ledger: Ledger) -> None:
     record(ledger, 60, 60, 350, 5)
-    assert [seal_next(ledger), seal_next(ledger), seal_next(ledger)] == [120, 470, 475]
+    assert [seal_next(ledger).size for _ in range(3)] == [120, 470, 475]
 
 
 @pytest.mark.usefixtures("_small_batches")
@@ -226,6 +231,43 @@ def test_a_tile_that_was_cut_or_lost_is_named(ledger: Ledger) -> None:
 def sealed(ledger: Ledger) -> int:
     with reading(ledger.engine) as connection:
         return sealed_size(connection)
+
+
+@pytest.mark.skipif(spare_processors() == 0, reason="one processor")
+@pytest.mark.usefixtures("_small_batches")
+def test_a_service_has_a_long_rest_sealed_by_a_process_beside(ledger: Ledger) -> None:
+    record(ledger, *[50] * 6)
+    here: list[str] = []
+    event.listen(ledger.engine, "before_cursor_execute", lambda *given: here.append(given[2]))
+    Sealer(ledger, answers_meanwhile=True).seal(lambda: False)
+    assert sealed(ledger) == 300
+    assert not [each for each in here if "UPDATE log_seal" in each]
+    assert multiprocessing.active_children() == []
+    record(ledger, *[50] * 2)
+    Sealer(ledger, answers_meanwhile=True).seal(lambda: False)
+    assert sealed(ledger) == 400
+    assert len([each for each in here if "UPDATE log_seal" in each]) == 1
+    assert roots(ledger, 400) == [oracle(ledger).get_root(400)]
+
+
+@pytest.mark.usefixtures("_small_batches")
+def test_who_finds_that_another_one_seals_leaves_it_to_that_one(database: Database, ledger: Ledger) -> None:
+    record(ledger, *[50] * 8)
+    other = Ledger(database.open(), ledger.clock)
+    ended: list[str] = []
+    overtaken: list[int] = []
+
+    def overtake(_: Connection) -> None:
+        ended.append("to see how much there is, or to hash a batch of it")
+        if len(ended) == 2:  # Hashed, and not stored.
+            overtaken.append(seal_next(other).size)
+
+    event.listen(ledger.engine, "commit", overtake)
+    Sealer(ledger, answers_meanwhile=False).seal(lambda: False)
+    other.engine.dispose()
+    assert overtaken == [100]
+    assert sealed(ledger) == 100
+    assert roots(ledger, 100) == [oracle(ledger).get_root(100)]
 
 
 @pytest.mark.usefixtures("_small_batches")

@@ -9,9 +9,10 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 _APP: Final = "app.main:create_default_app"
-_WORKER_SILENT_MOST_S: Final = 15
+_WORKER_SILENT_MOST_S: Final = 30
 """A worker that does not answer its parent for so long is replaced. It is silent while it is loaded, which
-takes seconds on a busy machine; and that it ended in the middle of an answer is found out this late."""
+took 15 seconds on a machine whose processors others had too; and that it ended in the middle of an answer is
+found out this late."""
 
 
 def serve_http(*, host: str, port: int, workers: int, pool_size: int) -> bool:

@@ -9,10 +9,21 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 _APP: Final = "app.main:create_default_app"
-_WORKER_SILENT_MOST_S: Final = 30
-"""A worker that does not answer its parent for so long is replaced. It is silent while it is loaded, which
-took 15 seconds on a machine whose processors others had too; and that it ended in the middle of an answer is
-found out this late."""
+_WORKER_SILENT_MOST_S: Final = 90
+"""A worker that does not answer its parent for so long hangs, and is replaced. It is silent while it is
+loaded, which took 15 seconds on a machine whose processors others had too."""
+
+
+class _Supervisor(Multiprocess):
+    """The parent of the workers."""
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace the workers that have ended or hang."""
+        for worker in self.processes:
+            # Its end of the pipe, which this process has too: as long as it is open here, a worker that ends
+            # with a question of its parent unanswered is waited for as one that hangs.
+            worker.child_conn.close()
+        super().keep_subprocess_alive()
 
 
 def serve_http(*, host: str, port: int, workers: int, pool_size: int) -> bool:
@@ -44,6 +55,6 @@ def serve_http(*, host: str, port: int, workers: int, pool_size: int) -> bool:
             workers=workers,
             timeout_worker_healthcheck=_WORKER_SILENT_MOST_S,
         )
-        supervisor = Multiprocess(config, sockets=[config.bind_socket()])
+        supervisor = _Supervisor(config, sockets=[config.bind_socket()])
         supervisor.run()
     return all(each.exitcode != STARTUP_FAILURE for each in supervisor.processes)

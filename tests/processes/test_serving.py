@@ -2,6 +2,7 @@
 
 import re
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from os import kill
 
@@ -25,6 +26,9 @@ from tests.processes.running import (
 )
 
 REQUESTS = 40
+ASKED_EVERY_S = 1.5
+"""A parent asks each worker more often than that whether it is alive."""
+
 ABOUT_PROCESSES = pytest.mark.parametrize("host", ["sqlite"], indirect=True)
 """For a test in which it does not matter what the database is."""
 
@@ -62,6 +66,11 @@ def test_a_worker_that_ends_is_replaced(ledger: Ledger, machine: Machine) -> Non
         started = re.findall(r"Started server process \[([0-9]+)\]", service.logged())
         kill(int(started[0]), signal.SIGKILL)
         service.wait_for_log(STARTED, times=3)
+        hangs = int(re.findall(r"Started server process \[([0-9]+)\]", service.logged())[-1])
+        kill(hangs, signal.SIGSTOP)
+        time.sleep(ASKED_EVERY_S)  # Its parent waits for its answer by now.
+        kill(hangs, signal.SIGKILL)
+        service.wait_for_log(STARTED, times=4)
         answer = httpx2.get(f"{address}/v1/policies", headers=keys["auditor"], timeout=PATIENCE_S)
         assert answer.status_code == 200
 

@@ -18,7 +18,7 @@ from app.ledger.ledger import Ledger
 from app.ledger.lines import Line, canonical
 from app.ledger.merkle import leaf_hash
 from app.ledger.recorder import now_us
-from app.ledger.sealing import seal, seal_next
+from app.ledger.sealing import seal
 from app.ledger.tables import events, sequencer
 from app.ledger.tiles import TileReader
 from app.use_cases.exporting import ExportWanted, export_log
@@ -126,9 +126,7 @@ def _sealed(ledger: Ledger) -> int:
 def _seal_on(url: str) -> None:
     ledger = Ledger(open_engine(url))
     while True:
-        before, size = -1, seal_next(ledger).size
-        while size != before:
-            before, size = size, seal_next(ledger).size
+        seal(ledger)
         time.sleep(SEAL_INTERVAL_S)
 
 

@@ -9,7 +9,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 _APP: Final = "app.main:create_default_app"
-_WORKER_SILENT_MOST_S: Final = 90
+WORKER_SILENT_MOST_S: Final = 90
 """A worker that does not answer its parent for so long hangs, and is replaced. It is silent while it is
 loaded, which took 15 seconds on a machine whose processors others had too."""
 
@@ -53,7 +53,7 @@ def serve_http(*, host: str, port: int, workers: int, pool_size: int) -> bool:
             port=port,
             access_log=False,
             workers=workers,
-            timeout_worker_healthcheck=_WORKER_SILENT_MOST_S,
+            timeout_worker_healthcheck=WORKER_SILENT_MOST_S,
         )
         supervisor = _Supervisor(config, sockets=[config.bind_socket()])
         supervisor.run()

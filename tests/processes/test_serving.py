@@ -11,6 +11,7 @@ import pytest
 from eventsourcing.persistence import StoredEvent
 from sqlalchemy import text
 
+from app.cli.serving import WORKER_SILENT_MOST_S
 from app.ledger.ledger import Ledger
 from app.ledger.recorder import Recording, SqlRecorder
 from tests.databases import only_on_postgresql
@@ -26,8 +27,8 @@ from tests.processes.running import (
 )
 
 REQUESTS = 40
-ASKED_EVERY_S = 1.5
-"""A parent asks each worker more often than that whether it is alive."""
+ASKED_WITHIN_S = 1.5
+"""Within so long a parent asks each worker whether it is alive: every half a second, one after the other."""
 
 ABOUT_PROCESSES = pytest.mark.parametrize("host", ["sqlite"], indirect=True)
 """For a test in which it does not matter what the database is."""
@@ -66,13 +67,21 @@ def test_a_worker_that_ends_is_replaced(ledger: Ledger, machine: Machine) -> Non
         started = re.findall(r"Started server process \[([0-9]+)\]", service.logged())
         kill(int(started[0]), signal.SIGKILL)
         service.wait_for_log(STARTED, times=3)
-        hangs = int(re.findall(r"Started server process \[([0-9]+)\]", service.logged())[-1])
-        kill(hangs, signal.SIGSTOP)
-        time.sleep(ASKED_EVERY_S)  # Its parent waits for its answer by now.
-        kill(hangs, signal.SIGKILL)
-        service.wait_for_log(STARTED, times=4)
         answer = httpx2.get(f"{address}/v1/policies", headers=keys["auditor"], timeout=PATIENCE_S)
         assert answer.status_code == 200
+
+
+@ABOUT_PROCESSES
+def test_a_worker_that_ends_while_its_parent_waits_for_its_answer_is_replaced_at_once(
+    machine: Machine,
+) -> None:
+    assert WORKER_SILENT_MOST_S > PATIENCE_S, "one that is taken to hang would be replaced in time too"
+    with machine.serving(2) as (service, _):
+        worker = int(re.findall(r"Started server process \[([0-9]+)\]", service.logged())[0])
+        kill(worker, signal.SIGSTOP)
+        time.sleep(ASKED_WITHIN_S)
+        kill(worker, signal.SIGKILL)
+        service.wait_for_log(STARTED, times=3)
 
 
 @ABOUT_PROCESSES

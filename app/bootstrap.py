@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
@@ -11,6 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
 from app.database import open_engine, reading
+from app.ledger import publications
 from app.ledger.ledger import Ledger
 from app.ledger.recorder import now_us
 from app.limits import READY_LAG_S
@@ -18,6 +20,7 @@ from app.settings import Settings
 from app.use_cases.projecting import project_all
 from app.use_cases.publishing import assess_published
 from projections.projector import position_of
+from projections.queries import disagreements
 
 _MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
@@ -75,6 +78,9 @@ def why_not_ready(ledger: Ledger) -> str | None:
         return f"The database is at revision {there}, this software at {wanted}: run duixian migrate."
     with reading(ledger.engine) as connection:
         head, projected = ledger.head(connection), position_of(connection)
+        unknown = ledger.unknown_type(connection, after=projected)
+    if unknown is not None:
+        return f"The log holds events of the type {unknown}, unknown to this program: a newer one is needed."
     deadline = time.monotonic() + READY_LAG_S
     while projected < head:
         if time.monotonic() > deadline:
@@ -83,6 +89,25 @@ def why_not_ready(ledger: Ledger) -> str | None:
         with reading(ledger.engine) as connection:
             projected = position_of(connection)
     return None
+
+
+def state_of(ledger: Ledger) -> dict[str, Any]:
+    """What somebody should look after although the service answers: disputed events, open assessments."""
+    with reading(ledger.engine) as connection:
+        disputed = disagreements.count(connection, position_of(connection))
+        unfinished = publications.all_unfinished(connection)
+    return {
+        "disputed": disputed,
+        "assessments": [
+            {
+                "policy": each.policy,
+                "version": each.version,
+                "done": each.done_before_end,
+                "total": each.total,
+            }
+            for each in unfinished
+        ],
+    }
 
 
 def complete(ledger: Ledger) -> None:

@@ -8,10 +8,9 @@ from threading import Thread
 import structlog
 
 from app.ledger.ledger import Ledger
-from app.ledger.publications import Publication
 from app.use_cases.attempts import INTERRUPTED
 from app.use_cases.projecting import project_all
-from app.use_cases.publishing import assess_published, unfinished_publication
+from app.use_cases.publishing import PublicationWatch
 from app.use_cases.sealing import Sealer
 
 _log = structlog.get_logger()
@@ -34,7 +33,7 @@ class Caretaker:
         self._interval_s = interval_s
         self._stopped = Flag()
         self._sealer = Sealer(ledger, answers_meanwhile=True)
-        self._seen: Publication | None = None
+        self._watch = PublicationWatch(ledger, self._go_on)
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -51,11 +50,7 @@ class Caretaker:
         """Project and seal what was recorded, go on with a publication that nobody seems to be assessing."""
         project_all(self._ledger)
         self._sealer.seal(self._stopped.is_set)
-        unfinished = unfinished_publication(self._ledger)
-        is_stuck = unfinished is not None and unfinished == self._seen
-        self._seen = unfinished
-        if is_stuck:
-            assess_published(self._ledger, self._go_on)
+        self._watch.look()
 
     def _go_on(self, _: int, __: int) -> None:
         if self._stopped.is_set():

@@ -127,3 +127,6 @@ NOTE_MOST_SIGNATURES: Final = 100
 
 # A hundred lines of signatures and a few of text fill some tens of kilobytes.
 NOTE_MAX_BYTES: Final = 1_000_000
+
+DISAGREEMENTS_MOST_SHOWN: Final = 1_000
+"""On the command line at once: whoever has more of them looks at the first and begins there."""

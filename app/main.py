@@ -18,14 +18,26 @@ from prometheus_fastapi_instrumentator import Instrumentator
 from sqlalchemy import exc as sql_errors
 from starlette.concurrency import run_in_threadpool
 
-from app.api import differences, entitlements, events, health, policies, proofs, red_flags, replays, returns
+from app.api import (
+    differences,
+    disagreements,
+    entitlements,
+    events,
+    health,
+    policies,
+    proofs,
+    red_flags,
+    replays,
+    returns,
+)
 from app.api.models import Problem
 from app.api.problems import ApiProblem, add_problem_handlers, problem_response, unavailable
 from app.api.query import refuse_unknown_query
-from app.bootstrap import complete, open_ledger, why_not_ready
+from app.bootstrap import complete, open_ledger, state_of, why_not_ready
 from app.caretaker import Caretaker
 from app.database import UNAVAILABLE
 from app.ledger.ledger import Ledger
+from app.ledger.mapper import UnknownTypeError
 from app.limits import CARETAKER_INTERVAL_S
 from app.logs import configure_logs
 from app.memory import spare_collections
@@ -74,8 +86,10 @@ def create_app(ledger: Ledger, audit_key_file: Path | None = None) -> FastAPI:
     app.state.audit_key_file = audit_key_file
     app.state.replayer = Replayer(ledger)
     app.state.why_not_ready = lambda: why_not_ready(ledger)
+    app.state.state_of = lambda: state_of(ledger)
     app.state.readiness_threads = ThreadPoolExecutor(READINESS_THREADS, "readiness")
-    for module in (returns, entitlements, events, policies, proofs, replays, red_flags, differences, health):
+    audit = (proofs, replays, red_flags, differences, disagreements)
+    for module in (returns, entitlements, events, policies, *audit, health):
         app.include_router(module.router, dependencies=[Depends(refuse_unknown_query)])
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     add_problem_handlers(app)
@@ -116,6 +130,11 @@ def _add_database_handlers(app: FastAPI) -> None:
 
 
 def _add_integrity_handler(app: FastAPI) -> None:
+    @app.exception_handler(UnknownTypeError)
+    def _(_: Request, error: Exception) -> Response:
+        _log.error("a newer program is needed", error=str(error))
+        return problem_response(unavailable(f"台账中有本程序不认识的记录,须使用更新的程序:{error}。"))
+
     @app.exception_handler(MapperDeserialisationError)
     @app.exception_handler(LedgerIntegrityError)
     def _(_: Request, error: Exception) -> Response:

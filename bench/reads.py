@@ -207,7 +207,7 @@ def _plans(url: str, enterprises: int) -> None:
     for name, read in reads.items():
         print(f"plans of: {name}")
         with reading(engine) as connection:
-            at = opened(connection, WINDOW, None, NOW)
+            at = opened(ledger, connection, WINDOW, None, NOW)
             if isinstance(at, Opened):
                 for statement, given in _statements(connection, lambda: read(connection, at)):  # noqa: B023
                     _explain(connection, statement, given)

@@ -5,7 +5,7 @@ from operator import itemgetter
 
 from domain.assessment import assess
 from domain.errors import LedgerIntegrityError
-from domain.events import EntitlementAssessed, Event, Outcome, ReturnRef
+from domain.events import AnyEvent, EntitlementAssessed, Outcome, ReturnRef, UnreadableEvent
 from domain.money import wanyuan_text
 from domain.periods import period_of
 from domain.policy import Policy
@@ -22,7 +22,7 @@ class EntitlementAccount:
 
     __slots__ = ("assessed", "version", "window")
 
-    def __init__(self, window: str, events: Iterable[Event] = ()) -> None:
+    def __init__(self, window: str, events: Iterable[AnyEvent] = ()) -> None:
         self.window = window
         self.version = 0
         self.assessed: dict[str, EntitlementAssessed] = {}
@@ -34,12 +34,14 @@ class EntitlementAccount:
         """The sum over the periods."""
         return sum(_fen(each) for each in self.assessed.values())
 
-    def apply(self, event: Event) -> None:
+    def apply(self, event: AnyEvent) -> None:
         """Bring the account up to date with the next event of its stream.
 
         Raises:
             LedgerIntegrityError: The amounts of the event contradict each other.
         """
+        if isinstance(event, UnreadableEvent):
+            raise LedgerIntegrityError(event.reason)
         if not isinstance(event, EntitlementAssessed):
             raise LedgerIntegrityError(f"{type(event).__name__}不是测算记录")
         self.version += 1

@@ -1,4 +1,4 @@
-"""What the log holds: five types of events, and the entry that carries one of them.
+"""What the log holds: the types of events, and the entry that carries one of them.
 
 An event once written is read for ever: its fields are only added to, with defaults; anything else is a new
 version of the type with an upcast. `docs/events/` holds the schema of each, the golden log its examples.
@@ -147,15 +147,30 @@ class EntitlementAssessed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     outcome: Outcome | None
 
 
-class PolicyPublished(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class DroppedCoverage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Periods that the version before covered and a new one does not, and why.
+
+    Attributes:
+        periods: Those that are dropped, as the contract writes them.
+        reason: Why they are dropped.
+        document: The number of the document that orders it.
+    """
+
+    periods: tuple[str, ...]
+    reason: str
+    document: str
+
+
+class PolicyPublished(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A policy document was published; the log alone is enough to assess by it.
 
     Attributes:
         policy: Its id.
-        version: From 1, the version of its stream.
+        version: From 1: how many versions of the policy were published, this one included.
         sha256: Of the canonical form of `document`.
         text: The YAML as it was submitted, comments included.
         document: The same as data.
+        dropped: What it no longer covers; None where it covers all that the version before covered.
     """
 
     policy: str
@@ -163,9 +178,59 @@ class PolicyPublished(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     sha256: str
     text: str
     document: dict[str, Any]
+    dropped: DroppedCoverage | None = None
 
 
-Event = ReturnFiled | ReturnRevised | ReturnWithdrawn | EntitlementAssessed | PolicyPublished
+class PolicyWithdrawn(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A policy was repealed, or its publication was a mistake: it pays for nothing any more.
+
+    Attributes:
+        policy: Its id.
+        version: The version that was in force.
+        reason: Why.
+        document: The number of the document that orders it.
+    """
+
+    policy: str
+    version: int
+    reason: str
+    document: str
+
+
+class PolicyAssessed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Everything filed before a publication, or before a withdrawal, is assessed by it.
+
+    None follows on one before which nothing was filed.
+
+    Attributes:
+        policy: The id of the policy.
+        version: The version that was published or withdrawn.
+    """
+
+    policy: str
+    version: int
+
+
+class UnreadableEvent(msgspec.Struct, frozen=True, gc=False):
+    """Stands in the place of an event whose content is not of its type; never stored.
+
+    Attributes:
+        reason: In Chinese.
+    """
+
+    reason: str
+
+
+EnterpriseEvent = ReturnFiled | ReturnRevised | ReturnWithdrawn | EntitlementAssessed
+"""The events of the streams of an enterprise."""
+
+PolicyEvent = PolicyPublished | PolicyWithdrawn | PolicyAssessed
+"""The events of a policy's stream."""
+
+Event = EnterpriseEvent | PolicyEvent
+
+AnyEvent = Event | UnreadableEvent
+"""What stands in a log: an event, or what cannot be read as one."""
 
 EVENT_TYPES: dict[str, type[Event]] = {
     "ReturnFiled": ReturnFiled,
@@ -173,6 +238,8 @@ EVENT_TYPES: dict[str, type[Event]] = {
     "ReturnWithdrawn": ReturnWithdrawn,
     "EntitlementAssessed": EntitlementAssessed,
     "PolicyPublished": PolicyPublished,
+    "PolicyWithdrawn": PolicyWithdrawn,
+    "PolicyAssessed": PolicyAssessed,
 }
 """The types by the stable name under which they are stored and shown."""
 
@@ -196,7 +263,7 @@ class LogEntry(msgspec.Struct, frozen=True, gc=False):
     stream: str
     version: int
     type: str
-    event: Event
+    event: AnyEvent
     state: bytes
     recorded_at_us: int
     actor: str
@@ -215,5 +282,5 @@ def account_stream(policy: str, uscc: str, window: str) -> str:
 
 
 def policy_stream(policy: str) -> str:
-    """The stream of a policy's published versions."""
+    """The stream of a policy: its versions, their assessments, its withdrawals."""
     return f"policy/{policy}"

@@ -4,6 +4,7 @@ The survey has eleven periods a year: January and February are surveyed together
 """
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Self
 
@@ -116,6 +117,15 @@ class Window(msgspec.Struct, frozen=True, order=True, gc=False):
         return f"{self.year}年{'上' if self.half == 1 else '下'}半年"
 
 
+def periods_between(first: Period, last: Period) -> Iterator[Period]:
+    """The periods of the survey from the first one to the last, both included."""
+    for year in range(first.year, last.year + 1):
+        for month in (1, *range(3, 13)):
+            period = Period(year, month, 2 if month == 1 else month)
+            if first <= period <= last:
+                yield period
+
+
 @lru_cache(maxsize=4096)
 def period_of(text: str) -> Period:
     """`Period.parse`, remembered: a year of a country has millions of returns and eleven periods.
@@ -144,6 +154,11 @@ def year_before(period: str) -> str:
         PeriodError: As `Period.parse`.
     """
     return str(period_of(period).year_before)
+
+
+def is_window(text: str) -> bool:
+    """Whether a text names a half-year as the contract writes it."""
+    return _WINDOW.fullmatch(text) is not None
 
 
 def _why_not_a_period(text: str) -> str:

@@ -5,19 +5,30 @@ eligibility → base → conditions → reward → monthly limits → choice →
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 import msgspec
 
 from domain.errors import LedgerIntegrityError
-from domain.events import PolicyRef
+from domain.events import (
+    AnyEvent,
+    PolicyAssessed,
+    PolicyPublished,
+    PolicyRef,
+    PolicyWithdrawn,
+    UnreadableEvent,
+)
 from domain.forms import FORMS
 from domain.money import FEN_LIMIT, FEN_PER_YUAN
-from domain.periods import Period, PeriodError, Window, period_of
+from domain.periods import Period, PeriodError, Window, period_of, periods_between
 
 RATE_LIMIT_BP = 1_000_000
 """A hundredfold: no growth gate is higher, and a rate in percent by mistake stays visible."""
+
+MOST_ACCOUNT_FEN = 10**10
+"""A hundred million yuan: no ceiling is higher, and no account with more counts in a sum. With a million
+enterprises and the 200 half-years of a century, which make 2 × 10¹⁸ fen, no sum passes 2⁶³."""
 
 ReadingStatus = Literal["text", "open", "confirmed"]
 
@@ -333,6 +344,12 @@ def _band_problems(reward: BandsWithTail, path: tuple[str | int, ...]) -> Iterat
 def _limit_problems(document: PolicyDocument) -> Iterator[DocumentProblem]:
     if [limit.per for limit in document.limits] != ["month", "half-year"]:
         yield DocumentProblem(("limits",), "one limit per month, then one per half-year, are expected")
+    for index, limit in enumerate(document.limits):
+        if limit.ceiling.fen > MOST_ACCOUNT_FEN:
+            yield DocumentProblem(
+                ("limits", index, "ceiling", "yuan"),
+                f"a ceiling is at most {MOST_ACCOUNT_FEN // FEN_PER_YUAN} yuan for each enterprise",
+            )
 
 
 def _coverage_problems(document: PolicyDocument) -> Iterator[DocumentProblem]:
@@ -345,37 +362,86 @@ def _coverage_problems(document: PolicyDocument) -> Iterator[DocumentProblem]:
         yield DocumentProblem(("covers",), "the last period is before the first")
 
 
+Range = tuple[Period, Period]
+"""Periods from the first to the last, both included."""
+
+
 class Policy:
     """A published version of a document, made ready to assess by.
 
-    Attributes:
+    The newest version alone speaks for its id: it assesses every period that any version covered, and pays
+    for those that it covers itself.
+
+    Args:
         ref: Id, version and fingerprint.
         document: What it says.
+        earlier: What the versions before it covered.
+        is_withdrawn: Whether it was withdrawn: then it pays for nothing.
+
+    Attributes:
         open_readings: The ids of the readings with status `open`.
         month_limit: The ceiling of each month; half_year_limit: of each half-year.
+        covers: The periods that the document is about.
+        reach: The periods that any version up to this one was about.
     """
 
-    __slots__ = ("_places", "covers", "document", "half_year_limit", "month_limit", "open_readings", "ref")
+    __slots__ = (
+        "_places",
+        "covers",
+        "document",
+        "half_year_limit",
+        "is_withdrawn",
+        "month_limit",
+        "open_readings",
+        "reach",
+        "ref",
+    )
 
-    def __init__(self, ref: PolicyRef, document: PolicyDocument) -> None:
+    def __init__(
+        self,
+        ref: PolicyRef,
+        document: PolicyDocument,
+        *,
+        earlier: frozenset[Range] = frozenset(),
+        is_withdrawn: bool = False,
+    ) -> None:
         self.ref = ref
         self.document = document
         self.open_readings = frozenset(each.id for each in document.readings if each.status == "open")
         self.month_limit, self.half_year_limit = document.limits
-        self.covers = (period_of(document.covers.first), period_of(document.covers.last))
+        self.covers: Range = (period_of(document.covers.first), period_of(document.covers.last))
+        self.reach = earlier | {self.covers}
+        self.is_withdrawn = is_withdrawn
         self._places = {clause.id: clause.place for clause in document.clauses}
 
     def covers_period(self, period: Period) -> bool:
         """Whether the policy pays for this period."""
-        return self.covers[0] <= period <= self.covers[1]
+        return not self.is_withdrawn and self.covers[0] <= period <= self.covers[1]
 
     def covers_window(self, window: Window) -> bool:
         """Whether the policy pays for some period of this half-year."""
-        return self.covers[0].window <= window <= self.covers[1].window
+        return not self.is_withdrawn and self.covers[0].window <= window <= self.covers[1].window
+
+    def reaches_window(self, window: Window) -> bool:
+        """Whether some version was about a period of this half-year: then this one assesses it."""
+        return any(first.window <= window <= last.window for first, last in self.reach)
+
+    @property
+    def years(self) -> frozenset[int]:
+        """The years of the periods that it assesses."""
+        return frozenset(year for first, last in self.reach for year in range(first.year, last.year + 1))
+
+    def covered(self) -> list[Period]:
+        """The periods that it pays for, in the order of time."""
+        return [] if self.is_withdrawn else list(periods_between(*self.covers))
 
     def measure(self, measure: str) -> Measure:
         """The measure of this id."""
         return next(each for each in self.document.measures if each.id == measure)
+
+    def measure_name(self, measure: str) -> str:
+        """The name of a measure; its id where this version does not have it."""
+        return next((each.name for each in self.document.measures if each.id == measure), measure)
 
     def place(self, cite: str | None) -> str:
         """The clause as a reader cites it: `第14条`."""
@@ -396,19 +462,78 @@ def fingerprint(document: dict[str, Any]) -> str:
     return hashlib.sha256(canonical_form(document)).hexdigest()
 
 
-def policy_from_log(ref: PolicyRef, document: dict[str, Any]) -> Policy:
+def policy_from_log(
+    ref: PolicyRef, document: dict[str, Any], earlier: frozenset[Range] = frozenset()
+) -> Policy:
     """The policy that a `PolicyPublished` recorded.
 
+    What is asked of a document when it is published (`document_problems`) is not asked again: a version that
+    is recorded stays readable, whatever is asked of later ones.
+
+    Args:
+        ref: Id, version and fingerprint.
+        document: What was published.
+        earlier: What the versions before it covered.
+
     Raises:
-        LedgerIntegrityError: The document is not the one that its fingerprint names, or says nothing valid.
+        LedgerIntegrityError: The document is not the one that its fingerprint names, or is no policy.
     """
     if fingerprint(document) != ref.sha256:
         raise LedgerIntegrityError(f"{ref.id} 版本{ref.version}的内容已被改动")
     try:
-        typed = msgspec.convert(document, PolicyDocument)
-    except msgspec.ValidationError as error:
+        return Policy(ref, msgspec.convert(document, PolicyDocument), earlier=earlier)
+    except ValueError as error:  # Of msgspec, of the periods, of the limits.
         raise LedgerIntegrityError(f"{ref.id} 版本{ref.version}不是有效的政策文件:{error}") from error
-    problems = document_problems(typed)
-    if problems:
-        raise LedgerIntegrityError(f"{ref.id} 版本{ref.version}不是有效的政策文件:{problems[0].message}")
-    return Policy(ref, typed)
+
+
+class PolicyHistory:
+    """The aggregate of one policy: its published versions, which of them is in force, whether it is assessed.
+
+    Attributes:
+        version: The number of events in its stream.
+        versions: How many versions were published.
+        in_force: The newest version, which may be withdrawn; None before the first.
+        is_assessed: Whether everything filed before its publication, or its withdrawal, is assessed by it.
+    """
+
+    __slots__ = ("in_force", "is_assessed", "version", "versions")
+
+    def __init__(self, events: Iterable[AnyEvent] = ()) -> None:
+        self.version = 0
+        self.versions = 0
+        self.in_force: Policy | None = None
+        self.is_assessed = True
+        for event in events:
+            self.apply(event)
+
+    def apply(self, event: AnyEvent) -> None:
+        """Bring the policy up to date with the next event of its stream.
+
+        Raises:
+            LedgerIntegrityError: The event cannot follow what came before.
+        """
+        self.version += 1
+        match event:
+            case PolicyPublished():
+                earlier = frozenset[Range]() if self.in_force is None else self.in_force.reach
+                ref = PolicyRef(event.policy, event.version, event.sha256)
+                self.in_force = policy_from_log(ref, event.document, earlier)
+                self.versions += 1
+                self.is_assessed = False
+            case PolicyWithdrawn():
+                before = self._before(event)
+                self.in_force = Policy(before.ref, before.document, earlier=before.reach, is_withdrawn=True)
+                self.is_assessed = False
+            case PolicyAssessed():
+                self._before(event)
+                self.is_assessed = True
+            case UnreadableEvent():
+                raise LedgerIntegrityError(event.reason)
+            case _:
+                raise LedgerIntegrityError(f"{type(event).__name__}不是政策的记录")
+
+    def _before(self, event: PolicyWithdrawn | PolicyAssessed) -> Policy:
+        if self.in_force is None or self.in_force.ref.version != event.version:
+            name = type(event).__name__
+            raise LedgerIntegrityError(f"{name}所指的{event.policy}版本{event.version}不是当时的最新版本")
+        return self.in_force

@@ -12,9 +12,10 @@ from domain.account import EntitlementAccount
 from domain.assessment import Step, assess
 from domain.errors import LedgerIntegrityError
 from domain.events import (
+    AnyEvent,
     EntitlementAssessed,
-    Event,
     LogEntry,
+    PolicyEvent,
     PolicyRef,
     Return,
     ReturnFiled,
@@ -24,7 +25,7 @@ from domain.events import (
 )
 from domain.explanation import Subject, sentence
 from domain.periods import Window, period_of, window_name
-from domain.policy import Policy
+from domain.policy import Policy, PolicyHistory
 from domain.returns import AnnualReturns
 
 Kind = Literal["differs", "not-derived", "not-recorded", "facts-contradict", "unreadable", "policy-altered"]
@@ -77,37 +78,62 @@ class Mismatch(msgspec.Struct, frozen=True, kw_only=True):
     detail: str | None = None
 
 
+class PolicyInForce(NamedTuple):
+    """The newest version of a policy, and whether everything filed before it is assessed by it."""
+
+    policy: Policy
+    is_assessed: bool
+
+
 class Publications:
-    """Every published version, by the position at which it was published.
+    """What the policies' streams say, by position: which version was in force, and whether it was assessed.
 
     Args:
-        published: Positions and versions in the order of the log.
+        entries: The events of policies in the order of the log.
+
+    Attributes:
+        contradictions: The positions of those that cannot follow what came before, and why, in Chinese.
     """
 
-    def __init__(self, published: Iterable[tuple[int, Policy]]) -> None:
-        in_order = list(published)
-        self._positions = [position for position, _ in in_order]
-        self._in_force: list[dict[str, Policy]] = [{}]
-        for _, policy in in_order:
-            self._in_force.append({**self._in_force[-1], policy.ref.id: policy})
-        self._by_ref = {policy.ref: policy for _, policy in in_order}
-        self._covering: dict[tuple[int, str], dict[str, Policy]] = {}
+    def __init__(self, entries: Iterable[tuple[int, PolicyEvent]]) -> None:
+        self._positions: list[int] = []
+        self._in_force: list[dict[str, PolicyInForce]] = [{}]
+        self._by_ref: dict[PolicyRef, Policy] = {}
+        self._reaching: dict[tuple[int, str], dict[str, PolicyInForce]] = {}
+        self.contradictions: list[tuple[int, str]] = []
+        histories: dict[str, PolicyHistory] = {}
+        for position, event in entries:
+            history = histories.setdefault(event.policy, PolicyHistory())
+            try:
+                history.apply(event)
+            except LedgerIntegrityError as error:
+                self.contradictions.append((position, str(error)))
+            else:
+                self._follow(position, history)
+
+    def _follow(self, position: int, history: PolicyHistory) -> None:
+        policy = history.in_force
+        if policy is not None:
+            self._positions.append(position)
+            in_force = PolicyInForce(policy, history.is_assessed)
+            self._in_force.append({**self._in_force[-1], policy.ref.id: in_force})
+            self._by_ref.setdefault(policy.ref, policy)
 
     def find(self, ref: PolicyRef) -> Policy | None:
         """A version; None if none of this fingerprint was published."""
         return self._by_ref.get(ref)
 
-    def covering(self, window: str, *, before: int) -> Mapping[str, Policy]:
-        """The newest versions published before a position that cover a window, by their ids."""
-        published = bisect_left(self._positions, before)
-        key = (published, window)
-        found = self._covering.get(key)
+    def reaching(self, window: str, *, before: int) -> Mapping[str, PolicyInForce]:
+        """What was in force before a position of the policies that assess a window, by their ids."""
+        followed = bisect_left(self._positions, before)
+        key = (followed, window)
+        found = self._reaching.get(key)
         if found is None:
             asked = Window.parse(window)
-            found = self._covering[key] = {
-                name: policy
-                for name, policy in self._in_force[published].items()
-                if policy.covers_window(asked)
+            found = self._reaching[key] = {
+                name: each
+                for name, each in self._in_force[followed].items()
+                if each.policy.reaches_window(asked)
             }
         return found
 
@@ -169,17 +195,20 @@ class _Year:
             else:
                 windows.add(self._register(event))
         before, end = entries[0].position, entries[0].transaction_end
-        covering = self._publications.covering
+        reaching = self._publications.reaching
         touched = dict.fromkeys(recorded)
         for window in windows:
-            touched.update(dict.fromkeys([(policy, window) for policy in covering(window, before=before)]))
+            touched.update(dict.fromkeys([(policy, window) for policy in reaching(window, before=before)]))
         found: list[Mismatch] = []
         for policy, window in touched:
-            version = covering(window, before=before).get(policy)
-            found += self._compare(uscc, (policy, window), version, recorded.get((policy, window), ()), end)
+            in_force = reaching(window, before=before).get(policy)
+            of_account = recorded.get((policy, window), ())
+            if of_account or in_force is None or not _may_wait(in_force, window):
+                version = None if in_force is None else in_force.policy
+                found += self._compare(uscc, (policy, window), version, of_account, end)
         return found
 
-    def _register(self, event: Event) -> str:
+    def _register(self, event: AnyEvent) -> str:
         """Apply a fact; the window that it is about."""
         if not isinstance(event, ReturnFiled | ReturnRevised | ReturnWithdrawn):
             raise LedgerIntegrityError(f"{type(event).__name__}不是数据登记的记录")
@@ -193,7 +222,7 @@ class _Year:
         windows = {window_name(period) for _, period in self._returns.standing}
         found: list[Mismatch] = []
         for window in sorted(windows.union(window for _, window in self._accounts)):
-            for policy, version in self._publications.covering(window, before=end + 1).items():
+            for policy, (version, _) in self._publications.reaching(window, before=end + 1).items():
                 account = self._accounts.get((policy, window))
                 if account is None or account.assessed_by is not version:
                     found += self._compare(uscc, (policy, window), version, (), end)
@@ -253,11 +282,19 @@ class _Year:
         return Side(assessed, [ReplayedStep(step, sentence(step, subject)) for step in steps])
 
 
+def _may_wait(in_force: PolicyInForce, window: str) -> bool:
+    """Whether an account may be left to the assessment that follows on a publication.
+
+    A half-year that the newest version no longer covers once had to wait for it, whatever was filed.
+    """
+    return not in_force.is_assessed and not in_force.policy.covers_window(Window.parse(window))
+
+
 class Replay:
     """Replays enterprises from their facts, in the order of the log.
 
     Args:
-        publications: Every published version.
+        publications: What the policies' streams say.
         first: What was decided before this position is derived, but not compared.
 
     Attributes:

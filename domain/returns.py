@@ -6,7 +6,16 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from domain.errors import LedgerIntegrityError
-from domain.events import Event, Figure, Origin, Return, ReturnFiled, ReturnRevised, ReturnWithdrawn
+from domain.events import (
+    AnyEvent,
+    Figure,
+    Origin,
+    Return,
+    ReturnFiled,
+    ReturnRevised,
+    ReturnWithdrawn,
+    UnreadableEvent,
+)
 from domain.forms import FORMS
 from domain.periods import window_name
 
@@ -54,13 +63,13 @@ class AnnualReturns:
 
     __slots__ = ("standing", "version")
 
-    def __init__(self, events: Iterable[Event] = ()) -> None:
+    def __init__(self, events: Iterable[AnyEvent] = ()) -> None:
         self.version = 0
         self.standing: dict[tuple[str, str], Standing] = {}
         for event in events:
             self.apply(event)
 
-    def apply(self, event: Event) -> None:
+    def apply(self, event: AnyEvent) -> None:
         """Bring the aggregate up to date with the next event of its stream.
 
         Raises:
@@ -77,6 +86,8 @@ class AnnualReturns:
                 if (event.form, event.period) not in self.standing:
                     raise self._contradiction(event)
                 del self.standing[event.form, event.period]
+            case UnreadableEvent():
+                raise LedgerIntegrityError(event.reason)
             case _:
                 raise LedgerIntegrityError(f"{type(event).__name__}不是数据登记的记录")
 

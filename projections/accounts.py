@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, Select, select
 
 from domain.events import LogEntry, ReturnWithdrawn
-from projections.half_years import HalfYears, half_of
+from projections.half_years import HalfYears, halves_of
 from projections.history import among, chunks, texts
-from projections.rows import Enterprise, EntitlementRow, account_row, latest
+from projections.rows import DisputeKey, DisputeRow, Enterprise, EntitlementRow, account_row, latest
 from projections.sums import assessed_groups, list_key
 from projections.tables import FOREVER, ReadModels
 
@@ -34,19 +34,22 @@ class _Loader:
     def load(self, entries: Iterable[LogEntry]) -> HalfYears:
         by_window: dict[str, set[str]] = {}
         for entry in entries:
-            uscc, window = half_of(entry)
-            by_window.setdefault(window, set()).add(uscc)
+            for uscc, window in halves_of(entry):
+                by_window.setdefault(window, set()).add(uscc)
         for window, codes in by_window.items():
             for chunk in chunks(sorted(codes)):
                 self._load_returns(window, chunk)
                 self._load_entitlements(window, chunk)
+                self._load_disputes(window, chunk)
         for (_, window), half in self._loaded.halves.items():
             enterprise = latest(half.registered)
             half.row = half.enterprise_row(enterprise)
             for policy, account in half.accounts.items():
                 account.row = account_row(enterprise, account.periods)
-                account.listed = list_key(policy, window, account.row, account.periods)
-                account.groups = assessed_groups(policy, account.periods)
+                account.is_disputed = half.is_disputed(policy)
+                if not account.is_disputed:
+                    account.listed = list_key(policy, window, account.row, account.periods)
+                    account.groups = assessed_groups(policy, account.periods)
         return self._loaded
 
     def _load_returns(self, window: str, codes: list[str]) -> None:
@@ -71,6 +74,17 @@ class _Loader:
         for uscc, policy, period, *row, position in self._fetch(query, codes):
             account = self._loaded.halves[uscc, window].account(policy)
             account.periods[period] = EntitlementRow._make([*row, None, position])
+
+    def _load_disputes(self, window: str, codes: list[str]) -> None:
+        table = self._models.disagreements.c
+        columns = [table[name] for name in (*DisputeKey._fields, *DisputeRow._fields)]
+        query = select(table.uscc, *columns).where(
+            table.window == window, among(self._connection, table.uscc, "codes"), table.to_position == FOREVER
+        )
+        for uscc, policy, position, *row in self._fetch(query, codes):
+            half = self._loaded.halves[uscc, window]
+            half.disputes[DisputeKey(policy, position)] = DisputeRow(*row)
+            half.disputes_before = dict(half.disputes)
 
     def _fetch(self, query: Select[Any], codes: list[str]) -> Sequence[tuple[Any, ...]]:
         """The rows as the driver gives them: a Row of SQLAlchemy around each took a third of the time."""

@@ -11,10 +11,10 @@ from typing import Any, Final, NamedTuple, NoReturn
 
 from sqlalchemy import BigInteger, Connection, cast, func, insert, or_, select
 
-from domain.events import LogEntry, PolicyPublished
+from domain.events import LogEntry
 from projections.half_years import HalfYears
 from projections.history import insert_rows
-from projections.policies import project_policy
+from projections.policies import project_others
 from projections.scratch import Aside
 from projections.sums import TotalKey
 from projections.tables import FOREVER, ReadModels
@@ -104,7 +104,7 @@ def _nothing_was_left_out(*_: str) -> NoReturn:
 
 
 def finish(
-    connection: Connection, models: ReadModels, aside: Aside, publications: Sequence[LogEntry], until: int
+    connection: Connection, models: ReadModels, aside: Aside, others: Sequence[LogEntry], until: int
 ) -> None:
     """Fill the tables in which enterprises meet, after all enterprises up to a position.
 
@@ -112,14 +112,13 @@ def finish(
         connection: In a transaction that writes.
         models: The tables to fill.
         aside: What was put aside of the enterprises.
-        publications: Every `PolicyPublished`.
+        others: Every entry that is of no enterprise.
         until: The position that all this comes up to.
     """
     common = PutAside()
-    for entry in publications:
-        if isinstance(entry.event, PolicyPublished):
-            project_policy(connection, models.policies, entry, entry.event)
-            common.times[entry.transaction_end] = entry.recorded_at_us
+    project_others(connection, models, others)
+    for entry in others:
+        common.times[entry.transaction_end] = entry.recorded_at_us
     common.write(connection, aside)
     ends = aside.ends.c
     times = select(ends.position, func.max(ends.recorded_at_us)).group_by(ends.position)

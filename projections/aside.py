@@ -43,18 +43,15 @@ class AsideFile:
             common.write(connection, self._scratch.aside)
 
     def differences(
-        self, connection: Connection, publications: Sequence[LogEntry], compared: Compared
+        self, connection: Connection, others: Sequence[LogEntry], compared: Compared
     ) -> list[RowDifference]:
         """Compare the rows in which enterprises meet with those that follow.
 
         Args:
             connection: Of the read models, in a transaction that reads.
-            publications: Every `PolicyPublished`.
+            others: Every entry that is of no enterprise.
             compared: Which rows.
-
-        Raises:
-            LedgerIntegrityError: A published document says nothing valid.
         """
         with self._engine.begin() as derived:
-            finish(derived, self._scratch.models, self._scratch.aside, publications, compared.until)
+            finish(derived, self._scratch.models, self._scratch.aside, others, compared.until)
             return list(common_differences(connection, derived, self._scratch.models, compared))

@@ -95,8 +95,10 @@ def differences_of(  # noqa: PLR0913 - the rows, and which of them
     """
     table = history.table
     uscc = table.c.uscc
-    # The first slice takes in the empty text too, which no enterprise has as its code.
-    of_slice = and_(uscc > above if above else true(), true() if up_to is None else uscc <= up_to)
+    # The first slice takes in the empty text too, which no enterprise has as its code; but for disagreements
+    # about no enterprise, which are compared with what enterprises have in common.
+    has_code = uscc != "" if table is LIVE.disagreements else true()
+    of_slice = and_(uscc > above if above else has_code, true() if up_to is None else uscc <= up_to)
     stored: list[Row] = []
     for prefix in _prefixes(table, accounts):
         query = select(*_as_it_was(table, history.names, compared)).where(
@@ -228,6 +230,8 @@ def common_differences(
     for live, made in (
         (LIVE.transactions, models.transactions),
         (LIVE.policies, models.policies),
+        (LIVE.policy_marks, models.policy_marks),
+        (LIVE.disagreements, models.disagreements),
         (LIVE.totals, models.totals),
     ):
         names = [column.name for column in live.c]
@@ -245,6 +249,8 @@ def _in_order(
     connection: Connection, table: Table, names: Sequence[str], compared: Compared
 ) -> Iterator[Row]:
     query = select(*_as_it_was(table, names, compared)).where(_begins(table) <= compared.until)
+    if table.name.startswith(LIVE.disagreements.name):  # Those of enterprises are compared with theirs.
+        query = query.where(table.c.uscc == "")
     rows = connection.execution_options(yield_per=ROWS_PER_FETCH).execute(query.order_by(*table.primary_key))
     return map(tuple, rows)
 

@@ -6,12 +6,12 @@ from itertools import groupby
 from sqlalchemy import Connection, insert, select, update
 
 from domain.errors import LedgerIntegrityError
-from domain.events import LogEntry, PolicyPublished
+from domain.events import LogEntry
 from projections.accounts import load_half_years
 from projections.feed import Feed
-from projections.half_years import half_of
+from projections.half_years import halves_of, is_of_enterprise
 from projections.history import find_by_key
-from projections.policies import project_policy
+from projections.policies import project_others
 from projections.tables import LIVE, ReadModels
 from projections.totals import TotalsModel
 
@@ -65,29 +65,25 @@ def catch_up(feed: Feed, connection: Connection, until: int | None = None, model
 def project(connection: Connection, entries: Sequence[LogEntry], models: ReadModels = LIVE) -> None:
     """Bring the rows up to the end of these entries, which are whole transactions.
 
-    Raises:
-        TypeError: An event is of a type that the read models do not know.
+    What the log holds is true: an entry that the rows cannot follow becomes a row of `disagreements`, and
+    everything else goes on.
     """
-    touching = [each for each in entries if not _publishes(each)]
+    touching = [each for each in entries if is_of_enterprise(each.stream)]
     half_years = load_half_years(connection, models, touching)
-    totals = TotalsModel(connection, models, {half_of(each)[1] for each in touching})
+    windows = {window for each in touching for _, window in halves_of(each)}
+    totals = TotalsModel(connection, models, windows)
+    project_others(connection, models, (each for each in entries if not is_of_enterprise(each.stream)))
     ends = []
     for end, group in _by_transaction(entries):
         transaction = list(group)
         ends.append({"position": end, "recorded_at_us": transaction[0].recorded_at_us})
         for entry in transaction:
-            if isinstance(entry.event, PolicyPublished):
-                project_policy(connection, models.policies, entry, entry.event)
-            else:
+            if is_of_enterprise(entry.stream):
                 half_years.apply(entry)
         totals.add(half_years.finish_transaction(end), end)
     half_years.flush(connection)
     totals.flush()
     connection.execute(insert(models.transactions), ends)
-
-
-def _publishes(entry: LogEntry) -> bool:
-    return isinstance(entry.event, PolicyPublished)
 
 
 def _by_transaction(entries: Iterable[LogEntry]) -> Iterator[tuple[int, Iterator[LogEntry]]]:

@@ -69,6 +69,22 @@ class AccountRow(NamedTuple):
     periods: int
 
 
+class DisputeKey(NamedTuple):
+    """What tells the disagreements of a half-year apart: the policy ("" for all) and the position."""
+
+    policy: str
+    position: int
+
+
+class DisputeRow(NamedTuple):
+    """The values of `tables.disagreements`."""
+
+    stream: str
+    type: str
+    period: str
+    reason: str
+
+
 Registered = dict[tuple[str, str], Enterprise]
 """The standing returns of a half-year by period and form, as far as they say who the enterprise is."""
 

@@ -72,6 +72,36 @@ policies = Table(
     *_big("recorded_at_us", "position", "from_position"),
 )
 
+policy_marks = Table(
+    "policy_marks",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    *_text("policy", "type"),
+    Column("version", Integer, nullable=False),
+    *_text("actor"),
+    *_big("recorded_at_us"),
+    Column("reason", _TEXT),
+    Column("document", _TEXT),
+    *_big("from_position"),
+)
+"""What became of published versions: a `PolicyAssessed` ended an assessment, or a `PolicyWithdrawn`, with its
+reason and document, began one."""
+
+disagreements = Table(
+    "disagreements",
+    metadata,
+    *_text("uscc", "window", "policy"),
+    *_big("position"),
+    *_text("stream", "type", "period", "reason"),
+    *_held(),
+    PrimaryKeyConstraint("uscc", "window", "policy", "position", "from_position"),
+)
+"""The recorded events that the read models cannot follow, as long as they cannot, and why, in Chinese.
+
+`uscc` and `window` are "" where the event belongs to no half-year of an enterprise; `policy` is "" where
+every account of the half-year rests on the event; `period` is "" where it is about no single one.
+"""
+
 returns = Table(
     "returns",
     metadata,
@@ -166,6 +196,8 @@ class ReadModels(NamedTuple):
     checkpoint: Table
     transactions: Table
     policies: Table
+    policy_marks: Table
+    disagreements: Table
     returns: Table
     enterprises: Table
     entitlements: Table
@@ -173,7 +205,18 @@ class ReadModels(NamedTuple):
     totals: Table
 
 
-LIVE = ReadModels(checkpoint, transactions, policies, returns, enterprises, entitlements, accounts, totals)
+LIVE = ReadModels(
+    checkpoint,
+    transactions,
+    policies,
+    policy_marks,
+    disagreements,
+    returns,
+    enterprises,
+    entitlements,
+    accounts,
+    totals,
+)
 """The set that is read."""
 
 

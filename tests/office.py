@@ -90,6 +90,10 @@ class Office:
             headers={**self.headers("admin"), "Content-Type": "application/yaml"},
         )
 
+    def withdraw_policy(self, policy: str, meant: dict[str, str], **params: Any) -> Response:
+        path = f"/v1/policies/{policy}/withdrawal"
+        return self.client.post(path, json=meant, params=params, headers=self.headers("admin"))
+
     def entitlement(self, uscc: str, window: str = "2024H1", **params: Any) -> Any:
         return self.read(f"/v1/entitlements/{uscc}/{window}", **params)
 

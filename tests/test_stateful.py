@@ -1,6 +1,12 @@
-"""Any run of filings, corrections, withdrawals, publications and restarts ends where article 14 says."""
+"""Any run of filings, corrections, withdrawals, publications and restarts ends where article 14 says.
+
+Publications cover more, less or other periods than the version before, and policies are withdrawn. After
+each step every read answers; at the end the past is answered as it was, differences sum up, the replay derives
+every assessment, and a rebuild makes the same rows.
+"""
 
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import pytest
@@ -13,6 +19,8 @@ from app.ledger.ledger import Ledger
 from app.ledger.sealing import seal
 from app.main import create_app
 from app.policies.loader import YINGKOU_2024_14
+from app.use_cases.rebuilding import rebuild
+from app.use_cases.replaying import Wanted, replay
 from tests import oracle
 from tests.api.rows import CATERING, TRADE, catering, code, trade
 from tests.databases import Database
@@ -23,6 +31,9 @@ WINDOWS = ("2024H1", "2024H2")
 PERIODS = (*oracle.PERIODS_OF_WINDOW["2024H1"], "2024-07", "2024-12")
 POLICY = YINGKOU_2024_14.read_text(encoding="utf-8")
 STEP_AMOUNT = 'award: {yuan: 50000, cite: "14.1", reading: step-amount}'
+COVERS = 'first: "2024-01~02"', 'last: "2024-12"'
+POLICY_ID = "yingkou-2024-14"
+MEANT = {"reason": "口径调整", "document": "营商发〔2024〕1号"}
 
 Key = tuple[str, str, str]
 """An enterprise, a form, a period."""
@@ -63,6 +74,15 @@ def said_rows(draw: st.DrawFn) -> tuple[Key, Any]:
 BATCHES = st.lists(said_rows(), min_size=1, max_size=6, unique_by=lambda row: row[0])
 CARELESS_BATCHES = st.lists(said_rows(), min_size=2, max_size=4)
 STEP_AMOUNTS = st.sampled_from([50_000, 40_000, 10_000])
+COVERAGES = st.sampled_from(
+    [
+        *[("2024-01~02", "2024-12")] * 3,
+        ("2024-07", "2024-12"),
+        ("2024-01~02", "2024-06"),
+        ("2024-04", "2024-08"),
+        ("2025-01~02", "2025-12"),
+    ]
+)
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -77,6 +97,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.standing: dict[Key, Kept] = {}
         self.ever: set[tuple[str, str]] = set()
         self.step_yuan: int | None = None
+        self.covers: tuple[str, str] | None = None  # None while nothing is in force.
+        self.totals: list[tuple[int, int]] = []
         self.head = 0
         self.seen: list[tuple[int, dict[tuple[str, str], Any]]] = []
         self.office = Office(self._ledger())
@@ -89,13 +111,13 @@ class LedgerMachine(RuleBasedStateMachine):
     def begin(self, uscc: str, step_yuan: int, *, first: bool) -> None:
         """A half-year that comes close to its ceiling, with the policy before or after it."""
         if first:
-            self.publish(step_yuan)
+            self.publish(step_yuan, ("2024-01~02", "2024-12"))
         months = oracle.PERIODS_OF_WINDOW["2024H1"]
         said = (True, "5211", 210_000, 100_000)
         self.file([((uscc, TRADE, month), said) for month in months], "final", with_reason=False)
         self.every_account_is_what_article_14_gives()
         if not first:
-            self.publish(step_yuan)
+            self.publish(step_yuan, ("2024-01~02", "2024-12"))
 
     @rule(
         batch=BATCHES | CARELESS_BATCHES,
@@ -144,13 +166,50 @@ class LedgerMachine(RuleBasedStateMachine):
         self.head += 1 + response.json()["entitlements_changed"]
         assert response.json()["position"] == self.head
 
-    @rule(step_yuan=STEP_AMOUNTS)
-    def publish(self, step_yuan: int) -> None:
+    @rule(step_yuan=STEP_AMOUNTS, covers=COVERAGES)
+    def publish(self, step_yuan: int, covers: tuple[str, str]) -> None:
         text = POLICY.replace(STEP_AMOUNT, STEP_AMOUNT.replace("50000", str(step_yuan)))
+        text = text.replace(COVERS[0], f'first: "{covers[0]}"').replace(COVERS[1], f'last: "{covers[1]}"')
+        tried = self.office.publish(text.encode(), dry_run=True)
+        before = self._assessed_fen()
         response = self.office.publish(text.encode())
+        if self.covers is not None and not (covers[0] <= self.covers[0] and self.covers[1] <= covers[1]):
+            assert response.status_code == 409, response.text
+            assert response.json()["code"] == "coverage-narrows"
+            assert response.json()["lost"] == tried.json()["lost"] != []
+            response = self.office.publish(text.encode(), drop=True, **MEANT)
         assert response.status_code == 202, response.text
-        self.step_yuan = step_yuan
-        self.head = self.office.read("/v1/entitlements", window="2024H1")["as_of"]["position"]
+        self.step_yuan, self.covers = step_yuan, covers
+        self._has_happened_as_tried(before, tried.json())
+
+    @rule()
+    def withdraw_the_policy(self) -> None:
+        tried = self.office.withdraw_policy(POLICY_ID, MEANT, dry_run=True)
+        before = self._assessed_fen()
+        response = self.office.withdraw_policy(POLICY_ID, MEANT)
+        if self.covers is None:
+            assert (tried.status_code, response.status_code) == (404, 404)
+            return
+        assert response.status_code == 202, response.text
+        self.covers = None
+        self._has_happened_as_tried(before, tried.json())
+
+    def _has_happened_as_tried(self, before_fen: int, tried: Any) -> None:
+        """What was published has changed what its dry run said, and all of it is assessed."""
+        old_head = self.head
+        page = self.office.read("/v1/entitlements", window="2024H1")
+        self.head = page["as_of"]["position"]
+        assert page["assessment"] is None
+        log = self.office.read("/v1/events", after=old_head, limit=1000)["items"]
+        changed = sum(each["type"] == "EntitlementAssessed" for each in log)
+        assert changed == tried["entitlements_changed"]
+        assert self._assessed_fen() - before_fen == tried["after_fen"] - tried["before_fen"]
+
+    def _assessed_fen(self) -> int:
+        return sum(self.office.entitlement(*half, **self._policy())["assessed_fen"] for half in self.ever)
+
+    def _policy(self) -> dict[str, str]:
+        return {} if self.step_yuan is None else {"policy": POLICY_ID}
 
     @rule(hours=st.sampled_from([-5, 1, 48]))
     def time_goes_by_or_the_clock_is_set_back(self, hours: int) -> None:
@@ -167,7 +226,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def every_account_is_what_article_14_gives(self) -> None:
         seal(self.office.ledger)  # The checkpoint of a moment is part of its answer, once and for ever.
-        found = {half: self.office.entitlement(*half) for half in sorted(self.ever)}
+        found = {half: self.office.entitlement(*half, **self._policy()) for half in sorted(self.ever)}
         for (uscc, window), account in found.items():
             expected = self._expected(uscc, window)
             assert [comparable(period) for period in account["periods"]] == list(expected)
@@ -176,14 +235,23 @@ class LedgerMachine(RuleBasedStateMachine):
             assert account["as_of"]["position"] == self.head
         for window in WINDOWS:
             halves = [account for (_, each), account in found.items() if each == window]
-            page = self.office.read("/v1/entitlements", window=window)
+            page = self.office.read("/v1/entitlements", window=window, **self._policy())
+            groups = self.office.read("/v1/summary", window=window, group_by="period", **self._policy())
             assert page["assessed_fen"] == sum(account["assessed_fen"] for account in halves)
+            assert groups["assessed_fen"] == page["assessed_fen"]
+            assert page["disputed"] == groups["disputed"] == 0
             assert page["total"] == len({key[0] for key in self.standing if window_of(key[2]) == window})
+            for period in account_periods(halves):
+                path = f"/v1/entitlements/{period[0]}/{window}/{period[1]}"
+                explained = self.office.read(path, **self._policy())
+                assert explained["steps"]
         self.seen.append((self.head, found))
+        self.totals.append((self.head, sum(account["assessed_fen"] for account in found.values())))
 
     def _expected(self, uscc: str, window: str) -> list[oracle.OraclePeriod]:
-        if self.step_yuan is None:
+        if self.step_yuan is None or self.covers is None:
             return []
+        first, last = self.covers
         returns = [
             oracle.OracleReturn(
                 form=form,
@@ -195,7 +263,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 prior_year_fen=None if kept.prior_year is None else kept.prior_year * FEN_PER_QIANYUAN,
             )
             for (of, form, period), kept in self.standing.items()
-            if of == uscc
+            if of == uscc and first <= period <= last
         ]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(oracle, "TRADE_STEP_AWARD_YUAN", Fraction(self.step_yuan))
@@ -204,6 +272,8 @@ class LedgerMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self._check_the_past()
         self._check_the_log()
+        self._check_the_differences()
+        self._check_the_replay()
         self.office.__exit__(None, None, None)
         self.office.ledger.engine.dispose()
         self.database.drop()
@@ -212,7 +282,8 @@ class LedgerMachine(RuleBasedStateMachine):
         """What was answered during the run is answered again, asked for by its position."""
         for position, found in self.seen[:: max(1, len(self.seen) // 3)]:
             for half, account in found.items():
-                assert self.office.entitlement(*half, position=position) == account
+                again = self.office.entitlement(*half, position=position, **self._policy())
+                assert again == account | ({} if account["policy"] else {"policy": again["policy"]})
 
     def _check_the_log(self) -> None:
         """Positions have no gap, versions have none in any stream, time does not run back."""
@@ -223,6 +294,26 @@ class LedgerMachine(RuleBasedStateMachine):
         for item in items:
             assert item["version"] == versions.get(item["stream"], 0) + 1
             versions[item["stream"]] = item["version"]
+
+    def _check_the_differences(self) -> None:
+        """The differences between two moments sum up to the difference of their sums."""
+        for (first, before_fen), (last, after_fen) in pairwise(self.totals[:: max(1, len(self.totals) // 4)]):
+            found = self.office.read("/v1/audit/differences", **{"from": first, "to": last})
+            assert sum(each["difference_fen"] for each in found["items"]) == after_fen - before_fen
+            assert found["difference_fen"] == after_fen - before_fen
+
+    def _check_the_replay(self) -> None:
+        """Everything that was recorded follows, and a rebuild makes the rows that the run has made."""
+        ledger = self.office.ledger
+        report = replay(ledger, Wanted())
+        assert report.is_clean, report.found
+        rebuild(ledger)
+        assert replay(ledger, Wanted()).is_clean
+
+
+def account_periods(accounts: list[Any]) -> list[tuple[str, str]]:
+    """Enterprise and period of all that is assessed."""
+    return [(account["uscc"], period["period"]) for account in accounts for period in account["periods"]]
 
 
 def window_of(period: str) -> str:

@@ -12,12 +12,12 @@ from app.api.context import MAY_WAIT, EntitlementsKey, LedgerNeeded, MomentAsked
 from app.api.cursors import decoded, encoded, not_ours
 from app.api.errors_declared import errors
 from app.api.paths import DIGITS, period_in, uscc_of, window_of
-from app.api.presenters import as_of, entitlement, explained_period, summary
+from app.api.presenters import as_of, assessment, entitlement, explained_period, summary
 from app.api.problems import ApiProblem
 from app.api.read_again import ReadAgain
 from app.database import reading
 from app.use_cases.explaining import explain, read_account
-from app.use_cases.listing import list_accounts, summarise
+from app.use_cases.listing import count_disputed, list_accounts, summarise
 from app.use_cases.reading import AskedMoment, opened
 from projections.queries.listing import ListFilter, Sort
 from projections.queries.totals import Dimension
@@ -55,7 +55,7 @@ def read_entitlement(
     """The half-year account of an enterprise."""
     name = str(window_of(window))
     with reading(ledger.engine) as connection:
-        at = books_of(opened(connection, name, policy, moment))
+        at = books_of(opened(ledger, connection, name, policy, moment))
         account = read_account(connection, uscc_of(uscc), name, at)
     if account is None:
         raise _never_filed(uscc, name)
@@ -82,7 +82,7 @@ def explain_entitlement(
     half, asked = window_of(window), period_in(period)
     withheld = not key.sees_figures
     with reading(ledger.engine) as connection:
-        at = books_of(opened(connection, str(half), policy, moment))
+        at = books_of(opened(ledger, connection, str(half), policy, moment))
         account = read_account(connection, uscc_of(uscc), str(half), at)
         if account is None:
             raise _never_filed(uscc, str(half))
@@ -129,9 +129,9 @@ def list_entitlements(
     after = None if cursor is None else _cursor(cursor)
     asked = moment if after is None else AskedMoment(position=after.position)
     with reading(ledger.engine) as connection:
-        at = books_of(opened(connection, half, policy, asked))
+        at = books_of(opened(ledger, connection, half, policy, asked))
         wanted = ListFilter(
-            policy=None if at.version is None else at.version.ref.id,
+            policy=at.policy_id,
             window=half,
             region_code=region_code,
             industry=industry,
@@ -143,17 +143,22 @@ def list_entitlements(
         )
         last = None if after is None else (after.assessed_fen, after.uscc)
         listed = list_accounts(connection, wanted, at, sort=sort, limit=limit, after=last, totals=totals)
+        disputed, progress = count_disputed(connection, at), at.progress()
     end = listed.next_after
     return models.EntitlementList(
         items=[
             models.ListedEntitlement(
-                headroom_fen=at.ceiling_fen - each.assessed_fen, **msgspec.structs.asdict(each)
+                headroom_fen=each.headroom_fen,
+                disputed=each.disputed,
+                **msgspec.structs.asdict(each.account),
             )
             for each in listed.accounts
         ],
         next_cursor=None if end is None else encoded(Cursor(at.moment.position, *end)),
         total=None if listed.totals is None else listed.totals.total,
         assessed_fen=None if listed.totals is None else listed.totals.assessed_fen,
+        disputed=disputed,
+        assessment=assessment(progress),
         as_of=as_of(at.moment),
     )
 
@@ -176,9 +181,9 @@ def read_summary(
     """The sums of a half-year, by region, industry, period or measure."""
     half = str(window_of(window))
     with reading(ledger.engine) as connection:
-        at = books_of(opened(connection, half, policy, moment))
+        at = books_of(opened(ledger, connection, half, policy, moment))
         groups = summarise(connection, half, group_by, at)
-    return summary(groups, at.moment)
+        return summary(groups, at.moment, disputed=count_disputed(connection, at), progress=at.progress())
 
 
 def _never_filed(uscc: str, window: str) -> ApiProblem:

@@ -22,14 +22,23 @@ async def health() -> dict[str, str]:
 async def ready(request: Request) -> Response | dict[str, Any]:
     """The database is there, migrated, and the read models are complete."""
     state = request.app.state
-    looking = asyncio.get_running_loop().run_in_executor(state.readiness_threads, state.why_not_ready)
+    looking = asyncio.get_running_loop().run_in_executor(state.readiness_threads, _look, state)
     try:
-        reason = await asyncio.wait_for(looking, READY_TIMEOUT_S)
+        found = await asyncio.wait_for(looking, READY_TIMEOUT_S)
     except TimeoutError:
-        reason = f"The database did not answer within {READY_TIMEOUT_S:g} seconds."
+        found = f"The database did not answer within {READY_TIMEOUT_S:g} seconds."
+    if isinstance(found, str):
+        return problem_response(unavailable(found))
+    return {"status": "ready", **found}
+
+
+def _look(state: Any) -> str | dict[str, Any]:
+    """Why the service is not ready; else what somebody should look after."""
+    reason: str | None = state.why_not_ready()
     if reason is not None:
-        return problem_response(unavailable(reason))
-    return {"status": "ready"}
+        return reason
+    found: dict[str, Any] = state.state_of()
+    return found
 
 
 @router.get("/docs")

@@ -236,6 +236,9 @@ class Entitlement(Model):
     preliminary_fen: int
     headroom_fen: int
     periods: list[Period]
+    disputed: list[int] = Field(
+        description="Positions of the events that contradict the account; it shows what was last recorded."
+    )
     as_of: AsOf
 
 
@@ -263,6 +266,7 @@ class ExplainedPeriod(Period):
     policy: PolicyRef
     figures_withheld: bool
     steps: list[Step]
+    disputed: list[int] = Field(description="As of the account; where no amount follows, there are no steps.")
     as_of: AsOf
 
 
@@ -277,6 +281,15 @@ class ListedEntitlement(Model):
     preliminary_fen: int
     headroom_fen: int
     periods: int
+    disputed: list[int] = Field(description="As of the account; a disputed one is in no sum.")
+
+
+class AssessmentUnderWay(Model):
+    """What was filed before a publication is being assessed: amounts may be of this version or one before."""
+
+    version: int
+    done: int | None = Field(description="Annual returns assessed so far; not kept of a past moment.")
+    total: int
 
 
 class EntitlementList(Model):
@@ -288,6 +301,8 @@ class EntitlementList(Model):
     )
     total: int | None
     assessed_fen: int | None
+    disputed: int = Field(description="Accounts of the window that the log contradicts: in no total.")
+    assessment: AssessmentUnderWay | None
     as_of: AsOf
 
 
@@ -310,6 +325,8 @@ class Summary(Model):
     assessed_fen: int
     open_fen: int
     preliminary_fen: int
+    disputed: int = Field(description="Accounts of the window that the log contradicts: in no sum.")
+    assessment: AssessmentUnderWay | None
     as_of: AsOf
 
 
@@ -340,6 +357,16 @@ class AssessmentProgress(Model):
     total: int
 
 
+class PolicyWithdrawal(Model):
+    """That a policy pays for nothing any more, and why."""
+
+    position: int
+    recorded_at: str
+    actor: str
+    reason: str
+    document: str
+
+
 class PolicySummary(Model):
     """A policy and its newest version."""
 
@@ -349,6 +376,7 @@ class PolicySummary(Model):
     sha256: str
     first_window: str
     last_window: str
+    withdrawn: PolicyWithdrawal | None = Field(description="None while the newest version is in force.")
 
 
 class PolicyList(Model):
@@ -386,6 +414,36 @@ class PolicyVersion(PolicyVersionSummary):
     as_of: AsOf
 
 
+class LostPeriod(Model):
+    """A period that is no longer covered, and what is assessed for it now."""
+
+    period: str
+    enterprises: int
+    assessed_fen: int
+
+
+class Disagreement(Model):
+    """An event that the read models cannot follow; what they show of its account is in no sum."""
+
+    position: int
+    stream: str
+    type: str
+    uscc: str | None = Field(description="None where the event belongs to no enterprise.")
+    window: str | None
+    policy: str | None = Field(description="None where every account of the window rests on the event.")
+    period: str | None
+    reason: str
+
+
+class DisagreementPage(Model):
+    """What the log says and the read models cannot follow, in the order of the log."""
+
+    items: list[Disagreement]
+    total: int
+    next_after: int
+    as_of: AsOf
+
+
 class PublicationPreview(Model):
     """What a publication would change; nothing was recorded."""
 
@@ -395,6 +453,9 @@ class PublicationPreview(Model):
     entitlements_changed: int
     before_fen: int
     after_fen: int
+    lost: list[LostPeriod] = Field(
+        description="Periods that it would no longer cover: published only with drop=true."
+    )
 
 
 class Problem(Model):

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, Final
 
+import msgspec
 import structlog
 from fastapi import APIRouter, BackgroundTasks, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -9,6 +10,7 @@ from fastapi.responses import JSONResponse
 from app.api import models
 from app.api.context import AdminKey, AnyKey, Body, LedgerNeeded, MomentAsked, require_media_type
 from app.api.errors_declared import errors
+from app.api.json_body import parse_json
 from app.api.paths import DIGITS
 from app.api.presenters import as_of
 from app.api.problems import ApiProblem
@@ -19,16 +21,32 @@ from app.ledger.ledger import Ledger
 from app.policies.loader import LoadedPolicy, load_policy
 from app.use_cases.attempts import INTERRUPTED
 from app.use_cases.publishing import (
+    CoverageNarrowsError,
+    Drop,
+    NothingDroppedError,
     PublicationEffect,
+    Published,
     assess_published,
     assessment_progress,
     preview_publication,
+    preview_withdrawal,
     publish,
+    withdraw_policy,
 )
 from app.use_cases.reading import moment_of
+from app.use_cases.rows import TEXT_MAX_CHARS, printable
+from domain.money import wanyuan_text
+from domain.periods import period_of
 from projections.queries import moments
 from projections.queries.moments import Moment
-from projections.queries.policies import PolicyVersion, document_of, find_version, published
+from projections.queries.policies import (
+    PolicyMark,
+    PolicyState,
+    PolicyVersion,
+    document_of,
+    find_version,
+    states,
+)
 
 router = APIRouter(prefix="/v1/policies", tags=["policies"], route_class=ReadAgain)
 
@@ -40,6 +58,22 @@ _DOCUMENT: Final[dict[str, Any]] = {
         "content": {"application/yaml": {"schema": {"type": "string", "description": "A policy document."}}},
     }
 }
+_TEXT: Final[dict[str, Any]] = {"type": "string", "minLength": 1, "maxLength": TEXT_MAX_CHARS}
+_WITHDRAWAL: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["reason", "document"],
+                    "additionalProperties": False,
+                    "properties": {"reason": _TEXT, "document": _TEXT},
+                }
+            }
+        },
+    }
+}
 
 
 @router.post(
@@ -49,7 +83,7 @@ _DOCUMENT: Final[dict[str, Any]] = {
     response_model=models.PolicySummary,
     responses={
         200: {"model": models.PublicationPreview, "description": "A dry run: nothing was recorded."},
-        **errors(400, 401, 403, 413, 415, 422, 503),
+        **errors(400, 401, 403, 409, 413, 415, 422, 503),
     },
     openapi_extra=_DOCUMENT,
 )
@@ -60,26 +94,109 @@ def publish_policy(
     key: AdminKey,
     body: Body,
     dry_run: Annotated[bool, Query(description="Only say what would change.")] = False,
+    drop: Annotated[
+        bool, Query(description="It is meant that it covers less than the version before.")
+    ] = False,
+    reason: Annotated[str | None, Query(max_length=TEXT_MAX_CHARS, description="Why; with drop.")] = None,
+    document: Annotated[
+        str | None, Query(max_length=TEXT_MAX_CHARS, description="What orders it; with drop.")
+    ] = None,
 ) -> Response:
     """Publish a policy document; what was filed before is assessed by it afterwards."""
     require_media_type(request, *_YAML)
+    meant = _drop(reason, document) if drop else None
     loaded = load_policy(body, file="body")
     if not isinstance(loaded, LoadedPolicy):
         detail = "; ".join(f"line {each.line}: {each.message}" for each in loaded)
         raise ApiProblem(422, "policy-invalid", detail)
     if dry_run:
         return JSONResponse(_preview(preview_publication(ledger, loaded)).model_dump())
-    result = publish(ledger, loaded, actor=key.name)
+    try:
+        result = publish(ledger, loaded, actor=key.name, drop=meant)
+    except CoverageNarrowsError as error:
+        raise _narrows(error) from error
+    except NothingDroppedError as error:
+        detail = "该版本覆盖前一版本的全部所属期,没有可以取消的;请不带drop发布。"
+        raise ApiProblem(422, "nothing-dropped", detail) from error
+    return _accepted(ledger, background, result)
+
+
+def _accepted(ledger: Ledger, background: BackgroundTasks, result: Published) -> Response:
+    """The answer to what is recorded, and is assessed by afterwards."""
     background.add_task(_assess, ledger)
     with reading(ledger.engine) as connection:
-        newest = {each.ref: each for each in published(connection, moments.now(connection).position)}
+        state = states(connection, moments.now(connection).position)[result.ref.id]
     location = f"/v1/policies/{result.ref.id}/versions/{result.ref.version}"
     return JSONResponse(
-        _summary(newest[result.ref]).model_dump(),
-        202,
-        headers={"Location": location},
-        background=background,
+        _summary(state).model_dump(), 202, headers={"Location": location}, background=background
     )
+
+
+def _drop(reason: object, document: object) -> Drop:
+    """Why less is covered, and what orders it.
+
+    Raises:
+        ApiProblem: One of them is missing, or cannot be shown.
+    """
+    texts = []
+    for name, given in (("reason", reason), ("document", document)):
+        if not isinstance(given, str) or not given.strip() or printable(given) != given:
+            detail = (
+                f"须填写{name}:不超过{TEXT_MAX_CHARS}字、可以显示的文字(取消的原因reason,依据文号document)。"
+            )
+            raise ApiProblem(422, "invalid-request", detail)
+        texts.append(given.strip())
+    return Drop(*texts)
+
+
+def _narrows(error: CoverageNarrowsError) -> ApiProblem:
+    lost = [msgspec.structs.asdict(each) for each in error.lost]
+    periods = "、".join(
+        f"{period_of(each.period).chinese}({each.enterprises}户,{wanyuan_text(each.assessed_fen)}万元)"
+        for each in error.lost
+    )
+    detail = (
+        f"该版本不再覆盖前一版本的部分所属期:{periods}。已测算的金额将归零。"
+        "确须缩小的,以drop=true、reason(原因)和document(依据文号)发布;另一年度或另一办法,请用新的政策编号。"
+    )
+    return ApiProblem(409, "coverage-narrows", detail, more={"lost": lost})
+
+
+@router.post(
+    "/{policy}/withdrawal",
+    operation_id="withdrawPolicy",
+    status_code=202,
+    response_model=models.PolicySummary,
+    responses={
+        200: {"model": models.PublicationPreview, "description": "A dry run: nothing was recorded."},
+        **errors(400, 401, 403, 404, 413, 415, 422, 503),
+    },
+    openapi_extra=_WITHDRAWAL,
+)
+def withdraw(
+    request: Request,
+    background: BackgroundTasks,
+    ledger: LedgerNeeded,
+    key: AdminKey,
+    body: Body,
+    policy: str,
+    dry_run: Annotated[bool, Query(description="Only say what would change.")] = False,
+) -> Response:
+    """Withdraw a policy that is repealed, or was published by mistake; it pays for nothing afterwards."""
+    require_media_type(request, "application/json")
+    data = parse_json(body)
+    if not isinstance(data, dict) or data.keys() - {"reason", "document"}:
+        raise ApiProblem(422, "invalid-request", "The body is an object with reason and document.")
+    meant = _drop(data.get("reason"), data.get("document"))
+    if dry_run:
+        effect = preview_withdrawal(ledger, policy)
+        if effect is not None:
+            return JSONResponse(_preview(effect).model_dump())
+    else:
+        result = withdraw_policy(ledger, policy, meant, actor=key.name)
+        if result is not None:
+            return _accepted(ledger, background, result)
+    raise ApiProblem(404, "not-found", f"No policy {policy} is in force.")
 
 
 def _assess(ledger: Ledger) -> None:
@@ -99,8 +216,8 @@ def list_policies(ledger: LedgerNeeded, _: AnyKey, moment: MomentAsked) -> model
     """All policies with their newest versions."""
     with reading(ledger.engine) as connection:
         at = moment_of(connection, moment)
-        newest = {each.ref.id: each for each in published(connection, at.position)}
-    return models.PolicyList(items=[_summary(each) for each in newest.values()], as_of=as_of(at))
+        found = states(connection, at.position)
+    return models.PolicyList(items=[_summary(each) for each in found.values()], as_of=as_of(at))
 
 
 @router.get(
@@ -113,12 +230,12 @@ def read_policy(ledger: LedgerNeeded, _: AnyKey, moment: MomentAsked, policy: st
     """A policy and its versions."""
     with reading(ledger.engine) as connection:
         at = moment_of(connection, moment)
-        versions = [each for each in published(connection, at.position) if each.ref.id == policy]
-    if not versions:
+        state = states(connection, at.position).get(policy)
+    if state is None:
         raise _unpublished(policy, at)
     return models.PolicyDetail(
-        **_summary(versions[-1]).model_dump(),
-        versions=[_version_summary(each) for each in versions],
+        **_summary(state).model_dump(),
+        versions=[_version_summary(each) for each in state.versions],
         as_of=as_of(at),
     )
 
@@ -167,10 +284,12 @@ def _preview(effect: PublicationEffect) -> models.PublicationPreview:
         entitlements_changed=effect.entitlements_changed,
         before_fen=effect.before_fen,
         after_fen=effect.after_fen,
+        lost=[models.LostPeriod(**msgspec.structs.asdict(each)) for each in effect.lost],
     )
 
 
-def _summary(version: PolicyVersion) -> models.PolicySummary:
+def _summary(state: PolicyState) -> models.PolicySummary:
+    version = state.newest
     return models.PolicySummary(
         id=version.ref.id,
         title=version.title,
@@ -178,6 +297,17 @@ def _summary(version: PolicyVersion) -> models.PolicySummary:
         sha256=version.ref.sha256,
         first_window=version.first_window,
         last_window=version.last_window,
+        withdrawn=None if state.withdrawn is None else _withdrawal(state.withdrawn),
+    )
+
+
+def _withdrawal(mark: PolicyMark) -> models.PolicyWithdrawal:
+    return models.PolicyWithdrawal(
+        position=mark.position,
+        recorded_at=rfc_3339(mark.recorded_at_us),
+        actor=mark.actor,
+        reason=mark.reason or "",
+        document=mark.document or "",
     )
 
 

@@ -9,8 +9,8 @@ import msgspec
 from app.api import models
 from app.api.times import rfc_3339
 from app.use_cases.explaining import Account, ExplainedPeriod, ExplainedStep, PeriodAccount
-from app.use_cases.reading import AsOf
-from domain.events import LogEntry, Return, ReturnWithdrawn
+from app.use_cases.reading import AsOf, Progress
+from domain.events import AnyEvent, LogEntry, Return, ReturnWithdrawn, UnreadableEvent
 from domain.explanation import STATISTICAL_RULES
 from domain.red_flags import THRESHOLDS, RedFlag
 from domain.returns import ReturnVersion, required_figure
@@ -40,6 +40,7 @@ def entitlement(account: Account) -> models.Entitlement:
         preliminary_fen=account.preliminary_fen,
         headroom_fen=account.headroom_fen,
         periods=[_period(each) for each in account.periods],
+        disputed=account.disputed,
         as_of=as_of(account.as_of),
     )
 
@@ -72,6 +73,7 @@ def explained_period(explained: ExplainedPeriod, *, withheld: bool) -> models.Ex
             "policy": models.PolicyRef(**msgspec.structs.asdict(explained.policy)),
             "figures_withheld": withheld,
             "steps": [_step(n, each, withheld=withheld) for n, each in enumerate(explained.steps, 1)],
+            "disputed": account.disputed,
             "as_of": as_of(account.as_of),
         }
     )
@@ -95,13 +97,22 @@ def _step(n: int, explained: ExplainedStep, *, withheld: bool) -> models.Step:
     )
 
 
-def summary(groups: Sequence[Group], moment: AsOf) -> models.Summary:
+def assessment(progress: Progress | None) -> models.AssessmentUnderWay | None:
+    """The assessment that is under way, if one is."""
+    return None if progress is None else models.AssessmentUnderWay(**msgspec.structs.asdict(progress))
+
+
+def summary(
+    groups: Sequence[Group], moment: AsOf, *, disputed: int, progress: Progress | None
+) -> models.Summary:
     """The sums of a half-year by group."""
     return models.Summary(
         groups=[models.SummaryGroup(**msgspec.structs.asdict(each)) for each in groups],
         assessed_fen=sum(each.assessed_fen for each in groups),
         open_fen=sum(each.open_fen for each in groups),
         preliminary_fen=sum(each.preliminary_fen for each in groups),
+        disputed=disputed,
+        assessment=assessment(progress),
         as_of=as_of(moment),
     )
 
@@ -116,12 +127,20 @@ def event_page(entries: Iterable[LogEntry], moment: AsOf, *, after: int) -> mode
             type=each.type,
             recorded_at=rfc_3339(each.recorded_at_us),
             actor=each.actor,
-            data=msgspec.to_builtins(each.event),
+            data=_data(each.event),
         )
         for each in entries
     ]
     next_after = items[-1].position if items else after
     return models.EventPage(items=items, next_after=next_after, as_of=as_of(moment))
+
+
+def _data(event: AnyEvent) -> dict[str, Any]:
+    """What an event says, or why it cannot be read."""
+    if isinstance(event, UnreadableEvent):
+        return {"unreadable": event.reason}
+    data: dict[str, Any] = msgspec.to_builtins(event)
+    return data
 
 
 def enterprise_returns(

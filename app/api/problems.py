@@ -34,6 +34,7 @@ class ApiProblem(Exception):  # noqa: N818 - the word of RFC 9457
         code: A stable code.
         detail: What is wrong, and how to mend it.
         problems: The rows that are wrong.
+        more: Further members of the body.
         headers: Further headers of the answer.
     """
 
@@ -44,6 +45,7 @@ class ApiProblem(Exception):  # noqa: N818 - the word of RFC 9457
         detail: str,
         *,
         problems: Sequence[Problem] | None = None,
+        more: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
@@ -51,6 +53,7 @@ class ApiProblem(Exception):  # noqa: N818 - the word of RFC 9457
         self.code = code
         self.detail = detail
         self.problems = problems
+        self.more = more or {}
         self.headers = headers
 
 
@@ -62,6 +65,7 @@ def problem_response(problem: ApiProblem) -> Response:
         "status": problem.status,
         "detail": problem.detail,
         "code": problem.code,
+        **problem.more,
     }
     if problem.problems is not None:
         body["problems"] = [

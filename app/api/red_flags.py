@@ -72,9 +72,9 @@ def list_red_flags(
     asked = Asked(half, ENTERPRISE_FLAGS if flag is None else (flag,), region_code)
     with reading(ledger.engine) as connection:
         if before is None:
-            result, after = opened(connection, half, policy, moment), BEGINNING
+            result, after = opened(ledger, connection, half, policy, moment), BEGINNING
         else:
-            result = opened(connection, half, policy, AskedMoment(position=before.position))
+            result = opened(ledger, connection, half, policy, AskedMoment(position=before.position))
             after = Place(before.uscc, before.taken)
         books = books_of(result)
         page = red_flag_page(connection, asked, books, limit=limit, after=after)
@@ -107,7 +107,7 @@ def list_red_flag_groups(
     half = str(window_of(window))
     asked = Asked(half, GROUP_FLAGS if flag is None else (flag,), region_code)
     with reading(ledger.engine) as connection:
-        books = books_of(opened(connection, half, policy, moment))
+        books = books_of(opened(ledger, connection, half, policy, moment))
         try:
             found = group_flags(connection, asked, books)
         except TooManyError as error:

@@ -147,6 +147,8 @@ def withdraw(
     answer = withdraw_return(ledger, withdrawal, actor=key.name)
     if answer is None:
         raise ApiProblem(404, "not-found", f"No return of {uscc} for {period} on {form} stands.")
+    if isinstance(answer, Refused):
+        raise refused_rows(answer.problems)
     return Response(_filing(answer), 200, media_type="application/json")
 
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from app.cli import differences, exporting, proofs, red_flags, replays, restoring, verifying
+from app.cli import differences, disagreements, exporting, proofs, red_flags, replays, restoring, verifying
 
 audit_app = typer.Typer(
     no_args_is_help=True, help="审计:校验点、证明、核验凭据、复算、变动、疑点、导出、核验。"
@@ -14,6 +14,7 @@ audit_app.command("consistency")(proofs.audit_consistency)
 audit_app.command("receipt")(proofs.audit_receipt)
 audit_app.command("replay")(replays.audit_replay)
 audit_app.command("differences")(differences.audit_differences)
+audit_app.command("disagreements")(disagreements.audit_disagreements)
 audit_app.command("red-flags")(red_flags.audit_red_flags)
 audit_app.command("export")(exporting.audit_export)
 audit_app.command("verify")(verifying.audit_verify)

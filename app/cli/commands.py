@@ -14,6 +14,7 @@ from app.cli.common import (
     UNFINISHED,
     WRONG_USAGE,
     AsJson,
+    bring_up,
     cause_of,
     err,
     ledger_of,
@@ -34,7 +35,8 @@ from app.ledger.sealing import seal
 from app.logs import configure_logs
 from app.memory import spare_collections
 from app.settings import Settings
-from app.use_cases.projecting import NotProjectedError, follow, project_all
+from app.use_cases.projecting import NotProjectedError, follow
+from app.use_cases.publishing import PublicationWatch
 from app.use_cases.rebuilding import RebuildError, rebuild
 from domain.errors import LedgerIntegrityError
 from projections.scratch import OvertakenError
@@ -108,12 +110,12 @@ def project_command(
     """跟随台账持续更新查询表并封存台账,收到停止信号(SIGTERM或Ctrl+C)时结束。"""
     ledger = ledger_of(context)
     if once:
-        position = project_all(ledger)
+        position = bring_up(ledger)
         seal(ledger)
     else:
         with stop_signals() as asked:
             err.print("正在跟随台账更新查询表;按Ctrl+C停止。")
-            position = follow(ledger, lambda: bool(asked))
+            position = follow(ledger, lambda: bool(asked), PublicationWatch(ledger).look)
     if as_json:
         print_json({"position": position})
     else:

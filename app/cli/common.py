@@ -14,6 +14,7 @@ import typer
 from eventsourcing.persistence import MapperDeserialisationError
 from rich.console import Console
 from rich.progress import Progress as ProgressBar
+from sqlalchemy import Connection
 
 from app.api.times import parse_rfc_3339
 from app.bootstrap import is_migrated, open_ledger
@@ -22,7 +23,8 @@ from app.ledger.ledger import Ledger, UncertainError
 from app.reasons import reason_of
 from app.settings import Settings
 from app.use_cases.attempts import INTERRUPTED
-from app.use_cases.projecting import NotProjectedError
+from app.use_cases.projecting import NotProjectedError, project_all
+from app.use_cases.publishing import assess_published, unfinished_publication
 from app.use_cases.reading import AskedMoment, Opened, PositionAheadError, opened
 from domain.errors import LedgerIntegrityError
 from domain.identifiers import has_uscc_shape
@@ -129,6 +131,16 @@ def ledger_of(context: typer.Context) -> Ledger:
     return ledger
 
 
+def bring_up(ledger: Ledger) -> int:
+    """Bring the read models up to the log, and finish an assessment that was interrupted; the position."""
+    project_all(ledger)
+    if unfinished_publication(ledger) is not None:
+        err.print("此前发布的政策尚未测算完毕,现继续测算。")
+        with progress_bar("测算此前登记的数据") as progress:
+            assess_published(ledger, progress)
+    return project_all(ledger)
+
+
 def print_json(value: Any) -> None:
     """Print a value of structs, lists and mappings as JSON."""
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")
@@ -175,10 +187,12 @@ def within_the_log() -> Iterator[None]:
         refuse(f"台账最后的序号是{error.head},不能查询更后的序号。")
 
 
-def books_of(connection: Any, window: str, policy: str | None, asked: AskedMoment) -> Opened:
+def books_of(
+    ledger: Ledger, connection: Connection, window: str, policy: str | None, asked: AskedMoment
+) -> Opened:
     """The books of a half-year at the moment that the options ask for."""
     with within_the_log():
-        books = opened(connection, window, policy, asked)
+        books = opened(ledger, connection, window, policy, asked)
     if books == "policy-unknown":
         refuse(f"没有发布过编号为{policy}的政策文件。")
     if books == "policy-ambiguous":

@@ -11,7 +11,7 @@ import typer
 from app.api.difference_models import difference_item, heading
 from app.api.moments import parse_moment
 from app.cli import printing
-from app.cli.common import AsJson, ledger_of, out, refuse, uscc_of, window_of, within_the_log
+from app.cli.common import AsJson, bring_up, ledger_of, out, refuse, uscc_of, window_of, within_the_log
 from app.database import reading
 from app.exports.cells import RECORDS, beijing
 from app.exports.difference_sheet import DifferenceLine, SumsLine, write_difference_sheet
@@ -27,7 +27,6 @@ from app.use_cases.differences import (
     moments_of,
     sums,
 )
-from app.use_cases.projecting import project_all
 from app.use_cases.reading import AskedMoment
 from domain.errors import LedgerIntegrityError
 from domain.money import wanyuan_text
@@ -59,7 +58,7 @@ def audit_differences(
         uscc=None if uscc is None else uscc_of(uscc),
     )
     ledger = ledger_of(context)
-    project_all(ledger)
+    bring_up(ledger)
     with reading(ledger.engine) as connection, within_the_log():
         try:
             moments = moments_of(connection, *asked)

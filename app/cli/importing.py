@@ -15,6 +15,7 @@ from app.cli.common import (
     UNFINISHED,
     AsJson,
     HeardOut,
+    bring_up,
     cause_of,
     err,
     ledger_of,
@@ -114,6 +115,7 @@ def import_command(
     if problems is not None:
         _check_writable(problems)
     ledger = ledger_of(context)
+    bring_up(ledger)
     outcomes: list[Outcome] = []
     with stop_signals() as asked:
         for outcome in _outcomes(ledger, files, options, asked):

@@ -1,7 +1,7 @@
 """`duixian policy`: checking, publishing and listing policy documents."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -14,6 +14,7 @@ from app.cli.common import (
     KnownAtAsked,
     PositionAsked,
     asked_moment,
+    bring_up,
     err,
     ledger_of,
     out,
@@ -22,14 +23,25 @@ from app.cli.common import (
     refuse,
     within_the_log,
 )
+from app.cli.printing import wanyuan
 from app.database import reading
 from app.exports.cells import beijing
+from app.ledger.ledger import Ledger
 from app.policies.loader import LoadedPolicy, load_policy
 from app.reasons import reason_of
-from app.use_cases.projecting import project_all
-from app.use_cases.publishing import assess_published, publish
+from app.use_cases.publishing import (
+    CoverageNarrowsError,
+    Drop,
+    NothingDroppedError,
+    assess_published,
+    preview_withdrawal,
+    publish,
+    withdraw_policy,
+)
 from app.use_cases.reading import moment_of
+from app.use_cases.rows import TEXT_MAX_CHARS, printable
 from domain.events import PolicyRef
+from domain.periods import period_of
 from domain.policy import Policy, fingerprint
 from projections.queries.policies import PolicyVersion, published
 
@@ -46,15 +58,78 @@ def policy_check(file: Path) -> None:
 
 
 @policies_app.command("publish")
-def policy_publish(context: typer.Context, file: Path) -> None:
+def policy_publish(
+    context: typer.Context,
+    file: Path,
+    drop: Annotated[bool, typer.Option("--drop", help="确认新版本少覆盖一些所属期,其测算归零。")] = False,
+    reason: Annotated[str | None, typer.Option(help="少覆盖的原因;与--drop同用。")] = None,
+    document: Annotated[str | None, typer.Option(help="少覆盖的依据文号;与--drop同用。")] = None,
+) -> None:
     """发布政策文件,并测算此前登记的全部数据。"""
-    loaded, ledger = _load(file), ledger_of(context)
-    result = publish(ledger, loaded, actor=ACTOR)
-    with progress_bar("测算此前登记的数据") as progress:
-        assess_published(ledger, progress)
+    loaded = _load(file)
+    meant = _drop(reason, document) if drop else None
+    ledger = ledger_of(context)
+    bring_up(ledger)
+    try:
+        result = publish(ledger, loaded, actor=ACTOR, drop=meant)
+    except CoverageNarrowsError as error:
+        _refuse_narrowing(error)
+    except NothingDroppedError:
+        refuse("该版本覆盖前一版本的全部所属期,没有可以取消的;请不带--drop发布。")
+    _assess(ledger)
     state = "已发布" if result.is_new else "此前已发布,无变化"
     out.print(f"{result.ref.id} 版本{result.ref.version} {state}(台账序号{result.position})。")
     printing.print_policy(out, Policy(result.ref, loaded.typed))
+
+
+@policies_app.command("withdraw")
+def policy_withdraw(
+    context: typer.Context,
+    policy: Annotated[str, typer.Argument(metavar="POLICY", help="政策编号,如yingkou-2024-14。")],
+    reason: Annotated[str, typer.Option(help="撤销的原因。")],
+    document: Annotated[str, typer.Option(help="撤销的依据文号。")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="只试算,不登记。")] = False,
+) -> None:
+    """撤销政策:已废止,或发布有误;其各期测算归零。"""
+    meant, ledger = _drop(reason, document), ledger_of(context)
+    bring_up(ledger)
+    if dry_run:
+        effect = preview_withdrawal(ledger, policy)
+        if effect is None:
+            refuse(f"没有有效的政策{policy}。")
+        out.print(
+            f"{policy} 版本{effect.version}:试算(未登记)。撤销将变动测算结果{effect.entitlements_changed}期,"
+            f"测算金额{wanyuan(effect.before_fen)} → {wanyuan(effect.after_fen)}。",
+            markup=False,
+        )
+        return
+    result = withdraw_policy(ledger, policy, meant, actor=ACTOR)
+    if result is None:
+        refuse(f"没有有效的政策{policy}。")
+    _assess(ledger)
+    out.print(f"{policy} 版本{result.ref.version} 已撤销(台账序号{result.position})。", markup=False)
+
+
+def _assess(ledger: Ledger) -> None:
+    with progress_bar("测算此前登记的数据") as progress:
+        assess_published(ledger, progress)
+
+
+def _drop(reason: str | None, document: str | None) -> Drop:
+    for name, given in (("--reason", reason), ("--document", document)):
+        if given is None or not given.strip() or printable(given) != given:
+            problem = f"须填写不超过{TEXT_MAX_CHARS}字、可以显示的文字。"
+            raise typer.BadParameter(problem, param_hint=name)
+    return Drop((reason or "").strip(), (document or "").strip())
+
+
+def _refuse_narrowing(error: CoverageNarrowsError) -> NoReturn:
+    err.print("该版本不再覆盖前一版本的部分所属期,已测算的金额将归零:")
+    for each in error.lost:
+        err.print(f"  {period_of(each.period).chinese}:{each.enterprises}户,{wanyuan(each.assessed_fen)}")
+    refuse(
+        "确须缩小的,用--drop、--reason(原因)和--document(依据文号)发布;另一年度或另一办法,请用新的政策编号。"
+    )
 
 
 def _load(file: Path) -> LoadedPolicy:
@@ -80,7 +155,7 @@ def policy_list(
     """列出已发布的政策文件及各版本。"""
     asked = asked_moment(position, known_at)
     ledger = ledger_of(context)
-    project_all(ledger)
+    bring_up(ledger)
     with reading(ledger.engine) as connection, within_the_log():
         at = moment_of(connection, asked)
         found = published(connection, at.position)

@@ -10,7 +10,7 @@ from app.cli.files import ImportedFile
 from app.exports.cells import ORIGINS, RECORDS, beijing
 from app.exports.problem_sheet import ProblemLine
 from app.use_cases.explaining import Account, ExplainedPeriod
-from app.use_cases.reading import AsOf, Opened
+from app.use_cases.reading import AsOf, Progress
 from domain.events import LogEntry, Return, ReturnWithdrawn
 from domain.explanation import STAGE_NAMES
 from domain.money import qianyuan_text, wanyuan_text
@@ -82,15 +82,14 @@ def print_lines(console: Console, lines: Iterable[ProblemLine]) -> None:
         )
 
 
-def print_account(console: Console, account: Account, books: Opened) -> None:
-    """A half-year account."""
+def print_account(console: Console, account: Account, policy: Policy | None) -> None:
+    """A half-year account, with the version of the policy that it is of."""
     window = Window.parse(account.window)
     who = f"[bold]{escape(account.name)}[/]({account.uscc})" if account.name else account.uscc
     console.print(f"{who}{window.chinese}奖励测算结果", soft_wrap=True)
-    if account.policy is None or books.policy is None:
-        console.print(f"尚无覆盖该半年的政策,未测算。{as_of_text(books.moment)}。", soft_wrap=True)
+    if account.policy is None or policy is None:
+        console.print(f"尚无覆盖该半年的政策,未测算。{as_of_text(account.as_of)}。", soft_wrap=True)
         return
-    policy = books.policy
     table = Table("所属期", "阶段", "结论", "奖项", "条件测算额", "测算金额", "其中口径待明确", "核减原因")
     for each in account.periods:
         outcome = each.outcome
@@ -98,7 +97,7 @@ def print_account(console: Console, account: Account, books: Opened) -> None:
             period_of(each.period).chinese,
             STAGE_NAMES[outcome.stage],
             STATUS[outcome.status],
-            "—" if outcome.measure is None else escape(policy.measure(outcome.measure).name),
+            "—" if outcome.measure is None else escape(policy.measure_name(outcome.measure)),
             wanyuan(outcome.rule_fen),
             wanyuan(outcome.assessed_fen),
             wanyuan(outcome.open_fen),
@@ -109,9 +108,15 @@ def print_account(console: Console, account: Account, books: Opened) -> None:
     console.print(
         f"{window.chinese}共{counted}期有测算金额,合计{wanyuan(account.assessed_fen)},"
         f"其中依据待明确口径{wanyuan(account.open_fen)};半年剩余额度{wanyuan(account.headroom_fen)}。"
-        f"{as_of_text(books.moment)},政策版本{account.policy.version}。",
+        f"{as_of_text(account.as_of)},政策版本{account.policy.version}。",
         soft_wrap=True,
     )
+    if account.disputed:
+        positions = "、".join(map(str, account.disputed))
+        console.print(
+            f"该账户与台账记录有矛盾(台账序号{positions}),以上为最后一次记录的结果,不计入合计。",
+            soft_wrap=True,
+        )
 
 
 def print_steps(console: Console, explained: ExplainedPeriod) -> None:
@@ -122,7 +127,7 @@ def print_steps(console: Console, explained: ExplainedPeriod) -> None:
 
 
 def print_list(
-    console: Console, accounts: Iterable[ListedAccount], totals: ListTotals | None, books: Opened
+    console: Console, accounts: Iterable[ListedAccount], totals: ListTotals | None, moment: AsOf
 ) -> None:
     """A page of the list."""
     code = Column("统一社会信用代码", no_wrap=True)
@@ -140,17 +145,28 @@ def print_list(
     console.print(table)
     if totals is not None:
         console.print(f"共{totals.total}户,测算金额合计{wanyuan(totals.assessed_fen)}。", end="")
-    console.print(as_of_text(books.moment))
+    console.print(as_of_text(moment))
 
 
-def print_summary(console: Console, groups: Sequence[Group], group_by: str, books: Opened) -> None:
-    """The sums of a half-year by group."""
+def print_reservations(console: Console, disputed: int, progress: Progress | None) -> None:
+    """What the sums leave out, and that they are not yet of one version."""
+    if disputed:
+        console.print(f"另有{disputed}户与台账记录有矛盾,未计入合计;请运行duixian audit disagreements查看。")
+    if progress is not None:
+        done = "" if progress.done is None else f",已测算{progress.done}/{progress.total}"
+        console.print(f"政策版本{progress.version}的测算正在进行{done}:各户金额可能仍属此前版本。")
+
+
+def print_summary(
+    console: Console, groups: Sequence[Group], group_by: str, policy: Policy | None, moment: AsOf
+) -> None:
+    """The sums of a half-year by group; the policy names its measures."""
     table = Table(
         GROUPS[group_by], "户数", "测算金额", "其中口径待明确", "其中初报数", "月度上限核减", "半年上限核减"
     )
     for each in groups:
         table.add_row(
-            escape(_group_name(each.key, group_by, books)),
+            escape(_group_name(each.key, group_by, policy)),
             str(each.enterprises),
             wanyuan(each.assessed_fen),
             wanyuan(each.open_fen),
@@ -160,16 +176,16 @@ def print_summary(console: Console, groups: Sequence[Group], group_by: str, book
         )
     console.print(table)
     assessed_fen = sum(each.assessed_fen for each in groups)
-    console.print(f"测算金额合计{wanyuan(assessed_fen)}。{as_of_text(books.moment)}", soft_wrap=True)
+    console.print(f"测算金额合计{wanyuan(assessed_fen)}。{as_of_text(moment)}", soft_wrap=True)
 
 
-def _group_name(key: str, group_by: str, books: Opened) -> str:
+def _group_name(key: str, group_by: str, policy: Policy | None) -> str:
     if group_by == "region_code":
         return region_name(key)
     if group_by == "period":
         return period_of(key).chinese
-    if group_by == "measure" and books.policy is not None:
-        return books.policy.measure(key).name
+    if group_by == "measure" and policy is not None:
+        return policy.measure_name(key)
     return key
 
 

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Final, cast
 
+import msgspec
 import typer
 
 from app.api import presenters
@@ -14,6 +15,7 @@ from app.cli.common import (
     WindowAsked,
     asked_moment,
     books_of,
+    bring_up,
     ledger_of,
     out,
     print_json,
@@ -24,11 +26,11 @@ from app.cli.common import (
 )
 from app.database import reading
 from app.use_cases.explaining import explain, read_account
-from app.use_cases.listing import list_accounts, summarise
-from app.use_cases.projecting import project_all
+from app.use_cases.listing import count_disputed, list_accounts, summarise
 from app.use_cases.reading import log_moment_of, moment_of
 from domain.periods import Window
 from projections.queries.listing import ListFilter, Sort
+from projections.queries.policies import policy_of
 from projections.queries.returns import has_ever_registered, versions
 from projections.queries.totals import Dimension
 
@@ -51,9 +53,9 @@ def entitlement(
     """查询一家企业半年的奖励测算结果。"""
     uscc, half, asked = uscc_of(uscc), window_of(window), asked_moment(position, known_at)
     ledger = ledger_of(context)
-    project_all(ledger)
+    bring_up(ledger)
     with reading(ledger.engine) as connection:
-        books = books_of(connection, half, policy, asked)
+        books = books_of(ledger, connection, half, policy, asked)
         account = read_account(connection, uscc, half, books)
         if account is None:
             refuse(f"{uscc}在{Window.parse(half).chinese}没有登记过数据。")
@@ -62,6 +64,7 @@ def entitlement(
             for each in (account.periods if explained else ())
             if (found := explain(connection, account, each.period, withheld=False)) is not None
         ]
+        applied = None if account.policy is None else policy_of(connection, account.policy)
     if as_json:
         answer = presenters.entitlement(account).model_dump()
         if explained:
@@ -70,7 +73,7 @@ def entitlement(
             ]
         print_json(answer)
         return
-    printing.print_account(out, account, books)
+    printing.print_account(out, account, applied)
     for each in reasons:
         printing.print_steps(out, each)
 
@@ -97,11 +100,11 @@ def list_command(
         raise typer.BadParameter("应为-assessed_fen、assessed_fen或uscc。", param_hint="--sort")
     half, asked = window_of(window), asked_moment(position, known_at)
     ledger = ledger_of(context)
-    project_all(ledger)
+    bring_up(ledger)
     with reading(ledger.engine) as connection:
-        books = books_of(connection, half, policy, asked)
+        books = books_of(ledger, connection, half, policy, asked)
         wanted = ListFilter(
-            policy=None if books.version is None else books.version.ref.id,
+            policy=books.policy_id,
             window=half,
             region_code=region_code,
             industry=industry,
@@ -118,17 +121,28 @@ def list_command(
                 connection, wanted, books, sort=order, limit=limit - len(shown), after=after, totals=False
             )
             shown, after = shown + page.accounts, page.next_after
+        disputed, progress = count_disputed(connection, books), books.progress()
     if as_json:
         print_json(
             {
-                "items": shown,
+                "items": [
+                    {
+                        **msgspec.structs.asdict(each.account),
+                        "headroom_fen": each.headroom_fen,
+                        "disputed": each.disputed,
+                    }
+                    for each in shown
+                ],
                 "total": None if listed.totals is None else listed.totals.total,
                 "assessed_fen": None if listed.totals is None else listed.totals.assessed_fen,
+                "disputed": disputed,
+                "assessment": progress,
                 "as_of": presenters.as_of(books.moment).model_dump(),
             }
         )
         return
-    printing.print_list(out, shown, listed.totals, books)
+    printing.print_list(out, [each.account for each in shown], listed.totals, books.moment)
+    printing.print_reservations(out, disputed, progress)
 
 
 @reads_app.command()
@@ -146,14 +160,18 @@ def summary(
         raise typer.BadParameter(f"应为{'、'.join(DIMENSIONS)}之一。", param_hint="--group-by")
     half, asked = window_of(window), asked_moment(position, known_at)
     ledger = ledger_of(context)
-    project_all(ledger)
+    bring_up(ledger)
     with reading(ledger.engine) as connection:
-        books = books_of(connection, half, policy, asked)
+        books = books_of(ledger, connection, half, policy, asked)
         groups = summarise(connection, half, cast("Dimension", group_by), books)
+        disputed, progress = count_disputed(connection, books), books.progress()
+        newest = None if books.newest is None else policy_of(connection, books.newest.ref)
     if as_json:
-        print_json(presenters.summary(groups, books.moment).model_dump())
+        answer = presenters.summary(groups, books.moment, disputed=disputed, progress=progress)
+        print_json(answer.model_dump())
         return
-    printing.print_summary(out, groups, group_by, books)
+    printing.print_summary(out, groups, group_by, newest, books.moment)
+    printing.print_reservations(out, disputed, progress)
 
 
 @reads_app.command()
@@ -168,7 +186,7 @@ def returns(
     """列出一家企业一年各期数据的全部版本。"""
     uscc, asked = uscc_of(uscc), asked_moment(position, known_at)
     ledger = ledger_of(context)
-    project_all(ledger)
+    bring_up(ledger)
     with reading(ledger.engine) as connection, within_the_log():
         at = moment_of(connection, asked)
         if not has_ever_registered(connection, uscc, year):

@@ -19,6 +19,7 @@ from app.cli.common import (
     WindowAsked,
     asked_moment,
     books_of,
+    bring_up,
     ledger_of,
     out,
     progress_bar,
@@ -28,7 +29,6 @@ from app.cli.common import (
 from app.database import reading
 from app.exports.red_flag_sheet import write_red_flag_sheet
 from app.reasons import reason_of
-from app.use_cases.projecting import project_all
 from app.use_cases.reading import Opened
 from app.use_cases.red_flags import ENTERPRISE_FLAGS, GROUP_FLAGS, Asked, red_flags
 from domain.periods import Window
@@ -57,9 +57,9 @@ def audit_red_flags(
     if xlsx is not None and as_json:
         raise typer.BadParameter("--xlsx与--json只能给一个。")
     ledger = ledger_of(context)
-    project_all(ledger)
+    bring_up(ledger)
     with reading(ledger.engine) as connection, progress_bar("查找疑点") as progress:
-        books = books_of(connection, half, policy, asked_moment(position, known_at))
+        books = books_of(ledger, connection, half, policy, asked_moment(position, known_at))
         asked = Asked(half, flags, region_code)
         found = red_flags(connection, asked, books, progress)
         if as_json:
@@ -136,7 +136,7 @@ def _write(path: Path, found: Iterable[RedFlag], asked: Asked, books: Opened) ->
 def _notes(asked: Asked, books: Opened) -> list[tuple[str, str]]:
     """What the second sheet says: the moment, how to read the list, what each flag asks."""
     region = "全部处理地" if asked.region_code is None else region_name(asked.region_code)
-    ref = None if books.version is None else books.version.ref
+    ref = None if books.newest is None else books.newest.ref
     policy = "尚无覆盖该半年的政策,不列测算金额。" if ref is None else f"{ref.id} 版本{ref.version}"
     return [
         ("范围", f"{Window.parse(asked.window).chinese},{region}"),

@@ -159,13 +159,13 @@ def _lines_of(path: Path) -> list[str]:
 def _summary(ledger: Ledger) -> None:
     with reading(ledger.engine) as connection:
         for window in WINDOWS:
-            books = opened(connection, window, None, NOW)
+            books = opened(ledger, connection, window, None, NOW)
             if isinstance(books, Opened):
                 _print_window(connection, window, books)
 
 
 def _print_window(connection: Connection, window: str, books: Opened) -> None:
-    policy = "" if books.version is None else books.version.ref.id
+    policy = books.policy_id or ""
     wanted = ListFilter(policy=policy, window=window)
     listed = list_accounts(connection, wanted, books, sort="-assessed_fen", limit=10, after=None, totals=True)
     groups = summarise(connection, window, "period", books)
@@ -178,7 +178,7 @@ def _print_window(connection: Connection, window: str, books: Opened) -> None:
         f"月度上限核减{sum(each.month_ceiling for each in groups)}期,"
         f"半年上限核减{sum(each.half_year_ceiling for each in groups)}期。最高十户:"
     )
-    for each in listed.accounts:
+    for each in [listed_account.account for listed_account in listed.accounts]:
         bound = {
             name
             for found in periods(connection, policy, each.uscc, window, books.moment.position)

@@ -9,7 +9,17 @@ from functools import lru_cache
 from typing import Any, Final
 
 from app.ledger.lines import Line
-from domain.events import EntitlementAssessed, Event, PolicyPublished, Return, ReturnWithdrawn, policy_stream
+from domain.events import (
+    AnyEvent,
+    EntitlementAssessed,
+    PolicyAssessed,
+    PolicyPublished,
+    PolicyWithdrawn,
+    Return,
+    ReturnWithdrawn,
+    UnreadableEvent,
+    policy_stream,
+)
 from domain.forms import FORMS
 from domain.periods import PeriodError, window_name
 
@@ -60,9 +70,11 @@ def is_text(text: str) -> bool:
     return "\0" not in text and not any("\ud800" <= each <= "\udfff" for each in text)
 
 
-def place_problem(stream: str, event: Event) -> str | None:
+def place_problem(stream: str, event: AnyEvent) -> str | None:
     """Why an event cannot be one of this stream, or says what none ever says."""
-    if isinstance(event, PolicyPublished):
+    if isinstance(event, UnreadableEvent):
+        return event.reason
+    if isinstance(event, PolicyPublished | PolicyWithdrawn | PolicyAssessed):
         return None if stream == policy_stream(event.policy) else _MISPLACED
     try:
         window = window_name(event.period)

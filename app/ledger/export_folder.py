@@ -16,7 +16,7 @@ from typing import IO, Final, Literal, Self
 import msgspec
 
 from app.ledger.damage import shown
-from app.ledger.publications import PublicationAt, WholeNumber
+from app.ledger.publications import Publication, WholeNumber
 from app.ledger.schemas import schema_text
 from app.limits import EXPORT_LINE_MAX_BYTES, MANIFEST_MAX_BYTES, NOTE_MAX_BYTES
 from app.reasons import reason_of
@@ -69,7 +69,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     checkpoint: Literal["checkpoint"] | None
     verifier_key: str | None
     event_types: dict[str, WholeNumber]
-    publications: tuple[PublicationAt, ...]
+    publications: tuple[Publication, ...]
     files: dict[str, str]
 
 

@@ -1,7 +1,7 @@
 """The ledger: the `eventsourcing` application over our recorder, with streams read in bulk."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 from operator import itemgetter
 from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
@@ -31,14 +31,14 @@ from sqlalchemy import (
 )
 
 from app.database import UNAVAILABLE, is_uncertain, steadily, writing
-from app.ledger.damage import VERIFY, is_text, place_problem, row_problem, shown
-from app.ledger.mapper import EventMapper, NewEvent
+from app.ledger.damage import is_text, place_problem, row_problem, shown
+from app.ledger.mapper import EventMapper, NewEvent, UnknownTypeError
 from app.ledger.one_row import read_number
 from app.ledger.recorder import Recording, SqlRecorder, now_us
 from app.ledger.tables import events, sequencer
 from domain.errors import LedgerIntegrityError
-from domain.events import Event, LogEntry, PolicyPublished, PolicyRef
-from domain.policy import Policy, policy_from_log
+from domain.events import AnyEvent, EntitlementAssessed, LogEntry, UnreadableEvent, policy_stream
+from domain.policy import Policy, PolicyHistory
 
 STREAMS_PER_QUERY = 10_000
 """Few enough that what is read at once fits in some tens of megabytes."""
@@ -221,7 +221,11 @@ class Ledger(Application[str]):
             raise UncertainError(recording.batch_id) from error
 
     def entries(self, connection: Connection, *, after: int, limit: int) -> Sequence[LogEntry]:
-        """The next entries after a position: whole transactions, until there are at least `limit`."""
+        """The next entries after a position: whole transactions, until there are at least `limit`.
+
+        Raises:
+            UnknownTypeError: A newer program recorded an event.
+        """
         query = select(*_ENTRY).where(events.c.position > after).order_by(events.c.position)
         rows = list(connection.execute(query.limit(limit), execution_options=AS_BYTES).all())
         if rows and rows[-1].transaction_end > rows[-1].position:
@@ -229,7 +233,14 @@ class Ledger(Application[str]):
                 events.c.position > rows[-1].position, events.c.position <= rows[-1].transaction_end
             )
             rows.extend(connection.execute(rest, execution_options=AS_BYTES).all())
-        return [self._entry(row) for row in rows]
+        return [self._entry_to_project(row) for row in rows]
+
+    def unknown_type(self, connection: Connection, *, after: int) -> str | None:
+        """The type of an event after a position that this program does not know; None where it knows all."""
+        known = list(self.event_mapper.topics)
+        query = select(events.c.topic).where(events.c.position > after, events.c.topic.not_in(known))
+        topic: str | None = connection.scalar(query.limit(1))
+        return None if topic is None else shown(topic)
 
     def page(
         self, connection: Connection, *, after: int, until: int, limit: int, uscc: str | None
@@ -239,19 +250,30 @@ class Ledger(Application[str]):
         if uscc is not None:
             query = query.where(or_(*(_within(prefix) for prefix in self._prefixes(connection, uscc))))
         rows = connection.execute(query.order_by(events.c.position).limit(limit))
-        return [self._entry(_sound(row)) for row in rows]
+        return [self._entry_to_project(_sound(row)) for row in rows]
 
     def _prefixes(self, connection: Connection, uscc: str) -> list[str]:
         """How the streams of an enterprise begin: its returns, and its accounts under each policy."""
         of_policies = self._names(connection, "policy/")
         return [f"returns/{uscc}/", *(f"entitlement/{name.split('/')[1]}/{uscc}/" for name in of_policies)]
 
+    def _entry_to_project(self, row: Any) -> LogEntry:
+        """The entry; of one whose content cannot be read, what the read models can hold of it."""
+        try:
+            return self._entry(row)
+        except UnknownTypeError:
+            raise
+        except MapperDeserialisationError as error:
+            position, stream, version, topic, *recorded, state = row
+            unreadable = UnreadableEvent(str(error))
+            return LogEntry(position, stream, version, topic, unreadable, state, *recorded)
+
     def _entry(self, row: Any) -> LogEntry:
         position, stream, version, topic, recorded_at_us, actor, batch_id, transaction_end, state = row
         try:
             event = self.event_mapper.decode(topic, state)
         except MapperDeserialisationError as error:
-            raise MapperDeserialisationError(f"序号{position}的{error}") from error
+            raise type(error)(f"序号{position}的{error}") from error
         newest = self.event_mapper.newest(topic, state, event)
         return LogEntry(
             position, stream, version, topic, event, newest, recorded_at_us, actor, batch_id, transaction_end
@@ -288,13 +310,59 @@ class Ledger(Application[str]):
         Raises:
             eventsourcing.persistence.MapperDeserialisationError: An event cannot be read.
         """
-        policies = [f"entitlement/{name.split('/')[1]}/" for name in self._names(connection, "policy/")]
+        return self._entries(self._rows_of(connection, codes, until), unreadable)
+
+    def _rows_of(self, connection: Connection, codes: Slice, until: int) -> list[Any]:
+        """All rows of the enterprises of a slice up to a position, in the order of the log."""
+        prefixes = self._prefixes_of_enterprises(connection)
         find_by_stream(connection)
         query = select(*_ENTRY).where(
-            or_(*(_within(prefix, codes) for prefix in ("returns/", *policies))), events.c.position <= until
+            or_(*(_within(prefix, codes) for prefix in prefixes)), events.c.position <= until
         )
         rows = connection.execute(query, execution_options=AS_BYTES).cursor.fetchall()
-        return self._entries(sorted(rows, key=_position), unreadable)
+        return sorted(rows, key=_position)
+
+    def entries_to_project(self, connection: Connection, codes: Slice, *, until: int) -> list[LogEntry]:
+        """All entries of the enterprises of a slice up to a position, as the projector is given them.
+
+        Raises:
+            LedgerIntegrityError: A row is not of the types that the ledger stores.
+            UnknownTypeError: A newer program recorded an event.
+        """
+        rows = self._rows_of(connection, codes, until)
+        return [self._entry_to_project(_sound(row)) for row in rows]
+
+    def other_entries(self, connection: Connection, *, until: int) -> list[LogEntry]:
+        """All entries up to a position that are of no slice of enterprises, in the order of the log.
+
+        Raises:
+            LedgerIntegrityError: A row is not of the types that the ledger stores.
+            UnknownTypeError: A newer program recorded an event.
+        """
+        starts = sorted(self._prefixes_of_enterprises(connection))
+        ends = [f"{each[:-1]}0" for each in starts]
+        stream = events.c.stream
+        between = [and_(stream >= end, stream < start) for end, start in zip(ends, starts[1:], strict=False)]
+        query = select(*_ENTRY).where(
+            or_(stream < starts[0], *between, stream >= ends[-1]), events.c.position <= until
+        )
+        rows = connection.execute(query.order_by(events.c.position), execution_options=AS_BYTES).all()
+        return [self._entry_to_project(_sound(row)) for row in rows]
+
+    def _prefixes_of_enterprises(self, connection: Connection) -> list[str]:
+        """How the names of streams of returns and accounts begin: each policy's are found in one step."""
+        prefixes, after = ["returns/"], "entitlement/"
+        following = select(func.min(events.c.stream)).where(
+            events.c.stream > bindparam("after"), events.c.stream < "entitlement0"
+        )
+        while (stream := connection.scalar(following, {"after": after})) is not None:
+            if not is_text(stream):  # It comes after all that can be asked for.
+                break
+            prefix = "/".join(stream.split("/")[:2]) + "/"
+            if stream.startswith(prefix):
+                prefixes.append(prefix)
+            after = f"{prefix[:-1]}0" if stream.startswith(prefix) else stream
+        return prefixes
 
     def _entries(self, rows: Iterable[Any], unreadable: list[Unreadable] | None) -> list[LogEntry]:
         if unreadable is None:
@@ -334,9 +402,13 @@ class Ledger(Application[str]):
         end: int | None = connection.scalar(query.limit(1))
         return end or 0
 
-    def streams(self, connection: Connection, names: Iterable[str]) -> Mapping[str, list[Event]]:
-        """The events of many streams in the order of their versions; a stream without events is not in it."""
-        found: dict[str, list[Event]] = {}
+    def streams(self, connection: Connection, names: Iterable[str]) -> Mapping[str, list[AnyEvent]]:
+        """The events of many streams in the order of their versions; a stream without events is not in it.
+
+        Raises:
+            UnknownTypeError: A newer program recorded an event.
+        """
+        found: dict[str, list[AnyEvent]] = {}
         wanted = sorted(set(names))
         decode = self.event_mapper.decode
         query = (
@@ -348,32 +420,60 @@ class Ledger(Application[str]):
             chunk = wanted[start : start + STREAMS_PER_QUERY]
             given = chunk if connection.dialect.name == "postgresql" else json.dumps(chunk)
             rows = connection.execute(query, {"wanted": given}, execution_options=AS_BYTES).cursor.fetchall()
-            try:
-                for stream, topic, state in rows:
-                    found.setdefault(stream, []).append(decode(topic, state))
-            except MapperDeserialisationError:
-                self._raise_at_position(connection, stream)
-                raise
+            for stream, topic, state in rows:
+                of_stream = found.setdefault(stream, [])
+                try:
+                    of_stream.append(decode(topic, state))
+                except UnknownTypeError:
+                    raise
+                except MapperDeserialisationError as error:
+                    reason = self._unreadable_version(connection, stream, len(of_stream), error)
+                    of_stream.append(UnreadableEvent(reason))
         return found
 
-    def _raise_at_position(self, connection: Connection, stream: str) -> None:
-        """Read the entries of a stream one by one, so that what cannot be read is told with its position."""
-        rows = connection.execute(
-            select(*_ENTRY).where(events.c.stream == stream).order_by(events.c.version),
-            execution_options=AS_BYTES,
-        )
-        self._entries(rows, None)
+    def _unreadable_version(self, connection: Connection, stream: str, before: int, error: Exception) -> str:
+        """Why the version of a stream after so many others cannot be read, with its position."""
+        query = select(events.c.position).where(events.c.stream == stream).order_by(events.c.version)
+        position = connection.scalar(query.limit(1).offset(before))
+        return f"序号{position}的{error}"
 
     def policies(self, connection: Connection) -> tuple[Policy, ...]:
-        """The newest version of each policy, in the order of their ids."""
+        """The newest version of each policy, withdrawn or not, in the order of their ids."""
         published = read_number(connection, sequencer.c.publication)
         # Read once: another thread, whose snapshot is an older one, may replace it in between.
         known_at, policies = self._policies
         if published != known_at:
-            newest = self.streams(connection, self._names(connection, "policy/"))
-            policies = tuple(published_policy(stream[-1]) for stream in newest.values())
+            streams = self.streams(connection, self._names(connection, "policy/"))
+            newest = [PolicyHistory(events).in_force for events in streams.values()]
+            policies = tuple(each for each in newest if each is not None)
             self._policies = (published, policies)
         return policies
+
+    def policy_history(self, connection: Connection, policy: str) -> PolicyHistory:
+        """What was published of a policy; without versions where nothing was."""
+        stream = policy_stream(policy)
+        return PolicyHistory(self.streams(connection, [stream]).get(stream, ()))
+
+    def latest_versions(
+        self, connection: Connection, accounts: Collection[str], *, at: int
+    ) -> dict[str, int]:
+        """The version of the policy that the latest assessment of each account names, as of a position.
+
+        Args:
+            connection: In a transaction that reads.
+            accounts: The names of the accounts' streams; one that is not assessed is not in the answer.
+            at: The position.
+        """
+        find_by_stream(connection)
+        last = select(events.c.topic, events.c.state).where(events.c.position <= at)
+        last = last.order_by(events.c.version.desc()).limit(1)
+        found = {}
+        for stream in accounts:
+            row = connection.execute(last.where(events.c.stream == stream)).one_or_none()
+            event = None if row is None else self.event_mapper.decode(*row)
+            if isinstance(event, EntitlementAssessed):
+                found[stream] = event.policy.version
+        return found
 
     def _names(self, connection: Connection, prefix: str) -> Sequence[str]:
         query = select(events.c.stream).where(_within(prefix), events.c.version == 1)
@@ -463,14 +563,3 @@ def _within(prefix: str, codes: Slice = ALL_CODES) -> ColumnElement[bool]:
     first = f"{prefix}{codes.above}0" if codes.above else prefix
     last = f"{prefix[:-1]}0" if codes.up_to is None else f"{prefix}{codes.up_to}0"
     return and_(events.c.stream >= first, events.c.stream < last)
-
-
-def published_policy(event: Event) -> Policy:
-    """The version that an event published.
-
-    Raises:
-        LedgerIntegrityError: It published none, or the document is not the one that its fingerprint names.
-    """
-    if not isinstance(event, PolicyPublished):
-        raise LedgerIntegrityError(f"{type(event).__name__}不是政策发布的记录。{VERIFY}")
-    return policy_from_log(PolicyRef(event.policy, event.version, event.sha256), event.document)

@@ -18,6 +18,10 @@ UPCASTS: Mapping[str, Upcast] = {}
 """By topic. A changed type is stored under a new topic (`ReturnFiled.2`), the old one is upcast for ever."""
 
 
+class UnknownTypeError(MapperDeserialisationError):
+    """An event is of a type that this program does not know: a newer one recorded it."""
+
+
 class NewEvent(msgspec.Struct, frozen=True, gc=False):
     """An event with its place in a stream, in the words of the `eventsourcing` library."""
 
@@ -44,6 +48,11 @@ class EventMapper(Mapper[str]):
         self._upcasts = upcasts
         self._encode = msgspec.json.Encoder().encode
 
+    @property
+    def topics(self) -> frozenset[str]:
+        """The topics that can be decoded."""
+        return frozenset({*self._types, *self._upcasts})
+
     def to_stored_event(self, domain_event: DomainEventProtocol[str]) -> StoredEvent:
         """The event as it is stored."""
         if not isinstance(domain_event, NewEvent):
@@ -67,9 +76,12 @@ class EventMapper(Mapper[str]):
         """The event of a topic and a state.
 
         Raises:
-            MapperDeserialisationError: The topic is unknown, or the state is not of its type.
+            UnknownTypeError: This program does not know the topic.
+            MapperDeserialisationError: The state is not of its type.
         """
         decoder = self._decoders.get(topic)
+        if decoder is None and topic not in self._upcasts:
+            raise UnknownTypeError(f"类型{shown(topic)}是本程序不认识的,须使用更新的程序")
         try:
             if decoder is not None:
                 event: Event = decoder.decode(state)

@@ -26,7 +26,8 @@ from app.ledger.tables import events, sequencer
 from domain.errors import LedgerIntegrityError
 
 POLL_INTERVAL_S = 0.05
-PUBLICATION_TOPIC = "PolicyPublished"
+PUBLICATION_TOPICS: Final = frozenset({"PolicyPublished", "PolicyWithdrawn"})
+"""What changes which version is in force: a decision made by another one is decided again."""
 
 
 def now_us() -> int:
@@ -153,7 +154,7 @@ class SqlRecorder(ApplicationRecorder):
             insert_rows(connection, rows)
         except sql_errors.IntegrityError as error:
             raise ConcurrencyConflictError("a version of a stream is recorded already") from error
-        published = [row[0] for row in rows if row[3] == PUBLICATION_TOPIC]
+        published = [row[0] for row in rows if row[3] in PUBLICATION_TOPICS]
         if published:
             connection.execute(update(sequencer).values(publication=max(published)))
         return last

@@ -30,7 +30,8 @@ sequencer = Table(
     Column("recorded_at_us", BigInteger, nullable=False),
     Column("publication", BigInteger, nullable=False),
 )
-"""One row: the last position given, its time, and the position of the last `PolicyPublished`."""
+"""One row: the last position given, its time, and the position of the last `PolicyPublished` or
+`PolicyWithdrawn`."""
 
 log_tiles = Table(
     "log_tiles",
@@ -55,14 +56,18 @@ log_seal = Table(
 publications = Table(
     "publications",
     metadata,
-    Column("policy", TEXT, primary_key=True),
-    Column("version", Integer, primary_key=True),
-    Column("position", BigInteger, nullable=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("policy", TEXT, nullable=False),
+    Column("version", Integer, nullable=False),
     Column("after_stream", TEXT, nullable=False),
     Column("done", BigInteger, nullable=False),
     Column("total", BigInteger, nullable=False),
+    Column("assessed_at", BigInteger),
 )
-"""How far the assessment of what was filed before a publication has come: `after_stream` is done."""
+"""How far the assessment of what was filed before a publication, or before a withdrawal, has come.
+
+`position` is that of the publication; `after_stream` is done; `assessed_at` is the position of the
+`PolicyAssessed` that ended it. One that a newer version overtook is never ended."""
 
 replays = Table(
     "replays",

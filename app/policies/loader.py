@@ -92,6 +92,15 @@ def load_policy(text: str | bytes, *, file: str) -> LoadedPolicy | list[PolicyPr
     return sorted(problems, key=lambda each: each.line) or LoadedPolicy(decoded, data, typed)
 
 
+def read_document(text: str) -> dict[str, Any] | None:
+    """The data of a document that is recorded, whatever is asked of one today; None if it says none."""
+    try:
+        found: dict[str, Any] = _data(_composed(_decoded(text)), (), {(): 1})
+    except _Refusal:
+        return None
+    return found
+
+
 def _decoded(text: str | bytes) -> str:
     encoded = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     if len(encoded) > POLICY_MAX_BYTES:

@@ -11,20 +11,25 @@ from domain.events import Outcome, PolicyRef, Return
 from domain.explanation import Subject, sentence
 from domain.periods import period_of
 from domain.policy import Policy
-from projections.queries import accounts, policies, returns
+from projections.queries import accounts, disagreements, policies, returns
 from projections.queries.accounts import AssessedPeriod
 
 
 class PeriodAccount(msgspec.Struct, frozen=True):
-    """A period of an account."""
+    """A period of an account, and the version of the policy that its last assessment names."""
 
     period: str
     outcome: Outcome
     position: int
+    policy: PolicyRef
 
 
 class Account(msgspec.Struct, frozen=True):
-    """A half-year account; without a policy nothing is assessed, and the ceiling is 0."""
+    """A half-year account; without a policy nothing is assessed, and the ceiling is 0.
+
+    Amounts, ceiling and label are of one version. `disputed` holds the positions of the events that
+    contradict the account: it shows what was last recorded.
+    """
 
     uscc: str
     name: str | None
@@ -33,6 +38,7 @@ class Account(msgspec.Struct, frozen=True):
     window: str
     ceiling_fen: int
     periods: list[PeriodAccount]
+    disputed: list[int]
     as_of: AsOf
 
     @property
@@ -77,17 +83,20 @@ def read_account(connection: Connection, uscc: str, window: str, books: Opened) 
     """The account as it stood; None for an enterprise that never filed in the half-year."""
     if not accounts.has_ever_filed(connection, uscc, window):
         return None
-    at, version = books.moment.position, books.version
+    at, policy = books.moment.position, books.policy_id
     identity = accounts.identity(connection, uscc, window, at)
-    assessed = [] if version is None else accounts.periods(connection, version.ref.id, uscc, window, at)
+    assessed = [] if policy is None else accounts.periods(connection, policy, uscc, window, at)
+    disputed = {} if policy is None else disagreements.positions(connection, policy, window, [uscc], at)
+    version = books.versions_of([uscc]).get(uscc)
     return Account(
         uscc=uscc,
         name=None if identity is None else identity.name,
         region_code=None if identity is None else identity.region_code,
         policy=None if version is None else version.ref,
         window=window,
-        ceiling_fen=books.ceiling_fen,
+        ceiling_fen=books.ceiling_fen(version),
         periods=[_period(each) for each in assessed],
+        disputed=disputed.get(uscc, []),
         as_of=books.moment,
     )
 
@@ -95,7 +104,7 @@ def read_account(connection: Connection, uscc: str, window: str, books: Opened) 
 def _period(each: AssessedPeriod) -> PeriodAccount:
     if each.assessed.outcome is None:
         raise LedgerIntegrityError(f"查询表中序号{each.position}没有测算结果。{REBUILD}")
-    return PeriodAccount(each.assessed.period, each.assessed.outcome, each.position)
+    return PeriodAccount(each.assessed.period, each.assessed.outcome, each.position, each.assessed.policy)
 
 
 def explain(
@@ -103,8 +112,9 @@ def explain(
 ) -> ExplainedPeriod | None:
     """The steps of a period, derived again from the returns that stood; None if it is not assessed.
 
-    While a new version is being assessed, an account not yet reached still follows from the version before:
-    the newest version from which the recorded amounts follow is the one that explains them.
+    An account that everything is assessed by a newer version may still rest on what an older one gave: the
+    version of the account explains it, or the newest one before it from which the recorded amounts follow. A
+    disputed account from which they follow by none has no steps.
 
     Raises:
         LedgerIntegrityError: The recorded amounts follow from no version.
@@ -117,14 +127,16 @@ def explain(
     for version in returns.standing(connection, account.uscc, account.window, at):
         if isinstance(version.event, Return):
             standing.setdefault(version.period, {})[version.form] = version.event
-    published = policies.published(connection, at)
-    for each in reversed([each for each in published if each.ref.id == account.policy.id]):
-        policy = policies.policy_of(connection, each.ref)
+    published = [each.ref for each in policies.published(connection, at) if each.ref.id == account.policy.id]
+    for ref in reversed([each for each in published if each.version <= account.policy.version]):
+        policy = policies.policy_of(connection, ref)
         steps = _steps(policy, account, standing, wanted)
         if steps is not None:
             subject = Subject(policy, period_of(period), standing[period], withheld)
             explained = [ExplainedStep(step, sentence(step, subject)) for step in steps]
             return ExplainedPeriod(account, wanted, policy.ref, explained)
+    if account.disputed:
+        return ExplainedPeriod(account, wanted, wanted.policy, [])
     raise LedgerIntegrityError(f"{account.uscc} {period}所记金额推不出。请运行duixian audit replay查明")
 
 
@@ -132,6 +144,8 @@ def _steps(
     policy: Policy, account: Account, standing: dict[str, dict[str, Return]], wanted: PeriodAccount
 ) -> list[Step] | None:
     """The steps of a period, if what is recorded of it follows from the policy."""
+    if wanted.period not in standing:
+        return None
     used_fen = sum(each.outcome.assessed_fen for each in account.periods if each.period < wanted.period)
     assessment = assess(policy, period_of(wanted.period), standing[wanted.period], used_fen)
     return assessment.steps if assessment.outcome == wanted.outcome else None

@@ -16,7 +16,7 @@ from app.ledger.export_folder import CHECKPOINT, Manifest, NewFolder
 from app.ledger.ledger import Ledger
 from app.ledger.lines import Line, canonical, ended_by, streamed_rows
 from app.ledger.merkle import leaf_hash
-from app.ledger.publications import PublicationAt
+from app.ledger.publications import Publication
 from app.ledger.running_root import RunningRoot
 from app.ledger.sealing import seal
 from app.ledger.tiles import root_at, sealed_size
@@ -117,15 +117,22 @@ def _lines(rows: Iterable[Sequence[Any]], tree: RunningRoot) -> list[bytes]:
     return lines
 
 
-def _publications(ledger: Ledger, connection: Connection, size: int) -> tuple[PublicationAt, ...]:
+def _publications(ledger: Ledger, connection: Connection, size: int) -> tuple[Publication, ...]:
     """The publications that are exported, with their progress, which is noted as of the head.
 
     How far each was where the export ends before the head is not known: whoever restores it begins again.
     """
     published = publications.up_to(connection, size)
     if size < ledger.head(connection):
-        return tuple(msgspec.structs.replace(each, after_stream="", done=0) for each in published)
+        return tuple(_as_of(each, size) for each in published)
     return tuple(published)
+
+
+def _as_of(publication: Publication, size: int) -> Publication:
+    """A publication as whoever restores the first events can take it up."""
+    if publication.assessed_at is not None and publication.assessed_at <= size:
+        return publication
+    return msgspec.structs.replace(publication, after_stream="", done=0, assessed_at=None)
 
 
 def _manifest(
@@ -133,7 +140,7 @@ def _manifest(
     size: int,
     root: bytes,
     topics: Counter[str],
-    published: tuple[PublicationAt, ...],
+    published: tuple[Publication, ...],
 ) -> Manifest:
     signing = wanted.signing
     return Manifest(

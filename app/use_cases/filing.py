@@ -21,7 +21,7 @@ from app.use_cases.books import Books, Change
 from app.use_cases.notices import notices, own_figure
 from app.use_cases.projecting import project_until
 from app.use_cases.rows import Draft
-from domain.errors import Notice, Problem
+from domain.errors import LedgerIntegrityError, Notice, Problem
 from domain.events import Origin, ReturnFiled, ReturnRevised, returns_stream
 from domain.periods import period_of, window_name, year_before
 from domain.returns import Conflict, conflict_of
@@ -97,11 +97,11 @@ def file_returns(
     return steadily(lambda: command.preview(ledger)) if dry_run else command.carry_out(ledger)
 
 
-def withdraw_return(ledger: Ledger, withdrawal: Withdrawal, *, actor: str) -> FilingAnswer | None:
+def withdraw_return(ledger: Ledger, withdrawal: Withdrawal, *, actor: str) -> FilingAnswer | Refused | None:
     """Withdraw a registration; None where none stands."""
     command = _Command(actor, lambda connection: _decide_withdrawal(ledger, connection, withdrawal))
     answer = command.carry_out(ledger)
-    return None if isinstance(answer, Refused) else answer
+    return None if isinstance(answer, Refused) and not answer.problems else answer
 
 
 def problems_between(ledger: Ledger, drafts: Sequence[Draft]) -> list[Problem]:
@@ -248,7 +248,11 @@ def decide(ledger: Ledger, connection: Connection, drafts: Sequence[Draft]) -> D
     problems = []
     filed = revised = 0
     for draft in drafts:
-        returns = books.returns(draft.uscc, draft.registered.period)
+        try:
+            returns = books.returns(draft.uscc, draft.registered.period)
+        except LedgerIntegrityError as error:
+            problems.append(_disputed_problem(draft, str(error)))
+            continue
         event = returns.file(draft.registered)
         if isinstance(event, Conflict):
             problems.append(_conflict_problem(draft, event))
@@ -260,7 +264,10 @@ def decide(ledger: Ledger, connection: Connection, drafts: Sequence[Draft]) -> D
             revised += isinstance(event, ReturnRevised)
     if problems:
         return Refused(problems)
-    assessed, changes = books.reassess(changed)
+    assessed, changes, contradictions = books.reassess(changed)
+    if contradictions:
+        disputed = [each for each in drafts if each.uscc in contradictions]
+        return Refused([_disputed_problem(each, contradictions[each.uscc]) for each in disputed])
     return Decision(
         guard=Guard(books.read_at, books.streams),
         events=ledger.stored(new + assessed),
@@ -284,6 +291,12 @@ def _conflict_problem(draft: Draft, conflict: Conflict) -> Problem:
     return Problem(row=draft.row, field=field, code=conflict.code, message=message, conflict=True)
 
 
+def _disputed_problem(draft: Draft, reason: str) -> Problem:
+    """That nothing can be decided on records that contradict each other."""
+    message = wording.records_disputed(draft.registered.name, reason)
+    return Problem(row=draft.row, field=None, code="records-disputed", message=message, conflict=True)
+
+
 def _notices(connection: Connection, drafts: Sequence[Draft], books: Books) -> list[Notice]:
     wanted: dict[tuple[str, str], list[str]] = {}
     batch: dict[tuple[str, str, str], int | None] = {}
@@ -304,7 +317,10 @@ def _notices(connection: Connection, drafts: Sequence[Draft], books: Books) -> l
 def _decide_withdrawal(ledger: Ledger, connection: Connection, withdrawal: Withdrawal) -> Decision | Refused:
     touched = [(withdrawal.uscc, withdrawal.period)]
     books = Books(ledger, connection, touched, ledger.policies(connection))
-    returns = books.returns(withdrawal.uscc, withdrawal.period)
+    try:
+        returns = books.returns(withdrawal.uscc, withdrawal.period)
+    except LedgerIntegrityError as error:
+        return Refused([_disputed_withdrawal(withdrawal, str(error))])
     event = returns.withdraw(
         form=withdrawal.form,
         period=withdrawal.period,
@@ -316,7 +332,9 @@ def _decide_withdrawal(ledger: Ledger, connection: Connection, withdrawal: Withd
         return Refused([])
     stream = returns_stream(withdrawal.uscc, int(withdrawal.period[:4]))
     half = (withdrawal.uscc, window_name(withdrawal.period))
-    assessed, changes = books.reassess({half})
+    assessed, changes, contradictions = books.reassess({half})
+    if contradictions:
+        return Refused([_disputed_withdrawal(withdrawal, contradictions[withdrawal.uscc])])
     return Decision(
         guard=Guard(books.read_at, books.streams),
         events=ledger.stored([NewEvent(stream, returns.version, event), *assessed]),
@@ -327,3 +345,8 @@ def _decide_withdrawal(ledger: Ledger, connection: Connection, withdrawal: Withd
         changes=changes,
         notices=[],
     )
+
+
+def _disputed_withdrawal(withdrawal: Withdrawal, reason: str) -> Problem:
+    message = wording.records_disputed(withdrawal.uscc, reason)
+    return Problem(row=0, field=None, code="records-disputed", message=message, conflict=True)

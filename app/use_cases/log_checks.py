@@ -9,10 +9,19 @@ from eventsourcing.persistence import MapperDeserialisationError
 from app.ledger.damage import place_problem, row_problem, shown
 from app.ledger.lines import Line, LineError, canonical, parse
 from app.ledger.merkle import leaf_hash
+from app.ledger.publications import Logged
 from app.ledger.stream_index import Reference, StreamIndex, Version
-from app.policies.loader import LoadedPolicy, load_policy
+from app.policies.loader import read_document
 from app.use_cases.findings import Findings
-from domain.events import EntitlementAssessed, Event, PolicyPublished, policy_stream, returns_stream
+from domain.events import (
+    EntitlementAssessed,
+    Event,
+    PolicyAssessed,
+    PolicyEvent,
+    PolicyPublished,
+    PolicyWithdrawn,
+    returns_stream,
+)
 from domain.policy import fingerprint
 
 _SMALL: Final = 2**31
@@ -34,14 +43,16 @@ class LogChecks:
         position: The highest so far.
         last: The last one that was in order by itself.
         topics: How many there were of each type.
-        published: The positions of the policies published so far, by id and version.
+        published: The publications and withdrawals of policies so far, by position.
     """
 
     def __init__(self, decode: Callable[[str, bytes], Event], index: StreamIndex, findings: Findings) -> None:
         self.rows = 0
         self.last: Line | None = None
         self.topics = Counter[str]()
-        self.published: dict[tuple[str, int], int] = {}
+        self.published: dict[int, Logged] = {}
+        self._begun: dict[str, int] = {}  # Where the last assessment of each policy was begun.
+        self._newest: dict[str, int] = {}
         self._decode = decode
         self._index = index
         self._findings = findings
@@ -133,7 +144,7 @@ class LogChecks:
                 f"序号{line.position}的内容不是{shown(line.topic)}类型的记录。",
             )
         else:
-            if isinstance(event, PolicyPublished):
+            if isinstance(event, PolicyPublished | PolicyWithdrawn | PolicyAssessed):
                 self._check_policy(line, event)
             elif self._is_in_place(line, event):
                 if isinstance(event, EntitlementAssessed):
@@ -148,12 +159,26 @@ class LogChecks:
             self._findings.note("event-misplaced", line.position, f"序号{line.position}:{problem}。")
         return problem is None
 
-    def _check_policy(self, line: Line, event: PolicyPublished) -> None:
-        published = event.policy, event.version
-        self._fingerprints[published] = event.sha256
-        self.published[published] = line.position
-        for problem in _policy_problems(line, event):
-            self._findings.note("policy-altered", line.position, f"序号{line.position}:{problem}。")
+    def _check_policy(self, line: Line, event: PolicyEvent) -> None:
+        if not self._is_in_place(line, event):
+            return
+        newest = self._newest.get(event.policy, 0)
+        if isinstance(event, PolicyPublished):
+            newest += 1
+            self._fingerprints[event.policy, event.version] = event.sha256
+            for problem in _policy_problems(event):
+                self._findings.note("policy-altered", line.position, f"序号{line.position}:{problem}。")
+        if event.version != newest:
+            message = f"序号{line.position}:政策编号或版本与所在记录流不符。"
+            self._findings.note("policy-altered", line.position, message)
+        self._newest[event.policy] = newest
+        if isinstance(event, PolicyAssessed):
+            begun = self._begun.get(event.policy)
+            if begun is not None:
+                self.published[begun] = self.published[begun]._replace(assessed_at=line.position)
+        else:
+            self._begun[event.policy] = line.position
+            self.published[line.position] = Logged(event.policy, event.version, None)
 
     def _check_references(self, line: Line, event: EntitlementAssessed) -> None:
         policy = event.policy
@@ -201,19 +226,11 @@ class LogChecks:
             )
 
 
-def _policy_problems(line: Line, event: PolicyPublished) -> list[str]:
-    """What the parts of a publication say against each other: document, text, fingerprint, place."""
-    loaded = load_policy(event.text, file="")
-    return [
-        *(["政策内容与其指纹(SHA-256)不符"] if fingerprint(event.document) != event.sha256 else []),
-        *(
-            ["政策原文与其结构化内容不符"]
-            if not isinstance(loaded, LoadedPolicy) or loaded.document != event.document
-            else []
-        ),
-        *(
-            ["政策编号或版本与所在记录流不符"]
-            if (policy_stream(event.policy), event.version) != (line.stream, line.version)
-            else []
-        ),
-    ]
+def _policy_problems(event: PolicyPublished) -> list[str]:
+    """What the parts of a publication say against each other: document, text, fingerprint."""
+    problems = []
+    if fingerprint(event.document) != event.sha256:
+        problems.append("政策内容与其指纹(SHA-256)不符")
+    if read_document(event.text) != event.document:
+        problems.append("政策原文与其结构化内容不符")
+    return problems

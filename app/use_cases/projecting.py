@@ -75,8 +75,13 @@ def project_all(ledger: Ledger) -> int:
     return head
 
 
-def follow(ledger: Ledger, is_stopped: Callable[[], bool]) -> int:
+def follow(ledger: Ledger, is_stopped: Callable[[], bool], look_after: Callable[[], None]) -> int:
     """Project and seal what is recorded, as it comes, until told to stop between two batches.
+
+    Args:
+        ledger: The ledger.
+        is_stopped: Whether to stop.
+        look_after: Called whenever it seals, for what else nobody may be doing.
 
     Returns the position that the read models have reached.
 
@@ -91,6 +96,7 @@ def follow(ledger: Ledger, is_stopped: Callable[[], bool]) -> int:
             reached = _project_next(ledger)
             if time.monotonic() >= seal_at_s:
                 sealer.seal(is_stopped)
+                look_after()
                 seal_at_s = time.monotonic() + SEAL_INTERVAL_S
         except UNAVAILABLE as error:
             is_away = True

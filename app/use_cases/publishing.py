@@ -1,7 +1,7 @@
 """Publishing a policy: its document is recorded, then what was filed before is assessed, chunk by chunk."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import msgspec
@@ -9,16 +9,27 @@ from sqlalchemy import Connection
 
 from app.database import reading, steadily
 from app.ledger import publications
+from app.ledger.damage import REBUILD, VERIFY
 from app.ledger.ledger import Batch, Ledger
 from app.ledger.mapper import NewEvent
 from app.ledger.publications import Publication
 from app.ledger.recorder import UNATTENDED, Guard, Recording
 from app.policies.loader import LoadedPolicy
 from app.use_cases.attempts import carry_through
-from app.use_cases.books import Books, Change
+from app.use_cases.books import Books, Reassessment
 from app.use_cases.projecting import project_until
-from domain.events import PolicyPublished, PolicyRef, policy_stream
-from domain.policy import Policy, fingerprint
+from domain.errors import LedgerIntegrityError
+from domain.events import (
+    DroppedCoverage,
+    PolicyAssessed,
+    PolicyPublished,
+    PolicyRef,
+    PolicyWithdrawn,
+    policy_stream,
+)
+from domain.policy import Policy, PolicyHistory, fingerprint
+from projections.queries.accounts import assessed_by_period
+from projections.queries.policies import find_version, is_assessed
 
 STREAMS_PER_CHUNK: Final = 500
 """A chunk is one transaction: small enough that a filing beside it waits for tenths of a second."""
@@ -38,8 +49,35 @@ class Published(msgspec.Struct, frozen=True):
     is_new: bool
 
 
+class Drop(msgspec.Struct, frozen=True):
+    """Why a version may cover less than the one before, and the number of the document that orders it."""
+
+    reason: str
+    document: str
+
+
+class LostPeriod(msgspec.Struct, frozen=True):
+    """A period that a version no longer covers, and what is assessed for it now, in fen."""
+
+    period: str
+    enterprises: int
+    assessed_fen: int
+
+
+class CoverageNarrowsError(Exception):
+    """A version covers less than the one before, and nobody said that this is meant."""
+
+    def __init__(self, lost: list[LostPeriod]) -> None:
+        super().__init__(", ".join(each.period for each in lost))
+        self.lost = lost
+
+
+class NothingDroppedError(Exception):
+    """A version was to drop periods, and covers all that the one before covers."""
+
+
 class PublicationEffect(msgspec.Struct, frozen=True, kw_only=True):
-    """What a publication would change."""
+    """What a publication, or a withdrawal, would change; `lost` is what it no longer covers."""
 
     policy: str
     version: int
@@ -47,6 +85,7 @@ class PublicationEffect(msgspec.Struct, frozen=True, kw_only=True):
     entitlements_changed: int
     before_fen: int
     after_fen: int
+    lost: list[LostPeriod]
 
 
 class AssessmentProgress(msgspec.Struct, frozen=True):
@@ -56,59 +95,133 @@ class AssessmentProgress(msgspec.Struct, frozen=True):
     total: int
 
 
-def publish(ledger: Ledger, loaded: LoadedPolicy, *, actor: str) -> Published:
-    """Record a document as the next version of its policy; the same one again records nothing."""
+def publish(ledger: Ledger, loaded: LoadedPolicy, *, actor: str, drop: Drop | None = None) -> Published:
+    """Record a document as the next version of its policy; the one that is in force records nothing.
+
+    Args:
+        ledger: The ledger.
+        loaded: The document.
+        actor: The name of the key, or of the command.
+        drop: Why it may cover less than the version before.
+
+    Raises:
+        CoverageNarrowsError: It covers less, and `drop` is not given.
+        NothingDroppedError: `drop` is given, and it covers no less.
+    """
     (ref, is_new), position = carry_through(
-        ledger, lambda connection: _decide(ledger, connection, loaded, actor)
+        ledger, lambda connection: _decide(ledger, connection, loaded, actor, drop)
     )
     project_until(ledger, position)  # Another process may have published it just now.
     return Published(ref, position, is_new)
 
 
 def _decide(
-    ledger: Ledger, connection: Connection, loaded: LoadedPolicy, actor: str
+    ledger: Ledger, connection: Connection, loaded: LoadedPolicy, actor: str, drop: Drop | None
 ) -> Batch[tuple[PolicyRef, bool]]:
     """The version that a document becomes, and whether it is a new one."""
     guard = Guard(ledger.head(connection), ())
-    newest = _newest(ledger, connection, loaded)
-    ref = _next_ref(newest, loaded)
-    if newest is not None and newest.ref == ref:
-        return Batch((ref, False), (), Recording(actor, "", guard))
+    history = ledger.policy_history(connection, loaded.typed.policy)
+    before = history.in_force
+    policy = _next_version(history, loaded)
+    if before is not None and before.ref == policy.ref:
+        return Batch((policy.ref, False), (), Recording(actor, "", guard))
     event = PolicyPublished(
-        policy=ref.id, version=ref.version, sha256=ref.sha256, text=loaded.text, document=loaded.document
+        policy=policy.ref.id,
+        version=policy.ref.version,
+        sha256=policy.ref.sha256,
+        text=loaded.text,
+        document=loaded.document,
+        dropped=_dropped(connection, before, policy, drop),
     )
-    begin = _begin(ledger, Policy(ref, loaded.typed))
-    new = ledger.stored([NewEvent(policy_stream(ref.id), ref.version, event)])
-    return Batch((ref, True), new, Recording(actor, uuid.uuid4().hex, guard, begin))
+    new = ledger.stored([NewEvent(policy_stream(policy.ref.id), history.version + 1, event)])
+    begin = _begin(ledger, policy)
+    return Batch((policy.ref, True), new, Recording(actor, uuid.uuid4().hex, guard, begin))
 
 
-def _newest(ledger: Ledger, connection: Connection, loaded: LoadedPolicy) -> Policy | None:
-    return next((each for each in ledger.policies(connection) if each.ref.id == loaded.typed.policy), None)
+def _next_version(history: PolicyHistory, loaded: LoadedPolicy) -> Policy:
+    """What a document becomes: the version in force where it is the same, else the next one."""
+    before, sha256 = history.in_force, fingerprint(loaded.document)
+    if before is not None and before.ref.sha256 == sha256 and not before.is_withdrawn:
+        return before
+    ref = PolicyRef(loaded.typed.policy, history.versions + 1, sha256)
+    return Policy(ref, loaded.typed, earlier=frozenset() if before is None else before.reach)
 
 
-def _next_ref(newest: Policy | None, loaded: LoadedPolicy) -> PolicyRef:
-    sha256 = fingerprint(loaded.document)
-    if newest is None:
-        return PolicyRef(loaded.typed.policy, 1, sha256)
-    return (
-        newest.ref
-        if newest.ref.sha256 == sha256
-        else PolicyRef(newest.ref.id, newest.ref.version + 1, sha256)
+def _dropped(
+    connection: Connection, before: Policy | None, policy: Policy, drop: Drop | None
+) -> DroppedCoverage | None:
+    """What a version no longer covers, as it is recorded.
+
+    Raises:
+        CoverageNarrowsError: It covers less, and `drop` is not given.
+        NothingDroppedError: `drop` is given, and it covers no less.
+    """
+    periods = _lost_periods(before, policy)
+    if not periods:
+        if drop is not None:
+            raise NothingDroppedError
+        return None
+    if drop is None:
+        raise CoverageNarrowsError(_lost(connection, policy.ref.id, periods))
+    return DroppedCoverage(periods=tuple(periods), reason=drop.reason, document=drop.document)
+
+
+def _lost_periods(before: Policy | None, after: Policy) -> list[str]:
+    return [] if before is None else [str(each) for each in before.covered() if not after.covers_period(each)]
+
+
+def _lost(connection: Connection, policy: str, periods: Collection[str]) -> list[LostPeriod]:
+    """What is assessed now of periods, in the order of time."""
+    assessed = assessed_by_period(connection, policy, periods)
+    return [LostPeriod(each, *assessed.get(each, (0, 0))) for each in periods]
+
+
+def withdraw_policy(ledger: Ledger, policy: str, drop: Drop, *, actor: str) -> Published | None:
+    """Record that a policy is repealed, or was a mistake; None where none of this id is in force.
+
+    Args:
+        ledger: The ledger.
+        policy: Its id.
+        drop: Why, and the number of the document that orders it.
+        actor: The name of the key, or of the command.
+    """
+    ref, position = carry_through(
+        ledger, lambda connection: _decide_withdrawal(ledger, connection, policy, drop, actor)
     )
+    project_until(ledger, position)
+    return None if ref is None else Published(ref, position, is_new=True)
+
+
+def _decide_withdrawal(
+    ledger: Ledger, connection: Connection, policy: str, drop: Drop, actor: str
+) -> Batch[PolicyRef | None]:
+    guard = Guard(ledger.head(connection), ())
+    history = ledger.policy_history(connection, policy)
+    before = history.in_force
+    if before is None or before.is_withdrawn:
+        return Batch(None, (), UNATTENDED)
+    event = PolicyWithdrawn(
+        policy=policy, version=before.ref.version, reason=drop.reason, document=drop.document
+    )
+    new = ledger.stored([NewEvent(policy_stream(policy), history.version + 1, event)])
+    return Batch(before.ref, new, Recording(actor, uuid.uuid4().hex, guard, _begin(ledger, before)))
 
 
 def _begin(ledger: Ledger, policy: Policy) -> Callable[[Connection, int], None]:
     def begin(connection: Connection, position: int) -> None:
-        total = ledger.count_returns_streams(connection, years=_years(policy))
-        publication = Publication(policy.ref.id, policy.ref.version, after_stream="", done=0, total=total)
-        publications.begin(connection, publication, position=position)
+        publications.begin(
+            connection,
+            Publication(
+                policy=policy.ref.id,
+                version=policy.ref.version,
+                position=position,
+                after_stream="",
+                done=0,
+                total=ledger.count_returns_streams(connection, years=policy.years),
+            ),
+        )
 
     return begin
-
-
-def _years(policy: Policy) -> range:
-    first, last = policy.covers
-    return range(first.year, last.year + 1)
 
 
 def assess_published(ledger: Ledger, progress: Progress = lambda _done, _total: None) -> None:
@@ -123,6 +236,28 @@ def assess_published(ledger: Ledger, progress: Progress = lambda _done, _total: 
         project_until(ledger, position)
 
 
+class PublicationWatch:
+    """Finishes an assessment that nobody goes on with, as after the end of the process that published.
+
+    Args:
+        ledger: The ledger.
+        progress: Called before each chunk; it may raise to stop.
+    """
+
+    def __init__(self, ledger: Ledger, progress: Progress = lambda _done, _total: None) -> None:
+        self._ledger = ledger
+        self._progress = progress
+        self._seen: Publication | None = None
+
+    def look(self) -> None:
+        """Go on with a publication that stands where it stood at the last look."""
+        unfinished = unfinished_publication(self._ledger)
+        is_stuck = unfinished is not None and unfinished == self._seen
+        self._seen = unfinished
+        if is_stuck:
+            assess_published(self._ledger, self._progress)
+
+
 def unfinished_publication(ledger: Ledger) -> Publication | None:
     """The oldest publication whose assessment is not complete."""
     with reading(ledger.engine) as connection:
@@ -134,17 +269,28 @@ def _assess_chunk(ledger: Ledger, connection: Connection) -> Batch[None]:
     publication = publications.unfinished(connection)
     if publication is None:  # Another process has come to the end.
         return Batch(None, (), UNATTENDED)
-    policy = next(each for each in ledger.policies(connection) if each.ref.id == publication.policy)
+    history = ledger.policy_history(connection, publication.policy)
+    if history.in_force is None:
+        raise LedgerIntegrityError(f"政策{publication.policy}没有发布的记录。{VERIFY}")
     streams = ledger.returns_streams(
-        connection, after=publication.after_stream, years=_years(policy), limit=STREAMS_PER_CHUNK
+        connection, after=publication.after_stream, years=history.in_force.years, limit=STREAMS_PER_CHUNK
     )
-    books, new, _ = _reassess(ledger, connection, policy, streams)
-    is_last = len(streams) < STREAMS_PER_CHUNK or policy.ref.version != publication.version
-    done = publication.total if is_last else min(publication.done + len(streams), publication.total - 1)
+    books, found = _reassess(ledger, connection, history.in_force, streams)
+    new, is_last = list(found.new), len(streams) < STREAMS_PER_CHUNK
+    if is_last:
+        ended = PolicyAssessed(policy=publication.policy, version=publication.version)
+        new.append(NewEvent(policy_stream(publication.policy), history.version + 1, ended))
+    done = min(publication.done + len(streams), publication.total)
     after_stream = streams[-1] if streams else publication.after_stream
 
-    def advance(connection: Connection, _: int) -> None:
-        publications.advance(connection, publication, after_stream=after_stream, done=done)
+    def advance(connection: Connection, position: int) -> None:
+        publications.advance(
+            connection,
+            publication,
+            after_stream=after_stream,
+            done=publication.total if is_last else done,
+            assessed_at=position if is_last else None,
+        )
 
     guard = Guard(books.read_at, books.streams)
     return Batch(None, ledger.stored(new), Recording(ACTOR, uuid.uuid4().hex, guard, advance))
@@ -152,30 +298,50 @@ def _assess_chunk(ledger: Ledger, connection: Connection) -> Batch[None]:
 
 def _reassess(
     ledger: Ledger, connection: Connection, policy: Policy, streams: list[str]
-) -> tuple[Books, list[NewEvent], list[Change]]:
+) -> tuple[Books, Reassessment]:
+    """What follows from a policy for some annual returns.
+
+    An enterprise whose records contradict each other stays as it is: it is disputed, and the others go on.
+    """
     touched = [
         (uscc, period)
         for _, uscc, year in (stream.split("/") for stream in streams)
         for period in (f"{year}-06", f"{year}-12")
     ]
     books = Books(ledger, connection, touched, [policy])
-    return books, *books.reassess(books.accounts_of)
+    return books, books.reassess(books.accounts_of)
 
 
 def preview_publication(ledger: Ledger, loaded: LoadedPolicy) -> PublicationEffect:
     """What publishing a document would change; nothing is recorded."""
+    with reading(ledger.engine) as connection:
+        history = ledger.policy_history(connection, loaded.typed.policy)
+        return _effect(ledger, connection, history.in_force, _next_version(history, loaded))
+
+
+def preview_withdrawal(ledger: Ledger, policy: str) -> PublicationEffect | None:
+    """What withdrawing a policy would change; None where none of this id is in force."""
+    with reading(ledger.engine) as connection:
+        before = ledger.policy_history(connection, policy).in_force
+        if before is None or before.is_withdrawn:
+            return None
+        withdrawn = Policy(before.ref, before.document, earlier=before.reach, is_withdrawn=True)
+        return _effect(ledger, connection, before, withdrawn)
+
+
+def _effect(
+    ledger: Ledger, connection: Connection, before: Policy | None, policy: Policy
+) -> PublicationEffect:
     changed = before_fen = after_fen = 0
     after_stream = ""
-    with reading(ledger.engine) as connection:
-        policy = Policy(_next_ref(_newest(ledger, connection, loaded), loaded), loaded.typed)
-        while streams := ledger.returns_streams(
-            connection, after=after_stream, years=_years(policy), limit=STREAMS_PER_CHUNK
-        ):
-            _, _, changes = _reassess(ledger, connection, policy, streams)
-            changed += len(changes)
-            before_fen += sum(each.before_fen or 0 for each in changes)
-            after_fen += sum(each.after_fen or 0 for each in changes)
-            after_stream = streams[-1]
+    while streams := ledger.returns_streams(
+        connection, after=after_stream, years=policy.years, limit=STREAMS_PER_CHUNK
+    ):
+        _, found = _reassess(ledger, connection, policy, streams)
+        changed += len(found.changes)
+        before_fen += sum(each.before_fen or 0 for each in found.changes)
+        after_fen += sum(each.after_fen or 0 for each in found.changes)
+        after_stream = streams[-1]
     return PublicationEffect(
         policy=policy.ref.id,
         version=policy.ref.version,
@@ -183,10 +349,19 @@ def preview_publication(ledger: Ledger, loaded: LoadedPolicy) -> PublicationEffe
         entitlements_changed=changed,
         before_fen=before_fen,
         after_fen=after_fen,
+        lost=_lost(connection, policy.ref.id, _lost_periods(before, policy)),
     )
 
 
-def assessment_progress(connection: Connection, policy: str, version: int) -> AssessmentProgress:
-    """How far the assessment of a published version has come."""
-    found = publications.find(connection, policy, version)
-    return AssessmentProgress(found.done, found.total)
+def assessment_progress(connection: Connection, policy: str, number: int) -> AssessmentProgress:
+    """How far the assessment of a version has come: all is done when the reads show that it ended.
+
+    Raises:
+        LedgerIntegrityError: The read models do not hold the version, or its progress is not noted.
+    """
+    version = find_version(connection, policy, number)
+    if version is None:
+        raise LedgerIntegrityError(f"查询表缺少政策{policy}版本{number}。{REBUILD}")
+    found = publications.find(connection, version.position)
+    done = found.done if is_assessed(connection, version) else found.done_before_end
+    return AssessmentProgress(done, found.total)

@@ -1,19 +1,22 @@
 """What every read begins with: the moment, and of the accounts the policy that they are about."""
 
 import base64
+from collections.abc import Collection
 from typing import Literal, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection
 
 from app.database import reading
+from app.ledger import publications
 from app.ledger.ledger import Ledger
 from app.ledger.tiles import root_at
+from domain.events import account_stream
 from domain.policy import Policy
 from projections.projector import position_of
 from projections.queries import moments, policies
 from projections.queries.moments import Moment
-from projections.queries.policies import PolicyVersion
+from projections.queries.policies import PolicyState, PolicyVersion
 
 ChoiceProblem = Literal["policy-unknown", "policy-ambiguous"]
 
@@ -56,17 +59,73 @@ class AsOf(Moment, frozen=True):
         return None if self.root is None else base64.b64encode(self.root).decode()
 
 
-class Opened(msgspec.Struct, frozen=True):
-    """The books at a moment, under the newest version of a policy; None while no policy covers the window."""
+class Progress(msgspec.Struct, frozen=True):
+    """An assessment under way: by which version, and how many annual returns of how many are done.
 
+    Attributes:
+        done: None of a past moment, of which this is not kept.
+    """
+
+    version: int
+    done: int | None
+    total: int
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """The books at a moment, under a policy; `state` is None while no policy covers the window."""
+
+    ledger: Ledger
+    connection: Connection
+    window: str
     moment: AsOf
-    version: PolicyVersion | None
-    policy: Policy | None
+    state: PolicyState | None
+    is_now: bool
 
     @property
-    def ceiling_fen(self) -> int:
-        """The half-year ceiling; 0 without a policy."""
-        return 0 if self.policy is None else self.policy.half_year_limit.ceiling.fen
+    def policy_id(self) -> str | None:
+        """The policy's id."""
+        return None if self.state is None else self.state.newest.ref.id
+
+    @property
+    def newest(self) -> PolicyVersion | None:
+        """The newest version."""
+        return None if self.state is None else self.state.newest
+
+    def policy(self) -> Policy | None:
+        """The newest version, ready to assess by; None where there is none, or it was withdrawn."""
+        if self.state is None or self.state.withdrawn is not None:
+            return None
+        return policies.policy_of(self.connection, self.state.newest.ref)
+
+    def versions_of(self, codes: Collection[str]) -> dict[str, PolicyVersion]:
+        """The version that the account of each enterprise is of; none without a policy.
+
+        While everything is assessed by the newest version, that is the one; else the log is asked for the
+        latest assessment of each.
+        """
+        state = self.state
+        if state is None:
+            return {}
+        latest: dict[str, int] = {}
+        if not state.is_assessed:
+            streams = {account_stream(state.newest.ref.id, uscc, self.window): uscc for uscc in codes}
+            found = self.ledger.latest_versions(self.connection, streams, at=self.moment.position)
+            latest = {streams[stream]: version for stream, version in found.items()}
+        return {uscc: state.version_of(latest.get(uscc)) for uscc in codes}
+
+    def ceiling_fen(self, version: PolicyVersion | None) -> int:
+        """The half-year ceiling of a version; 0 without one."""
+        if version is None:
+            return 0
+        return policies.policy_of(self.connection, version.ref).half_year_limit.ceiling.fen
+
+    def progress(self) -> Progress | None:
+        """The assessment that is under way; None while there is none."""
+        state = self.state
+        if state is None or state.is_assessed:
+            return None
+        noted = publications.find(self.connection, state.begun)
+        return Progress(noted.version, noted.done_before_end if self.is_now else None, noted.total)
 
 
 def is_projected(ledger: Ledger, position: int) -> bool:
@@ -121,7 +180,7 @@ def log_moment_of(ledger: Ledger, connection: Connection, asked: AskedMoment) ->
 
 
 def opened(
-    connection: Connection, window: str, policy: str | None, asked: AskedMoment
+    ledger: Ledger, connection: Connection, window: str, policy: str | None, asked: AskedMoment
 ) -> Opened | ChoiceProblem:
     """The books as asked for.
 
@@ -129,23 +188,31 @@ def opened(
         PositionAheadError: The position is above the head.
     """
     moment = moment_of(connection, asked)
-    version = _version(connection, window, moment.position, policy)
-    if isinstance(version, str):
-        return version
-    found = None if version is None else policies.policy_of(connection, version.ref)
-    return Opened(moment, version, found)
+    state = _state(connection, window, moment.position, policy)
+    if isinstance(state, str):
+        return state
+    is_now = moment.position == moments.now(connection).position
+    return Opened(ledger, connection, window, moment, state, is_now)
 
 
-def _version(
+def _state(
     connection: Connection, window: str, at: int, policy: str | None
-) -> PolicyVersion | ChoiceProblem | None:
-    newest = {each.ref.id: each for each in policies.published(connection, at)}
+) -> PolicyState | ChoiceProblem | None:
+    states = policies.states(connection, at)
     if policy is not None:
-        found = newest.get(policy)
+        found = states.get(policy)
         if found is None and not policies.is_published(connection, policy):
             return "policy-unknown"
-        return found
-    covering = [each for each in newest.values() if each.covers(window)]
+        return None if found is None else _completed(connection, found)
+    completed = [_completed(connection, each) for each in states.values()]
+    covering = [each for each in completed if each.covers(window)]
     if len(covering) > 1:
         return "policy-ambiguous"
     return covering[0] if covering else None
+
+
+def _completed(connection: Connection, state: PolicyState) -> PolicyState:
+    """The state, which is assessed whole where nothing was filed before."""
+    if state.is_assessed or publications.find(connection, state.begun).total > 0:
+        return state
+    return msgspec.structs.replace(state, is_assessed=True)

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from app.database import (
@@ -16,7 +16,7 @@ from app.database import (
 )
 from app.ledger.damage import VERIFY
 from app.ledger.helpers import Helpers, spare_processors
-from app.ledger.ledger import Ledger, Slice, Unreadable
+from app.ledger.ledger import Ledger, Slice
 from domain.errors import LedgerIntegrityError
 from projections.afresh import finish, make_afresh
 from projections.projector import catch_up, position_of
@@ -60,8 +60,8 @@ def rebuild(ledger: Ledger, progress: Progress = lambda _, __: None) -> int:
     Raises:
         OvertakenError: Another rebuild has begun since.
         RebuildError: Others kept the tables busy.
-        domain.errors.LedgerIntegrityError: An event belongs to no enterprise and to no policy, or the log
-            ends before the read models do.
+        domain.errors.LedgerIntegrityError: A row of the log is missing or damaged, or the log ends before the
+            read models do.
     """
     token = 2 + secrets.randbelow(2**31 - 2)
     scratch = Scratch(ledger.engine.dialect.name, token)
@@ -84,23 +84,21 @@ def _fill_enterprises(ledger: Ledger, scratch: Scratch, token: int, progress: Pr
     with reading(ledger.engine) as connection:
         until = ledger.head(connection)
         slices = ledger.slices(connection)
-        unreadable: list[Unreadable] = []
-        publications = ledger.publications(connection, until=until, unreadable=unreadable)
-    _refuse_damage(unreadable)
+        others = ledger.other_entries(connection, until=until)
     events = 0
     with Helpers(ledger, spare_processors() if len(slices) > 1 else 0) as helpers:
         for count in helpers.share(fill_slice, [(token, each, until) for each in slices]):
             events += count
             progress(events, until)
-    strays = until - events - len(publications)
-    if strays:
-        raise LedgerIntegrityError(f"{until}条记录中有{strays}条不能归入企业和政策。{VERIFY}")
+    missing = until - events - len(others)
+    if missing:
+        raise LedgerIntegrityError(f"{until}条记录中缺少{missing}条。{VERIFY}")
 
     def finish_up() -> None:
         with writing(ledger.engine, unhurried=True) as connection:
             scratch.check(connection)
             if position_of(connection, scratch.models) == 0:
-                finish(connection, scratch.models, scratch.aside, publications, until)
+                finish(connection, scratch.models, scratch.aside, others, until)
                 scratch.index(connection)
 
     steadily(finish_up)
@@ -119,9 +117,7 @@ def fill_slice(ledger: Ledger, token: int, codes: Slice, until: int) -> int:
 
     def fill() -> int:  # Whatever a commit came to, this may be done again.
         with reading(ledger.engine) as connection:
-            unreadable: list[Unreadable] = []
-            entries = ledger.entries_of(connection, codes, until=until, unreadable=unreadable)
-        _refuse_damage(unreadable)
+            entries = ledger.entries_to_project(connection, codes, until=until)
         half_years, aside = make_afresh(scratch.models, entries)
         with writing(ledger.engine, unhurried=True) as connection:
             scratch.check(connection)
@@ -131,12 +127,6 @@ def fill_slice(ledger: Ledger, token: int, codes: Slice, until: int) -> int:
         return len(entries)
 
     return steadily(fill)
-
-
-def _refuse_damage(unreadable: Sequence[Unreadable]) -> None:
-    if unreadable:
-        first = unreadable[0]
-        raise LedgerIntegrityError(f"序号{first.position}({first.stream}):{first.reason}。{VERIFY}")
 
 
 def _fill(ledger: Ledger, scratch: Scratch, progress: Progress) -> None:

@@ -144,7 +144,8 @@ def _scope(asked: Asked, books: Opened) -> Scope:
     window = Window.parse(asked.window)
     year, month = (window.year, 7) if window.half == 1 else (window.year + 1, 1)
     ended_at_us = (datetime(year, month, 1, tzinfo=_BEIJING) - _EPOCH) // _MICROSECOND
-    covering = books.policy if books.policy is not None and books.policy.covers_window(window) else None
+    policy = books.policy()
+    covering = policy if policy is not None and policy.covers_window(window) else None
     return Scope(asked.window, ended_at_us, covering, asked.region_code)
 
 

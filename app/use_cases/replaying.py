@@ -18,13 +18,12 @@ from sqlalchemy import Connection
 from app.database import DamagedError, reading, reading_whatever, steadily
 from app.ledger.damage import is_of_enterprise
 from app.ledger.helpers import Helpers, spare_processors
-from app.ledger.ledger import Ledger, Slice, Unreadable, published_policy
+from app.ledger.ledger import Ledger, Slice, Unreadable
 from app.ledger.publications import unfinished
 from app.limits import REPLAY_MOST_REPORTED
 from app.use_cases.reading import PositionAheadError
 from domain.errors import LedgerIntegrityError
-from domain.events import LogEntry
-from domain.policy import Policy
+from domain.events import LogEntry, PolicyAssessed, PolicyPublished, PolicyWithdrawn
 from domain.replay import Kind, Mismatch, Publications, Replay, enterprise_year
 from projections.afresh import MOST_PUT_ASIDE, PutAside, make_afresh
 from projections.aside import AsideFile
@@ -230,7 +229,14 @@ def _replay_all(ledger: Ledger, task: Task, progress: Progress) -> Found:
     with _reading(ledger, task) as connection:
         published = ledger.publications(connection, until=task.last, unreadable=unreadable)
     found.events += len(published) + len(unreadable)
-    found.add_mismatches([*map(_unreadable, unreadable), *_versions(published)[1]])
+    altered = _published(published).contradictions
+    streams = {entry.position: entry.stream for entry in published}
+    found.add_mismatches(
+        [
+            *map(_unreadable, unreadable),
+            *(_wrong("policy-altered", position, streams[position], why) for position, why in altered),
+        ]
+    )
     found.mismatches.sort(key=_place)
     return found
 
@@ -243,7 +249,7 @@ def replay_slices(ledger: Ledger, task: Task) -> Found:
     """Replay the enterprises of some slices, and compare their rows."""
     with _reading(ledger, task) as connection:
         published = ledger.publications(connection, until=task.last, unreadable=[])
-    publications = Publications(_versions(published)[0])
+    publications = _published(published)
     aside = AsideFile(task.aside)
     found, common = Found(), PutAside()
     for codes in task.slices:
@@ -314,16 +320,13 @@ def _compared(ledger: Ledger, connection: Connection, task: Task) -> Compared:
     return Compared(task.projected or 0, min(position_of(connection), ledger.head(connection)))
 
 
-def _versions(published: Sequence[LogEntry]) -> tuple[list[tuple[int, Policy]], list[Mismatch]]:
-    """The versions that were published, and what is wrong with the others."""
-    versions: list[tuple[int, Policy]] = []
-    altered: list[Mismatch] = []
-    for entry in published:
-        try:
-            versions.append((entry.position, published_policy(entry.event)))
-        except LedgerIntegrityError as error:
-            altered.append(_wrong("policy-altered", entry.position, entry.stream, str(error)))
-    return versions, altered
+def _published(entries: Sequence[LogEntry]) -> Publications:
+    """What the policies' streams say; an event of another stream that stands in one of them says nothing."""
+    return Publications(
+        (entry.position, entry.event)
+        for entry in entries
+        if isinstance(entry.event, PolicyPublished | PolicyWithdrawn | PolicyAssessed)
+    )
 
 
 def _unreadable(each: Unreadable) -> Mismatch:
@@ -373,11 +376,7 @@ def _compare_common(ledger: Ledger, task: Task, so_far: Found) -> Found:
     if task.projected is None or so_far.uncompared:
         return found
     with _reading(ledger, task) as connection:
-        published = ledger.publications(connection, until=task.projected, unreadable=[])
-        try:
-            found.add_row_differences(
-                AsideFile(task.aside).differences(connection, published, _compared(ledger, connection, task))
-            )
-        except LedgerIntegrityError:
-            found.uncompared = 1
+        compared = _compared(ledger, connection, task)
+        others = ledger.other_entries(connection, until=compared.until)
+        found.add_row_differences(AsideFile(task.aside).differences(connection, others, compared))
     return found

@@ -14,7 +14,7 @@ from app.ledger.export_folder import ExportError, ExportFolder, Manifest
 from app.ledger.ledger import Ledger
 from app.ledger.lines import Line, LineError, parse
 from app.ledger.merkle import leaf_hash
-from app.ledger.recorder import PUBLICATION_TOPIC
+from app.ledger.recorder import PUBLICATION_TOPICS
 from app.ledger.running_root import RunningRoot
 from app.ledger.sealing import seal
 from app.ledger.tiles import root_at
@@ -56,7 +56,7 @@ def _insert(ledger: Ledger, folder: ExportFolder, progress: Progress) -> None:
         for lines in _chunks(folder, tree):
             insert_lines(connection, lines)
             last = lines[-1]
-            published = [line.position for line in lines if line.topic == PUBLICATION_TOPIC]
+            published = [line.position for line in lines if line.topic in PUBLICATION_TOPICS]
             publication = max([publication, *published])
             progress(tree.size, max(tree.size, folder.manifest.size))
         if base64.b64encode(tree.root()).decode() != folder.manifest.root:

@@ -162,7 +162,7 @@ def _compare_sequencer(sequenced: Sequenced | None, checks: LogChecks, findings:
     found = Sequenced(
         last=0 if last is None else last.position,
         recorded_at_us=0 if last is None else last.recorded_at_us,
-        publication=max(checks.published.values(), default=0),
+        publication=max(checks.published, default=0),
     )
     for name, said, value in zip(Sequenced._fields, sequenced, found, strict=True):
         if said != value:

@@ -112,6 +112,11 @@ def stage_regresses(name: str, period: Period) -> str:
     return f"{name}{period.chinese}审定数已登记,不能改为初报数。确有更正的,按审定数登记并填写原因。"
 
 
+def records_disputed(name: str, reason: str) -> str:
+    """The records of an enterprise contradict each other, so that nothing can be decided on them."""
+    return f"{name}的台账记录互相矛盾,暂不能登记:{reason}。请联系审计人员查明,台账其他企业不受影响。"
+
+
 def base_differs(name: str, period: Period, given_fen: int, ledger_fen: int) -> str:
     """The prior-year figure is not the ledger's own figure of a year before."""
     return (

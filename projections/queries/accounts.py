@@ -1,12 +1,13 @@
 """Reads of one half-year account, as it stood at a position."""
 
+from collections.abc import Collection
 from typing import Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Table, and_, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, func, select
 
 from domain.events import EntitlementAssessed
-from projections.tables import enterprises, entitlements, returns
+from projections.tables import FOREVER, enterprises, entitlements, returns
 
 _ASSESSED: Final = msgspec.json.Decoder(EntitlementAssessed)
 
@@ -55,3 +56,16 @@ def periods(connection: Connection, policy: str, uscc: str, window: str, at: int
     return [
         AssessedPeriod(_ASSESSED.decode(state), position) for state, position in connection.execute(query)
     ]
+
+
+def assessed_by_period(
+    connection: Connection, policy: str, periods: Collection[str]
+) -> dict[str, tuple[int, int]]:
+    """How many enterprises have more than 0 assessed of a period now, and their sum in fen, by period."""
+    query = (
+        select(entitlements.c.period, func.count(), func.sum(entitlements.c.assessed_fen))
+        .where(entitlements.c.policy == policy, entitlements.c.period.in_(periods))
+        .where(entitlements.c.to_position == FOREVER, entitlements.c.assessed_fen > 0)
+        .group_by(entitlements.c.period)
+    )
+    return {period: (count, int(total_fen)) for period, count, total_fen in connection.execute(query)}

@@ -22,6 +22,7 @@ from sqlalchemy import (
     false,
     func,
     literal,
+    not_,
     or_,
     select,
     true,
@@ -30,6 +31,7 @@ from sqlalchemy import (
 
 from projections.history import find_by_key
 from projections.queries import totals
+from projections.queries.disagreements import disputes
 from projections.tables import accounts, enterprises, entitlements, policy_set
 
 Sort = Literal["-assessed_fen", "assessed_fen", "uscc"]
@@ -424,6 +426,7 @@ def _counted(connection: Connection, wanted: ListFilter, at: int) -> ListTotals:
         accounts.c.assessed_fen >= wanted.min_assessed_fen,
         true() if wanted.region_code is None else accounts.c.region_code == wanted.region_code,
         _passes(wanted, accounts, at),
+        not_(disputes(at)),
     )
     total, assessed_fen = connection.execute(of_accounts).one()
     if not wanted.asks_for_assessment:

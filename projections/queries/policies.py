@@ -1,5 +1,6 @@
 """Reads of the published policies."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -8,7 +9,7 @@ from sqlalchemy import Connection, Row, select
 from domain.events import PolicyRef
 from domain.periods import Window
 from domain.policy import Policy, policy_from_log
-from projections.tables import policies
+from projections.tables import policies, policy_marks
 
 MOST_KEPT: Final = 100
 """Versions kept ready in memory: more than a city publishes in ten years."""
@@ -72,6 +73,17 @@ def find_version(connection: Connection, policy: str, version: int) -> PolicyVer
     return None if row is None else _version(row)
 
 
+def is_assessed(connection: Connection, version: PolicyVersion) -> bool:
+    """Whether the read models hold that everything filed before a publication is assessed by it."""
+    query = select(policy_marks.c.position).where(
+        policy_marks.c.policy == version.ref.id,
+        policy_marks.c.version == version.ref.version,
+        policy_marks.c.type == "PolicyAssessed",
+        policy_marks.c.position > version.position,
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def is_published(connection: Connection, policy: str) -> bool:
     """Whether a policy of this id has been published by now."""
     query = select(policies.c.version).where(policies.c.policy == policy)
@@ -84,6 +96,103 @@ def document_of(connection: Connection, ref: PolicyRef) -> PublishedDocument:
     query = query.where(policies.c.policy == ref.id, policies.c.version == ref.version)
     text, document = connection.execute(query).one()
     return PublishedDocument(text, msgspec.json.decode(document))
+
+
+class PolicyMark(msgspec.Struct, frozen=True):
+    """What became of a version: `PolicyAssessed`, or `PolicyWithdrawn` with its reason and document."""
+
+    policy: str
+    type: str
+    version: int
+    actor: str
+    recorded_at_us: int
+    position: int
+    reason: str | None
+    document: str | None
+
+
+class PolicyState(msgspec.Struct, frozen=True):
+    """What was published of a policy by some moment, and what has become of it.
+
+    Attributes:
+        versions: Every version, from the first.
+        assessed: The last version that everything filed before it was assessed by; None before the first.
+        withdrawn: The withdrawal of the newest version; None where it is in force.
+        is_assessed: Whether everything filed before the newest version, or its withdrawal, is assessed by it.
+    """
+
+    versions: tuple[PolicyVersion, ...]
+    assessed: PolicyVersion | None
+    withdrawn: PolicyMark | None
+    is_assessed: bool
+
+    @property
+    def newest(self) -> PolicyVersion:
+        """The newest version, which alone speaks for the policy once everything is assessed by it."""
+        return self.versions[-1]
+
+    @property
+    def begun(self) -> int:
+        """The position of the last publication, or of the withdrawal that followed on it."""
+        return self.newest.position if self.withdrawn is None else self.withdrawn.position
+
+    @property
+    def speaking(self) -> Sequence[PolicyVersion]:
+        """The versions by which some account may be assessed: from the last one assessed whole."""
+        if self.is_assessed:
+            return () if self.withdrawn else self.versions[-1:]
+        first = 0 if self.assessed is None else self.assessed.ref.version
+        return [each for each in self.versions if each.ref.version >= first]
+
+    def covers(self, window: str) -> bool:
+        """Whether an account of a half-year may be assessed by it."""
+        return any(each.covers(window) for each in self.speaking)
+
+    @property
+    def windows(self) -> list[str]:
+        """The half-years that some version paid for, in the order of time."""
+        return sorted({window for each in self.versions for window in each.windows})
+
+    def version_of(self, latest: int | None) -> PolicyVersion:
+        """The version that an account is of: the newer of the last one assessed whole and its latest.
+
+        Args:
+            latest: The version that the latest assessment of the account names; None before the first.
+        """
+        if self.is_assessed:
+            return self.newest
+        latest_named = next((each for each in self.versions if each.ref.version == latest), None)
+        known = [each for each in (self.assessed, latest_named) if each is not None]
+        return max(known, key=lambda each: each.ref.version, default=self.newest)
+
+
+def states(connection: Connection, at: int) -> dict[str, PolicyState]:
+    """What was published of each policy by a position, and what had become of it, by id."""
+    versions = published(connection, at)
+    columns = [policy_marks.c[name] for name in PolicyMark.__struct_fields__]
+    query = select(*columns).where(policy_marks.c.from_position <= at).order_by(policy_marks.c.position)
+    marks = [PolicyMark(*row) for row in connection.execute(query)]
+    return {
+        policy: _state(
+            [each for each in versions if each.ref.id == policy],
+            [each for each in marks if each.policy == policy],
+        )
+        for policy in sorted({each.ref.id for each in versions})
+    }
+
+
+def _state(versions: Sequence[PolicyVersion], marks: Sequence[PolicyMark]) -> PolicyState:
+    assessed: PolicyVersion | None = None
+    withdrawn: PolicyMark | None = None
+    is_assessed = False
+    for mark in marks:
+        is_about_newest = mark.position > versions[-1].position
+        if mark.type == "PolicyAssessed":
+            assessed = next((each for each in versions if each.ref.version == mark.version), assessed)
+            is_assessed = is_about_newest
+        elif is_about_newest:
+            withdrawn, is_assessed = mark, False
+    return PolicyState(tuple(versions), assessed, withdrawn, is_assessed)
 
 
 _read: Final[dict[PolicyRef, Policy]] = {}

@@ -11,6 +11,7 @@ from app.ledger.lines import canonical, read_lines
 from app.ledger.mapper import NewEvent
 from app.ledger.recorder import Recording
 from app.ledger.sealing import seal
+from domain.events import ReturnFiled
 from tests.api.rows import code, events, refused, trade
 from tests.builders import SHIPPED_TEXT, edited
 from tests.ledger.history import log
@@ -145,8 +146,9 @@ def test_the_events_of_a_moment_end_with_it(history: Office) -> None:
 
 
 def test_the_log_is_read_up_to_its_head_though_the_read_models_lag(history: Office) -> None:
-    filed = log(history.ledger)[1]
-    of_another = NewEvent(f"returns/{code(1002)}/2024", 1, filed.event)
+    filed = log(history.ledger)[1].event
+    assert isinstance(filed, ReturnFiled)
+    of_another = NewEvent(f"returns/{code(1002)}/2024", 1, filed)
     assert history.ledger.record(history.ledger.stored([of_another]), Recording("statistics", "b")) == 10
     for asked in ({}, {"position": 10}, {"known_at": "2024-06-05T00:00:00Z"}):
         page = history.read("/v1/events", after=9, **asked)

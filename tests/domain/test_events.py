@@ -11,7 +11,9 @@ from domain.events import (
     Event,
     Figure,
     LogEntry,
+    PolicyAssessed,
     PolicyPublished,
+    PolicyWithdrawn,
     ReturnFiled,
     ReturnRevised,
     ReturnWithdrawn,
@@ -30,6 +32,8 @@ def test_every_type_of_event_has_its_own_name() -> None:
         "ReturnWithdrawn": ReturnWithdrawn,
         "EntitlementAssessed": EntitlementAssessed,
         "PolicyPublished": PolicyPublished,
+        "PolicyWithdrawn": PolicyWithdrawn,
+        "PolicyAssessed": PolicyAssessed,
     } == EVENT_TYPES
     assert set(EVENT_TYPES.values()) == set(get_args(Event))
 

@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.events import (
+    EnterpriseEvent,
     EntitlementAssessed,
     Event,
     LogEntry,
     Outcome,
+    PolicyEvent,
     PolicyPublished,
     ReturnFiled,
     account_stream,
@@ -31,20 +33,26 @@ LOWER_TEXT = edited(SHIPPED_TEXT, ("award: {yuan: 50000,", "award: {yuan: 40000,
 VERSIONS = [policy_of(), policy_of(LOWER_TEXT, 2)]
 
 
+def publication(policy: Policy) -> PolicyPublished:
+    """The event that published a version."""
+    ref, document = policy.ref, msgspec.to_builtins(policy.document)
+    return PolicyPublished(policy=ref.id, version=ref.version, sha256=ref.sha256, text="", document=document)
+
+
 class Chronicle:
     """An enterprise, and the log of what was recorded of it."""
 
     def __init__(self) -> None:
         self.enterprise = Enterprise(VERSIONS[0])
         self.entries: list[LogEntry] = []
-        self.published: list[tuple[int, Policy]] = []
+        self.published: list[tuple[int, PolicyEvent]] = []
         self.position = 0
         self._versions: dict[str, int] = {}
 
     def publish(self, policy: Policy) -> None:
         """A version is published; nothing is assessed yet."""
         self.position += 1
-        self.published.append((self.position, policy))
+        self.published.append((self.position, publication(policy)))
         self.enterprise.policy = policy
 
     def assess(self) -> None:
@@ -182,7 +190,7 @@ def tells_of(entry: LogEntry, left_out: LogEntry) -> bool:
         return False
     if isinstance(entry.event, EntitlementAssessed):
         return entry.stream == left_out.stream
-    assert not isinstance(entry.event, PolicyPublished)
+    assert isinstance(entry.event, EnterpriseEvent)
     return window_name(entry.event.period) == window_name(left_out.event.period)
 
 
@@ -290,7 +298,7 @@ def test_a_year_that_is_left_out_is_not_replayed() -> None:
 
 @pytest.mark.parametrize(("before", "versions"), [(1, []), (2, [1]), (3, [1]), (4, [2])])
 def test_in_force_is_what_was_published_before_a_position(before: int, versions: list[int]) -> None:
-    publications = Publications([(1, VERSIONS[0]), (3, VERSIONS[1])])
-    covering = publications.covering("2024H1", before=before)
-    assert [each.ref.version for each in covering.values()] == versions
-    assert publications.covering("2025H1", before=before) == {}
+    publications = Publications([(1, publication(VERSIONS[0])), (3, publication(VERSIONS[1]))])
+    reaching = publications.reaching("2024H1", before=before)
+    assert [each.policy.ref.version for each in reaching.values()] == versions
+    assert publications.reaching("2025H1", before=before) == {}

@@ -11,7 +11,7 @@ from app.ledger.ledger import Ledger
 from app.use_cases.filing import FilingAnswer, Refused
 from app.use_cases.importing import Progress, import_rows
 from app.use_cases.rows import RowReader
-from domain.events import Event, Stage
+from domain.events import AnyEvent, Stage
 from projections.tables import FOREVER, LIVE
 from tests.ledger.history import REGIONS, Row, catering, code, log, rows_of, trade
 
@@ -90,9 +90,9 @@ def imported(
     return answer
 
 
-def facts(ledger: Ledger) -> dict[str, list[Event]]:
+def facts(ledger: Ledger) -> dict[str, list[AnyEvent]]:
     """What was registered, by stream in the order of its versions."""
-    found: dict[str, list[Event]] = {}
+    found: dict[str, list[AnyEvent]] = {}
     for entry in log(ledger):
         if entry.stream.startswith("returns/"):
             found.setdefault(entry.stream, []).append(entry.event)

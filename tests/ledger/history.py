@@ -86,7 +86,7 @@ def file(ledger: Ledger, *rows: Row, stage: Stage = "final") -> FilingAnswer:
     return answer
 
 
-def withdraw(ledger: Ledger, uscc: str, period: str, form: str) -> FilingAnswer | None:
+def withdraw(ledger: Ledger, uscc: str, period: str, form: str) -> FilingAnswer | Refused | None:
     """Withdraw a registration; None where none stands."""
     wanted = Withdrawal(uscc=uscc, form=form, period=period, reason="重复登记", origin=None, document=None)
     return withdraw_return(ledger, wanted, actor="statistics")

@@ -233,7 +233,7 @@ def test_projections_have_every_filing_while_filings_are_held_before_their_commi
             project_all(ledger)
 
     def work(is_over: threading.Event) -> None:
-        follow(ledger, is_over.is_set)
+        follow(ledger, is_over.is_set, lambda: None)
 
     with readers(follower.follow, project, work):
         write_all(write)

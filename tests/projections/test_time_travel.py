@@ -1,7 +1,7 @@
 """As it stood then: every read at a moment is that of a ledger which was given nothing after it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import groupby
@@ -20,7 +20,7 @@ from app.ledger.recorder import Recording
 from app.ledger.sealing import seal
 from app.use_cases import publishing
 from app.use_cases.projecting import project_all
-from domain.events import LogEntry, PolicyPublished
+from domain.events import LogEntry, PolicyAssessed, PolicyPublished, UnreadableEvent
 from tests.databases import Database
 from tests.ledger.history import RandomYear, log, transaction_ends
 from tests.office import Office, TestClock
@@ -50,9 +50,13 @@ def fresh_office(migrated: Database, entries: list[LogEntry]) -> Iterator[Office
         transaction = list(group)
         first = transaction[0]
         clock.now_us = first.recorded_at_us
-        alongside = partial(begin, first.event) if isinstance(first.event, PolicyPublished) else None
+        alongside = partial(begin, first.event, entries) if isinstance(first.event, PolicyPublished) else None
         ledger.record(
-            ledger.stored(NewEvent(each.stream, each.version, each.event) for each in transaction),
+            ledger.stored(
+                NewEvent(each.stream, each.version, each.event)
+                for each in transaction
+                if not isinstance(each.event, UnreadableEvent)
+            ),
             Recording(first.actor, first.batch_id, alongside=alongside),
         )
     assert log(ledger) == entries
@@ -63,10 +67,26 @@ def fresh_office(migrated: Database, entries: list[LogEntry]) -> Iterator[Office
     database.drop()
 
 
-def begin(event: PolicyPublished, connection: Connection, position: int) -> None:
+def begin(event: PolicyPublished, entries: Sequence[LogEntry], connection: Connection, position: int) -> None:
     """Note a publication of which nothing is left to assess: what followed from it is recorded as it was."""
-    done = Publication(event.policy, event.version, after_stream="", done=0, total=0)
-    publications.begin(connection, done, position=position)
+    assessed_at = next(
+        (
+            each.position
+            for each in entries
+            if isinstance(each.event, PolicyAssessed) and each.event.version == event.version
+        ),
+        None,
+    )
+    done = Publication(
+        policy=event.policy,
+        version=event.version,
+        position=position,
+        after_stream="",
+        done=0,
+        total=0,
+        assessed_at=assessed_at,
+    )
+    publications.begin(connection, done)
 
 
 def recorded(office: Office, clock: TestClock, seed: int) -> RandomYear:

@@ -1,0 +1,48 @@
+"""`duixian audit disagreements`: what the log says and the read models cannot follow."""
+
+import typer
+
+from app.cli import printing
+from app.cli.common import (
+    AsJson,
+    KnownAtAsked,
+    PositionAsked,
+    asked_moment,
+    bring_up,
+    ledger_of,
+    out,
+    print_json,
+    within_the_log,
+)
+from app.database import reading
+from app.limits import DISAGREEMENTS_MOST_SHOWN
+from app.use_cases.reading import moment_of
+from projections.queries import disagreements
+
+
+def audit_disagreements(
+    context: typer.Context,
+    position: PositionAsked = None,
+    known_at: KnownAtAsked = None,
+    as_json: AsJson = False,
+) -> None:
+    """列出查询表无法依从的台账记录(互相矛盾或无法读取);有则退出码仍为0。"""
+    asked = asked_moment(position, known_at)
+    ledger = ledger_of(context)
+    bring_up(ledger)
+    with reading(ledger.engine) as connection, within_the_log():
+        at = moment_of(connection, asked)
+        found = disagreements.page(connection, at.position, after=0, limit=DISAGREEMENTS_MOST_SHOWN)
+        total = disagreements.count(connection, at.position)
+    if as_json:
+        print_json({"items": found, "total": total})
+        return
+    for each in found:
+        account = " ".join(part for part in (each.uscc, each.window, each.policy, each.period) if part)
+        out.print(
+            f"台账序号{each.position} {each.type} {account or each.stream}:{each.reason}",
+            markup=False,
+            soft_wrap=True,
+        )
+    told = f"共{total}条记录有矛盾" if total else "没有互相矛盾的记录"
+    out.print(f"{told}。{printing.as_of_text(at)}", soft_wrap=True)

@@ -1,0 +1,94 @@
+"""Reads of what the log says and the read models cannot follow."""
+
+from collections.abc import Collection
+from typing import Final
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, select
+
+from projections.tables import accounts, disagreements
+
+
+class Disagreement(msgspec.Struct, frozen=True):
+    """An event that the read models cannot follow.
+
+    Attributes:
+        position: Of the event; `stream` and `type` are its own.
+        uscc: The enterprise; None where it belongs to none.
+        window: The half-year; None where it does not say.
+        policy: The policy whose account it contradicts; None for every account of the half-year.
+        period: As the contract writes it; None where it is about no single one.
+        reason: In Chinese.
+    """
+
+    position: int
+    stream: str
+    type: str
+    uscc: str | None
+    window: str | None
+    policy: str | None
+    period: str | None
+    reason: str
+
+
+_HELD: Final = disagreements.c
+_COLUMNS: Final = [_HELD[name] for name in Disagreement.__struct_fields__]
+
+
+def _holds(at: int) -> ColumnElement[bool]:
+    return and_(_HELD.from_position <= at, _HELD.to_position > at)
+
+
+def page(connection: Connection, at: int, *, after: int, limit: int) -> list[Disagreement]:
+    """The disagreements about the next events after a position, at most so many, in the order of the log.
+
+    An event that does not say its half-year contradicts both of its year.
+    """
+    next_events = select(_HELD.position.distinct()).where(_holds(at), _HELD.position > after)
+    next_events = next_events.order_by(_HELD.position).limit(limit)
+    query = select(*_COLUMNS).where(_holds(at), _HELD.position.in_(next_events))
+    query = query.order_by(_HELD.position, _HELD.uscc, _HELD.window, _HELD.policy)
+    found = []
+    for position, stream, kind, uscc, window, policy, period, reason in connection.execute(query):
+        about = (uscc or None, window or None, policy or None, period or None)
+        found.append(Disagreement(position, stream, kind, *about, reason))
+    return found
+
+
+def count(connection: Connection, at: int) -> int:
+    """How many events the read models cannot follow."""
+    query = select(func.count(_HELD.position.distinct())).where(_holds(at))
+    number: int = connection.execute(query).scalar_one()
+    return number
+
+
+def positions(
+    connection: Connection, policy: str, window: str, codes: Collection[str], at: int
+) -> dict[str, list[int]]:
+    """The positions that contradict the accounts of enterprises, by code; those without any are left out."""
+    query = select(_HELD.uscc, _HELD.position).where(_of_accounts(policy, window, at), _HELD.uscc.in_(codes))
+    found: dict[str, list[int]] = {}
+    for uscc, position in connection.execute(query.order_by(_HELD.position)):
+        found.setdefault(uscc, []).append(position)
+    return found
+
+
+def count_accounts(connection: Connection, policy: str, window: str, at: int) -> int:
+    """How many accounts of a half-year are disputed, and so in no sum."""
+    query = select(func.count(_HELD.uscc.distinct())).where(_of_accounts(policy, window, at))
+    number: int = connection.execute(query).scalar_one()
+    return number
+
+
+def _of_accounts(policy: str, window: str, at: int) -> ColumnElement[bool]:
+    return and_(_HELD.window == window, _HELD.policy.in_(["", policy]), _holds(at))
+
+
+def disputes(at: int) -> ColumnElement[bool]:
+    """Whether a row of `accounts` is disputed."""
+    return exists().where(
+        _HELD.uscc == accounts.c.uscc,
+        _HELD.window == accounts.c.window,
+        _HELD.policy.in_(["", accounts.c.policy]),
+        _holds(at),
+    )

@@ -1,8 +1,8 @@
 """Any run of filings, corrections, withdrawals, publications and restarts ends where article 14 says.
 
 Publications cover more, less or other periods than the version before, and policies are withdrawn. After
-each step every read answers; at the end the past is answered as it was, differences sum up, the replay derives
-every assessment, and a rebuild makes the same rows.
+each step every read answers; at the end the past is answered as it was, differences sum up, the replay
+derives every assessment, and a rebuild makes the same rows.
 """
 
 from fractions import Fraction
@@ -298,7 +298,8 @@ class LedgerMachine(RuleBasedStateMachine):
     def _check_the_differences(self) -> None:
         """The differences between two moments sum up to the difference of their sums."""
         for (first, before_fen), (last, after_fen) in pairwise(self.totals[:: max(1, len(self.totals) // 4)]):
-            found = self.office.read("/v1/audit/differences", **{"from": first, "to": last})
+            asked: dict[str, Any] = {"from": first, "to": last}
+            found = self.office.read("/v1/audit/differences", **asked)
             assert sum(each["difference_fen"] for each in found["items"]) == after_fen - before_fen
             assert found["difference_fen"] == after_fen - before_fen
 

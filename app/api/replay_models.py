@@ -49,6 +49,15 @@ class RowDifference(Model):
     derived: dict[str, Any] | None
 
 
+class UnassessedPublication(Model):
+    """A version that was published or withdrawn, and of which something is left to be assessed."""
+
+    policy: str
+    version: int
+    done: int
+    total: int
+
+
 class ReplayReport(Model):
     """What a replay found."""
 
@@ -56,6 +65,9 @@ class ReplayReport(Model):
     first: int
     last: int
     projected: int | None = Field(description="Where the rows of the read models were compared.")
+    unassessed: list[UnassessedPublication] = Field(
+        description="Publications whose assessment is not complete; what is left of it is not compared."
+    )
     events: int
     assessments: int
     mismatch_count: int
@@ -105,6 +117,12 @@ def report(found: Report) -> ReplayReport:
         first=found.first,
         last=found.last,
         projected=found.projected,
+        unassessed=[
+            UnassessedPublication(
+                policy=each.policy, version=each.version, done=each.done_before_end, total=each.total
+            )
+            for each in found.unassessed
+        ],
         events=counted.events,
         assessments=counted.assessments,
         mismatch_count=counted.mismatch_count,

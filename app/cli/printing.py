@@ -9,6 +9,7 @@ from rich.table import Column, Table
 from app.cli.files import ImportedFile
 from app.exports.cells import ORIGINS, RECORDS, beijing
 from app.exports.problem_sheet import ProblemLine
+from app.ledger.publications import Publication
 from app.use_cases.explaining import Account, ExplainedPeriod
 from app.use_cases.reading import AsOf, Progress
 from domain.events import LogEntry, Return, ReturnWithdrawn
@@ -155,6 +156,17 @@ def print_reservations(console: Console, disputed: int, progress: Progress | Non
     if progress is not None:
         done = "" if progress.done is None else f",已测算{progress.done}/{progress.total}"
         console.print(f"政策版本{progress.version}的测算正在进行{done}:各户金额可能仍属此前版本。")
+
+
+def print_unassessed(console: Console, unassessed: Iterable[Publication]) -> None:
+    """The publications whose assessment is not complete."""
+    for each in unassessed:
+        console.print(
+            f"政策{each.policy}版本{each.version}发布(或撤销)后的测算尚未完成,已测算{each.done_before_end}/{each.total};"
+            "运行duixian project --once或启动服务即继续。",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def print_summary(

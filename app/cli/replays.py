@@ -13,7 +13,7 @@ from rich.console import Console
 from app.api import replay_models
 from app.bootstrap import migrate
 from app.cli.common import REFUSED, AsJson, ledger_of, out, print_json, progress_bar, refuse
-from app.cli.printing import wanyuan
+from app.cli.printing import print_unassessed, wanyuan
 from app.cli.replay_words import COLUMNS, FIELDS, NOTHING, column_values, outcome_values
 from app.database import open_engine, reading
 from app.ledger.export_folder import ExportError, ExportFolder
@@ -46,6 +46,8 @@ TABLES: Final = {
     "totals": "汇总",
     "transactions": "登记时点",
     "policies": "政策文件",
+    "policy_marks": "政策测算和撤销",
+    "disagreements": "有矛盾的记录",
     "checkpoint": "查询表所至序号",
 }
 
@@ -156,6 +158,7 @@ def print_report(console: Console, report: Report, measures: Mapping[str, str]) 
         for difference in found.row_differences[:MOST_PRINTED]:
             _print_row(console, difference)
         _print_rest(console, found.row_difference_count)
+    print_unassessed(console, report.unassessed)
     console.print("全部一致。" if report.is_clean else "[bold]存在不一致,请查明原因。[/]")
 
 

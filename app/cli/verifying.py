@@ -8,7 +8,9 @@ import msgspec
 import typer
 
 from app.cli.common import REFUSED, AsJson, err, ledger_of, out, print_json, progress_bar, refuse
+from app.cli.printing import print_unassessed
 from app.ledger.export_folder import ExportError, ExportFolder, read_note
+from app.ledger.publications import Publication
 from app.security.audit_key import AuditKeyError, read_audit_key
 from app.security.notes import Checkpoint, NoteError, Verifier, read_checkpoint
 from app.settings import Settings
@@ -51,6 +53,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         sealed: How many of them were compared with what was sealed; None of an export.
         checkpoints: What the log was compared with.
         checks: Each kind of check that was made to the end, and whatever was found.
+        unassessed: The publications whose assessment is not complete, which is no finding.
     """
 
     subject: Literal["ledger", "export"]
@@ -60,6 +63,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     sealed: int | None
     checkpoints: list[SignedCheckpoint]
     checks: list[Finding]
+    unassessed: list[Publication]
 
 
 class Witnesses:
@@ -238,6 +242,7 @@ def _report(
         sealed=None if verified is None else verified.sealed,
         checkpoints=witnesses.signed,
         checks=[found.get(code, Finding(code, 0, ())) for code in CHECKS if code in found or code in made],
+        unassessed=[] if verified is None else verified.unassessed,
     )
 
 
@@ -259,6 +264,7 @@ def _print_report(report: Report) -> None:
     if not any(each.name == KEPT for each in report.checkpoints):
         out.print("未与审计人员留存的日志校验点比对:能改动全部数据的人也能改动其中的指纹。", soft_wrap=True)
     print_findings(report)
+    print_unassessed(out, report.unassessed)
     out.print("结论:未发现问题。" if report.clean else "结论:发现问题,详见上列各项。")
 
 

@@ -124,6 +124,14 @@ def _strictly(row: Iterable[Any]) -> Publication:
         raise LedgerIntegrityError(f"政策测算进度(publications表)的数据无效。{VERIFY}") from error
 
 
+def unassessed(noted: Iterable[Publication]) -> list[Publication]:
+    """The publications whose assessment is not complete, but those that a newer one overtook."""
+    newest: dict[str, Publication] = {}
+    for each in sorted(noted, key=lambda each: each.position):
+        newest[each.policy] = each
+    return [each for each in newest.values() if each.assessed_at is None and each.total > 0]
+
+
 class Logged(NamedTuple):
     """What the log says of a publication: the policy, the version, and where its assessment ended."""
 

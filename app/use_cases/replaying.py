@@ -19,7 +19,7 @@ from app.database import DamagedError, reading, reading_whatever, steadily
 from app.ledger.damage import is_of_enterprise
 from app.ledger.helpers import Helpers, spare_processors
 from app.ledger.ledger import Ledger, Slice, Unreadable
-from app.ledger.publications import unfinished
+from app.ledger.publications import Publication, all_unfinished
 from app.limits import REPLAY_MOST_REPORTED
 from app.use_cases.reading import PositionAheadError
 from domain.errors import LedgerIntegrityError
@@ -106,12 +106,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         first: Assessments from this position on were compared.
         last: And up to this one.
         projected: The rows of the read models were compared as they were at this position; None if not.
+        unassessed: The publications whose assessment is not complete.
         found: What was counted and found.
     """
 
     first: int
     last: int
     projected: int | None
+    unassessed: list[Publication]
     found: Found
 
     @property
@@ -128,7 +130,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
         slices: The enterprises.
         first: Assessments from this position on are compared.
         last: The end of the replay.
-        is_assessed: Whether by then every publication was assessed to its end.
+        unassessed: The publications whose assessment is not complete by then.
+        is_whole: Whether the whole log is replayed.
         projected: The rows are compared as they were at this position; None if they are not.
         accounts: The policies and windows of which there are rows.
         aside: The temporary file.
@@ -138,7 +141,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     slices: list[Slice]
     first: int
     last: int
-    is_assessed: bool
+    unassessed: list[Publication]
+    is_whole: bool
     projected: int | None
     accounts: list[tuple[str, str]]
     aside: Path
@@ -176,7 +180,13 @@ def _replay(ledger: Ledger, wanted: Wanted, progress: Progress, *, is_damaged: b
         found.add(steadily(lambda: _compare_common(ledger, task, found)))
         found.add(steadily(lambda: _rows_outside(ledger, task)))
     progress(task.last, task.last)
-    return Report(first=task.first, last=task.last, projected=task.projected, found=found)
+    return Report(
+        first=task.first,
+        last=task.last,
+        projected=task.projected,
+        unassessed=task.unassessed,
+        found=found,
+    )
 
 
 def _reading(ledger: Ledger, task: Task) -> AbstractContextManager[Connection]:
@@ -203,7 +213,8 @@ def _plan(ledger: Ledger, wanted: Wanted, aside: Path, *, is_damaged: bool) -> T
             slices=ledger.slices(connection),
             first=wanted.first,
             last=head if wanted.last is None else ledger.transaction_end(connection, wanted.last),
-            is_assessed=is_whole and unfinished(connection) is None,
+            unassessed=all_unfinished(connection) if is_whole else [],
+            is_whole=is_whole,
             projected=min(position_of(connection), head) if is_whole else None,
             accounts=known_accounts(connection),
             aside=aside,
@@ -278,7 +289,7 @@ def _replay_slice(
     for stream in {each.stream for each in unreadable if is_of_enterprise(each.stream)}:
         played.leave_out(enterprise_year(stream))
     played.play(entries)
-    if task.is_assessed:
+    if task.is_whole and not task.unassessed:
         played.finish(task.last)
     found.events = len(entries) + len(unreadable)
     found.assessments = played.compared

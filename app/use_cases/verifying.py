@@ -22,6 +22,7 @@ from app.ledger.lines import streamed_rows
 from app.ledger.mapper import EventMapper
 from app.ledger.merkle import EMPTY_ROOT, HASH_BYTES
 from app.ledger.one_row import find_numbers
+from app.ledger.publications import Publication
 from app.ledger.running_root import RunningRoot
 from app.ledger.stream_index import StreamIndex
 from app.ledger.tiles import TILE_HASHES
@@ -57,11 +58,13 @@ class Verified(msgspec.Struct, frozen=True):
         size: How many events there are.
         root: The root over them, as they are now.
         sealed: With how many of them the tiles were compared; None of an export, which has none.
+        unassessed: The publications whose assessment is not complete.
     """
 
     size: int
     root: bytes
     sealed: int | None
+    unassessed: list[Publication]
 
 
 class _LogReading:
@@ -140,10 +143,10 @@ def _verify_rows(
     log.checks.finish()
     _compare_sequencer(sequenced, log.checks, findings)
     _compare_projected(connection, log.checks, findings)
-    _compare_publications(connection, log.checks, findings)
+    unassessed = _compare_publications(connection, log.checks, findings)
     for each in (*_sealed_root(connection, sealed, findings), *known):
         log.compare(each)
-    return Verified(log.tree.size, log.tree.root(), min(sealed, log.tree.size))
+    return Verified(log.tree.size, log.tree.root(), min(sealed, log.tree.size), unassessed)
 
 
 def _sealed_size(connection: Connection, findings: Findings) -> int:
@@ -179,14 +182,20 @@ def _compare_projected(connection: Connection, checks: LogChecks, findings: Find
         findings.note("sequencer-differs", None, f"查询表已至序号{found[0]},台账止于序号{last}。")
 
 
-def _compare_publications(connection: Connection, checks: LogChecks, findings: Findings) -> None:
-    """Compare how far the assessment after each publication is said to have come with the log."""
+def _compare_publications(connection: Connection, checks: LogChecks, findings: Findings) -> list[Publication]:
+    """Compare how far the assessment after each publication is said to have come with the log.
+
+    Returns:
+        Those whose assessment is not complete.
+    """
     try:
-        problems = list(publications.problems_of(publications.all_of(connection), checks.published))
+        noted = publications.all_of(connection)
     except LedgerIntegrityError as error:
-        problems = [str(error)]
-    for problem in problems:
+        findings.note("publication-differs", None, f"{error}。")
+        return []
+    for problem in publications.problems_of(noted, checks.published):
         findings.note("publication-differs", None, f"{problem}。")
+    return publications.unassessed(noted)
 
 
 def _compare_leaves(
@@ -247,7 +256,8 @@ def verify_export(
     _compare_manifest(manifest, log.checks, findings)
     for each in (*claimed, *known):
         log.compare(each)
-    return Verified(log.tree.size, log.tree.root(), None)
+    unassessed = publications.unassessed(manifest.publications)
+    return Verified(log.tree.size, log.tree.root(), None, unassessed)
 
 
 def _claimed_root(manifest: Manifest, findings: Findings) -> list[KnownRoot]:

@@ -44,7 +44,7 @@ def page(connection: Connection, at: int, *, after: int, limit: int) -> list[Dis
 
     An event that does not say its half-year contradicts both of its year.
     """
-    next_events = select(_HELD.position.distinct()).where(_holds(at), _HELD.position > after)
+    next_events = select(_HELD.position).distinct().where(_holds(at), _HELD.position > after)
     next_events = next_events.order_by(_HELD.position).limit(limit)
     query = select(*_COLUMNS).where(_holds(at), _HELD.position.in_(next_events))
     query = query.order_by(_HELD.position, _HELD.uscc, _HELD.window, _HELD.policy)

@@ -71,7 +71,7 @@ def test_a_withdrawal_that_is_overtaken_each_time_is_recorded(
     file(ledger, MARCH)
     overtaken = Overtaken(ledger, busy)
     answer = withdraw(overtaken, code(1), "2024-03", "E204-1")
-    assert answer is not None
+    assert isinstance(answer, FilingAnswer)
     assert overtaken.times == ATTEMPTS_BESIDE_OTHERS
     assert answer.position == log(ledger)[-1].position
     assert withdraw(ledger, code(1), "2024-03", "E204-1") is None

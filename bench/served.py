@@ -56,5 +56,7 @@ def _account(uscc: str, window: str) -> models.Entitlement:
         preliminary_fen=0,
         headroom_fen=175_000_000,
         periods=periods,
-        as_of=models.AsOf(position=1, recorded_at="2024-04-10T08:00:00Z", checkpoint=None),
+        as_of=models.AsOf(
+            position=1, recorded_at="2024-04-10T08:00:00Z", checkpoint=None, day_in_progress=False
+        ),
     )

@@ -12,6 +12,7 @@ from app.api.times import rfc_3339
 from app.use_cases.differences import Cause, Change, Difference, Moments, Sums
 from domain.events import Return
 from domain.returns import ReturnVersion
+from projections.queries.policies import PolicyVersion
 
 
 class DifferenceCause(Model):
@@ -28,6 +29,12 @@ class DifferenceCause(Model):
     document: str | None
     source: dict[str, Any] | None
     policy: models.PolicyRef | None = Field(description="What was published.")
+    policy_before: models.PolicyRef | None = Field(
+        description="The version that it took the place of; None of a first publication."
+    )
+    policy_repeats: int | None = Field(
+        description="The earlier version whose document was published again; None of a new document."
+    )
 
 
 class DifferenceChange(Model):
@@ -120,5 +127,14 @@ def _cause(cause: Cause) -> DifferenceCause:
         found |= {name: getattr(event, name) for name in ("reason", "origin", "document")}
         found["source"] = None if source is None else msgspec.to_builtins(source)
     else:
-        found |= {"type": "PolicyPublished", "policy": models.PolicyRef(**msgspec.structs.asdict(cause.ref))}
+        found |= {
+            "type": "PolicyPublished",
+            "policy": _policy(cause.published),
+            "policy_before": None if cause.before is None else _policy(cause.before),
+            "policy_repeats": cause.repeats,
+        }
     return DifferenceCause(**found)
+
+
+def _policy(version: PolicyVersion) -> models.PolicyRef:
+    return models.PolicyRef(**msgspec.structs.asdict(version.ref))

@@ -27,7 +27,37 @@ MOST_SLICES: Final = 10
 DETAILED_AT_ONCE: Final = 200
 """Periods whose enterprises and causes are read in one go: those of a page of the usual length, or two."""
 
-Cause = ReturnVersion | PolicyVersion
+
+class Publication(msgspec.Struct, frozen=True):
+    """A version of a policy that was published, and what it took the place of.
+
+    Attributes:
+        published: The version.
+        before: The version before it; None of a first one.
+        repeats: The number of the first earlier version whose document it is; None of a new document.
+    """
+
+    published: PolicyVersion
+    before: PolicyVersion | None
+    repeats: int | None
+
+    @property
+    def position(self) -> int:
+        """Of its record in the log."""
+        return self.published.position
+
+    @property
+    def recorded_at_us(self) -> int:
+        """When it was published, in microseconds since 1970."""
+        return self.published.recorded_at_us
+
+    @property
+    def actor(self) -> str:
+        """Who published it."""
+        return self.published.actor
+
+
+Cause = ReturnVersion | Publication
 """What was registered, corrected or withdrawn, or which version was published."""
 
 
@@ -114,6 +144,7 @@ def moments_of(connection: Connection, first: AskedMoment, last: AskedMoment) ->
 
     Raises:
         PositionAheadError: A position is above the head.
+        DayAheadError: A day has not begun.
         OrderError: The first moment lies after the last one.
     """
     moments = Moments(moment_of(connection, first), moment_of(connection, last))
@@ -121,6 +152,7 @@ def moments_of(connection: Connection, first: AskedMoment, last: AskedMoment) ->
     are_later = (
         _is_later(first.position, last.position),
         _is_later(first.known_at_us, last.known_at_us),
+        first.day is not None and last.day is not None and first.day.start_us > last.day.start_us,
         moments.first.position > moments.last.position,
     )
     if any(are_later):
@@ -249,12 +281,14 @@ class _Details:
         ]
         return causes or [self._publication(changed.policy, end)]
 
-    def _publication(self, policy: str, end: int) -> PolicyVersion:
+    def _publication(self, policy: str, end: int) -> Publication:
         """The version of a policy that was the newest one when a transaction ended."""
         versions = [each for each in self._published if each.ref.id == policy and each.position <= end]
         if not versions:
             raise LedgerIntegrityError(f"查询表中政策{policy}在序号{end}已用于测算,其发布却在其后。{REBUILD}")
-        return versions[-1]
+        *earlier, newest = versions
+        repeated = (each.ref.version for each in earlier if each.ref.sha256 == newest.ref.sha256)
+        return Publication(newest, earlier[-1] if earlier else None, next(repeated, None))
 
 
 def _ends(held: Held, span: Span) -> list[int]:

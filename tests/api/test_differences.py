@@ -138,7 +138,7 @@ def test_a_change_that_was_undone_in_between_is_none_and_one_of_several_steps_na
     ]
     assert [causes_of(each)[0][2] for each in april["changes"]] == ["改报2号", "改报3号"]
     august.file(correction("2024-04", 200_000, "改报4号"), correction("2024-03", 200_000, "改报5号"))
-    answer = august.read(PATH, **{"from": "2024-08-05", "to": "2024-12-31"})
+    answer = august.read(PATH, **{"from": "2024-08-05", "to": "2025-01-01"})
     assert (answer["items"], answer["difference_fen"]) == ([], 0)
 
 

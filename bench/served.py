@@ -57,5 +57,7 @@ def _account(uscc: str, window: str) -> models.Entitlement:
         headroom_fen=175_000_000,
         periods=periods,
         disputed=[],
-        as_of=models.AsOf(position=1, recorded_at="2024-04-10T08:00:00Z", checkpoint=None),
+        as_of=models.AsOf(
+            position=1, recorded_at="2024-04-10T08:00:00Z", checkpoint=None, day_in_progress=False
+        ),
     )

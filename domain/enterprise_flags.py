@@ -78,22 +78,48 @@ def _base_changes(registered: Sequence[Registered]) -> list[ReturnVersion]:
 
 def _base_differs(history: EnterpriseHistory, scope: Scope) -> Iterator[RedFlag]:
     """The prior-year figure is not what the ledger holds of the same period a year before."""
-    for key, stands in history.standing_in(scope.window).items():
+    differing = list(_differing_bases(history, scope.window))
+    together = {each.key: each.in_place() for each in differing}
+    for each in differing:
+        amounts = _amounts(
+            history, scope, alone={each.key: each.in_place()}, together=together, places=len(differing)
+        )
+        yield RedFlag(
+            flag="base-differs",
+            **_subject(history, each.key),
+            column="prior_year",
+            stated_fen=each.base_fen,
+            compared_fen=each.ledger_fen,
+            **_assessed(amounts),
+            evidence=(each.stands.version, each.year_ago.version),
+            sentence=questions.base_differs(
+                _about(history, each.key), amounts, base_fen=each.base_fen, ledger_fen=each.ledger_fen
+            ),
+        )
+
+
+class _DifferingBase(NamedTuple):
+    """A prior-year figure, and the current figure that the ledger holds of the year before instead."""
+
+    key: Key
+    stands: Registered
+    base_fen: int
+    year_ago: Registered
+    ledger_fen: int
+
+    def in_place(self) -> Return:
+        """The return with the figure of the ledger as its base."""
+        return _with_figure(self.stands.event, prior_year_fen=self.ledger_fen)
+
+
+def _differing_bases(history: EnterpriseHistory, window: str) -> Iterator[_DifferingBase]:
+    for key, stands in history.standing_in(window).items():
         year_ago = history.standing(key[0], year_before(key[1]))
         if year_ago is None:
             continue
         base_fen, ledger_fen = stands.base_fen, year_ago.figure.current_fen
-        if base_fen is None or ledger_fen is None or base_fen == ledger_fen:
-            continue
-        yield RedFlag(
-            flag="base-differs",
-            **_subject(history, key),
-            column="prior_year",
-            stated_fen=base_fen,
-            compared_fen=ledger_fen,
-            evidence=(stands.version, year_ago.version),
-            sentence=questions.base_differs(_about(history, key), base_fen=base_fen, ledger_fen=ledger_fen),
-        )
+        if base_fen is not None and ledger_fen is not None and base_fen != ledger_fen:
+            yield _DifferingBase(key, stands, base_fen, year_ago, ledger_fen)
 
 
 def _base_earns(history: EnterpriseHistory, scope: Scope) -> Iterator[RedFlag]:

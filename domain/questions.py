@@ -30,7 +30,10 @@ FLAG_NAMES: Final[dict[FlagId, str]] = {
 
 FLAG_MEANINGS: Final[dict[FlagId, str]] = {
     "base-changed": "同一数据首次登记后,上年同期数有过更正,含撤销后重新登记的。",
-    "base-differs": "所报上年同期数与台账中上年同一所属期的本期数不同。",
+    "base-differs": (
+        "所报上年同期数与台账中上年同一所属期的本期数不同。"
+        "分别列出按所报数、仅此处按台账中的数、半年内各处均按台账中的数的半年测算金额;其余数据不变。"
+    ),
     "base-earns": (
         "上年同期数首次登记后降低,或首次登记时未填、为零、为负而其后补填,半年测算金额因此增加。"
         "分别列出按现数、仅此处按首次登记的数、半年内各处均按首次登记的数的半年测算金额;其余数据不变。"
@@ -136,11 +139,12 @@ def base_changed(about: About, *, first_fen: int | None, last_fen: int | None) -
     )
 
 
-def base_differs(about: About, *, base_fen: int, ledger_fen: int) -> str:
+def base_differs(about: About, amounts: Amounts | None, *, base_fen: int, ledger_fen: int) -> str:
     """The prior-year figure is not the ledger's own figure of a year before."""
     return (
         f"{about}上年同期数{_figure(base_fen)},与台账中{about.period.year_before.chinese}"
-        f"本期数{_figure(ledger_fen)}相差{amount_text(abs(base_fen - ledger_fen))},请核实两数不同的原因。"
+        f"本期数{_figure(ledger_fen)}相差{amount_text(abs(base_fen - ledger_fen))}"
+        f"{_assessed(amounts, stated='所报数', compared='台账中的数')},请核实两数不同的原因。"
     )
 
 

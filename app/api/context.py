@@ -9,9 +9,9 @@ from fastapi import Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
-from app.api.paths import DIGITS
+from app.api.moments import MomentError, parse_known_at
+from app.api.paths import POSITION
 from app.api.problems import ApiProblem, unavailable
-from app.api.times import parse_rfc_3339
 from app.database import once_more, reading
 from app.ledger.ledger import Ledger
 from app.limits import BODY_MAX_BYTES, WAIT_FOR_MOST_S
@@ -73,11 +73,17 @@ AdminKey = Annotated[Key, Depends(any_of("admin"))]
 
 
 def asked_moment(
+    ledger: LedgerNeeded,
     position: Annotated[
-        int | None, Query(ge=0, lt=2**63, description="As it stood at this position."), DIGITS
+        int | None, Query(ge=0, description="As it stood at this position."), POSITION
     ] = None,
     known_at: Annotated[
-        str | None, Query(description="As it was known at this time, RFC 3339.", max_length=40)
+        str | None,
+        Query(
+            description="As it was known at this time (RFC 3339), or at the end of this day in Beijing; "
+            "of today, as of now.",
+            max_length=100,
+        ),
     ] = None,
 ) -> AskedMoment:
     """`position=` or `known_at=`: as of when an answer is wanted."""
@@ -86,10 +92,9 @@ def asked_moment(
     if position is not None:
         raise ApiProblem(400, "invalid-request", "Give position or known_at, not both.")
     try:
-        return AskedMoment(known_at_us=parse_rfc_3339(known_at.replace(" ", "+")))
-    except ValueError as error:
-        detail = "known_at is a time with its offset, such as 2024-04-10T08:00:00Z."
-        raise ApiProblem(400, "invalid-request", detail) from error
+        return parse_known_at(known_at, now_us=ledger.clock())
+    except MomentError as error:
+        raise ApiProblem(400, "invalid-request", f"known_at:{error}") from error
 
 
 MomentAsked = Annotated[AskedMoment, Depends(asked_moment)]
@@ -101,8 +106,8 @@ async def wait_until_projected(
     __: MomentAsked,
     wait_for: Annotated[
         int | None,
-        Query(ge=0, lt=2**63, description="Answer when the read models have reached this position."),
-        DIGITS,
+        Query(ge=0, description="Answer when the read models have reached this position."),
+        POSITION,
     ] = None,
 ) -> None:
     """`wait_for=`: hold the answer back, for a few seconds at most.

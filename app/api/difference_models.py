@@ -12,13 +12,14 @@ from app.api.times import rfc_3339
 from app.use_cases.differences import Cause, Change, Difference, Moments, Sums
 from domain.events import Return
 from domain.returns import ReturnVersion
+from projections.queries.policies import PolicyVersion
 
 
 class DifferenceCause(Model):
     """A record that caused a change: of a return, or the publication of a version of the policy."""
 
     position: int
-    type: Literal["ReturnFiled", "ReturnRevised", "ReturnWithdrawn", "PolicyPublished"]
+    type: Literal["ReturnFiled", "ReturnRevised", "ReturnWithdrawn", "PolicyPublished", "PolicyWithdrawn"]
     recorded_at: str
     actor: str
     form: str | None
@@ -27,7 +28,13 @@ class DifferenceCause(Model):
     origin: str | None
     document: str | None
     source: dict[str, Any] | None
-    policy: models.PolicyRef | None = Field(description="What was published.")
+    policy: models.PolicyRef | None = Field(description="What was published or withdrawn.")
+    policy_before: models.PolicyRef | None = Field(
+        description="The version that it took the place of; None of a first publication."
+    )
+    policy_repeats: int | None = Field(
+        description="The earlier version whose document was published again; None of a new document."
+    )
 
 
 class DifferenceChange(Model):
@@ -119,6 +126,18 @@ def _cause(cause: Cause) -> DifferenceCause:
         found |= {name: getattr(cause, name) for name in ("type", "form", "period")}
         found |= {name: getattr(event, name) for name in ("reason", "origin", "document")}
         found["source"] = None if source is None else msgspec.to_builtins(source)
+    elif cause.withdrawn is not None:
+        found |= {"type": cause.withdrawn.type, "policy": _policy(cause.published)}
+        found |= {name: getattr(cause.withdrawn, name) for name in ("reason", "document")}
     else:
-        found |= {"type": "PolicyPublished", "policy": models.PolicyRef(**msgspec.structs.asdict(cause.ref))}
+        found |= {
+            "type": "PolicyPublished",
+            "policy": _policy(cause.published),
+            "policy_before": None if cause.before is None else _policy(cause.before),
+            "policy_repeats": cause.repeats,
+        }
     return DifferenceCause(**found)
+
+
+def _policy(version: PolicyVersion) -> models.PolicyRef:
+    return models.PolicyRef(**msgspec.structs.asdict(version.ref))

@@ -6,10 +6,10 @@ import msgspec
 from fastapi import APIRouter, Query
 
 from app.api.context import AuditorKey, LedgerNeeded
-from app.api.cursors import decoded, encoded, not_ours
+from app.api.cursors import Count, Cursors, CursorsNeeded, not_ours
 from app.api.difference_models import DifferencePage, difference_page
 from app.api.errors_declared import errors
-from app.api.moments import parse_moment
+from app.api.moments import MomentError, parse_moment
 from app.api.paths import DIGITS, uscc_of, window_of
 from app.api.problems import ApiProblem
 from app.api.read_again import ReadAgain
@@ -23,16 +23,17 @@ router = APIRouter(prefix="/v1/audit/differences", tags=["audit"], route_class=R
 
 PAGE_MOST: Final = 500
 _TEXT: Final = r"^[^\x00-\x1f\x7f]*$"
-_MOMENT: Final = "A position, a time (RFC 3339), or a day: its end in Beijing."
+_MOMENT: Final = "A position, a time (RFC 3339), or a day in Beijing: "
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
     """Where a page ended: the moments of the first page and the sums at them, and the last period."""
 
-    first: int
-    last: int
-    before_fen: int
-    after_fen: int
+    first: Count
+    last: Count
+    day_in_progress: bool
+    before_fen: Count
+    after_fen: Count
     uscc: str
     policy: str
     period: str
@@ -46,8 +47,12 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
 def list_differences(
     ledger: LedgerNeeded,
     _: AuditorKey,
-    first: Annotated[str, Query(alias="from", max_length=40, description=_MOMENT)],
-    last: Annotated[str, Query(alias="to", max_length=40, description=f"{_MOMENT} Not before `from`.")],
+    cursors: CursorsNeeded,
+    first: Annotated[str, Query(alias="from", description=f"{_MOMENT}its start.")],
+    last: Annotated[
+        str,
+        Query(alias="to", description=f"{_MOMENT}its end, and today as of now. Not before `from`."),
+    ],
     window: Annotated[str | None, Query(description="Only this half-year.")] = None,
     region_code: Annotated[
         str | None,
@@ -55,20 +60,20 @@ def list_differences(
     ] = None,
     uscc: Annotated[str | None, Query(description="Only this enterprise.")] = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_MOST), DIGITS] = 100,
-    cursor: Annotated[
-        str | None, Query(max_length=300, description="The next_cursor of the page before.")
-    ] = None,
 ) -> DifferencePage:
     """The periods whose amounts differ, each with the records that caused it, a page at a time."""
-    asked, after = (_moment("from", first), _moment("to", last)), BEGINNING
+    now_us = ledger.clock()
+    asked = (_moment("from", first, now_us, is_start=True), _moment("to", last, now_us))
+    after = BEGINNING
     scope = Scope(
         window=None if window is None else str(window_of(window)),
         region_code=region_code,
         uscc=None if uscc is None else uscc_of(uscc),
     )
-    seen = None if cursor is None else _cursor(cursor)
+    seen = _sent(cursors)
     if seen is not None:
-        asked = (AskedMoment(position=seen.first), AskedMoment(position=seen.last))
+        again = AskedMoment(seen.last, day_in_progress=seen.day_in_progress)
+        asked = (AskedMoment(seen.first), again)
         after = Place(seen.uscc, seen.policy, seen.period)
     with reading(ledger.engine) as connection:
         try:
@@ -83,21 +88,20 @@ def list_differences(
             else Sums(seen.before_fen, seen.after_fen)
         )
     end = page.next_after
-    next_cursor = None if end is None else encoded(Cursor(*moments.span, *sums, *end))
+    as_asked = (*moments.span, moments.last.day_in_progress)
+    next_cursor = None if end is None else cursors.text_of(Cursor(*as_asked, *sums, *end))
     return difference_page(page.differences, next_cursor, sums, moments)
 
 
-def _moment(name: str, text: str) -> AskedMoment:
+def _moment(name: str, text: str, now_us: int, *, is_start: bool = False) -> AskedMoment:
     try:
-        return parse_moment(text)
-    except ValueError as error:
-        detail = f"{name} is a position such as 32518, a day such as 2024-08-05, or a time with its offset."
-        raise ApiProblem(400, "invalid-request", detail) from error
+        return parse_moment(text, now_us=now_us, is_start=is_start)
+    except MomentError as error:
+        raise ApiProblem(400, "invalid-request", f"{name}:{error}") from error
 
 
-def _cursor(text: str) -> Cursor:
-    cursor = decoded(text, Cursor)
-    texts = (cursor.uscc, cursor.policy, cursor.period)
-    if min(cursor.first, cursor.last) < 0 or any("\0" in each for each in texts):
+def _sent(cursors: Cursors) -> Cursor | None:
+    cursor = cursors.sent(Cursor)
+    if cursor is not None and any("\0" in each for each in (cursor.uscc, cursor.policy, cursor.period)):
         raise not_ours()
     return cursor

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from app.api import models
 from app.api.books import PolicyAsked, books_of
 from app.api.context import MAY_WAIT, EntitlementsKey, LedgerNeeded, MomentAsked
-from app.api.cursors import decoded, encoded, not_ours
+from app.api.cursors import Count, Cursors, CursorsNeeded
 from app.api.errors_declared import errors
 from app.api.paths import DIGITS, period_in, uscc_of, window_of
 from app.api.presenters import as_of, assessment, entitlement, explained_period, summary
@@ -32,8 +32,9 @@ _TEXT: Final = r"^[^\x00-\x1f\x7f]*$"
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
     """Where a page ended: the moment of the first page, and the last account."""
 
-    position: int
-    assessed_fen: int
+    position: Count
+    day_in_progress: bool
+    assessed_fen: Count
     uscc: str
 
 
@@ -106,6 +107,7 @@ def list_entitlements(
     ledger: LedgerNeeded,
     _: EntitlementsKey,
     moment: MomentAsked,
+    cursors: CursorsNeeded,
     window: str,
     policy: PolicyAsked = None,
     region_code: Annotated[str | None, Query(max_length=20, pattern=_TEXT)] = None,
@@ -119,15 +121,12 @@ def list_entitlements(
     ] = None,
     sort: Sort = "-assessed_fen",
     limit: Annotated[int, Query(ge=1, le=PAGE_MOST), DIGITS] = 100,
-    cursor: Annotated[
-        str | None, Query(max_length=200, description="The next_cursor of the page before.")
-    ] = None,
     totals: Annotated[bool, Query(description="Count the totals under every filter.")] = False,
 ) -> models.EntitlementList:
     """Every enterprise with a return in the half-year, a page at a time."""
     half = str(window_of(window))
-    after = None if cursor is None else _cursor(cursor)
-    asked = moment if after is None else AskedMoment(position=after.position)
+    after = _sent(cursors)
+    asked = moment if after is None else AskedMoment(after.position, day_in_progress=after.day_in_progress)
     with reading(ledger.engine) as connection:
         at = books_of(opened(ledger, connection, half, policy, asked))
         wanted = ListFilter(
@@ -144,7 +143,7 @@ def list_entitlements(
         last = None if after is None else (after.assessed_fen, after.uscc)
         listed = list_accounts(connection, wanted, at, sort=sort, limit=limit, after=last, totals=totals)
         disputed, progress = count_disputed(connection, at), at.progress()
-    end = listed.next_after
+    end, as_asked = listed.next_after, (at.moment.position, at.moment.day_in_progress)
     return models.EntitlementList(
         items=[
             models.ListedEntitlement(
@@ -154,7 +153,7 @@ def list_entitlements(
             )
             for each in listed.accounts
         ],
-        next_cursor=None if end is None else encoded(Cursor(at.moment.position, *end)),
+        next_cursor=None if end is None else cursors.text_of(Cursor(*as_asked, *end)),
         total=None if listed.totals is None else listed.totals.total,
         assessed_fen=None if listed.totals is None else listed.totals.assessed_fen,
         disputed=disputed,
@@ -190,9 +189,8 @@ def _never_filed(uscc: str, window: str) -> ApiProblem:
     return ApiProblem(404, "not-found", f"{uscc} never filed in {window}.")
 
 
-def _cursor(text: str) -> Cursor:
-    cursor = decoded(text, Cursor)
-    uscc_of(cursor.uscc)
-    if not 0 <= cursor.position < 2**63 or not 0 <= cursor.assessed_fen < 2**63:
-        raise not_ours()
+def _sent(cursors: Cursors) -> Cursor | None:
+    cursor = cursors.sent(Cursor)
+    if cursor is not None:
+        uscc_of(cursor.uscc)
     return cursor

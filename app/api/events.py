@@ -7,11 +7,11 @@ from fastapi import APIRouter, Query
 from app.api import models
 from app.api.context import AuditorKey, LedgerNeeded, MomentAsked
 from app.api.errors_declared import errors
-from app.api.paths import DIGITS, uscc_of
+from app.api.paths import DIGITS, POSITION, uscc_of
 from app.api.presenters import event_page
 from app.api.read_again import ReadAgain
 from app.database import reading
-from app.use_cases.reading import log_moment_of
+from app.use_cases.reading import events_after, log_moment_of
 
 router = APIRouter(prefix="/v1/events", tags=["events"], route_class=ReadAgain)
 
@@ -26,7 +26,7 @@ def list_events(
     ledger: LedgerNeeded,
     _: AuditorKey,
     moment: MomentAsked,
-    after: Annotated[int, Query(ge=0, lt=2**63), DIGITS] = 0,
+    after: Annotated[int, Query(ge=0, description="A position. Above the head: 422."), POSITION] = 0,
     limit: Annotated[int, Query(ge=1, le=1000), DIGITS] = 100,
     uscc: str | None = None,
 ) -> models.EventPage:
@@ -34,5 +34,5 @@ def list_events(
     of = None if uscc is None else uscc_of(uscc)
     with reading(ledger.engine) as connection:
         at = log_moment_of(ledger, connection, moment)
-        entries = ledger.page(connection, after=after, until=at.position, limit=limit, uscc=of)
+        entries = events_after(ledger, connection, after, at, limit=limit, uscc=of)
     return event_page(entries, at, after=after)

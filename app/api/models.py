@@ -31,6 +31,9 @@ class AsOf(Model):
     checkpoint: Checkpoint | None = Field(
         description="Of the log up to this position; None while it is not sealed so far."
     )
+    day_in_progress: bool = Field(
+        description="A day was asked for that has not ended in Beijing: it is answered as of now."
+    )
 
 
 class RowWarning(Model):

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from pydantic import BeforeValidator
 
+from app.api.moments import parse_position
 from app.api.problems import ApiProblem
 from domain.forms import FORMS
 from domain.identifiers import has_uscc_shape
@@ -22,6 +23,14 @@ def _digits(given: Any) -> Any:
 
 DIGITS: Final = BeforeValidator(_digits)
 """Of a whole number in a path or a query; it stands last, so that the schema keeps its bounds."""
+
+
+def _position(given: Any) -> Any:
+    return parse_position(given) if isinstance(given, str) else given
+
+
+POSITION: Final = BeforeValidator(_position)
+"""Of a position, or of how many events a log has: however large, it is compared with the head."""
 
 
 def uscc_of(text: str) -> str:

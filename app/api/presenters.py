@@ -22,7 +22,12 @@ def as_of(moment: AsOf) -> models.AsOf:
     recorded_at = None if moment.recorded_at_us is None else rfc_3339(moment.recorded_at_us)
     root = moment.root_text
     checkpoint = None if root is None else models.Checkpoint(size=moment.position, root=root)
-    return models.AsOf(position=moment.position, recorded_at=recorded_at, checkpoint=checkpoint)
+    return models.AsOf(
+        position=moment.position,
+        recorded_at=recorded_at,
+        checkpoint=checkpoint,
+        day_in_progress=moment.day_in_progress,
+    )
 
 
 def entitlement(account: Account) -> models.Entitlement:

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from app.ledger.ledger import UncertainError
 from app.use_cases.projecting import NotProjectedError
 from app.use_cases.proving import NotSealedError
-from app.use_cases.reading import PositionAheadError
+from app.use_cases.reading import DayAheadError, PositionAheadError
 from domain.errors import Problem
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -114,6 +114,10 @@ def add_problem_handlers(app: FastAPI) -> None:
     def _(_: Request, error: PositionAheadError) -> Response:
         detail = f"The last position is {error.head}; ask for it or an earlier one."
         return problem_response(ApiProblem(422, "position-ahead", detail))
+
+    @app.exception_handler(DayAheadError)
+    def _(_: Request, error: DayAheadError) -> Response:
+        return problem_response(ApiProblem(422, "day-ahead", f"{error.day}尚未开始(北京时间),不能查询。"))
 
     @app.exception_handler(NotSealedError)
     def _(_: Request, error: NotSealedError) -> Response:

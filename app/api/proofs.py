@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from app.api import proof_models
 from app.api.context import AuditorKey, LedgerNeeded, MomentAsked
 from app.api.errors_declared import errors
-from app.api.paths import DIGITS, uscc_of, window_of
+from app.api.paths import POSITION, uscc_of, window_of
 from app.api.problems import RETRY_AFTER_S, ApiProblem
 from app.api.read_again import ReadAgain
 from app.database import reading
@@ -25,8 +25,8 @@ _AS_TEXT: Final[dict[int | str, dict[str, Any]]] = {
     200: {"content": {_TEXT: {"schema": {"type": "string", "description": "The signed note alone."}}}}
 }
 _AHEAD: Final = "More than the log has: 422. Left out, all that is sealed."
-SizeAsked = Annotated[int | None, Query(ge=0, lt=2**63, description=f"How many events. {_AHEAD}"), DIGITS]
-SizeNeeded = Annotated[int, Query(ge=0, lt=2**63, description="How many events."), DIGITS]
+SizeAsked = Annotated[int | None, Query(ge=0, description=f"How many events. {_AHEAD}"), POSITION]
+SizeNeeded = Annotated[int, Query(ge=0, description="How many events."), POSITION]
 
 
 def signer_of(request: Request, _: AuditorKey) -> Signer:
@@ -83,7 +83,7 @@ def read_checkpoint(
 def read_inclusion(
     ledger: LedgerNeeded,
     signer: SignerNeeded,
-    position: Annotated[int, Path(ge=1, lt=2**63), DIGITS],
+    position: Annotated[int, Path(ge=1), POSITION],
     size: SizeAsked = None,
 ) -> proof_models.InclusionAnswer:
     """The proof that the event at a position is in the log of a checkpoint."""

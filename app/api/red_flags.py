@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from app.api import models
 from app.api.books import PolicyAsked, books_of
 from app.api.context import AuditorKey, LedgerNeeded, MomentAsked
-from app.api.cursors import decoded, encoded, not_ours
+from app.api.cursors import Count, Cursors, CursorsNeeded
 from app.api.errors_declared import errors
 from app.api.paths import DIGITS, uscc_of, window_of
 from app.api.presenters import as_of, red_flag, thresholds
@@ -42,9 +42,10 @@ RegionAsked = Annotated[str | None, Query(max_length=20, pattern=r"^[^\x00-\x1f\
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
     """Where a page ended: the moment of the first page, the last enterprise, what is told of the next."""
 
-    position: int
+    position: Count
+    day_in_progress: bool
     uscc: str
-    taken: int
+    taken: Count
 
 
 @router.get(
@@ -57,32 +58,31 @@ def list_red_flags(
     ledger: LedgerNeeded,
     key: AuditorKey,
     moment: MomentAsked,
+    cursors: CursorsNeeded,
     window: str,
     policy: PolicyAsked = None,
     flag: EnterpriseFlagId | None = None,
     region_code: RegionAsked = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_MOST), DIGITS] = 100,
-    cursor: Annotated[
-        str | None, Query(max_length=200, description="The next_cursor of the page before.")
-    ] = None,
 ) -> models.RedFlagPage:
     """The questions about one enterprise each, by code, with the versions that they are asked of."""
     half = str(window_of(window))
-    before = None if cursor is None else _cursor(cursor)
+    before = _sent(cursors)
     asked = Asked(half, ENTERPRISE_FLAGS if flag is None else (flag,), region_code)
     with reading(ledger.engine) as connection:
         if before is None:
             result, after = opened(ledger, connection, half, policy, moment), BEGINNING
         else:
-            result = opened(ledger, connection, half, policy, AskedMoment(position=before.position))
+            again = AskedMoment(before.position, day_in_progress=before.day_in_progress)
+            result = opened(ledger, connection, half, policy, again)
             after = Place(before.uscc, before.taken)
         books = books_of(result)
         page = red_flag_page(connection, asked, books, limit=limit, after=after)
     _tell(key, half, len(page.found))
-    end = page.next_after
+    end, as_asked = page.next_after, (books.moment.position, books.moment.day_in_progress)
     return models.RedFlagPage(
         items=[red_flag(each) for each in page.found],
-        next_cursor=None if end is None else encoded(Cursor(books.moment.position, *end)),
+        next_cursor=None if end is None else cursors.text_of(Cursor(*as_asked, *end)),
         thresholds=thresholds(),
         as_of=as_of(books.moment),
     )
@@ -128,10 +128,8 @@ def _tell(key: Key, window: str, questions: int) -> None:
         _log.info("figures disclosed", actor=key.name, window=window, red_flags=questions)
 
 
-def _cursor(text: str) -> Cursor:
-    cursor = decoded(text, Cursor)
-    if cursor.uscc:
+def _sent(cursors: Cursors) -> Cursor | None:
+    cursor = cursors.sent(Cursor)
+    if cursor is not None and cursor.uscc:
         uscc_of(cursor.uscc)
-    if not 0 <= cursor.position < 2**63 or cursor.taken < 0:
-        raise not_ours()
     return cursor

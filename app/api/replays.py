@@ -19,7 +19,6 @@ from app.use_cases.replaying import Wanted
 router = APIRouter(prefix="/v1/audit/replays", tags=["audit"], route_class=ReadAgain)
 
 _KEYS: Final = ("first", "last")
-_MOST: Final = 2**63
 _BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": False,
@@ -96,7 +95,7 @@ def _wanted(data: Any) -> Wanted:
 
 
 def _is_position(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value < _MOST
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _invalid(detail: str) -> ApiProblem:

@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,16 +16,17 @@ from rich.console import Console
 from rich.progress import Progress as ProgressBar
 from sqlalchemy import Connection
 
-from app.api.times import parse_rfc_3339
+from app.api.moments import MomentError, parse_known_at, parse_position
 from app.bootstrap import is_migrated, open_ledger
 from app.database import is_full, missing_file
 from app.ledger.ledger import Ledger, UncertainError
+from app.ledger.recorder import now_us
 from app.reasons import reason_of
 from app.settings import Settings
 from app.use_cases.attempts import INTERRUPTED
 from app.use_cases.projecting import NotProjectedError, project_all
 from app.use_cases.publishing import assess_published, unfinished_publication
-from app.use_cases.reading import AskedMoment, Opened, PositionAheadError, opened
+from app.use_cases.reading import AskedMoment, DayAheadError, Opened, PositionAheadError, opened
 from domain.errors import LedgerIntegrityError
 from domain.identifiers import has_uscc_shape
 from domain.periods import PeriodError, Window
@@ -52,11 +53,33 @@ class HeardOut(Console):
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 240)
 err = Console(stderr=True, highlight=False)
 
+
+def position_from(least: int) -> Callable[[Any], int]:
+    """A parser of positions, and of how many records a log has, from `least` on; however large they are."""
+
+    def parse(given: Any) -> int:
+        try:
+            position = parse_position(str(given))
+        except MomentError as error:
+            raise typer.BadParameter(str(error)) from error
+        if position < least:
+            raise typer.BadParameter(f"不能小于{least}。")
+        return position
+
+    return parse
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="以JSON输出。")]
 WindowAsked = Annotated[str, typer.Argument(metavar="WINDOW", help="半年,如2024H1。")]
 PolicyAsked = Annotated[str | None, typer.Option("--policy", help="政策文件编号;只有一个时可省略。")]
-PositionAsked = Annotated[int | None, typer.Option("--position", min=0, help="按该台账序号时的情况。")]
-KnownAtAsked = Annotated[str | None, typer.Option("--known-at", help="按该时间已登记的情况(RFC 3339)。")]
+PositionAsked = Annotated[
+    int | None,
+    typer.Option("--position", parser=position_from(0), metavar="<int>", help="按该台账序号时的情况。"),
+]
+KnownAtAsked = Annotated[
+    str | None,
+    typer.Option("--known-at", help="按该时间(RFC 3339)或该日终了(北京时间;当日为截至现在)已登记的情况。"),
+]
 
 
 def refuse(message: str) -> NoReturn:
@@ -173,18 +196,20 @@ def asked_moment(position: int | None, known_at: str | None) -> AskedMoment:
     if position is not None:
         raise typer.BadParameter("--position与--known-at只能给一个。")
     try:
-        return AskedMoment(known_at_us=parse_rfc_3339(known_at))
-    except ValueError as error:
-        raise typer.BadParameter("应如2024-08-05T18:00:00+08:00。", param_hint="--known-at") from error
+        return parse_known_at(known_at, now_us=now_us())
+    except MomentError as error:
+        raise typer.BadParameter(str(error), param_hint="--known-at") from error
 
 
 @contextmanager
 def within_the_log() -> Iterator[None]:
-    """Refuse a position that the log has not reached."""
+    """Refuse a position that the log has not reached, and a day that has not begun."""
     try:
         yield
     except PositionAheadError as error:
         refuse(f"台账最后的序号是{error.head},不能查询更后的序号。")
+    except DayAheadError as error:
+        refuse(f"{error.day}尚未开始(北京时间),不能查询。")
 
 
 def books_of(

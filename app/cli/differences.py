@@ -9,13 +9,14 @@ import msgspec
 import typer
 
 from app.api.difference_models import difference_item, heading
-from app.api.moments import parse_moment
+from app.api.moments import MomentError, parse_moment
 from app.cli import printing
 from app.cli.common import AsJson, bring_up, ledger_of, out, refuse, uscc_of, window_of, within_the_log
 from app.database import reading
 from app.exports.cells import RECORDS, beijing
 from app.exports.difference_sheet import DifferenceLine, SumsLine, write_difference_sheet
 from app.ledger.damage import REBUILD
+from app.ledger.recorder import now_us
 from app.reasons import reason_of
 from app.use_cases.differences import (
     Cause,
@@ -29,19 +30,20 @@ from app.use_cases.differences import (
 )
 from app.use_cases.reading import AskedMoment
 from domain.errors import LedgerIntegrityError
+from domain.events import Return
 from domain.money import wanyuan_text
 from domain.periods import Window, period_of
 from domain.regions import region_name
 from domain.returns import ReturnVersion
 from projections.queries.differences import Scope
 
-_MOMENT = "台账序号、日期(该日终了,北京时间)或RFC 3339时间"
+_MOMENT = "台账序号、RFC 3339时间或日期(北京时间)"
 
 
 def audit_differences(
     context: typer.Context,
-    first: Annotated[str, typer.Argument(metavar="FROM", help=f"前一时点:{_MOMENT}。")],
-    last: Annotated[str, typer.Argument(metavar="TO", help=f"后一时点:{_MOMENT}。")],
+    first: Annotated[str, typer.Argument(metavar="FROM", help=f"前一时点:{_MOMENT},日期指该日开始。")],
+    last: Annotated[str, typer.Argument(metavar="TO", help=f"后一时点:{_MOMENT},日期指该日终了。")],
     window: Annotated[str | None, typer.Option(help="只列此半年,如2024H1。")] = None,
     region_code: Annotated[str | None, typer.Option("--region", help="后一时点的处理地代码。")] = None,
     uscc: Annotated[str | None, typer.Option(help="只列此企业(统一社会信用代码)。")] = None,
@@ -51,7 +53,7 @@ def audit_differences(
     """列出两个时点之间测算金额的变动及原因;各项变动之和等于两时点合计之差。"""
     if xlsx is not None and as_json:
         raise typer.BadParameter("--xlsx与--json只能给一个。")
-    asked = (_moment("FROM", first), _moment("TO", last))
+    asked = (_moment("FROM", first, is_start=True), _moment("TO", last))
     scope = Scope(
         window=None if window is None else window_of(window),
         region_code=region_code,
@@ -74,12 +76,11 @@ def audit_differences(
             _print(found, summed, moments)
 
 
-def _moment(name: str, text: str) -> AskedMoment:
+def _moment(name: str, text: str, *, is_start: bool = False) -> AskedMoment:
     try:
-        return parse_moment(text)
-    except ValueError as error:
-        message = "应为台账序号如32518、日期如2024-08-05,或时间如2024-08-05T18:00:00+08:00。"
-        raise typer.BadParameter(message, param_hint=name) from error
+        return parse_moment(text, now_us=now_us(), is_start=is_start)
+    except MomentError as error:
+        raise typer.BadParameter(str(error), param_hint=name) from error
 
 
 def _adding_up(found: Iterable[Difference], summed: Sums) -> Iterator[Difference]:
@@ -151,7 +152,20 @@ def _told(cause: Cause) -> str:
 def _recorded(cause: Cause) -> str:
     if isinstance(cause, ReturnVersion):
         return printing.recorded_text(cause)
-    return f"{RECORDS['PolicyPublished']} {cause.ref.id} 版本{cause.ref.version}"
+    ref, withdrawn = cause.published.ref, cause.withdrawn
+    if withdrawn is not None:
+        reason = f"{withdrawn.reason}({withdrawn.document})"
+        return f"{RECORDS[withdrawn.type]} {ref.id} 版本{ref.version},{reason}"
+    published = f"{RECORDS['PolicyPublished']} {ref.id}"
+    if cause.before is None:
+        return f"{published} 版本{ref.version}(首次发布)"
+    repeated = "" if cause.repeats is None else f"(内容同版本{cause.repeats})"
+    return f"{published} 版本{cause.before.ref.version}→版本{ref.version}{repeated}"
+
+
+def _fingerprint(version: ReturnVersion) -> str | None:
+    source = version.event.source if isinstance(version.event, Return) else None
+    return None if source is None else source.sha256
 
 
 def _of_return(tell: Callable[[ReturnVersion], str | None], cause: Cause) -> str:
@@ -187,6 +201,7 @@ def _line(difference: Difference) -> DifferenceLine:
         reasons=_stacked(_of_return(printing.reason_text, cause) for cause in causes),
         documents=_stacked(_of_return(lambda each: each.event.document, cause) for cause in causes),
         sources=_stacked(_of_return(printing.source_text, cause) for cause in causes),
+        fingerprints=_stacked(_of_return(_fingerprint, cause) for cause in causes),
     )
 
 
@@ -209,7 +224,7 @@ def _notes(scope: Scope, moments: Moments) -> list[tuple[str, str]]:
         ("合计", "末行为范围内全部测算金额在两个时点的合计;各行增减之和等于合计之差。"),
         (
             "引起变动的记录",
-            "多条时逐行对应。因半年累计上限由前期更正引起的,列前期的更正;无数据登记的,列政策文件发布。",
+            "多条时逐行对应。因半年累计上限由前期更正引起的,列前期的更正;无数据登记的,列政策文件发布,写明由哪一版本到哪一版本。",
         ),
         ("金额", "单位为万元。测算金额不等于应付金额。"),
         ("时间", "均为北京时间,是本台账的登记时间。"),

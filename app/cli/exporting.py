@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from app.api.times import rfc_3339
-from app.cli.common import AsJson, ledger_of, out, print_json, progress_bar, refuse
+from app.cli.common import AsJson, ledger_of, out, position_from, print_json, progress_bar, refuse
 from app.ledger.export_folder import ExportError, Manifest
 from app.reasons import reason_of
 from app.security.audit_key import AuditKeyError, read_audit_key
@@ -22,7 +22,13 @@ def audit_export(
     target: Annotated[Path, typer.Argument(metavar="OUT", help="新建的文件夹;不能已有内容。")],
     packed: Annotated[bool, typer.Option("--gzip", help="压缩台账记录。")] = False,
     until: Annotated[
-        int | None, typer.Option("--until", min=0, help="只导出至该台账序号(其前已完整登记的批次)。")
+        int | None,
+        typer.Option(
+            "--until",
+            parser=position_from(0),
+            metavar="<int>",
+            help="只导出至该台账序号(其前已完整登记的批次)。",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

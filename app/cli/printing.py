@@ -34,11 +34,14 @@ def wanyuan(fen: int) -> str:
 
 def as_of_text(moment: AsOf) -> str:
     """The moment of an answer, with its checkpoint's root."""
+    in_progress = ";该日尚未结束,截至现在" if moment.day_in_progress else ""
     if moment.recorded_at_us is None:
-        return "截至当时台账尚无记录(台账序号0)"
+        return f"截至当时台账尚无记录(台账序号0{in_progress})"
     root = moment.root_text
     checkpoint = "尚无日志校验点" if root is None else f"日志校验点{root}"
-    return f"截至{beijing(moment.recorded_at_us)}(北京时间,台账序号{moment.position},{checkpoint})"
+    return (
+        f"截至{beijing(moment.recorded_at_us)}(北京时间,台账序号{moment.position},{checkpoint}{in_progress})"
+    )
 
 
 def print_import(console: Console, imported: ImportedFile, *, dry_run: bool) -> None:

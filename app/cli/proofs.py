@@ -18,6 +18,7 @@ from app.cli.common import (
     asked_moment,
     ledger_of,
     out,
+    position_from,
     print_json,
     refuse,
     window_of,
@@ -38,7 +39,15 @@ from domain.periods import Window
 DEFAULT_ORIGIN: Final = "duixian.local/ledger"
 """An address without a scheme, as c2sp.org/tlog-checkpoint recommends; several logs need several names."""
 
-SizeAsked = Annotated[int | None, typer.Option("--size", min=0, help="校验点所含台账记录数;默认为全部记录。")]
+SizeAsked = Annotated[
+    int | None,
+    typer.Option(
+        "--size",
+        parser=position_from(0),
+        metavar="<int>",
+        help="校验点所含台账记录数;默认为全部记录。",
+    ),
+]
 OutAsked = Annotated[Path | None, typer.Option("--out", help="写入该文件,不在屏幕显示。")]
 
 
@@ -82,7 +91,7 @@ def audit_checkpoint(
 
 def audit_inclusion(
     context: typer.Context,
-    position: Annotated[int, typer.Argument(metavar="POSITION", min=1, help="台账序号。")],
+    position: Annotated[int, typer.Argument(metavar="POSITION", parser=position_from(1), help="台账序号。")],
     size: SizeAsked = None,
     as_json: AsJson = False,
 ) -> None:
@@ -103,8 +112,12 @@ def audit_inclusion(
 
 def audit_consistency(
     context: typer.Context,
-    first: Annotated[int, typer.Argument(metavar="FIRST", min=0, help="较早校验点的台账记录数。")],
-    second: Annotated[int, typer.Argument(metavar="SECOND", min=0, help="较晚校验点的台账记录数。")],
+    first: Annotated[
+        int, typer.Argument(metavar="FIRST", parser=position_from(0), help="较早校验点的台账记录数。")
+    ],
+    second: Annotated[
+        int, typer.Argument(metavar="SECOND", parser=position_from(0), help="较晚校验点的台账记录数。")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """证明较早校验点的全部记录原样包含在较晚校验点内。"""

@@ -18,6 +18,7 @@ from app.cli.common import (
     bring_up,
     ledger_of,
     out,
+    position_from,
     print_json,
     refuse,
     uscc_of,
@@ -27,7 +28,7 @@ from app.cli.common import (
 from app.database import reading
 from app.use_cases.explaining import explain, read_account
 from app.use_cases.listing import count_disputed, list_accounts, summarise
-from app.use_cases.reading import log_moment_of, moment_of
+from app.use_cases.reading import events_after, log_moment_of, moment_of
 from domain.periods import Window
 from projections.queries.listing import ListFilter, Sort
 from projections.queries.policies import policy_of
@@ -201,7 +202,9 @@ def returns(
 @reads_app.command()
 def events(
     context: typer.Context,
-    after: Annotated[int, typer.Option(min=0, help="从此台账序号之后开始。")] = 0,
+    after: Annotated[
+        int, typer.Option(parser=position_from(0), metavar="<int>", help="从此台账序号之后开始。")
+    ] = 0,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="最多列出几条。")] = 100,
     uscc: Annotated[str | None, typer.Option(help="只列此企业(统一社会信用代码)。")] = None,
     position: PositionAsked = None,
@@ -213,7 +216,7 @@ def events(
     ledger = ledger_of(context)
     with reading(ledger.engine) as connection, within_the_log():
         at = log_moment_of(ledger, connection, asked)
-        entries = ledger.page(connection, after=after, until=at.position, limit=limit, uscc=of)
+        entries = events_after(ledger, connection, after, at, limit=limit, uscc=of)
     if as_json:
         print_json(presenters.event_page(entries, at, after=after).model_dump())
         return

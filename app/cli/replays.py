@@ -12,7 +12,16 @@ from rich.console import Console
 
 from app.api import replay_models
 from app.bootstrap import migrate
-from app.cli.common import REFUSED, AsJson, ledger_of, out, print_json, progress_bar, refuse
+from app.cli.common import (
+    REFUSED,
+    AsJson,
+    ledger_of,
+    out,
+    position_from,
+    print_json,
+    progress_bar,
+    refuse,
+)
 from app.cli.printing import print_unassessed, wanyuan
 from app.cli.replay_words import COLUMNS, FIELDS, NOTHING, column_values, outcome_values
 from app.database import open_engine, reading
@@ -60,8 +69,14 @@ def audit_replay(
             metavar="EXPORT", exists=True, file_okay=False, help="导出件文件夹;省略则复算数据库。"
         ),
     ] = None,
-    first: Annotated[int, typer.Option("--from", min=1, help="从此台账序号起比对。")] = 1,
-    last: Annotated[int | None, typer.Option("--to", min=1, help="比对到此序号;省略则到最后。")] = None,
+    first: Annotated[
+        int,
+        typer.Option("--from", parser=position_from(1), metavar="<int>", help="从此台账序号起比对。"),
+    ] = 1,
+    last: Annotated[
+        int | None,
+        typer.Option("--to", parser=position_from(1), metavar="<int>", help="比对到此序号;省略则到最后。"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """复算:由原始登记重新推出全部测算并逐项比对;复算全部台账时一并核对查询表。有不一致时退出码为1。"""

@@ -15,6 +15,8 @@ RECORDS: Final = {
     "ReturnWithdrawn": "撤销登记",
     "EntitlementAssessed": "测算",
     "PolicyPublished": "发布政策文件",
+    "PolicyWithdrawn": "撤销政策文件",
+    "PolicyAssessed": "政策测算完毕",
 }
 """The types of events as officials call them."""
 

@@ -38,6 +38,7 @@ class DifferenceLine(msgspec.Struct, frozen=True):
         reasons: Why, and whose correction it was.
         documents: The numbers of documents.
         sources: Files, with sheet and row.
+        fingerprints: Their SHA-256, in hex.
     """
 
     uscc: str
@@ -56,6 +57,7 @@ class DifferenceLine(msgspec.Struct, frozen=True):
     reasons: str
     documents: str
     sources: str
+    fingerprints: str
 
 
 class SumsLine(NamedTuple):
@@ -83,6 +85,7 @@ _COLUMNS: Final = (
     ("更正原因和来源", 36),
     ("依据文号", 26),
     ("来源文件", 36),
+    ("来源文件指纹(SHA-256)", 68),
 )
 _FIRST_AMOUNT: Final = 6
 

@@ -19,7 +19,7 @@ from domain.returns import ReturnVersion
 from projections.history import chunks
 from projections.queries import differences as queries
 from projections.queries.differences import BEGINNING, Held, Identity, Place, Scope, Span
-from projections.queries.policies import PolicyVersion, published
+from projections.queries.policies import PolicyMark, PolicyVersion, published, states
 
 MOST_SLICES: Final = 10
 """Looked through for one page at the most, 20,000 rows: some tens of milliseconds."""
@@ -27,8 +27,44 @@ MOST_SLICES: Final = 10
 DETAILED_AT_ONCE: Final = 200
 """Periods whose enterprises and causes are read in one go: those of a page of the usual length, or two."""
 
-Cause = ReturnVersion | PolicyVersion
-"""What was registered, corrected or withdrawn, or which version was published."""
+
+class Publication(msgspec.Struct, frozen=True):
+    """A version of a policy that was published, and what it took the place of; or its withdrawal.
+
+    Attributes:
+        published: The version.
+        before: The version before it; None of a first one.
+        repeats: The number of the first earlier version whose document it is; None of a new document.
+        withdrawn: Its withdrawal, where that is the cause.
+    """
+
+    published: PolicyVersion
+    before: PolicyVersion | None
+    repeats: int | None
+    withdrawn: PolicyMark | None = None
+
+    @property
+    def _record(self) -> PolicyVersion | PolicyMark:
+        return self.withdrawn or self.published
+
+    @property
+    def position(self) -> int:
+        """Of its record in the log."""
+        return self._record.position
+
+    @property
+    def recorded_at_us(self) -> int:
+        """When it was published or withdrawn, in microseconds since 1970."""
+        return self._record.recorded_at_us
+
+    @property
+    def actor(self) -> str:
+        """Who published or withdrew it."""
+        return self._record.actor
+
+
+Cause = ReturnVersion | Publication
+"""What was registered, corrected or withdrawn, or which version was published or withdrawn."""
 
 
 class Moments(msgspec.Struct, frozen=True):
@@ -114,6 +150,7 @@ def moments_of(connection: Connection, first: AskedMoment, last: AskedMoment) ->
 
     Raises:
         PositionAheadError: A position is above the head.
+        DayAheadError: A day has not begun.
         OrderError: The first moment lies after the last one.
     """
     moments = Moments(moment_of(connection, first), moment_of(connection, last))
@@ -121,6 +158,7 @@ def moments_of(connection: Connection, first: AskedMoment, last: AskedMoment) ->
     are_later = (
         _is_later(first.position, last.position),
         _is_later(first.known_at_us, last.known_at_us),
+        first.day is not None and last.day is not None and first.day.start_us > last.day.start_us,
         moments.first.position > moments.last.position,
     )
     if any(are_later):
@@ -205,7 +243,7 @@ class _Details:
         for end, window, version in queries.versions_within(connection, span, codes):
             self._versions.setdefault((end, window, version.uscc), []).append(version)
         self._times = queries.times_of(connection, {end for row in rows for end in _ends(row, span)})
-        self._published = published(connection, span.last)
+        self._states = states(connection, span.last)
 
     def identity(self, held: Held) -> Identity:
         """Name and region of the enterprise."""
@@ -249,12 +287,18 @@ class _Details:
         ]
         return causes or [self._publication(changed.policy, end)]
 
-    def _publication(self, policy: str, end: int) -> PolicyVersion:
-        """The version of a policy that was the newest one when a transaction ended."""
-        versions = [each for each in self._published if each.ref.id == policy and each.position <= end]
-        if not versions:
+    def _publication(self, policy: str, end: int) -> Publication:
+        """The version of a policy that was the newest one when a transaction ended, or its withdrawal."""
+        state = self._states.get(policy)
+        versions = [each for each in (state.versions if state else ()) if each.position <= end]
+        if state is None or not versions:
             raise LedgerIntegrityError(f"查询表中政策{policy}在序号{end}已用于测算,其发布却在其后。{REBUILD}")
-        return versions[-1]
+        *earlier, newest = versions
+        withdrawn = [each for each in state.withdrawals if newest.position < each.position <= end]
+        if withdrawn:
+            return Publication(newest, None, None, withdrawn[-1])
+        repeated = (each.ref.version for each in earlier if each.ref.sha256 == newest.ref.sha256)
+        return Publication(newest, earlier[-1] if earlier else None, next(repeated, None))
 
 
 def _ends(held: Held, span: Span) -> list[int]:

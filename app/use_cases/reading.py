@@ -1,7 +1,7 @@
 """What every read begins with: the moment, and of the accounts the policy that they are about."""
 
 import base64
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -11,7 +11,7 @@ from app.database import reading
 from app.ledger import publications
 from app.ledger.ledger import Ledger
 from app.ledger.tiles import root_at
-from domain.events import account_stream
+from domain.events import LogEntry, account_stream
 from domain.policy import Policy
 from projections.projector import position_of
 from projections.queries import moments, policies
@@ -29,16 +29,42 @@ class PositionAheadError(Exception):
         self.head = head
 
 
+class DayAheadError(Exception):
+    """A day was asked for that has not begun."""
+
+    def __init__(self, day: str) -> None:
+        super().__init__(f"{day} has not begun in Beijing")
+        self.day = day
+
+
+class AskedDay(NamedTuple):
+    """A day in Beijing that was asked for.
+
+    Attributes:
+        text: As it was written.
+        start_us: When it begins, in microseconds since 1970, as `asked_at_us`.
+        asked_at_us: What the clock showed when it was asked for.
+    """
+
+    text: str
+    start_us: int
+    asked_at_us: int
+
+
 class AskedMoment(NamedTuple):
     """As of when an answer is wanted: at a position or by a time; now where neither is given.
 
     Attributes:
         position: Of the log.
         known_at_us: Microseconds since 1970-01-01T00:00:00Z.
+        day: Where the time is the start or the end of a day.
+        day_in_progress: Of a position: it was found for a day that had not ended then.
     """
 
     position: int | None = None
     known_at_us: int | None = None
+    day: AskedDay | None = None
+    day_in_progress: bool = False
 
 
 NOW = AskedMoment()
@@ -49,9 +75,11 @@ class AsOf(Moment, frozen=True):
 
     Attributes:
         root: 32 bytes; None while the log is not sealed so far.
+        day_in_progress: A day was asked for that has not ended: it is answered as of now.
     """
 
     root: bytes | None
+    day_in_progress: bool = False
 
     @property
     def root_text(self) -> str | None:
@@ -148,23 +176,33 @@ def moment_of(connection: Connection, asked: AskedMoment) -> AsOf:
 
     Raises:
         PositionAheadError: The position is above the head.
+        DayAheadError: The day has not begun.
     """
-    return _sealed(connection, _moment(connection, asked))
+    head = moments.now(connection)
+    if asked.position is not None and asked.position > head.position:
+        raise PositionAheadError(head.position)
+    return _as_of(connection, _moment(connection, asked, head), asked, head)
 
 
-def _moment(connection: Connection, asked: AskedMoment) -> Moment:
+def _moment(connection: Connection, asked: AskedMoment, head: Moment) -> Moment:
     if asked.known_at_us is not None:
         return moments.at_time(connection, asked.known_at_us)
-    head = moments.now(connection)
-    if asked.position is None:
-        return head
-    if asked.position > head.position:
-        raise PositionAheadError(head.position)
-    return moments.at_position(connection, asked.position)
+    return head if asked.position is None else moments.at_position(connection, asked.position)
 
 
-def _sealed(connection: Connection, moment: Moment) -> AsOf:
-    return AsOf(moment.position, moment.recorded_at_us, root_at(connection, moment.position))
+def _as_of(connection: Connection, moment: Moment, asked: AskedMoment, head: Moment) -> AsOf:
+    root = root_at(connection, moment.position)
+    return AsOf(moment.position, moment.recorded_at_us, root, _is_in_progress(asked, head))
+
+
+def _is_in_progress(asked: AskedMoment, head: Moment) -> bool:
+    """Whether a day was asked for that has not ended; where the log is ahead of the clock, by its time."""
+    if asked.day is None or asked.known_at_us is None:
+        return asked.day_in_progress
+    now_us = max(asked.day.asked_at_us, head.recorded_at_us or 0)
+    if asked.day.start_us > now_us:
+        raise DayAheadError(asked.day.text)
+    return asked.known_at_us > now_us
 
 
 def log_moment_of(ledger: Ledger, connection: Connection, asked: AskedMoment) -> AsOf:
@@ -172,11 +210,31 @@ def log_moment_of(ledger: Ledger, connection: Connection, asked: AskedMoment) ->
 
     Raises:
         PositionAheadError: The position is above the head.
+        DayAheadError: The day has not begun.
     """
-    if asked.position is not None and asked.position > (head := ledger.head(connection)):
+    if asked.position is not None and asked.position > (last := ledger.head(connection)):
+        raise PositionAheadError(last)
+    moment = _last_transaction(ledger, connection, asked)
+    head = moment if asked.day is None else _last_transaction(ledger, connection, NOW)
+    return _as_of(connection, moment, asked, head)
+
+
+def events_after(  # noqa: PLR0913 - the page that is asked for
+    ledger: Ledger, connection: Connection, after: int, at: AsOf, *, limit: int, uscc: str | None
+) -> Sequence[LogEntry]:
+    """At most `limit` events after a position that were recorded by a moment, of one enterprise or of all.
+
+    Raises:
+        PositionAheadError: The position is above the head.
+    """
+    if after > at.position and after > (head := ledger.head(connection)):
         raise PositionAheadError(head)
+    return ledger.page(connection, after=after, until=at.position, limit=limit, uscc=uscc)
+
+
+def _last_transaction(ledger: Ledger, connection: Connection, asked: AskedMoment) -> Moment:
     end = ledger.last_transaction(connection, position=asked.position, known_at_us=asked.known_at_us)
-    return _sealed(connection, moments.BEGINNING if end is None else Moment(*end))
+    return moments.BEGINNING if end is None else Moment(*end)
 
 
 def opened(
@@ -186,6 +244,7 @@ def opened(
 
     Raises:
         PositionAheadError: The position is above the head.
+        DayAheadError: The day has not begun.
     """
     moment = moment_of(connection, asked)
     state = _state(connection, window, moment.position, policy)

@@ -118,12 +118,14 @@ class PolicyState(msgspec.Struct, frozen=True):
         versions: Every version, from the first.
         assessed: The last version that everything filed before it was assessed by; None before the first.
         withdrawn: The withdrawal of the newest version; None where it is in force.
+        withdrawals: Every withdrawal, in the order of the log.
         is_assessed: Whether everything filed before the newest version, or its withdrawal, is assessed by it.
     """
 
     versions: tuple[PolicyVersion, ...]
     assessed: PolicyVersion | None
     withdrawn: PolicyMark | None
+    withdrawals: tuple[PolicyMark, ...]
     is_assessed: bool
 
     @property
@@ -192,7 +194,8 @@ def _state(versions: Sequence[PolicyVersion], marks: Sequence[PolicyMark]) -> Po
             is_assessed = is_about_newest
         elif is_about_newest:
             withdrawn, is_assessed = mark, False
-    return PolicyState(tuple(versions), assessed, withdrawn, is_assessed)
+    withdrawals = tuple(each for each in marks if each.type == "PolicyWithdrawn")
+    return PolicyState(tuple(versions), assessed, withdrawn, withdrawals, is_assessed)
 
 
 _read: Final[dict[PolicyRef, Policy]] = {}

@@ -40,9 +40,10 @@ def august(office: Office, clock: TestClock) -> Office:
     clock.set("2024-07-10T01:00:00Z")
     office.file(*(trade(XIN, period, 200_000, 100_000) for period in FIRST_HALF))
     clock.set("2024-08-12T01:00:00Z")
-    office.file(correction("2024-03", 107_000, "改报1号"), source={"name": "三月.xlsx", "sha256": None})
+    office.file(correction("2024-03", 107_000, "改报1号"), source={"name": "三月.xlsx", "sha256": "7e" * 32})
     clock.set("2024-08-20T01:00:00Z")
     office.file(correction("2024-04", 109_000, "改报2号"))
+    clock.set("2025-01-01T01:00:00Z")
     return office
 
 
@@ -84,14 +85,19 @@ def causes_of(change: dict[str, Any]) -> list[tuple[str, ...]]:
     [
         ("2024-08-11", "2024-08-11", []),
         ("2024-08-11", "2024-08-12", ["2024-03", "2024-06"]),
-        ("2024-08-12", "2024-08-20", ["2024-04"]),
+        ("2024-08-12", "2024-08-12", ["2024-03", "2024-06"]),
+        ("2024-08-12", "2024-08-19", ["2024-03", "2024-06"]),
+        ("2024-08-13", "2024-08-20", ["2024-04"]),
         ("2024-08-12T00:59:59Z", "2024-08-12T09:00:00+08:00", ["2024-03", "2024-06"]),
-        ("2024-07-09", "2024-07-10", list(FIRST_HALF)),
+        ("2024-08-12T23:59:60Z", "2024-08-20T07:59:60+08:00", []),
+        ("2024-07-10", "2024-07-10", list(FIRST_HALF)),
         ("0", "2024-08-31", list(FIRST_HALF)),
-        ("0001-01-01", "9999-12-31", list(FIRST_HALF)),
+        ("0001-01-01", "9999-12-31t23:59:60z", list(FIRST_HALF)),
     ],
 )
-def test_a_day_is_its_end_in_beijing(august: Office, first: str, last: str, periods: list[str]) -> None:
+def test_a_day_is_its_start_as_from_and_its_end_as_to_in_beijing(
+    august: Office, first: str, last: str, periods: list[str]
+) -> None:
     items = august.read(PATH, **{"from": first, "to": last})["items"]
     assert [each["period"] for each in items] == periods
 
@@ -120,6 +126,7 @@ def test_a_change_that_was_undone_in_between_is_none_and_one_of_several_steps_na
 ) -> None:
     clock.set("2024-08-25T01:00:00Z")
     august.file(correction("2024-04", 130_000, "改报3号"))
+    clock.set("2025-01-01T01:00:00Z")
     (april,) = (
         each
         for each in august.read(PATH, **{"from": "2024-08-05", "to": "2024-08-31"})["items"]
@@ -131,7 +138,7 @@ def test_a_change_that_was_undone_in_between_is_none_and_one_of_several_steps_na
     ]
     assert [causes_of(each)[0][2] for each in april["changes"]] == ["改报2号", "改报3号"]
     august.file(correction("2024-04", 200_000, "改报4号"), correction("2024-03", 200_000, "改报5号"))
-    answer = august.read(PATH, **{"from": "2024-08-05", "to": "2024-12-31"})
+    answer = august.read(PATH, **{"from": "2024-08-05", "to": "2025-01-01"})
     assert (answer["items"], answer["difference_fen"]) == ([], 0)
 
 
@@ -157,6 +164,35 @@ def test_what_was_filed_before_a_publication_changes_by_the_publication(
     assert first["changes"][0]["causes"][0]["policy"]["version"] == 1
 
 
+def test_a_publication_is_named_with_the_version_that_it_took_the_place_of(
+    office: Office, clock: TestClock, tmp_path: Path
+) -> None:
+    office.file(trade(XIN, "2024-03", 120_000, 100_000))
+    for day, award in (("05-31", 50_000), ("06-01", 30_000), ("06-02", 50_000)):
+        clock.set(f"2024-{day}T01:00:00Z")
+        publish_whole(office.ledger, policy(step_award_yuan=award))
+    (item,) = office.read(PATH, **{"from": "0", "to": "2024-06-02"})["items"]
+    causes = [cause for change in item["changes"] for cause in change["causes"]]
+    published = [
+        (
+            cause["policy_before"] and cause["policy_before"]["version"],
+            cause["policy"]["version"],
+            cause["policy_repeats"],
+        )
+        for cause in causes
+    ]
+    assert published == [(None, 1, None), (1, 2, None), (2, 3, 1)]
+    assert causes[1]["policy_before"] == causes[0]["policy"]
+    told = ["版本1(首次发布)", "版本1→版本2", "版本2→版本3(内容同版本1)"]
+    printed = run(office, "0", "2024-06-02").stdout
+    path = tmp_path / "差异.xlsx"
+    assert run(office, "0", "2024-06-02", "--xlsx", str(path)).exit_code == 0
+    _, line, _ = CalamineWorkbook.from_path(path).get_sheet_by_index(0).to_python()
+    listed = [f"发布政策文件 {causes[0]['policy']['id']} {each}" for each in told]
+    assert line[9] == "\n".join(listed)
+    assert all(f"    {each},经办:admin" in printed for each in listed)
+
+
 def test_a_withdrawal_leaves_a_period_unassessed_and_is_the_cause(august: Office) -> None:
     before = august.read("/v1/events")["as_of"]["position"]
     august.withdraw(trade(XIN, "2024-05", 200_000, 100_000), reason="重复登记")
@@ -168,7 +204,7 @@ def test_a_withdrawal_leaves_a_period_unassessed_and_is_the_cause(august: Office
 def test_a_return_of_another_period_in_the_same_batch_is_no_cause(office: Office) -> None:
     publish_whole(office.ledger)
     office.file(trade(XIN, "2024-03", 110_000, 100_000), trade(XIN, "2024-04", 110_000, 100_000))
-    for each in office.read(PATH, **{"from": "0", "to": "2024-12-31"})["items"]:
+    for each in office.read(PATH, **{"from": "0", "to": "2024-04-10"})["items"]:
         ((cause,),) = (change["causes"] for change in each["changes"])
         assert cause["period"] == each["period"]
 
@@ -184,6 +220,11 @@ def test_a_return_of_another_period_in_the_same_batch_is_no_cause(office: Office
         ({"from": "1", "to": "0000-01-01"}, 400, "invalid-request"),
         ({"from": "-1", "to": "1"}, 400, "invalid-request"),
         ({"from": "1", "to": "9" * 40}, 422, "position-ahead"),
+        ({"from": str(2**63), "to": "1"}, 422, "position-ahead"),
+        ({"from": "1", "to": "9" * 5_000}, 422, "position-ahead"),
+        ({"from": "1", "to": "2025-01-02"}, 422, "day-ahead"),
+        ({"from": "9999-12-31", "to": "9999-12-31"}, 422, "day-ahead"),
+        ({"from": "1", "to": "2024-08-20T23:59:61Z"}, 400, "invalid-request"),
         ({"from": "0", "to": "1", "window": "2024"}, 400, "window-invalid"),
         ({"from": "0", "to": "1", "uscc": "x"}, 400, "invalid-request"),
         ({"from": "0", "to": "1", "limit": "501"}, 400, "invalid-request"),
@@ -372,6 +413,8 @@ def test_the_sheet_of_differences_lists_them_with_their_causes_and_ends_with_the
     ]
     assert [line[9] for line in lines] == [f"更正登记 2024年{month}月 E204-1" for month in (3, 4, 3)]
     assert [line[14] for line in lines] == ["改报1号", "改报2号", "改报1号"]
+    assert heading[15:] == ["来源文件", "来源文件指纹(SHA-256)"]
+    assert [line[15:] for line in lines] == [["三月.xlsx", "7e" * 32], ["", ""], ["三月.xlsx", "7e" * 32]]
     assert total[6:9] == [200, 150, -50]
     title, told = workbook.get_sheet_by_index(1).to_python()[0]
     assert title == "前一时点"
@@ -387,6 +430,8 @@ def test_the_sheet_of_differences_lists_them_with_their_causes_and_ends_with_the
         (("0", "1", "--uscc", "x"), 2),
         (("0", "1", "--json", "--xlsx", "a.xlsx"), 2),
         (("0", "999"), 1),
+        (("0", str(2**63)), 1),
+        (("0", "9999-12-31"), 1),
         (("0", "1", "--xlsx", "/nowhere/a.xlsx"), 1),
     ],
 )

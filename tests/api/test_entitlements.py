@@ -566,7 +566,7 @@ def test_an_account_not_yet_filed_at_the_moment_asked_for_is_there_and_empty(his
 @pytest.mark.parametrize("path", READS)
 def test_a_position_above_the_head_is_not_acceptable(history: Office, path: str) -> None:
     separator = "&" if "?" in path else "?"
-    for position in (10, 2**63 - 1):
+    for position in (10, 2**63 - 1, 2**63, 10**30):
         response = history.client.get(
             f"{path}{separator}position={position}", headers=history.headers("auditor")
         )
@@ -580,8 +580,7 @@ def test_a_position_above_the_head_is_not_acceptable(history: Office, path: str)
         "position=-1",
         "position=three",
         "position=1.5",
-        "position=99999999999999999999",
-        "known_at=2024-04-10",
+        "known_at=2024-04-31",
         "known_at=2024-04-10T08:00:00",
         "known_at=2024-13-10T08:00:00Z",
         "known_at=yesterday",

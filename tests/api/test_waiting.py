@@ -81,8 +81,9 @@ def test_a_position_that_is_reached_is_answered_at_once(
 
 @pytest.mark.parametrize("path", READS)
 def test_a_position_above_the_head_of_the_log_is_refused(office: Office, position: int, path: str) -> None:
-    body = refused(office.get(path, wait_for=position + 1), 422, "position-ahead")
-    assert f"The last position is {position};" in body["detail"]
+    for above in (position + 1, 2**63, 10**30):
+        body = refused(office.get(path, wait_for=above), 422, "position-ahead")
+        assert f"The last position is {position};" in body["detail"]
 
 
 @pytest.mark.parametrize("path", READS)
@@ -97,7 +98,7 @@ def test_a_position_that_is_not_reached_in_time_is_unavailable_for_now(
     assert office.get(path, wait_for=position - 2).status_code == 200
 
 
-@pytest.mark.parametrize("wrong", [-1, 2**63, "x"])
+@pytest.mark.parametrize("wrong", [-1, "x"])
 def test_a_position_that_cannot_be_is_a_bad_request(office: Office, wrong: Any) -> None:
     refused(office.get(READS[0], wait_for=wrong), 400, "invalid-request")
 

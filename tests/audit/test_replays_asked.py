@@ -130,7 +130,8 @@ def test_while_one_replay_runs_another_one_is_refused_and_told_where_it_is(
         ({"first": 1.0}, 422, "invalid-request"),
         ({"first": "1"}, 422, "invalid-request"),
         ({"first": 2, "last": 1}, 422, "invalid-request"),
-        ({"last": 2**63}, 422, "invalid-request"),
+        ({"last": 2**63}, 422, "position-ahead"),
+        ({"first": 10**30}, 422, "position-ahead"),
         ({"last": 4}, 422, "position-ahead"),
     ],
 )

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from itertools import combinations
 from random import Random
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.events import Figure, Return
+from domain.periods import year_before
 from domain.red_flags import RedFlag
 from domain.returns import required_figure
 from tests.builders import QIANYUAN, WANYUAN, catering, trade, with_figure
@@ -98,9 +100,46 @@ def test_a_base_unlike_the_ledgers_own_figure_is_asked_about_with_both_returns()
     (flag,) = dossier.flags("base-differs")
     assert (flag.column, figures(flag), positions(flag)) == ("prior_year", (100_000, 90_000), [2, 1])
     assert flag.sentence == (
-        "示例商贸公司2024年3月零售额上年同期数10000万元,与台账中2023年3月本期数9000万元相差1000万元,"
-        "请核实两数不同的原因。"
+        "示例商贸公司2024年3月零售额上年同期数10000万元,与台账中2023年3月本期数9000万元相差1000万元;"
+        "2024年上半年测算金额按所报数为5万元,按台账中的数为10万元,请核实两数不同的原因。"
     )
+
+
+@pytest.mark.parametrize(
+    ("current", "base", "ledger", "either"),
+    [
+        (150_000, 100_000, 115_000, (25, 15)),
+        (110_000, 100_000, 102_000, (5, 0)),  # 7.8% over the ledger's base
+        (110_000, 100_000, 0, (5, 0)),  # over nothing it cannot be told
+        (107_000, 100_000, 90_000, (0, 5)),
+        (250_000, 100_000, 120_000, (50, 50)),  # the month's ceiling hides the difference
+    ],
+)
+def test_a_base_unlike_the_ledgers_own_figure_is_told_with_the_amount_under_either(
+    current: int, base: int, ledger: int, either: tuple[int, int]
+) -> None:
+    dossier = Dossier()
+    dossier.file(trade(ledger, 80_000, period="2023-03"), trade(current, base))
+    (flag,) = dossier.flags("base-differs")
+    assert (figures(flag), amounts(flag), together(flag)) == ((base, ledger), either, either[1])
+
+
+def test_differing_bases_do_not_hide_each_other_behind_the_half_year_ceiling() -> None:
+    dossier = Dossier()
+    for period in ("05", "06"):
+        dossier.file(trade(250_000, 80_000, period=f"2023-{period}"))
+    dossier.file(*three_full_months(), *(lowered(f"2024-{period}")[1] for period in ("05", "06")))
+    of_may, of_june = dossier.flags("base-differs")
+    assert [(amounts(flag), together(flag)) for flag in (of_may, of_june)] == [((200, 200), 150)] * 2
+    assert "按所报数为200万元,仅此处按台账中的数为200万元,半年内2处均按台账中的数为150万元" in of_may.sentence
+
+
+def test_without_a_policy_a_differing_base_is_told_without_an_amount() -> None:
+    dossier = Dossier()
+    dossier.file(trade(115_000, 80_000, period="2023-03"), trade(150_000, 100_000))
+    (flag,) = dossier.flags("base-differs", scope=WITHOUT_POLICY)
+    assert (flag.assessed_fen, flag.compared_assessed_fen, flag.together_assessed_fen) == (None, None, None)
+    assert "测算金额" not in flag.sentence
 
 
 @pytest.mark.parametrize("prior_year", [90_000, None])
@@ -695,6 +734,46 @@ def questions_as_by_the_oracle(history: list[Operation]) -> None:
         }
         assert told == {
             key: (fen[frozenset()], fen[frozenset([key])], fen[frozenset(earning)]) for key in earning
+        }
+
+
+@settings(max_examples=100, derandomize=True, deadline=None, database=None)
+@given(st.randoms(use_true_random=False))
+def test_a_differing_base_is_told_with_the_amounts_of_an_independent_working(random: Random) -> None:
+    dossier, standing = Dossier(), StandingReturns()
+    ledger_fen: dict[tuple[str, str], int] = {}
+    for operation in random_history(random):
+        standing.follow(operation)
+        if isinstance(operation, Filing):
+            dossier.file(operation.draft)
+        else:
+            dossier.withdraw(operation.form, operation.period)
+    for (form, period), stands in standing.by_place.items():
+        base_fen = required_figure(stands).prior_year_fen
+        if random.randint(1, 3) > 1:
+            own_fen = random.choice((base_fen or 0, 0, 1_000_000_000, 11_500_000_000))
+            year_ago = msgspec.structs.replace(stands, period=year_before(period), reason=None)
+            dossier.file(with_figure(year_ago, own_fen, 1))
+            if base_fen not in {None, own_fen}:
+                ledger_fen[form, period] = own_fen
+    for window, periods in PERIODS_OF_WINDOW.items():
+        in_place = {
+            key: with_figure(stands, required_figure(stands).current_fen, ledger_fen[key])
+            for key, stands in standing.by_place.items()
+            if key in ledger_fen and key[1] in periods
+        }
+        found = {
+            (flag.form, flag.period): (
+                flag.assessed_fen,
+                flag.compared_assessed_fen,
+                flag.together_assessed_fen,
+            )
+            for flag in dossier.flags("base-differs", scope=scope_of(window))
+        }
+        stands_fen, together_fen = (total_fen(standing, window, each) for each in ({}, in_place))
+        assert found == {
+            key: (stands_fen, total_fen(standing, window, {key: each}), together_fen)
+            for key, each in in_place.items()
         }
 
 

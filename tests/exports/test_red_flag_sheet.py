@@ -37,7 +37,7 @@ def sheet_xml(path: Path) -> str:
 def corrected(**changes: object) -> list[RedFlag]:
     """A base that is filled in: two questions of two versions each."""
     dossier = Dossier()
-    source = Source(name="2024年3月.xlsx", sheet="零售", row=7)
+    source = Source(name="2024年3月.xlsx", sha256="3f" * 32, sheet="零售", row=7)
     dossier.file(trade(110_000, None, source=source))
     usual = {"reason": "补填", "origin": "enterprise", "document": "营统核〔2024〕1号"}
     dossier.file(trade(110_000, 100_000, **{**usual, **changes}), by="统计乙")
@@ -57,10 +57,12 @@ def test_a_line_stands_for_each_version_that_a_question_is_asked_of(tmp_path: Pa
     first, second = found[2:]
     assert (first["数据列"], first["现数(万元)"], first["比较数(万元)"]) == ("上年同期数", 10_000.0, "")
     assert [first[f"{name}(万元)"] for name in AMOUNTS] == [5.0, 0.0, 0.0]
-    assert [first[f"依据:{name}"] for name in ("台账序号", "记录", "来源文件", "工作表", "行号")] == [
+    of_source = ("来源文件", "来源文件指纹(SHA-256)", "工作表", "行号")
+    assert [first[f"依据:{name}"] for name in ("台账序号", "记录", *of_source)] == [
         1.0,
         "数据登记",
         "2024年3月.xlsx",
+        "3f" * 32,
         "零售",
         7.0,
     ]
@@ -92,6 +94,16 @@ def test_what_returns_earn_together_stands_beside_what_each_earns_alone(tmp_path
     write_red_flag_sheet(tmp_path / "a.xlsx", dossier.flags("base-earns"), NOTES)
     found = [[line[f"{name}(万元)"] for name in AMOUNTS] for line in lines(tmp_path / "a.xlsx")]
     assert found == [[200.0, 200.0, 150.0]] * 4
+
+
+def test_a_base_unlike_the_ledgers_own_figure_stands_with_the_amount_under_either(tmp_path: Path) -> None:
+    dossier = Dossier()
+    dossier.file(trade(115_000, 80_000, period="2023-03"), trade(150_000, 100_000))
+    write_red_flag_sheet(tmp_path / "a.xlsx", dossier.flags("base-differs"), NOTES)
+    found = lines(tmp_path / "a.xlsx")
+    assert [[line[f"{name}(万元)"] for name in ("现数", "比较数", *AMOUNTS)] for line in found] == [
+        [10_000.0, 11_500.0, 25.0, 15.0, 15.0]
+    ] * 2
 
 
 def test_a_group_stands_with_its_counts_and_shares(tmp_path: Path) -> None:

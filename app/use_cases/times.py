@@ -1,0 +1,41 @@
+"""Reads times of RFC 3339, from callers, from rows and on the command line alike."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+SECOND_US: Final = 1_000_000
+DAY_US: Final = 24 * 60 * 60 * SECOND_US
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_HOUR_AND_MINUTE: Final = r"(?:[01]\d|2[0-3]):[0-5]\d"
+_TIME: Final = re.compile(
+    rf"(\d{{4}}-\d{{2}}-\d{{2}})[Tt]({_HOUR_AND_MINUTE}):([0-5]\d|60)(\.\d+)?([Zz]|[+-]{_HOUR_AND_MINUTE})",
+    re.ASCII,
+)
+
+
+def parse_rfc_3339(text: str) -> int:
+    """Microseconds since 1970; of a longer fraction the rest is cut off.
+
+    A leap second is 23:59:60 in UTC. No clock of a ledger shows it, so it is the last microsecond of its day:
+    what was recorded by then is what was recorded on that day.
+
+    Raises:
+        ValueError: The text is no time of RFC 3339 with its offset, of the years 1 to 9999.
+    """
+    match = _TIME.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    day, minute, second, fraction, offset = match.groups(default="")
+    is_leap = second == "60"
+    shown = "59" if is_leap else second
+    time = datetime.fromisoformat(f"{day}T{minute}:{shown}{fraction}{offset.upper()}")
+    time_us = (time - _EPOCH) // _MICROSECOND
+    if not is_leap:
+        return time_us
+    last_second_us = time_us - time_us % SECOND_US
+    if (last_second_us + SECOND_US) % DAY_US:
+        raise ValueError(text)
+    return last_second_us + SECOND_US - 1

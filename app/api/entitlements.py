@@ -16,7 +16,7 @@ from app.api.presenters import as_of, entitlement, explained_period, summary
 from app.api.problems import ApiProblem
 from app.api.read_again import ReadAgain
 from app.database import reading
-from app.use_cases.explaining import explain, read_account
+from app.use_cases.explaining import explain, read_account, withheld_account
 from app.use_cases.listing import list_accounts, summarise
 from app.use_cases.reading import AskedMoment, opened
 from projections.queries.listing import ListFilter, Sort
@@ -46,7 +46,7 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
 )
 def read_entitlement(
     ledger: LedgerNeeded,
-    _: EntitlementsKey,
+    key: EntitlementsKey,
     moment: MomentAsked,
     uscc: str,
     window: str,
@@ -59,7 +59,7 @@ def read_entitlement(
         account = read_account(connection, uscc_of(uscc), name, at)
     if account is None:
         raise _never_filed(uscc, name)
-    return entitlement(account)
+    return entitlement(account if key.sees_figures else withheld_account(account, at.policy))
 
 
 @router.get(

@@ -5,12 +5,13 @@ from sqlalchemy import Connection
 
 from app.ledger.damage import REBUILD
 from app.use_cases.reading import AsOf, Opened
-from domain.assessment import Step, assess
+from domain.assessment import Assessment, Step, assess
 from domain.errors import LedgerIntegrityError
 from domain.events import Outcome, PolicyRef, Return
 from domain.explanation import Subject, sentence
 from domain.periods import period_of
 from domain.policy import Policy
+from domain.withholding import withheld_outcome, withhold, without_figures
 from projections.queries import accounts, policies, returns
 from projections.queries.accounts import AssessedPeriod
 
@@ -92,6 +93,21 @@ def read_account(connection: Connection, uscc: str, window: str, books: Opened) 
     )
 
 
+def withheld_account(account: Account, policy: Policy | None) -> Account:
+    """The account for a reader without the right to single-unit statistics.
+
+    Args:
+        account: As it was recorded.
+        policy: The version that it is shown under; None where nothing is assessed.
+    """
+    periods = account.periods
+    if policy is not None:
+        periods = [
+            msgspec.structs.replace(each, outcome=withheld_outcome(policy, each.outcome)) for each in periods
+        ]
+    return msgspec.structs.replace(account, periods=periods)
+
+
 def _period(each: AssessedPeriod) -> PeriodAccount:
     if each.assessed.outcome is None:
         raise LedgerIntegrityError(f"查询表中序号{each.position}没有测算结果。{REBUILD}")
@@ -122,9 +138,13 @@ def explain(
         policy = policies.policy_of(connection, each.ref)
         steps = _steps(policy, account, standing, wanted)
         if steps is not None:
-            subject = Subject(policy, period_of(period), standing[period], withheld)
-            explained = [ExplainedStep(step, sentence(step, subject)) for step in steps]
-            return ExplainedPeriod(account, wanted, policy.ref, explained)
+            assessment, registered = Assessment(wanted.outcome, steps), standing[period]
+            if withheld:
+                assessment, registered = withhold(policy, assessment), without_figures(registered)
+            subject = Subject(policy, period_of(period), registered)
+            explained = [ExplainedStep(step, sentence(step, subject)) for step in assessment.steps]
+            told = msgspec.structs.replace(wanted, outcome=assessment.outcome)
+            return ExplainedPeriod(account, told, policy.ref, explained)
     raise LedgerIntegrityError(f"{account.uscc} {period}所记金额推不出。请运行duixian audit replay查明")
 
 

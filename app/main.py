@@ -104,7 +104,7 @@ def _count_requests(app: FastAPI) -> None:
         collector(registry=registry)
     instrumentator = Instrumentator(excluded_handlers=["/metrics", "/healthz", "/readyz"], registry=registry)
     # Not the sizes of bodies, which tell how long the figures are to a reader who may not see them.
-    instrumentator.add(metrics.requests(registry=registry), metrics.latency(registry=registry))
+    instrumentator.add(metrics.requests(registry=registry)).add(metrics.latency(registry=registry))
     instrumentator.instrument(app).expose(app, include_in_schema=False)
 
 

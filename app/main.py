@@ -14,7 +14,7 @@ from eventsourcing.persistence import MapperDeserialisationError
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
-from prometheus_fastapi_instrumentator import Instrumentator
+from prometheus_fastapi_instrumentator import Instrumentator, metrics
 from sqlalchemy import exc as sql_errors
 from starlette.concurrency import run_in_threadpool
 
@@ -117,6 +117,8 @@ def _count_requests(app: FastAPI) -> None:
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
     instrumentator = Instrumentator(excluded_handlers=["/metrics", "/healthz", "/readyz"], registry=registry)
+    # Not the sizes of bodies, which tell how long the figures are to a reader who may not see them.
+    instrumentator.add(metrics.requests(registry=registry)).add(metrics.latency(registry=registry))
     instrumentator.instrument(app).expose(app, include_in_schema=False)
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from domain.events import MeasureOutcome, Outcome, Return, Stage, Status
 from domain.periods import Period
-from domain.policy import BandsWithTail, Basis, GrowthOver, Measure, PerWholeStep, Policy
+from domain.policy import Band, BandsWithTail, Basis, GrowthOver, Measure, PerWholeStep, Policy, Reward, Tail
 
 BP_PER_WHOLE = 10_000
 
@@ -29,6 +29,8 @@ class Step(msgspec.Struct, frozen=True, gc=False):
         output: What came out: an amount in fen after this step, or None where the step only decides.
         met: Whether the condition is met; of a ceiling: whether the amount stays under it.
         shortfall_fen: What is missing to meet it; of a growth gate: to reach what must be passed.
+        has_figures: Whether it carries single-unit statistics, which `domain.withholding` keeps from a reader
+            without the right to them. A step does unless it says that it does not.
     """
 
     rule: str
@@ -39,6 +41,7 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     output: int | None
     met: bool
     shortfall_fen: int | None = None
+    has_figures: bool = True
 
 
 class Assessment(NamedTuple):
@@ -108,7 +111,9 @@ def _judge(policy: Policy, measure: Measure, registered: Return) -> _Verdict:
     ceiling = policy.month_limit.ceiling
     if rule_fen > ceiling.fen:
         inputs = {"amount_fen": rule_fen, "ceiling_fen": ceiling.fen}
-        steps.append(_step(policy.month_limit.id, measure, ceiling, inputs, ceiling.fen, met=False))
+        steps.append(
+            _step(policy.month_limit.id, measure, ceiling, inputs, ceiling.fen, met=False, has_figures=False)
+        )
         on_open = on_open or ceiling.reading in policy.open_readings
     return _Verdict(
         "eligible" if rule_fen > 0 else "not-eligible", rule_fen, 0 if on_open else firm_fen, steps
@@ -125,13 +130,16 @@ def _is_eligible(measure: Measure, registered: Return, steps: list[Step]) -> boo
             {"in_database": registered.in_database},
             None,
             met=registered.in_database,
+            has_figures=False,
         )
     )
     if not registered.in_database:
         return False
     fits = registered.industry_code.startswith(eligibility.industries.prefixes)
     inputs: dict[str, StepValue] = {"industry_code": registered.industry_code}
-    steps.append(_step("industry", measure, eligibility.industries, inputs, None, met=fits))
+    steps.append(
+        _step("industry", measure, eligibility.industries, inputs, None, met=fits, has_figures=False)
+    )
     return fits
 
 
@@ -144,7 +152,7 @@ def _grows_over(  # noqa: PLR0913 - both figures, and where the step goes
     met = current * BP_PER_WHOLE > threshold
     inputs: dict[str, StepValue] = {"current_fen": current, "prior_year_fen": prior, "over_bp": rate_bp}
     shortfall = None if met else threshold // BP_PER_WHOLE - current
-    basis = _resting_on(policy, condition, condition.rate)
+    basis = condition_basis(policy, condition)
     steps.append(_step("growth-over", measure, basis, inputs, None, met=met, shortfall_fen=shortfall))
     return met
 
@@ -158,13 +166,13 @@ def _per_whole_step(
     rule_fen = count * award.fen
     inputs: dict[str, StepValue] = {"increment_fen": increment, "step_fen": step_fen, "steps": count}
     if count == 0:
-        basis = measure.decrease if increment < 0 else _resting_on(policy, reward, reward.step)
+        basis = measure.decrease if increment < 0 else nothing_basis(policy, reward)
         steps.append(
             _step("no-whole-step", measure, basis, inputs, 0, met=False, shortfall_fen=step_fen - increment)
         )
         return 0, 0
     inputs["award_fen"] = award.fen
-    basis = _resting_on(policy, award, reward, reward.step)
+    basis = whole_steps_basis(policy, reward)
     steps.append(_step("whole-steps", measure, basis, inputs, rule_fen, met=True))
     return rule_fen, _firm(policy, rule_fen, basis)
 
@@ -186,8 +194,7 @@ def _bands_with_tail(
             "steps": count,
             "award_fen": tail.award.fen,
         }
-        bases: tuple[Basis, ...] = (tail, tail.award, tail.beyond, tail.step, tail.first, tail.at_least)
-        basis = _resting_on(policy, *bases)
+        basis = tail_basis(policy, tail)
         steps.append(_step("tail", measure, basis, inputs, rule_fen, met=True))
         firm_first = _firm(policy, tail.first.fen, _resting_on(policy, tail.first, tail.at_least))
         return rule_fen, max(firm_first, _firm(policy, rule_fen, basis))
@@ -198,13 +205,12 @@ def _bands_with_tail(
                 "at_least_fen": band.at_least.fen,
                 "below_fen": band.below.fen,
             }
-            bases = (band, band.award, band.at_least, band.below)
-            basis = _resting_on(policy, *bases)
+            basis = band_basis(policy, band)
             steps.append(_step("band", measure, basis, inputs, band.award.fen, met=True))
             return band.award.fen, _firm(policy, band.award.fen, basis)
     first = reward.bands[0]
     inputs = {"increment_fen": increment, "at_least_fen": first.at_least.fen}
-    basis = measure.decrease if increment < 0 else _resting_on(policy, first, first.at_least)
+    basis = measure.decrease if increment < 0 else nothing_basis(policy, reward)
     shortfall = first.at_least.fen - increment
     steps.append(_step("below-bands", measure, basis, inputs, 0, met=False, shortfall_fen=shortfall))
     return 0, 0
@@ -231,7 +237,11 @@ def _award(  # noqa: PLR0913, PLR0917 - the fields of the outcome that do not fo
             "amount_fen": selected_fen,
             "ceiling_fen": ceiling.fen,
         }
-        steps.append(_step(policy.half_year_limit.id, None, ceiling, inputs, assessed_fen, met=False))
+        steps.append(
+            _step(
+                policy.half_year_limit.id, None, ceiling, inputs, assessed_fen, met=False, has_figures=False
+            )
+        )
     rests_on = policy.open_readings.intersection([step.reading for step in (*verdict.steps, *steps)])
     period_reading = _open_period_reading(policy, period)
     all_open = period_reading or _any_open(policy, steps)
@@ -274,7 +284,8 @@ def _choice_steps(
         inputs["decided_by"] = "amount-before-ceiling"
     else:
         inputs["decided_by"] = "order-of-text"
-    return [_step("highest", None, policy.document.choice, inputs, selected_fen, met=True)]
+    choice = policy.document.choice
+    return [_step("highest", None, choice, inputs, selected_fen, met=True, has_figures=False)]
 
 
 def _no_award(
@@ -310,11 +321,13 @@ def _combined_period_steps(policy: Policy, period: Period) -> list[Step]:
     if period.first_month == period.last_month:
         return []
     reading = policy.document.combined_period.reading
-    return [Step("combined-period", None, None, reading, {"period": str(period)}, None, met=True)]
+    inputs: dict[str, StepValue] = {"period": str(period)}
+    return [Step("combined-period", None, None, reading, inputs, None, met=True, has_figures=False)]
 
 
 def _preliminary_step(outcome: Outcome) -> Step:
-    return Step("preliminary", None, None, "preliminary", {}, outcome.assessed_fen, met=True)
+    output = outcome.assessed_fen
+    return Step("preliminary", None, None, "preliminary", {}, output, met=True, has_figures=False)
 
 
 def _any_open(policy: Policy, steps: list[Step]) -> bool:
@@ -325,6 +338,33 @@ def _any_open(policy: Policy, steps: list[Step]) -> bool:
 def _firm(policy: Policy, amount_fen: int, basis: Basis) -> int:
     """The amount, or 0 where what it is said to rest on is an open reading."""
     return 0 if basis.reading in policy.open_readings else amount_fen
+
+
+def condition_basis(policy: Policy, condition: GrowthOver) -> Basis:
+    """What a condition rests on."""
+    return _resting_on(policy, condition, condition.rate)
+
+
+def whole_steps_basis(policy: Policy, reward: PerWholeStep) -> Basis:
+    """What the award of whole steps rests on."""
+    return _resting_on(policy, reward.award, reward, reward.step)
+
+
+def band_basis(policy: Policy, band: Band) -> Basis:
+    """What the award of a band rests on."""
+    return _resting_on(policy, band, band.award, band.at_least, band.below)
+
+
+def tail_basis(policy: Policy, tail: Tail) -> Basis:
+    """What the award of the tail rests on."""
+    return _resting_on(policy, tail, tail.award, tail.beyond, tail.step, tail.first, tail.at_least)
+
+
+def nothing_basis(policy: Policy, reward: Reward) -> Basis:
+    """What it rests on that an increment is not enough; for a negative one it is the measure's `decrease`."""
+    if isinstance(reward, PerWholeStep):
+        return _resting_on(policy, reward, reward.step)
+    return _resting_on(policy, reward.bands[0], reward.bands[0].at_least)
 
 
 def _resting_on(policy: Policy, *bases: Basis) -> Basis:
@@ -347,6 +387,7 @@ def _step(  # noqa: PLR0913 - the fields of a step, with the basis in one
     *,
     met: bool,
     shortfall_fen: int | None = None,
+    has_figures: bool = True,
 ) -> Step:
     measure_id = None if measure is None else measure.id
-    return Step(rule, measure_id, basis.cite, basis.reading, inputs, output, met, shortfall_fen)
+    return Step(rule, measure_id, basis.cite, basis.reading, inputs, output, met, shortfall_fen, has_figures)

@@ -1,8 +1,8 @@
 """The steps of an assessment in the sentences of the glossary (section 4), in Chinese.
 
-Each sentence stands by itself: the facts, the comparison, the conclusion, the clause. Where the reader may
-not see single-unit statistics, figures give way to a note and the conclusion stays; growth and gaps, from
-which figures follow, are left out.
+Each sentence stands by itself: the facts, the comparison, the conclusion, the clause. A step of which
+`domain.withholding` has withheld the figures has none to tell: a note stands in their place, the conclusion
+stays; growth and gaps, from which figures follow, are left out.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,11 +18,6 @@ from domain.regions import region_name
 
 WITHHELD = "(数据已按统计资料保密要求隐去)"
 
-STATISTICAL_RULES = frozenset(
-    {"base", "growth-over", "whole-steps", "no-whole-step", "band", "tail", "below-bands"}
-)
-"""The rules whose inputs are single-unit statistics."""
-
 STAGE_NAMES = {"final": "审定数", "preliminary": "初报数"}
 """The stages as officials call them."""
 
@@ -36,7 +31,6 @@ class Subject(NamedTuple):
     policy: Policy
     period: Period
     returns: Mapping[str, Return]
-    withheld: bool
 
 
 def sentence(step: Step, subject: Subject) -> str:
@@ -64,10 +58,10 @@ def _wanyuan(step: Step, name: str) -> str:
     return f"{wanyuan_text(_number(step, name))}万元"
 
 
-def _figure(step: Step, name: str, subject: Subject) -> str:
-    if step.inputs[name] is None:
-        return "未填"
-    return WITHHELD if subject.withheld else _wanyuan(step, name)
+def _figure(step: Step, name: str) -> str:
+    if name not in step.inputs:
+        return WITHHELD
+    return "未填" if step.inputs[name] is None else _wanyuan(step, name)
 
 
 def _cite(step: Step, subject: Subject) -> str:
@@ -138,46 +132,49 @@ def _industry(step: Step, subject: Subject) -> str:
 
 
 def _base(step: Step, subject: Subject) -> str:
-    missing = "本期数" if step.inputs["current_fen"] is None else "上年同期数"
+    missing = "本期数" if step.inputs.get("current_fen", WITHHELD) is None else "上年同期数"
     needs_growth = bool(_measure(step, subject).conditions)
     consequence = "增速无法计算" if needs_growth else "同比增量无法计算"
     return (
-        f"{subject.period.chinese}{_item(step, subject)}{_figure(step, 'current_fen', subject)},"
-        f"上年同期数{_base_state(step, subject)},{consequence},暂不能确定是否符合条件,暂计0元。"
+        f"{subject.period.chinese}{_item(step, subject)}{_figure(step, 'current_fen')},"
+        f"上年同期数{_base_state(step)},{consequence},暂不能确定是否符合条件,暂计0元。"
         f"补充{missing}并说明来源后重新测算。{_reading_or_cite(step, subject)}"
     )
 
 
-def _base_state(step: Step, subject: Subject) -> str:
+def _base_state(step: Step) -> str:
+    if "prior_year_fen" not in step.inputs:
+        return "不能作为基数"
     if step.inputs["prior_year_fen"] is None:
         return "未填"
     prior = _number(step, "prior_year_fen")
     if prior > 0:
-        return _figure(step, "prior_year_fen", subject)
+        return _figure(step, "prior_year_fen")
     return "为零" if prior == 0 else "为负"
 
 
 def _growth_over(step: Step, subject: Subject) -> str:
-    current, prior, over_bp = (_number(step, name) for name in ("current_fen", "prior_year_fen", "over_bp"))
+    over_bp = _number(step, "over_bp")
     item, gate = _item(step, subject), rate_text(over_bp)
     facts = (
         f"{subject.returns[_form(step, subject).code].name}{subject.period.chinese}"
-        f"{item}{_figure(step, 'current_fen', subject)},"
-        f"上年同期{_figure(step, 'prior_year_fen', subject)},"
+        f"{item}{_figure(step, 'current_fen')},"
+        f"上年同期{_figure(step, 'prior_year_fen')},"
     )
+    verdict = f"高于{gate},符合增速条件" if step.met else f"不高于{gate},不符合增速条件"
+    if "current_fen" not in step.inputs:
+        return f"{facts}同比增速{verdict}。{_cite(step, subject)}"
+    current, prior = _number(step, "current_fen"), _number(step, "prior_year_fen")
     percent = percent_text(current_fen=current, prior_year_fen=prior, over_bp=over_bp)
-    growth = "同比增速" if subject.withheld else f"同比{_change_text(percent)},"
+    growth = f"同比{_change_text(percent)},"
     if step.met:
-        return f"{facts}{growth}高于{gate},符合增速条件。{_cite(step, subject)}"
-    conclusion = f"不高于{gate},不符合增速条件"
-    if subject.withheld:
-        return f"{facts}{growth}{conclusion}。{_cite(step, subject)}"
+        return f"{facts}{growth}{verdict}。{_cite(step, subject)}"
     shortfall = step.shortfall_fen or 0
     state = f"低于该数{yuan_text(shortfall)}元" if shortfall else "恰等于该数"
     if f"{percent}%" == gate:
         growth = f"同比增速恰为{gate},"
     threshold = wanyuan_text(current + shortfall)
-    return f"{facts}{growth}{conclusion};{item}须高于{threshold}万元方符合,现{state}。{_cite(step, subject)}"
+    return f"{facts}{growth}{verdict};{item}须高于{threshold}万元方符合,现{state}。{_cite(step, subject)}"
 
 
 def _change_text(percent: str) -> str:
@@ -186,18 +183,24 @@ def _change_text(percent: str) -> str:
 
 def _whole_steps(step: Step, subject: Subject) -> str:
     size = _wanyuan(step, "step_fen")
-    remainder = _number(step, "increment_fen") - _number(step, "steps") * _number(step, "step_fen")
-    rest = "" if subject.withheld or remainder == 0 else f",余{amount_text(remainder)}不足{size}不计"
+    count = f"含{_number(step, 'steps')}个完整的{size}" if "steps" in step.inputs else f"达到{size}"
     award = _wanyuan(step, "award_fen")
     place = subject.policy.place(step.cite)
     is_open = step.reading in subject.policy.open_readings
     state = "为口径待明确,暂按上限测算" if is_open else _decided_by(step, subject)
     bound = f":每达{size}给予不超过{award}奖励" if is_open else ""
     return (
-        f"{_item(step, subject)}同比增量{_figure(step, 'increment_fen', subject)},"
-        f"含{_number(step, 'steps')}个完整的{size}{rest};每个按{award}测算,"
+        f"{_item(step, subject)}同比增量{_figure(step, 'increment_fen')},"
+        f"{count}{_remainder(step, size)};每个按{award}测算,"
         f"计{wanyuan_text(step.output or 0)}万元(每个{award}{state})。(政策{place}{bound})"
     )
+
+
+def _remainder(step: Step, size: str) -> str:
+    if "increment_fen" not in step.inputs:
+        return ""
+    rest = _number(step, "increment_fen") - _number(step, "steps") * _number(step, "step_fen")
+    return f",余{amount_text(rest)}不足{size}不计" if rest else ""
 
 
 def _decided_by(step: Step, subject: Subject) -> str:
@@ -207,10 +210,13 @@ def _decided_by(step: Step, subject: Subject) -> str:
 
 def _no_whole_step(step: Step, subject: Subject) -> str:
     size = _wanyuan(step, "step_fen")
-    increment = f"同比增量{_figure(step, 'increment_fen', subject)}"
-    gap = "" if subject.withheld else f",尚差{amount_text(step.shortfall_fen or 0)}"
+    increment = f"同比增量{_figure(step, 'increment_fen')}"
     facts = f"{_item(step, subject)}{_growth_passed(step, subject)}{increment}"
-    return f"{facts},不足{size}{gap},该期不予奖励。{_cite(step, subject)}"
+    return f"{facts},不足{size}{_gap(step)},该期不予奖励。{_cite(step, subject)}"
+
+
+def _gap(step: Step) -> str:
+    return "" if step.shortfall_fen is None else f",尚差{amount_text(step.shortfall_fen)}"
 
 
 def _growth_passed(step: Step, subject: Subject) -> str:
@@ -219,7 +225,7 @@ def _growth_passed(step: Step, subject: Subject) -> str:
     if not measure.conditions:
         return ""
     over_bp = measure.conditions[0].rate.basis_points
-    if subject.withheld:
+    if "increment_fen" not in step.inputs:
         return f"同比增速高于{rate_text(over_bp)};但"
     figure = subject.returns[measure.form].figures[measure.item]
     percent = percent_text(
@@ -230,15 +236,21 @@ def _growth_passed(step: Step, subject: Subject) -> str:
 
 def _band(step: Step, subject: Subject) -> str:
     return (
-        f"{_item(step, subject)}同比增量{_figure(step, 'increment_fen', subject)},"
-        f"在{_wanyuan(step, 'at_least_fen')}(含)至{_wanyuan(step, 'below_fen')}(不含)之间,"
+        f"{_item(step, subject)}同比增量{_figure(step, 'increment_fen')},{_band_place(step)},"
         f"计{wanyuan_text(step.output or 0)}万元。{_cite(step, subject)}"
     )
 
 
+def _band_place(step: Step) -> str:
+    start = _wanyuan(step, "at_least_fen")
+    if "below_fen" not in step.inputs:
+        return f"达到{start}"
+    return f"在{start}(含)至{_wanyuan(step, 'below_fen')}(不含)之间"
+
+
 def _tail(step: Step, subject: Subject) -> str:
     head = (
-        f"{_item(step, subject)}同比增量{_figure(step, 'increment_fen', subject)},"
+        f"{_item(step, subject)}同比增量{_figure(step, 'increment_fen')},"
         f"达到{_wanyuan(step, 'at_least_fen')}。"
     )
     size, first, award = (_wanyuan(step, name) for name in ("step_fen", "first_fen", "award_fen"))
@@ -257,10 +269,9 @@ def _tail(step: Step, subject: Subject) -> str:
 
 
 def _below_bands(step: Step, subject: Subject) -> str:
-    gap = "" if subject.withheld else f",尚差{amount_text(step.shortfall_fen or 0)}"
     return (
-        f"{_item(step, subject)}同比增量{_figure(step, 'increment_fen', subject)},"
-        f"不足{_wanyuan(step, 'at_least_fen')}{gap},该期不予奖励。{_cite(step, subject)}"
+        f"{_item(step, subject)}同比增量{_figure(step, 'increment_fen')},"
+        f"不足{_wanyuan(step, 'at_least_fen')}{_gap(step)},该期不予奖励。{_cite(step, subject)}"
     )
 
 

@@ -277,7 +277,7 @@ class _Year:
             if period < assessed.period and each.outcome is not None
         )
         period = period_of(assessed.period)
-        subject = Subject(policy, period, returns, withheld=False)
+        subject = Subject(policy, period, returns)
         steps = assess(policy, period, returns, used_fen).steps
         return Side(assessed, [ReplayedStep(step, sentence(step, subject)) for step in steps])
 

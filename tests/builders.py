@@ -6,7 +6,7 @@ from typing import Any
 from app.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
 from app.use_cases.rows import Draft, RowReader
 from domain.account import EntitlementAccount
-from domain.assessment import Step, assess
+from domain.assessment import Assessment, Step, assess
 from domain.events import (
     EntitlementAssessed,
     Event,
@@ -24,6 +24,7 @@ from domain.money import FEN_PER_UNIT
 from domain.periods import period_of
 from domain.policy import Policy, fingerprint
 from domain.returns import AnnualReturns, Conflict
+from domain.withholding import withhold, without_figures
 
 SHIPPED_TEXT = YINGKOU_2024_14.read_text(encoding="utf-8")
 
@@ -177,13 +178,14 @@ def sentences_of(
     *returns: Return, policy: Policy | None = None, used_fen: int = 0, withheld: bool = False
 ) -> dict[str, str]:
     """The sentences of one period by rule, the last one where a rule stands twice."""
-    policy = policy or policy_of()
-    subject = Subject(policy, period_of(returns[0].period), {each.form: each for each in returns}, withheld)
-    return {
-        step.rule: sentence(step, subject) for step in steps_of(*returns, policy=policy, used_fen=used_fen)
-    }
+    policy, registered = policy or policy_of(), {each.form: each for each in returns}
+    assessment = _assessed(returns, policy, used_fen)
+    if withheld:
+        assessment, registered = withhold(policy, assessment), without_figures(registered)
+    subject = Subject(policy, period_of(returns[0].period), registered)
+    return {step.rule: sentence(step, subject) for step in assessment.steps}
 
 
-def _assessed(returns: tuple[Return, ...], policy: Policy, used_fen: int) -> tuple[Outcome, list[Step]]:
+def _assessed(returns: tuple[Return, ...], policy: Policy, used_fen: int) -> Assessment:
     by_form = {each.form: each for each in returns}
     return assess(policy, period_of(returns[0].period), by_form, used_fen)

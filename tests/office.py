@@ -39,10 +39,12 @@ class Office:
         self.keys: dict[str, str] = {}
         with writing(ledger.engine) as connection:
             for role in ROLES:
-                self.keys[role] = self._key(connection, name=role, role=role, with_figures=False)
-            self.keys["commerce-with-figures"] = self._key(
-                connection, name="commerce-with-figures", role="commerce", with_figures=True
-            )
+                self.keys[role] = self._key(connection, name=role, role=role, with_figures=role == "admin")
+            for name, role, with_figures in (
+                ("commerce-with-figures", "commerce", True),
+                ("admin-without-figures", "admin", False),
+            ):
+                self.keys[name] = self._key(connection, name=name, role=role, with_figures=with_figures)
 
     @staticmethod
     def _key(connection: Any, **wanted: Any) -> str:
@@ -82,12 +84,12 @@ class Office:
         path = f"/v1/returns/{row['uscc']}/{row['period']}/{row['form']}/withdrawal"
         return self.client.post(path, json=body, headers=self.headers("statistics"))
 
-    def publish(self, text: bytes | None = None, **params: Any) -> Response:
+    def publish(self, text: bytes | None = None, who: str = "admin", **params: Any) -> Response:
         return self.client.post(
             "/v1/policies",
             content=YINGKOU_2024_14.read_bytes() if text is None else text,
             params=params,
-            headers={**self.headers("admin"), "Content-Type": "application/yaml"},
+            headers={**self.headers(who), "Content-Type": "application/yaml"},
         )
 
     def withdraw_policy(self, policy: str, meant: dict[str, str], **params: Any) -> Response:

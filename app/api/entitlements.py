@@ -16,7 +16,7 @@ from app.api.presenters import as_of, assessment, entitlement, explained_period,
 from app.api.problems import ApiProblem
 from app.api.read_again import ReadAgain
 from app.database import reading
-from app.use_cases.explaining import explain, read_account
+from app.use_cases.explaining import explain, read_account, withheld_account
 from app.use_cases.listing import count_disputed, list_accounts, summarise
 from app.use_cases.reading import AskedMoment, opened
 from projections.queries.listing import ListFilter, Sort
@@ -47,7 +47,7 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
 )
 def read_entitlement(
     ledger: LedgerNeeded,
-    _: EntitlementsKey,
+    key: EntitlementsKey,
     moment: MomentAsked,
     uscc: str,
     window: str,
@@ -58,9 +58,9 @@ def read_entitlement(
     with reading(ledger.engine) as connection:
         at = books_of(opened(ledger, connection, name, policy, moment))
         account = read_account(connection, uscc_of(uscc), name, at)
-    if account is None:
-        raise _never_filed(uscc, name)
-    return entitlement(account)
+        if account is None:
+            raise _never_filed(uscc, name)
+        return entitlement(account if key.sees_figures else withheld_account(connection, account))
 
 
 @router.get(

@@ -52,6 +52,10 @@ router = APIRouter(prefix="/v1/policies", tags=["policies"], route_class=ReadAga
 
 _log = structlog.get_logger()
 _YAML: Final = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", "text/plain")
+_NO_TRIAL: Final = (
+    "试算政策文件须使用可见单户数据的密钥:由任意一份文件的试算金额可以反推出原始数。"
+    "请用以--with-figures新建的管理员密钥试算;发布不受此限。"
+)
 _DOCUMENT: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
@@ -93,7 +97,9 @@ def publish_policy(
     ledger: LedgerNeeded,
     key: AdminKey,
     body: Body,
-    dry_run: Annotated[bool, Query(description="Only say what would change.")] = False,
+    dry_run: Annotated[
+        bool, Query(description="Only say what would change; needs a key that sees figures.")
+    ] = False,
     drop: Annotated[
         bool, Query(description="It is meant that it covers less than the version before.")
     ] = False,
@@ -103,6 +109,8 @@ def publish_policy(
     ] = None,
 ) -> Response:
     """Publish a policy document; what was filed before is assessed by it afterwards."""
+    if dry_run and not key.sees_figures:
+        raise ApiProblem(403, "forbidden", _NO_TRIAL)
     require_media_type(request, *_YAML)
     meant = _drop(reason, document) if drop else None
     loaded = load_policy(body, file="body")

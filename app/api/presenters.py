@@ -11,7 +11,6 @@ from app.api.times import rfc_3339
 from app.use_cases.explaining import Account, ExplainedPeriod, ExplainedStep, PeriodAccount
 from app.use_cases.reading import AsOf, Progress
 from domain.events import AnyEvent, LogEntry, Return, ReturnWithdrawn, UnreadableEvent
-from domain.explanation import STATISTICAL_RULES
 from domain.red_flags import THRESHOLDS, RedFlag
 from domain.returns import ReturnVersion, required_figure
 from projections.queries.totals import Group
@@ -86,7 +85,7 @@ def explained_period(explained: ExplainedPeriod, *, withheld: bool) -> models.Ex
 
 def _step(n: int, explained: ExplainedStep, *, withheld: bool) -> models.Step:
     step = explained.step
-    hidden = withheld and step.rule in STATISTICAL_RULES
+    hidden = withheld and step.has_figures
     return models.Step(
         n=n,
         rule=step.rule,

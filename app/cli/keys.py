@@ -9,7 +9,7 @@ from app.api.times import rfc_3339
 from app.cli.common import AsJson, ledger_of, out, print_json, refuse
 from app.database import reading, writing
 from app.exports.cells import beijing
-from app.security.keys import ROLES, create_key, list_keys, revoke_key
+from app.security.keys import ROLES, SEE_FIGURES, create_key, list_keys, revoke_key
 
 keys_app = typer.Typer(no_args_is_help=True, help="接口密钥:新建、查看、停用。")
 
@@ -19,7 +19,9 @@ def keys_create(
     context: typer.Context,
     role: Annotated[str, typer.Option(help="statistics、commerce、auditor或admin。")],
     name: Annotated[str, typer.Option(help="持有人的名称;台账中记为经办人。")],
-    with_figures: Annotated[bool, typer.Option("--with-figures", help="商务局密钥可见单户数据。")] = False,
+    with_figures: Annotated[
+        bool, typer.Option("--with-figures", help="commerce、admin密钥可见单户数据,admin可试算政策。")
+    ] = False,
 ) -> None:
     """新建密钥;只显示这一次。"""
     if role not in ROLES:
@@ -43,7 +45,7 @@ def keys_list(context: typer.Context, as_json: AsJson = False) -> None:
         print_json(keys)
         return
     for key in keys:
-        figures = ",可见单户数据" if key.role == "commerce" and key.with_figures else ""
+        figures = ",可见单户数据" if key.sees_figures and key.role not in SEE_FIGURES else ""
         state = "" if key.revoked_at_us is None else f",{beijing(key.revoked_at_us)}停用"
         out.print(
             f"{key.name}({key.role}{figures}){rfc_3339(key.created_at_us)[:10]}新建{state}", markup=False

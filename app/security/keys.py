@@ -13,11 +13,14 @@ from app.security.tables import api_keys
 Role = Literal["statistics", "commerce", "auditor", "admin"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
+SEE_FIGURES: Final[frozenset[Role]] = frozenset({"statistics", "auditor"})
+"""The roles that work on single-unit statistics; a key of another role sees them only if it was made so."""
+
 _KEY_BYTES = 32
 
 
 class Key(msgspec.Struct, frozen=True):
-    """Who holds a key, and what it may do. `with_figures`: whether a commerce key sees statistics."""
+    """Who holds a key, and what it may do. `with_figures`: it sees statistics though its role does not."""
 
     name: str
     role: Role
@@ -28,7 +31,7 @@ class Key(msgspec.Struct, frozen=True):
     @property
     def sees_figures(self) -> bool:
         """Whether single-unit statistics are shown to the holder."""
-        return self.role != "commerce" or self.with_figures
+        return self.role in SEE_FIGURES or self.with_figures
 
 
 def create_key(

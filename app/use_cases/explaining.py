@@ -5,12 +5,13 @@ from sqlalchemy import Connection
 
 from app.ledger.damage import REBUILD
 from app.use_cases.reading import AsOf, Opened
-from domain.assessment import Step, assess
+from domain.assessment import Assessment, Step, assess
 from domain.errors import LedgerIntegrityError
 from domain.events import Outcome, PolicyRef, Return
 from domain.explanation import Subject, sentence
 from domain.periods import period_of
 from domain.policy import Policy
+from domain.withholding import withheld_outcome, withhold, without_figures
 from projections.queries import accounts, disagreements, policies, returns
 from projections.queries.accounts import AssessedPeriod
 
@@ -101,6 +102,19 @@ def read_account(connection: Connection, uscc: str, window: str, books: Opened) 
     )
 
 
+def withheld_account(connection: Connection, account: Account) -> Account:
+    """The account, as it was recorded, for a reader without the right to single-unit statistics."""
+    if account.policy is None:
+        return account
+    policy = policies.policy_of(connection, account.policy)
+    periods = [_withheld(policy, each) for each in account.periods]
+    return msgspec.structs.replace(account, periods=periods)
+
+
+def _withheld(policy: Policy, period: PeriodAccount) -> PeriodAccount:
+    return msgspec.structs.replace(period, outcome=withheld_outcome(policy, period.outcome))
+
+
 def _period(each: AssessedPeriod) -> PeriodAccount:
     if each.assessed.outcome is None:
         raise LedgerIntegrityError(f"查询表中序号{each.position}没有测算结果。{REBUILD}")
@@ -132,11 +146,16 @@ def explain(
         policy = policies.policy_of(connection, ref)
         steps = _steps(policy, account, standing, wanted)
         if steps is not None:
-            subject = Subject(policy, period_of(period), standing[period], withheld)
-            explained = [ExplainedStep(step, sentence(step, subject)) for step in steps]
-            return ExplainedPeriod(account, wanted, policy.ref, explained)
+            assessment, registered = Assessment(wanted.outcome, steps), standing[period]
+            if withheld:
+                assessment, registered = withhold(policy, assessment), without_figures(registered)
+            subject = Subject(policy, period_of(period), registered)
+            explained = [ExplainedStep(step, sentence(step, subject)) for step in assessment.steps]
+            told = msgspec.structs.replace(wanted, outcome=assessment.outcome)
+            return ExplainedPeriod(account, told, policy.ref, explained)
     if account.disputed:
-        return ExplainedPeriod(account, wanted, wanted.policy, [])
+        shown = _withheld(policies.policy_of(connection, account.policy), wanted) if withheld else wanted
+        return ExplainedPeriod(account, shown, wanted.policy, [])
     raise LedgerIntegrityError(f"{account.uscc} {period}所记金额推不出。请运行duixian audit replay查明")
 
 

@@ -1,5 +1,6 @@
 """Who may call what, and how every error looks."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -140,6 +141,12 @@ def test_the_metrics_count_requests_and_name_no_enterprise(stocked: Office) -> N
     metrics = stocked.client.get("/metrics").text
     assert "/v1/entitlements/{uscc}/{window}" in metrics
     assert USCC not in metrics
+
+
+def test_the_metrics_tell_no_sizes_from_which_the_length_of_a_figure_follows(stocked: Office) -> None:
+    names = re.findall(r"^# HELP (\w+)", stocked.client.get("/metrics").text, re.MULTILINE)
+    assert "http_requests_total" in names
+    assert not [name for name in names if "size" in name]
 
 
 @pytest.fixture

@@ -203,6 +203,22 @@ def test_a_dry_run_says_how_many_entitlements_would_change_and_by_how_much(offic
     assert assessments(office)[3:] == [("2024-03", 2, 3 * DECIDED_STEP_FEN), ("2024-03", 2, DECIDED_STEP_FEN)]
 
 
+def test_a_dry_run_needs_a_key_that_sees_figures_and_a_publication_does_not(office: Office) -> None:
+    publish(office, TEXT)
+    office.file(trade(130_000))
+    before = events(office)
+    response = office.publish(confirmed().encode(), "admin-without-figures", dry_run="true")
+    assert "可见单户数据的密钥" in refused(response, 403, "forbidden")["detail"]
+    assert events(office) == before
+    assert office.publish(confirmed().encode(), "admin-without-figures").status_code == 202
+    assert office.read(f"/v1/policies/{POLICY}")["versions"][-1]["actor"] == "admin-without-figures"
+
+
+def test_a_key_without_figures_is_refused_a_dry_run_whatever_the_document(office: Office) -> None:
+    for content in (b"", b"policy: 1", TEXT.encode()):
+        refused(office.publish(content, "admin-without-figures", dry_run="true"), 403, "forbidden")
+
+
 def line_of(text: str, part: str) -> int:
     return text[: text.index(part)].count("\n") + 1
 

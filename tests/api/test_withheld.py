@@ -144,6 +144,16 @@ def test_a_commerce_key_reads_neither_returns_nor_the_log(office: Office, who: s
         assert "10000000000" not in refused(response, 403, "forbidden")["detail"]
 
 
+@pytest.mark.parametrize("who", ["commerce", "admin-without-figures"])
+def test_every_key_without_figures_reads_the_same(
+    filed: tuple[Office, list[dict[str, Any]]], who: str
+) -> None:
+    office, _ = filed
+    path = f"/v1/entitlements/{code(1000)}/{WINDOW}"
+    assert office.read(f"{path}/2024-03", who) == explained(office, "commerce")
+    assert office.read(path, who) == office.read(path, "commerce")
+
+
 def test_the_withheld_sentence_keeps_the_conclusion(office: Office) -> None:
     office.publish()
     office.file(trade("107890.3", "101234.5"))

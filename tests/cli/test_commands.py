@@ -242,6 +242,19 @@ def test_keys_are_shown_once_listed_and_revoked(desk: Desk) -> None:
     desk.run("keys", "revoke", "审计", code=1)
 
 
+@pytest.mark.parametrize("role", ["commerce", "admin"])
+def test_a_key_that_sees_figures_though_its_role_does_not_is_marked_in_the_list(
+    desk: Desk, role: str
+) -> None:
+    desk.run("keys", "create", "--role", role, "--name", "甲", "--with-figures")
+    desk.run("keys", "create", "--role", role, "--name", "乙")
+    desk.run("keys", "create", "--role", "auditor", "--name", "丙")
+    marked = [
+        line.partition("(")[0] for line in desk.run("keys", "list").stdout.splitlines() if "单户" in line
+    ]
+    assert marked == ["甲"]
+
+
 def test_a_rebuild_changes_no_answer(desk: Desk) -> None:
     desk.run("policy", "publish", YINGKOU_2024_14)
     month = desk.csv("2024年3月.csv", E204_1, trade(JIA, "123456", "100000"))

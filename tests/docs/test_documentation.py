@@ -22,9 +22,10 @@ from app.limits import (
 from app.settings import Settings
 from app.use_cases.findings import CHECKS
 from domain.events import EVENT_TYPES
-from domain.explanation import SENTENCES, STATISTICAL_RULES
+from domain.explanation import SENTENCES
 from domain.questions import FLAG_MEANINGS, FLAG_NAMES
 from domain.red_flags import THRESHOLDS
+from domain.withholding import STATISTICAL_RULES
 from tests.docs.codes import ROOT, codes_in
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

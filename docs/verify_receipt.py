@@ -278,11 +278,18 @@ def verified_documents(published: list[dict[str, Any]], policy: str) -> dict[int
     found = {}
     for event in published:
         where = f"政策文件(台账序号{event['position']})"
+        if event["type"] in {"PolicyWithdrawn", "PolicyAssessed"}:
+            if taken(event["data"], {"policy": str, "version": int}, where, others=True) != [
+                policy,
+                len(found),
+            ]:
+                raise NotVerifiedError(f"{where}所指的不是当时的最新版本")
+            continue
         fields = {"policy": str, "version": int, "sha256": str, "document": dict}
         name, version, sha256, document = taken(event["data"], fields, where, others=True)
         canonical = json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         fits = hashlib.sha256(canonical.encode()).hexdigest() == sha256
-        if event["type"] != "PolicyPublished" or (name, version) != (policy, event["version"]) or not fits:
+        if event["type"] != "PolicyPublished" or (name, version) != (policy, len(found) + 1) or not fits:
             raise NotVerifiedError(f"{where}与其指纹不符")
         found[version] = sha256
     return found

@@ -84,16 +84,14 @@ def advance(
         raise ConcurrencyConflictError("another process assesses this publication too")
 
 
-def find(connection: Connection, position: int) -> Publication:
-    """The publication at a position.
+def find(connection: Connection, position: int) -> Publication | None:
+    """The publication at a position; None where it is not noted.
 
     Raises:
-        LedgerIntegrityError: It is not noted, or what is noted makes no sense.
+        LedgerIntegrityError: What is noted makes no sense.
     """
     row = connection.execute(select(*_COLUMNS).where(publications.c.position == position)).one_or_none()
-    if row is None:
-        raise LedgerIntegrityError(f"序号{position}所发布政策的测算进度(publications表)缺失。{VERIFY}")
-    return _strictly(row)
+    return None if row is None else _strictly(row)
 
 
 def all_of(connection: Connection) -> list[Publication]:

@@ -153,6 +153,8 @@ class Opened(msgspec.Struct, frozen=True):
         if state is None or state.is_assessed:
             return None
         noted = publications.find(self.connection, state.begun)
+        if noted is None:
+            return None
         return Progress(noted.version, noted.done_before_end if self.is_now else None, noted.total)
 
 
@@ -272,6 +274,7 @@ def _state(
 
 def _completed(connection: Connection, state: PolicyState) -> PolicyState:
     """The state, which is assessed whole where nothing was filed before."""
-    if state.is_assessed or publications.find(connection, state.begun).total > 0:
+    noted = None if state.is_assessed else publications.find(connection, state.begun)
+    if noted is None or noted.total > 0:
         return state
     return msgspec.structs.replace(state, is_assessed=True)

@@ -1,11 +1,11 @@
-"""What the log holds: five types of events, and the entry that carries one of them.
+"""What the log holds: seven types of events, and the entry that carries one of them.
 
 An event once written is read for ever: its fields are only added to, with defaults; anything else is a new
 version of the type with an upcast. `docs/events/` holds the schema of each, the golden log its examples.
 Amounts are integers in fen.
 """
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -165,7 +165,49 @@ class PolicyPublished(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     document: dict[str, Any]
 
 
-Event = ReturnFiled | ReturnRevised | ReturnWithdrawn | EntitlementAssessed | PolicyPublished
+class LogSealed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The log was sealed: for the first time, under another key, or to twice the size since.
+
+    Attributes:
+        size: How many events there were before this one; all of them were sealed.
+        root: Of the Merkle tree over them (RFC 9162), in base64.
+        verifier_key: The operator's key that checkpoints are verified by; None where there was none.
+    """
+
+    size: int
+    root: str
+    verifier_key: str | None
+
+
+class ClockAccepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Somebody vouched for a clock that was far ahead of the last record.
+
+    Attributes:
+        accepted: The time that the clock told, RFC 3339.
+        last_recorded: That of the last record before, RFC 3339; None of an empty log.
+        reason: Why the time is right.
+    """
+
+    accepted: str
+    last_recorded: str | None
+    reason: str
+
+
+LedgerEvent = LogSealed | ClockAccepted
+"""What is recorded of the ledger itself: no return, account or policy follows from it."""
+
+LEDGER_STREAM: Final = "ledger"
+"""The one stream of these."""
+
+Event = (
+    ReturnFiled
+    | ReturnRevised
+    | ReturnWithdrawn
+    | EntitlementAssessed
+    | PolicyPublished
+    | LogSealed
+    | ClockAccepted
+)
 
 EVENT_TYPES: dict[str, type[Event]] = {
     "ReturnFiled": ReturnFiled,
@@ -173,6 +215,8 @@ EVENT_TYPES: dict[str, type[Event]] = {
     "ReturnWithdrawn": ReturnWithdrawn,
     "EntitlementAssessed": EntitlementAssessed,
     "PolicyPublished": PolicyPublished,
+    "LogSealed": LogSealed,
+    "ClockAccepted": ClockAccepted,
 }
 """The types by the stable name under which they are stored and shown."""
 

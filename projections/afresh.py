@@ -112,14 +112,14 @@ def finish(
         connection: In a transaction that writes.
         models: The tables to fill.
         aside: What was put aside of the enterprises.
-        publications: Every `PolicyPublished`.
+        publications: Every entry that is of no enterprise.
         until: The position that all this comes up to.
     """
     common = PutAside()
     for entry in publications:
         if isinstance(entry.event, PolicyPublished):
             project_policy(connection, models.policies, entry, entry.event)
-            common.times[entry.transaction_end] = entry.recorded_at_us
+        common.times[entry.transaction_end] = entry.recorded_at_us
     common.write(connection, aside)
     ends = aside.ends.c
     times = select(ends.position, func.max(ends.recorded_at_us)).group_by(ends.position)

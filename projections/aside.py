@@ -49,7 +49,7 @@ class AsideFile:
 
         Args:
             connection: Of the read models, in a transaction that reads.
-            publications: Every `PolicyPublished`.
+            publications: Every entry that is of no enterprise.
             compared: Which rows.
 
         Raises:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from domain.errors import LedgerIntegrityError
 from domain.events import (
     EntitlementAssessed,
+    LedgerEvent,
     LogEntry,
     Outcome,
     PolicyPublished,
@@ -286,7 +287,7 @@ def half_of(entry: LogEntry) -> Half:
         TypeError: It belongs to none.
     """
     event = entry.event
-    if isinstance(event, PolicyPublished):
+    if isinstance(event, PolicyPublished | LedgerEvent):
         raise TypeError(f"{entry.type} belongs to no half-year")
     if isinstance(event, EntitlementAssessed):
         _, _, uscc, window = entry.stream.split("/")

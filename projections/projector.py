@@ -6,7 +6,7 @@ from itertools import groupby
 from sqlalchemy import Connection, insert, select, update
 
 from domain.errors import LedgerIntegrityError
-from domain.events import LogEntry, PolicyPublished
+from domain.events import LedgerEvent, LogEntry, PolicyPublished
 from projections.accounts import load_half_years
 from projections.feed import Feed
 from projections.half_years import half_of
@@ -68,7 +68,7 @@ def project(connection: Connection, entries: Sequence[LogEntry], models: ReadMod
     Raises:
         TypeError: An event is of a type that the read models do not know.
     """
-    touching = [each for each in entries if not _publishes(each)]
+    touching = [each for each in entries if not isinstance(each.event, PolicyPublished | LedgerEvent)]
     half_years = load_half_years(connection, models, touching)
     totals = TotalsModel(connection, models, {half_of(each)[1] for each in touching})
     ends = []
@@ -78,16 +78,12 @@ def project(connection: Connection, entries: Sequence[LogEntry], models: ReadMod
         for entry in transaction:
             if isinstance(entry.event, PolicyPublished):
                 project_policy(connection, models.policies, entry, entry.event)
-            else:
+            elif not isinstance(entry.event, LedgerEvent):
                 half_years.apply(entry)
         totals.add(half_years.finish_transaction(end), end)
     half_years.flush(connection)
     totals.flush()
     connection.execute(insert(models.transactions), ends)
-
-
-def _publishes(entry: LogEntry) -> bool:
-    return isinstance(entry.event, PolicyPublished)
 
 
 def _by_transaction(entries: Iterable[LogEntry]) -> Iterator[tuple[int, Iterator[LogEntry]]]:

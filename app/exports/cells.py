@@ -15,6 +15,8 @@ RECORDS: Final = {
     "ReturnWithdrawn": "撤销登记",
     "EntitlementAssessed": "测算",
     "PolicyPublished": "发布政策文件",
+    "LogSealed": "封存台账",
+    "ClockAccepted": "认可时钟",
 }
 """The types of events as officials call them."""
 

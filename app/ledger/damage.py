@@ -9,7 +9,16 @@ from functools import lru_cache
 from typing import Any, Final
 
 from app.ledger.lines import Line
-from domain.events import EntitlementAssessed, Event, PolicyPublished, Return, ReturnWithdrawn, policy_stream
+from domain.events import (
+    LEDGER_STREAM,
+    EntitlementAssessed,
+    Event,
+    LedgerEvent,
+    PolicyPublished,
+    Return,
+    ReturnWithdrawn,
+    policy_stream,
+)
 from domain.forms import FORMS
 from domain.periods import PeriodError, window_name
 
@@ -64,6 +73,8 @@ def place_problem(stream: str, event: Event) -> str | None:
     """Why an event cannot be one of this stream, or says what none ever says."""
     if isinstance(event, PolicyPublished):
         return None if stream == policy_stream(event.policy) else _MISPLACED
+    if isinstance(event, LedgerEvent):
+        return None if stream == LEDGER_STREAM else _MISPLACED
     try:
         window = window_name(event.period)
     except PeriodError:

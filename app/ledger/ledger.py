@@ -37,7 +37,7 @@ from app.ledger.one_row import read_number
 from app.ledger.recorder import Recording, SqlRecorder, now_us
 from app.ledger.tables import events, sequencer
 from domain.errors import LedgerIntegrityError
-from domain.events import Event, LogEntry, PolicyPublished, PolicyRef
+from domain.events import LEDGER_STREAM, Event, LogEntry, PolicyPublished, PolicyRef
 from domain.policy import Policy, policy_from_log
 
 STREAMS_PER_QUERY = 10_000
@@ -323,8 +323,9 @@ class Ledger(Application[str]):
     def publications(
         self, connection: Connection, *, until: int, unreadable: list[Unreadable] | None = None
     ) -> list[LogEntry]:
-        """All entries of policies up to a position, as `entries_of` gives those of enterprises."""
-        query = select(*_ENTRY).where(_within("policy/"), events.c.position <= until)
+        """All entries up to a position that are of no enterprise, as `entries_of` gives the others."""
+        of_no_enterprise = or_(_within("policy/"), events.c.stream == LEDGER_STREAM)
+        query = select(*_ENTRY).where(of_no_enterprise, events.c.position <= until)
         return self._entries(connection.execute(query.order_by(events.c.position)), unreadable)
 
     def transaction_end(self, connection: Connection, position: int) -> int:

@@ -12,7 +12,14 @@ from app.ledger.merkle import leaf_hash
 from app.ledger.stream_index import Reference, StreamIndex, Version
 from app.policies.loader import LoadedPolicy, load_policy
 from app.use_cases.findings import Findings
-from domain.events import EntitlementAssessed, Event, PolicyPublished, policy_stream, returns_stream
+from domain.events import (
+    EntitlementAssessed,
+    Event,
+    LedgerEvent,
+    PolicyPublished,
+    policy_stream,
+    returns_stream,
+)
 from domain.policy import fingerprint
 
 _SMALL: Final = 2**31
@@ -138,7 +145,7 @@ class LogChecks:
             elif self._is_in_place(line, event):
                 if isinstance(event, EntitlementAssessed):
                     self._check_references(line, event)
-                else:
+                elif not isinstance(event, LedgerEvent):
                     form = event.form
         self._index.note(Version(line.stream, line.version, line.position, form))
 

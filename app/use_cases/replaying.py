@@ -23,7 +23,7 @@ from app.ledger.publications import unfinished
 from app.limits import REPLAY_MOST_REPORTED
 from app.use_cases.reading import PositionAheadError
 from domain.errors import LedgerIntegrityError
-from domain.events import LogEntry
+from domain.events import LedgerEvent, LogEntry
 from domain.policy import Policy
 from domain.replay import Kind, Mismatch, Publications, Replay, enterprise_year
 from projections.afresh import MOST_PUT_ASIDE, PutAside, make_afresh
@@ -319,6 +319,8 @@ def _versions(published: Sequence[LogEntry]) -> tuple[list[tuple[int, Policy]], 
     versions: list[tuple[int, Policy]] = []
     altered: list[Mismatch] = []
     for entry in published:
+        if isinstance(entry.event, LedgerEvent):
+            continue
         try:
             versions.append((entry.position, published_policy(entry.event)))
         except LedgerIntegrityError as error:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from domain.events import (
     EntitlementAssessed,
+    LedgerEvent,
     Event,
     LogEntry,
     Outcome,
@@ -182,7 +183,7 @@ def tells_of(entry: LogEntry, left_out: LogEntry) -> bool:
         return False
     if isinstance(entry.event, EntitlementAssessed):
         return entry.stream == left_out.stream
-    assert not isinstance(entry.event, PolicyPublished)
+    assert not isinstance(entry.event, PolicyPublished | LedgerEvent)
     return window_name(entry.event.period) == window_name(left_out.event.period)
 
 

@@ -1,6 +1,6 @@
 """Finishes what was left undone while the service runs: after an outage, or by a process that was stopped."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event as Flag
 from threading import Thread
@@ -27,13 +27,16 @@ class Caretaker:
     Args:
         ledger: The ledger.
         interval_s: Between two looks.
+        verifier_key: Gives the operator's key, of which the log says that it was sealed under it.
     """
 
-    def __init__(self, ledger: Ledger, interval_s: float) -> None:
+    def __init__(
+        self, ledger: Ledger, interval_s: float, verifier_key: Callable[[], str | None] = lambda: None
+    ) -> None:
         self._ledger = ledger
         self._interval_s = interval_s
         self._stopped = Flag()
-        self._sealer = Sealer(ledger, answers_meanwhile=True)
+        self._sealer = Sealer(ledger, answers_meanwhile=True, verifier_key=verifier_key)
         self._seen: Publication | None = None
 
     @contextmanager
@@ -51,6 +54,7 @@ class Caretaker:
         """Project and seal what was recorded, go on with a publication that nobody seems to be assessing."""
         project_all(self._ledger)
         self._sealer.seal(self._stopped.is_set)
+        project_all(self._ledger)
         unfinished = unfinished_publication(self._ledger)
         is_stuck = unfinished is not None and unfinished == self._seen
         self._seen = unfinished

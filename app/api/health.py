@@ -22,14 +22,20 @@ async def health() -> dict[str, str]:
 async def ready(request: Request) -> Response | dict[str, Any]:
     """The database is there, migrated, and the read models are complete."""
     state = request.app.state
-    looking = asyncio.get_running_loop().run_in_executor(state.readiness_threads, state.why_not_ready)
+    looking = asyncio.get_running_loop().run_in_executor(state.readiness_threads, _look, state.readiness)
     try:
-        reason = await asyncio.wait_for(looking, READY_TIMEOUT_S)
+        reason, notices = await asyncio.wait_for(looking, READY_TIMEOUT_S)
     except TimeoutError:
-        reason = f"The database did not answer within {READY_TIMEOUT_S:g} seconds."
+        reason, notices = f"The database did not answer within {READY_TIMEOUT_S:g} seconds.", []
     if reason is not None:
         return problem_response(unavailable(reason))
-    return {"status": "ready"}
+    return {"status": "ready", "notices": notices} if notices else {"status": "ready"}
+
+
+def _look(readiness: Any) -> tuple[str | None, list[str]]:
+    """Why the service is not ready, and what to know where it is."""
+    reason = readiness.why_not()
+    return reason, [] if reason is not None else readiness.notices()
 
 
 @router.get("/docs")

@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
 
@@ -17,13 +17,17 @@ from rich.progress import Progress as ProgressBar
 
 from app.api.times import parse_rfc_3339
 from app.bootstrap import is_migrated, open_ledger
-from app.database import is_full, missing_file
+from app.database import missing_file, refusal_of
+from app.ledger.clock import ClockError
 from app.ledger.ledger import Ledger, UncertainError
-from app.reasons import reason_of
+from app.ledger.sealing import seal
+from app.reasons import REFUSALS, reason_of
+from app.security.audit_key import verifier_key_in
 from app.settings import Settings
 from app.use_cases.attempts import INTERRUPTED
-from app.use_cases.projecting import NotProjectedError
+from app.use_cases.projecting import NotProjectedError, project_all
 from app.use_cases.reading import AskedMoment, Opened, PositionAheadError, opened
+from app.use_cases.sealing import tell_of_seal
 from domain.errors import LedgerIntegrityError
 from domain.identifiers import has_uscc_shape
 from domain.periods import PeriodError, Window
@@ -80,8 +84,11 @@ def cause_of(error: Exception) -> str:
 
 
 def _cause_in_database(error: Exception) -> str:
-    if is_full(error):
-        return "数据库所在的磁盘空间不足。"
+    if isinstance(error, ClockError):
+        return f"{error}。"
+    refusal = refusal_of(error)
+    if refusal is not None:
+        return f"{REFUSALS[refusal]}。"
     return f"数据库不可用:{getattr(error, 'orig', error)}"
 
 
@@ -127,6 +134,14 @@ def ledger_of(context: typer.Context) -> Ledger:
     if not is_migrated(ledger.engine):
         refuse("数据库结构不是当前版本,请先运行:duixian migrate")
     return ledger
+
+
+def seal_and_tell(ledger: Ledger, key_file: Path) -> int:
+    """Seal the log, and have it say so where it is time; the position that the read models have reached."""
+    seal(ledger)
+    with suppress(ClockError):  # What is wanted here does not wait for it.
+        tell_of_seal(ledger, verifier_key_in(key_file))
+    return project_all(ledger)
 
 
 def print_json(value: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from app.api.times import rfc_3339
-from app.cli.common import AsJson, ledger_of, out, print_json, progress_bar, refuse
+from app.cli.common import AsJson, ledger_of, out, print_json, progress_bar, refuse, seal_and_tell
 from app.ledger.export_folder import ExportError, Manifest
 from app.reasons import reason_of
 from app.security.audit_key import AuditKeyError, read_audit_key
@@ -36,6 +36,7 @@ def audit_export(
         signing=_signing(Settings().audit_key_file),
     )
     try:
+        seal_and_tell(ledger, Settings().audit_key_file)
         with progress_bar("导出台账") as progress:
             manifest = export_log(ledger, wanted, progress)
     except ExportError as error:

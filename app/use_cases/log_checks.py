@@ -16,6 +16,7 @@ from domain.events import (
     EntitlementAssessed,
     Event,
     LedgerEvent,
+    LogSealed,
     PolicyPublished,
     policy_stream,
     returns_stream,
@@ -42,6 +43,8 @@ class LogChecks:
         last: The last one that was in order by itself.
         topics: How many there were of each type.
         published: The positions of the policies published so far, by id and version.
+        sealed: The row that was looked at last, if it says that the log was sealed up to it.
+        sealed_size: How many events were sealed by what the log says so far.
     """
 
     def __init__(self, decode: Callable[[str, bytes], Event], index: StreamIndex, findings: Findings) -> None:
@@ -53,12 +56,15 @@ class LogChecks:
         self._index = index
         self._findings = findings
         self.position = 0
+        self.sealed: LogSealed | None = None
+        self.sealed_size = 0
         self._first: Line | None = None  # Of the transaction that the last row belongs to.
         self._fingerprints: dict[tuple[str, int], str] = {}
 
     def check_row(self, row: Sequence[Any]) -> bytes:
         """Look at the next row of a table; the hash of its leaf."""
         self.rows += 1
+        self.sealed = None
         problem = row_problem(row)
         if problem is not None:
             self._skip(problem, position=row[0] if type(row[0]) is int else None)
@@ -70,6 +76,7 @@ class LogChecks:
     def check_line(self, text: bytes) -> bytes:
         """Look at the next line of a file; the hash of its leaf."""
         self.rows += 1
+        self.sealed = None
         try:
             line = parse(text)
         except LineError as error:
@@ -145,6 +152,9 @@ class LogChecks:
             elif self._is_in_place(line, event):
                 if isinstance(event, EntitlementAssessed):
                     self._check_references(line, event)
+                elif isinstance(event, LogSealed):
+                    self.sealed = event
+                    self.sealed_size = max(self.sealed_size, event.size)
                 elif not isinstance(event, LedgerEvent):
                     form = event.form
         self._index.note(Version(line.stream, line.version, line.position, form))

@@ -75,7 +75,9 @@ def project_all(ledger: Ledger) -> int:
     return head
 
 
-def follow(ledger: Ledger, is_stopped: Callable[[], bool]) -> int:
+def follow(
+    ledger: Ledger, is_stopped: Callable[[], bool], verifier_key: Callable[[], str | None] = lambda: None
+) -> int:
     """Project and seal what is recorded, as it comes, until told to stop between two batches.
 
     Returns the position that the read models have reached.
@@ -84,7 +86,7 @@ def follow(ledger: Ledger, is_stopped: Callable[[], bool]) -> int:
     could. Several may follow at once, beside filings: each batch is projected by the one that locks the row
     of the checkpoint. A database that is away is asked again.
     """
-    sealer = Sealer(ledger, answers_meanwhile=False)
+    sealer = Sealer(ledger, answers_meanwhile=False, verifier_key=verifier_key)
     at, is_away, seal_at_s = 0, False, 0.0
     while not is_stopped():
         try:

@@ -23,11 +23,13 @@ from app.ledger.mapper import EventMapper
 from app.ledger.merkle import EMPTY_ROOT, HASH_BYTES
 from app.ledger.one_row import find_numbers
 from app.ledger.running_root import RunningRoot
+from app.ledger.sealing import shortened
 from app.ledger.stream_index import StreamIndex
 from app.ledger.tiles import TILE_HASHES
 from app.use_cases.findings import Findings
 from app.use_cases.log_checks import LogChecks
 from domain.errors import LedgerIntegrityError
+from domain.events import LogSealed
 from projections.tables import LIVE
 
 Progress = Callable[[int, int], None]
@@ -57,11 +59,13 @@ class Verified(msgspec.Struct, frozen=True):
         size: How many events there are.
         root: The root over them, as they are now.
         sealed: With how many of them the tiles were compared; None of an export, which has none.
+        told: How many of them were sealed by what the log says of itself.
     """
 
     size: int
     root: bytes
     sealed: int | None
+    told: int
 
 
 class _LogReading:
@@ -74,11 +78,25 @@ class _LogReading:
         self._findings = findings
         self._sizes = frozenset(sizes)
 
-    def take(self, leaf: bytes) -> None:
-        """Take the next leaf, and remember the root where it is asked for."""
+    def take(self, leaf: bytes) -> bytes:
+        """Take the leaf of the row that was looked at, and remember the root where it is asked for."""
+        if self.checks.sealed is not None:
+            self._compare_told(self.checks.sealed)
         self.tree.append(leaf)
         if self.tree.size in self._sizes:
             self.roots[self.tree.size] = self.tree.root()
+        return leaf
+
+    def _compare_told(self, sealed: LogSealed) -> None:
+        """Compare the log so far with what the next row says that was sealed."""
+        told = sealed.size, sealed.root
+        if told != (self.tree.size, base64.b64encode(self.tree.root()).decode()):
+            position = self.tree.size + 1
+            self._findings.note(
+                "root-differs",
+                position,
+                f"前{self.tree.size}条记录的树根与序号{position}所记封存时的树根不符:其中有记录被改动。",
+            )
 
     def compare(self, known: KnownRoot) -> None:
         """Compare the log with a root that was known before."""
@@ -131,9 +149,7 @@ def _verify_rows(
     log = _LogReading(index, findings, [sealed, *(each.size for each in known)])
     with streamed_rows(connection) as chunks:
         for rows in chunks:
-            leaves = [log.checks.check_row(row) for row in rows]
-            for leaf in leaves:
-                log.take(leaf)
+            leaves = [log.take(log.checks.check_row(row)) for row in rows]
             _compare_leaves(connection, rows, leaves, sealed, findings)
             progress(log.tree.size, max(log.tree.size, 0 if sequenced is None else sequenced.last))
     progress(log.tree.size, log.tree.size)
@@ -141,9 +157,12 @@ def _verify_rows(
     _compare_sequencer(sequenced, log.checks, findings)
     _compare_projected(connection, log.checks, findings)
     _compare_publications(connection, log.checks, findings)
+    problem = shortened(log.checks.sealed_size, sealed)
+    if problem is not None:
+        findings.note("seal-shorter", None, f"{problem}。其后的改动,封存不能证明。")
     for each in (*_sealed_root(connection, sealed, findings), *known):
         log.compare(each)
-    return Verified(log.tree.size, log.tree.root(), min(sealed, log.tree.size))
+    return Verified(log.tree.size, log.tree.root(), min(sealed, log.tree.size), log.checks.sealed_size)
 
 
 def _sealed_size(connection: Connection, findings: Findings) -> int:
@@ -247,7 +266,7 @@ def verify_export(
     _compare_manifest(manifest, log.checks, findings)
     for each in (*claimed, *known):
         log.compare(each)
-    return Verified(log.tree.size, log.tree.root(), None)
+    return Verified(log.tree.size, log.tree.root(), None, log.checks.sealed_size)
 
 
 def _claimed_root(manifest: Manifest, findings: Findings) -> list[KnownRoot]:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from domain.events import (
     EntitlementAssessed,
-    LedgerEvent,
     Event,
+    LedgerEvent,
     LogEntry,
     Outcome,
     PolicyPublished,

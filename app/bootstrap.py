@@ -5,23 +5,29 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
-from app.database import open_engine, reading
+from app.database import open_engine, reading, refusal_of
 from app.ledger import publications
+from app.ledger.clock import AHEAD_SAID_US, ClockError, beijing_text, now_us
 from app.ledger.ledger import Ledger
-from app.ledger.recorder import now_us
+from app.ledger.sealing import shortened_seal
+from app.ledger.write_probe import WriteProbe
 from app.limits import READY_LAG_S
+from app.reasons import REFUSALS
 from app.settings import Settings
+from app.use_cases.attempts import INTERRUPTED
 from app.use_cases.projecting import project_all
 from app.use_cases.publishing import assess_published
 from projections.projector import position_of
 from projections.queries import disagreements
 
+_log = structlog.get_logger()
 _MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
 
@@ -71,11 +77,19 @@ def why_not_ready(ledger: Ledger) -> str | None:
     Raises:
         sqlalchemy.exc.OperationalError: The database is unavailable.
     """
+    return _schema_problem(ledger) or _lag_problem(ledger)
+
+
+def _schema_problem(ledger: Ledger) -> str | None:
     there, wanted = _revisions(ledger.engine)
     if there is None:
         return "The database is not migrated: run duixian migrate."
     if there != wanted:
         return f"The database is at revision {there}, this software at {wanted}: run duixian migrate."
+    return None
+
+
+def _lag_problem(ledger: Ledger) -> str | None:
     with reading(ledger.engine) as connection:
         head, projected = ledger.head(connection), position_of(connection)
         unknown = ledger.unknown_type(connection, after=projected)
@@ -91,14 +105,50 @@ def why_not_ready(ledger: Ledger) -> str | None:
     return None
 
 
-def state_of(ledger: Ledger) -> dict[str, Any]:
-    """What somebody should look after although the service answers: disputed events, open assessments."""
-    with reading(ledger.engine) as connection:
-        disputed = disagreements.count(connection, position_of(connection))
-        unfinished = publications.all_unfinished(connection)
-    return {
-        "disputed": disputed,
-        "assessments": [
+class Readiness:
+    """Whether a service can answer well.
+
+    Args:
+        ledger: The ledger.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._probe = WriteProbe(ledger.engine)
+
+    def why_not(self) -> str | None:
+        """Why it cannot, now; None if it can.
+
+        Raises:
+            sqlalchemy.exc.OperationalError: The database is unavailable.
+        """
+        problem = _schema_problem(self._ledger)
+        if problem is not None:
+            return problem
+        refusal = self._probe.refusal()
+        if refusal is not None:
+            return f"数据库不能写入:{REFUSALS[refusal]}。恢复后会自动继续。"
+        return _lag_problem(self._ledger) or self._clock_problem()
+
+    def _clock_problem(self) -> str | None:
+        with reading(self._ledger.engine) as connection:
+            problem = self._ledger.sql_recorder.clock_problem(connection)
+        return None if problem is None else f"{problem}。"
+
+    def notices(self) -> dict[str, Any]:
+        """What whoever runs it should look after although it can: disputed events, open assessments."""
+        with reading(self._ledger.engine) as connection:
+            disputed = disagreements.count(connection, position_of(connection))
+            unfinished = publications.all_unfinished(connection)
+            last_us, now_us = self._ledger.last_recorded_us(connection), self._ledger.clock()
+            shortened = shortened_seal(connection)
+        notices = [] if shortened is None else [f"{shortened}。"]
+        if last_us - now_us > AHEAD_SAID_US:
+            notices.append(
+                f"台账最后的登记时间为{beijing_text(last_us)},晚于本机时钟{beijing_text(now_us)}:"
+                "在此之前登记的都记为该时间,按登记时间查不到,请按台账序号查询。"
+            )
+        assessments = [
             {
                 "policy": each.policy,
                 "version": each.version,
@@ -106,8 +156,8 @@ def state_of(ledger: Ledger) -> dict[str, Any]:
                 "total": each.total,
             }
             for each in unfinished
-        ],
-    }
+        ]
+        return {"disputed": disputed, "assessments": assessments, "notices": notices}
 
 
 def complete(ledger: Ledger) -> None:
@@ -120,3 +170,18 @@ def complete(ledger: Ledger) -> None:
         raise NotMigratedError("The database is not migrated: run duixian migrate.")
     project_all(ledger)
     assess_published(ledger)
+
+
+def complete_if_possible(ledger: Ledger) -> None:
+    """The same at the start of a service, which goes on with it later where nothing can be recorded yet.
+
+    Raises:
+        NotMigratedError: The database is not migrated.
+    """
+    try:
+        complete(ledger)
+    except INTERRUPTED as error:
+        refusal = refusal_of(error) or refusal_of(error.__cause__)
+        if refusal is None and not isinstance(error, ClockError):
+            raise
+        _log.warning("what a stop cut off is left for later", error=str(error))

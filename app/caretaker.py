@@ -1,6 +1,6 @@
 """Finishes what was left undone while the service runs: after an outage, or by a process that was stopped."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event as Flag
 from threading import Thread
@@ -26,13 +26,16 @@ class Caretaker:
     Args:
         ledger: The ledger.
         interval_s: Between two looks.
+        verifier_key: Gives the operator's key, of which the log says that it was sealed under it.
     """
 
-    def __init__(self, ledger: Ledger, interval_s: float) -> None:
+    def __init__(
+        self, ledger: Ledger, interval_s: float, verifier_key: Callable[[], str | None] = lambda: None
+    ) -> None:
         self._ledger = ledger
         self._interval_s = interval_s
         self._stopped = Flag()
-        self._sealer = Sealer(ledger, answers_meanwhile=True)
+        self._sealer = Sealer(ledger, answers_meanwhile=True, verifier_key=verifier_key)
         self._watch = PublicationWatch(ledger, self._go_on)
 
     @contextmanager
@@ -50,6 +53,7 @@ class Caretaker:
         """Project and seal what was recorded, go on with a publication that nobody seems to be assessing."""
         project_all(self._ledger)
         self._sealer.seal(self._stopped.is_set)
+        project_all(self._ledger)
         self._watch.look()
 
     def _go_on(self, _: int, __: int) -> None:

@@ -26,6 +26,7 @@ from app.limits import (
     TCP_PROBES,
     TCP_UNACKNOWLEDGED_S,
 )
+from app.reasons import Refusal
 from domain.errors import LedgerIntegrityError
 
 NAMING_CONVENTION = {
@@ -62,6 +63,24 @@ _DAMAGED_STATES: Final = {"XX001", "XX002"}
 
 _PASSING_STATES: Final = {"40001", "40P01", "53300", "57P01", "57P02", "57P03"}
 """SQLSTATE: serialisation failure, deadlock, too many connections; the server stops, crashed, or starts."""
+
+_REFUSING_STATES: Final[dict[str | None, Refusal]] = {
+    "25006": "read-only",
+    "42501": "denied",
+    "53100": "full",
+    "58030": "input-output",
+}
+"""SQLSTATE: a read-only transaction, as on a hot standby; insufficient privilege; disk full; I/O error."""
+
+_REFUSING_CODES: Final[dict[int, Refusal]] = {
+    sqlite3.SQLITE_FULL: "full",
+    sqlite3.SQLITE_IOERR_SHMSIZE: "full",  # The index of the write-ahead log could not grow.
+    sqlite3.SQLITE_READONLY: "read-only",
+    sqlite3.SQLITE_IOERR: "input-output",
+    sqlite3.SQLITE_CANTOPEN: "cannot-open",
+    sqlite3.SQLITE_PERM: "denied",
+}
+"""Of SQLite: extended codes, or what they are of."""
 
 Result = TypeVar("Result")
 
@@ -234,6 +253,7 @@ def writing(engine: Engine, *, unhurried: bool = False) -> Iterator[Connection]:
         unhurried: Whether its statements may take as long as they need.
     """
     with (
+        _opening_anew(engine),
         _telling_damage(),
         engine.connect().execution_options(writes=True) as connection,
         connection.begin(),
@@ -242,6 +262,39 @@ def writing(engine: Engine, *, unhurried: bool = False) -> Iterator[Connection]:
         if unhurried:
             lift_time_outs(connection)
         yield connection
+
+
+@contextmanager
+def writing_unless_locked(engine: Engine, wait_ms: int) -> Iterator[Connection]:
+    """The same, which waits so long for any lock: see `met_a_lock`."""
+    is_sqlite = engine.dialect.name == "sqlite"
+    with _opening_anew(engine), engine.connect().execution_options(writes=True) as connection:
+        driver: Any = connection.connection.driver_connection
+        if is_sqlite:
+            driver.execute(f"PRAGMA busy_timeout={wait_ms}")
+        try:
+            with connection.begin():
+                if not is_sqlite:
+                    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{wait_ms}ms'")
+                yield connection
+        finally:
+            if is_sqlite:
+                driver.execute(f"PRAGMA busy_timeout={LOCK_TIMEOUT_S * 1000}")
+
+
+@contextmanager
+def _opening_anew(engine: Engine) -> Iterator[None]:
+    """Where a writing is refused, have the next one open its connection: one stays as it was opened.
+
+    SQLite opens a file that is read-only for reading, and PostgreSQL gives a session the settings of its
+    beginning; neither looks again.
+    """
+    try:
+        yield
+    except sql_errors.DBAPIError as error:
+        if refusal_of(error) is not None:
+            engine.dispose()
+        raise
 
 
 @contextmanager
@@ -326,14 +379,17 @@ def limit_lock_wait(connection: Connection, seconds: int) -> None:
 
 def met_a_lock(error: Exception) -> bool:
     """Whether a lock was waited for in vain."""
-    return isinstance(error, sql_errors.DBAPIError) and _state(error) == "55P03"
-
-
-def is_full(error: Exception) -> bool:
-    """Whether the disk of the database has no room left."""
     if not isinstance(error, sql_errors.DBAPIError):
         return False
-    return _state(error) == "53100" or getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return _state(error) == "55P03" or _sqlite_code(error) & 0xFF == sqlite3.SQLITE_BUSY
+
+
+def refusal_of(error: BaseException | None) -> Refusal | None:
+    """Why the database, which is there, takes no writing; None where an error says something else."""
+    if not isinstance(error, sql_errors.DBAPIError):
+        return None
+    code = _sqlite_code(error)
+    return _REFUSING_STATES.get(_state(error)) or _REFUSING_CODES.get(code, _REFUSING_CODES.get(code & 0xFF))
 
 
 @contextmanager
@@ -371,6 +427,11 @@ def passes(error: Exception) -> bool:
 def _state(error: sql_errors.DBAPIError) -> str | None:
     state: str | None = getattr(error.orig, "sqlstate", None)
     return state
+
+
+def _sqlite_code(error: sql_errors.DBAPIError) -> int:
+    code: int = getattr(error.orig, "sqlite_errorcode", sqlite3.SQLITE_OK)
+    return code
 
 
 def steadily(step: Callable[[], Result], pauses_s: Sequence[float] = RETRY_PAUSES_S) -> Result:

@@ -86,6 +86,23 @@ READY_TIMEOUT_S: Final = 2.0
 # How long a read model may lie behind the log before it is said: a filing projects within tenths of a second.
 READY_LAG_S: Final = 1.0
 
+# Readiness tries a write this often, and waits this long for another writer: that one can write.
+WRITE_PROBE_INTERVAL_S: Final = 10.0
+WRITE_PROBE_WAIT_MS: Final = 250
+
+# As much as a filing of one row writes, so that a disk with less room than that is found full.
+WRITE_PROBE_BYTES: Final = 65_536
+
+# A clock that has gained more than this on one that nobody can set was set wrong, or vouched for. Less is
+# the time zone of a machine put right, or a virtual machine that was paused over night.
+CLOCK_STEP_MOST_S: Final = 86_400
+
+# Between two months somebody files. Who starts after a longer rest has no other clock to ask, and is asked.
+CLOCK_REST_MOST_S: Final = 100 * 86_400
+
+# The clocks of several machines differ by less; a ledger that is further ahead says so.
+CLOCK_AHEAD_SAID_S: Final = 60
+
 # How often the service looks whether something was left undone, by itself or by another process.
 CARETAKER_INTERVAL_S: Final = 10.0
 

@@ -33,15 +33,17 @@ from app.api import (
 from app.api.models import Problem
 from app.api.problems import ApiProblem, add_problem_handlers, problem_response, unavailable
 from app.api.query import refuse_unknown_query
-from app.bootstrap import complete, open_ledger, state_of, why_not_ready
+from app.bootstrap import Readiness, complete_if_possible, open_ledger
 from app.caretaker import Caretaker
-from app.database import UNAVAILABLE
+from app.database import UNAVAILABLE, refusal_of
 from app.ledger.ledger import Ledger
 from app.ledger.mapper import UnknownTypeError
 from app.limits import CARETAKER_INTERVAL_S
 from app.logs import configure_logs
 from app.memory import spare_collections
+from app.reasons import REFUSALS
 from app.replayer import Replayer
+from app.security.audit_key import verifier_key_in
 from app.settings import Settings
 from domain.errors import LedgerIntegrityError
 
@@ -70,8 +72,9 @@ def create_app(ledger: Ledger, audit_key_file: Path | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await run_in_threadpool(complete, ledger)
-        with Caretaker(ledger, CARETAKER_INTERVAL_S).at_work(), app.state.replayer.at_work():
+        await run_in_threadpool(complete_if_possible, ledger)
+        caretaker = Caretaker(ledger, CARETAKER_INTERVAL_S, lambda: verifier_key_in(audit_key_file))
+        with caretaker.at_work(), app.state.replayer.at_work():
             yield
 
     app = FastAPI(
@@ -85,8 +88,7 @@ def create_app(ledger: Ledger, audit_key_file: Path | None = None) -> FastAPI:
     app.state.ledger = ledger
     app.state.audit_key_file = audit_key_file
     app.state.replayer = Replayer(ledger)
-    app.state.why_not_ready = lambda: why_not_ready(ledger)
-    app.state.state_of = lambda: state_of(ledger)
+    app.state.readiness = Readiness(ledger)
     app.state.readiness_threads = ThreadPoolExecutor(READINESS_THREADS, "readiness")
     audit = (proofs, replays, red_flags, differences, disagreements)
     for module in (returns, entitlements, events, policies, *audit, health):
@@ -125,7 +127,9 @@ def _count_requests(app: FastAPI) -> None:
 def _add_database_handlers(app: FastAPI) -> None:
     def answer(_: Request, error: Exception) -> Response:
         _log.error("database unavailable", error=str(error))
-        return problem_response(unavailable("The database is unavailable; try again."))
+        refusal = refusal_of(error)
+        detail = "The database is unavailable; try again." if refusal is None else f"{REFUSALS[refusal]}。"
+        return problem_response(unavailable(detail))
 
     for kind in (*UNAVAILABLE, sql_errors.ProgrammingError):  # The last is PostgreSQL, not migrated.
         app.exception_handler(kind)(answer)

@@ -14,10 +14,10 @@ from sqlalchemy import insert, select, update
 from app.bootstrap import migrate
 from app.database import open_engine, reading, writing
 from app.ledger import tiles
+from app.ledger.clock import now_us
 from app.ledger.ledger import Ledger
 from app.ledger.lines import Line, canonical
 from app.ledger.merkle import leaf_hash
-from app.ledger.recorder import now_us
 from app.ledger.sealing import seal
 from app.ledger.tables import events, sequencer
 from app.ledger.tiles import TileReader

@@ -5,7 +5,7 @@ version of the type with an upcast. `docs/events/` holds the schema of each, the
 Amounts are integers in fen.
 """
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -221,13 +221,47 @@ class UnreadableEvent(msgspec.Struct, frozen=True, gc=False):
     reason: str
 
 
+class LogSealed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The log was sealed: for the first time, under another key, or to twice the size since.
+
+    Attributes:
+        size: How many events there were before this one; all of them were sealed.
+        root: Of the Merkle tree over them (RFC 9162), in base64.
+        verifier_key: The operator's key that checkpoints are verified by; None where there was none.
+    """
+
+    size: int
+    root: str
+    verifier_key: str | None
+
+
+class ClockAccepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Somebody vouched for a clock that was far ahead of the last record.
+
+    Attributes:
+        accepted: The time that the clock told, RFC 3339.
+        last_recorded: That of the last record before, RFC 3339; None of an empty log.
+        reason: Why the time is right.
+    """
+
+    accepted: str
+    last_recorded: str | None
+    reason: str
+
+
+LedgerEvent = LogSealed | ClockAccepted
+"""What is recorded of the ledger itself: no return, account or policy follows from it."""
+
+LEDGER_STREAM: Final = "ledger"
+"""The one stream of these."""
+
 EnterpriseEvent = ReturnFiled | ReturnRevised | ReturnWithdrawn | EntitlementAssessed
 """The events of the streams of an enterprise."""
 
 PolicyEvent = PolicyPublished | PolicyWithdrawn | PolicyAssessed
 """The events of a policy's stream."""
 
-Event = EnterpriseEvent | PolicyEvent
+Event = EnterpriseEvent | PolicyEvent | LedgerEvent
 
 AnyEvent = Event | UnreadableEvent
 """What stands in a log: an event, or what cannot be read as one."""
@@ -240,6 +274,8 @@ EVENT_TYPES: dict[str, type[Event]] = {
     "PolicyPublished": PolicyPublished,
     "PolicyWithdrawn": PolicyWithdrawn,
     "PolicyAssessed": PolicyAssessed,
+    "LogSealed": LogSealed,
+    "ClockAccepted": ClockAccepted,
 }
 """The types by the stable name under which they are stored and shown."""
 

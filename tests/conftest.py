@@ -7,6 +7,7 @@ import pytest
 
 from app import main
 from app.bootstrap import migrate
+from app.ledger import clock as clocks
 from app.ledger.ledger import Ledger
 from app.security.audit_key import make_audit_key
 from tests.databases import KINDS, Database, Host, Hosts
@@ -18,6 +19,14 @@ def _caretaker_rests() -> Iterator[None]:
     """Within a test of the service nothing is sealed or finished but by what the test does."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(main, "CARETAKER_INTERVAL_S", 3600.0)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _commands_come_after_any_rest() -> Iterator[None]:
+    """A command, whose clock is the machine's, follows on what a test recorded by a clock of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clocks, "REST_MOST_US", 2**62)
         yield
 
 

@@ -9,6 +9,7 @@ from httpx2 import URL, Response
 
 from app.api.times import parse_rfc_3339
 from app.database import writing
+from app.ledger.clock import now_us
 from app.ledger.ledger import Ledger
 from app.main import create_app
 from app.policies.loader import YINGKOU_2024_14
@@ -28,6 +29,13 @@ class TestClock:
 
     def set(self, text: str) -> None:
         self.now_us = parse_rfc_3339(text)
+
+    @classmethod
+    def of_machine(cls) -> "TestClock":
+        """One that stands where that of the machine is, for what other processes add to."""
+        made = cls()
+        made.now_us = now_us()
+        return made
 
 
 class Office:

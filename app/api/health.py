@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 
 from app.api.problems import problem_response, unavailable
+from app.bootstrap import Readiness
 from app.limits import READY_TIMEOUT_S
 
 router = APIRouter(include_in_schema=False)
@@ -22,7 +23,7 @@ async def health() -> dict[str, str]:
 async def ready(request: Request) -> Response | dict[str, Any]:
     """The database is there, migrated, and the read models are complete."""
     state = request.app.state
-    looking = asyncio.get_running_loop().run_in_executor(state.readiness_threads, _look, state)
+    looking = asyncio.get_running_loop().run_in_executor(state.readiness_threads, _look, state.readiness)
     try:
         found = await asyncio.wait_for(looking, READY_TIMEOUT_S)
     except TimeoutError:
@@ -32,13 +33,10 @@ async def ready(request: Request) -> Response | dict[str, Any]:
     return {"status": "ready", **found}
 
 
-def _look(state: Any) -> str | dict[str, Any]:
+def _look(readiness: Readiness) -> str | dict[str, Any]:
     """Why the service is not ready; else what somebody should look after."""
-    reason: str | None = state.why_not_ready()
-    if reason is not None:
-        return reason
-    found: dict[str, Any] = state.state_of()
-    return found
+    reason = readiness.why_not()
+    return readiness.notices() if reason is None else reason
 
 
 @router.get("/docs")

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from app.ledger.clock import ClockError
 from app.ledger.ledger import UncertainError
 from app.use_cases.projecting import NotProjectedError
 from app.use_cases.proving import NotSealedError
@@ -130,6 +131,11 @@ def add_problem_handlers(app: FastAPI) -> None:
             "Send it again: what is recorded already is not recorded twice."
         )
         return problem_response(unavailable(detail))
+
+    @app.exception_handler(ClockError)
+    def _(_: Request, error: ClockError) -> Response:
+        headers = {"Retry-After": RETRY_AFTER_S}
+        return problem_response(ApiProblem(503, "clock-not-accepted", f"{error}。", headers=headers))
 
     @app.exception_handler(NotProjectedError)
     def _(_: Request, error: NotProjectedError) -> Response:

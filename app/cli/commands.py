@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from app.bootstrap import migrate
 from app.cli.audit import audit_app
+from app.cli.clock import clock_app
 from app.cli.common import (
     REFUSED,
     UNFINISHED,
@@ -23,6 +24,7 @@ from app.cli.common import (
     print_json,
     progress_bar,
     refuse,
+    seal_and_tell,
     stop_signals,
 )
 from app.cli.importing import import_app
@@ -31,9 +33,9 @@ from app.cli.policies import policies_app
 from app.cli.reads import reads_app
 from app.cli.serving import serve_http
 from app.ledger.ledger import UncertainError
-from app.ledger.sealing import seal
 from app.logs import configure_logs
 from app.memory import spare_collections
+from app.security.audit_key import verifier_key_in
 from app.settings import Settings
 from app.use_cases.projecting import NotProjectedError, follow
 from app.use_cases.publishing import PublicationWatch
@@ -48,6 +50,7 @@ app.add_typer(reads_app)
 app.add_typer(policies_app, name="policy")
 app.add_typer(audit_app, name="audit")
 app.add_typer(keys_app, name="keys")
+app.add_typer(clock_app, name="clock")
 app.add_typer(projections_app, name="projections")
 
 
@@ -108,14 +111,15 @@ def project_command(
     as_json: AsJson = False,
 ) -> None:
     """跟随台账持续更新查询表并封存台账,收到停止信号(SIGTERM或Ctrl+C)时结束。"""
-    ledger = ledger_of(context)
+    ledger, key_file = ledger_of(context), Settings().audit_key_file
     if once:
-        position = bring_up(ledger)
-        seal(ledger)
+        bring_up(ledger)
+        position = seal_and_tell(ledger, key_file)
     else:
         with stop_signals() as asked:
             err.print("正在跟随台账更新查询表;按Ctrl+C停止。")
-            position = follow(ledger, lambda: bool(asked), PublicationWatch(ledger).look)
+            look_after = PublicationWatch(ledger).look
+            position = follow(ledger, lambda: bool(asked), look_after, lambda: verifier_key_in(key_file))
     if as_json:
         print_json({"position": position})
     else:

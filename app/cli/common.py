@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
 
@@ -18,15 +18,18 @@ from sqlalchemy import Connection
 
 from app.api.moments import MomentError, parse_known_at, parse_position
 from app.bootstrap import is_migrated, open_ledger
-from app.database import is_full, missing_file
+from app.database import missing_file, refusal_of
+from app.ledger.clock import ClockError, now_us
 from app.ledger.ledger import Ledger, UncertainError
-from app.ledger.recorder import now_us
-from app.reasons import reason_of
+from app.ledger.sealing import seal
+from app.reasons import REFUSALS, reason_of
+from app.security.audit_key import verifier_key_in
 from app.settings import Settings
 from app.use_cases.attempts import INTERRUPTED
 from app.use_cases.projecting import NotProjectedError, project_all
 from app.use_cases.publishing import assess_published, unfinished_publication
 from app.use_cases.reading import AskedMoment, DayAheadError, Opened, PositionAheadError, opened
+from app.use_cases.sealing import tell_of_seal
 from domain.errors import LedgerIntegrityError
 from domain.identifiers import has_uscc_shape
 from domain.periods import PeriodError, Window
@@ -105,8 +108,11 @@ def cause_of(error: Exception) -> str:
 
 
 def _cause_in_database(error: Exception) -> str:
-    if is_full(error):
-        return "数据库所在的磁盘空间不足。"
+    if isinstance(error, ClockError):
+        return f"{error}。"
+    refusal = refusal_of(error)
+    if refusal is not None:
+        return f"{REFUSALS[refusal]}。"
     return f"数据库不可用:{getattr(error, 'orig', error)}"
 
 
@@ -161,6 +167,14 @@ def bring_up(ledger: Ledger) -> int:
         err.print("此前发布的政策尚未测算完毕,现继续测算。")
         with progress_bar("测算此前登记的数据") as progress:
             assess_published(ledger, progress)
+    return project_all(ledger)
+
+
+def seal_and_tell(ledger: Ledger, key_file: Path) -> int:
+    """Seal the log, and have it say so where it is time; the position that the read models have reached."""
+    seal(ledger)
+    with suppress(ClockError):  # What is wanted here does not wait for it.
+        tell_of_seal(ledger, verifier_key_in(key_file))
     return project_all(ledger)
 
 

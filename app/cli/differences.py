@@ -15,8 +15,8 @@ from app.cli.common import AsJson, bring_up, ledger_of, out, refuse, uscc_of, wi
 from app.database import reading
 from app.exports.cells import RECORDS, beijing
 from app.exports.difference_sheet import DifferenceLine, SumsLine, write_difference_sheet
+from app.ledger.clock import now_us
 from app.ledger.damage import REBUILD
-from app.ledger.recorder import now_us
 from app.reasons import reason_of
 from app.use_cases.differences import (
     Cause,

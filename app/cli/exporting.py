@@ -6,7 +6,16 @@ from typing import Annotated
 import typer
 
 from app.api.times import rfc_3339
-from app.cli.common import AsJson, ledger_of, out, position_from, print_json, progress_bar, refuse
+from app.cli.common import (
+    AsJson,
+    ledger_of,
+    out,
+    position_from,
+    print_json,
+    progress_bar,
+    refuse,
+    seal_and_tell,
+)
 from app.ledger.export_folder import ExportError, Manifest
 from app.reasons import reason_of
 from app.security.audit_key import AuditKeyError, read_audit_key
@@ -42,6 +51,7 @@ def audit_export(
         signing=_signing(Settings().audit_key_file),
     )
     try:
+        seal_and_tell(ledger, Settings().audit_key_file)
         with progress_bar("导出台账") as progress:
             manifest = export_log(ledger, wanted, progress)
     except ExportError as error:

@@ -21,11 +21,11 @@ from app.cli.common import (
     position_from,
     print_json,
     refuse,
+    seal_and_tell,
     window_of,
     within_the_log,
 )
 from app.database import reading
-from app.ledger.sealing import seal
 from app.reasons import reason_of
 from app.security.audit_key import AuditKeyError, make_audit_key, read_audit_key
 from app.security.notes import NoteError, Signer
@@ -76,7 +76,7 @@ def audit_checkpoint(
 ) -> None:
     """签发日志校验点:先封存至台账现有的最后序号。"""
     ledger, signer = ledger_of(context), _signer()
-    seal(ledger)
+    seal_and_tell(ledger, Settings().audit_key_file)
     with _refusing_what_is_ahead(), reading(ledger.engine) as connection:
         tree = tree_at(ledger, connection, size)
     answer = proof_models.checkpoint_answer(tree, signer)
@@ -97,7 +97,7 @@ def audit_inclusion(
 ) -> None:
     """证明一条台账记录包含在校验点内。"""
     ledger, signer = ledger_of(context), _signer()
-    seal(ledger)
+    seal_and_tell(ledger, Settings().audit_key_file)
     with _refusing_what_is_ahead(), reading(ledger.engine) as connection:
         proved = prove_inclusion(ledger, connection, position=position, size=size)
     answer = proof_models.inclusion_answer(proved, signer)
@@ -124,7 +124,7 @@ def audit_consistency(
     if first > second:
         raise typer.BadParameter("FIRST不能大于SECOND。")
     ledger, signer = ledger_of(context), _signer()
-    seal(ledger)
+    seal_and_tell(ledger, Settings().audit_key_file)
     with _refusing_what_is_ahead(), reading(ledger.engine) as connection:
         proved = prove_consistency(ledger, connection, first=first, second=second)
     answer = proof_models.consistency_answer(proved, signer)
@@ -150,7 +150,7 @@ def audit_receipt(
         raise typer.BadParameter("应为18位数字和大写字母。", param_hint="USCC")
     half, asked = window_of(window), asked_moment(position, known_at)
     ledger, signer = ledger_of(context), _signer()
-    seal(ledger)
+    seal_and_tell(ledger, Settings().audit_key_file)
     with within_the_log(), reading(ledger.engine) as connection:
         receipt = write_receipt(ledger, connection, uscc=uscc, window=half, asked=asked)
     if receipt is None:
@@ -160,7 +160,10 @@ def audit_receipt(
         print_json(answer)
         return
     _write(out_file, msgspec.json.format(msgspec.json.encode(answer)).decode() + "\n")
-    out.print(f"核验凭据已写入{out_file},含台账记录{len(receipt.events)}条及其证明。", markup=False)
+    out.print(
+        f"核验凭据已写入{out_file},含台账记录{len(receipt.events)}条及其证明,截至台账序号{receipt.tree.size}。",
+        markup=False,
+    )
 
 
 def _signer() -> Signer:

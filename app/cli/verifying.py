@@ -1,6 +1,7 @@
 """`duixian audit verify`: whether a log, in the database or exported, is whole and unaltered."""
 
 import base64
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -19,6 +20,9 @@ from app.use_cases.verifying import KnownRoot, Verified, verify_export, verify_l
 
 KEPT: Final = "留存的日志校验点"
 OF_EXPORT: Final = "导出件的日志校验点"
+
+_PROOFS: Final = {"leaf-differs", "root-differs", "seal-shorter", "log-shorter", "checkpoint-differs"}
+"""What is found where the log is not what a seal or a checkpoint is of."""
 
 KeyAsked = Annotated[str | None, typer.Option("--key", help="审计人员留存的验证公钥(name+id+base64)。")]
 
@@ -51,6 +55,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         size: How many events there are; None where the database cannot be read to its end.
         root: Over all of them, in base64.
         sealed: How many of them were compared with what was sealed; None of an export.
+        told: How many were sealed by what the log says of itself, which is part of what is verified.
+        proven: Up to which position a seal or a signed checkpoint says that nothing was altered; what comes
+            after it was only looked at by itself.
         checkpoints: What the log was compared with.
         checks: Each kind of check that was made to the end, and whatever was found.
         unassessed: The publications whose assessment is not complete, which is no finding.
@@ -61,6 +68,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     size: int | None
     root: str | None
     sealed: int | None
+    told: int | None
+    proven: int
     checkpoints: list[SignedCheckpoint]
     checks: list[Finding]
     unassessed: list[Publication]
@@ -240,10 +249,19 @@ def _report(
         size=None if verified is None else verified.size,
         root=None if verified is None else base64.b64encode(verified.root).decode(),
         sealed=None if verified is None else verified.sealed,
+        told=None if verified is None else verified.told,
+        proven=_proven(verified, witnesses, found),
         checkpoints=witnesses.signed,
         checks=[found.get(code, Finding(code, 0, ())) for code in CHECKS if code in found or code in made],
         unassessed=[] if verified is None else verified.unassessed,
     )
+
+
+def _proven(verified: Verified | None, witnesses: Witnesses, found: Iterable[str]) -> int:
+    """Up to where nothing was altered by what is beside the log; 0 where something there says otherwise."""
+    if verified is None or not _PROOFS.isdisjoint(found):
+        return 0
+    return max([verified.sealed or 0, *(each.size for each in witnesses.known)])
 
 
 def _print_report(report: Report) -> None:
@@ -251,6 +269,8 @@ def _print_report(report: Report) -> None:
         out.print(f"共{report.size}条台账记录,树根{report.root}。", markup=False, soft_wrap=True)
     if report.sealed is not None:
         out.print(f"已与封存时的记录指纹逐条比对{report.sealed}条。")
+    if report.told:
+        out.print(f"台账自身记载前{report.told}条曾经封存,并已与所记树根比对。")
     for each in report.checkpoints:
         whose = "给出的验证公钥" if each.key == "given" else "运行方自己的公钥(不能代替审计人员留存的公钥)"
         out.print(
@@ -262,10 +282,25 @@ def _print_report(report: Report) -> None:
     if passed:
         out.print(f"核验无误:{'、'.join(passed)}。", soft_wrap=True)
     if not any(each.name == KEPT for each in report.checkpoints):
-        out.print("未与审计人员留存的日志校验点比对:能改动全部数据的人也能改动其中的指纹。", soft_wrap=True)
+        out.print(
+            "未与审计人员留存的日志校验点比对:能改动全部数据的人也能改动其中的指纹,"
+            "末尾若连同封存一并被截去,台账本身也看不出来。",
+            soft_wrap=True,
+        )
     print_findings(report)
     print_unassessed(out, report.unassessed)
-    out.print("结论:未发现问题。" if report.clean else "结论:发现问题,详见上列各项。")
+    out.print(_conclusion(report), soft_wrap=True)
+
+
+def _conclusion(report: Report) -> str:
+    if not report.clean:
+        return "结论:发现问题,详见上列各项。"
+    rest = (report.size or 0) - report.proven
+    if not rest:
+        return "结论:未发现问题。"
+    by = "封存" if report.subject == "ledger" else "日志校验点"
+    upto = f"{by}至序号{report.proven};其后{rest}条" if report.proven else f"没有{by}:全部{rest}条"
+    return f"结论:未发现问题。{upto}未经封存,只核验了前后一致,不能证明未被改动。"
 
 
 def print_findings(report: Report) -> None:

@@ -16,6 +16,7 @@ from app.cli.proofs import DEFAULT_ORIGIN
 from app.database import reading, writing
 from app.demo.sample import SampleFile, write_sample
 from app.ledger.ledger import Ledger
+from app.ledger.sealing import seal
 from app.logs import configure_logs
 from app.memory import spare_collections
 from app.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
@@ -23,8 +24,10 @@ from app.security.audit_key import AuditKeyError, make_audit_key, read_audit_key
 from app.security.keys import Role, create_key, list_keys
 from app.settings import Settings
 from app.use_cases.listing import list_accounts, summarise
+from app.use_cases.projecting import project_all
 from app.use_cases.publishing import assess_published, publish
 from app.use_cases.reading import NOW, Opened, opened
+from app.use_cases.sealing import tell_of_seal
 from domain.events import Return
 from domain.periods import Window
 from domain.regions import region_name
@@ -59,6 +62,9 @@ def main() -> None:
     _import_sample(ledger, home / "sample")
     keys = _keys(ledger, home / "demo-keys.txt")
     verifier_key = _verifier_key(settings.audit_key_file)
+    seal(ledger)
+    tell_of_seal(ledger, verifier_key)
+    project_all(ledger)
     _summary(ledger)
     console.print(keys, markup=False)
     console.print(f"\n校验点验证公钥(请审计人员自行留存):\n  {verifier_key}", markup=False)

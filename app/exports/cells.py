@@ -17,6 +17,8 @@ RECORDS: Final = {
     "PolicyPublished": "发布政策文件",
     "PolicyWithdrawn": "撤销政策文件",
     "PolicyAssessed": "政策测算完毕",
+    "LogSealed": "封存台账",
+    "ClockAccepted": "认可时钟",
 }
 """The types of events as officials call them."""
 

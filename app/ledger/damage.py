@@ -10,8 +10,10 @@ from typing import Any, Final
 
 from app.ledger.lines import Line
 from domain.events import (
+    LEDGER_STREAM,
     AnyEvent,
     EntitlementAssessed,
+    LedgerEvent,
     PolicyAssessed,
     PolicyPublished,
     PolicyWithdrawn,
@@ -76,6 +78,8 @@ def place_problem(stream: str, event: AnyEvent) -> str | None:
         return event.reason
     if isinstance(event, PolicyPublished | PolicyWithdrawn | PolicyAssessed):
         return None if stream == policy_stream(event.policy) else _MISPLACED
+    if isinstance(event, LedgerEvent):
+        return None if stream == LEDGER_STREAM else _MISPLACED
     try:
         window = window_name(event.period)
     except PeriodError:

@@ -31,13 +31,21 @@ from sqlalchemy import (
 )
 
 from app.database import UNAVAILABLE, is_uncertain, steadily, writing
+from app.ledger.clock import now_us
 from app.ledger.damage import is_text, place_problem, row_problem, shown
 from app.ledger.mapper import EventMapper, NewEvent, UnknownTypeError
 from app.ledger.one_row import read_number
-from app.ledger.recorder import Recording, SqlRecorder, now_us
+from app.ledger.recorder import Recording, SqlRecorder
 from app.ledger.tables import events, sequencer
 from domain.errors import LedgerIntegrityError
-from domain.events import AnyEvent, EntitlementAssessed, LogEntry, UnreadableEvent, policy_stream
+from domain.events import (
+    LEDGER_STREAM,
+    AnyEvent,
+    EntitlementAssessed,
+    LogEntry,
+    UnreadableEvent,
+    policy_stream,
+)
 from domain.policy import Policy, PolicyHistory
 
 STREAMS_PER_QUERY = 10_000
@@ -129,13 +137,16 @@ class Ledger(Application[str]):
     Args:
         engine: The database.
         clock: Microseconds since 1970.
+        steady: The same by a clock that nobody sets, from any moment on; see `SqlRecorder`.
     """
 
-    def __init__(self, engine: Engine, clock: Callable[[], int] = now_us) -> None:
+    def __init__(
+        self, engine: Engine, clock: Callable[[], int] = now_us, steady: Callable[[], int] | None = None
+    ) -> None:
         self.engine = engine
         self.clock = clock
         self.event_mapper = EventMapper()
-        self.sql_recorder = SqlRecorder(engine, clock)
+        self.sql_recorder = SqlRecorder(engine, clock, steady)
         self._policies: tuple[int, tuple[Policy, ...]] = (0, ())
         super().__init__()
 
@@ -167,6 +178,7 @@ class Ledger(Application[str]):
             The position of the last event; without events, the head that was read.
 
         Raises:
+            ClockError: The clock is not believed.
             eventsourcing.persistence.IntegrityError: Something else was recorded in between: decide again.
             sqlalchemy.exc.DBAPIError: Nothing was recorded.
             UncertainError: The connection was lost, and what became of the batch could not be found out.
@@ -391,8 +403,9 @@ class Ledger(Application[str]):
     def publications(
         self, connection: Connection, *, until: int, unreadable: list[Unreadable] | None = None
     ) -> list[LogEntry]:
-        """All entries of policies up to a position, as `entries_of` gives those of enterprises."""
-        query = select(*_ENTRY).where(_within("policy/"), events.c.position <= until)
+        """All entries up to a position that are of no enterprise, as `entries_of` gives the others."""
+        of_no_enterprise = or_(_within("policy/"), events.c.stream == LEDGER_STREAM)
+        query = select(*_ENTRY).where(of_no_enterprise, events.c.position <= until)
         return self._entries(connection.execute(query.order_by(events.c.position)), unreadable)
 
     def transaction_end(self, connection: Connection, position: int) -> int:
@@ -509,6 +522,14 @@ class Ledger(Application[str]):
             query = query.where(time_us <= known_at_us).order_by(time_us.desc())
         row = connection.execute(query.order_by(at.desc()).limit(1)).one_or_none()
         return None if row is None else (row[0], row[1])
+
+    def last_recorded_us(self, connection: Connection) -> int:
+        """The time of the last event, in microseconds since 1970; 0 of an empty log.
+
+        Raises:
+            LedgerIntegrityError: The sequencer does not say.
+        """
+        return read_number(connection, sequencer.c.recorded_at_us)
 
     def head(self, connection: Connection) -> int:
         """The position of the last event; 0 of an empty log.

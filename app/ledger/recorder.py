@@ -4,7 +4,6 @@ A one-row sequencer is advanced in the transaction of every append. That seriali
 of positions is the order of commits, and no reader can meet a position before all those under it.
 """
 
-import time
 from collections.abc import Callable, Collection, Sequence
 from threading import Event as Flag
 from typing import Any, Final
@@ -18,10 +17,12 @@ from eventsourcing.persistence import (
     StoredEvent,
     Subscription,
 )
-from sqlalchemy import Connection, Engine, Select, case, func, insert, literal, select, update
+from sqlalchemy import Connection, Engine, Select, case, func, insert, literal, or_, select, update
 from sqlalchemy import exc as sql_errors
 
 from app.database import reading, writing
+from app.ledger.clock import ClockError, ClockWatch, now_us, steady_us
+from app.ledger.one_row import find_numbers
 from app.ledger.tables import events, sequencer
 from domain.errors import LedgerIntegrityError
 
@@ -29,10 +30,7 @@ POLL_INTERVAL_S = 0.05
 PUBLICATION_TOPICS: Final = frozenset({"PolicyPublished", "PolicyWithdrawn"})
 """What changes which version is in force: a decision made by another one is decided again."""
 
-
-def now_us() -> int:
-    """Microseconds since 1970-01-01T00:00:00Z."""
-    return time.time_ns() // 1000
+ACCEPTANCE_TOPIC = "ClockAccepted"
 
 
 class ConcurrencyConflictError(IntegrityError):
@@ -82,11 +80,15 @@ class SqlRecorder(ApplicationRecorder):
     Args:
         engine: The database.
         clock: Microseconds since 1970; only its forward steps count.
+        steady: The same by a clock that nobody sets, from any moment on; None takes the machine's for the
+            machine's, and any other clock for one that nobody sets.
     """
 
-    def __init__(self, engine: Engine, clock: Callable[[], int] = now_us) -> None:
+    def __init__(
+        self, engine: Engine, clock: Callable[[], int] = now_us, steady: Callable[[], int] | None = None
+    ) -> None:
         self._engine = engine
-        self._clock = clock
+        self.watch = ClockWatch(clock, steady_us if steady is None and clock is now_us else steady)
 
     def insert_events(
         self, stored_events: Sequence[StoredEvent], *, recording: Recording = UNATTENDED, **_: Any
@@ -118,6 +120,7 @@ class SqlRecorder(ApplicationRecorder):
         Raises:
             IntegrityError: A version of a stream is there already.
             ConcurrencyConflictError: What `recording.guard` names was changed.
+            ClockError: The clock is not believed.
         """
         if stored_events:
             last = self._append_events(connection, stored_events, recording)
@@ -132,7 +135,8 @@ class SqlRecorder(ApplicationRecorder):
         self, connection: Connection, stored_events: Sequence[StoredEvent], recording: Recording
     ) -> int:
         count = len(stored_events)
-        last, recorded_at_us, publication = self._advance(connection, count)
+        vouches = any(stored.topic == ACCEPTANCE_TOPIC for stored in stored_events)
+        last, recorded_at_us, publication = self._advance(connection, count, vouches=vouches)
         first = last - count + 1
         if recording.guard is not None and recording.guard.read_at != first - 1:
             _check_guard(connection, recording.guard, publication)
@@ -159,15 +163,19 @@ class SqlRecorder(ApplicationRecorder):
             connection.execute(update(sequencer).values(publication=max(published)))
         return last
 
-    def _advance(self, connection: Connection, count: int) -> tuple[int, int, int]:
+    def _advance(self, connection: Connection, count: int, *, vouches: bool) -> tuple[int, int, int]:
         """Take the next positions; from here to the commit no one else records.
 
         Raises:
+            ClockError: The clock is not believed, and what is recorded does not vouch for it.
             LedgerIntegrityError: The sequencer is not one row of whole numbers.
         """
-        now = literal(self._clock())
+        now_us = self.watch.now()
+        believed_after_us = 0 if vouches else self.watch.believed_after_us(connection, now_us)
+        now = literal(now_us)
         rows = connection.execute(
             update(sequencer)
+            .where(or_(sequencer.c.last == 0, sequencer.c.recorded_at_us >= believed_after_us))
             .values(
                 last=sequencer.c.last + count,
                 recorded_at_us=case(
@@ -176,10 +184,22 @@ class SqlRecorder(ApplicationRecorder):
             )
             .returning(sequencer.c.last, sequencer.c.recorded_at_us, sequencer.c.publication)
         ).all()
+        problem = None if rows else self.clock_problem(connection)
+        if problem is not None:
+            raise problem
         if len(rows) != 1 or not all(type(each) is int for each in rows[0]):
             raise LedgerIntegrityError("sequencer表应有且只有一行整数。请运行duixian audit verify核验")
         last, recorded_at_us, publication = rows[0]
+        self.watch.recorded(now_us, recorded_at_us)
         return last, recorded_at_us, publication
+
+    def clock_problem(self, connection: Connection) -> ClockError | None:
+        """Why nothing would be recorded now; None where the clock is believed or there is no sequencer."""
+        now_us = self.watch.now()
+        found = find_numbers(connection, [sequencer.c.last, sequencer.c.recorded_at_us])
+        if found is None or found[0] == 0 or found[1] >= self.watch.believed_after_us(connection, now_us):
+            return None
+        return ClockError(now_us, found[1])
 
     def find_batch(self, batch_id: str, *, after: int) -> int | None:
         """The last position of a batch in the log after a position; None if it is not there.

@@ -15,6 +15,7 @@ from app.ledger.damage import VERIFY
 from app.ledger.ledger import Ledger
 from app.ledger.lines import Line, canonical, read_lines
 from app.ledger.merkle import leaf_hash
+from app.ledger.own_stream import read_own_stream
 from app.ledger.tiles import TileReader
 from domain.errors import LedgerIntegrityError
 
@@ -67,6 +68,9 @@ def _seal_batch(ledger: Ledger) -> Sealed:
         size, head = tiles.sealed_size(connection), ledger.head(connection)
         if size > head:
             raise LedgerIntegrityError(f"台账止于序号{head},而已封存{size}条:末尾的记录缺失。{VERIFY}")
+        problem = shortened_seal(connection)
+        if problem is not None:
+            raise LedgerIntegrityError(f"{problem}。{VERIFY}")
         leaves = _leaf_hashes(connection, after=size, head=head)
         changed = list(tiles.grown(TileReader(connection), size=size, leaves=b"".join(leaves)))
     if not leaves:
@@ -76,6 +80,35 @@ def _seal_batch(ledger: Ledger) -> Sealed:
         if tiles.store(connection, changed, before=size, size=reached):
             return Sealed(reached, by_another=False)
         return Sealed(tiles.sealed_size(connection), by_another=True)
+
+
+def seal_within(connection: Connection, *, until: int) -> None:
+    """Seal the log up to its head in the caller's transaction, while nobody else records.
+
+    Raises:
+        LedgerIntegrityError: The log or its tree contradicts itself.
+    """
+    while (size := tiles.sealed_size(connection)) < until:
+        leaves = _leaf_hashes(connection, after=size, head=until)
+        changed = list(tiles.grown(TileReader(connection), size=size, leaves=b"".join(leaves)))
+        tiles.store(connection, changed, before=size, size=size + len(leaves))
+
+
+def shortened_seal(connection: Connection) -> str | None:
+    """What is wrong with a seal that holds less than the log says of it, in Chinese; None if it does not.
+
+    It is not made anew: who took it away would have whatever was altered meanwhile sealed.
+
+    Raises:
+        LedgerIntegrityError: The tables do not say.
+    """
+    sealed, size = read_own_stream(connection).sealed, tiles.sealed_size(connection)
+    return None if sealed is None else shortened(sealed.size, size)
+
+
+def shortened(recorded: int, size: int) -> str | None:
+    """What to say where the log says that so many events were sealed; None where so many are."""
+    return f"台账曾记载前{recorded}条已封存,现只有前{size}条:封存缺失或变短" if size < recorded else None
 
 
 def _leaf_hashes(connection: Connection, *, after: int, head: int) -> list[bytes]:

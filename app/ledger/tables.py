@@ -53,6 +53,14 @@ log_seal = Table(
 )
 """One row: how many events the tiles hold, the end of a transaction."""
 
+write_probe = Table(
+    "write_probe",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("bytes", LargeBinary, nullable=False),
+)
+"""One row that readiness writes, to see whether the database takes it."""
+
 publications = Table(
     "publications",
     metadata,

@@ -39,3 +39,12 @@ def read_audit_key(path: Path) -> Signer | None:
         raise AuditKeyError(f"{path} cannot be read: {error.strerror}") from error
     except (NoteError, UnicodeDecodeError) as error:
         raise AuditKeyError(f"{path} holds no key: {error}") from error
+
+
+def verifier_key_in(path: Path | None) -> str | None:
+    """What verifies the checkpoints signed with the key in a file; None without one that can be used."""
+    try:
+        signer = None if path is None else read_audit_key(path)
+    except AuditKeyError:
+        return None
+    return None if signer is None else signer.verifier.text

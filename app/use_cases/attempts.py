@@ -9,6 +9,7 @@ from eventsourcing.persistence import IntegrityError
 from sqlalchemy import Connection
 
 from app.database import UNAVAILABLE, reading, steadily
+from app.ledger.clock import ClockError
 from app.ledger.ledger import Batch, Ledger, UncertainError
 from app.use_cases.projecting import NotProjectedError
 
@@ -17,7 +18,7 @@ ATTEMPTS_BESIDE_OTHERS: Final = 3
 
 Outcome = TypeVar("Outcome")
 
-INTERRUPTED: Final = (*UNAVAILABLE, UncertainError, NotProjectedError, BrokenExecutor)
+INTERRUPTED: Final = (*UNAVAILABLE, UncertainError, NotProjectedError, ClockError, BrokenExecutor)
 """What may keep a command from its end, and may not the next time; each says what is known.
 
 A process beside that ended, for want of memory or by a signal, is one of them: of a file that it helped to

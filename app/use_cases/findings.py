@@ -21,6 +21,7 @@ CHECKS: Final = {
     "publication-differs": "政策测算进度与台账一致",
     "leaf-differs": "记录与封存时的指纹一致",
     "root-differs": "树根一致",
+    "seal-shorter": "封存无缺失",
     "database-damaged": "数据库可以读完",
     "file-differs": "文件指纹一致",
     "manifest-differs": "导出清单与内容一致",
@@ -77,7 +78,13 @@ class Findings:
                 yield Finding(code, count, tuple(self._places[code]))
 
 
-_OF_LEDGER: Final = {"sequencer-differs", "publication-differs", "leaf-differs", "database-damaged"}
+_OF_LEDGER: Final = {
+    "sequencer-differs",
+    "publication-differs",
+    "leaf-differs",
+    "seal-shorter",
+    "database-damaged",
+}
 _OF_EXPORT: Final = {"file-differs", "manifest-differs"}
 _OF_CHECKPOINT: Final = {"signature-invalid", "checkpoint-differs"}
 

@@ -16,6 +16,8 @@ from app.use_cases.findings import Findings
 from domain.events import (
     EntitlementAssessed,
     Event,
+    LedgerEvent,
+    LogSealed,
     PolicyAssessed,
     PolicyEvent,
     PolicyPublished,
@@ -44,6 +46,8 @@ class LogChecks:
         last: The last one that was in order by itself.
         topics: How many there were of each type.
         published: The publications and withdrawals of policies so far, by position.
+        sealed: The row that was looked at last, if it says that the log was sealed up to it.
+        sealed_size: How many events were sealed by what the log says so far.
     """
 
     def __init__(self, decode: Callable[[str, bytes], Event], index: StreamIndex, findings: Findings) -> None:
@@ -57,12 +61,15 @@ class LogChecks:
         self._index = index
         self._findings = findings
         self.position = 0
+        self.sealed: LogSealed | None = None
+        self.sealed_size = 0
         self._first: Line | None = None  # Of the transaction that the last row belongs to.
         self._fingerprints: dict[tuple[str, int], str] = {}
 
     def check_row(self, row: Sequence[Any]) -> bytes:
         """Look at the next row of a table; the hash of its leaf."""
         self.rows += 1
+        self.sealed = None
         problem = row_problem(row)
         if problem is not None:
             self._skip(problem, position=row[0] if type(row[0]) is int else None)
@@ -74,6 +81,7 @@ class LogChecks:
     def check_line(self, text: bytes) -> bytes:
         """Look at the next line of a file; the hash of its leaf."""
         self.rows += 1
+        self.sealed = None
         try:
             line = parse(text)
         except LineError as error:
@@ -149,7 +157,10 @@ class LogChecks:
             elif self._is_in_place(line, event):
                 if isinstance(event, EntitlementAssessed):
                     self._check_references(line, event)
-                else:
+                elif isinstance(event, LogSealed):
+                    self.sealed = event
+                    self.sealed_size = max(self.sealed_size, event.size)
+                elif not isinstance(event, LedgerEvent):
                     form = event.form
         self._index.note(Version(line.stream, line.version, line.position, form))
 

@@ -75,13 +75,19 @@ def project_all(ledger: Ledger) -> int:
     return head
 
 
-def follow(ledger: Ledger, is_stopped: Callable[[], bool], look_after: Callable[[], None]) -> int:
+def follow(
+    ledger: Ledger,
+    is_stopped: Callable[[], bool],
+    look_after: Callable[[], None],
+    verifier_key: Callable[[], str | None] = lambda: None,
+) -> int:
     """Project and seal what is recorded, as it comes, until told to stop between two batches.
 
     Args:
         ledger: The ledger.
         is_stopped: Whether to stop.
         look_after: Called whenever it seals, for what else nobody may be doing.
+        verifier_key: Gives the operator's key that checkpoints are verified by.
 
     Returns the position that the read models have reached.
 
@@ -89,7 +95,7 @@ def follow(ledger: Ledger, is_stopped: Callable[[], bool], look_after: Callable[
     could. Several may follow at once, beside filings: each batch is projected by the one that locks the row
     of the checkpoint. A database that is away is asked again.
     """
-    sealer = Sealer(ledger, answers_meanwhile=False)
+    sealer = Sealer(ledger, answers_meanwhile=False, verifier_key=verifier_key)
     at, is_away, seal_at_s = 0, False, 0.0
     while not is_stopped():
         try:

@@ -7,8 +7,8 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from app.database import CONSTRAINT_BROKEN, reading, writing
-from app.ledger import publications
+from app.database import CONSTRAINT_BROKEN, writing
+from app.ledger import merkle, publications
 from app.ledger.damage import row_problem
 from app.ledger.export_folder import ExportError, ExportFolder, Manifest
 from app.ledger.ledger import Ledger
@@ -16,8 +16,8 @@ from app.ledger.lines import Line, LineError, parse
 from app.ledger.merkle import leaf_hash
 from app.ledger.recorder import PUBLICATION_TOPICS
 from app.ledger.running_root import RunningRoot
-from app.ledger.sealing import seal
-from app.ledger.tiles import root_at
+from app.ledger.sealing import seal_within
+from app.ledger.tiles import TileReader
 from app.ledger.verbatim import insert_lines, lock_empty, set_sequencer
 from app.use_cases.exporting import Progress
 from app.use_cases.projecting import project_all
@@ -30,8 +30,8 @@ ROWS_AT_ONCE: Final = 20_000
 def restore(ledger: Ledger, folder: ExportFolder, progress: Progress = lambda _done, _total: None) -> int:
     """Put the events of an export that was verified into an empty ledger, as they are; how many.
 
-    What follows from them, the read models and the tiles, is made anew after the transaction; where that is
-    cut off, the next start goes on with it.
+    They are sealed in the same transaction: a log that says that it was sealed is not sealed anew later. The
+    read models are made after it; where that is cut off, the next start goes on with it.
 
     Raises:
         ExportError: The export is not what it was when it was verified, or cannot be read.
@@ -43,8 +43,6 @@ def restore(ledger: Ledger, folder: ExportFolder, progress: Progress = lambda _d
     except LineError as error:
         raise ExportError(f"导出件在核验之后有变动({error})") from error
     project_all(ledger)
-    seal(ledger)
-    _compare_root(ledger, folder.manifest)
     return folder.manifest.size
 
 
@@ -64,6 +62,8 @@ def _insert(ledger: Ledger, folder: ExportFolder, progress: Progress) -> None:
         if last is not None:
             set_sequencer(connection, last, publication=publication)
         _restore_publications(connection, folder.manifest)
+        seal_within(connection, until=tree.size)
+        _compare_root(connection, folder.manifest)
 
 
 def _restore_publications(connection: Connection, manifest: Manifest) -> None:
@@ -89,9 +89,8 @@ def _row(text: bytes, tree: RunningRoot) -> Line:
     return line
 
 
-def _compare_root(ledger: Ledger, manifest: Manifest) -> None:
+def _compare_root(connection: Connection, manifest: Manifest) -> None:
     """Compare what the database gives back with what was exported."""
-    with reading(ledger.engine) as connection:
-        root = root_at(connection, manifest.size)
-    if root is None or base64.b64encode(root).decode() != manifest.root:
+    root = merkle.root(TileReader(connection), manifest.size)
+    if base64.b64encode(root).decode() != manifest.root:
         raise LedgerIntegrityError(f"写入后的前{manifest.size}条记录与导出件不符。请换一个新的数据库重新恢复")

@@ -24,11 +24,13 @@ from app.ledger.merkle import EMPTY_ROOT, HASH_BYTES
 from app.ledger.one_row import find_numbers
 from app.ledger.publications import Publication
 from app.ledger.running_root import RunningRoot
+from app.ledger.sealing import shortened
 from app.ledger.stream_index import StreamIndex
 from app.ledger.tiles import TILE_HASHES
 from app.use_cases.findings import Findings
 from app.use_cases.log_checks import LogChecks
 from domain.errors import LedgerIntegrityError
+from domain.events import LogSealed
 from projections.tables import LIVE
 
 Progress = Callable[[int, int], None]
@@ -58,12 +60,14 @@ class Verified(msgspec.Struct, frozen=True):
         size: How many events there are.
         root: The root over them, as they are now.
         sealed: With how many of them the tiles were compared; None of an export, which has none.
+        told: How many of them were sealed by what the log says of itself.
         unassessed: The publications whose assessment is not complete.
     """
 
     size: int
     root: bytes
     sealed: int | None
+    told: int
     unassessed: list[Publication]
 
 
@@ -77,11 +81,25 @@ class _LogReading:
         self._findings = findings
         self._sizes = frozenset(sizes)
 
-    def take(self, leaf: bytes) -> None:
-        """Take the next leaf, and remember the root where it is asked for."""
+    def take(self, leaf: bytes) -> bytes:
+        """Take the leaf of the row that was looked at, and remember the root where it is asked for."""
+        if self.checks.sealed is not None:
+            self._compare_told(self.checks.sealed)
         self.tree.append(leaf)
         if self.tree.size in self._sizes:
             self.roots[self.tree.size] = self.tree.root()
+        return leaf
+
+    def _compare_told(self, sealed: LogSealed) -> None:
+        """Compare the log so far with what the next row says that was sealed."""
+        told = sealed.size, sealed.root
+        if told != (self.tree.size, base64.b64encode(self.tree.root()).decode()):
+            position = self.tree.size + 1
+            self._findings.note(
+                "root-differs",
+                position,
+                f"前{self.tree.size}条记录的树根与序号{position}所记封存时的树根不符:其中有记录被改动。",
+            )
 
     def compare(self, known: KnownRoot) -> None:
         """Compare the log with a root that was known before."""
@@ -134,9 +152,7 @@ def _verify_rows(
     log = _LogReading(index, findings, [sealed, *(each.size for each in known)])
     with streamed_rows(connection) as chunks:
         for rows in chunks:
-            leaves = [log.checks.check_row(row) for row in rows]
-            for leaf in leaves:
-                log.take(leaf)
+            leaves = [log.take(log.checks.check_row(row)) for row in rows]
             _compare_leaves(connection, rows, leaves, sealed, findings)
             progress(log.tree.size, max(log.tree.size, 0 if sequenced is None else sequenced.last))
     progress(log.tree.size, log.tree.size)
@@ -144,9 +160,13 @@ def _verify_rows(
     _compare_sequencer(sequenced, log.checks, findings)
     _compare_projected(connection, log.checks, findings)
     unassessed = _compare_publications(connection, log.checks, findings)
+    told = log.checks.sealed_size
+    problem = shortened(told, sealed)
+    if problem is not None:
+        findings.note("seal-shorter", None, f"{problem}。其后的改动,封存不能证明。")
     for each in (*_sealed_root(connection, sealed, findings), *known):
         log.compare(each)
-    return Verified(log.tree.size, log.tree.root(), min(sealed, log.tree.size), unassessed)
+    return Verified(log.tree.size, log.tree.root(), min(sealed, log.tree.size), told, unassessed)
 
 
 def _sealed_size(connection: Connection, findings: Findings) -> int:
@@ -257,7 +277,7 @@ def verify_export(
     for each in (*claimed, *known):
         log.compare(each)
     unassessed = publications.unassessed(manifest.publications)
-    return Verified(log.tree.size, log.tree.root(), None, unassessed)
+    return Verified(log.tree.size, log.tree.root(), None, log.checks.sealed_size, unassessed)
 
 
 def _claimed_root(manifest: Manifest, findings: Findings) -> list[KnownRoot]:

@@ -22,11 +22,12 @@ POLICY = ROOT / "domain" / "policies" / "yingkou-2024-14.yaml"
 
 @pytest.fixture
 def stocked(desk: Desk) -> Desk:
-    """A policy, a month, and an audit key."""
+    """A policy, a month, an audit key, and a log that is sealed."""
     desk.run("policy", "publish", POLICY)
     month = desk.csv("2024年3月 E204-1.csv", E204_1, trade(JIA, "123456", "100000"))
     desk.run("import", month, "--unit", "千元")
     desk.run("audit", "key", "--name", "duixian.example/log")
+    desk.run("project", "--once")  # The fourth record says that the log was sealed.
     return desk
 
 
@@ -65,12 +66,12 @@ def test_without_a_key_or_with_a_broken_one_the_command_says_what_to_do(desk: De
 def test_a_checkpoint_is_shown_written_and_read_again(stocked: Desk) -> None:
     shown = stocked.run("audit", "checkpoint").stdout
     answer = stocked.json("audit", "checkpoint")
-    assert read_checkpoint(shown, Verifier.parse(answer["verifier_key"])).size == answer["size"] == 3
+    assert read_checkpoint(shown, Verifier.parse(answer["verifier_key"])).size == answer["size"] == 4
     told = stocked.run("audit", "checkpoint", "--out", "checkpoint.txt").stdout
-    assert told == "日志校验点已写入checkpoint.txt,含台账记录3条。\n"
+    assert told == "日志校验点已写入checkpoint.txt,含台账记录4条。\n"
     assert (stocked.folder / "checkpoint.txt").read_text(encoding="utf-8") == shown
     assert stocked.json("audit", "checkpoint", "--size", "2")["size"] == 2
-    assert "最后的序号是3" in stocked.run("audit", "checkpoint", "--size", "4", code=1).output
+    assert "最后的序号是4" in stocked.run("audit", "checkpoint", "--size", "5", code=1).output
     assert "无法写入" in stocked.run("audit", "checkpoint", "--out", ".", code=1).output
 
 
@@ -80,7 +81,7 @@ def test_proofs_are_told_and_given_as_json(stocked: Desk) -> None:
     assert answer["leaf"] in told.replace("\n", "")
     assert all(each in told for each in answer["proof"])
     assert told.endswith(answer["checkpoint"])
-    assert "最后的序号是3" in stocked.run("audit", "inclusion", "4", code=1).output
+    assert "最后的序号是4" in stocked.run("audit", "inclusion", "5", code=1).output
     assert "最后的序号是2" in stocked.run("audit", "inclusion", "3", "--size", "2", code=1).output
     stocked.run("audit", "inclusion", "0", code=2)
     told = stocked.run("audit", "consistency", "1", "3").stdout
@@ -89,12 +90,12 @@ def test_proofs_are_told_and_given_as_json(stocked: Desk) -> None:
     assert answer["first_root"] in told
     assert answer["second_root"] in told
     stocked.run("audit", "consistency", "3", "1", code=2)
-    assert "最后的序号是3" in stocked.run("audit", "consistency", "1", "9", code=1).output
+    assert "最后的序号是4" in stocked.run("audit", "consistency", "1", "9", code=1).output
 
 
 def test_a_receipt_verifies_with_the_key_that_was_kept(stocked: Desk) -> None:
     told = stocked.run("audit", "receipt", JIA, "2024H1", "--out", "receipt.json").stdout
-    assert told == "核验凭据已写入receipt.json,含台账记录3条及其证明。\n"
+    assert told == "核验凭据已写入receipt.json,含台账记录3条及其证明,截至台账序号4。\n"
     kept = stocked.json("audit", "checkpoint")["verifier_key"]
     verified = subprocess.run(
         [sys.executable, "-I", ROOT / "docs" / "verify_receipt.py", "receipt.json", "--key", kept],
@@ -137,7 +138,7 @@ def test_a_receipt_of_nothing_is_refused(stocked: Desk) -> None:
 def test_a_log_with_a_gap_is_told_without_a_traceback(stocked: Desk, database: Database) -> None:
     engine = open_engine(database.url)
     with writing(engine) as connection:
-        connection.execute(delete(events).where(events.c.position == 2))
+        connection.execute(delete(events).where(events.c.position == 4))
     engine.dispose()
     told = subprocess.run(
         [sys.executable, "-c", "from app.cli import main; main()", "audit", "checkpoint"],
@@ -150,5 +151,5 @@ def test_a_log_with_a_gap_is_told_without_a_traceback(stocked: Desk, database: D
     assert told.returncode == 1
     assert told.stderr == (
         "台账数据前后不符,本次未完成。请保留数据库现状并报告。"
-        "详情:台账缺少序号2的记录,其后至序号3。请运行duixian audit verify核验,从备份恢复\n"
+        "详情:台账缺少序号4的记录,其后至序号4。请运行duixian audit verify核验,从备份恢复\n"
     )

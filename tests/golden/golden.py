@@ -14,6 +14,9 @@ from app.ledger.ledger import Ledger
 from app.ledger.tables import events, sequencer
 
 GOLDEN_LOG = Path(__file__).parent / "log.ndjson"
+GOLDEN_OF_LEDGER = Path(__file__).parent / "ledger.ndjson"
+"""What followed on it in the stream of the ledger itself, as it was once written."""
+
 EXPECTED = Path(__file__).parent / "entitlements.json"
 
 
@@ -31,9 +34,9 @@ class GoldenEvent(msgspec.Struct, frozen=True, kw_only=True):
     state: msgspec.Raw
 
 
-def read_golden() -> list[GoldenEvent]:
+def read_golden(path: Path = GOLDEN_LOG) -> list[GoldenEvent]:
     """The golden log."""
-    lines = GOLDEN_LOG.read_bytes().splitlines()
+    lines = path.read_bytes().splitlines()
     return [msgspec.json.decode(line, type=GoldenEvent) for line in lines]
 
 

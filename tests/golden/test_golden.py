@@ -12,6 +12,7 @@ from app.ledger.ledger import Ledger
 from app.ledger.mapper import EventMapper, NewEvent
 from app.ledger.schemas import schema_text
 from app.use_cases.projecting import project_all
+from app.use_cases.rebuilding import rebuild
 from app.use_cases.replaying import Wanted, replay
 from domain.account import EntitlementAccount
 from domain.events import (
@@ -26,14 +27,22 @@ from domain.events import (
 )
 from domain.policy import Policy, policy_from_log
 from domain.returns import AnnualReturns
-from tests.golden.golden import EXPECTED, GOLDEN_LOG, GoldenEvent, read_golden, restore
+from tests.golden.golden import (
+    EXPECTED,
+    GOLDEN_LOG,
+    GOLDEN_OF_LEDGER,
+    GoldenEvent,
+    read_golden,
+    restore,
+)
 from tests.golden.make import write
 from tests.golden.schemas import SCHEMAS
-from tests.ledger.history import as_json, log
+from tests.ledger.history import as_json, log, read_model_rows
 from tests.office import Office
 from tests.oracle import OracleReturn, entitlements
 
 GOLDEN = read_golden()
+OF_LEDGER = read_golden(GOLDEN_OF_LEDGER)
 ACCOUNTS = json.loads(EXPECTED.read_text(encoding="utf-8"))
 
 
@@ -45,7 +54,7 @@ def restored(ledger: Ledger) -> Ledger:
 
 
 def test_the_golden_log_has_every_type_of_event_and_two_versions_of_a_policy() -> None:
-    types = Counter(each.topic for each in GOLDEN)
+    types = Counter(each.topic for each in [*GOLDEN, *OF_LEDGER])
     assert types.keys() == EVENT_TYPES.keys()
     assert types["PolicyPublished"] == 2
 
@@ -57,7 +66,7 @@ def test_the_golden_log_is_never_written_over() -> None:
     assert GOLDEN_LOG.read_bytes() == before
 
 
-@pytest.mark.parametrize("golden", GOLDEN, ids=lambda each: f"{each.position}-{each.topic}")
+@pytest.mark.parametrize("golden", [*GOLDEN, *OF_LEDGER], ids=lambda each: f"{each.position}-{each.topic}")
 def test_a_golden_event_is_read_and_written_back_to_the_same_bytes(golden: GoldenEvent) -> None:
     mapper = EventMapper()
     event = mapper.decode(golden.topic, bytes(golden.state))
@@ -65,7 +74,7 @@ def test_a_golden_event_is_read_and_written_back_to_the_same_bytes(golden: Golde
     assert (stored.topic, stored.state) == (golden.topic, bytes(golden.state))
 
 
-@pytest.mark.parametrize("golden", GOLDEN, ids=lambda each: f"{each.position}-{each.topic}")
+@pytest.mark.parametrize("golden", [*GOLDEN, *OF_LEDGER], ids=lambda each: f"{each.position}-{each.topic}")
 def test_a_golden_event_is_of_the_schema_that_is_published_for_its_type(golden: GoldenEvent) -> None:
     schema = json.loads((SCHEMAS / f"{golden.topic}.json").read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -172,6 +181,19 @@ def test_the_golden_log_replays_without_a_mismatch(restored: Ledger) -> None:
     assert report.found.row_differences == []
     assert report.found.events == len(GOLDEN)
     assert report.found.assessments == sum(each.topic == "EntitlementAssessed" for each in GOLDEN)
+
+
+def test_what_is_recorded_of_the_ledger_itself_is_projected_rebuilt_and_replayed_with_the_rest(
+    ledger: Ledger,
+) -> None:
+    restore(ledger, [*GOLDEN, *OF_LEDGER])
+    project_all(ledger)
+    projected = read_model_rows(ledger)
+    rebuild(ledger)
+    assert read_model_rows(ledger) == projected
+    report = replay(ledger, Wanted())
+    assert report.is_clean
+    assert report.found.events == len(GOLDEN) + len(OF_LEDGER)
 
 
 def test_every_decision_of_the_golden_log_is_decided_the_same_today(restored: Ledger) -> None:

@@ -39,3 +39,9 @@ def other(migrated: Database, clock: TestClock) -> Iterator[Ledger]:
     yield Ledger(engine, clock)
     engine.dispose()
     database.drop()
+
+
+@pytest.fixture
+def clock() -> TestClock:
+    """A clock as that of the processes that are started here."""
+    return TestClock.of_machine()

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from app.ledger.mapper import EventMapper, NewEvent, Upcast
 from domain.events import (
     EVENT_TYPES,
+    ClockAccepted,
     EntitlementAssessed,
     Event,
     Figure,
+    LogSealed,
     MeasureOutcome,
     Outcome,
     PolicyPublished,
@@ -102,6 +104,10 @@ EXAMPLES: dict[str, st.SearchStrategy[Event]] = {
         text=TEXT,
         document=st.dictionaries(TEXT, JSON, max_size=3),
     ),
+    "LogSealed": st.builds(
+        LogSealed, size=st.integers(1, 2**63 - 1), root=TEXT, verifier_key=st.none() | TEXT
+    ),
+    "ClockAccepted": st.builds(ClockAccepted, accepted=TEXT, last_recorded=st.none() | TEXT, reason=TEXT),
 }
 
 

@@ -243,7 +243,7 @@ def test_a_service_has_a_long_rest_sealed_by_a_process_beside(ledger: Ledger) ->
     assert sealed(ledger) == 300
     assert not [each for each in here if "UPDATE log_seal" in each]
     assert multiprocessing.active_children() == []
-    record(ledger, *[50] * 2)
+    record(ledger, 50, 49)  # And the log has said itself that it is sealed.
     Sealer(ledger, answers_meanwhile=True).seal(lambda: False)
     assert sealed(ledger) == 400
     assert len([each for each in here if "UPDATE log_seal" in each]) == 1

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.databases import Database
+from tests.office import TestClock
 from tests.processes.running import Machine
 
 
@@ -15,3 +16,9 @@ def machine(database: Database, tmp_path: Path) -> Iterator[Machine]:
     made = Machine(database, tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture
+def clock() -> TestClock:
+    """A clock as that of the processes that are started here."""
+    return TestClock.of_machine()

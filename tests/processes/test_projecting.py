@@ -15,6 +15,8 @@ from tests.processes.running import Machine, eventually, leave_unprojected, proj
 
 FOLLOWING = "正在跟随台账"
 AWAY = "database unavailable"
+PUBLISHED_AND_SEALED = 2
+"""Where the log stands after a publication, when it has said that it was sealed."""
 
 
 def check_read_models(ledger: Ledger) -> None:
@@ -28,10 +30,12 @@ def test_once_catches_up_tells_the_position_and_ends(ledger: Ledger, machine: Ma
     publish_whole(ledger)
     head = leave_unprojected(ledger, trade(code(1), "2024-03", 120_000, 100_000))
     assert projected(ledger) < head
-    assert machine.run("project", "--once") == (0, f"查询表已更新至台账序号{head}。\n")
-    assert projected(ledger) == sealed(ledger) == head
+    told_at = head + 1  # The log says that it was sealed.
+    assert machine.run("project", "--once") == (0, f"查询表已更新至台账序号{told_at}。\n")
+    assert (projected(ledger), sealed(ledger)) == (told_at, head)
     code_of_exit, told = machine.run("project", "--once", "--json")
-    assert (code_of_exit, json.loads(told)) == (0, {"position": head})
+    assert (code_of_exit, json.loads(told)) == (0, {"position": told_at})
+    assert projected(ledger) == sealed(ledger) == told_at
     check_read_models(ledger)
 
 
@@ -42,6 +46,7 @@ def test_a_worker_projects_what_is_recorded_until_it_is_told_to_stop(
     publish_whole(ledger)
     worker = machine.start("project")
     worker.wait_for_log(FOLLOWING)
+    eventually(lambda: projected(ledger) == sealed(ledger) == PUBLISHED_AND_SEALED)
     head = 0
     for n in range(1, 6):
         head = leave_unprojected(ledger, trade(code(n), "2024-03", 120_000, 100_000))
@@ -78,6 +83,7 @@ def test_a_worker_outlasts_a_database_that_is_away(
     publish_whole(ledger)
     worker = machine.start("project")
     worker.wait_for_log(FOLLOWING)
+    eventually(lambda: projected(ledger) == sealed(ledger) == PUBLISHED_AND_SEALED)
     ledger.engine.dispose()
     take_away(database)
     worker.wait_for_log(AWAY)

@@ -10,12 +10,15 @@ from tests.verification.alterations import alter, seal_anew, setting, truncating
 __all__ = ["desk"]  # A fixture is found where it stands.
 
 EVENTS = 43
+TOLD = EVENTS + 1
+"""With the record that the log was sealed."""
 
 
 @pytest.fixture
 def key(desk: Desk) -> str:
     """The verifier key that an auditor keeps, and a checkpoint in `kept`."""
     made = desk.run("audit", "key", "--name", "duixian.example/log").stdout.strip()
+    desk.run("project", "--once")  # One more record says that the log was sealed.
     desk.run("audit", "checkpoint", "--out", "kept")
     return made
 
@@ -23,9 +26,9 @@ def key(desk: Desk) -> str:
 def test_a_ledger_is_exported_verified_and_restored(
     desk: Desk, key: str, migrated: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert f"台账序号1至{EVENTS}" in desk.run("audit", "export", "out").stdout
+    assert f"台账序号1至{TOLD}" in desk.run("audit", "export", "out").stdout
     verified = desk.run("audit", "verify", "out", "--key", key, "--checkpoint", "kept").stdout
-    assert f"含{EVENTS}条记录,签名有效,依据给出的验证公钥" in verified
+    assert f"含{TOLD}条记录,签名有效,依据给出的验证公钥" in verified
     assert "结论:未发现问题。" in verified
     before = desk.json("list", "2024H1")
     assert "数据库中已有台账记录" in desk.run("audit", "restore", "out", code=1).output
@@ -33,7 +36,7 @@ def test_a_ledger_is_exported_verified_and_restored(
     empty = migrated.copy()
     monkeypatch.setenv("DUIXIAN_DATABASE_URL", empty.url)
     restored = desk.json("audit", "restore", "out", "--key", key)
-    assert restored == {"size": EVENTS, "root": desk.json("audit", "verify", "out")["root"]}
+    assert restored == {"size": TOLD, "root": desk.json("audit", "verify", "out")["root"]}
     assert desk.json("list", "2024H1") == before
     assert desk.json("audit", "verify", "--checkpoint", "kept", "--key", key)["clean"]
     empty.drop()
@@ -49,7 +52,7 @@ def test_an_export_without_a_key_says_so_and_one_that_ends_earlier_says_where(de
 def test_what_cannot_be_exported_is_refused_and_says_why(desk: Desk, ledger: Ledger) -> None:
     desk.run("audit", "export", "out")
     assert "已存在" in desk.run("audit", "export", "out", code=1).output
-    assert f"最后的序号是{EVENTS}" in desk.run("audit", "export", "more", "--until", "44", code=1).output
+    assert f"最后的序号是{TOLD}" in desk.run("audit", "export", "more", "--until", "45", code=1).output
     assert "无法写入" in desk.run("audit", "export", "nowhere/out", code=1).output
     alter(ledger, setting(22, actor="另一人"))
     assert "duixian audit verify" in desk.run("audit", "export", "altered", code=1).output
@@ -71,8 +74,8 @@ def test_a_cut_end_is_found_by_the_checkpoint_that_was_kept(desk: Desk, key: str
     seal_anew(ledger)
     assert "未与审计人员留存的日志校验点比对" in desk.run("audit", "verify").stdout
     told = desk.run("audit", "verify", "--checkpoint", "kept", "--key", key, code=1)
-    assert "留存的日志校验点含43条记录,现有39条,缺少4条" in told.stderr
-    desk.run("audit", "export", "out")
+    assert "留存的日志校验点含44条记录,现有39条,缺少5条" in told.stderr
+    desk.run("audit", "export", "out")  # Which says anew that it is sealed.
     assert "缺少4条" in desk.run("audit", "verify", "out", "--checkpoint", "kept", code=1).stderr
 
 

@@ -15,6 +15,7 @@ from domain.events import PolicyRef
 from domain.forms import FORMS
 from domain.money import FEN_LIMIT, FEN_PER_YUAN
 from domain.periods import Period, PeriodError, Window, period_of
+from domain.structs import prepared
 
 RATE_LIMIT_BP = 1_000_000
 """A hundredfold: no growth gate is higher, and a rate in percent by mistake stays visible."""
@@ -193,6 +194,7 @@ class Coverage(_Part, frozen=True, kw_only=True):
     last: str
 
 
+@prepared
 class PolicyDocument(_Part, frozen=True, kw_only=True):
     """A policy, whole.
 

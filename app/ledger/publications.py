@@ -11,10 +11,12 @@ from app.ledger.damage import VERIFY, is_returns, shown
 from app.ledger.recorder import ConcurrencyConflictError
 from app.ledger.tables import publications
 from domain.errors import LedgerIntegrityError
+from domain.structs import prepared
 
 WholeNumber = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
+@prepared
 class Publication(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A published version, and its assessment.
 
@@ -33,6 +35,7 @@ class Publication(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     total: WholeNumber
 
 
+@prepared
 class PublicationAt(Publication, frozen=True, forbid_unknown_fields=True):
     """The same with the position of its `PolicyPublished`."""
 

@@ -22,13 +22,16 @@ from sqlalchemy import (
     Engine,
     Select,
     Text,
+    UnaryExpression,
     and_,
     any_,
     bindparam,
     func,
     or_,
     select,
+    true,
 )
+from sqlalchemy.sql.operators import custom_op
 
 from app.database import UNAVAILABLE, is_uncertain, steadily, writing
 from app.ledger.damage import VERIFY, is_text, place_problem, row_problem, shown
@@ -235,10 +238,14 @@ class Ledger(Application[str]):
         self, connection: Connection, *, after: int, until: int, limit: int, uscc: str | None
     ) -> Sequence[LogEntry]:
         """At most `limit` entries after one position and up to another, of one enterprise or of all."""
-        query = select(*_ENTRY).where(events.c.position > after, events.c.position <= until)
+        at: ColumnElement[int] = events.c.position
+        of_enterprise: ColumnElement[bool] = true()
         if uscc is not None:
-            query = query.where(or_(*(_within(prefix) for prefix in self._prefixes(connection, uscc))))
-        rows = connection.execute(query.order_by(events.c.position).limit(limit))
+            find_by_stream(connection)
+            at = _unindexed(at)
+            of_enterprise = or_(*(_within(prefix) for prefix in self._prefixes(connection, uscc)))
+        query = select(*_ENTRY).where(of_enterprise, at > after, at <= until)
+        rows = connection.execute(query.order_by(at).limit(limit))
         return [self._entry(_sound(row)) for row in rows]
 
     def _prefixes(self, connection: Connection, uscc: str) -> list[str]:
@@ -291,7 +298,8 @@ class Ledger(Application[str]):
         policies = [f"entitlement/{name.split('/')[1]}/" for name in self._names(connection, "policy/")]
         find_by_stream(connection)
         query = select(*_ENTRY).where(
-            or_(*(_within(prefix, codes) for prefix in ("returns/", *policies))), events.c.position <= until
+            or_(*(_within(prefix, codes) for prefix in ("returns/", *policies))),
+            _unindexed(events.c.position) <= until,
         )
         rows = connection.execute(query, execution_options=AS_BYTES).cursor.fetchall()
         return self._entries(sorted(rows, key=_position), unreadable)
@@ -324,8 +332,9 @@ class Ledger(Application[str]):
         self, connection: Connection, *, until: int, unreadable: list[Unreadable] | None = None
     ) -> list[LogEntry]:
         """All entries of policies up to a position, as `entries_of` gives those of enterprises."""
-        query = select(*_ENTRY).where(_within("policy/"), events.c.position <= until)
-        return self._entries(connection.execute(query.order_by(events.c.position)), unreadable)
+        at = _unindexed(events.c.position)
+        query = select(*_ENTRY).where(_within("policy/"), at <= until).order_by(at)
+        return self._entries(connection.execute(query), unreadable)
 
     def transaction_end(self, connection: Connection, position: int) -> int:
         """The end of the last transaction that ended at or before a position; 0 before the first."""
@@ -392,6 +401,12 @@ class Ledger(Application[str]):
         count: int = connection.execute(query).scalar_one()
         return count
 
+    def count_new_returns_streams(self, connection: Connection, *, years: Iterable[int], after: int) -> int:
+        """How many of them have begun after a position."""
+        new = select(events.c.stream).where(events.c.position > after, events.c.version == 1)
+        ends = tuple(f"/{year}" for year in years)
+        return sum(each.startswith("returns/") and each.endswith(ends) for each in connection.scalars(new))
+
     def _returns_streams(self, years: Iterable[int]) -> Select[tuple[str]]:
         stream = events.c.stream
         of_years = or_(*(stream.endswith(f"/{year}") for year in years))
@@ -450,6 +465,14 @@ def _is_wanted(connection: Connection) -> ColumnElement[bool]:
         return events.c.stream == any_(bindparam("wanted", type_=ARRAY(Text)))
     given = func.json_each(bindparam("wanted", type_=Text)).table_valued("value")
     return events.c.stream.in_(select(given.c.value))
+
+
+def _unindexed(column: ColumnElement[int]) -> ColumnElement[int]:
+    """A column, as no index has it: rows are found by the index of another one.
+
+    SQLite, which has no statistics, would rather walk through the whole log in its order than sort some rows.
+    """
+    return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
 
 
 ALL_CODES: Final = Slice("", None)

@@ -77,7 +77,7 @@ def _decide(
     event = PolicyPublished(
         policy=ref.id, version=ref.version, sha256=ref.sha256, text=loaded.text, document=loaded.document
     )
-    begin = _begin(ledger, Policy(ref, loaded.typed))
+    begin = _begin(ledger, connection, Policy(ref, loaded.typed), guard.read_at)
     new = ledger.stored([NewEvent(policy_stream(ref.id), ref.version, event)])
     return Batch((ref, True), new, Recording(actor, uuid.uuid4().hex, guard, begin))
 
@@ -97,9 +97,14 @@ def _next_ref(newest: Policy | None, loaded: LoadedPolicy) -> PolicyRef:
     )
 
 
-def _begin(ledger: Ledger, policy: Policy) -> Callable[[Connection, int], None]:
+def _begin(
+    ledger: Ledger, connection: Connection, policy: Policy, read_at: int
+) -> Callable[[Connection, int], None]:
+    years = _years(policy)
+    found = ledger.count_returns_streams(connection, years=years)
+
     def begin(connection: Connection, position: int) -> None:
-        total = ledger.count_returns_streams(connection, years=_years(policy))
+        total = found + ledger.count_new_returns_streams(connection, years=years, after=read_at)
         publication = Publication(policy.ref.id, policy.ref.version, after_stream="", done=0, total=total)
         publications.begin(connection, publication, position=position)
 

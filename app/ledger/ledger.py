@@ -39,6 +39,8 @@ from app.ledger.mapper import EventMapper, NewEvent
 from app.ledger.one_row import read_number
 from app.ledger.recorder import Recording, SqlRecorder, now_us
 from app.ledger.tables import events, sequencer
+from app.limits import LONG_BATCHES_AT_ONCE
+from app.turns import Turns
 from domain.errors import LedgerIntegrityError
 from domain.events import Event, LogEntry, PolicyPublished, PolicyRef
 from domain.policy import Policy, policy_from_log
@@ -132,6 +134,9 @@ class Ledger(Application[str]):
     Args:
         engine: The database.
         clock: Microseconds since 1970.
+
+    Attributes:
+        long_batches: The turns of batches that would keep many short ones waiting.
     """
 
     def __init__(self, engine: Engine, clock: Callable[[], int] = now_us) -> None:
@@ -139,6 +144,7 @@ class Ledger(Application[str]):
         self.clock = clock
         self.event_mapper = EventMapper()
         self.sql_recorder = SqlRecorder(engine, clock)
+        self.long_batches = Turns(LONG_BATCHES_AT_ONCE)
         self._policies: tuple[int, tuple[Policy, ...]] = (0, ())
         super().__init__()
 

@@ -72,8 +72,8 @@ LONG_BATCH_ROWS: Final = 500
 # only keep the short ones from the processor.
 LONG_BATCHES_AT_ONCE: Final = 2
 
-# A long filing waits this long for those before it: thirty of 3,000 rows take half of it. Later its caller is
-# told to come again.
+# A long filing waits this long for those before it, twice as long as for a lock: sent again it costs as much
+# anew. Later its caller is told to come again.
 LONG_BATCH_WAIT_S: Final = 60
 
 # Between two statements of a transaction rows are decided on or encoded; a dry run of the largest file

@@ -3,9 +3,10 @@
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
+from weakref import WeakKeyDictionary
 
 import psycopg
 import structlog
@@ -27,6 +28,7 @@ from app.limits import (
     TCP_UNACKNOWLEDGED_S,
 )
 from app.reasons import Refusal
+from app.turns import Gate, Turns
 from domain.errors import LedgerIntegrityError
 
 NAMING_CONVENTION = {
@@ -163,7 +165,9 @@ def _open_sqlite(url: URL, pool_size: int) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     if is_file:
-        _watch_file(engine, Path(url.database or ""))
+        path = Path(url.database or "")
+        _watch_file(engine, path)
+        _WRITERS[engine] = _Writers(Turns(), Gate(path.with_name(f"{path.name}-gate")))
     return engine
 
 
@@ -211,9 +215,46 @@ def _prepare_sqlite(connection: Any, _: ConnectionPoolEntry) -> None:
     cursor.close()
 
 
+class _Writers(NamedTuple):
+    """The order in which an SQLite file is written to, by the threads of a process and by all processes."""
+
+    turns: Turns
+    gate: Gate
+
+
+_WRITERS: Final[WeakKeyDictionary[Engine, _Writers]] = WeakKeyDictionary()
+
+
+def _turn(engine: Engine) -> AbstractContextManager[None]:
+    """A turn to write; PostgreSQL has those who wait for a row stand in line by itself."""
+    writers = _WRITERS.get(engine)
+    return nullcontext() if writers is None else writers.turns.taken(LOCK_TIMEOUT_S)
+
+
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if not connection.get_execution_options().get("writes", False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    writers = _WRITERS.get(connection.engine)
+    if writers is None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        writers.gate.pass_through(lambda: _begin_or_not(connection), LOCK_TIMEOUT_S)
+
+
+def _begin_or_not(connection: Connection) -> Exception | None:
+    """Begin to write, or give at once the error that another process does."""
+    driver: Any = connection.connection.driver_connection
+    driver.execute("PRAGMA busy_timeout=0")
+    try:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    except sql_errors.OperationalError as error:
+        if getattr(error.orig, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF != sqlite3.SQLITE_BUSY:
+            raise
+        return error
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={int(LOCK_TIMEOUT_S * 1000)}")
+    return None
 
 
 def _watch_file(engine: Engine, path: Path) -> None:
@@ -248,6 +289,8 @@ def _identity(path: Path) -> tuple[int, int]:
 def writing(engine: Engine, *, unhurried: bool = False) -> Iterator[Connection]:
     """A transaction that writes: on SQLite it takes the write lock at once, so that it cannot fail later.
 
+    There the threads of a process take turns in the order in which they come.
+
     Args:
         engine: The database.
         unhurried: Whether its statements may take as long as they need.
@@ -255,6 +298,7 @@ def writing(engine: Engine, *, unhurried: bool = False) -> Iterator[Connection]:
     with (
         _opening_anew(engine),
         _telling_damage(),
+        _turn(engine),
         engine.connect().execution_options(writes=True) as connection,
         connection.begin(),
         _as_sqlalchemy(connection),

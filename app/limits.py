@@ -65,6 +65,17 @@ STATEMENT_TIMEOUT_S: Final = 60
 # A writer waits this long for another: longer than the largest batch takes to record.
 LOCK_TIMEOUT_S: Final = 30
 
+# From so many rows on a filing is a long one: deciding on it takes a processor longer than recording another.
+LONG_BATCH_ROWS: Final = 500
+
+# Long filings that a process handles at a time: one is decided on while the other one is recorded. More would
+# only keep the short ones from the processor.
+LONG_BATCHES_AT_ONCE: Final = 2
+
+# A long filing waits this long for those before it, twice as long as for a lock: sent again it costs as much
+# anew. Later its caller is told to come again.
+LONG_BATCH_WAIT_S: Final = 60
+
 # Between two statements of a transaction rows are decided on or encoded; a dry run of the largest file
 # decides for a minute. Whoever is silent for longer holds the others up for nothing.
 IDLE_IN_TRANSACTION_TIMEOUT_S: Final = 300

@@ -3,16 +3,17 @@
 import argparse
 
 from app.memory import spare_collections
-from bench import audit, country, month_close, reads, rules
+from bench import audit, concurrent, country, month_close, reads, rules
 
 
 def main() -> None:
     """Run the benchmarks that were asked for, or all."""
     parser = argparse.ArgumentParser(description=__doc__)
-    names = ("assessment", "month-close", "rebuild", "audit", "country", "reads")
+    names = ("assessment", "month-close", "rebuild", "audit", "country", "reads", "concurrent")
     parser.add_argument("names", nargs="*", choices=[*names, []], help="default: all")
     parser.add_argument("--enterprises", type=int, default=100_000, help="of month-close, rebuild and audit")
     parser.add_argument("--country", type=int, default=600_000, help="enterprises of country and reads")
+    parser.add_argument("--concurrent", type=int, default=20_000, help="enterprises of concurrent")
     parser.add_argument("--database", help="a PostgreSQL that holds the months for reads already")
     given = parser.parse_args()
     spare_collections()
@@ -28,6 +29,8 @@ def main() -> None:
                 audit.run(given.enterprises)
             case "country":
                 country.run(given.country)
+            case "concurrent":
+                concurrent.run(given.concurrent)
             case _:
                 reads.run(given.country, given.database)
 

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, event
 from app.database import open_engine, reading, writing
 from app.ledger.ledger import Ledger
 from app.ledger.sealing import seal
-from app.security.keys import create_key
+from app.security.keys import Role, create_key
 from app.use_cases.explaining import read_account
 from app.use_cases.listing import list_accounts, summarise
 from app.use_cases.reading import NOW, Opened, opened
@@ -73,8 +73,8 @@ def _measure(url: str, enterprises: int) -> None:
         "list, by name": lambda: f"{page}&q={quote(f'示例企业{chance.randrange(1000, 9999)}')}",
         "summary": lambda: f"/v1/summary?window={WINDOW}&group_by=region_code",
     }
-    key = _key(url)
-    with _served(url) as port:
+    key = key_for(url, "auditor")
+    with served(url) as port:
         ask = _Caller(port, key)
         print(f"reads, postgresql, {enterprises} enterprises, {len(PERIODS)} periods, {REQUESTS_A_SECOND}/s")
         for name, path in paths.items():
@@ -92,11 +92,12 @@ def _ms(took: list[int], percent: int) -> str:
     return f"{us // 1000}.{us % 1000 // 100}"
 
 
-def _key(url: str) -> str:
+def key_for(url: str, role: Role) -> str:
+    """A new key."""
     engine = open_engine(url)
     with writing(engine) as connection:
         name = f"bench-{time.time_ns()}"
-        key = create_key(connection, name=name, role="auditor", with_figures=True, now_us=0)
+        key = create_key(connection, name=name, role=role, with_figures=True, now_us=0)
     engine.dispose()
     if key is None:
         raise SystemExit("no key")
@@ -104,7 +105,7 @@ def _key(url: str) -> str:
 
 
 @contextmanager
-def _served(url: str) -> Iterator[int]:
+def served(url: str) -> Iterator[int]:
     """The service in a process of its own; its port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]

@@ -22,6 +22,7 @@ from domain.events import (
 from domain.forms import FORMS
 from domain.money import FEN_LIMIT, FEN_PER_YUAN
 from domain.periods import Period, PeriodError, Window, period_of, periods_between
+from domain.structs import prepared
 
 RATE_LIMIT_BP = 1_000_000
 """A hundredfold: no growth gate is higher, and a rate in percent by mistake stays visible."""
@@ -204,6 +205,7 @@ class Coverage(_Part, frozen=True, kw_only=True):
     last: str
 
 
+@prepared
 class PolicyDocument(_Part, frozen=True, kw_only=True):
     """A policy, whole.
 

@@ -17,6 +17,7 @@ from app.database import reading
 from app.use_cases import differences
 from app.use_cases.differences import OrderError, Sums
 from app.use_cases.reading import AskedMoment
+from domain.structs import prepared
 from projections.queries.differences import BEGINNING, Place, Scope
 
 router = APIRouter(prefix="/v1/audit/differences", tags=["audit"], route_class=ReadAgain)
@@ -26,6 +27,7 @@ _TEXT: Final = r"^[^\x00-\x1f\x7f]*$"
 _MOMENT: Final = "A position, a time (RFC 3339), or a day in Beijing: "
 
 
+@prepared
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
     """Where a page ended: the moments of the first page and the sums at them, and the last period."""
 

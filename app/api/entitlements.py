@@ -19,6 +19,7 @@ from app.database import reading
 from app.use_cases.explaining import explain, read_account, withheld_account
 from app.use_cases.listing import count_disputed, list_accounts, summarise
 from app.use_cases.reading import AskedMoment, opened
+from domain.structs import prepared
 from projections.queries.listing import ListFilter, Sort
 from projections.queries.totals import Dimension
 
@@ -29,6 +30,7 @@ PAGE_MOST: Final = 500
 _TEXT: Final = r"^[^\x00-\x1f\x7f]*$"
 
 
+@prepared
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
     """Where a page ended: the moment of the first page, and the last account."""
 

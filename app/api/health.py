@@ -7,7 +7,6 @@ from fastapi import APIRouter, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 
 from app.api.problems import problem_response, unavailable
-from app.bootstrap import Readiness
 from app.limits import READY_TIMEOUT_S
 
 router = APIRouter(include_in_schema=False)
@@ -33,10 +32,13 @@ async def ready(request: Request) -> Response | dict[str, Any]:
     return {"status": "ready", **found}
 
 
-def _look(readiness: Readiness) -> str | dict[str, Any]:
+def _look(readiness: Any) -> str | dict[str, Any]:
     """Why the service is not ready; else what somebody should look after."""
-    reason = readiness.why_not()
-    return readiness.notices() if reason is None else reason
+    reason: str | None = readiness.why_not()
+    if reason is not None:
+        return reason
+    found: dict[str, Any] = readiness.notices()
+    return found
 
 
 @router.get("/docs")

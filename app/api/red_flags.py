@@ -30,6 +30,7 @@ from app.use_cases.red_flags import (
     red_flag_page,
 )
 from domain.red_flags import EnterpriseFlagId, GroupFlagId
+from domain.structs import prepared
 
 router = APIRouter(prefix="/v1/audit/red-flags", tags=["audit"], route_class=ReadAgain)
 _log = structlog.get_logger()
@@ -39,6 +40,7 @@ PAGE_MOST: Final = 500
 RegionAsked = Annotated[str | None, Query(max_length=20, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
+@prepared
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
     """Where a page ended: the moment of the first page, the last enterprise, what is told of the next."""
 

@@ -22,13 +22,16 @@ from sqlalchemy import (
     Engine,
     Select,
     Text,
+    UnaryExpression,
     and_,
     any_,
     bindparam,
     func,
     or_,
     select,
+    true,
 )
+from sqlalchemy.sql.operators import custom_op
 
 from app.database import UNAVAILABLE, is_uncertain, steadily, writing
 from app.ledger.clock import now_us
@@ -37,6 +40,8 @@ from app.ledger.mapper import EventMapper, NewEvent, UnknownTypeError
 from app.ledger.one_row import read_number
 from app.ledger.recorder import Recording, SqlRecorder
 from app.ledger.tables import events, sequencer
+from app.limits import LONG_BATCHES_AT_ONCE
+from app.turns import Turns
 from domain.errors import LedgerIntegrityError
 from domain.events import (
     LEDGER_STREAM,
@@ -138,6 +143,9 @@ class Ledger(Application[str]):
         engine: The database.
         clock: Microseconds since 1970.
         steady: The same by a clock that nobody sets, from any moment on; see `SqlRecorder`.
+
+    Attributes:
+        long_batches: The turns of batches that would keep many short ones waiting.
     """
 
     def __init__(
@@ -147,6 +155,7 @@ class Ledger(Application[str]):
         self.clock = clock
         self.event_mapper = EventMapper()
         self.sql_recorder = SqlRecorder(engine, clock, steady)
+        self.long_batches = Turns(LONG_BATCHES_AT_ONCE)
         self._policies: tuple[int, tuple[Policy, ...]] = (0, ())
         super().__init__()
 
@@ -258,10 +267,14 @@ class Ledger(Application[str]):
         self, connection: Connection, *, after: int, until: int, limit: int, uscc: str | None
     ) -> Sequence[LogEntry]:
         """At most `limit` entries after one position and up to another, of one enterprise or of all."""
-        query = select(*_ENTRY).where(events.c.position > after, events.c.position <= until)
+        at: ColumnElement[int] = events.c.position
+        of_enterprise: ColumnElement[bool] = true()
         if uscc is not None:
-            query = query.where(or_(*(_within(prefix) for prefix in self._prefixes(connection, uscc))))
-        rows = connection.execute(query.order_by(events.c.position).limit(limit))
+            find_by_stream(connection)
+            at = _unindexed(at)
+            of_enterprise = or_(*(_within(prefix) for prefix in self._prefixes(connection, uscc)))
+        query = select(*_ENTRY).where(of_enterprise, at > after, at <= until)
+        rows = connection.execute(query.order_by(at).limit(limit))
         return [self._entry_to_project(_sound(row)) for row in rows]
 
     def _prefixes(self, connection: Connection, uscc: str) -> list[str]:
@@ -329,7 +342,8 @@ class Ledger(Application[str]):
         prefixes = self._prefixes_of_enterprises(connection)
         find_by_stream(connection)
         query = select(*_ENTRY).where(
-            or_(*(_within(prefix, codes) for prefix in prefixes)), events.c.position <= until
+            or_(*(_within(prefix, codes) for prefix in prefixes)),
+            _unindexed(events.c.position) <= until,
         )
         rows = connection.execute(query, execution_options=AS_BYTES).cursor.fetchall()
         return sorted(rows, key=_position)
@@ -404,9 +418,10 @@ class Ledger(Application[str]):
         self, connection: Connection, *, until: int, unreadable: list[Unreadable] | None = None
     ) -> list[LogEntry]:
         """All entries up to a position that are of no enterprise, as `entries_of` gives the others."""
+        at = _unindexed(events.c.position)
         of_no_enterprise = or_(_within("policy/"), events.c.stream == LEDGER_STREAM)
-        query = select(*_ENTRY).where(of_no_enterprise, events.c.position <= until)
-        return self._entries(connection.execute(query.order_by(events.c.position)), unreadable)
+        query = select(*_ENTRY).where(of_no_enterprise, at <= until).order_by(at)
+        return self._entries(connection.execute(query), unreadable)
 
     def transaction_end(self, connection: Connection, position: int) -> int:
         """The end of the last transaction that ended at or before a position; 0 before the first."""
@@ -505,6 +520,12 @@ class Ledger(Application[str]):
         count: int = connection.execute(query).scalar_one()
         return count
 
+    def count_new_returns_streams(self, connection: Connection, *, years: Iterable[int], after: int) -> int:
+        """How many of them have begun after a position."""
+        new = select(events.c.stream).where(events.c.position > after, events.c.version == 1)
+        ends = tuple(f"/{year}" for year in years)
+        return sum(each.startswith("returns/") and each.endswith(ends) for each in connection.scalars(new))
+
     def _returns_streams(self, years: Iterable[int]) -> Select[tuple[str]]:
         stream = events.c.stream
         of_years = or_(*(stream.endswith(f"/{year}") for year in years))
@@ -571,6 +592,14 @@ def _is_wanted(connection: Connection) -> ColumnElement[bool]:
         return events.c.stream == any_(bindparam("wanted", type_=ARRAY(Text)))
     given = func.json_each(bindparam("wanted", type_=Text)).table_valued("value")
     return events.c.stream.in_(select(given.c.value))
+
+
+def _unindexed(column: ColumnElement[int]) -> ColumnElement[int]:
+    """A column, as no index has it: rows are found by the index of another one.
+
+    SQLite, which has no statistics, would rather walk through the whole log in its order than sort some rows.
+    """
+    return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
 
 
 ALL_CODES: Final = Slice("", None)

@@ -11,10 +11,12 @@ from app.ledger.damage import VERIFY, is_returns, shown
 from app.ledger.recorder import ConcurrencyConflictError
 from app.ledger.tables import publications
 from domain.errors import LedgerIntegrityError
+from domain.structs import prepared
 
 WholeNumber = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
+@prepared
 class Publication(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A published or withdrawn version, and the assessment that follows on it.
 

@@ -314,7 +314,8 @@ def insert_rows(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None
 def _check_guard(connection: Connection, guard: Guard, publication: int) -> None:
     if publication > guard.read_at:
         raise ConcurrencyConflictError(f"a policy was published at {publication}")
-    since = select(events.c.stream).where(events.c.position > guard.read_at).distinct()
+    # Each of them, not the distinct ones: for these SQLite reads the names of the whole log.
+    since = select(events.c.stream).where(events.c.position > guard.read_at)
     touched = set(connection.scalars(since)).intersection(guard.streams)
     if touched:
         raise ConcurrencyConflictError(f"recorded in between: {min(touched)}")

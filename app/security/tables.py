@@ -4,6 +4,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Index,
     LargeBinary,
     PrimaryKeyConstraint,
     Table,
@@ -37,3 +38,4 @@ idempotent_answers = Table(
     Column("created_at_us", BigInteger, nullable=False),
     PrimaryKeyConstraint("actor", "idempotency_key"),
 )
+Index(None, idempotent_answers.c.created_at_us)

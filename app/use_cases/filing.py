@@ -5,6 +5,7 @@ Read all streams of the batch, decide, append in one transaction, bring the read
 
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,6 +16,7 @@ from app.database import reading, steadily
 from app.ledger.ledger import Batch, Ledger
 from app.ledger.mapper import NewEvent
 from app.ledger.recorder import UNATTENDED, Guard, Recording
+from app.limits import LONG_BATCH_ROWS, LONG_BATCH_WAIT_S
 from app.use_cases import wording
 from app.use_cases.attempts import carry_through
 from app.use_cases.books import Books, Change
@@ -94,7 +96,9 @@ def file_returns(
     if duplicate_rows(drafts):
         return Refused(problems_between(ledger, drafts))
     command = _Command(actor, lambda connection: decide(ledger, connection, drafts), alongside)
-    return steadily(lambda: command.preview(ledger)) if dry_run else command.carry_out(ledger)
+    is_long = len(drafts) >= LONG_BATCH_ROWS
+    with ledger.long_batches.taken(LONG_BATCH_WAIT_S) if is_long else nullcontext():
+        return steadily(lambda: command.preview(ledger)) if dry_run else command.carry_out(ledger)
 
 
 def withdraw_return(ledger: Ledger, withdrawal: Withdrawal, *, actor: str) -> FilingAnswer | Refused | None:

@@ -134,7 +134,7 @@ def _decide(
         dropped=_dropped(connection, before, policy, drop),
     )
     new = ledger.stored([NewEvent(policy_stream(policy.ref.id), history.version + 1, event)])
-    begin = _begin(ledger, policy)
+    begin = _begin(ledger, connection, policy, guard.read_at)
     return Batch((policy.ref, True), new, Recording(actor, uuid.uuid4().hex, guard, begin))
 
 
@@ -204,22 +204,26 @@ def _decide_withdrawal(
         policy=policy, version=before.ref.version, reason=drop.reason, document=drop.document
     )
     new = ledger.stored([NewEvent(policy_stream(policy), history.version + 1, event)])
-    return Batch(before.ref, new, Recording(actor, uuid.uuid4().hex, guard, _begin(ledger, before)))
+    begin = _begin(ledger, connection, before, guard.read_at)
+    return Batch(before.ref, new, Recording(actor, uuid.uuid4().hex, guard, begin))
 
 
-def _begin(ledger: Ledger, policy: Policy) -> Callable[[Connection, int], None]:
+def _begin(
+    ledger: Ledger, connection: Connection, policy: Policy, read_at: int
+) -> Callable[[Connection, int], None]:
+    found = ledger.count_returns_streams(connection, years=policy.years)
+
     def begin(connection: Connection, position: int) -> None:
-        publications.begin(
-            connection,
-            Publication(
-                policy=policy.ref.id,
-                version=policy.ref.version,
-                position=position,
-                after_stream="",
-                done=0,
-                total=ledger.count_returns_streams(connection, years=policy.years),
-            ),
+        total = found + ledger.count_new_returns_streams(connection, years=policy.years, after=read_at)
+        publication = Publication(
+            policy=policy.ref.id,
+            version=policy.ref.version,
+            position=position,
+            after_stream="",
+            done=0,
+            total=total,
         )
+        publications.begin(connection, publication)
 
     return begin
 

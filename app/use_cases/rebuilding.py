@@ -7,7 +7,6 @@ from typing import Final
 
 from app.database import (
     UNAVAILABLE,
-    has_several_writers,
     limit_lock_wait,
     met_a_lock,
     reading,
@@ -30,9 +29,6 @@ PAUSE_S: Final = 0.5
 
 MOST_ATTEMPTS: Final = 100
 """Some minutes of ever new readers or filings; after the half of them the switch projects the rest itself."""
-
-BETWEEN_BATCHES_S: Final = 0.11
-"""On SQLite whoever waits for the lock asks for it every 0.1 s at the least: a filing comes in between."""
 
 Progress = Callable[[int, int], None]
 """Called with the position that is reached, and the head of the log."""
@@ -133,9 +129,9 @@ def _fill(ledger: Ledger, scratch: Scratch, progress: Progress) -> None:
     """Project what the log holds by now and the new tables do not; what is recorded meanwhile comes later."""
     with reading(ledger.engine) as connection:
         head = ledger.head(connection)
-    while steadily(lambda: _fill_batch(ledger, scratch, progress)) < head:
-        if not has_several_writers(ledger.engine):
-            time.sleep(BETWEEN_BATCHES_S)
+    at = 0
+    while at < head:  # On SQLite filings come in between, as `app.turns` has it.
+        at = steadily(lambda: _fill_batch(ledger, scratch, progress))
     with writing(ledger.engine, unhurried=True) as connection:
         scratch.check(connection)
         scratch.analyse(connection)

@@ -14,6 +14,7 @@ from app.bootstrap import open_ledger
 from app.database import lift_time_outs, open_engine, reading, writing
 from app.ledger.ledger import Ledger
 from app.settings import Settings
+from app.use_cases import filing
 from app.use_cases.rebuilding import rebuild
 from tests.api.rows import refused, trade
 from tests.databases import Database
@@ -95,6 +96,28 @@ def test_a_filing_that_waits_too_long_on_sqlite_is_told_to_come_again(
         assert post(office).json()["filed"] == 1
     assert recorded(ledger) == {"ReturnFiled": 1}
     check_read_models(ledger)
+
+
+@pytest.mark.parametrize("host", ["sqlite"], indirect=True)
+def test_a_filing_whose_turn_on_sqlite_does_not_come_is_told_to_come_again(
+    office: Office, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app_database, "LOCK_TIMEOUT_S", 0.2)
+    with holding(ledger.engine):
+        is_told_to_come_again(post(office))
+    assert post(office).json()["filed"] == 1
+    assert recorded(ledger) == {"ReturnFiled": 1}
+
+
+def test_a_long_filing_that_waits_too_long_for_others_is_told_to_come_again(
+    office: Office, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filing, "LONG_BATCH_ROWS", 1)
+    monkeypatch.setattr(filing, "LONG_BATCH_WAIT_S", 0.2)
+    with ledger.long_batches.taken(0), ledger.long_batches.taken(0):
+        is_told_to_come_again(post(office))
+    assert post(office).json()["filed"] == 1
+    assert recorded(ledger) == {"ReturnFiled": 1}
 
 
 def test_a_read_does_not_wait_for_a_writer(database: Database, ledger: Ledger) -> None:

@@ -1,0 +1,36 @@
+"""Threads that read a struct for the first time at the same moment do not end the process."""
+
+import subprocess
+import sys
+
+LOOK = """
+from msgspec import ValidationError, _utils, convert
+
+from app import main
+from app.api import differences, entitlements, red_flags
+from app.ledger import publications
+from domain import policy
+
+def refuse(kind):
+    raise SystemExit(f"{kind.__name__} is made ready at its first use")
+
+_utils._get_class_mro_and_typevar_mappings = refuse
+for kind in (
+    policy.PolicyDocument,
+    publications.Publication,
+    publications.PublicationAt,
+    differences.Cursor,
+    entitlements.Cursor,
+    red_flags.Cursor,
+):
+    try:
+        convert(None, kind)
+    except ValidationError:
+        print(kind.__name__)
+"""
+
+
+def test_what_requests_read_is_made_ready_before_the_service_has_threads() -> None:
+    looked = subprocess.run([sys.executable, "-c", LOOK], check=False, capture_output=True, encoding="utf-8")
+    assert looked.stderr == ""
+    assert looked.stdout.split() == ["PolicyDocument", "Publication", "PublicationAt", *["Cursor"] * 3]

@@ -1,0 +1,140 @@
+"""Whoever writes reads no table and no index from end to end that grows with the log."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from sqlalchemy import insert, select
+
+from app.database import reading, writing
+from app.ledger.ledger import Ledger
+from app.ledger.sealing import seal
+from app.security.idempotency import KeptAnswer, keep_answer
+from app.security.tables import idempotent_answers
+from app.use_cases.filing import FilingAnswer, file_returns
+from app.use_cases.importing import import_rows
+from app.use_cases.rows import RowReader
+from projections.tables import LIVE
+from tests.databases import Database
+from tests.ledger.history import code, drafts, file, policy, publish_whole, trade, withdraw
+from tests.ledger.plans import planned
+from tests.office import TestClock
+from tests.processes.running import Overtaken
+
+ENTERPRISES = 1_000
+MONTHS = ("2024-01~02", "2024-03", "2024-07")
+OLD_ROWS = 3_000
+
+
+def correct(ledger: Ledger, n: int = 1) -> FilingAnswer:
+    """Correct a return of an enterprise."""
+    row = trade(code(n), "2024-03", 130_000, 100_000, reason="企业改报", origin="enterprise")
+    return file(ledger, row)
+
+
+def file_beside_others(ledger: Ledger) -> None:
+    """File while somebody else records."""
+    overtaken = Overtaken(ledger, lambda: correct(ledger, 2))
+    file(overtaken, trade(code(1), "2024-08", 110_000, 100_000))
+    assert overtaken.times == 1
+
+
+def decide_alone(ledger: Ledger) -> None:
+    """File while others keep correcting the same enterprise."""
+    months = iter(("2024-04", "2024-05", "2024-06"))
+    ahead = Overtaken(ledger, lambda: file(ledger, trade(code(1), next(months), 110_000, 100_000)))
+    correct(ahead)
+    assert ahead.times == len(MONTHS)
+
+
+def file_under_a_key(ledger: Ledger) -> None:
+    """File under an `Idempotency-Key`."""
+    kept = KeptAnswer("", b"")
+    file_returns(
+        ledger,
+        drafts([trade(code(1), "2024-08", 110_000, 100_000)]),
+        actor="statistics",
+        alongside=lambda connection, _: keep_answer(
+            connection, kept, actor="statistics", idempotency_key="another", now_us=ledger.clock()
+        ),
+    )
+
+
+def import_file(ledger: Ledger) -> None:
+    """Import a file."""
+    reader = RowReader(unit="qianyuan", stage="final", source=None)
+    answer = import_rows(
+        ledger, [trade(code(n), "2024-08", 110_000, 100_000) for n in range(3)], reader, actor="statistics"
+    )
+    assert isinstance(answer, FilingAnswer)
+
+
+WRITERS: dict[str, Callable[[Ledger], object]] = {
+    "filing": lambda ledger: file(ledger, trade(code(1), "2024-08", 110_000, 100_000)),
+    "correction": correct,
+    "withdrawal": lambda ledger: withdraw(ledger, code(1), "2024-03", "E204-1"),
+    "filing beside others": file_beside_others,
+    "decision made alone": decide_alone,
+    "filing under a key": file_under_a_key,
+    "import": import_file,
+    "publication": lambda ledger: publish_whole(ledger, policy(30_000)),
+    "sealing": seal,
+}
+
+
+@pytest.fixture(scope="module")
+def year(migrated: Database) -> Iterator[Database]:
+    """Some months of many enterprises, as they are after many filings, to copy."""
+    made = migrated.copy()
+    engine = made.open()
+    ledger = Ledger(engine, TestClock())
+    publish_whole(ledger)
+    for month in MONTHS:
+        file(ledger, *(trade(code(n), month, 110_000, 100_000) for n in range(ENTERPRISES)))
+    with writing(engine) as connection:
+        answer = {"actor": "statistics", "request_sha256": "", "answer": b"", "created_at_us": ledger.clock()}
+        kept = [{**answer, "idempotency_key": str(n)} for n in range(OLD_ROWS)]
+        connection.execute(insert(idempotent_answers), kept)
+        total = connection.execute(select(LIVE.totals).limit(1)).one()._asdict()
+        old = [{**total, "from_position": -n - 1, "to_position": -n} for n in range(OLD_ROWS)]
+        connection.execute(insert(LIVE.totals), old)
+    engine.dispose()
+    yield made
+    made.drop()
+
+
+@pytest.fixture
+def large(year: Database) -> Iterator[Ledger]:
+    """The ledger of the year, with statistics."""
+    copied = year.copy()
+    engine = copied.open()
+    if not copied.is_sqlite:
+        with writing(engine) as connection:
+            connection.exec_driver_sql("ANALYZE")
+    yield Ledger(engine, TestClock())
+    engine.dispose()
+    copied.drop()
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_nothing_is_read_from_end_to_end_by_whoever_writes(large: Ledger, writer: str) -> None:
+    with planned(large.engine) as statements:
+        WRITERS[writer](large)
+    under_the_lock = [each for each in statements if each.writes]
+    assert under_the_lock
+    assert [each for each in under_the_lock if each.problems] == []
+
+
+def test_what_a_filing_rests_on_is_found_by_its_streams(large: Ledger) -> None:
+    with planned(large.engine) as statements:
+        correct(large)
+    assert [each for each in statements if each.problems] == []
+
+
+def test_the_events_of_an_enterprise_are_found_by_its_streams(large: Ledger) -> None:
+    with planned(large.engine) as statements, reading(large.engine) as connection:
+        head = large.head(connection)
+        found = large.page(connection, after=1, until=head, limit=100, uscc=code(7))
+        publications = large.publications(connection, until=head)
+    assert len(found) == 2 * len(MONTHS)
+    assert [each.position for each in publications] == [1]
+    assert [each for each in statements if each.problems] == []

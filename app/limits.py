@@ -2,6 +2,10 @@
 
 from typing import Final
 
+# The month of a country with a million enterprises is a CSV of 200 MB. A file that somebody made, or that
+# grows while it is read, may have no end.
+SOURCE_FILE_MAX_BYTES: Final = 2_000_000_000
+
 # A workbook is unpacked into memory whole, at ten to twenty times its size. 20 MB hold about 250,000
 # rows of the platform's export; a larger month comes as CSV, which is read as a stream.
 XLSX_MAX_BYTES: Final = 20_000_000
@@ -19,6 +23,26 @@ SHEET_MAX_TEXT_CHARS: Final = 100_000_000
 
 # One record of a CSV stays in memory: a quotation mark that is never closed must not draw in the file.
 CSV_RECORD_MAX_CHARS: Final = 1_000_000
+
+# The most that the process that reads a file may take from the system. TODO
+READING_MAX_MEMORY_BYTES: Final = 2 * 1024**3
+
+# TODO
+READING_MAX_CPU_S: Final = 120
+READING_BYTES_PER_CPU_S: Final = 500_000
+
+# A process that is given a quarter of a processor is slow; one that has not answered by then hangs.
+READING_PATIENCE: Final = 4
+
+# Excel takes 32,767 characters in a cell; one row with more than thirty such cells is no row of a table.
+ROW_MAX_CHARS: Final = 1_000_000
+
+# So much of a file comes from the process that reads it at once: a row of the most characters, each of them
+# four bytes, which stand in its texts and in its data, and as much again.
+READING_FRAME_MAX_BYTES: Final = 32_000_000
+
+# A file with more lines that cannot be read has no lines to mend: it is another kind of file.
+READING_MOST_PROBLEMS: Final = 10_000
 
 # How much of a text is looked at to find its encoding and its separator: many rows, read at once.
 TEXT_SAMPLE_BYTES: Final = 64_000

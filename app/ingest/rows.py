@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +91,9 @@ class FileProblem:
         """A problem of a whole sheet, which the message names."""
         told = f"工作表“{sheet}”:{message}" if sheet else message
         return cls(sheet=sheet, row=None, column=None, text=None, code=code, message=told)
+
+
+FILE_MISSING: Final = FileProblem.of_file("file-unreadable", "文件不存在或没有读取权限。请核对文件名和位置。")
+FILE_CHANGED: Final = FileProblem.of_file(
+    "file-changed", "读取过程中文件被改动。请关闭正在编辑该文件的程序后重新提交。"
+)

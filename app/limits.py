@@ -24,24 +24,26 @@ SHEET_MAX_TEXT_CHARS: Final = 100_000_000
 # One record of a CSV stays in memory: a quotation mark that is never closed must not draw in the file.
 CSV_RECORD_MAX_CHARS: Final = 1_000_000
 
-# The most that the process that reads a file may take from the system. TODO
+# What the process that reads a file may take of address space. A workbook that keeps to the limits above
+# takes a gigabyte at most; what takes more was made to do so.
 READING_MAX_MEMORY_BYTES: Final = 2 * 1024**3
 
-# TODO
-READING_MAX_CPU_S: Final = 120
+# What it may take of processor time: 30 seconds are needed for the largest workbook, less than 1 for each MB
+# of CSV; several times that for slower machines.
+READING_MAX_CPU_S: Final = 60
 READING_BYTES_PER_CPU_S: Final = 500_000
 
-# A process that is given a quarter of a processor is slow; one that has not answered by then hangs.
+# Its caller waits this many times as long: a process that gets less than a quarter of a processor hangs.
 READING_PATIENCE: Final = 4
 
-# Excel takes 32,767 characters in a cell; one row with more than thirty such cells is no row of a table.
-ROW_MAX_CHARS: Final = 1_000_000
+# Excel takes 32,767 characters in a cell; a row with more than three such cells is none of a table. 4,000
+# rows are checked at once.
+ROW_MAX_CHARS: Final = 100_000
 
-# So much of a file comes from the process that reads it at once: a row of the most characters, each of them
-# four bytes, which stand in its texts and in its data, and as much again.
+# What that process hands over at once: a few hundred thousand characters, each of four bytes at the most.
 READING_FRAME_MAX_BYTES: Final = 32_000_000
 
-# A file with more lines that cannot be read has no lines to mend: it is another kind of file.
+# Whoever has more lines that cannot be read has the wrong file, and no lines to mend.
 READING_MOST_PROBLEMS: Final = 10_000
 
 # How much of a text is looked at to find its encoding and its separator: many rows, read at once.

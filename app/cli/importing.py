@@ -159,14 +159,17 @@ def _import_options(
 def _outcomes(
     ledger: Ledger, files: Sequence[Path], options: ImportOptions, asked: Sequence[int]
 ) -> Iterator[Outcome]:
-    """Register the files until one is not done, or a signal came; what became of each."""
+    """Register the files until one is not done, or a signal came; what became of each.
+
+    One that cannot be read is passed over. After one with wrong rows the others wait: they may rest on it.
+    """
     goes_on = True
     for path in files:
         if goes_on and not asked:
             outcome = _outcome(ledger, path, options, asked)
         else:
             outcome = Outcome(_nothing(path), "not-begun")
-        goes_on = outcome.state == "done"
+        goes_on = outcome.state == "done" or outcome.imported.unread
         yield outcome
 
 

@@ -148,11 +148,12 @@ class _Answer:
 
     def _why_it_ended(self) -> FileProblem:
         """What the system says of a process that has closed its end."""
-        match self._process.wait():
-            case code if code in {-signal.SIGXCPU, -signal.SIGKILL}:
-                return FileProblem.of_file("file-too-large", _TOO_SLOW)
-            case code if code in {OUT_OF_MEMORY, -signal.SIGABRT}:
-                return FileProblem.of_file("file-too-large", _TOO_MUCH)
+        code = self._process.wait()
+        if code == -signal.SIGXCPU:
+            return FileProblem.of_file("file-too-large", _TOO_SLOW)
+        # Rust aborts without memory; a machine without memory kills.
+        if code in {OUT_OF_MEMORY, -signal.SIGABRT, -signal.SIGKILL}:
+            return FileProblem.of_file("file-too-large", _TOO_MUCH)
         return FileProblem.of_file("file-unreadable", _FAILED)
 
 

@@ -29,7 +29,7 @@ from app.ingest.reading import Reading
 from app.ingest.rows import FileProblem, FileRow, Place
 from app.limits import READING_MOST_PROBLEMS, ROW_MAX_CHARS
 
-_ROWS_PER_FRAME: Final = 200
+_ITEMS_PER_FRAME: Final = 200
 _CHARS_PER_FRAME: Final = 500_000
 _CPU_GRACE_S: Final = 5
 
@@ -76,41 +76,59 @@ def _answer(task: Task) -> None:
 def _batches(given: Iterable[FileRow | FileProblem]) -> Iterator[Batch]:
     """What a reading gives, many at once."""
     batch, room, known = Batch([], []), _CHARS_PER_FRAME, list[Mapping[str, Place]]()
+    number = -1
     for each in _within_limits(given):
-        if isinstance(each, FileRow):
-            if not any(each.places is places for places in known):
-                known.append(each.places)
-                batch.places.append(dict(each.places))
-            number = next(n for n, places in enumerate(known) if each.places is places)
-            batch.items.append(Row(each.sheet, each.row, each.data, number, list(each.texts)))
-            room -= _chars(each)
-        else:
+        if isinstance(each, FileProblem):
             batch.items.append(Trouble(each))
-        if len(batch.items) == _ROWS_PER_FRAME or room <= 0:
+        else:
+            if number < 0 or each.places is not known[number]:
+                number = _number_of(each.places, known, batch)
+            texts = list(each.texts)
+            batch.items.append(Row(each.sheet, each.row, each.data, number, texts))
+            room -= _chars(each)
+        if room <= 0 or len(batch.items) == _ITEMS_PER_FRAME:
             yield batch
             batch, room = Batch([], []), _CHARS_PER_FRAME
     yield batch
+
+
+def _number_of(places: Mapping[str, Place], known: list[Mapping[str, Place]], batch: Batch) -> int:
+    """The number of places, which go with the batch where no batch before had them."""
+    for number, each in enumerate(known):
+        if each is places:
+            return number
+    known.append(places)
+    batch.places.append(dict(places))
+    return len(known) - 1
 
 
 def _within_limits(given: Iterable[FileRow | FileProblem]) -> Iterator[FileRow | FileProblem]:
     """Rows of a bounded length, and a bounded number of problems."""
     problems = 0
     for each in given:
-        sound = each
-        if isinstance(each, FileRow) and _chars(each) > ROW_MAX_CHARS:
-            sound = FileProblem(
-                sheet=each.sheet,
-                row=each.row,
-                column=None,
-                text=None,
-                code="line-unreadable",
-                message=f"第{each.row}行:内容超过{ROW_MAX_CHARS}个字,无法读取。请删去该行中不属于本表的内容。",
-            )
-        problems += isinstance(sound, FileProblem)
+        if isinstance(each, FileRow):
+            if _chars(each) <= ROW_MAX_CHARS:
+                yield each
+                continue
+            problem = _too_long(each)
+        else:
+            problem = each
+        problems += 1
         if problems > READING_MOST_PROBLEMS:
             yield FileProblem.of_file("file-unreadable", _MANY_PROBLEMS)
             return
-        yield sound
+        yield problem
+
+
+def _too_long(row: FileRow) -> FileProblem:
+    return FileProblem(
+        sheet=row.sheet,
+        row=row.row,
+        column=None,
+        text=None,
+        code="line-unreadable",
+        message=f"第{row.row}行:内容超过{ROW_MAX_CHARS}个字,无法读取。请删去该行中不属于本表的内容。",
+    )
 
 
 def _chars(row: FileRow) -> int:

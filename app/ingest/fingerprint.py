@@ -54,12 +54,14 @@ def fingerprint_of(path: Path) -> Fingerprint:
     start = b""
     with open_regular(path) as file:
         state = _state(os.fstat(file.fileno()))
-        while block := file.read(_BLOCK_BYTES):
-            if file.tell() > SOURCE_FILE_MAX_BYTES:
-                raise FileTooLargeError
+        size = state[0]
+        while size <= SOURCE_FILE_MAX_BYTES and (block := file.read(_BLOCK_BYTES)):
+            size = max(size, file.tell())  # It may grow meanwhile, without end.
             start = start or block[:8]
             digest.update(block)
             decoders = {name: decoder for name, decoder in decoders.items() if _takes(decoder, block)}
+    if size > SOURCE_FILE_MAX_BYTES:
+        raise FileTooLargeError
     valid = [name for name, decoder in decoders.items() if _takes(decoder, b"", final=True)]
     return Fingerprint(digest.hexdigest(), start, next(iter(valid), None), state)
 

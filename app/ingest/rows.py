@@ -81,6 +81,11 @@ class FileProblem:
     code: str
     message: str
 
+    @property
+    def is_of_unread_file(self) -> bool:
+        """Whether the file itself cannot be read, whatever stands in its rows."""
+        return self.code in {"file-unreadable", "file-too-large", "file-changed"}
+
     @classmethod
     def of_file(cls, code: str, message: str) -> "FileProblem":
         """A problem of the file as a whole."""

@@ -28,6 +28,7 @@ from app.exports.problem_sheet import ProblemLine, write_problem_sheet
 from app.ingest.reader import shown_name
 from app.ingest.units import unit_code
 from app.ledger.ledger import Ledger, UncertainError
+from app.new_files import check_writable
 from app.reasons import reason_of
 from app.use_cases.importing import Progress
 from app.use_cases.projecting import project_all
@@ -249,12 +250,8 @@ def _check_writable(path: Path) -> None:
     """Refuse before anything is recorded what cannot be written after it."""
     if path.suffix.lower() != ".xlsx":
         raise typer.BadParameter("文件名应以.xlsx结尾。", param_hint="--problems")
-    is_new = not path.exists()
     try:
-        with path.open("ab"):
-            pass
-        if is_new:
-            path.unlink()
+        check_writable(path)
     except OSError as error:
         refuse(f"{_unwritable(path, error)}本次未登记任何数据。")
 

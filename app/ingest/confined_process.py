@@ -53,10 +53,17 @@ def confine(limits: Limits) -> None:
     with suppress(OSError):  # Where the machine itself is short of memory, this process goes first.
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     signal.signal(signal.SIGXCPU, signal.SIG_DFL)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # It would hold the figures of the file.
-    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_s, limits.cpu_s + _CPU_GRACE_S))
+    _limit(resource.RLIMIT_CORE, 0)  # It would hold the figures of the file.
+    _limit(resource.RLIMIT_CPU, limits.cpu_s, _CPU_GRACE_S)
     with suppress(OSError, ValueError):  # Not every system bounds the address space.
-        resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
+        _limit(resource.RLIMIT_AS, limits.memory_bytes)
+
+
+def _limit(kind: int, most: int, grace: int = 0) -> None:
+    """Set a limit, or leave it where whoever runs this process has set a lower one."""
+    _, before = resource.getrlimit(kind)
+    if before == resource.RLIM_INFINITY or before > most + grace:
+        resource.setrlimit(kind, (most, most + grace))
 
 
 def _answer(task: Task) -> None:

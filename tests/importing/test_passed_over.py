@@ -1,5 +1,6 @@
 """Files that cannot be read are named, and those after them imported."""
 
+import json
 import os
 from pathlib import Path
 
@@ -44,5 +45,7 @@ def test_what_cannot_be_read_is_refused_in_the_data_too(desk: Desk, ledger: Ledg
     publish_whole(ledger)
     march = desk.csv("2024年3月.csv", E204_1, trade(JIA, "123456", "100000"))
     told = desk.run("import", desk.folder, march, "--unit", "千元", "--json", code=1)
-    assert '"state": "refused"' in told.stdout
+    refused, done = json.loads(told.stdout)
+    assert (refused["state"], [each["code"] for each in refused["lines"]]) == ("refused", ["file-unreadable"])
+    assert (done["state"], done["answer"]["filed"]) == ("done", 1)
     assert number_of_facts(ledger) == 1

@@ -106,3 +106,18 @@ def with_password(path: Path) -> Path:
             data[found.start() + at] |= 1
     path.write_bytes(data)
     return path
+
+
+def with_damaged_lzma(path: Path) -> Path:
+    """A workbook whose parts are packed in a way that none is, and damaged."""
+    write_xlsx(path, {"零售": table([*SHOP, 5, 4])})
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+        start = archive.getinfo(WORKBOOK).header_offset + 30 + len(WORKBOOK)
+    data = bytearray(path.read_bytes())
+    data[start + 10 : start + 60] = bytes(50)
+    path.write_bytes(data)
+    return path

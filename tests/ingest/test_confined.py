@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.ingest.confined import read_confined
 from app.ingest.fingerprint import fingerprint_of
@@ -182,6 +183,14 @@ def test_the_signals_of_a_terminal_do_not_reach_the_process(tmp_path: Path) -> N
     for each in (signal.SIGINT, signal.SIGTERM):
         os.kill(process, each)
     assert sum(isinstance(each, FileRow) for each in rows) == 19_999
+
+
+def test_an_error_that_nobody_foresaw_is_a_problem_and_stands_in_the_log(tmp_path: Path) -> None:
+    with capture_logs() as logged:
+        problem = problem_of(hostile.with_damaged_lzma(tmp_path / "a.xlsx"))
+    assert (problem.code, "异常终止" in problem.message) == ("file-unreadable", True)
+    (told,) = logged
+    assert (told["log_level"], "lzma" in told["traceback"]) == ("error", True)
 
 
 def test_a_folder_a_pipe_a_device_a_socket_and_a_lock_file_are_named_and_not_opened(tmp_path: Path) -> None:

@@ -2,6 +2,10 @@
 
 from typing import Final
 
+# The month of a country with a million enterprises is a CSV of 200 MB. A file that somebody made, or that
+# grows while it is read, may have no end.
+SOURCE_FILE_MAX_BYTES: Final = 2_000_000_000
+
 # A workbook is unpacked into memory whole, at ten to twenty times its size. 20 MB hold about 250,000
 # rows of the platform's export; a larger month comes as CSV, which is read as a stream.
 XLSX_MAX_BYTES: Final = 20_000_000
@@ -19,6 +23,28 @@ SHEET_MAX_TEXT_CHARS: Final = 100_000_000
 
 # One record of a CSV stays in memory: a quotation mark that is never closed must not draw in the file.
 CSV_RECORD_MAX_CHARS: Final = 1_000_000
+
+# What the process that reads a file may take of address space. A workbook that keeps to the limits above
+# takes a gigabyte at most; what takes more was made to do so.
+READING_MAX_MEMORY_BYTES: Final = 2 * 1024**3
+
+# What it may take of processor time: 30 seconds are needed for the largest workbook, less than 1 for each MB
+# of CSV; several times that for slower machines.
+READING_MAX_CPU_S: Final = 60
+READING_BYTES_PER_CPU_S: Final = 500_000
+
+# Its caller waits this many times as long: a process that gets less than a quarter of a processor hangs.
+READING_PATIENCE: Final = 4
+
+# Excel takes 32,767 characters in a cell; a row with more than three such cells is none of a table. 4,000
+# rows are checked at once.
+ROW_MAX_CHARS: Final = 100_000
+
+# What that process hands over at once: a few hundred thousand characters, each of four bytes at the most.
+READING_FRAME_MAX_BYTES: Final = 32_000_000
+
+# Whoever has more lines that cannot be read has the wrong file, and no lines to mend.
+READING_MOST_PROBLEMS: Final = 10_000
 
 # How much of a text is looked at to find its encoding and its separator: many rows, read at once.
 TEXT_SAMPLE_BYTES: Final = 64_000

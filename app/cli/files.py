@@ -30,12 +30,21 @@ class ImportOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImportedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a file: an answer, or problems and nothing recorded; points to verify in both cases."""
+    """What became of a file: an answer, or problems and nothing recorded; points to verify in both cases.
+
+    Attributes:
+        name: Its name without folders.
+        answer: None where it is refused.
+        lines: The problems and the points to verify.
+        ignored_headings: The headings that are not ours.
+        unread: Whether it is refused because the file itself cannot be read.
+    """
 
     name: str
     answer: FilingAnswer | None
     lines: list[ProblemLine]
     ignored_headings: tuple[str, ...] = ()
+    unread: bool = False
 
     @property
     def problems(self) -> list[ProblemLine]:
@@ -86,6 +95,7 @@ def import_file(
         answer=None if isinstance(result, Refused) else result,
         lines=[_unreadable_line(file.name, each) for each in unreadable] + _lines(file, found),
         ignored_headings=() if isinstance(result, Refused) else file.ignored_headings,
+        unread=any(each.is_of_unread_file for each in unreadable),
     )
 
 

@@ -29,6 +29,7 @@ from app.exports.problem_sheet import ProblemLine, write_problem_sheet
 from app.ingest.reader import shown_name
 from app.ingest.units import unit_code
 from app.ledger.ledger import Ledger, UncertainError
+from app.new_files import check_writable
 from app.reasons import reason_of
 from app.use_cases.importing import Progress
 from app.use_cases.projecting import project_all
@@ -161,14 +162,17 @@ def _import_options(
 def _outcomes(
     ledger: Ledger, files: Sequence[Path], options: ImportOptions, asked: Sequence[int]
 ) -> Iterator[Outcome]:
-    """Register the files until one is not done, or a signal came; what became of each."""
+    """Register the files until one is not done, or a signal came; what became of each.
+
+    One that cannot be read is passed over. After one with wrong rows the others wait: they may rest on it.
+    """
     goes_on = True
     for path in files:
         if goes_on and not asked:
             outcome = _outcome(ledger, path, options, asked)
         else:
             outcome = Outcome(_nothing(path), "not-begun")
-        goes_on = outcome.state == "done"
+        goes_on = outcome.state == "done" or outcome.imported.unread
         yield outcome
 
 
@@ -248,12 +252,8 @@ def _check_writable(path: Path) -> None:
     """Refuse before anything is recorded what cannot be written after it."""
     if path.suffix.lower() != ".xlsx":
         raise typer.BadParameter("文件名应以.xlsx结尾。", param_hint="--problems")
-    is_new = not path.exists()
     try:
-        with path.open("ab"):
-            pass
-        if is_new:
-            path.unlink()
+        check_writable(path)
     except OSError as error:
         refuse(f"{_unwritable(path, error)}本次未登记任何数据。")
 

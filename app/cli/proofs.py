@@ -26,6 +26,7 @@ from app.cli.common import (
     within_the_log,
 )
 from app.database import reading
+from app.new_files import new_file
 from app.reasons import reason_of
 from app.security.audit_key import AuditKeyError, make_audit_key, read_audit_key
 from app.security.notes import NoteError, Signer
@@ -196,6 +197,7 @@ def _print_proof(name: str, proof: list[str], checkpoint: str) -> None:
 
 def _write(path: Path, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        with new_file(path) as beside:
+            beside.write_text(text, encoding="utf-8")
     except OSError as error:
         refuse(f"无法写入{path}:{reason_of(error)}。请关闭已打开的文件或换一个位置。")

@@ -1,6 +1,5 @@
 """`duixian audit replay`: deriving every assessment again."""
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +26,7 @@ from app.cli.replay_words import COLUMNS, FIELDS, NOTHING, column_values, outcom
 from app.database import open_engine, reading
 from app.ledger.export_folder import ExportError, ExportFolder
 from app.ledger.ledger import Ledger
+from app.new_files import temporary_folder
 from app.use_cases.reading import PositionAheadError
 from app.use_cases.replaying import Report, Wanted, replay
 from app.use_cases.restoring import restore
@@ -108,8 +108,8 @@ def _replayed_ledger(context: typer.Context, export: Path | None) -> Iterator[Le
     if export is None:
         yield ledger_of(context)
         return
-    with tempfile.TemporaryDirectory(prefix="duixian-replay-") as folder:
-        engine = open_engine(f"sqlite:///{Path(folder) / 'restored.db'}")
+    with temporary_folder("duixian-replay") as folder:
+        engine = open_engine(f"sqlite:///{folder / 'restored.db'}")
         try:
             migrate(engine)
             ledger = Ledger(engine)

@@ -19,6 +19,7 @@ from app.ledger.ledger import Ledger
 from app.ledger.sealing import seal
 from app.logs import configure_logs
 from app.memory import spare_collections
+from app.new_files import new_file
 from app.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
 from app.security.audit_key import AuditKeyError, make_audit_key, read_audit_key
 from app.security.keys import Role, create_key, list_keys
@@ -144,8 +145,8 @@ def _keys(ledger: Ledger, path: Path) -> str:
                 )
             tokens[name] = token or ""
     lines = [f"{name} {tokens.get(name, '(密钥文件已删除)')}" for name, _, _ in DEMO_USERS]
-    path.touch(mode=0o600)
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with new_file(path) as beside:
+        beside.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return "\n".join([f"\n示例用户的密钥(也在{path}):", *(f"  {line}" for line in lines)])
 
 

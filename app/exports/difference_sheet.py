@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
-import xlsxwriter  # type: ignore[import-untyped]
 
 from app.exports.cells import exact_number, writable
-from app.exports.sheets import begin_sheet, heading_format, text_format, write_notes
+from app.exports.sheets import begin_sheet, heading_format, new_workbook, text_format, write_notes
 from app.limits import DIFFERENCE_SHEET_MAX_LINES
 from domain.money import wanyuan_text
 
@@ -108,7 +107,7 @@ def write_difference_sheet(
     """
     remaining = iter(lines)
     # Made first, so that a folder that is missing or read-only is an OSError before any work is done.
-    with path.open("wb") as file, xlsxwriter.Workbook(file, {"constant_memory": True}) as workbook:
+    with new_workbook(path) as workbook:
         sheet = _DifferenceSheet(workbook)
         for line in islice(remaining, max_lines):
             sheet.write(msgspec.structs.astuple(line))

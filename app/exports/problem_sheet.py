@@ -6,10 +6,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import xlsxwriter  # type: ignore[import-untyped]
-
 from app.exports.cells import writable
-from app.exports.sheets import begin_sheet, text_format
+from app.exports.sheets import begin_sheet, new_workbook, text_format
 from app.limits import PROBLEM_SHEET_MAX_LINES
 
 SHEET_NAME: Final = "审核问题清单"
@@ -67,7 +65,7 @@ def write_problem_sheet(
     """
     remaining = iter(problems)
     # Made first, so that a folder that is missing or read-only is an OSError before any work is done.
-    with path.open("wb") as file, xlsxwriter.Workbook(file, {"constant_memory": True}) as workbook:
+    with new_workbook(path) as workbook:
         sheet = _ProblemSheet(workbook)
         for line in islice(remaining, max_lines):
             sheet.write(line)

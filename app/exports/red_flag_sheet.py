@@ -5,10 +5,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
-import xlsxwriter  # type: ignore[import-untyped]
-
 from app.exports.cells import ORIGINS, RECORDS, beijing, exact_number, writable
-from app.exports.sheets import begin_sheet, text_format, write_notes
+from app.exports.sheets import begin_sheet, new_workbook, text_format, write_notes
 from app.limits import RED_FLAG_SHEET_MAX_LINES
 from domain.events import Figure, Return
 from domain.explanation import STAGE_NAMES
@@ -105,7 +103,7 @@ def write_red_flag_sheet(
     """
     lines = ((n, flag, each) for n, flag in enumerate(flags, 1) for each in flag.evidence)
     # Made first, so that a folder that is missing or read-only is an OSError before any work is done.
-    with path.open("wb") as file, xlsxwriter.Workbook(file, {"constant_memory": True}) as workbook:
+    with new_workbook(path) as workbook:
         sheet = _RedFlagSheet(workbook)
         for n, flag, version in islice(lines, max_lines):
             sheet.write((*_question(n, flag), *_evidence(version)))

@@ -1,11 +1,30 @@
 """What our sheets have in common: headings, pages, texts, and the sheet that explains the first one."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
+import xlsxwriter  # type: ignore[import-untyped]
+
 from app.exports.cells import writable
+from app.new_files import new_file
 
 NOTES_NAME: Final = "说明"
+
+
+@contextmanager
+def new_workbook(path: Path) -> Iterator[Any]:
+    """A workbook that is written line by line, and has its name when it is whole.
+
+    Raises:
+        OSError: When it cannot be written, for example because it is open in Excel.
+    """
+    with new_file(path) as beside, beside.open("xb") as file:
+        # The lines wait in files of their own, which go with the folder if this process is killed.
+        options = {"constant_memory": True, "tmpdir": str(beside.parent)}
+        with xlsxwriter.Workbook(file, options) as workbook:
+            yield workbook
 
 
 def begin_sheet(workbook: Any, name: str, columns: Iterable[tuple[str, int]]) -> Any:

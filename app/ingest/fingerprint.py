@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from app.ingest.opening import open_regular
+from app.limits import SOURCE_FILE_MAX_BYTES
+
 _BLOCK_BYTES: Final = 1 << 20
 # UTF-8 is tried first, since hardly any GB18030 text is also valid UTF-8, but the reverse is common.
 _ENCODINGS: Final = ("utf-8-sig", "gb18030")
@@ -28,22 +31,37 @@ class Fingerprint:
     encoding: str | None
     state: tuple[int, int]
 
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self.state[0]
+
+
+class FileTooLargeError(Exception):
+    """The file is over `SOURCE_FILE_MAX_BYTES`."""
+
 
 def fingerprint_of(path: Path) -> Fingerprint:
     """Reads a file once, block by block.
 
     Raises:
+        FileTooLargeError: When it is too large, or grows while it is read.
+        NotATableError: When it is no regular file.
         OSError: When it cannot be read.
     """
     digest = hashlib.sha256()
     decoders = {name: codecs.getincrementaldecoder(name)("strict") for name in _ENCODINGS}
     start = b""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         state = _state(os.fstat(file.fileno()))
-        while block := file.read(_BLOCK_BYTES):
+        size = state[0]
+        while size <= SOURCE_FILE_MAX_BYTES and (block := file.read(_BLOCK_BYTES)):
+            size = max(size, file.tell())  # It may grow meanwhile, without end.
             start = start or block[:8]
             digest.update(block)
             decoders = {name: decoder for name, decoder in decoders.items() if _takes(decoder, block)}
+    if size > SOURCE_FILE_MAX_BYTES:
+        raise FileTooLargeError
     valid = [name for name, decoder in decoders.items() if _takes(decoder, b"", final=True)]
     return Fingerprint(digest.hexdigest(), start, next(iter(valid), None), state)
 

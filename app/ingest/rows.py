@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,11 @@ class FileProblem:
     code: str
     message: str
 
+    @property
+    def is_of_unread_file(self) -> bool:
+        """Whether the file itself cannot be read, whatever stands in its rows."""
+        return self.code in {"file-unreadable", "file-too-large", "file-changed"}
+
     @classmethod
     def of_file(cls, code: str, message: str) -> "FileProblem":
         """A problem of the file as a whole."""
@@ -91,3 +96,9 @@ class FileProblem:
         """A problem of a whole sheet, which the message names."""
         told = f"工作表“{sheet}”:{message}" if sheet else message
         return cls(sheet=sheet, row=None, column=None, text=None, code=code, message=told)
+
+
+FILE_MISSING: Final = FileProblem.of_file("file-unreadable", "文件不存在或没有读取权限。请核对文件名和位置。")
+FILE_CHANGED: Final = FileProblem.of_file(
+    "file-changed", "读取过程中文件被改动。请关闭正在编辑该文件的程序后重新提交。"
+)

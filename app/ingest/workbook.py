@@ -52,7 +52,7 @@ def _records(sheet: CalamineSheet, scan: SheetScan) -> Iterator[Record]:
 
 
 def _too_large(why: str) -> FileProblem:
-    told = f"工作簿过大:{why}。请删去数据区以外的内容,或另存为CSV后重新提交(CSV不限大小)。"
+    told = f"工作簿过大:{why}。请删去数据区以外的内容,或另存为CSV后重新提交(CSV可达2GB)。"
     return FileProblem.of_file("file-too-large", told)
 
 

@@ -3,10 +3,8 @@
 import gzip
 import hashlib
 import json
-import os
 import re
 import shutil
-import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ from app.ledger.damage import shown
 from app.ledger.publications import Publication, WholeNumber
 from app.ledger.schemas import schema_text
 from app.limits import EXPORT_LINE_MAX_BYTES, MANIFEST_MAX_BYTES, NOTE_MAX_BYTES
+from app.new_files import flush, partial_folder
 from app.reasons import reason_of
 from domain.events import EVENT_TYPES
 
@@ -96,13 +95,11 @@ class NewFolder:
         """
         if target.is_symlink() or (target.exists() and not _is_empty_folder(target)):
             raise ExportError(f"{target}已存在且不是空文件夹")
-        path = Path(tempfile.mkdtemp(prefix=f".{target.name}-", suffix=".partial", dir=target.parent))
-        try:
+        with partial_folder(target) as path:
             yield cls(path)
+            flush(path)
             path.rename(target)
-        except BaseException:
-            shutil.rmtree(path)
-            raise
+            flush(target.parent)
 
     @contextmanager
     def events(self, *, packed: bool) -> Iterator[IO[bytes] | gzip.GzipFile]:
@@ -126,8 +123,8 @@ class NewFolder:
         files = {name: _sha256_of(self._path / name) for name in names}
         whole = msgspec.structs.replace(manifest, files=files)
         (self._path / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(whole)) + b"\n")
-        for each in (*names, MANIFEST):
-            _flush(self._path / each)
+        for each in (*names, MANIFEST, "schemas"):
+            flush(self._path / each)
         return whole
 
 
@@ -256,9 +253,3 @@ def _is_empty_folder(path: Path) -> bool:
 def _sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _flush(path: Path) -> None:
-    """Have a file on the disk before its folder gets its name."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

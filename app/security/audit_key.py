@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from app.new_files import flush, partial_folder
 from app.security.notes import NoteError, Signer
 
 
@@ -20,8 +21,13 @@ def make_audit_key(path: Path, name: str) -> Signer:
     """
     signer = Signer.generate(name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(f"{signer.secret_text}\n")
+    with partial_folder(path) as folder:
+        whole = folder / path.name
+        with os.fdopen(os.open(whole, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
+            file.write(f"{signer.secret_text}\n")
+        flush(whole)
+        path.hardlink_to(whole)  # Unlike renaming, that replaces no key.
+        flush(path.parent)
     return signer
 
 

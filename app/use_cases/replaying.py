@@ -4,7 +4,6 @@ Nothing is written to the database. The work goes enterprise by enterprise, in s
 take; what enterprises have in common is added up in a temporary file of SQLite.
 """
 
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import AbstractContextManager
@@ -21,6 +20,7 @@ from app.ledger.helpers import Helpers, spare_processors
 from app.ledger.ledger import Ledger, Slice, Unreadable
 from app.ledger.publications import Publication, all_unfinished
 from app.limits import REPLAY_MOST_REPORTED
+from app.new_files import temporary_folder
 from app.use_cases.reading import PositionAheadError
 from domain.errors import LedgerIntegrityError
 from domain.events import LogEntry, PolicyAssessed, PolicyPublished, PolicyWithdrawn
@@ -171,8 +171,8 @@ def replay(ledger: Ledger, wanted: Wanted, progress: Progress = lambda _, __: No
 
 
 def _replay(ledger: Ledger, wanted: Wanted, progress: Progress, *, is_damaged: bool) -> Report:
-    with tempfile.TemporaryDirectory(prefix="duixian-replay-") as folder:
-        aside = AsideFile(Path(folder) / "aside.db")
+    with temporary_folder("duixian-replay") as folder:
+        aside = AsideFile(folder / "aside.db")
         aside.make()
         task = steadily(lambda: _plan(ledger, wanted, aside.path, is_damaged=is_damaged))
         found = steadily(lambda: _checkpoint_ahead(ledger, task))

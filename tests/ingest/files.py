@@ -7,7 +7,10 @@ from typing import Any
 
 import xlsxwriter  # type: ignore[import-untyped]
 
-from app.ingest.reader import read_file
+from app.ingest.fingerprint import fingerprint_of
+from app.ingest.periods import normal_period
+from app.ingest.reading import Reading
+from app.ingest.request import ReadRequest
 from app.ingest.rows import FileProblem, FileRow
 
 CODE = "91210802MA0010002C"
@@ -46,8 +49,9 @@ def write_xlsx(path: Path, sheets: Mapping[str, Sheet]) -> Path:
 def read(
     path: Path, *, unit: str = "qianyuan", period: str | None = "2024-03"
 ) -> tuple[list[FileRow], list[FileProblem]]:
-    """The rows and the problems of a file."""
-    given = list(read_file(path, unit=unit, period=period).rows())
+    """The rows and the problems of a file, read in this process."""
+    request = ReadRequest(path.name, unit, normal_period(period) if period else None)
+    given = list(Reading(path, request, fingerprint_of(path)).rows())
     return (
         [item for item in given if isinstance(item, FileRow)],
         [item for item in given if isinstance(item, FileProblem)],

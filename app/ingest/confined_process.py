@@ -1,0 +1,158 @@
+"""The process that reads one file: it sets its limits, reads, answers, and ends with whoever asked it."""
+
+import os
+import resource
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from app.ingest.frames import (
+    LENGTH_BYTES,
+    OUT_OF_MEMORY,
+    Batch,
+    End,
+    Fault,
+    Frame,
+    Limits,
+    Row,
+    Task,
+    Trouble,
+)
+from app.ingest.reading import Reading
+from app.ingest.rows import FileProblem, FileRow, Place
+from app.limits import READING_MOST_PROBLEMS, ROW_MAX_CHARS
+
+_ITEMS_PER_FRAME: Final = 200
+_CHARS_PER_FRAME: Final = 500_000
+_CPU_GRACE_S: Final = 5
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def main() -> None:
+    """Read the file of the task on standard input, and write frames to standard output."""
+    asked = sys.stdin.buffer
+    length = int.from_bytes(asked.read(LENGTH_BYTES), "big")
+    task = msgspec.msgpack.decode(asked.read(length), type=Task)
+    confine(task.limits)
+    threading.Thread(target=_end_with_caller, daemon=True).start()
+    with suppress(BrokenPipeError):
+        _answer(task)
+    os._exit(0)  # The system is quicker at giving back a large workbook.
+
+
+def confine(limits: Limits) -> None:
+    """Have the system end this process where it takes more."""
+    with suppress(OSError):  # Where the machine itself is short of memory, this process goes first.
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    signal.signal(signal.SIGXCPU, signal.SIG_DFL)
+    _limit(resource.RLIMIT_CORE, 0)  # It would hold the figures of the file.
+    _limit(resource.RLIMIT_CPU, limits.cpu_s, _CPU_GRACE_S)
+    with suppress(OSError, ValueError):  # Not every system bounds the address space.
+        _limit(resource.RLIMIT_AS, limits.memory_bytes)
+
+
+def _limit(kind: int, most: int, grace: int = 0) -> None:
+    """Set a limit, or leave it where whoever runs this process has set a lower one."""
+    _, before = resource.getrlimit(kind)
+    if before == resource.RLIM_INFINITY or before > most + grace:
+        resource.setrlimit(kind, (most, most + grace))
+
+
+def _answer(task: Task) -> None:
+    reading = Reading(Path(os.fsdecode(task.path)), task.request, task.fingerprint)
+    try:
+        for batch in _batches(reading.rows()):
+            _send(batch)
+        _send(End(reading.ignored))
+    except MemoryError:
+        os._exit(OUT_OF_MEMORY)
+    except BrokenPipeError:
+        raise
+    except BaseException:  # noqa: BLE001 - what Rust panics with is no Exception
+        _send(Fault(traceback.format_exc()))
+
+
+def _batches(given: Iterable[FileRow | FileProblem]) -> Iterator[Batch]:
+    """What a reading gives, many at once."""
+    batch, room, known = Batch([], []), _CHARS_PER_FRAME, list[Mapping[str, Place]]()
+    number = -1
+    for each in _within_limits(given):
+        if isinstance(each, FileProblem):
+            batch.items.append(Trouble(each))
+        else:
+            if number < 0 or each.places is not known[number]:
+                number = _number_of(each.places, known, batch)
+            texts = list(each.texts)
+            batch.items.append(Row(each.sheet, each.row, each.data, number, texts))
+            room -= _chars(each)
+        if room <= 0 or len(batch.items) == _ITEMS_PER_FRAME:
+            yield batch
+            batch, room = Batch([], []), _CHARS_PER_FRAME
+    yield batch
+
+
+def _number_of(places: Mapping[str, Place], known: list[Mapping[str, Place]], batch: Batch) -> int:
+    """The number of places, which go with the batch where no batch before had them."""
+    for number, each in enumerate(known):
+        if each is places:
+            return number
+    known.append(places)
+    batch.places.append(dict(places))
+    return len(known) - 1
+
+
+def _within_limits(given: Iterable[FileRow | FileProblem]) -> Iterator[FileRow | FileProblem]:
+    """Rows of a bounded length, and a bounded number of problems."""
+    problems = 0
+    for each in given:
+        if isinstance(each, FileRow):
+            if _chars(each) <= ROW_MAX_CHARS:
+                yield each
+                continue
+            problem = _too_long(each)
+        else:
+            problem = each
+        problems += 1
+        if problems > READING_MOST_PROBLEMS:
+            yield FileProblem.of_file("file-unreadable", _MANY_PROBLEMS)
+            return
+        yield problem
+
+
+def _too_long(row: FileRow) -> FileProblem:
+    return FileProblem(
+        sheet=row.sheet,
+        row=row.row,
+        column=None,
+        text=None,
+        code="line-unreadable",
+        message=f"第{row.row}行:内容超过{ROW_MAX_CHARS}个字,无法读取。请删去该行中不属于本表的内容。",
+    )
+
+
+def _chars(row: FileRow) -> int:
+    return len(row.sheet) + len(row.texts) + sum(map(len, row.texts))
+
+
+def _send(frame: Frame) -> None:
+    packed = _encoder.encode(frame)
+    sys.stdout.buffer.write(len(packed).to_bytes(LENGTH_BYTES, "big"))
+    sys.stdout.buffer.write(packed)
+    sys.stdout.buffer.flush()
+
+
+def _end_with_caller() -> None:
+    """End once nobody holds the other end of standard input any more."""
+    os.read(0, 1)
+    os._exit(1)
+
+
+_MANY_PROBLEMS: Final = f"无法读取之处超过{READING_MOST_PROBLEMS}处,其余未再读取。请核对是否选错了文件。"

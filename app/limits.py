@@ -127,3 +127,12 @@ NOTE_MOST_SIGNATURES: Final = 100
 
 # A hundred lines of signatures and a few of text fill some tens of kilobytes.
 NOTE_MAX_BYTES: Final = 1_000_000
+
+# Logs of access are to be kept for six months, the longest of which have 184 days.
+DISCLOSURES_KEPT_DAYS: Final = 184
+
+# A disclosure takes a connection for a millisecond: two of each process keep up with all its threads.
+DISCLOSURE_CONNECTIONS: Final = 2
+
+# What was asked for is kept as far as anybody reads it; a query of the API is some hundred characters.
+DISCLOSURE_TEXT_MAX_CHARS: Final = 1_000

@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +18,18 @@ from prometheus_fastapi_instrumentator import Instrumentator
 from sqlalchemy import exc as sql_errors
 from starlette.concurrency import run_in_threadpool
 
-from app.api import differences, entitlements, events, health, policies, proofs, red_flags, replays, returns
+from app.api import (
+    differences,
+    disclosures,
+    entitlements,
+    events,
+    health,
+    policies,
+    proofs,
+    red_flags,
+    replays,
+    returns,
+)
 from app.api.models import Problem
 from app.api.problems import ApiProblem, add_problem_handlers, problem_response, unavailable
 from app.api.query import refuse_unknown_query
@@ -30,6 +41,7 @@ from app.limits import CARETAKER_INTERVAL_S
 from app.logs import configure_logs
 from app.memory import spare_collections
 from app.replayer import Replayer
+from app.security.disclosures import DisclosureLog
 from app.settings import Settings
 from domain.errors import LedgerIntegrityError
 
@@ -59,7 +71,11 @@ def create_app(ledger: Ledger, audit_key_file: Path | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(complete, ledger)
-        with Caretaker(ledger, CARETAKER_INTERVAL_S).at_work(), app.state.replayer.at_work():
+        with (
+            closing(app.state.disclosures),
+            Caretaker(ledger, CARETAKER_INTERVAL_S).at_work(),
+            app.state.replayer.at_work(),
+        ):
             yield
 
     app = FastAPI(
@@ -72,10 +88,22 @@ def create_app(ledger: Ledger, audit_key_file: Path | None = None) -> FastAPI:
     )
     app.state.ledger = ledger
     app.state.audit_key_file = audit_key_file
+    app.state.disclosures = DisclosureLog(ledger.engine, ledger.clock)
     app.state.replayer = Replayer(ledger)
     app.state.why_not_ready = lambda: why_not_ready(ledger)
     app.state.readiness_threads = ThreadPoolExecutor(READINESS_THREADS, "readiness")
-    for module in (returns, entitlements, events, policies, proofs, replays, red_flags, differences, health):
+    for module in (
+        returns,
+        entitlements,
+        events,
+        policies,
+        proofs,
+        replays,
+        red_flags,
+        differences,
+        disclosures,
+        health,
+    ):
         app.include_router(module.router, dependencies=[Depends(refuse_unknown_query)])
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     add_problem_handlers(app)

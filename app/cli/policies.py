@@ -7,8 +7,8 @@ import typer
 
 from app.api.times import rfc_3339
 from app.cli import printing
+from app.cli.command import Commands, actor_of, shows_no_figures
 from app.cli.common import (
-    ACTOR,
     REFUSED,
     AsJson,
     KnownAtAsked,
@@ -33,10 +33,11 @@ from domain.events import PolicyRef
 from domain.policy import Policy, fingerprint
 from projections.queries.policies import PolicyVersion, published
 
-policies_app = typer.Typer(no_args_is_help=True, help="政策文件:检查、发布、查看。")
+policies_app = Commands(no_args_is_help=True, help="政策文件:检查、发布、查看。")
 
 
 @policies_app.command("check")
+@shows_no_figures
 def policy_check(file: Path) -> None:
     """检查政策文件是否符合要求。"""
     loaded = _load(file)
@@ -46,10 +47,11 @@ def policy_check(file: Path) -> None:
 
 
 @policies_app.command("publish")
+@shows_no_figures
 def policy_publish(context: typer.Context, file: Path) -> None:
     """发布政策文件,并测算此前登记的全部数据。"""
     loaded, ledger = _load(file), ledger_of(context)
-    result = publish(ledger, loaded, actor=ACTOR)
+    result = publish(ledger, loaded, actor=actor_of(context))
     with progress_bar("测算此前登记的数据") as progress:
         assess_published(ledger, progress)
     state = "已发布" if result.is_new else "此前已发布,无变化"
@@ -71,6 +73,7 @@ def _load(file: Path) -> LoadedPolicy:
 
 
 @policies_app.command("list")
+@shows_no_figures
 def policy_list(
     context: typer.Context,
     position: PositionAsked = None,

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
 
 from app.cli.files import ImportedFile
+from app.cli.terminal import Terminal, bold
 from app.exports.cells import ORIGINS, RECORDS, beijing
 from app.exports.problem_sheet import ProblemLine
 from app.use_cases.explaining import Account, ExplainedPeriod
@@ -40,19 +39,19 @@ def as_of_text(moment: AsOf) -> str:
     return f"截至{beijing(moment.recorded_at_us)}(北京时间,台账序号{moment.position},{checkpoint})"
 
 
-def print_import(console: Console, imported: ImportedFile, *, dry_run: bool) -> None:
+def print_import(console: Terminal, imported: ImportedFile, *, dry_run: bool) -> None:
     """What became of a file."""
     answer = imported.answer
     if answer is None:
-        console.print(
-            f"[bold]{escape(imported.name)}[/]:未登记,发现{len(imported.problems)}处审核错误。",
-            soft_wrap=True,
-        )
+        told = f":未登记,发现{len(imported.problems)}处审核错误。"
+        console.print(bold(imported.name), told, sep="", soft_wrap=True)
         return
     head = "试算(未登记)" if dry_run else "登记完成"
     console.print(
-        f"[bold]{escape(imported.name)}[/]:{head}。新登记{answer.filed}行,更正{answer.revised}行,"
+        bold(imported.name),
+        f":{head}。新登记{answer.filed}行,更正{answer.revised}行,"
         f"无变化{answer.unchanged}行;测算结果变动{answer.entitlements_changed}期;台账序号{answer.position}。",
+        sep="",
         soft_wrap=True,
     )
     if imported.lines:
@@ -66,7 +65,7 @@ def print_import(console: Console, imported: ImportedFile, *, dry_run: bool) -> 
         console.print(f"  {change.uscc} {period_of(change.period).chinese}:{before} → {after}")
 
 
-def print_lines(console: Console, lines: Iterable[ProblemLine]) -> None:
+def print_lines(console: Terminal, lines: Iterable[ProblemLine]) -> None:
     """Problems and points to verify, one a line."""
     for line in lines:
         where = "".join(
@@ -82,11 +81,11 @@ def print_lines(console: Console, lines: Iterable[ProblemLine]) -> None:
         )
 
 
-def print_account(console: Console, account: Account, books: Opened) -> None:
+def print_account(console: Terminal, account: Account, books: Opened) -> None:
     """A half-year account."""
     window = Window.parse(account.window)
-    who = f"[bold]{escape(account.name)}[/]({account.uscc})" if account.name else account.uscc
-    console.print(f"{who}{window.chinese}奖励测算结果", soft_wrap=True)
+    who = (bold(account.name), f"({account.uscc})") if account.name else (account.uscc,)
+    console.print(*who, f"{window.chinese}奖励测算结果", sep="", soft_wrap=True)
     if account.policy is None or books.policy is None:
         console.print(f"尚无覆盖该半年的政策,未测算。{as_of_text(books.moment)}。", soft_wrap=True)
         return
@@ -98,7 +97,7 @@ def print_account(console: Console, account: Account, books: Opened) -> None:
             period_of(each.period).chinese,
             STAGE_NAMES[outcome.stage],
             STATUS[outcome.status],
-            "—" if outcome.measure is None else escape(policy.measure(outcome.measure).name),
+            "—" if outcome.measure is None else policy.measure(outcome.measure).name,
             wanyuan(outcome.rule_fen),
             wanyuan(outcome.assessed_fen),
             wanyuan(outcome.open_fen),
@@ -114,15 +113,15 @@ def print_account(console: Console, account: Account, books: Opened) -> None:
     )
 
 
-def print_steps(console: Console, explained: ExplainedPeriod) -> None:
+def print_steps(console: Terminal, explained: ExplainedPeriod) -> None:
     """The reasons of a period."""
-    console.print(f"[bold]{period_of(explained.period.period).chinese}[/]")
+    console.print(bold(period_of(explained.period.period).chinese))
     for n, step in enumerate(explained.steps, 1):
         console.print(f"  {n}. {step.sentence}", markup=False, soft_wrap=True)
 
 
 def print_list(
-    console: Console, accounts: Iterable[ListedAccount], totals: ListTotals | None, books: Opened
+    console: Terminal, accounts: Iterable[ListedAccount], totals: ListTotals | None, books: Opened
 ) -> None:
     """A page of the list."""
     code = Column("统一社会信用代码", no_wrap=True)
@@ -130,7 +129,7 @@ def print_list(
     for each in accounts:
         table.add_row(
             each.uscc,
-            escape(each.name),
+            each.name,
             region_name(each.region_code),
             str(each.periods),
             wanyuan(each.assessed_fen),
@@ -143,14 +142,14 @@ def print_list(
     console.print(as_of_text(books.moment))
 
 
-def print_summary(console: Console, groups: Sequence[Group], group_by: str, books: Opened) -> None:
+def print_summary(console: Terminal, groups: Sequence[Group], group_by: str, books: Opened) -> None:
     """The sums of a half-year by group."""
     table = Table(
         GROUPS[group_by], "户数", "测算金额", "其中口径待明确", "其中初报数", "月度上限核减", "半年上限核减"
     )
     for each in groups:
         table.add_row(
-            escape(_group_name(each.key, group_by, books)),
+            _group_name(each.key, group_by, books),
             str(each.enterprises),
             wanyuan(each.assessed_fen),
             wanyuan(each.open_fen),
@@ -173,7 +172,7 @@ def _group_name(key: str, group_by: str, books: Opened) -> str:
     return key
 
 
-def print_returns(console: Console, versions: Iterable[ReturnVersion], moment: AsOf) -> None:
+def print_returns(console: Terminal, versions: Iterable[ReturnVersion], moment: AsOf) -> None:
     """The versions of an enterprise's returns."""
     table = Table(
         *("所属期", "表号", "记录", "阶段", "本期数(千元)", "上年同期数(千元)", "来源文件"),
@@ -185,10 +184,10 @@ def print_returns(console: Console, versions: Iterable[ReturnVersion], moment: A
             each.form,
             RECORDS[each.type],
             *_registered(each),
-            escape(each.actor),
+            each.actor,
             beijing(each.recorded_at_us),
             str(each.position),
-            escape(each.event.reason or ""),
+            each.event.reason or "",
         )
     console.print(table)
     console.print(as_of_text(moment))
@@ -205,7 +204,7 @@ def _registered(version: ReturnVersion) -> tuple[str, str, str, str]:
         STAGE_NAMES[event.stage],
         _qianyuan(figure.current_fen),
         _qianyuan(figure.prior_year_fen),
-        escape(source),
+        source,
     )
 
 
@@ -247,7 +246,7 @@ def reason_text(version: ReturnVersion) -> str:
     return f"{version.event.reason or ''}{origin}"
 
 
-def print_events(console: Console, entries: Iterable[LogEntry], moment: AsOf) -> None:
+def print_events(console: Terminal, entries: Iterable[LogEntry], moment: AsOf) -> None:
     """Records of the log, one a line."""
     for each in entries:
         console.print(
@@ -259,12 +258,13 @@ def print_events(console: Console, entries: Iterable[LogEntry], moment: AsOf) ->
     console.print(as_of_text(moment))
 
 
-def print_policy(console: Console, policy: Policy) -> None:
+def print_policy(console: Terminal, policy: Policy) -> None:
     """A policy: what it says in a few lines."""
     document = policy.document
     console.print(
-        f"[bold]{document.policy}[/]:"
-        + escape(f"《{document.title}》({document.document_number}){document.article}"),
+        bold(document.policy),
+        f":《{document.title}》({document.document_number}){document.article}",
+        sep="",
         soft_wrap=True,
     )
     console.print(f"  指纹(SHA-256):{policy.ref.sha256}")

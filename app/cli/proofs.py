@@ -10,6 +10,7 @@ import msgspec
 import typer
 
 from app.api import proof_models
+from app.cli.command import disclose, shows_figures, shows_no_figures
 from app.cli.common import (
     AsJson,
     KnownAtAsked,
@@ -25,6 +26,7 @@ from app.cli.common import (
 )
 from app.database import reading
 from app.ledger.sealing import seal
+from app.private_files import open_private
 from app.reasons import reason_of
 from app.security.audit_key import AuditKeyError, make_audit_key, read_audit_key
 from app.security.notes import NoteError, Signer
@@ -42,6 +44,7 @@ SizeAsked = Annotated[int | None, typer.Option("--size", min=0, help="校验点�
 OutAsked = Annotated[Path | None, typer.Option("--out", help="写入该文件,不在屏幕显示。")]
 
 
+@shows_no_figures
 def audit_key(
     name: Annotated[str, typer.Option("--name", help="台账名称,如不带协议的网址。")] = DEFAULT_ORIGIN,
     as_json: AsJson = False,
@@ -62,6 +65,7 @@ def audit_key(
         sys.stdout.write(f"{signer.verifier.text}\n")
 
 
+@shows_no_figures
 def audit_checkpoint(
     context: typer.Context, size: SizeAsked = None, out_file: OutAsked = None, as_json: AsJson = False
 ) -> None:
@@ -80,6 +84,7 @@ def audit_checkpoint(
         sys.stdout.write(answer.checkpoint)
 
 
+@shows_figures
 def audit_inclusion(
     context: typer.Context,
     position: Annotated[int, typer.Argument(metavar="POSITION", min=1, help="台账序号。")],
@@ -91,6 +96,7 @@ def audit_inclusion(
     seal(ledger)
     with _refusing_what_is_ahead(), reading(ledger.engine) as connection:
         proved = prove_inclusion(ledger, connection, position=position, size=size)
+    disclose(context, ledger, 0 if proved.uscc is None else 1, uscc=proved.uscc)
     answer = proof_models.inclusion_answer(proved, signer)
     if as_json:
         print_json(answer.model_dump())
@@ -101,6 +107,7 @@ def audit_inclusion(
     _print_proof("包含证明", answer.proof, answer.checkpoint)
 
 
+@shows_no_figures
 def audit_consistency(
     context: typer.Context,
     first: Annotated[int, typer.Argument(metavar="FIRST", min=0, help="较早校验点的台账记录数。")],
@@ -124,6 +131,7 @@ def audit_consistency(
     _print_proof("一致性证明", answer.proof, answer.checkpoint)
 
 
+@shows_figures
 def audit_receipt(
     context: typer.Context,
     uscc: Annotated[str, typer.Argument(metavar="USCC", help="统一社会信用代码。")],
@@ -142,6 +150,7 @@ def audit_receipt(
         receipt = write_receipt(ledger, connection, uscc=uscc, window=half, asked=asked)
     if receipt is None:
         refuse(f"{uscc}在{Window.parse(half).chinese}没有登记过数据。")
+    disclose(context, ledger, len(receipt.events), uscc=uscc)
     answer = proof_models.receipt_answer(receipt, signer).model_dump()
     if out_file is None:
         print_json(answer)
@@ -180,6 +189,7 @@ def _print_proof(name: str, proof: list[str], checkpoint: str) -> None:
 
 def _write(path: Path, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        with open_private(path, "w", encoding="utf-8") as file:
+            file.write(text)
     except OSError as error:
         refuse(f"无法写入{path}:{reason_of(error)}。请关闭已打开的文件或换一个位置。")

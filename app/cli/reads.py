@@ -6,6 +6,7 @@ import typer
 
 from app.api import presenters
 from app.cli import printing
+from app.cli.command import Commands, disclose, shows_figures, shows_no_figures
 from app.cli.common import (
     AsJson,
     KnownAtAsked,
@@ -27,17 +28,19 @@ from app.use_cases.explaining import explain, read_account
 from app.use_cases.listing import list_accounts, summarise
 from app.use_cases.projecting import project_all
 from app.use_cases.reading import log_moment_of, moment_of
+from domain.events import Return
 from domain.periods import Window
 from projections.queries.listing import ListFilter, Sort
 from projections.queries.returns import has_ever_registered, versions
 from projections.queries.totals import Dimension
 
-reads_app = typer.Typer()
+reads_app = Commands()
 
 DIMENSIONS: Final = ("region_code", "industry", "period", "measure")
 
 
 @reads_app.command()
+@shows_figures
 def entitlement(
     context: typer.Context,
     uscc: Annotated[str, typer.Argument(help="统一社会信用代码。")],
@@ -62,6 +65,7 @@ def entitlement(
             for each in (account.periods if explained else ())
             if (found := explain(connection, account, each.period, withheld=False)) is not None
         ]
+    disclose(context, ledger, sum(len(each.steps) for each in reasons), uscc=uscc)
     if as_json:
         answer = presenters.entitlement(account).model_dump()
         if explained:
@@ -76,6 +80,7 @@ def entitlement(
 
 
 @reads_app.command("list")
+@shows_no_figures
 def list_command(
     context: typer.Context,
     window: WindowAsked,
@@ -132,6 +137,7 @@ def list_command(
 
 
 @reads_app.command()
+@shows_no_figures
 def summary(
     context: typer.Context,
     window: WindowAsked,
@@ -157,6 +163,7 @@ def summary(
 
 
 @reads_app.command()
+@shows_figures
 def returns(
     context: typer.Context,
     uscc: Annotated[str, typer.Argument(help="统一社会信用代码。")],
@@ -174,6 +181,7 @@ def returns(
         if not has_ever_registered(connection, uscc, year):
             refuse(f"{uscc}在{year}年没有登记过数据。")
         found = versions(connection, uscc, year, at.position)
+    disclose(context, ledger, len(found), uscc=uscc)
     if as_json:
         print_json(presenters.enterprise_returns(found, at, uscc=uscc, year=year).model_dump())
         return
@@ -181,6 +189,7 @@ def returns(
 
 
 @reads_app.command()
+@shows_figures
 def events(
     context: typer.Context,
     after: Annotated[int, typer.Option(min=0, help="从此台账序号之后开始。")] = 0,
@@ -196,6 +205,7 @@ def events(
     with reading(ledger.engine) as connection, within_the_log():
         at = log_moment_of(ledger, connection, asked)
         entries = ledger.page(connection, after=after, until=at.position, limit=limit, uscc=of)
+    disclose(context, ledger, sum(isinstance(each.event, Return) for each in entries), uscc=of)
     if as_json:
         print_json(presenters.event_page(entries, at, after=after).model_dump())
         return

@@ -11,6 +11,7 @@ import xlsxwriter  # type: ignore[import-untyped]
 from app.exports.cells import exact_number, writable
 from app.exports.sheets import begin_sheet, heading_format, text_format, write_notes
 from app.limits import DIFFERENCE_SHEET_MAX_LINES
+from app.private_files import open_private
 from domain.money import wanyuan_text
 
 SHEET_NAME: Final = "差异清单"
@@ -105,7 +106,7 @@ def write_difference_sheet(
     """
     remaining = iter(lines)
     # Made first, so that a folder that is missing or read-only is an OSError before any work is done.
-    with path.open("wb") as file, xlsxwriter.Workbook(file, {"constant_memory": True}) as workbook:
+    with open_private(path) as file, xlsxwriter.Workbook(file, {"constant_memory": True}) as workbook:
         sheet = _DifferenceSheet(workbook)
         for line in islice(remaining, max_lines):
             sheet.write(msgspec.structs.astuple(line))

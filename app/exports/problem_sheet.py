@@ -11,6 +11,7 @@ import xlsxwriter  # type: ignore[import-untyped]
 from app.exports.cells import writable
 from app.exports.sheets import begin_sheet, text_format
 from app.limits import PROBLEM_SHEET_MAX_LINES
+from app.private_files import open_private
 
 SHEET_NAME: Final = "审核问题清单"
 
@@ -67,7 +68,7 @@ def write_problem_sheet(
     """
     remaining = iter(problems)
     # Made first, so that a folder that is missing or read-only is an OSError before any work is done.
-    with path.open("wb") as file, xlsxwriter.Workbook(file, {"constant_memory": True}) as workbook:
+    with open_private(path) as file, xlsxwriter.Workbook(file, {"constant_memory": True}) as workbook:
         sheet = _ProblemSheet(workbook)
         for line in islice(remaining, max_lines):
             sheet.write(line)

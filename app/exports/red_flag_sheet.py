@@ -10,6 +10,7 @@ import xlsxwriter  # type: ignore[import-untyped]
 from app.exports.cells import ORIGINS, RECORDS, beijing, exact_number, writable
 from app.exports.sheets import begin_sheet, text_format, write_notes
 from app.limits import RED_FLAG_SHEET_MAX_LINES
+from app.private_files import open_private
 from domain.events import Figure, Return
 from domain.explanation import STAGE_NAMES
 from domain.forms import FORMS
@@ -104,7 +105,7 @@ def write_red_flag_sheet(
     """
     lines = ((n, flag, each) for n, flag in enumerate(flags, 1) for each in flag.evidence)
     # Made first, so that a folder that is missing or read-only is an OSError before any work is done.
-    with path.open("wb") as file, xlsxwriter.Workbook(file, {"constant_memory": True}) as workbook:
+    with open_private(path) as file, xlsxwriter.Workbook(file, {"constant_memory": True}) as workbook:
         sheet = _RedFlagSheet(workbook)
         for n, flag, version in islice(lines, max_lines):
             sheet.write((*_question(n, flag), *_evidence(version)))

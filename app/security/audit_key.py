@@ -1,8 +1,8 @@
 """The file of the key that signs the checkpoints of the log."""
 
-import os
 from pathlib import Path
 
+from app.private_files import make_private_folder, open_private
 from app.security.notes import NoteError, Signer
 
 
@@ -19,8 +19,8 @@ def make_audit_key(path: Path, name: str) -> Signer:
         OSError: The file cannot be written.
     """
     signer = Signer.generate(name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+    make_private_folder(path.parent)
+    with open_private(path, "x", encoding="utf-8") as file:
         file.write(f"{signer.secret_text}\n")
     return signer
 

@@ -14,6 +14,7 @@ Role = Literal["statistics", "commerce", "auditor", "admin"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
 _KEY_BYTES = 32
+_NAME_MAX_CHARS = 100
 
 
 class Key(msgspec.Struct, frozen=True):
@@ -29,6 +30,11 @@ class Key(msgspec.Struct, frozen=True):
     def sees_figures(self) -> bool:
         """Whether single-unit statistics are shown to the holder."""
         return self.role != "commerce" or self.with_figures
+
+
+def is_name(text: str) -> bool:
+    """Whether a name may stand in the ledger as who did something: a line of a list."""
+    return bool(text.strip()) and text.isprintable() and len(text) <= _NAME_MAX_CHARS
 
 
 def create_key(

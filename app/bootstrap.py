@@ -1,9 +1,10 @@
 """Puts the parts together: settings, database, ledger."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import structlog
 from alembic import command
@@ -12,7 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
-from app.database import open_engine, reading, refusal_of
+from app.database import missing_file, open_engine, reading, refusal_of
 from app.ledger import publications
 from app.ledger.clock import AHEAD_SAID_US, ClockError, beijing_text, now_us
 from app.ledger.ledger import Ledger
@@ -20,6 +21,7 @@ from app.ledger.sealing import shortened_seal
 from app.ledger.write_probe import WriteProbe
 from app.limits import READY_LAG_S
 from app.reasons import REFUSALS
+from app.security.disclosures import open_disclosures
 from app.settings import Settings
 from app.use_cases.attempts import INTERRUPTED
 from app.use_cases.projecting import project_all
@@ -29,6 +31,10 @@ from projections.queries import disagreements
 
 _log = structlog.get_logger()
 _MIGRATIONS = Path(__file__).parents[1] / "migrations"
+
+Schema = Literal["ledger", "disclosures"]
+_VERSIONS: Final[dict[Schema, str]] = {"ledger": "versions", "disclosures": "disclosures"}
+"""Where the migrations of each lie."""
 
 
 class NotMigratedError(Exception):
@@ -45,30 +51,52 @@ def open_ledger(settings: Settings, clock: Callable[[], int] = now_us) -> Ledger
     return Ledger(engine, clock)
 
 
-def alembic_config(engine: Engine) -> Config:
-    """Alembic's configuration for an engine."""
+def alembic_config(engine: Engine, schema: Schema = "ledger") -> Config:
+    """Alembic's configuration for an engine, and the schema that its database has."""
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
+    config.set_main_option("version_locations", str(_MIGRATIONS / _VERSIONS[schema]))
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("schema", schema)
     config.attributes["engine"] = engine
     return config
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the schema up to this software."""
+    """Bring the schemas up to this software: that of the ledger, and that of its disclosures."""
     command.upgrade(alembic_config(engine), "head")
+    with _disclosures(engine) as disclosures:
+        command.upgrade(alembic_config(disclosures, "disclosures"), "head")
 
 
 def is_migrated(engine: Engine) -> bool:
-    """Whether the schema is that of this software."""
-    there, wanted = _revisions(engine)
-    return there == wanted
+    """Whether the schemas are those of this software."""
+    return all(there == wanted for there, wanted in _revisions(engine))
 
 
-def _revisions(engine: Engine) -> tuple[str | None, str | None]:
-    """The revision of the schema that is there, and the one of this software."""
-    wanted = ScriptDirectory(str(_MIGRATIONS)).get_current_head()
+def _revisions(engine: Engine) -> Iterator[tuple[str | None, str | None]]:
+    """Of each schema the revision that is there, and the one of this software."""
+    yield _revision(engine, "ledger")
+    with _disclosures(engine) as disclosures:
+        yield _revision(disclosures, "disclosures")
+
+
+def _revision(engine: Engine, schema: Schema) -> tuple[str | None, str | None]:
+    wanted = ScriptDirectory.from_config(alembic_config(engine, schema)).get_current_head()
+    if schema == "disclosures" and missing_file(engine) is not None:
+        return None, wanted  # Whoever opens it would make an empty one.
+    options = {"version_table": "disclosures_version"} if schema == "disclosures" else {}
     with reading(engine) as connection:
-        return MigrationContext.configure(connection).get_current_revision(), wanted
+        return MigrationContext.configure(connection, opts=options).get_current_revision(), wanted
+
+
+@contextmanager
+def _disclosures(engine: Engine) -> Iterator[Engine]:
+    opened = open_disclosures(engine)
+    try:
+        yield opened
+    finally:
+        opened.dispose()
 
 
 def why_not_ready(ledger: Ledger) -> str | None:
@@ -81,11 +109,11 @@ def why_not_ready(ledger: Ledger) -> str | None:
 
 
 def _schema_problem(ledger: Ledger) -> str | None:
-    there, wanted = _revisions(ledger.engine)
-    if there is None:
-        return "The database is not migrated: run duixian migrate."
-    if there != wanted:
-        return f"The database is at revision {there}, this software at {wanted}: run duixian migrate."
+    for there, wanted in _revisions(ledger.engine):
+        if there is None:
+            return "The database is not migrated: run duixian migrate."
+        if there != wanted:
+            return f"The database is at revision {there}, this software at {wanted}: run duixian migrate."
     return None
 
 

@@ -27,6 +27,7 @@ from app.limits import (
     TCP_PROBES,
     TCP_UNACKNOWLEDGED_S,
 )
+from app.private_files import make_private_folder, open_private
 from app.reasons import Refusal
 from app.turns import Gate, Turns
 from domain.errors import LedgerIntegrityError
@@ -117,6 +118,7 @@ def open_engine(
     engine = create_engine(
         parsed.difference_update_query(["options"]),
         connect_args=_postgres_arguments(parsed, statement_timeout_s),
+        execution_options={"opened": {"url": url, "statement_timeout_s": statement_timeout_s}},
         hide_parameters=True,
         pool_size=pool_size,
         max_overflow=0,
@@ -159,7 +161,7 @@ def _open_sqlite(url: URL, pool_size: int) -> Engine:
     arguments: dict[str, Any] = {"connect_args": {"timeout": LOCK_TIMEOUT_S}, "hide_parameters": True}
     is_file = url.database not in {None, "", ":memory:"} and "uri" not in url.query
     if is_file:
-        Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(Path(url.database or "").parent)
         arguments |= {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": POOL_TIMEOUT_S}
     engine = create_engine(url, **arguments)
     event.listen(engine, "connect", _prepare_sqlite)
@@ -169,6 +171,19 @@ def _open_sqlite(url: URL, pool_size: int) -> Engine:
         _watch_file(engine, path)
         _WRITERS[engine] = _Writers(Turns(), Gate(path.with_name(f"{path.name}-gate")))
     return engine
+
+
+def open_beside(engine: Engine, suffix: str, *, pool_size: int) -> Engine:
+    """An engine of its own for what is written while transactions of another one write.
+
+    On SQLite, where a database has one writer at a time, it is of another file: the name is that of the
+    first with a suffix. On PostgreSQL it is of the same database.
+    """
+    if engine.dialect.name != "sqlite":
+        return open_engine(**engine.get_execution_options()["opened"], pool_size=pool_size)
+    url = engine.url
+    name = url.database if url.database in {None, "", ":memory:"} else f"{url.database}{suffix}"
+    return _open_sqlite(url.set(database=name), pool_size)
 
 
 def missing_file(engine: Engine) -> Path | None:
@@ -265,6 +280,11 @@ def _watch_file(engine: Engine, path: Path) -> None:
         if was_there and not path.exists():  # SQLite would begin an empty one.
             raise sqlite3.OperationalError(f"the database file {path.name} is gone")
 
+    def prepare(*_: Any) -> None:
+        check()
+        if not path.exists():
+            open_private(path, "ab").close()  # SQLite gives its -wal and -shm the same permissions.
+
     def remember(_: Any, entry: ConnectionPoolEntry) -> None:
         nonlocal was_there
         was_there = True
@@ -275,7 +295,7 @@ def _watch_file(engine: Engine, path: Path) -> None:
         if entry.info["file"] != _identity(path):
             raise sql_errors.DisconnectionError("another file is in the place of the database")
 
-    event.listen(engine, "do_connect", check)
+    event.listen(engine, "do_connect", prepare)
     event.listen(engine, "connect", remember)
     event.listen(engine, "checkout", compare)
 

@@ -184,3 +184,11 @@ NOTE_MAX_BYTES: Final = 1_000_000
 
 DISAGREEMENTS_MOST_SHOWN: Final = 1_000
 """On the command line at once: whoever has more of them looks at the first and begins there."""
+# Logs of access are to be kept for six months, the longest of which have 184 days.
+DISCLOSURES_KEPT_DAYS: Final = 184
+
+# A disclosure takes a connection for a millisecond: two of each process keep up with all its threads.
+DISCLOSURE_CONNECTIONS: Final = 2
+
+# What was asked for is kept as far as anybody reads it; a query of the API is some hundred characters.
+DISCLOSURE_TEXT_MAX_CHARS: Final = 1_000

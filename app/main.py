@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,7 @@ from starlette.concurrency import run_in_threadpool
 from app.api import (
     differences,
     disagreements,
+    disclosures,
     entitlements,
     events,
     health,
@@ -44,6 +45,7 @@ from app.memory import spare_collections
 from app.reasons import REFUSALS
 from app.replayer import Replayer
 from app.security.audit_key import verifier_key_in
+from app.security.disclosures import DisclosureLog
 from app.settings import Settings
 from domain.errors import LedgerIntegrityError
 
@@ -74,7 +76,7 @@ def create_app(ledger: Ledger, audit_key_file: Path | None = None) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(complete_if_possible, ledger)
         caretaker = Caretaker(ledger, CARETAKER_INTERVAL_S, lambda: verifier_key_in(audit_key_file))
-        with caretaker.at_work(), app.state.replayer.at_work():
+        with closing(app.state.disclosures), caretaker.at_work(), app.state.replayer.at_work():
             yield
 
     app = FastAPI(
@@ -87,10 +89,11 @@ def create_app(ledger: Ledger, audit_key_file: Path | None = None) -> FastAPI:
     )
     app.state.ledger = ledger
     app.state.audit_key_file = audit_key_file
+    app.state.disclosures = DisclosureLog(ledger.engine, ledger.clock)
     app.state.replayer = Replayer(ledger)
     app.state.readiness = Readiness(ledger)
     app.state.readiness_threads = ThreadPoolExecutor(READINESS_THREADS, "readiness")
-    audit = (proofs, replays, red_flags, differences, disagreements)
+    audit = (proofs, replays, red_flags, differences, disagreements, disclosures)
     for module in (returns, entitlements, events, policies, *audit, health):
         app.include_router(module.router, dependencies=[Depends(refuse_unknown_query)])
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")

@@ -1,23 +1,42 @@
-"""Alembic's environment: the schema of the log, of the read models and of access, on every database."""
+"""Alembic's environment: the schema of the log, of the read models and of access, and that of disclosures.
 
-from typing import Any
+The two have a line of migrations each, since on SQLite they are in two files; the main option `schema` says
+which one is meant.
+"""
+
+from typing import Any, Final
 
 from alembic import context
 
 from app.database import lift_time_outs, open_engine
 from app.ledger.tables import metadata as ledger
+from app.security.disclosures import open_disclosures
+from app.security.tables import disclosure_metadata
 from app.security.tables import metadata as security
 from app.settings import Settings
 from projections.tables import metadata as projections
 
+METADATA: Final = {"ledger": [ledger, projections, security], "disclosures": [disclosure_metadata]}
+VERSIONS: Final = {"ledger": "alembic_version", "disclosures": "disclosures_version"}
+"""The table that holds the revision."""
+
 
 def _migrate() -> None:
+    schema = context.config.get_main_option("schema", "ledger")
     given: Any = context.config.attributes.get("engine")
-    engine = given if given is not None else open_engine(Settings().database_url)
+    engine = given if given is not None else _open(schema)
+    others = {
+        name
+        for each in METADATA
+        if each != schema
+        for name in (VERSIONS[each], *(table for metadata in METADATA[each] for table in metadata.tables))
+    }
     with engine.connect() as connection:
         context.configure(
             connection=connection,
-            target_metadata=[ledger, projections, security],
+            target_metadata=METADATA[schema],
+            version_table=VERSIONS[schema],
+            include_name=lambda name, kind, _: kind != "table" or name not in others,
             render_as_batch=connection.dialect.name == "sqlite",
             transactional_ddl=True,
         )
@@ -27,6 +46,11 @@ def _migrate() -> None:
         connection.commit()
     if given is None:
         engine.dispose()
+
+
+def _open(schema: str | None) -> Any:
+    engine = open_engine(Settings().database_url)
+    return engine if schema == "ledger" else open_disclosures(engine)
 
 
 if context.is_offline_mode():

@@ -68,12 +68,17 @@ class Database:
         assert name is not None
         return Path(name)
 
+    @property
+    def files(self) -> tuple[Path, Path]:
+        """The files of an SQLite database: that of the ledger, and that of its disclosures."""
+        return self.path, self.path.with_name(f"{self.path.name}-disclosures")
+
     def open(self) -> Engine:
         """An engine, as the service opens it."""
         return open_engine(self.url)
 
     def stored(self) -> object:
-        """What it stores, to compare: the bytes of its files, or each row with its transaction."""
+        """What it stores, to compare, disclosures apart: the bytes of its files, or each row."""
         return self.host.stored(self)
 
     def copy(self) -> "Database":
@@ -121,10 +126,12 @@ class SqliteHost:
     def copy_of(self, database: Database) -> Database:
         """A copy of the file."""
         copied = self.empty()
-        with sqlite3.connect(database.path) as source:
-            source.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        source.close()
-        shutil.copy(database.path, copied.path)
+        for file, target in zip(database.files, copied.files, strict=True):
+            if file.exists():
+                with sqlite3.connect(file) as source:
+                    source.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                source.close()
+                shutil.copy(file, target)
         return copied
 
     def drop(self, database: Database) -> None:
@@ -214,6 +221,7 @@ class PostgresHost:
             found = {
                 table: connection.exec_driver_sql(f'SELECT ctid, xmin, * FROM "{table}" ORDER BY ctid').all()
                 for table in inspect(connection).get_table_names()
+                if table != "disclosures"
             }
         engine.dispose()
         return found

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Annotated, Final
 
 from fastapi import Depends, Query, Request
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
@@ -15,6 +16,7 @@ from app.api.problems import ApiProblem, unavailable
 from app.database import once_more, reading
 from app.ledger.ledger import Ledger
 from app.limits import BODY_MAX_BYTES, WAIT_FOR_MOST_S
+from app.security.disclosures import DisclosureLog
 from app.security.keys import Key, Role, find_key
 from app.use_cases.reading import AskedMoment, is_projected
 
@@ -32,6 +34,18 @@ def ledger_of(request: Request) -> Ledger:
 LedgerNeeded = Annotated[Ledger, Depends(ledger_of)]
 
 
+def disclosures_of(request: Request) -> DisclosureLog:
+    """Where it is recorded who sees figures."""
+    log: DisclosureLog = request.app.state.disclosures
+    return log
+
+
+def route_of(request: Request) -> str:
+    """The method and the route of a request."""
+    route: APIRoute = request.scope["route"]
+    return f"{request.method} {route.path_format}"
+
+
 def key_of(
     request: Request,
     ledger: LedgerNeeded,
@@ -44,6 +58,7 @@ def key_of(
         detail = "A valid API key is needed: Authorization: Bearer <key>."
         raise ApiProblem(401, "unauthenticated", detail, headers={"WWW-Authenticate": "Bearer"})
     request.state.actor = key.name
+    disclosures_of(request).record_use(key.name, route_of(request))
     return key
 
 

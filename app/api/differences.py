@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 from app.api.context import AuditorKey, LedgerNeeded
 from app.api.cursors import Count, Cursors, CursorsNeeded, not_ours
 from app.api.difference_models import DifferencePage, difference_page
+from app.api.disclosing import shows_no_figures
 from app.api.errors_declared import errors
 from app.api.moments import MomentError, parse_moment
 from app.api.paths import DIGITS, uscc_of, window_of
@@ -46,6 +47,7 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     operation_id="listDifferences",
     responses=errors(400, 401, 403, 422, 503),
 )
+@shows_no_figures
 def list_differences(
     ledger: LedgerNeeded,
     _: AuditorKey,

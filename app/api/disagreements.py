@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 
 from app.api import models
 from app.api.context import AuditorKey, LedgerNeeded, MomentAsked
+from app.api.disclosing import shows_no_figures
 from app.api.errors_declared import errors
 from app.api.paths import DIGITS
 from app.api.presenters import as_of
@@ -24,6 +25,7 @@ router = APIRouter(prefix="/v1/audit", tags=["audit"], route_class=ReadAgain)
     response_model=models.DisagreementPage,
     responses=errors(400, 401, 403, 422, 503),
 )
+@shows_no_figures
 def list_disagreements(
     ledger: LedgerNeeded,
     _: AuditorKey,

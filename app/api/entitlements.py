@@ -3,13 +3,13 @@
 from typing import Annotated, Final
 
 import msgspec
-import structlog
 from fastapi import APIRouter, Query
 
 from app.api import models
 from app.api.books import PolicyAsked, books_of
 from app.api.context import MAY_WAIT, EntitlementsKey, LedgerNeeded, MomentAsked
 from app.api.cursors import Count, Cursors, CursorsNeeded
+from app.api.disclosing import ShownNeeded, shows_figures, shows_no_figures
 from app.api.errors_declared import errors
 from app.api.paths import DIGITS, period_in, uscc_of, window_of
 from app.api.presenters import as_of, assessment, entitlement, explained_period, summary
@@ -24,7 +24,6 @@ from projections.queries.listing import ListFilter, Sort
 from projections.queries.totals import Dimension
 
 router = APIRouter(prefix="/v1", tags=["entitlements"], route_class=ReadAgain)
-_log = structlog.get_logger()
 
 PAGE_MOST: Final = 500
 _TEXT: Final = r"^[^\x00-\x1f\x7f]*$"
@@ -47,6 +46,7 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     responses=errors(400, 401, 403, 404, 409, 422, 503),
     dependencies=MAY_WAIT,
 )
+@shows_no_figures
 def read_entitlement(
     ledger: LedgerNeeded,
     key: EntitlementsKey,
@@ -72,9 +72,11 @@ def read_entitlement(
     responses=errors(400, 401, 403, 404, 409, 422, 503),
     dependencies=MAY_WAIT,
 )
+@shows_figures
 def explain_entitlement(
     ledger: LedgerNeeded,
     key: EntitlementsKey,
+    shown: ShownNeeded,
     moment: MomentAsked,
     uscc: str,
     window: str,
@@ -93,8 +95,7 @@ def explain_entitlement(
     if explained is None:
         detail = f"Nothing is assessed of {uscc} for {asked} in {half} at position {at.moment.position}."
         raise ApiProblem(404, "not-found", detail)
-    if not withheld:
-        _log.info("figures disclosed", actor=key.name, uscc=uscc, period=str(asked))
+    shown.records(0 if withheld else len(explained.steps), uscc=uscc)
     return explained_period(explained, withheld=withheld)
 
 
@@ -105,6 +106,7 @@ def explain_entitlement(
     responses=errors(400, 401, 403, 404, 409, 422, 503),
     dependencies=MAY_WAIT,
 )
+@shows_no_figures
 def list_entitlements(
     ledger: LedgerNeeded,
     _: EntitlementsKey,
@@ -171,6 +173,7 @@ def list_entitlements(
     responses=errors(400, 401, 403, 404, 409, 422, 503),
     dependencies=MAY_WAIT,
 )
+@shows_no_figures
 def read_summary(
     ledger: LedgerNeeded,
     _: EntitlementsKey,

@@ -6,12 +6,14 @@ from fastapi import APIRouter, Query
 
 from app.api import models
 from app.api.context import AuditorKey, LedgerNeeded, MomentAsked
+from app.api.disclosing import ShownNeeded, shows_figures
 from app.api.errors_declared import errors
 from app.api.paths import DIGITS, POSITION, uscc_of
 from app.api.presenters import event_page
 from app.api.read_again import ReadAgain
 from app.database import reading
 from app.use_cases.reading import events_after, log_moment_of
+from domain.events import Return
 
 router = APIRouter(prefix="/v1/events", tags=["events"], route_class=ReadAgain)
 
@@ -22,9 +24,11 @@ router = APIRouter(prefix="/v1/events", tags=["events"], route_class=ReadAgain)
     response_model=models.EventPage,
     responses=errors(400, 401, 403, 422, 503),
 )
+@shows_figures
 def list_events(
     ledger: LedgerNeeded,
     _: AuditorKey,
+    shown: ShownNeeded,
     moment: MomentAsked,
     after: Annotated[int, Query(ge=0, description="A position. Above the head: 422."), POSITION] = 0,
     limit: Annotated[int, Query(ge=1, le=1000), DIGITS] = 100,
@@ -35,4 +39,5 @@ def list_events(
     with reading(ledger.engine) as connection:
         at = log_moment_of(ledger, connection, moment)
         entries = events_after(ledger, connection, after, at, limit=limit, uscc=of)
+    shown.records(sum(isinstance(each.event, Return) for each in entries), uscc=of)
     return event_page(entries, at, after=after)

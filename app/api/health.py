@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 
+from app.api.disclosing import shows_no_figures
 from app.api.problems import problem_response, unavailable
 from app.limits import READY_TIMEOUT_S
 
@@ -13,12 +14,14 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/healthz")
+@shows_no_figures
 async def health() -> dict[str, str]:
     """The process answers, even while every thread waits for the database."""
     return {"status": "ok"}
 
 
 @router.get("/readyz", response_model=None)
+@shows_no_figures
 async def ready(request: Request) -> Response | dict[str, Any]:
     """The database is there, migrated, and the read models are complete."""
     state = request.app.state
@@ -42,6 +45,7 @@ def _look(readiness: Any) -> str | dict[str, Any]:
 
 
 @router.get("/docs")
+@shows_no_figures
 def docs(request: Request) -> Response:
     """The description of the API as a page; its script and style come from here too."""
     return get_swagger_ui_html(
@@ -54,6 +58,7 @@ def docs(request: Request) -> Response:
 
 
 @router.get("/")
+@shows_no_figures
 def root() -> Response:
     """The page to open."""
     return Response(status_code=307, headers={"Location": "/docs"})

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 
 from app.api import models
 from app.api.context import AdminKey, AnyKey, Body, LedgerNeeded, MomentAsked, require_media_type
+from app.api.disclosing import ShownNeeded, shows_figures, shows_no_figures
 from app.api.errors_declared import errors
 from app.api.json_body import parse_json
 from app.api.paths import DIGITS
@@ -91,11 +92,13 @@ _WITHDRAWAL: Final[dict[str, Any]] = {
     },
     openapi_extra=_DOCUMENT,
 )
+@shows_figures
 def publish_policy(
     request: Request,
     background: BackgroundTasks,
     ledger: LedgerNeeded,
     key: AdminKey,
+    shown: ShownNeeded,
     body: Body,
     dry_run: Annotated[
         bool, Query(description="Only say what would change; needs a key that sees figures.")
@@ -118,7 +121,10 @@ def publish_policy(
         detail = "; ".join(f"line {each.line}: {each.message}" for each in loaded)
         raise ApiProblem(422, "policy-invalid", detail)
     if dry_run:
-        return JSONResponse(_preview(preview_publication(ledger, loaded)).model_dump())
+        effect = preview_publication(ledger, loaded)
+        shown.trial(effect.entitlements_changed)
+        return JSONResponse(_preview(effect).model_dump())
+    shown.nothing()
     try:
         result = publish(ledger, loaded, actor=key.name, drop=meant)
     except CoverageNarrowsError as error:
@@ -181,6 +187,7 @@ def _narrows(error: CoverageNarrowsError) -> ApiProblem:
     },
     openapi_extra=_WITHDRAWAL,
 )
+@shows_no_figures
 def withdraw(
     request: Request,
     background: BackgroundTasks,
@@ -220,6 +227,7 @@ def _assess(ledger: Ledger) -> None:
     response_model=models.PolicyList,
     responses=errors(400, 401, 422, 503),
 )
+@shows_no_figures
 def list_policies(ledger: LedgerNeeded, _: AnyKey, moment: MomentAsked) -> models.PolicyList:
     """All policies with their newest versions."""
     with reading(ledger.engine) as connection:
@@ -234,6 +242,7 @@ def list_policies(ledger: LedgerNeeded, _: AnyKey, moment: MomentAsked) -> model
     response_model=models.PolicyDetail,
     responses=errors(400, 401, 404, 422, 503),
 )
+@shows_no_figures
 def read_policy(ledger: LedgerNeeded, _: AnyKey, moment: MomentAsked, policy: str) -> models.PolicyDetail:
     """A policy and its versions."""
     with reading(ledger.engine) as connection:
@@ -254,6 +263,7 @@ def read_policy(ledger: LedgerNeeded, _: AnyKey, moment: MomentAsked, policy: st
     response_model=models.PolicyVersion,
     responses=errors(400, 401, 404, 422, 503),
 )
+@shows_no_figures
 def read_policy_version(
     ledger: LedgerNeeded,
     _: AnyKey,

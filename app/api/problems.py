@@ -5,16 +5,20 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
+import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from app.ledger.clock import ClockError
 from app.ledger.ledger import UncertainError
+from app.security.disclosures import DisclosureError
 from app.use_cases.projecting import NotProjectedError
 from app.use_cases.proving import NotSealedError
 from app.use_cases.reading import DayAheadError, PositionAheadError
 from domain.errors import Problem
+
+_log = structlog.get_logger()
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_S: Final = "5"
@@ -119,6 +123,21 @@ def add_problem_handlers(app: FastAPI) -> None:
     @app.exception_handler(DayAheadError)
     def _(_: Request, error: DayAheadError) -> Response:
         return problem_response(ApiProblem(422, "day-ahead", f"{error.day}尚未开始(北京时间),不能查询。"))
+
+    _add_waiting_handlers(app)
+
+
+def _add_waiting_handlers(app: FastAPI) -> None:
+    """Answer what may work in a while, and say what is known of it."""
+
+    @app.exception_handler(DisclosureError)
+    def _(_: Request, error: DisclosureError) -> Response:
+        _log.error("disclosure not recorded", error=str(error))
+        detail = (
+            "It could not be recorded who sees figures of single units, or who uses a key, so there is no "
+            "answer. Ask again: what is recorded already is not recorded twice."
+        )
+        return problem_response(unavailable(detail))
 
     @app.exception_handler(NotSealedError)
     def _(_: Request, error: NotSealedError) -> Response:

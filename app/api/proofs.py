@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from app.api import proof_models
 from app.api.context import AuditorKey, LedgerNeeded, MomentAsked
+from app.api.disclosing import ShownNeeded, shows_figures, shows_no_figures
 from app.api.errors_declared import errors
 from app.api.paths import POSITION, uscc_of, window_of
 from app.api.problems import RETRY_AFTER_S, ApiProblem
@@ -61,6 +62,7 @@ SEALED: Final = [Depends(sealed_behind)]
     responses={**errors(400, 401, 403, 422, 503), **_AS_TEXT},
     dependencies=SEALED,
 )
+@shows_no_figures
 def read_checkpoint(
     request: Request, ledger: LedgerNeeded, signer: SignerNeeded, size: SizeAsked = None
 ) -> Any:
@@ -80,15 +82,18 @@ def read_checkpoint(
     responses=errors(400, 401, 403, 422, 503),
     dependencies=SEALED,
 )
+@shows_figures
 def read_inclusion(
     ledger: LedgerNeeded,
     signer: SignerNeeded,
+    shown: ShownNeeded,
     position: Annotated[int, Path(ge=1), POSITION],
     size: SizeAsked = None,
 ) -> proof_models.InclusionAnswer:
     """The proof that the event at a position is in the log of a checkpoint."""
     with reading(ledger.engine) as connection:
         proved = prove_inclusion(ledger, connection, position=position, size=size)
+    shown.records(0 if proved.uscc is None else 1, uscc=proved.uscc)
     return proof_models.inclusion_answer(proved, signer)
 
 
@@ -99,6 +104,7 @@ def read_inclusion(
     responses=errors(400, 401, 403, 422, 503),
     dependencies=SEALED,
 )
+@shows_no_figures
 def read_consistency(
     ledger: LedgerNeeded, signer: SignerNeeded, first: SizeNeeded, second: SizeNeeded
 ) -> proof_models.ConsistencyAnswer:
@@ -117,8 +123,14 @@ def read_consistency(
     responses=errors(400, 401, 403, 404, 422, 503),
     dependencies=SEALED,
 )
+@shows_figures
 def read_receipt(
-    ledger: LedgerNeeded, signer: SignerNeeded, moment: MomentAsked, uscc: str, window: str
+    ledger: LedgerNeeded,
+    signer: SignerNeeded,
+    shown: ShownNeeded,
+    moment: MomentAsked,
+    uscc: str,
+    window: str,
 ) -> proof_models.ReceiptAnswer:
     """The events of an enterprise's half-year with their proofs, to verify offline."""
     name = str(window_of(window))
@@ -126,4 +138,5 @@ def read_receipt(
         receipt = write_receipt(ledger, connection, uscc=uscc_of(uscc), window=name, asked=moment)
     if receipt is None:
         raise ApiProblem(404, "not-found", f"{uscc} has filed nothing in {name}.")
+    shown.records(len(receipt.events), uscc=uscc)
     return proof_models.receipt_answer(receipt, signer)

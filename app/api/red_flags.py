@@ -3,13 +3,13 @@
 from typing import Annotated, Final
 
 import msgspec
-import structlog
 from fastapi import APIRouter, Query
 
 from app.api import models
 from app.api.books import PolicyAsked, books_of
 from app.api.context import AuditorKey, LedgerNeeded, MomentAsked
 from app.api.cursors import Count, Cursors, CursorsNeeded
+from app.api.disclosing import ShownNeeded, shows_figures
 from app.api.errors_declared import errors
 from app.api.paths import DIGITS, uscc_of, window_of
 from app.api.presenters import as_of, red_flag, thresholds
@@ -17,7 +17,6 @@ from app.api.problems import ApiProblem
 from app.api.read_again import ReadAgain
 from app.database import reading
 from app.limits import RED_FLAGS_MOST_GROUPED
-from app.security.keys import Key
 from app.use_cases.reading import AskedMoment, opened
 from app.use_cases.red_flags import (
     BEGINNING,
@@ -33,7 +32,6 @@ from domain.red_flags import EnterpriseFlagId, GroupFlagId
 from domain.structs import prepared
 
 router = APIRouter(prefix="/v1/audit/red-flags", tags=["audit"], route_class=ReadAgain)
-_log = structlog.get_logger()
 
 PAGE_MOST: Final = 500
 
@@ -56,9 +54,11 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     response_model=models.RedFlagPage,
     responses=errors(400, 401, 403, 404, 409, 422, 503),
 )
+@shows_figures
 def list_red_flags(
     ledger: LedgerNeeded,
-    key: AuditorKey,
+    _: AuditorKey,
+    shown: ShownNeeded,
     moment: MomentAsked,
     cursors: CursorsNeeded,
     window: str,
@@ -80,7 +80,7 @@ def list_red_flags(
             after = Place(before.uscc, before.taken)
         books = books_of(result)
         page = red_flag_page(connection, asked, books, limit=limit, after=after)
-    _tell(key, half, len(page.found))
+    shown.records(len(page.found))
     end, as_asked = page.next_after, (books.moment.position, books.moment.day_in_progress)
     return models.RedFlagPage(
         items=[red_flag(each) for each in page.found],
@@ -96,9 +96,11 @@ def list_red_flags(
     response_model=models.RedFlagGroups,
     responses=errors(400, 401, 403, 404, 409, 422, 503),
 )
+@shows_figures
 def list_red_flag_groups(
     ledger: LedgerNeeded,
-    key: AuditorKey,
+    _: AuditorKey,
+    shown: ShownNeeded,
     moment: MomentAsked,
     window: str,
     policy: PolicyAsked = None,
@@ -118,16 +120,10 @@ def list_red_flag_groups(
                 "ask by region_code, or use duixian audit red-flags."
             )
             raise ApiProblem(422, "too-many-enterprises", detail) from error
-    _tell(key, half, len(found))
+    shown.records(len(found))
     return models.RedFlagGroups(
         items=[red_flag(each) for each in found], thresholds=thresholds(), as_of=as_of(books.moment)
     )
-
-
-def _tell(key: Key, window: str, questions: int) -> None:
-    """Who saw single-unit figures is recorded."""
-    if questions:
-        _log.info("figures disclosed", actor=key.name, window=window, red_flags=questions)
 
 
 def _sent(cursors: Cursors) -> Cursor | None:

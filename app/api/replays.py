@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse
 
 from app.api import replay_models
 from app.api.context import AuditorKey, Body, LedgerNeeded, require_media_type
+from app.api.disclosing import ShownNeeded, shows_figures, shows_no_figures
 from app.api.errors_declared import errors
 from app.api.json_body import parse_json
 from app.api.problems import ApiProblem
@@ -47,6 +48,7 @@ _BODY: Final[dict[str, Any]] = {
     responses=errors(400, 401, 403, 409, 413, 415, 422, 503),
     openapi_extra=_BODY,
 )
+@shows_no_figures
 def start_replay(request: Request, key: AuditorKey, body: Body) -> Response:
     """Derive every assessment again from the facts, and compare; without `last` the read models too.
 
@@ -70,13 +72,22 @@ def start_replay(request: Request, key: AuditorKey, body: Body) -> Response:
     response_model=replay_models.Replay,
     responses=errors(401, 403, 404, 503),
 )
-def read_replay(ledger: LedgerNeeded, _: AuditorKey, id: str) -> replay_models.Replay:  # noqa: A002 - the path
+@shows_figures
+def read_replay(
+    ledger: LedgerNeeded,
+    _: AuditorKey,
+    shown: ShownNeeded,
+    id: str,  # noqa: A002 - the path
+) -> replay_models.Replay:
     """How far a replay has come, and what it found."""
     with reading(ledger.engine) as connection:
         run = find(connection, id)
     if run is None:
         raise ApiProblem(404, "not-found", "There is no such replay.")
-    return replay_models.replay(run)
+    answer = replay_models.replay(run)
+    found = answer.report
+    shown.records(0 if found is None else len(found.mismatches) + len(found.row_differences))
+    return answer
 
 
 def _location(run: str) -> str:

@@ -17,6 +17,7 @@ from app.api.context import (
     StatisticsKey,
     require_media_type,
 )
+from app.api.disclosing import ShownNeeded, shows_figures
 from app.api.errors_declared import errors
 from app.api.json_body import parse_json
 from app.api.paths import DIGITS, uscc_of
@@ -54,10 +55,12 @@ _REPLAYED: Final = {"Idempotency-Replayed": "true"}
     },
     openapi_extra={"requestBody": {"required": True, "content": {"application/json": BATCH_SCHEMA}}},
 )
+@shows_figures
 def file(
     request: Request,
     ledger: LedgerNeeded,
     key: StatisticsKey,
+    shown: ShownNeeded,
     body: Body,
     dry_run: Annotated[bool, Query(description="Only say what would happen.")] = False,
     idempotency_key: Annotated[
@@ -66,12 +69,21 @@ def file(
 ) -> Response:
     """Register returns: all rows or none."""
     require_media_type(request, "application/json")
+    answer = _file_once(ledger, key.name, body, idempotency_key, dry_run=dry_run)
+    shown.warnings(answer.body)
+    return answer
+
+
+def _file_once(
+    ledger: Ledger, actor: str, body: bytes, idempotency_key: str | None, *, dry_run: bool
+) -> Response:
+    """File, or give the answer that is kept for the same request."""
     if idempotency_key is None or dry_run:
-        return _file(ledger, key.name, body, dry_run=dry_run, alongside=None)
+        return _file(ledger, actor, body, dry_run=dry_run, alongside=None)
     if _IDEMPOTENCY_KEY.fullmatch(idempotency_key) is None:
         raise ApiProblem(400, "invalid-request", "Idempotency-Key has 1 to 255 visible ASCII characters.")
     request_sha256 = hashlib.sha256(body).hexdigest()
-    kept = _kept(ledger, key.name, idempotency_key, request_sha256)
+    kept = _kept(ledger, actor, idempotency_key, request_sha256)
     if kept is not None:
         return kept
 
@@ -79,15 +91,15 @@ def file(
         keep_answer(
             connection,
             KeptAnswer(request_sha256, _filing(answer)),
-            actor=key.name,
+            actor=actor,
             idempotency_key=idempotency_key,
             now_us=ledger.clock(),
         )
 
     try:
-        return _file(ledger, key.name, body, dry_run=False, alongside=keep)
+        return _file(ledger, actor, body, dry_run=False, alongside=keep)
     except AlreadyAnsweredError:
-        kept = _kept(ledger, key.name, idempotency_key, request_sha256)
+        kept = _kept(ledger, actor, idempotency_key, request_sha256)
         if kept is None:
             raise
         return kept
@@ -132,10 +144,12 @@ def _filing(answer: FilingAnswer) -> bytes:
     responses=errors(400, 401, 403, 404, 413, 415, 422, 503),
     openapi_extra={"requestBody": {"required": True, "content": {"application/json": WITHDRAWAL_SCHEMA}}},
 )
+@shows_figures
 def withdraw(
     request: Request,
     ledger: LedgerNeeded,
     key: StatisticsKey,
+    shown: ShownNeeded,
     uscc: str,
     period: str,
     form: str,
@@ -149,7 +163,9 @@ def withdraw(
         raise ApiProblem(404, "not-found", f"No return of {uscc} for {period} on {form} stands.")
     if isinstance(answer, Refused):
         raise refused_rows(answer.problems)
-    return Response(_filing(answer), 200, media_type="application/json")
+    filing = _filing(answer)
+    shown.warnings(filing)
+    return Response(filing, 200, media_type="application/json")
 
 
 @router.get(
@@ -158,9 +174,11 @@ def withdraw(
     response_model=models.EnterpriseReturns,
     responses=errors(400, 401, 403, 404, 422, 503),
 )
+@shows_figures
 def read(
     ledger: LedgerNeeded,
     _: ReturnsKey,
+    shown: ShownNeeded,
     moment: MomentAsked,
     uscc: str,
     year: Annotated[int, Query(ge=2000, le=2099), DIGITS],
@@ -171,4 +189,5 @@ def read(
         if not has_ever_registered(connection, uscc_of(uscc), year):
             raise ApiProblem(404, "not-found", f"No return of {uscc} was ever registered for {year}.")
         found = versions(connection, uscc, year, at.position)
+    shown.records(len(found), uscc=uscc)
     return enterprise_returns(found, at, uscc=uscc, year=year)

@@ -4,11 +4,12 @@ from typing import Annotated
 
 import typer
 
-from app.cli.common import ACTOR, ledger_of, out, refuse
+from app.cli.command import Commands, actor_of, shows_no_figures
+from app.cli.common import ledger_of, out, refuse
 from app.exports.cells import beijing
 from app.use_cases.clock import accept_clock
 
-clock_app = typer.Typer(no_args_is_help=True, help="时钟:认可本机时间。")
+clock_app = Commands(no_args_is_help=True, help="时钟:认可本机时间。")
 
 
 @clock_app.callback()
@@ -17,6 +18,7 @@ def _clock() -> None:
 
 
 @clock_app.command("accept")
+@shows_no_figures
 def clock_accept(
     context: typer.Context,
     reason: Annotated[str, typer.Option("--reason", help="认可的理由,如何核对的;记入台账。")],
@@ -24,7 +26,7 @@ def clock_accept(
     """认可本机时钟:因时钟可能被向前拨动而暂停登记的,核对无误后恢复登记。认可本身记入台账。"""
     if not reason.strip():
         raise typer.BadParameter("须写明理由。", param_hint="--reason")
-    told = accept_clock(ledger_of(context), reason=reason.strip(), actor=ACTOR)
+    told = accept_clock(ledger_of(context), reason=reason.strip(), actor=actor_of(context))
     if not told.is_accepted:
         refuse(
             f"台账最后的登记时间{beijing(told.last_us)}已晚于本机时钟{beijing(told.now_us)}(北京时间),"

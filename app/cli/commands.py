@@ -4,12 +4,14 @@ import sys
 from concurrent.futures import BrokenExecutor
 from typing import Annotated, Final
 
+import structlog
 import typer
 from pydantic import ValidationError
 
 from app.bootstrap import migrate
 from app.cli.audit import audit_app
 from app.cli.clock import clock_app
+from app.cli.command import Commands, Root, actor_of, shows_no_figures
 from app.cli.common import (
     REFUSED,
     UNFINISHED,
@@ -43,8 +45,10 @@ from app.use_cases.rebuilding import RebuildError, rebuild
 from domain.errors import LedgerIntegrityError
 from projections.scratch import OvertakenError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="兑现:社零奖励测算台账。")
-projections_app = typer.Typer(no_args_is_help=True, help="查询表:由台账重建。")
+_log = structlog.get_logger()
+
+app = Commands(cls=Root, no_args_is_help=True, add_completion=False, help="兑现:社零奖励测算台账。")
+projections_app = Commands(no_args_is_help=True, help="查询表:由台账重建。")
 app.add_typer(import_app)
 app.add_typer(reads_app)
 app.add_typer(policies_app, name="policy")
@@ -85,6 +89,7 @@ def main() -> None:
 
 
 @app.command()
+@shows_no_figures
 def serve(
     context: typer.Context,
     host: Annotated[str | None, typer.Option(help="监听地址;默认取DUIXIAN_HOST。")] = None,
@@ -105,6 +110,7 @@ def serve(
 
 
 @app.command("project")
+@shows_no_figures
 def project_command(
     context: typer.Context,
     once: Annotated[bool, typer.Option("--once", help="更新到台账现有的最后序号即结束。")] = False,
@@ -127,6 +133,7 @@ def project_command(
 
 
 @app.command("migrate")
+@shows_no_figures
 def migrate_command(context: typer.Context) -> None:
     """建立或升级数据库结构。"""
     migrate(opened_ledger(context).engine)
@@ -134,6 +141,7 @@ def migrate_command(context: typer.Context) -> None:
 
 
 @projections_app.command("rebuild")
+@shows_no_figures
 def projections_rebuild(context: typer.Context) -> None:
     """由台账重建全部查询表。"""
     ledger = ledger_of(context)
@@ -146,4 +154,5 @@ def projections_rebuild(context: typer.Context) -> None:
         refuse("查询表一直被占用,本次未能切换;查询表未受影响,请稍后重试。")
     except LedgerIntegrityError as error:
         refuse(f"台账本身有问题,不能据以重建,查询表未受影响:{error}。")
+    _log.info("read models rebuilt", actor=actor_of(context), position=position)
     out.print(f"查询表已由台账重建,至序号{position}。")

@@ -12,18 +12,19 @@ from typing import Annotated, Any, Final, NoReturn
 import msgspec
 import typer
 from eventsourcing.persistence import MapperDeserialisationError
-from rich.console import Console
-from rich.progress import Progress as ProgressBar
 from sqlalchemy import Connection
 
 from app.api.moments import MomentError, parse_known_at, parse_position
 from app.bootstrap import is_migrated, open_ledger
+from app.cli.terminal import Terminal, progress_on
 from app.database import missing_file, refusal_of
+from app.escaping import escaped, escaped_json
 from app.ledger.clock import ClockError, now_us
 from app.ledger.ledger import Ledger, UncertainError
 from app.ledger.sealing import seal
 from app.reasons import REFUSALS, reason_of
 from app.security.audit_key import verifier_key_in
+from app.security.disclosures import DisclosureError
 from app.settings import Settings
 from app.use_cases.attempts import INTERRUPTED
 from app.use_cases.projecting import NotProjectedError, project_all
@@ -36,13 +37,12 @@ from domain.periods import PeriodError, Window
 
 REFUSED: Final = 1
 WRONG_USAGE: Final = 2
-ACTOR: Final = "命令行"
 
-UNFINISHED: Final = (*INTERRUPTED, LedgerIntegrityError, MapperDeserialisationError)
+UNFINISHED: Final = (*INTERRUPTED, LedgerIntegrityError, MapperDeserialisationError, DisclosureError)
 """What keeps a command from its end, and is a refusal: `cause_of` tells it."""
 
 
-class HeardOut(Console):
+class HeardOut(Terminal):
     """A console whose reader may leave, as `head` does: what is left is done all the same, in silence."""
 
     def on_broken_pipe(self) -> None:
@@ -53,8 +53,8 @@ class HeardOut(Console):
 
 
 # A pipe has no width to fit in: names and headings stay whole.
-out = Console(highlight=False, width=None if sys.stdout.isatty() else 240)
-err = Console(stderr=True, highlight=False)
+out = Terminal(width=None if sys.stdout.isatty() else 240)
+err = Terminal(stderr=True)
 
 
 def position_from(least: int) -> Callable[[Any], int]:
@@ -108,6 +108,8 @@ def cause_of(error: Exception) -> str:
 
 
 def _cause_in_database(error: Exception) -> str:
+    if isinstance(error, DisclosureError):
+        return f"查阅记录无法写入,单户数据因此不予显示;已登记的不受影响。详情:{error}"
     if isinstance(error, ClockError):
         return f"{error}。"
     refusal = refusal_of(error)
@@ -180,17 +182,22 @@ def seal_and_tell(ledger: Ledger, key_file: Path) -> int:
 
 def print_json(value: Any) -> None:
     """Print a value of structs, lists and mappings as JSON."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")
+    write_json(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")
+
+
+def write_json(text: str) -> None:
+    """Write JSON, or a part of it, to standard output."""
+    sys.stdout.write(escaped_json(text))
 
 
 @contextmanager
 def progress_bar(label: str, total: int | None = None) -> Iterator[Any]:
     """A progress bar on a terminal, else nothing."""
-    with ProgressBar(console=err, disable=not err.is_terminal, transient=True) as bar:
-        task = bar.add_task(label, total=total)
+    with progress_on(err) as bar:
+        task = bar.add_task(escaped(label), total=total)
 
         def progress(done: int, of: int | None = None, doing: str = "") -> None:
-            bar.update(task, completed=done, total=of, description=f"{label} {doing}".rstrip())
+            bar.update(task, completed=done, total=of, description=escaped(f"{label} {doing}".rstrip()))
 
         yield progress
 

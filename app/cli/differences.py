@@ -1,6 +1,5 @@
 """`duixian audit differences`: what changed between two moments, as lines, JSON or a workbook."""
 
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,18 @@ import typer
 from app.api.difference_models import difference_item, heading
 from app.api.moments import MomentError, parse_moment
 from app.cli import printing
-from app.cli.common import AsJson, bring_up, ledger_of, out, refuse, uscc_of, window_of, within_the_log
+from app.cli.command import shows_no_figures
+from app.cli.common import (
+    AsJson,
+    bring_up,
+    ledger_of,
+    out,
+    refuse,
+    uscc_of,
+    window_of,
+    within_the_log,
+    write_json,
+)
 from app.database import reading
 from app.exports.cells import RECORDS, beijing
 from app.exports.difference_sheet import DifferenceLine, SumsLine, write_difference_sheet
@@ -40,6 +50,7 @@ from projections.queries.differences import Scope
 _MOMENT = "台账序号、RFC 3339时间或日期(北京时间)"
 
 
+@shows_no_figures
 def audit_differences(
     context: typer.Context,
     first: Annotated[str, typer.Argument(metavar="FROM", help=f"前一时点:{_MOMENT},日期指该日开始。")],
@@ -105,12 +116,12 @@ def _print_json(found: Iterable[Difference], summed: Sums, moments: Moments) -> 
         name: value if isinstance(value, int) else value.model_dump()
         for name, value in heading(summed, moments).items()
     }
-    sys.stdout.write(msgspec.json.encode(head).decode()[:-1] + ',"items":[')
+    write_json(msgspec.json.encode(head).decode()[:-1] + ',"items":[')
     separator = "\n"
     for each in found:
-        sys.stdout.write(separator + difference_item(each).model_dump_json())
+        write_json(separator + difference_item(each).model_dump_json())
         separator = ",\n"
-    sys.stdout.write("\n]}\n")
+    write_json("\n]}\n")
 
 
 def _print(found: Iterable[Difference], summed: Sums, moments: Moments) -> None:

@@ -3,6 +3,7 @@
 import typer
 
 from app.cli import printing
+from app.cli.command import shows_no_figures
 from app.cli.common import (
     AsJson,
     KnownAtAsked,
@@ -20,6 +21,7 @@ from app.use_cases.reading import moment_of
 from projections.queries import disagreements
 
 
+@shows_no_figures
 def audit_disagreements(
     context: typer.Context,
     position: PositionAsked = None,

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from app.api.times import rfc_3339
+from app.cli.command import disclose, shows_figures
 from app.cli.common import (
     AsJson,
     ledger_of,
@@ -26,6 +27,7 @@ from app.use_cases.reading import PositionAheadError
 from domain.errors import LedgerIntegrityError
 
 
+@shows_figures
 def audit_export(
     context: typer.Context,
     target: Annotated[Path, typer.Argument(metavar="OUT", help="新建的文件夹;不能已有内容。")],
@@ -53,7 +55,7 @@ def audit_export(
     try:
         seal_and_tell(ledger, Settings().audit_key_file)
         with progress_bar("导出台账") as progress:
-            manifest = export_log(ledger, wanted, progress)
+            manifest = export_log(ledger, wanted, progress, lambda size: disclose(context, ledger, size))
     except ExportError as error:
         refuse(f"{error},未导出。请换一个位置。")
     except OSError as error:

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, cast
 import typer
 
 from app.cli import printing
+from app.cli.command import Commands, actor_of, disclose, shows_figures
 from app.cli.common import (
-    ACTOR,
     REFUSED,
     UNFINISHED,
     AsJson,
@@ -32,11 +32,12 @@ from app.ledger.ledger import Ledger, UncertainError
 from app.new_files import check_writable
 from app.reasons import reason_of
 from app.use_cases.importing import Progress
+from app.use_cases.notices import OF_THE_ROW_ALONE
 from app.use_cases.projecting import project_all
 from app.use_cases.rows import ORIGINS
 from domain.events import Stage
 
-import_app = typer.Typer()
+import_app = Commands()
 
 State = Literal["done", "refused", "unfinished", "stopped", "not-begun"]
 
@@ -44,7 +45,7 @@ _SIGNALS: Final = {signal.SIGINT: "Ctrl+C", signal.SIGTERM: "SIGTERM"}
 _OVERTAKEN: Final = "核对之后,其他程序登记了与本文件冲突的数据,登记中断。"
 _AGAIN: Final = "请再次运行同一命令,从中断处继续;已登记的行计为无变化。"
 
-_out = HeardOut(highlight=False)
+_out = HeardOut()
 
 
 class _StoppedError(Exception):
@@ -98,6 +99,7 @@ class _Extent:
 
 
 @import_app.command("import")
+@shows_figures
 def import_command(
     context: typer.Context,
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", help=".xlsx或CSV,直报平台导出的格式。")],
@@ -119,7 +121,8 @@ def import_command(
     bring_up(ledger)
     outcomes: list[Outcome] = []
     with stop_signals() as asked:
-        for outcome in _outcomes(ledger, files, options, asked):
+        for outcome in _outcomes(ledger, files, options, asked, actor=actor_of(context)):
+            disclose(context, ledger, _quoting(outcome.imported))
             _tell(outcome, options, on_out=not as_json)
             outcomes.append(outcome)
     _tell_other_files(outcomes)
@@ -160,7 +163,7 @@ def _import_options(
 
 
 def _outcomes(
-    ledger: Ledger, files: Sequence[Path], options: ImportOptions, asked: Sequence[int]
+    ledger: Ledger, files: Sequence[Path], options: ImportOptions, asked: Sequence[int], *, actor: str
 ) -> Iterator[Outcome]:
     """Register the files until one is not done, or a signal came; what became of each.
 
@@ -169,18 +172,20 @@ def _outcomes(
     goes_on = True
     for path in files:
         if goes_on and not asked:
-            outcome = _outcome(ledger, path, options, asked)
+            outcome = _outcome(ledger, path, options, asked, actor=actor)
         else:
             outcome = Outcome(_nothing(path), "not-begun")
         goes_on = outcome.state == "done" or outcome.imported.unread
         yield outcome
 
 
-def _outcome(ledger: Ledger, path: Path, options: ImportOptions, asked: Sequence[int]) -> Outcome:
+def _outcome(
+    ledger: Ledger, path: Path, options: ImportOptions, asked: Sequence[int], *, actor: str
+) -> Outcome:
     extent = _Extent()
     try:
         with progress_bar(shown_name(path)) as bar:
-            imported = import_file(ledger, path, options, actor=ACTOR, progress=extent.watching(bar, asked))
+            imported = import_file(ledger, path, options, actor=actor, progress=extent.watching(bar, asked))
     except _StoppedError:
         with suppress(*UNFINISHED):
             project_all(ledger)  # The last chunk may be recorded only.
@@ -194,6 +199,11 @@ def _outcome(ledger: Ledger, path: Path, options: ImportOptions, asked: Sequence
         return Outcome(imported, "unfinished", extent.recorded, extent.rows, _OVERTAKEN)
     state: State = "refused" if imported.answer is None else "done"
     return Outcome(imported, state, extent.recorded, extent.rows)
+
+
+def _quoting(imported: ImportedFile) -> int:
+    """How many points to verify may quote what the ledger holds."""
+    return sum(each.category == "核实提示" and each.code not in OF_THE_ROW_ALONE for each in imported.lines)
 
 
 def _nothing(path: Path) -> ImportedFile:

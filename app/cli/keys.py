@@ -1,20 +1,26 @@
 """`duixian keys`: making, listing and revoking API keys."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from app.api.times import rfc_3339
+from app.cli.command import ACTOR, Commands, actor_of, disclosure_log, route_of, shows_no_figures
 from app.cli.common import AsJson, ledger_of, out, print_json, refuse
 from app.database import reading, writing
 from app.exports.cells import beijing
-from app.security.keys import ROLES, SEE_FIGURES, create_key, list_keys, revoke_key
+from app.ledger.ledger import Ledger
+from app.security.disclosures import Entry, Kind
+from app.security.keys import ROLES, SEE_FIGURES, Key, create_key, is_name, list_keys, revoke_key
 
-keys_app = typer.Typer(no_args_is_help=True, help="接口密钥:新建、查看、停用。")
+keys_app = Commands(no_args_is_help=True, help="接口密钥:新建、查看、停用。")
+
+_TAKEN: Final = "名称“{}”已用过。台账以名称记录经办人,请换一个名称。"
 
 
 @keys_app.command("create")
+@shows_no_figures
 def keys_create(
     context: typer.Context,
     role: Annotated[str, typer.Option(help="statistics、commerce、auditor或admin。")],
@@ -26,21 +32,25 @@ def keys_create(
     """新建密钥;只显示这一次。"""
     if role not in ROLES:
         raise typer.BadParameter(f"应为{'、'.join(ROLES)}之一。", param_hint="--role")
-    if not name.strip() or not name.isprintable() or len(name) > 100:  # noqa: PLR2004 - a line of a list
-        raise typer.BadParameter("应为1至100个可显示的字符。", param_hint="--name")
+    if not is_name(name) or name.startswith(ACTOR):
+        message = f"应为1至100个可显示的字符,不能以“{ACTOR}”开头。"
+        raise typer.BadParameter(message, param_hint="--name")
     ledger = ledger_of(context)
+    if name in {key.name for key in _keys(ledger)}:
+        refuse(_TAKEN.format(name))
+    _record(context, ledger, "key-created", name, role + ("(with figures)" if with_figures else ""))
     with writing(ledger.engine) as connection:
         token = create_key(connection, name=name, role=role, with_figures=with_figures, now_us=ledger.clock())
     if token is None:
-        refuse(f"名称“{name}”已用过。台账以名称记录经办人,请换一个名称。")
+        refuse(_TAKEN.format(name))
     sys.stdout.write(token + "\n")
 
 
 @keys_app.command("list")
+@shows_no_figures
 def keys_list(context: typer.Context, as_json: AsJson = False) -> None:
     """列出全部密钥(不显示密钥本身)。"""
-    with reading(ledger_of(context).engine) as connection:
-        keys = list_keys(connection)
+    keys = _keys(ledger_of(context))
     if as_json:
         print_json(keys)
         return
@@ -53,11 +63,25 @@ def keys_list(context: typer.Context, as_json: AsJson = False) -> None:
 
 
 @keys_app.command("revoke")
+@shows_no_figures
 def keys_revoke(context: typer.Context, name: str) -> None:
     """停用密钥。"""
     ledger = ledger_of(context)
+    if name in {key.name for key in _keys(ledger) if key.revoked_at_us is None}:
+        _record(context, ledger, "key-revoked", name, None)
     with writing(ledger.engine) as connection:
         revoked = revoke_key(connection, name, now_us=ledger.clock())
     if not revoked:
         refuse(f"没有名称为“{name}”的有效密钥。")
     out.print(f"{name}已停用。", markup=False)
+
+
+def _keys(ledger: Ledger) -> list[Key]:
+    with reading(ledger.engine) as connection:
+        return list_keys(connection)
+
+
+def _record(context: typer.Context, ledger: Ledger, kind: Kind, key: str, query: str | None) -> None:
+    """Record what is about to become of a key."""
+    entry = Entry(kind=kind, actor=actor_of(context), route=route_of(context), key=key, query=query)
+    disclosure_log(context, ledger).record(entry)

@@ -7,8 +7,8 @@ import typer
 
 from app.api.times import rfc_3339
 from app.cli import printing
+from app.cli.command import Commands, actor_of, shows_no_figures
 from app.cli.common import (
-    ACTOR,
     REFUSED,
     AsJson,
     KnownAtAsked,
@@ -45,10 +45,11 @@ from domain.periods import period_of
 from domain.policy import Policy, fingerprint
 from projections.queries.policies import PolicyVersion, published
 
-policies_app = typer.Typer(no_args_is_help=True, help="政策文件:检查、发布、查看。")
+policies_app = Commands(no_args_is_help=True, help="政策文件:检查、发布、查看。")
 
 
 @policies_app.command("check")
+@shows_no_figures
 def policy_check(file: Path) -> None:
     """检查政策文件是否符合要求。"""
     loaded = _load(file)
@@ -58,6 +59,7 @@ def policy_check(file: Path) -> None:
 
 
 @policies_app.command("publish")
+@shows_no_figures
 def policy_publish(
     context: typer.Context,
     file: Path,
@@ -71,7 +73,7 @@ def policy_publish(
     ledger = ledger_of(context)
     bring_up(ledger)
     try:
-        result = publish(ledger, loaded, actor=ACTOR, drop=meant)
+        result = publish(ledger, loaded, actor=actor_of(context), drop=meant)
     except CoverageNarrowsError as error:
         _refuse_narrowing(error)
     except NothingDroppedError:
@@ -83,6 +85,7 @@ def policy_publish(
 
 
 @policies_app.command("withdraw")
+@shows_no_figures
 def policy_withdraw(
     context: typer.Context,
     policy: Annotated[str, typer.Argument(metavar="POLICY", help="政策编号,如yingkou-2024-14。")],
@@ -103,7 +106,7 @@ def policy_withdraw(
             markup=False,
         )
         return
-    result = withdraw_policy(ledger, policy, meant, actor=ACTOR)
+    result = withdraw_policy(ledger, policy, meant, actor=actor_of(context))
     if result is None:
         refuse(f"没有有效的政策{policy}。")
     _assess(ledger)
@@ -146,6 +149,7 @@ def _load(file: Path) -> LoadedPolicy:
 
 
 @policies_app.command("list")
+@shows_no_figures
 def policy_list(
     context: typer.Context,
     position: PositionAsked = None,

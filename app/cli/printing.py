@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
 
 from app.cli.files import ImportedFile
+from app.cli.terminal import Terminal, bold
 from app.exports.cells import ORIGINS, RECORDS, beijing
 from app.exports.problem_sheet import ProblemLine
 from app.ledger.publications import Publication
@@ -44,19 +43,19 @@ def as_of_text(moment: AsOf) -> str:
     )
 
 
-def print_import(console: Console, imported: ImportedFile, *, dry_run: bool) -> None:
+def print_import(console: Terminal, imported: ImportedFile, *, dry_run: bool) -> None:
     """What became of a file."""
     answer = imported.answer
     if answer is None:
-        console.print(
-            f"[bold]{escape(imported.name)}[/]:未登记,发现{len(imported.problems)}处审核错误。",
-            soft_wrap=True,
-        )
+        told = f":未登记,发现{len(imported.problems)}处审核错误。"
+        console.print(bold(imported.name), told, sep="", soft_wrap=True)
         return
     head = "试算(未登记)" if dry_run else "登记完成"
     console.print(
-        f"[bold]{escape(imported.name)}[/]:{head}。新登记{answer.filed}行,更正{answer.revised}行,"
+        bold(imported.name),
+        f":{head}。新登记{answer.filed}行,更正{answer.revised}行,"
         f"无变化{answer.unchanged}行;测算结果变动{answer.entitlements_changed}期;台账序号{answer.position}。",
+        sep="",
         soft_wrap=True,
     )
     if imported.lines:
@@ -70,7 +69,7 @@ def print_import(console: Console, imported: ImportedFile, *, dry_run: bool) -> 
         console.print(f"  {change.uscc} {period_of(change.period).chinese}:{before} → {after}")
 
 
-def print_lines(console: Console, lines: Iterable[ProblemLine]) -> None:
+def print_lines(console: Terminal, lines: Iterable[ProblemLine]) -> None:
     """Problems and points to verify, one a line."""
     for line in lines:
         where = "".join(
@@ -86,11 +85,11 @@ def print_lines(console: Console, lines: Iterable[ProblemLine]) -> None:
         )
 
 
-def print_account(console: Console, account: Account, policy: Policy | None) -> None:
+def print_account(console: Terminal, account: Account, policy: Policy | None) -> None:
     """A half-year account, with the version of the policy that it is of."""
     window = Window.parse(account.window)
-    who = f"[bold]{escape(account.name)}[/]({account.uscc})" if account.name else account.uscc
-    console.print(f"{who}{window.chinese}奖励测算结果", soft_wrap=True)
+    who = (bold(account.name), f"({account.uscc})") if account.name else (account.uscc,)
+    console.print(*who, f"{window.chinese}奖励测算结果", sep="", soft_wrap=True)
     if account.policy is None or policy is None:
         console.print(f"尚无覆盖该半年的政策,未测算。{as_of_text(account.as_of)}。", soft_wrap=True)
         return
@@ -101,7 +100,7 @@ def print_account(console: Console, account: Account, policy: Policy | None) -> 
             period_of(each.period).chinese,
             STAGE_NAMES[outcome.stage],
             STATUS[outcome.status],
-            "—" if outcome.measure is None else escape(policy.measure_name(outcome.measure)),
+            "—" if outcome.measure is None else policy.measure_name(outcome.measure),
             wanyuan(outcome.rule_fen),
             wanyuan(outcome.assessed_fen),
             wanyuan(outcome.open_fen),
@@ -123,15 +122,15 @@ def print_account(console: Console, account: Account, policy: Policy | None) -> 
         )
 
 
-def print_steps(console: Console, explained: ExplainedPeriod) -> None:
+def print_steps(console: Terminal, explained: ExplainedPeriod) -> None:
     """The reasons of a period."""
-    console.print(f"[bold]{period_of(explained.period.period).chinese}[/]")
+    console.print(bold(period_of(explained.period.period).chinese))
     for n, step in enumerate(explained.steps, 1):
         console.print(f"  {n}. {step.sentence}", markup=False, soft_wrap=True)
 
 
 def print_list(
-    console: Console, accounts: Iterable[ListedAccount], totals: ListTotals | None, moment: AsOf
+    console: Terminal, accounts: Iterable[ListedAccount], totals: ListTotals | None, moment: AsOf
 ) -> None:
     """A page of the list."""
     code = Column("统一社会信用代码", no_wrap=True)
@@ -139,7 +138,7 @@ def print_list(
     for each in accounts:
         table.add_row(
             each.uscc,
-            escape(each.name),
+            each.name,
             region_name(each.region_code),
             str(each.periods),
             wanyuan(each.assessed_fen),
@@ -152,7 +151,7 @@ def print_list(
     console.print(as_of_text(moment))
 
 
-def print_reservations(console: Console, disputed: int, progress: Progress | None) -> None:
+def print_reservations(console: Terminal, disputed: int, progress: Progress | None) -> None:
     """What the sums leave out, and that they are not yet of one version."""
     if disputed:
         console.print(f"另有{disputed}户与台账记录有矛盾,未计入合计;请运行duixian audit disagreements查看。")
@@ -161,7 +160,7 @@ def print_reservations(console: Console, disputed: int, progress: Progress | Non
         console.print(f"政策版本{progress.version}的测算正在进行{done}:各户金额可能仍属此前版本。")
 
 
-def print_unassessed(console: Console, unassessed: Iterable[Publication]) -> None:
+def print_unassessed(console: Terminal, unassessed: Iterable[Publication]) -> None:
     """The publications whose assessment is not complete."""
     for each in unassessed:
         console.print(
@@ -173,7 +172,7 @@ def print_unassessed(console: Console, unassessed: Iterable[Publication]) -> Non
 
 
 def print_summary(
-    console: Console, groups: Sequence[Group], group_by: str, policy: Policy | None, moment: AsOf
+    console: Terminal, groups: Sequence[Group], group_by: str, policy: Policy | None, moment: AsOf
 ) -> None:
     """The sums of a half-year by group; the policy names its measures."""
     table = Table(
@@ -181,7 +180,7 @@ def print_summary(
     )
     for each in groups:
         table.add_row(
-            escape(_group_name(each.key, group_by, policy)),
+            _group_name(each.key, group_by, policy),
             str(each.enterprises),
             wanyuan(each.assessed_fen),
             wanyuan(each.open_fen),
@@ -204,7 +203,7 @@ def _group_name(key: str, group_by: str, policy: Policy | None) -> str:
     return key
 
 
-def print_returns(console: Console, versions: Iterable[ReturnVersion], moment: AsOf) -> None:
+def print_returns(console: Terminal, versions: Iterable[ReturnVersion], moment: AsOf) -> None:
     """The versions of an enterprise's returns."""
     table = Table(
         *("所属期", "表号", "记录", "阶段", "本期数(千元)", "上年同期数(千元)", "来源文件"),
@@ -216,10 +215,10 @@ def print_returns(console: Console, versions: Iterable[ReturnVersion], moment: A
             each.form,
             RECORDS[each.type],
             *_registered(each),
-            escape(each.actor),
+            each.actor,
             beijing(each.recorded_at_us),
             str(each.position),
-            escape(each.event.reason or ""),
+            each.event.reason or "",
         )
     console.print(table)
     console.print(as_of_text(moment))
@@ -236,7 +235,7 @@ def _registered(version: ReturnVersion) -> tuple[str, str, str, str]:
         STAGE_NAMES[event.stage],
         _qianyuan(figure.current_fen),
         _qianyuan(figure.prior_year_fen),
-        escape(source),
+        source,
     )
 
 
@@ -278,7 +277,7 @@ def reason_text(version: ReturnVersion) -> str:
     return f"{version.event.reason or ''}{origin}"
 
 
-def print_events(console: Console, entries: Iterable[LogEntry], moment: AsOf) -> None:
+def print_events(console: Terminal, entries: Iterable[LogEntry], moment: AsOf) -> None:
     """Records of the log, one a line."""
     for each in entries:
         console.print(
@@ -290,12 +289,13 @@ def print_events(console: Console, entries: Iterable[LogEntry], moment: AsOf) ->
     console.print(as_of_text(moment))
 
 
-def print_policy(console: Console, policy: Policy) -> None:
+def print_policy(console: Terminal, policy: Policy) -> None:
     """A policy: what it says in a few lines."""
     document = policy.document
     console.print(
-        f"[bold]{document.policy}[/]:"
-        + escape(f"《{document.title}》({document.document_number}){document.article}"),
+        bold(document.policy),
+        f":《{document.title}》({document.document_number}){document.article}",
+        sep="",
         soft_wrap=True,
     )
     console.print(f"  指纹(SHA-256):{policy.ref.sha256}")

@@ -10,6 +10,7 @@ import msgspec
 import typer
 
 from app.api import proof_models
+from app.cli.command import disclose, shows_figures, shows_no_figures
 from app.cli.common import (
     AsJson,
     KnownAtAsked,
@@ -52,6 +53,7 @@ SizeAsked = Annotated[
 OutAsked = Annotated[Path | None, typer.Option("--out", help="写入该文件,不在屏幕显示。")]
 
 
+@shows_no_figures
 def audit_key(
     name: Annotated[str, typer.Option("--name", help="台账名称,如不带协议的网址。")] = DEFAULT_ORIGIN,
     as_json: AsJson = False,
@@ -72,6 +74,7 @@ def audit_key(
         sys.stdout.write(f"{signer.verifier.text}\n")
 
 
+@shows_no_figures
 def audit_checkpoint(
     context: typer.Context, size: SizeAsked = None, out_file: OutAsked = None, as_json: AsJson = False
 ) -> None:
@@ -90,6 +93,7 @@ def audit_checkpoint(
         sys.stdout.write(answer.checkpoint)
 
 
+@shows_figures
 def audit_inclusion(
     context: typer.Context,
     position: Annotated[int, typer.Argument(metavar="POSITION", parser=position_from(1), help="台账序号。")],
@@ -101,6 +105,7 @@ def audit_inclusion(
     seal_and_tell(ledger, Settings().audit_key_file)
     with _refusing_what_is_ahead(), reading(ledger.engine) as connection:
         proved = prove_inclusion(ledger, connection, position=position, size=size)
+    disclose(context, ledger, 0 if proved.uscc is None else 1, uscc=proved.uscc)
     answer = proof_models.inclusion_answer(proved, signer)
     if as_json:
         print_json(answer.model_dump())
@@ -111,6 +116,7 @@ def audit_inclusion(
     _print_proof("包含证明", answer.proof, answer.checkpoint)
 
 
+@shows_no_figures
 def audit_consistency(
     context: typer.Context,
     first: Annotated[
@@ -138,6 +144,7 @@ def audit_consistency(
     _print_proof("一致性证明", answer.proof, answer.checkpoint)
 
 
+@shows_figures
 def audit_receipt(
     context: typer.Context,
     uscc: Annotated[str, typer.Argument(metavar="USCC", help="统一社会信用代码。")],
@@ -156,6 +163,7 @@ def audit_receipt(
         receipt = write_receipt(ledger, connection, uscc=uscc, window=half, asked=asked)
     if receipt is None:
         refuse(f"{uscc}在{Window.parse(half).chinese}没有登记过数据。")
+    disclose(context, ledger, len(receipt.events), uscc=uscc)
     answer = proof_models.receipt_answer(receipt, signer).model_dump()
     if out_file is None:
         print_json(answer)

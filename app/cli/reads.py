@@ -7,6 +7,7 @@ import typer
 
 from app.api import presenters
 from app.cli import printing
+from app.cli.command import Commands, disclose, shows_figures, shows_no_figures
 from app.cli.common import (
     AsJson,
     KnownAtAsked,
@@ -29,18 +30,20 @@ from app.database import reading
 from app.use_cases.explaining import explain, read_account
 from app.use_cases.listing import count_disputed, list_accounts, summarise
 from app.use_cases.reading import events_after, log_moment_of, moment_of
+from domain.events import Return
 from domain.periods import Window
 from projections.queries.listing import ListFilter, Sort
 from projections.queries.policies import policy_of
 from projections.queries.returns import has_ever_registered, versions
 from projections.queries.totals import Dimension
 
-reads_app = typer.Typer()
+reads_app = Commands()
 
 DIMENSIONS: Final = ("region_code", "industry", "period", "measure")
 
 
 @reads_app.command()
+@shows_figures
 def entitlement(
     context: typer.Context,
     uscc: Annotated[str, typer.Argument(help="统一社会信用代码。")],
@@ -66,6 +69,7 @@ def entitlement(
             if (found := explain(connection, account, each.period, withheld=False)) is not None
         ]
         applied = None if account.policy is None else policy_of(connection, account.policy)
+    disclose(context, ledger, sum(len(each.steps) for each in reasons), uscc=uscc)
     if as_json:
         answer = presenters.entitlement(account).model_dump()
         if explained:
@@ -80,6 +84,7 @@ def entitlement(
 
 
 @reads_app.command("list")
+@shows_no_figures
 def list_command(
     context: typer.Context,
     window: WindowAsked,
@@ -147,6 +152,7 @@ def list_command(
 
 
 @reads_app.command()
+@shows_no_figures
 def summary(
     context: typer.Context,
     window: WindowAsked,
@@ -176,6 +182,7 @@ def summary(
 
 
 @reads_app.command()
+@shows_figures
 def returns(
     context: typer.Context,
     uscc: Annotated[str, typer.Argument(help="统一社会信用代码。")],
@@ -193,6 +200,7 @@ def returns(
         if not has_ever_registered(connection, uscc, year):
             refuse(f"{uscc}在{year}年没有登记过数据。")
         found = versions(connection, uscc, year, at.position)
+    disclose(context, ledger, len(found), uscc=uscc)
     if as_json:
         print_json(presenters.enterprise_returns(found, at, uscc=uscc, year=year).model_dump())
         return
@@ -200,6 +208,7 @@ def returns(
 
 
 @reads_app.command()
+@shows_figures
 def events(
     context: typer.Context,
     after: Annotated[
@@ -217,6 +226,7 @@ def events(
     with reading(ledger.engine) as connection, within_the_log():
         at = log_moment_of(ledger, connection, asked)
         entries = events_after(ledger, connection, after, at, limit=limit, uscc=of)
+    disclose(context, ledger, sum(isinstance(each.event, Return) for each in entries), uscc=of)
     if as_json:
         print_json(presenters.event_page(entries, at, after=after).model_dump())
         return

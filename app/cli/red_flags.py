@@ -1,6 +1,5 @@
 """`duixian audit red-flags`: the list of red flags, on the terminal, as JSON or as a workbook."""
 
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ import typer
 
 from app.api import presenters
 from app.cli import printing
+from app.cli.command import disclose, shows_figures
 from app.cli.common import (
     AsJson,
     KnownAtAsked,
@@ -25,12 +25,13 @@ from app.cli.common import (
     progress_bar,
     refuse,
     window_of,
+    write_json,
 )
 from app.database import reading
 from app.exports.red_flag_sheet import write_red_flag_sheet
 from app.reasons import reason_of
 from app.use_cases.reading import Opened
-from app.use_cases.red_flags import ENTERPRISE_FLAGS, GROUP_FLAGS, Asked, red_flags
+from app.use_cases.red_flags import ENTERPRISE_FLAGS, GROUP_FLAGS, Asked, enterprises_asked, red_flags
 from domain.periods import Window
 from domain.questions import FLAG_MEANINGS, FLAG_NAMES, NO_VERDICT
 from domain.red_flags import THRESHOLDS, FlagId, RedFlag
@@ -41,6 +42,7 @@ SHOWN_EVIDENCE: Final = 12
 """So many versions stand under a question on the terminal; the others are counted."""
 
 
+@shows_figures
 def audit_red_flags(
     context: typer.Context,
     window: WindowAsked,
@@ -61,6 +63,8 @@ def audit_red_flags(
     with reading(ledger.engine) as connection, progress_bar("查找疑点") as progress:
         books = books_of(ledger, connection, half, policy, asked_moment(position, known_at))
         asked = Asked(half, flags, region_code)
+        # How many questions there are is known after the last one: how many enterprises they may be about.
+        disclose(context, ledger, enterprises_asked(connection, asked, books))
         found = red_flags(connection, asked, books, progress)
         if as_json:
             _print_json(found, books)
@@ -82,12 +86,12 @@ def _flags_of(given: list[str] | None) -> tuple[FlagId, ...]:
 def _print_json(found: Iterable[RedFlag], books: Opened) -> None:
     """One object, written as it comes: the questions of a country are never all in memory."""
     head = {"thresholds": THRESHOLDS, "as_of": presenters.as_of(books.moment).model_dump()}
-    sys.stdout.write(msgspec.json.encode(head).decode()[:-1] + ',"items":[')
+    write_json(msgspec.json.encode(head).decode()[:-1] + ',"items":[')
     separator = "\n"
     for each in found:
-        sys.stdout.write(separator + presenters.red_flag(each).model_dump_json())
+        write_json(separator + presenters.red_flag(each).model_dump_json())
         separator = ",\n"
-    sys.stdout.write("\n]}\n")
+    write_json("\n]}\n")
 
 
 def _print(found: Iterable[RedFlag], books: Opened) -> None:

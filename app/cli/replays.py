@@ -7,10 +7,10 @@ from typing import Annotated, Final
 
 import typer
 from eventsourcing.persistence import MapperDeserialisationError
-from rich.console import Console
 
 from app.api import replay_models
 from app.bootstrap import migrate
+from app.cli.command import disclose, disclose_nothing, shows_figures
 from app.cli.common import (
     REFUSED,
     AsJson,
@@ -23,6 +23,7 @@ from app.cli.common import (
 )
 from app.cli.printing import print_unassessed, wanyuan
 from app.cli.replay_words import COLUMNS, FIELDS, NOTHING, column_values, outcome_values
+from app.cli.terminal import Terminal, bold
 from app.database import open_engine, reading
 from app.ledger.export_folder import ExportError, ExportFolder
 from app.ledger.ledger import Ledger
@@ -61,6 +62,7 @@ TABLES: Final = {
 }
 
 
+@shows_figures
 def audit_replay(
     context: typer.Context,
     export: Annotated[
@@ -86,6 +88,10 @@ def audit_replay(
         with _replayed_ledger(context, export) as ledger, progress_bar("复算") as progress:
             report = replay(ledger, Wanted(first=first, last=last), progress)
             measures = measure_names(ledger)
+        if export is None:
+            disclose(context, ledger, report.found.mismatch_count + report.found.row_difference_count)
+        else:
+            disclose_nothing(context)  # What is shown stands in the export.
     except PositionAheadError as error:
         refuse(f"台账最后的序号是{error.head},不能复算更后的序号。")
     if as_json:
@@ -132,7 +138,7 @@ def measure_names(ledger: Ledger) -> dict[str, str]:
     return {each.id: each.name for policy in policies for each in policy.document.measures}
 
 
-def print_report(console: Console, report: Report, measures: Mapping[str, str]) -> None:
+def print_report(console: Terminal, report: Report, measures: Mapping[str, str]) -> None:
     """What a replay found.
 
     Args:
@@ -174,15 +180,15 @@ def print_report(console: Console, report: Report, measures: Mapping[str, str]) 
             _print_row(console, difference)
         _print_rest(console, found.row_difference_count)
     print_unassessed(console, report.unassessed)
-    console.print("全部一致。" if report.is_clean else "[bold]存在不一致,请查明原因。[/]")
+    console.print("全部一致。" if report.is_clean else bold("存在不一致,请查明原因。"))
 
 
-def _print_rest(console: Console, count: int) -> None:
+def _print_rest(console: Terminal, count: int) -> None:
     if count > MOST_PRINTED:
         console.print(f"  另有{count - MOST_PRINTED}处未列出,可用--json查看。")
 
 
-def _print_mismatch(console: Console, mismatch: Mismatch, measures: Mapping[str, str]) -> None:
+def _print_mismatch(console: Terminal, mismatch: Mismatch, measures: Mapping[str, str]) -> None:
     period = "" if mismatch.period is None else f" {period_of(mismatch.period).chinese}"
     place = "" if mismatch.position is None else f" 台账序号{mismatch.position}"
     console.print(f"  {mismatch.stream}{period}{place}:{KINDS[mismatch.kind]}", markup=False, soft_wrap=True)
@@ -216,7 +222,7 @@ def _returns(assessed: EntitlementAssessed) -> str:
     return "、".join(f"{each.form}第{each.version}版" for each in assessed.returns) or NOTHING
 
 
-def _print_side(console: Console, name: str, side: Side, steps: str) -> None:
+def _print_side(console: Terminal, name: str, side: Side, steps: str) -> None:
     console.print(f"    {name}:{_amount(side.assessed)}", markup=False, soft_wrap=True)
     if side.steps:
         console.print(f"      {steps}", markup=False, soft_wrap=True)
@@ -230,7 +236,7 @@ def _amount(assessed: EntitlementAssessed) -> str:
     return f"测算金额{wanyuan(assessed.outcome.assessed_fen)}(政策版本{assessed.policy.version})"
 
 
-def _print_row(console: Console, difference: RowDifference) -> None:
+def _print_row(console: Terminal, difference: RowDifference) -> None:
     key = ",".join(f"{COLUMNS[name]}{value}" for name, value in difference.key.items() if name in COLUMNS)
     how = "与台账不符"
     if difference.derived is None or difference.stored is None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from app.cli.command import shows_no_figures
 from app.cli.common import AsJson, ledger_of, out, print_json, progress_bar, refuse
 from app.cli.verifying import KeyAsked, given_verifier, print_findings, verify_opened
 from app.ledger.export_folder import ExportError, ExportFolder
@@ -12,6 +13,7 @@ from app.ledger.verbatim import NotEmptyError
 from app.use_cases.restoring import restore
 
 
+@shows_no_figures
 def audit_restore(
     context: typer.Context,
     export: Annotated[

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 import typer
 
+from app.cli.command import shows_no_figures
 from app.cli.common import REFUSED, AsJson, err, ledger_of, out, print_json, progress_bar, refuse
 from app.cli.printing import print_unassessed
 from app.ledger.export_folder import ExportError, ExportFolder, read_note
@@ -108,6 +109,7 @@ class Witnesses:
         return checkpoint
 
 
+@shows_no_figures
 def audit_verify(
     context: typer.Context,
     export: Annotated[

@@ -2,17 +2,17 @@
 
 import hashlib
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import uvicorn
-from rich.console import Console
-from rich.progress import track
 from sqlalchemy import Connection, make_url
 
 from app.bootstrap import complete, migrate, open_ledger
 from app.cli.files import ImportOptions, import_file
 from app.cli.printing import CEILINGS, wanyuan
 from app.cli.proofs import DEFAULT_ORIGIN
+from app.cli.terminal import Terminal, bold, progress_on
 from app.database import reading, writing
 from app.demo.sample import SampleFile, write_sample
 from app.ledger.ledger import Ledger
@@ -21,7 +21,9 @@ from app.logs import configure_logs
 from app.memory import spare_collections
 from app.new_files import new_file
 from app.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
+from app.private_files import make_private_folder
 from app.security.audit_key import AuditKeyError, make_audit_key, read_audit_key
+from app.security.disclosures import DisclosureLog, Entry
 from app.security.keys import Role, create_key, list_keys
 from app.settings import Settings
 from app.use_cases.listing import list_accounts, summarise
@@ -46,7 +48,7 @@ DEMO_USERS: tuple[tuple[str, Role, bool], ...] = (
     ("管理员示例", "admin", False),
 )
 
-console = Console(highlight=False, soft_wrap=True)
+console = Terminal(soft_wrap=True)
 
 
 def main() -> None:
@@ -58,7 +60,7 @@ def main() -> None:
     migrate(ledger.engine)
     complete(ledger)
     home = _home(settings.database_url)
-    home.mkdir(parents=True, exist_ok=True)
+    make_private_folder(home)
     _publish(ledger)
     _import_sample(ledger, home / "sample")
     keys = _keys(ledger, home / "demo-keys.txt")
@@ -67,10 +69,10 @@ def main() -> None:
     tell_of_seal(ledger, verifier_key)
     project_all(ledger)
     _summary(ledger)
-    console.print(keys, markup=False)
-    console.print(f"\n校验点验证公钥(请审计人员自行留存):\n  {verifier_key}", markup=False)
+    for line in ("", *keys, "", "校验点验证公钥(请审计人员自行留存):", f"  {verifier_key}"):
+        console.print(line)
     address = f"http://{settings.host}:{settings.port}"
-    console.print(f"[bold]打开 {address}/docs[/] 查看接口;按Ctrl+C停止。")
+    console.print(bold(f"打开 {address}/docs"), " 查看接口;按Ctrl+C停止。", sep="")
     ledger.engine.dispose()
     uvicorn.run(
         "app.main:create_default_app", factory=True, host=settings.host, port=settings.port, access_log=False
@@ -96,14 +98,14 @@ def _publish(ledger: Ledger) -> None:
 
 def _import_sample(ledger: Ledger, folder: Path) -> None:
     """The sample months in the order of filing, but for those of which a registration is there already."""
-    folder.mkdir(parents=True, exist_ok=True)
     files = write_sample(folder)
     registered = _registered_files(ledger)
     waiting = [file for file in files if hashlib.sha256(file.path.read_bytes()).hexdigest() not in registered]
     filed = revised = 0
-    for file in track(waiting, "登记示例数据", console=console, transient=True):
-        answer = _import(ledger, file)
-        filed, revised = filed + answer[0], revised + answer[1]
+    with progress_on(console) as bar:
+        for file in bar.track(waiting, description="登记示例数据"):
+            answer = _import(ledger, file)
+            filed, revised = filed + answer[0], revised + answer[1]
     if waiting:
         console.print(f"示例数据:登记{len(waiting)}个文件,新登记{filed}行,更正{revised}行(文件在{folder})。")
     else:
@@ -132,13 +134,14 @@ def _import(ledger: Ledger, file: SampleFile) -> tuple[int, int]:
     return imported.answer.filed, imported.answer.revised
 
 
-def _keys(ledger: Ledger, path: Path) -> str:
+def _keys(ledger: Ledger, path: Path) -> list[str]:
     """The keys of the demo users; kept in a file beside the database, as only a demo may."""
     with reading(ledger.engine) as connection:
         present = {key.name for key in list_keys(connection)}
     tokens = dict(line.split(" ", 1) for line in _lines_of(path))
     for name, role, with_figures in DEMO_USERS:
         if name not in present:
+            _record_key(ledger, name, role)
             with writing(ledger.engine) as connection:
                 token = create_key(
                     connection, name=name, role=role, with_figures=with_figures, now_us=ledger.clock()
@@ -147,7 +150,12 @@ def _keys(ledger: Ledger, path: Path) -> str:
     lines = [f"{name} {tokens.get(name, '(密钥文件已删除)')}" for name, _, _ in DEMO_USERS]
     with new_file(path) as beside:
         beside.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return "\n".join([f"\n示例用户的密钥(也在{path}):", *(f"  {line}" for line in lines)])
+    return [f"示例用户的密钥(也在{path}):", *(f"  {line}" for line in lines)]
+
+
+def _record_key(ledger: Ledger, name: str, role: Role) -> None:
+    with closing(DisclosureLog(ledger.engine, ledger.clock)) as log:
+        log.record(Entry(kind="key-created", actor=ACTOR, route="make run", key=name, query=role))
 
 
 def _verifier_key(path: Path) -> str:
@@ -177,13 +185,16 @@ def _print_window(connection: Connection, window: str, books: Opened) -> None:
     listed = list_accounts(connection, wanted, books, sort="-assessed_fen", limit=10, after=None, totals=True)
     groups = summarise(connection, window, "period", books)
     total = listed.totals
+    console.print()
     console.print(
-        f"\n[bold]{Window.parse(window).chinese}[/]:{0 if total is None else total.total}户,"
+        bold(Window.parse(window).chinese),
+        f":{0 if total is None else total.total}户,"
         f"测算金额{wanyuan(sum(each.assessed_fen for each in groups))},"
         f"其中依据待明确口径{wanyuan(sum(each.open_fen for each in groups))},"
         f"初报数{wanyuan(sum(each.preliminary_fen for each in groups))};"
         f"月度上限核减{sum(each.month_ceiling for each in groups)}期,"
-        f"半年上限核减{sum(each.half_year_ceiling for each in groups)}期。最高十户:"
+        f"半年上限核减{sum(each.half_year_ceiling for each in groups)}期。最高十户:",
+        sep="",
     )
     for each in [listed_account.account for listed_account in listed.accounts]:
         bound = {

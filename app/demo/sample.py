@@ -11,6 +11,7 @@ import xlsxwriter  # type: ignore[import-untyped]
 from app.demo.cases import CATERING, FIRST_YEAR, PERIODS, PERIODS_A_YEAR, TRADE, at
 from app.demo.figures import ITEMS, REVISED_PERIOD, Figure, Report, make_reports, revised_figures
 from app.demo.firms import make_firms
+from app.private_files import make_private_folder, open_private
 
 _IDENTITY = ("处理地编码", "统一社会信用代码", "单位详细名称", "[201-1] 行业代码(GB/T4754-2017)", "单位规模")
 _OVERRIDE = "校验例外理由"
@@ -215,7 +216,7 @@ def _table(book: _Book, rows: list[_Row], optional: list[str]) -> list[list[str 
 def _write(directory: Path, book: _Book) -> SampleFile:
     path = directory / book.name
     optional = [column for column in _OPTIONAL if any(column in row.marks for row in book.rows)]
-    with xlsxwriter.Workbook(path, {"constant_memory": True}) as workbook:
+    with open_private(path) as file, xlsxwriter.Workbook(file, {"constant_memory": True}) as workbook:
         workbook.set_properties({"created": _MADE})
         for name in _SHEETS.values():
             rows = [row for row in book.rows if row.sheet == name]
@@ -250,5 +251,5 @@ def write_sample(directory: Path, *, seed: int = 2024, enterprises: int = 1000) 
     books = [_month(reports, form, period) for period in range(PERIODS) for form in (TRADE, CATERING)]
     books += [_late(reports), _corrections(reports)]
     books.sort(key=lambda book: book.filed_on)
-    directory.mkdir(parents=True, exist_ok=True)
+    make_private_folder(directory)
     return [_write(directory, book) for book in books]

@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import json
 import re
-import shutil
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from app.ledger.publications import Publication, WholeNumber
 from app.ledger.schemas import schema_text
 from app.limits import EXPORT_LINE_MAX_BYTES, MANIFEST_MAX_BYTES, NOTE_MAX_BYTES
 from app.new_files import flush, partial_folder
+from app.private_files import make_private_folder, open_private
 from app.reasons import reason_of
 from domain.events import EVENT_TYPES
 
@@ -104,7 +104,7 @@ class NewFolder:
     @contextmanager
     def events(self, *, packed: bool) -> Iterator[IO[bytes] | gzip.GzipFile]:
         """Where the lines are written, each with its newline; the same lines always make the same bytes."""
-        with (self._path / (PACKED_EVENTS if packed else EVENTS)).open("xb") as file:
+        with open_private(self._path / (PACKED_EVENTS if packed else EVENTS), "xb") as file:
             if packed:
                 with gzip.GzipFile("", "wb", PACKING_LEVEL, file, mtime=0) as packing:
                     yield packing
@@ -113,19 +113,23 @@ class NewFolder:
 
     def finish(self, manifest: Manifest, checkpoint: str | None) -> Manifest:
         """Write what goes with the lines, and as the last the manifest, which names all of them."""
-        (self._path / "schemas").mkdir()
+        make_private_folder(self._path / "schemas")
         for topic in EVENT_TYPES:
-            (self._path / "schemas" / f"{topic}.json").write_text(schema_text(topic), encoding="utf-8")
-        shutil.copyfile(_README, self._path / "README.md")
+            self._write(f"schemas/{topic}.json", schema_text(topic).encode())
+        self._write("README.md", _README.read_bytes())
         if checkpoint is not None:
-            (self._path / CHECKPOINT).write_bytes(checkpoint.encode())
+            self._write(CHECKPOINT, checkpoint.encode())
         names = sorted(str(each.relative_to(self._path)) for each in self._path.rglob("*") if each.is_file())
         files = {name: _sha256_of(self._path / name) for name in names}
         whole = msgspec.structs.replace(manifest, files=files)
-        (self._path / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(whole)) + b"\n")
+        self._write(MANIFEST, msgspec.json.format(msgspec.json.encode(whole)) + b"\n")
         for each in (*names, MANIFEST, "schemas"):
             flush(self._path / each)
         return whole
+
+    def _write(self, name: str, content: bytes) -> None:
+        with open_private(self._path / name) as file:
+            file.write(content)
 
 
 class ExportFolder:

@@ -17,6 +17,7 @@ SEE_FIGURES: Final[frozenset[Role]] = frozenset({"statistics", "auditor"})
 """The roles that work on single-unit statistics; a key of another role sees them only if it was made so."""
 
 _KEY_BYTES = 32
+_NAME_MAX_CHARS = 100
 
 
 class Key(msgspec.Struct, frozen=True):
@@ -32,6 +33,11 @@ class Key(msgspec.Struct, frozen=True):
     def sees_figures(self) -> bool:
         """Whether single-unit statistics are shown to the holder."""
         return self.role in SEE_FIGURES or self.with_figures
+
+
+def is_name(text: str) -> bool:
+    """Whether a name may stand in the ledger as who did something: a line of a list."""
+    return bool(text.strip()) and text.isprintable() and len(text) <= _NAME_MAX_CHARS
 
 
 def create_key(

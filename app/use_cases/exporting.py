@@ -62,9 +62,18 @@ class ExportWanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def export_log(
-    ledger: Ledger, wanted: ExportWanted, progress: Progress = lambda _done, _total: None
+    ledger: Ledger,
+    wanted: ExportWanted,
+    progress: Progress = lambda _done, _total: None,
+    announce: Callable[[int], None] = lambda _size: None,
 ) -> Manifest:
     """Write the log into a new folder, which has its name only when it is whole.
+
+    Args:
+        ledger: The ledger.
+        wanted: What is to be exported, and where.
+        progress: Told how many events are written, and of how many.
+        announce: Told how many events there will be, before the first is written.
 
     Raises:
         ExportError: Something stands where the folder is to be.
@@ -76,6 +85,7 @@ def export_log(
     with reading(ledger.engine) as connection, NewFolder.opened(wanted.target) as folder:
         lift_time_outs(connection)
         size = _size(connection, wanted.until)
+        announce(size)
         tree, topics = RunningRoot(), Counter[str]()
         with folder.events(packed=wanted.packed) as file, streamed_rows(connection, until=size) as chunks:
             for rows in chunks:

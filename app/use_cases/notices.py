@@ -1,6 +1,7 @@
 """The points to verify of a row: it is recorded all the same, and the clerk is told."""
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from app.use_cases import wording
 from app.use_cases.rows import Draft
@@ -10,6 +11,9 @@ from domain.forms import FORMS
 from domain.periods import period_of
 from domain.regions import REGIONS
 from domain.returns import AnnualReturns, required_figure
+
+OF_THE_ROW_ALONE: Final = frozenset({"industry-unlike-form", "unknown-region", "negative-figure"})
+"""What these say stands in the row itself. Every other one may quote figures that the ledger holds."""
 
 
 def notices(draft: Draft, returns: AnnualReturns, own_base_fen: int | None) -> Iterator[Notice]:

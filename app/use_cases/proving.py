@@ -48,6 +48,16 @@ class Inclusion(msgspec.Struct, frozen=True):
     proof: list[bytes]
     tree: Tree
 
+    @property
+    def uscc(self) -> str | None:
+        """Whose figures the event holds; None where it is no return."""
+        kind, _, name = msgspec.json.decode(self.leaf, type=_Leaf).stream.partition("/")
+        return name.partition("/")[0] if kind == "returns" else None
+
+
+class _Leaf(msgspec.Struct):
+    stream: str
+
 
 class Consistency(msgspec.Struct, frozen=True):
     """That a tree is the beginning of another one, so that nothing of it was altered since.

@@ -103,14 +103,19 @@ def red_flags(
         yield from counter.flags()
 
 
+def enterprises_asked(connection: Connection, asked: Asked, books: Opened) -> int:
+    """How many enterprises are looked through."""
+    filed = totals.filed(connection, asked.window, books.moment.position)
+    return sum(each.enterprises for each in filed if asked.region_code in {None, each.region_code})
+
+
 def group_flags(connection: Connection, asked: Asked, books: Opened) -> list[RedFlag]:
     """The questions about many returns together.
 
     Raises:
         TooManyError: There are too many enterprises for one call.
     """
-    filed = totals.filed(connection, asked.window, books.moment.position)
-    enterprises = sum(each.enterprises for each in filed if asked.region_code in {None, each.region_code})
+    enterprises = enterprises_asked(connection, asked, books)
     if enterprises > RED_FLAGS_MOST_GROUPED:
         raise TooManyError(enterprises)
     return list(red_flags(connection, asked, books, lambda _: None))

@@ -1,6 +1,7 @@
 """`duixian import` that is kept from its end says how far it came, and goes on when it is run again."""
 
 import csv
+import getpass
 import json
 import os
 import signal
@@ -147,7 +148,7 @@ def goes_on(desk: Desk, ledger: Ledger, other: Ledger, *months: Path) -> None:
     assert sum(each["unchanged"] for each in answers) == recorded
     assert sum(each["filed"] for each in answers) == len(months) * ENTERPRISES - recorded
     for month in months:
-        import_file(other, month, ImportOptions(unit="qianyuan"), actor="命令行")
+        import_file(other, month, ImportOptions(unit="qianyuan"), actor=f"命令行:{getpass.getuser()}")
     assert same_contents(ledger, other)
     check_consistency(ledger)
 

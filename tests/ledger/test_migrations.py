@@ -1,4 +1,7 @@
-"""Alembic owns the schema: it comes from nothing, goes away whole, and is what the code says."""
+"""Alembic owns the schemas: they come from nothing, go away whole, and are what the code says.
+
+That of the disclosures is on SQLite in a second file, on PostgreSQL beside that of the ledger.
+"""
 
 from collections.abc import Iterator
 
@@ -6,19 +9,32 @@ import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Engine, Text, inspect, select
+from sqlalchemy import Engine, MetaData, Text, inspect, select
 
-from app.bootstrap import NotMigratedError, alembic_config, complete, is_migrated, migrate, why_not_ready
+from app.bootstrap import (
+    NotMigratedError,
+    Schema,
+    alembic_config,
+    complete,
+    is_migrated,
+    migrate,
+    why_not_ready,
+)
 from app.database import reading
 from app.ledger import tables as ledger_tables
 from app.ledger.ledger import Ledger
 from app.security import tables as security_tables
+from app.security.disclosures import open_disclosures
 from projections import tables as projection_tables
-from tests.databases import Database, only_on_postgresql
+from tests.databases import Database, only_on_postgresql, only_on_sqlite
 from tests.ledger.history import code, file, publish_whole, trade
 
-METADATA = [ledger_tables.metadata, projection_tables.metadata, security_tables.metadata]
-ALEMBIC = "alembic_version"
+METADATA: dict[Schema, list[MetaData]] = {
+    "ledger": [ledger_tables.metadata, projection_tables.metadata, security_tables.metadata],
+    "disclosures": [security_tables.disclosure_metadata],
+}
+SCHEMAS: tuple[Schema, ...] = ("ledger", "disclosures")
+VERSIONS: dict[Schema, str] = {"ledger": "alembic_version", "disclosures": "disclosures_version"}
 
 
 @pytest.fixture
@@ -29,15 +45,35 @@ def engine(unmigrated: Database) -> Iterator[Engine]:
     opened.dispose()
 
 
+@pytest.fixture
+def engines(engine: Engine) -> Iterator[dict[Schema, Engine]]:
+    """The engine of each schema."""
+    disclosures = open_disclosures(engine)
+    yield {"ledger": engine, "disclosures": disclosures}
+    disclosures.dispose()
+
+
 def tables(engine: Engine) -> set[str]:
-    return set(inspect(engine).get_table_names())
+    return set(inspect(engine).get_table_names()) - {"sqlite_sequence"}
 
 
-def test_an_empty_database_gets_every_table_of_the_code_and_the_rows_it_starts_from(engine: Engine) -> None:
+def declared(schema: Schema) -> set[str]:
+    return {VERSIONS[schema], *(name for each in METADATA[schema] for name in each.tables)}
+
+
+def test_an_empty_database_gets_every_table_of_the_code_and_the_rows_it_starts_from(
+    engines: dict[Schema, Engine],
+) -> None:
+    engine = engines["ledger"]
     assert not is_migrated(engine)
     migrate(engine)
     assert is_migrated(engine)
-    assert tables(engine) == {ALEMBIC, *(name for each in METADATA for name in each.tables)}
+    if engine.dialect.name == "sqlite":
+        assert {schema: tables(engines[schema]) for schema in SCHEMAS} == {
+            schema: declared(schema) for schema in SCHEMAS
+        }
+    else:
+        assert tables(engine) == declared("ledger") | declared("disclosures")
     with reading(engine) as connection:
         assert connection.execute(select(ledger_tables.sequencer)).all() == [(1, 0, 0, 0)]
         assert connection.execute(select(projection_tables.checkpoint)).all() == [(1, 0)]
@@ -47,7 +83,7 @@ def test_a_downgrade_to_nothing_leaves_no_table_and_an_upgrade_makes_them_again(
     migrate(engine)
     made = tables(engine)
     command.downgrade(alembic_config(engine), "base")
-    assert tables(engine) == {ALEMBIC}
+    assert tables(engine) == made - declared("ledger") | {VERSIONS["ledger"]}
     assert not is_migrated(engine)
     migrate(engine)
     assert tables(engine) == made
@@ -56,8 +92,10 @@ def test_a_downgrade_to_nothing_leaves_no_table_and_an_upgrade_makes_them_again(
     assert file(ledger, trade(code(1), "2024-03", 110_000, 100_000)).entitlements_changed == 1
 
 
-def test_every_step_can_be_gone_back_and_forth(engine: Engine) -> None:
-    config = alembic_config(engine)
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_every_step_can_be_gone_back_and_forth(engines: dict[Schema, Engine], schema: Schema) -> None:
+    engine = engines[schema]
+    config = alembic_config(engine, schema)
     script = ScriptDirectory.from_config(config)
     for revision in reversed(list(script.walk_revisions())):
         command.upgrade(config, revision.revision)
@@ -65,7 +103,7 @@ def test_every_step_can_be_gone_back_and_forth(engine: Engine) -> None:
         command.downgrade(config, "-1")
         command.upgrade(config, revision.revision)
         assert tables(engine) == here
-    assert is_migrated(engine)
+    assert tables(engine) == declared(schema)
 
 
 def test_migrating_again_changes_nothing(engine: Engine) -> None:
@@ -77,17 +115,19 @@ def test_migrating_again_changes_nothing(engine: Engine) -> None:
         assert ledger.head(connection) == 1
 
 
-def test_the_migrations_make_what_the_code_says(engine: Engine) -> None:
-    migrate(engine)
-    command.check(alembic_config(engine))
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_the_migrations_make_what_the_code_says(engines: dict[Schema, Engine], schema: Schema) -> None:
+    migrate(engines["ledger"])
+    command.check(alembic_config(engines[schema], schema))
 
 
 @only_on_postgresql
 def test_text_on_postgresql_is_in_the_order_of_code_points_whatever_the_locale(engine: Engine) -> None:
     migrate(engine)
-    declared = {
+    ours = {
         (table.name, column.name)
-        for each in METADATA
+        for metadata in METADATA.values()
+        for each in metadata
         for table in each.tables.values()
         for column in table.c
         if isinstance(column.type, Text)
@@ -97,7 +137,7 @@ def test_text_on_postgresql_is_in_the_order_of_code_points_whatever_the_locale(e
             "SELECT table_name, column_name FROM information_schema.columns"
             " WHERE table_schema = 'public' AND data_type = 'text' AND collation_name = 'C'"
         ).all()
-    assert {tuple(row) for row in found} == declared
+    assert {tuple(row) for row in found} == ours
 
 
 def test_the_check_would_notice_a_table_that_is_missing(engine: Engine) -> None:
@@ -108,8 +148,9 @@ def test_the_check_would_notice_a_table_that_is_missing(engine: Engine) -> None:
         command.check(alembic_config(engine))
 
 
-def test_the_migrations_are_one_line(engine: Engine) -> None:
-    script = ScriptDirectory.from_config(alembic_config(engine))
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_the_migrations_of_a_schema_are_one_line(engine: Engine, schema: Schema) -> None:
+    script = ScriptDirectory.from_config(alembic_config(engine, schema))
     assert len(script.get_heads()) == 1
     assert len(script.get_bases()) == 1
 
@@ -120,3 +161,18 @@ def test_a_database_that_is_not_migrated_is_named_and_not_touched(engine: Engine
     with pytest.raises(NotMigratedError, match="duixian migrate"):
         complete(ledger)
     assert tables(engine) == set()
+
+
+@only_on_sqlite
+def test_a_database_without_the_file_of_its_disclosures_is_named_and_the_file_not_made(
+    engine: Engine, unmigrated: Database
+) -> None:
+    migrate(engine)
+    file = unmigrated.files[1]
+    file.unlink()
+    assert "duixian migrate" in str(why_not_ready(Ledger(engine)))
+    with pytest.raises(NotMigratedError, match="duixian migrate"):
+        complete(Ledger(engine))
+    assert not file.exists()
+    migrate(engine)
+    assert is_migrated(engine)

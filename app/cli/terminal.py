@@ -1,0 +1,38 @@
+"""The terminal of the command line: nothing in a text is markup, and nothing in it steers the terminal."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from app.escaping import escaped
+
+
+class Terminal(Console):
+    """A console that prints texts as they are, but for what would steer it; `bold` marks a text of ours."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, highlight=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Every text goes through here, that of a cell too; it is one line."""
+        return super().render_str(escaped(text), **(options | {"markup": False, "emoji": False}))
+
+
+def bold(text: str) -> Text:
+    """A text in bold."""
+    return Text(escaped(text), style="bold")
+
+
+def progress_on(console: Console) -> Progress:
+    """A progress bar, whose descriptions are to be escaped; gone when it is done."""
+    return Progress(
+        TextColumn("{task.description}", style="progress.description", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )

@@ -7,6 +7,7 @@ from typing import TypeVar
 import msgspec
 
 from app.api.problems import ApiProblem
+from app.storable import is_storable
 
 CursorT = TypeVar("CursorT", bound=msgspec.Struct)
 
@@ -19,9 +20,12 @@ def encoded(cursor: msgspec.Struct) -> str:
 def decoded(text: str, kind: type[CursorT]) -> CursorT:
     """The cursor of a text; of values that no cursor of ours has, the route says so itself."""
     try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=kind)
+        cursor = msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=kind)
     except (ValueError, binascii.Error, msgspec.MsgspecError) as error:
         raise not_ours() from error
+    if not is_storable(cursor):
+        raise not_ours()
+    return cursor
 
 
 def not_ours() -> ApiProblem:

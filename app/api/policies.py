@@ -16,6 +16,7 @@ from app.api.read_again import ReadAgain
 from app.api.times import rfc_3339
 from app.database import reading
 from app.ledger.ledger import Ledger
+from app.limits import PROBLEMS_MOST_LISTED
 from app.policies.loader import LoadedPolicy, load_policy
 from app.use_cases.attempts import INTERRUPTED
 from app.use_cases.publishing import (
@@ -65,11 +66,13 @@ def publish_policy(
     require_media_type(request, *_YAML)
     loaded = load_policy(body, file="body")
     if not isinstance(loaded, LoadedPolicy):
-        detail = "; ".join(f"line {each.line}: {each.message}" for each in loaded)
+        listed = loaded[:PROBLEMS_MOST_LISTED]
+        detail = "; ".join(f"line {each.line}: {each.message[:500]}" for each in listed)
         raise ApiProblem(422, "policy-invalid", detail)
     if dry_run:
         return JSONResponse(_preview(preview_publication(ledger, loaded)).model_dump())
     result = publish(ledger, loaded, actor=key.name)
+    request.state.position = result.position
     background.add_task(_assess, ledger)
     with reading(ledger.engine) as connection:
         newest = {each.ref: each for each in published(connection, moments.now(connection).position)}

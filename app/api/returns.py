@@ -25,6 +25,7 @@ from app.api.problems import ApiProblem, refused_rows
 from app.api.read_again import ReadAgain
 from app.database import once_more, reading
 from app.ledger.ledger import Ledger
+from app.limits import PROBLEMS_MOST_LISTED
 from app.security.idempotency import AlreadyAnsweredError, KeptAnswer, find_answer, keep_answer
 from app.use_cases.filing import (
     Alongside,
@@ -67,7 +68,7 @@ def file(
     """Register returns: all rows or none."""
     require_media_type(request, "application/json")
     if idempotency_key is None or dry_run:
-        return _file(ledger, key.name, body, dry_run=dry_run, alongside=None)
+        return _file(request, ledger, key.name, body, dry_run=dry_run, alongside=None)
     if _IDEMPOTENCY_KEY.fullmatch(idempotency_key) is None:
         raise ApiProblem(400, "invalid-request", "Idempotency-Key has 1 to 255 visible ASCII characters.")
     request_sha256 = hashlib.sha256(body).hexdigest()
@@ -85,7 +86,7 @@ def file(
         )
 
     try:
-        return _file(ledger, key.name, body, dry_run=False, alongside=keep)
+        return _file(request, ledger, key.name, body, dry_run=False, alongside=keep)
     except AlreadyAnsweredError:
         kept = _kept(ledger, key.name, idempotency_key, request_sha256)
         if kept is None:
@@ -108,18 +109,24 @@ def _kept(ledger: Ledger, actor: str, idempotency_key: str, request_sha256: str)
     return Response(kept.answer, 201, headers=_REPLAYED, media_type="application/json")
 
 
-def _file(ledger: Ledger, actor: str, body: bytes, *, dry_run: bool, alongside: Alongside | None) -> Response:
+def _file(
+    request: Request, ledger: Ledger, actor: str, body: bytes, *, dry_run: bool, alongside: Alongside | None
+) -> Response:
     drafts, problems = read_batch(parse_json(body))
-    if problems:
-        raise refused_rows([*problems, *problems_between(ledger, drafts)])
+    if problems.rows:
+        found, between = problems.found, problems_between(ledger, drafts)  # The second has one a row.
+        rows = problems.rows + len(between)
+        raise refused_rows([*found.kept, *between], more=found.more, rows=rows)
     answer = file_returns(ledger, drafts, actor=actor, dry_run=dry_run, alongside=alongside)
     if isinstance(answer, Refused):
         raise refused_rows(answer.problems)
+    request.state.position = answer.position
     return Response(_filing(answer), 200 if dry_run else 201, media_type="application/json")
 
 
 def _filing(answer: FilingAnswer) -> bytes:
-    data = msgspec.to_builtins(answer)
+    listed = msgspec.structs.replace(answer, warnings=answer.warnings[:PROBLEMS_MOST_LISTED])
+    data = msgspec.to_builtins(listed)
     if answer.preview is None:
         del data["preview"]
     return msgspec.json.encode(data)
@@ -147,6 +154,7 @@ def withdraw(
     answer = withdraw_return(ledger, withdrawal, actor=key.name)
     if answer is None:
         raise ApiProblem(404, "not-found", f"No return of {uscc} for {period} on {form} stands.")
+    request.state.position = answer.position
     return Response(_filing(answer), 200, media_type="application/json")
 
 

@@ -90,10 +90,10 @@ def serve(
     settings = Settings()
     ledger_of(context).engine.dispose()
     served = serve_http(
+        settings,
         host=host or settings.host,
         port=settings.port if port is None else port,
         workers=workers or settings.workers,
-        pool_size=settings.pool_size,
     )
     if not served:
         refuse("服务进程未能启动,原因见日志。")

@@ -8,15 +8,15 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from app.api.envelope import safe_headers
-from app.limits import BODY_LEAST_BYTES_PER_S, DESCRIPTORS_KEPT_FREE
+from app.limits import BODY_LEAST_BYTES_PER_S
 
-_REASONS: Final = {400: b"Bad Request", 408: b"Request Timeout"}
+_REASONS: Final = {400: b"Bad Request", 408: b"Request Timeout", 503: b"Service Unavailable"}
 
 
 def connections_most() -> int:
-    """How many connections the descriptors of this process allow, without those that the rest of it needs."""
+    """Half of the descriptors of this process: the database and the files need some too."""
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(descriptors - DESCRIPTORS_KEPT_FREE, descriptors // 2)
+    return descriptors // 2
 
 
 class Connection(H11Protocol):
@@ -51,6 +51,14 @@ class Connection(H11Protocol):
         """Count what comes."""
         self._received += len(data)
         super().data_received(data)
+
+    def shutdown(self) -> None:
+        """Stop: what is being answered is answered, what has not come whole is not waited for."""
+        if not self._is_waiting() and self.cycle.more_body:
+            self._refuse(503, b"The service stops.")
+            self.transport.close()
+        else:
+            super().shutdown()
 
     def _begin_turn(self) -> None:
         self._received = 0

@@ -172,8 +172,9 @@ STOP_TIMEOUT_S: Final = 20
 # What holds a stop up after that, such as a thread that waits for the database, has so long to end.
 STOP_REST_S: Final = 5
 
-# Connections to the database and open files; without them no client could be answered, however few there are.
-DESCRIPTORS_KEPT_FREE: Final = 200
+# Clients that wait for their connection to be taken. The event loop takes as many at once, and some hundreds
+# before it can refuse the first of them.
+CONNECTIONS_WAITING_MOST: Final = 128
 
 # A line of the log that repeats itself says nothing new: without descriptors the event loop wrote 49 MB of
 # one in 20 seconds.

@@ -31,6 +31,8 @@ from domain.periods import PeriodError, Window
 REFUSED: Final = 1
 WRONG_USAGE: Final = 2
 ACTOR: Final = "命令行"
+POSITION_MOST: Final = 2**63 - 1
+"""No database counts further."""
 
 UNFINISHED: Final = (*INTERRUPTED, LedgerIntegrityError, MapperDeserialisationError)
 """What keeps a command from its end, and is a refusal: `cause_of` tells it."""

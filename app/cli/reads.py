@@ -7,6 +7,7 @@ import typer
 from app.api import presenters
 from app.cli import printing
 from app.cli.common import (
+    POSITION_MOST,
     AsJson,
     KnownAtAsked,
     PolicyAsked,
@@ -183,7 +184,7 @@ def returns(
 @reads_app.command()
 def events(
     context: typer.Context,
-    after: Annotated[int, typer.Option(min=0, help="从此台账序号之后开始。")] = 0,
+    after: Annotated[int, typer.Option(min=0, max=POSITION_MOST, help="从此台账序号之后开始。")] = 0,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="最多列出几条。")] = 100,
     uscc: Annotated[str | None, typer.Option(help="只列此企业(统一社会信用代码)。")] = None,
     position: PositionAsked = None,

@@ -9,6 +9,7 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
+from app.limits import CONNECTIONS_WAITING_MOST
 from app.logs import library_logs
 from app.settings import Settings
 
@@ -49,6 +50,7 @@ def serve_http(settings: Settings, *, host: str, port: int, workers: int) -> boo
         port=port,
         http="app.connections:Connection",
         ws="none",
+        backlog=CONNECTIONS_WAITING_MOST,
         access_log=False,
         log_config=library_logs(settings.log_format),
         workers=workers,

@@ -1,5 +1,6 @@
 """What every answer carries, whoever gives it, and the line in the log that every request leaves."""
 
+import asyncio
 import time
 import uuid
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.problems import ApiProblem, problem_response
+from app.api.problems import ApiProblem, problem_response, unavailable
 from app.storable import is_storable
 
 _log = structlog.get_logger()
@@ -64,6 +65,10 @@ class Envelope:
             app = self._app if all(map(is_storable, _texts(scope))) else _UNSTORABLE
             try:
                 await app(scope, receive, send_with_headers)
+            except asyncio.CancelledError:  # The stop waits no longer.
+                if status is not None:
+                    raise
+                await _STOPPING(scope, receive, send_with_headers)
             finally:
                 _log.info(
                     "request",
@@ -84,6 +89,9 @@ def _texts(scope: Scope) -> Iterator[str]:
         yield value.decode("latin-1")
 
 
+_STOPPING: Final = problem_response(
+    unavailable("The service stops. A filing is recorded whole or not at all: send it again.")
+)
 _UNSTORABLE: Final = problem_response(
     ApiProblem(400, "invalid-request", "The path, the query or a header holds the character NUL.")
 )

@@ -22,6 +22,12 @@ from tests.databases import only_on_sqlite
 from tests.office import Office
 
 
+def state_of(office: Office) -> Any:
+    """What the routes of the service share."""
+    app: Any = office.client.app
+    return app.state
+
+
 def batch(*rows: Any) -> bytes:
     return json.dumps({"unit": "qianyuan", "returns": rows}).encode()
 
@@ -101,7 +107,7 @@ def test_a_body_that_says_it_is_too_large_is_refused_unread(office: Office) -> N
 
 @only_on_sqlite
 def test_a_body_gives_its_room_back_when_it_is_answered(office: Office) -> None:
-    office.client.app.state.body_room = BodyRoom(BODY_MAX_BYTES, wait_most_s=0.1)
+    state_of(office).body_room = BodyRoom(BODY_MAX_BYTES, wait_most_s=0.1)
     large = batch(trade(110_000)) + b" " * BODY_SMALL_BYTES
     refused(post_bytes(office, b"[" + large), 400, "invalid-json")
     for _ in range(3):
@@ -110,7 +116,7 @@ def test_a_body_gives_its_room_back_when_it_is_answered(office: Office) -> None:
 
 @only_on_sqlite
 def test_a_large_body_waits_for_room_and_a_small_one_needs_none(office: Office) -> None:
-    office.client.app.state.body_room = BodyRoom(BODY_SMALL_BYTES, wait_most_s=0.01)
+    state_of(office).body_room = BodyRoom(BODY_SMALL_BYTES, wait_most_s=0.01)
     answer = post_bytes(office, batch(trade(110_000)) + b" " * BODY_SMALL_BYTES)
     assert refused(answer, 503, "unavailable")
     assert answer.headers["Retry-After"]

@@ -380,7 +380,7 @@ def _nothing(ledger: Ledger, actor: str) -> FilingAnswer | Refused:
 
 
 def _sum(total: FilingAnswer, answer: FilingAnswer) -> FilingAnswer:
-    total.warnings.extend(answer.warnings[: PROBLEMS_MOST_KEPT - len(total.warnings)])
+    total.warnings.extend(answer.warnings[: max(PROBLEMS_MOST_KEPT - len(total.warnings), 0)])
     return msgspec.structs.replace(
         total,
         warnings_total=total.warnings_total + answer.warnings_total,

@@ -2,14 +2,17 @@
 
 import asyncio
 import resource
+import uuid
 from typing import Any, Final, cast
 
 import h11
+import structlog
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from app.api.envelope import safe_headers
 from app.limits import BODY_LEAST_BYTES_PER_S
 
+_log = structlog.get_logger()
 _REASONS: Final = {400: b"Bad Request", 408: b"Request Timeout", 503: b"Service Unavailable"}
 
 
@@ -63,8 +66,11 @@ class Connection(H11Protocol):
     def _begin_turn(self) -> None:
         self._received = 0
         self._unsent = self.transport.get_write_buffer_size()
-        self._seen = (self.cycle, self._is_waiting())
+        self._seen = self._state()
         self._look_later = self.loop.call_later(self.timeout_keep_alive, self._look)
+
+    def _state(self) -> tuple[object, ...]:
+        return self.cycle, self._is_waiting(), self.flow.read_paused
 
     def _is_waiting(self) -> bool:
         """Whether the client is to begin a request."""
@@ -74,7 +80,7 @@ class Connection(H11Protocol):
     def _look(self) -> None:
         if self._unsent and self.transport.get_write_buffer_size() == self._unsent:
             self.transport.abort()
-        elif self._seen == (self.cycle, self._is_waiting()) and self._is_late():
+        elif self._seen == self._state() and self._is_late():
             if self.conn.our_state is not h11.IDLE or self.conn.trailing_data[0]:
                 self._refuse(408, b"The request did not come in time.")
             self.transport.close()
@@ -84,8 +90,9 @@ class Connection(H11Protocol):
     def _is_late(self) -> bool:
         if self._is_waiting():
             return True
+        is_asked_for = self.cycle.more_body and not self.cycle.waiting_for_100_continue
         is_slow = self._received < BODY_LEAST_BYTES_PER_S * self.timeout_keep_alive
-        return self.cycle.more_body and not self.flow.read_paused and is_slow
+        return is_asked_for and is_slow and not self.flow.read_paused
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
@@ -96,7 +103,14 @@ class Connection(H11Protocol):
         """Answer instead of the service, where no answer was begun."""
         if self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
             return
-        headers = {**safe_headers(""), "Content-Type": "text/plain; charset=utf-8", "Connection": "close"}
+        request_id = uuid.uuid4().hex
+        _log.warning("client refused", request_id=request_id, status=status)
+        headers = {
+            **safe_headers(""),
+            "X-Request-Id": request_id,
+            "Content-Type": "text/plain; charset=utf-8",
+            "Connection": "close",
+        }
         for event in (
             h11.Response(status_code=status, headers=list(headers.items()), reason=_REASONS[status]),
             h11.Data(data=text),

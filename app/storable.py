@@ -1,9 +1,11 @@
 """What every database holds, and nothing else: refused at the edge, wherever it comes from."""
 
+import re
 from typing import Any, Final
 
 import msgspec
 
+_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 _MOST: Final = 2**63
 
 
@@ -15,5 +17,5 @@ def is_storable(value: Any) -> bool:
     if isinstance(value, msgspec.Struct):
         return all(map(is_storable, msgspec.structs.astuple(value)))
     if isinstance(value, str):
-        return "\0" not in value and not any("\ud800" <= each <= "\udfff" for each in value)
+        return _UNSTORABLE.search(value) is None
     return not isinstance(value, int) or -_MOST <= value < _MOST

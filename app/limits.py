@@ -68,11 +68,43 @@ WAIT_FOR_MOST_S: Final = 5.0
 # A policy fills a few pages; the shipped one has 8 KB.
 POLICY_MAX_BYTES: Final = 256_000
 
+# Keys, values, lists and mappings of a policy, each of which takes 50 microseconds to read: the shipped one
+# has 437, and 256 KB could have 120,000. A document that is recorded stays readable, however many it has.
+POLICY_MAX_NODES: Final = 5_000
+
 # One call is one transaction and one answer: 50,000 rows are about 100,000 events and 300 MB of memory.
 RETURNS_MAX_ROWS: Final = 50_000
 
 # 50,000 rows with every figure, source and reason stay under it.
 BODY_MAX_BYTES: Final = 32 * 1024 * 1024
+
+# What JSON becomes in memory goes by its values, not by its bytes: 33 MB of `[],` are 11 million lists and
+# 700 MB, made in one step that lets no other request on. A row has at most 7 objects and 30 commas; 50,000
+# of them fit, with a third to spare for commas and brackets in texts.
+BODY_MAX_COMMAS: Final = 2_000_000
+BODY_MAX_CONTAINERS: Final = 500_000
+
+# No object of the API has more than 20 fields; each one that nobody knows is a problem to be told.
+BODY_OBJECT_MAX_KEYS: Final = 100
+
+# Bodies that are received or worked on at the same time in one process. A body takes ten to twenty times its
+# size in memory until it is answered: two of the largest, or fifty of a small city's month.
+BODIES_MAX_BYTES: Final = 2 * BODY_MAX_BYTES
+
+# So much of a body the server has read before anybody asks for it; smaller ones wait for no room.
+BODY_SMALL_BYTES: Final = 64 * 1024
+
+# How long a body waits for room: a filing of the largest takes about ten seconds. Whoever is in front of the
+# service gives up after 30.
+BODY_WAIT_MOST_S: Final = 20.0
+
+# An answer lists so many problems or warnings, and says how many there are in all: whoever reads them mends
+# their cause. 50,000 rows could have a million, an answer of 400 MB.
+PROBLEMS_MOST_LISTED: Final = 1_000
+
+# A batch or a file keeps so many of its problems or warnings in memory, some 50 MB, and counts the others:
+# the problem sheet of a file goes to those who mend it.
+PROBLEMS_MOST_KEPT: Final = 100_000
 
 # Connections of a service: one for each thread of its process (Starlette has 40), and a thread takes one at
 # a time, so that no request waits for another's; several workers share them. PostgreSQL admits 100 in all
@@ -192,3 +224,23 @@ DISCLOSURE_CONNECTIONS: Final = 2
 
 # What was asked for is kept as far as anybody reads it; a query of the API is some hundred characters.
 DISCLOSURE_TEXT_MAX_CHARS: Final = 1_000
+# In so long a client begins a request, sends its head whole, or keeps its body at the rate below.
+RECEIVE_TIMEOUT_S: Final = 20
+
+# The largest body takes 17 minutes over 256 kbit/s; whoever sends less holds its room for nothing.
+BODY_LEAST_BYTES_PER_S: Final = 32 * 1024
+
+# A stop waits so long for the requests in work, then it ends them; a filing is recorded whole or not at all.
+STOP_TIMEOUT_S: Final = 20
+
+# What holds a stop up after that, such as a thread that waits for the database, has so long to end.
+STOP_REST_S: Final = 5
+
+# Clients that wait for their connection to be taken. The event loop takes as many at once, and some hundreds
+# before it can refuse the first of them.
+CONNECTIONS_WAITING_MOST: Final = 128
+
+# A line of the log that repeats itself says nothing new: without descriptors the event loop wrote 49 MB of
+# one in 20 seconds.
+LOG_REPEATS_MOST: Final = 10
+LOG_REPEATS_WINDOW_S: Final = 60

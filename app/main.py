@@ -1,13 +1,16 @@
 """The service: routes, errors, logs and metrics put together."""
 
+import os
+import signal
 import sys
-import time
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
-from typing import Final
+from threading import Timer
+from types import FrameType
+from typing import Any, Final
 
 import structlog
 from eventsourcing.persistence import MapperDeserialisationError
@@ -17,6 +20,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_fastapi_instrumentator import Instrumentator, metrics
 from sqlalchemy import exc as sql_errors
 from starlette.concurrency import run_in_threadpool
+from starlette.types import ASGIApp
 
 from app.api import (
     differences,
@@ -31,6 +35,8 @@ from app.api import (
     replays,
     returns,
 )
+from app.api.bodies import BodyRoom
+from app.api.envelope import Envelope
 from app.api.models import Problem
 from app.api.problems import ApiProblem, add_problem_handlers, problem_response, unavailable
 from app.api.query import refuse_unknown_query
@@ -39,7 +45,7 @@ from app.caretaker import Caretaker
 from app.database import UNAVAILABLE, refusal_of
 from app.ledger.ledger import Ledger
 from app.ledger.mapper import UnknownTypeError
-from app.limits import CARETAKER_INTERVAL_S
+from app.limits import CARETAKER_INTERVAL_S, STOP_REST_S
 from app.logs import configure_logs
 from app.memory import spare_collections
 from app.reasons import REFUSALS
@@ -69,6 +75,14 @@ models have reached a position, such as that of a filing.
 """
 
 
+class _Service(FastAPI):
+    """The application in its envelope, which is outside of what answers faults."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """The layers of the application, from the outermost inwards."""
+        return Envelope(super().build_middleware_stack())
+
+
 def create_app(ledger: Ledger, audit_key_file: Path | None = None) -> FastAPI:
     """The application over a ledger; without the file of an audit key it gives no proofs."""
 
@@ -79,7 +93,7 @@ def create_app(ledger: Ledger, audit_key_file: Path | None = None) -> FastAPI:
         with closing(app.state.disclosures), caretaker.at_work(), app.state.replayer.at_work():
             yield
 
-    app = FastAPI(
+    app = _Service(
         title="Duixian",
         version="1",
         description=_DESCRIPTION,
@@ -90,6 +104,7 @@ def create_app(ledger: Ledger, audit_key_file: Path | None = None) -> FastAPI:
     app.state.ledger = ledger
     app.state.audit_key_file = audit_key_file
     app.state.disclosures = DisclosureLog(ledger.engine, ledger.clock)
+    app.state.body_room = BodyRoom()
     app.state.replayer = Replayer(ledger)
     app.state.readiness = Readiness(ledger)
     app.state.readiness_threads = ThreadPoolExecutor(READINESS_THREADS, "readiness")
@@ -102,7 +117,6 @@ def create_app(ledger: Ledger, audit_key_file: Path | None = None) -> FastAPI:
     _add_integrity_handler(app)
     _add_last_handler(app)
     _describe_problem(app)
-    app.middleware("http")(_log_request)
     _count_requests(app)
     return app
 
@@ -113,7 +127,27 @@ def create_default_app() -> FastAPI:
     sys.setswitchinterval(THREAD_TURN_S)
     settings = Settings()
     configure_logs(settings.log_format)
+    _end_in_time(settings.stop_timeout_s + STOP_REST_S)
     return create_app(open_ledger(settings), settings.audit_key_file)
+
+
+def _end_in_time(limit_s: float) -> None:
+    """Have the process end so long after the signal to stop, whatever a thread of it still does."""
+
+    def end() -> None:
+        _log.error("stopped before everything had ended")
+        os._exit(1)
+
+    def bounded(handler: Any, number: int, frame: FrameType | None) -> None:
+        timer = Timer(limit_s, end)
+        timer.daemon = True
+        timer.start()
+        handler(number, frame)
+
+    for each in (signal.SIGTERM, signal.SIGINT):
+        handler = signal.getsignal(each)
+        if callable(handler):  # The server's own.
+            signal.signal(each, partial(bounded, handler))
 
 
 def _count_requests(app: FastAPI) -> None:
@@ -179,20 +213,3 @@ def _describe_problem(app: FastAPI) -> None:
 
 def _is_default_422(operation: dict[str, dict[str, object]]) -> bool:
     return "application/json" in str(operation["responses"].get("422", ""))
-
-
-async def _log_request(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    request_id = uuid.uuid4().hex
-    started = time.perf_counter_ns()
-    with structlog.contextvars.bound_contextvars(request_id=request_id):
-        response = await call_next(request)
-        _log.info(
-            "request",
-            method=request.method,
-            path=request.url.path,
-            status=response.status_code,
-            actor=getattr(request.state, "actor", None),
-            duration_us=(time.perf_counter_ns() - started) // 1000,
-        )
-    response.headers["X-Request-Id"] = request_id
-    return response

@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from app.limits import POOL_SIZE, STATEMENT_TIMEOUT_S
+from app.limits import POOL_SIZE, RECEIVE_TIMEOUT_S, STATEMENT_TIMEOUT_S, STOP_TIMEOUT_S
 
 DRIVERS: Final = ("sqlite", "postgresql+psycopg")
 """The databases that this software runs on, as SQLAlchemy names their drivers."""
@@ -34,6 +34,18 @@ class Settings(BaseSettings):
         ge=0,
         le=2_000_000,
         description="PostgreSQL ends a longer statement; 0 is never",
+    )
+    receive_timeout_s: int = Field(
+        default=RECEIVE_TIMEOUT_S,
+        ge=1,
+        le=3_600,
+        description="How long the service waits for a client to go on with its request, or to begin another",
+    )
+    stop_timeout_s: int = Field(
+        default=STOP_TIMEOUT_S,
+        ge=1,
+        le=3_600,
+        description="How long a stop waits for the requests in work",
     )
     host: str = Field(default="127.0.0.1", description="The address that `duixian serve` listens on")
     port: int = Field(default=8000, ge=0, le=65535, description="The port that `duixian serve` listens on")

@@ -4,8 +4,9 @@ from typing import Any, Final
 
 from app.api.paths import form_of, period_in, uscc_of
 from app.api.problems import ApiProblem
-from app.limits import RETURNS_MAX_ROWS
+from app.limits import PROBLEMS_MOST_LISTED, RETURNS_MAX_ROWS
 from app.use_cases.filing import Withdrawal
+from app.use_cases.first import First
 from app.use_cases.rows import COLUMNS, OPTIONAL, ORIGINS, REQUIRED, Draft, RowReader, printable
 from domain.errors import Problem
 from domain.events import Source
@@ -16,8 +17,21 @@ _BATCH_KEYS: Final = {"unit", "stage", "source", "returns"}
 _STAGES: Final = ("final", "preliminary")
 
 
-def read_batch(data: Any) -> tuple[list[Draft], list[Problem]]:
-    """The drafts of a body, and the problems of the rows that are not in order by themselves.
+class BatchProblems:
+    """The problems of the rows that are not in order by themselves.
+
+    Attributes:
+        found: The first of them, as many as an answer lists.
+        rows: How many rows have any.
+    """
+
+    def __init__(self) -> None:
+        self.found: First[Problem] = First(PROBLEMS_MOST_LISTED)
+        self.rows = 0
+
+
+def read_batch(data: Any) -> tuple[list[Draft], BatchProblems]:
+    """The drafts of a body, and the problems of the other rows.
 
     Raises:
         ApiProblem: The body is not acceptable.
@@ -39,13 +53,14 @@ def read_batch(data: Any) -> tuple[list[Draft], list[Problem]]:
         raise ApiProblem(413, "too-large", detail)
     reader = RowReader(unit=unit, stage=stage, source=_source(data.get("source")))
     drafts: list[Draft] = []
-    problems: list[Problem] = []
+    problems = BatchProblems()
     for index, row in enumerate(rows):
         read = reader.read(index, row)
         if isinstance(read, Draft):
             drafts.append(read)
         else:
-            problems.extend(read)
+            problems.found.extend(read)
+            problems.rows += 1
     return drafts, problems
 
 

@@ -1,8 +1,9 @@
 """What the routes share: the ledger, the key of the caller, the moment asked for."""
 
 import asyncio
+import re
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Final
 
 from fastapi import Depends, Query, Request
@@ -10,17 +11,19 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
+from app.api.bodies import BodyRoom
 from app.api.moments import MomentError, parse_known_at
 from app.api.paths import POSITION
 from app.api.problems import ApiProblem, unavailable
 from app.database import once_more, reading
 from app.ledger.ledger import Ledger
-from app.limits import BODY_MAX_BYTES, WAIT_FOR_MOST_S
+from app.limits import BODY_MAX_BYTES, BODY_SMALL_BYTES, WAIT_FOR_MOST_S
 from app.security.disclosures import DisclosureLog
 from app.security.keys import Key, Role, find_key
 from app.use_cases.reading import AskedMoment, is_projected
 
 _BEARER: Final = HTTPBearer(auto_error=False, description="`Authorization: Bearer <key>`")
+_LENGTH: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 WAIT_POLL_S: Final = 0.05
 """Who waits for a position looks this often: nobody notices the delay, and it costs two reads of a row."""
 
@@ -143,15 +146,32 @@ MAY_WAIT: Final = [Depends(wait_until_projected)]
 """The dependencies of a route that takes `wait_for=`."""
 
 
-async def read_body(request: Request) -> bytes:
-    """The body, refused as soon as it is over the limit."""
+async def read_body(request: Request) -> AsyncIterator[bytes]:
+    """The body, refused as soon as it is over the limit; its room is kept until it is answered."""
+    declared = request.headers.get("content-length", "")
+    size_bytes = int(declared) if _LENGTH.fullmatch(declared) else BODY_MAX_BYTES
+    if size_bytes > BODY_MAX_BYTES:
+        raise _body_too_large()
+    if size_bytes <= BODY_SMALL_BYTES:
+        yield await _received(request)
+        return
+    room: BodyRoom = request.app.state.body_room
+    async with room.taken(size_bytes):
+        yield await _received(request)
+
+
+async def _received(request: Request) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > BODY_MAX_BYTES:
-            detail = f"A body has at most {BODY_MAX_BYTES} bytes; send the rows in several calls."
-            raise ApiProblem(413, "too-large", detail)
+            raise _body_too_large()
     return bytes(body)
+
+
+def _body_too_large() -> ApiProblem:
+    detail = f"A body has at most {BODY_MAX_BYTES} bytes; send the rows in several calls."
+    return ApiProblem(413, "too-large", detail)
 
 
 Body = Annotated[bytes, Depends(read_body)]

@@ -10,6 +10,7 @@ import msgspec
 from fastapi import Depends, Query, Request
 
 from app.api.problems import ApiProblem
+from app.storable import is_storable
 
 CursorT = TypeVar("CursorT", bound=msgspec.Struct)
 
@@ -49,9 +50,12 @@ class Cursors:
             envelope = msgspec.json.decode(_unpadded(self._text), type=_Envelope)
             if envelope.query != self._query:
                 raise _other_query()
-            return msgspec.json.decode(envelope.cursor, type=kind)
+            cursor = msgspec.json.decode(envelope.cursor, type=kind)
         except (ValueError, binascii.Error, msgspec.MsgspecError) as error:
             raise not_ours() from error
+        if not is_storable(cursor):
+            raise not_ours()
+        return cursor
 
     def text_of(self, cursor: object) -> str:
         """A cursor for the next page of this query, as a text for a URL."""

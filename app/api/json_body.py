@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from app.api.problems import ApiProblem
+from app.limits import BODY_MAX_COMMAS, BODY_MAX_CONTAINERS, BODY_OBJECT_MAX_KEYS
 
 _INTEGER_MAX_CHARS: Final = 1_000
 """More than any field takes, and under the length from which Python does not read an integer."""
@@ -19,8 +20,10 @@ def parse_json(body: bytes) -> Any:
     """The value of a JSON body; a number with a fraction or an exponent stays a float, which no field takes.
 
     Raises:
-        ApiProblem: 400, the body is not JSON.
+        ApiProblem: 400, the body is not JSON; 413, it has more values than any filing.
     """
+    if body.count(b",") > BODY_MAX_COMMAS or body.count(b"{") + body.count(b"[") > BODY_MAX_CONTAINERS:
+        raise ApiProblem(413, "too-large", "The body has more values than 50,000 rows; send several calls.")
     try:
         return _parsed(body.decode("utf-8"))
     except (ValueError, RecursionError) as error:
@@ -51,6 +54,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
         raise _NotJsonError(f"the key {twice!r} stands twice in one object")
+    if len(found) > BODY_OBJECT_MAX_KEYS:
+        detail = f"An object of a body has at most {BODY_OBJECT_MAX_KEYS} keys, and one has {len(found)}."
+        raise ApiProblem(413, "too-large", detail)
     return found
 
 

@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.limits import PROBLEMS_MOST_LISTED
+
 Status = Literal["eligible", "undetermined", "not-eligible"]
 Stage = Literal["final", "preliminary"]
 
@@ -62,7 +64,8 @@ class Filing(Model):
     revised: int
     unchanged: int
     entitlements_changed: int = Field(description="Periods assessed differently, first assessments included.")
-    warnings: list[RowWarning]
+    warnings: list[RowWarning] = Field(max_length=PROBLEMS_MOST_LISTED)
+    warnings_total: int = Field(description="How many there are, listed or not.")
 
 
 class FilingPreview(Filing):
@@ -469,4 +472,5 @@ class Problem(Model):
     status: int
     detail: str
     code: str
-    problems: list[dict[str, Any]] | None = None
+    problems: list[dict[str, Any]] | None = Field(default=None, max_length=PROBLEMS_MOST_LISTED)
+    problems_total: int | None = Field(default=None, description="How many there are, listed or not.")

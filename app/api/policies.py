@@ -19,6 +19,7 @@ from app.api.read_again import ReadAgain
 from app.api.times import rfc_3339
 from app.database import reading
 from app.ledger.ledger import Ledger
+from app.limits import PROBLEMS_MOST_LISTED
 from app.policies.loader import LoadedPolicy, load_policy
 from app.use_cases.attempts import INTERRUPTED
 from app.use_cases.publishing import (
@@ -118,7 +119,8 @@ def publish_policy(
     meant = _drop(reason, document) if drop else None
     loaded = load_policy(body, file="body")
     if not isinstance(loaded, LoadedPolicy):
-        detail = "; ".join(f"line {each.line}: {each.message}" for each in loaded)
+        listed = loaded[:PROBLEMS_MOST_LISTED]
+        detail = "; ".join(f"line {each.line}: {each.message[:500]}" for each in listed)
         raise ApiProblem(422, "policy-invalid", detail)
     if dry_run:
         effect = preview_publication(ledger, loaded)
@@ -132,11 +134,12 @@ def publish_policy(
     except NothingDroppedError as error:
         detail = "该版本覆盖前一版本的全部所属期,没有可以取消的;请不带drop发布。"
         raise ApiProblem(422, "nothing-dropped", detail) from error
-    return _accepted(ledger, background, result)
+    return _accepted(request, ledger, background, result)
 
 
-def _accepted(ledger: Ledger, background: BackgroundTasks, result: Published) -> Response:
+def _accepted(request: Request, ledger: Ledger, background: BackgroundTasks, result: Published) -> Response:
     """The answer to what is recorded, and is assessed by afterwards."""
+    request.state.position = result.position
     background.add_task(_assess, ledger)
     with reading(ledger.engine) as connection:
         state = states(connection, moments.now(connection).position)[result.ref.id]
@@ -173,7 +176,7 @@ def _narrows(error: CoverageNarrowsError) -> ApiProblem:
         f"该版本不再覆盖前一版本的部分所属期:{periods}。已测算的金额将归零。"
         "确须缩小的,以drop=true、reason(原因)和document(依据文号)发布;另一年度或另一办法,请用新的政策编号。"
     )
-    return ApiProblem(409, "coverage-narrows", detail, more={"lost": lost})
+    return ApiProblem(409, "coverage-narrows", detail, members={"lost": lost})
 
 
 @router.post(
@@ -210,7 +213,7 @@ def withdraw(
     else:
         result = withdraw_policy(ledger, policy, meant, actor=key.name)
         if result is not None:
-            return _accepted(ledger, background, result)
+            return _accepted(request, ledger, background, result)
     raise ApiProblem(404, "not-found", f"No policy {policy} is in force.")
 
 

@@ -9,9 +9,11 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from app.ledger.clock import ClockError
 from app.ledger.ledger import UncertainError
+from app.limits import PROBLEMS_MOST_LISTED
 from app.security.disclosures import DisclosureError
 from app.use_cases.projecting import NotProjectedError
 from app.use_cases.proving import NotSealedError
@@ -38,8 +40,9 @@ class ApiProblem(Exception):  # noqa: N818 - the word of RFC 9457
         status: The HTTP status.
         code: A stable code.
         detail: What is wrong, and how to mend it.
-        problems: The rows that are wrong.
-        more: Further members of the body.
+        problems: What is wrong with the rows.
+        more: How many problems there are besides those.
+        members: Further members of the body.
         headers: Further headers of the answer.
     """
 
@@ -50,7 +53,8 @@ class ApiProblem(Exception):  # noqa: N818 - the word of RFC 9457
         detail: str,
         *,
         problems: Sequence[Problem] | None = None,
-        more: Mapping[str, Any] | None = None,
+        more: int = 0,
+        members: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
@@ -58,7 +62,8 @@ class ApiProblem(Exception):  # noqa: N818 - the word of RFC 9457
         self.code = code
         self.detail = detail
         self.problems = problems
-        self.more = more or {}
+        self.more = more
+        self.members = members or {}
         self.headers = headers
 
 
@@ -70,24 +75,31 @@ def problem_response(problem: ApiProblem) -> Response:
         "status": problem.status,
         "detail": problem.detail,
         "code": problem.code,
-        **problem.more,
+        **problem.members,
     }
     if problem.problems is not None:
         body["problems"] = [
             {"row": each.row, "field": each.field, "code": each.code, "message": each.message}
-            for each in problem.problems
+            for each in problem.problems[:PROBLEMS_MOST_LISTED]
         ]
+        body["problems_total"] = len(problem.problems) + problem.more
     return Response(msgspec.json.encode(body), problem.status, headers=problem.headers, media_type=MEDIA_TYPE)
 
 
-def refused_rows(problems: Sequence[Problem]) -> ApiProblem:
-    """The answer to rows that are refused: 422 if one of them is not acceptable by itself, else 409."""
+def refused_rows(problems: Sequence[Problem], *, more: int = 0, rows: int | None = None) -> ApiProblem:
+    """The answer to rows that are refused: 422 if one of them is not acceptable by itself, else 409.
+
+    Args:
+        problems: What is wrong with them.
+        more: How many problems there are besides those.
+        rows: How many rows have one; None where `problems` are all.
+    """
     ordered = sorted(problems, key=lambda each: (each.row, each.field or ""))
-    rows = len({each.row for each in problems})
-    detail = f"{rows} of the rows are refused, and nothing was recorded; see problems."
+    refused = len({each.row for each in problems}) if rows is None else rows
+    detail = f"{refused} of the rows are refused, and nothing was recorded; see problems."
     if all(each.conflict for each in problems):
-        return ApiProblem(409, "conflict", detail, problems=ordered)
-    return ApiProblem(422, "rows-refused", detail, problems=ordered)
+        return ApiProblem(409, "conflict", detail, problems=ordered, more=more)
+    return ApiProblem(422, "rows-refused", detail, problems=ordered, more=more)
 
 
 def unavailable(detail: str) -> ApiProblem:
@@ -114,6 +126,11 @@ def add_problem_handlers(app: FastAPI) -> None:
     def _(_: Request, error: HTTPException) -> Response:
         code = _CODES.get(error.status_code, "invalid-request")
         return problem_response(ApiProblem(error.status_code, code, str(error.detail), headers=error.headers))
+
+    @app.exception_handler(ClientDisconnect)
+    def _(_: Request, __: ClientDisconnect) -> Response:
+        """Nobody reads it, but the fault is not ours."""
+        return problem_response(ApiProblem(400, "invalid-request", "The body did not come to its end."))
 
     @app.exception_handler(PositionAheadError)
     def _(_: Request, error: PositionAheadError) -> Response:

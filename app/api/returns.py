@@ -26,6 +26,7 @@ from app.api.problems import ApiProblem, refused_rows
 from app.api.read_again import ReadAgain
 from app.database import once_more, reading
 from app.ledger.ledger import Ledger
+from app.limits import PROBLEMS_MOST_LISTED
 from app.security.idempotency import AlreadyAnsweredError, KeptAnswer, find_answer, keep_answer
 from app.use_cases.filing import (
     Alongside,
@@ -69,17 +70,17 @@ def file(
 ) -> Response:
     """Register returns: all rows or none."""
     require_media_type(request, "application/json")
-    answer = _file_once(ledger, key.name, body, idempotency_key, dry_run=dry_run)
+    answer = _file_once(request, ledger, key.name, body, idempotency_key, dry_run=dry_run)
     shown.warnings(answer.body)
     return answer
 
 
 def _file_once(
-    ledger: Ledger, actor: str, body: bytes, idempotency_key: str | None, *, dry_run: bool
+    request: Request, ledger: Ledger, actor: str, body: bytes, idempotency_key: str | None, *, dry_run: bool
 ) -> Response:
     """File, or give the answer that is kept for the same request."""
     if idempotency_key is None or dry_run:
-        return _file(ledger, actor, body, dry_run=dry_run, alongside=None)
+        return _file(request, ledger, actor, body, dry_run=dry_run, alongside=None)
     if _IDEMPOTENCY_KEY.fullmatch(idempotency_key) is None:
         raise ApiProblem(400, "invalid-request", "Idempotency-Key has 1 to 255 visible ASCII characters.")
     request_sha256 = hashlib.sha256(body).hexdigest()
@@ -97,7 +98,7 @@ def _file_once(
         )
 
     try:
-        return _file(ledger, actor, body, dry_run=False, alongside=keep)
+        return _file(request, ledger, actor, body, dry_run=False, alongside=keep)
     except AlreadyAnsweredError:
         kept = _kept(ledger, actor, idempotency_key, request_sha256)
         if kept is None:
@@ -120,18 +121,24 @@ def _kept(ledger: Ledger, actor: str, idempotency_key: str, request_sha256: str)
     return Response(kept.answer, 201, headers=_REPLAYED, media_type="application/json")
 
 
-def _file(ledger: Ledger, actor: str, body: bytes, *, dry_run: bool, alongside: Alongside | None) -> Response:
+def _file(
+    request: Request, ledger: Ledger, actor: str, body: bytes, *, dry_run: bool, alongside: Alongside | None
+) -> Response:
     drafts, problems = read_batch(parse_json(body))
-    if problems:
-        raise refused_rows([*problems, *problems_between(ledger, drafts)])
+    if problems.rows:
+        found, between = problems.found, problems_between(ledger, drafts)  # The second has one a row.
+        rows = problems.rows + len(between)
+        raise refused_rows([*found.kept, *between], more=found.more, rows=rows)
     answer = file_returns(ledger, drafts, actor=actor, dry_run=dry_run, alongside=alongside)
     if isinstance(answer, Refused):
         raise refused_rows(answer.problems)
+    request.state.position = answer.position
     return Response(_filing(answer), 200 if dry_run else 201, media_type="application/json")
 
 
 def _filing(answer: FilingAnswer) -> bytes:
-    data = msgspec.to_builtins(answer)
+    listed = msgspec.structs.replace(answer, warnings=answer.warnings[:PROBLEMS_MOST_LISTED])
+    data = msgspec.to_builtins(listed)
     if answer.preview is None:
         del data["preview"]
     return msgspec.json.encode(data)
@@ -163,6 +170,7 @@ def withdraw(
         raise ApiProblem(404, "not-found", f"No return of {uscc} for {period} on {form} stands.")
     if isinstance(answer, Refused):
         raise refused_rows(answer.problems)
+    request.state.position = answer.position
     filing = _filing(answer)
     shown.warnings(filing)
     return Response(filing, 200, media_type="application/json")

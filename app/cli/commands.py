@@ -2,6 +2,7 @@
 
 import sys
 from concurrent.futures import BrokenExecutor
+from pathlib import Path
 from typing import Annotated, Final
 
 import structlog
@@ -39,6 +40,7 @@ from app.logs import configure_logs
 from app.memory import spare_collections
 from app.security.audit_key import verifier_key_in
 from app.settings import Settings
+from app.storable import is_storable
 from app.use_cases.projecting import NotProjectedError, follow
 from app.use_cases.publishing import PublicationWatch
 from app.use_cases.rebuilding import RebuildError, rebuild
@@ -79,6 +81,11 @@ def main() -> None:
             told = _SETTING_PROBLEMS.get(each["type"], each["msg"]).format(**each.get("ctx", {}))
             err.print(f"设置{name}无效:{told}。", markup=False, soft_wrap=True)
         sys.exit(WRONG_USAGE)
+    for word in sys.argv[1:]:
+        # A path may be of any bytes; in any other word those that are no UTF-8 are lone surrogates.
+        if not is_storable(word) and not Path(word).exists():
+            err.print(f"参数{word!a}含有不是UTF-8编码的字符。", markup=False, soft_wrap=True)
+            sys.exit(WRONG_USAGE)
     try:
         app()
     except UNFINISHED as error:
@@ -100,10 +107,10 @@ def serve(
     settings = Settings()
     ledger_of(context).engine.dispose()
     served = serve_http(
+        settings,
         host=host or settings.host,
         port=settings.port if port is None else port,
         workers=workers or settings.workers,
-        pool_size=settings.pool_size,
     )
     if not served:
         refuse("服务进程未能启动,原因见日志。")

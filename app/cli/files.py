@@ -1,6 +1,6 @@
 """Files on the command line: read, imported, and what is wrong with them by sheet, row, column and cell."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,9 @@ from app.exports.problem_sheet import ProblemLine
 from app.ingest.reader import SourceFile, read_file
 from app.ingest.rows import FileProblem, FileRow
 from app.ledger.ledger import Ledger
+from app.limits import PROBLEMS_MOST_KEPT
 from app.use_cases.filing import FilingAnswer, Refused
+from app.use_cases.first import First
 from app.use_cases.importing import Progress, import_rows
 from app.use_cases.rows import RowReader
 from domain.errors import Notice, Problem
@@ -36,6 +38,7 @@ class ImportedFile(msgspec.Struct, frozen=True, kw_only=True):
         name: Its name without folders.
         answer: None where it is refused.
         lines: The problems and the points to verify.
+        more: How many there are besides those that have a line.
         ignored_headings: The headings that are not ours.
         unread: Whether it is refused because the file itself cannot be read.
     """
@@ -43,6 +46,7 @@ class ImportedFile(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     answer: FilingAnswer | None
     lines: list[ProblemLine]
+    more: int = 0
     ignored_headings: tuple[str, ...] = ()
     unread: bool = False
 
@@ -62,7 +66,7 @@ def import_file(
 ) -> ImportedFile:
     """Register the returns of a file; all that is wrong with it if it is refused."""
     file = read_file(path, unit=options.unit, period=options.period)
-    unreadable: list[FileProblem] = []
+    unreadable: First[FileProblem] = First(PROBLEMS_MOST_KEPT)
     given = {
         name: value
         for name, value in (
@@ -76,7 +80,7 @@ def import_file(
     def data() -> Iterator[dict[str, Any]]:
         for each in file.rows():
             if isinstance(each, FileProblem):
-                unreadable.append(each)
+                unreadable.extend([each])
             else:
                 yield {**given, **each.data} if given else each.data
 
@@ -86,16 +90,21 @@ def import_file(
         RowReader(unit=options.unit, stage=options.stage, source=Source(name=file.name, sha256=file.sha256)),
         actor=actor,
         dry_run=options.dry_run,
-        in_order=lambda: not unreadable,
+        in_order=lambda: not unreadable.total,
         progress=progress,
     )
-    found = result.problems if isinstance(result, Refused) else result.warnings
+    found: Sequence[Problem | Notice]
+    if isinstance(result, Refused):
+        found, more = result.problems, result.more
+    else:
+        found, more = result.warnings, result.warnings_total - len(result.warnings)
     return ImportedFile(
         name=file.name,
         answer=None if isinstance(result, Refused) else result,
-        lines=[_unreadable_line(file.name, each) for each in unreadable] + _lines(file, found),
+        lines=[_unreadable_line(file.name, each) for each in unreadable.kept] + _lines(file, found),
+        more=unreadable.more + more,
         ignored_headings=() if isinstance(result, Refused) else file.ignored_headings,
-        unread=any(each.is_of_unread_file for each in unreadable),
+        unread=any(each.is_of_unread_file for each in unreadable.kept),
     )
 
 

@@ -129,7 +129,8 @@ def import_command(
     if as_json:
         print_json([_data(each) for each in outcomes])
     if problems is not None:
-        _write_problems(problems, [line for each in outcomes for line in each.imported.lines])
+        lines = [line for each in outcomes for line in each.imported.lines]
+        _write_problems(problems, lines, more=sum(each.imported.more for each in outcomes))
     _end(outcomes, asked)
 
 
@@ -217,7 +218,7 @@ def _tell(outcome: Outcome, options: ImportOptions, *, on_out: bool) -> None:
             err.print(told, markup=False, soft_wrap=True)
     elif on_out and outcome.state != "not-begun":
         printing.print_import(_out, outcome.imported, dry_run=options.dry_run)
-    printing.print_lines(err, outcome.imported.lines)
+    printing.print_lines(err, outcome.imported)
 
 
 def _extent_text(outcome: Outcome) -> str:
@@ -255,6 +256,7 @@ def _data(outcome: Outcome) -> dict[str, Any]:
         "reason": outcome.reason,
         "answer": outcome.imported.answer,
         "lines": outcome.imported.lines,
+        "lines_total": len(outcome.imported.lines) + outcome.imported.more,
     }
 
 
@@ -268,12 +270,13 @@ def _check_writable(path: Path) -> None:
         refuse(f"{_unwritable(path, error)}本次未登记任何数据。")
 
 
-def _write_problems(path: Path, lines: list[ProblemLine]) -> None:
+def _write_problems(path: Path, lines: list[ProblemLine], *, more: int) -> None:
     try:
-        write_problem_sheet(path, lines)
+        write_problem_sheet(path, lines, more=more)
     except OSError as error:
         refuse(_unwritable(path, error))
-    err.print(f"审核问题清单已写入{path},共{len(lines)}行。", markup=False, soft_wrap=True)
+    left_out = f",另有{more}条未列出" if more else ""
+    err.print(f"审核问题清单已写入{path},共{len(lines)}行{left_out}。", markup=False, soft_wrap=True)
 
 
 def _unwritable(path: Path, error: OSError) -> str:

@@ -9,6 +9,7 @@ from app.cli.terminal import Terminal, bold
 from app.exports.cells import ORIGINS, RECORDS, beijing
 from app.exports.problem_sheet import ProblemLine
 from app.ledger.publications import Publication
+from app.limits import PROBLEMS_MOST_LISTED
 from app.use_cases.explaining import Account, ExplainedPeriod
 from app.use_cases.reading import AsOf, Progress
 from domain.events import LogEntry, Return, ReturnWithdrawn
@@ -47,8 +48,8 @@ def print_import(console: Terminal, imported: ImportedFile, *, dry_run: bool) ->
     """What became of a file."""
     answer = imported.answer
     if answer is None:
-        told = f":未登记,发现{len(imported.problems)}处审核错误。"
-        console.print(bold(imported.name), told, sep="", soft_wrap=True)
+        total = len(imported.problems) + imported.more
+        console.print(bold(imported.name), f":未登记,发现{total}处审核错误。", sep="", soft_wrap=True)
         return
     head = "试算(未登记)" if dry_run else "登记完成"
     console.print(
@@ -59,18 +60,30 @@ def print_import(console: Terminal, imported: ImportedFile, *, dry_run: bool) ->
         soft_wrap=True,
     )
     if imported.lines:
-        console.print(f"  核实提示{len(imported.lines)}条。")
+        console.print(f"  核实提示{answer.warnings_total}条。")
     if imported.ignored_headings:
         headings = "、".join(imported.ignored_headings)
         console.print(f"  未使用的表头:{headings}", markup=False, soft_wrap=True)
-    for change in answer.preview or ():
+    changes = answer.preview or []
+    for change in changes[:PROBLEMS_MOST_LISTED]:
         before = "首次测算" if change.before_fen is None else wanyuan(change.before_fen)
         after = "不再测算" if change.after_fen is None else wanyuan(change.after_fen)
         console.print(f"  {change.uscc} {period_of(change.period).chinese}:{before} → {after}")
+    if len(changes) > PROBLEMS_MOST_LISTED:
+        console.print(f"  另有{len(changes) - PROBLEMS_MOST_LISTED}期未列出,可用--json查看。")
 
 
-def print_lines(console: Terminal, lines: Iterable[ProblemLine]) -> None:
-    """Problems and points to verify, one a line."""
+def print_lines(console: Terminal, imported: ImportedFile) -> None:
+    """The first problems and points to verify of a file, one a line, and how many more there are."""
+    listed = imported.lines[:PROBLEMS_MOST_LISTED]
+    _print_lines(console, listed)
+    more = len(imported.lines) + imported.more - len(listed)
+    if more:
+        told = f"{imported.name}:另有{more}条未列出,可用--problems写入审核问题清单。"
+        console.print(told, markup=False, soft_wrap=True)
+
+
+def _print_lines(console: Terminal, lines: Iterable[ProblemLine]) -> None:
     for line in lines:
         where = "".join(
             (

@@ -5,13 +5,13 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-import uvicorn
 from sqlalchemy import Connection, make_url
 
 from app.bootstrap import complete, migrate, open_ledger
 from app.cli.files import ImportOptions, import_file
 from app.cli.printing import CEILINGS, wanyuan
 from app.cli.proofs import DEFAULT_ORIGIN
+from app.cli.serving import serve_http
 from app.cli.terminal import Terminal, bold, progress_on
 from app.database import reading, writing
 from app.demo.sample import SampleFile, write_sample
@@ -74,9 +74,7 @@ def main() -> None:
     address = f"http://{settings.host}:{settings.port}"
     console.print(bold(f"打开 {address}/docs"), " 查看接口;按Ctrl+C停止。", sep="")
     ledger.engine.dispose()
-    uvicorn.run(
-        "app.main:create_default_app", factory=True, host=settings.host, port=settings.port, access_log=False
-    )
+    serve_http(settings, host=settings.host, port=settings.port, workers=1)
 
 
 def _home(database_url: str) -> Path:

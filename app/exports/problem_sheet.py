@@ -53,12 +53,17 @@ class ProblemLine:
 
 
 def write_problem_sheet(
-    path: Path, problems: Iterable[ProblemLine], *, max_lines: int = PROBLEM_SHEET_MAX_LINES
+    path: Path,
+    problems: Iterable[ProblemLine],
+    *,
+    more: int = 0,
+    max_lines: int = PROBLEM_SHEET_MAX_LINES,
 ) -> None:
     """Writes the problem sheet as an .xlsx.
 
     A sheet ends where Excel's does: of more than `max_lines` problems the rest is left out, and a
-    last line says how many. The lines are written as they come; they are never all in memory.
+    last line says how many, with the `more` that were only counted. The lines are written as they come;
+    they are never all in memory.
 
     Raises:
         OSError: When the file cannot be written, for example because it is open in Excel.
@@ -69,7 +74,7 @@ def write_problem_sheet(
         sheet = _ProblemSheet(workbook)
         for line in islice(remaining, max_lines):
             sheet.write(line)
-        sheet.end(left_out=sum(1 for _ in remaining))
+        sheet.end(left_out=sum(1 for _ in remaining) + more)
 
 
 class _ProblemSheet:
@@ -92,5 +97,5 @@ class _ProblemSheet:
     def end(self, *, left_out: int) -> None:
         self._sheet.autofilter(0, 0, self._next_row - 1, len(_COLUMNS) - 1)
         if left_out:
-            told = f"另有{left_out}条问题未列出:Excel工作表的行数已到上限。请先处理以上问题后重新提交。"
+            told = f"另有{left_out}条问题未列出。请先处理以上问题后重新提交。"
             self._sheet.write_string(self._next_row, len(_COLUMNS) - 1, told, self._text)

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from app.limits import POLICY_MAX_BYTES
+from app.limits import POLICY_MAX_BYTES, POLICY_MAX_NODES
 from domain.policy import PolicyDocument, canonical_form, document_problems
 
 YINGKOU_2024_14 = Path(__file__).parents[2] / "domain" / "policies" / "yingkou-2024-14.yaml"
@@ -54,13 +54,19 @@ class _Refusal(Exception):  # noqa: N818 - a value on its way to the caller
 class _Composer(yaml.SafeLoader):
     """Composes nodes; an alias would let one place say what another one means."""
 
-    level = 0
+    def __init__(self, text: str, max_nodes: int) -> None:
+        super().__init__(text)
+        self.level = 0
+        self.max_nodes = self.nodes_left = max_nodes
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
         line = 1 if event.start_mark is None else event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent):
             raise _Refusal(line, "aliases (*name) are not part of the vocabulary")
+        self.nodes_left -= 1
+        if self.nodes_left < 0:
+            raise _Refusal(line, f"{self.max_nodes} keys, values and lists stand before this: too many")
         self.level += 1
         if self.level > _MOST_LEVELS:
             raise _Refusal(line, "nested too deep")
@@ -79,7 +85,7 @@ def load_policy(text: str | bytes, *, file: str) -> LoadedPolicy | list[PolicyPr
     lines: dict[_Path, int] = {(): 1}
     try:
         decoded = _decoded(text)
-        data = _data(_composed(decoded), (), lines)
+        data = _data(_composed(decoded, POLICY_MAX_NODES), (), lines)
         typed = msgspec.convert(data, PolicyDocument)
         canonical_form(data)
     except _Refusal as refusal:
@@ -95,7 +101,7 @@ def load_policy(text: str | bytes, *, file: str) -> LoadedPolicy | list[PolicyPr
 def read_document(text: str) -> dict[str, Any] | None:
     """The data of a document that is recorded, whatever is asked of one today; None if it says none."""
     try:
-        found: dict[str, Any] = _data(_composed(_decoded(text)), (), {(): 1})
+        found: dict[str, Any] = _data(_composed(_decoded(text), len(text)), (), {(): 1})
     except _Refusal:
         return None
     return found
@@ -114,9 +120,9 @@ def _decoded(text: str | bytes) -> str:
         raise _Refusal(line, "the text is not UTF-8: save it as UTF-8") from error
 
 
-def _composed(text: str) -> yaml.Node:
+def _composed(text: str, max_nodes: int) -> yaml.Node:
     try:
-        node = yaml.compose(text, Loader=_Composer)
+        node = _Composer(text, max_nodes).get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise _Refusal(1 if mark is None else mark.line + 1, f"not YAML: {error.problem}") from error

@@ -16,10 +16,11 @@ from app.database import reading, steadily
 from app.ledger.ledger import Batch, Ledger
 from app.ledger.mapper import NewEvent
 from app.ledger.recorder import UNATTENDED, Guard, Recording
-from app.limits import LONG_BATCH_ROWS, LONG_BATCH_WAIT_S
+from app.limits import LONG_BATCH_ROWS, LONG_BATCH_WAIT_S, PROBLEMS_MOST_KEPT
 from app.use_cases import wording
 from app.use_cases.attempts import carry_through
 from app.use_cases.books import Books, Change
+from app.use_cases.first import First
 from app.use_cases.notices import notices, own_figure
 from app.use_cases.projecting import project_until
 from app.use_cases.rows import Draft
@@ -43,13 +44,15 @@ class FilingAnswer(msgspec.Struct, frozen=True, kw_only=True):
     unchanged: int
     entitlements_changed: int
     warnings: list[Notice]
+    warnings_total: int
     preview: list[Change] | None = None
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """Nothing was recorded, for these reasons."""
+    """Nothing was recorded, for these reasons, and for more that are only counted."""
 
     problems: list[Problem]
+    more: int = 0
 
 
 class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +77,7 @@ class Decision(NamedTuple):
     entitlements_changed: int
     changes: list[Change]
     notices: list[Notice]
+    notices_total: int
 
 
 def file_returns(
@@ -239,6 +243,7 @@ def _answer(
         unchanged=decision.unchanged,
         entitlements_changed=decision.entitlements_changed,
         warnings=decision.notices,
+        warnings_total=decision.notices_total,
         preview=preview,
     )
 
@@ -272,6 +277,7 @@ def decide(ledger: Ledger, connection: Connection, drafts: Sequence[Draft]) -> D
     if contradictions:
         disputed = [each for each in drafts if each.uscc in contradictions]
         return Refused([_disputed_problem(each, contradictions[each.uscc]) for each in disputed])
+    found = _notices(connection, drafts, books)
     return Decision(
         guard=Guard(books.read_at, books.streams),
         events=ledger.stored(new + assessed),
@@ -280,7 +286,8 @@ def decide(ledger: Ledger, connection: Connection, drafts: Sequence[Draft]) -> D
         unchanged=len(drafts) - filed - revised,
         entitlements_changed=len(changes),
         changes=changes,
-        notices=_notices(connection, drafts, books),
+        notices=found.kept,
+        notices_total=found.total,
     )
 
 
@@ -301,7 +308,7 @@ def _disputed_problem(draft: Draft, reason: str) -> Problem:
     return Problem(row=draft.row, field=None, code="records-disputed", message=message, conflict=True)
 
 
-def _notices(connection: Connection, drafts: Sequence[Draft], books: Books) -> list[Notice]:
+def _notices(connection: Connection, drafts: Sequence[Draft], books: Books) -> First[Notice]:
     wanted: dict[tuple[str, str], list[str]] = {}
     batch: dict[tuple[str, str, str], int | None] = {}
     for draft in drafts:
@@ -309,7 +316,7 @@ def _notices(connection: Connection, drafts: Sequence[Draft], books: Books) -> l
         batch[draft.uscc, form, period] = own_figure(draft.registered)
         wanted.setdefault((form, year_before(period)), []).append(draft.uscc)
     recorded = own_figures(connection, wanted)
-    found: list[Notice] = []
+    found: First[Notice] = First(PROBLEMS_MOST_KEPT)
     for draft in drafts:
         form, period = draft.registered.form, draft.registered.period
         base = (draft.uscc, form, year_before(period))
@@ -348,6 +355,7 @@ def _decide_withdrawal(ledger: Ledger, connection: Connection, withdrawal: Withd
         entitlements_changed=len(changes),
         changes=changes,
         notices=[],
+        notices_total=0,
     )
 
 

@@ -19,6 +19,7 @@ from app.database import has_several_writers, reading, writing
 from app.ledger.helpers import Helpers, spare_processors
 from app.ledger.ledger import Ledger
 from app.ledger.recorder import Guard
+from app.limits import PROBLEMS_MOST_KEPT
 from app.use_cases import wording
 from app.use_cases.filing import (
     Decision,
@@ -30,6 +31,7 @@ from app.use_cases.filing import (
     record_decision,
     row_number,
 )
+from app.use_cases.first import First
 from app.use_cases.projecting import project_all, project_until
 from app.use_cases.rows import Draft, RowReader
 from domain.errors import Notice, Problem
@@ -62,13 +64,15 @@ class Checked(NamedTuple):
     Attributes:
         drafts: The drafts that are in order by themselves, packed.
         keys: Of each draft its enterprise, form and period, and its row from 0.
-        problems: What is wrong with the other rows, and conflicts with what stands.
+        problems: What is wrong with the other rows, and conflicts with what stands: the first ones.
+        more: How many problems there are besides those.
         rows: How many rows it has.
     """
 
     drafts: bytes
     keys: list[tuple[str, int]]
     problems: list[Problem]
+    more: int
     rows: int
 
 
@@ -92,6 +96,7 @@ class PackedDecision(NamedTuple):
     unchanged: int
     entitlements_changed: int
     notices: list[Notice]
+    notices_total: int
 
     @classmethod
     def of(cls, decision: Decision) -> Self:
@@ -108,6 +113,7 @@ class PackedDecision(NamedTuple):
             decision.unchanged,
             decision.entitlements_changed,
             decision.notices,
+            decision.notices_total,
         )
 
     def unpacked(self, read_at: int) -> Decision:
@@ -121,6 +127,7 @@ class PackedDecision(NamedTuple):
             entitlements_changed=self.entitlements_changed,
             changes=[],
             notices=self.notices,
+            notices_total=self.notices_total,
         )
 
 
@@ -158,8 +165,8 @@ def import_rows(  # noqa: PLR0913 - how a file is imported
     ):
         checked = _Check(helpers, reader, file)
         problems = checked.check(chain(_taken(first), chunks), progress)
-        if problems or not in_order():
-            return Refused(problems)
+        if problems.total or not in_order():
+            return Refused(problems.kept, problems.more)
         if dry_run:  # Decided as one, since a later row may rest on an earlier one.
             return file_returns(ledger, list(checked.drafts()), actor=actor, dry_run=True)
         projects_beside = several and has_several_writers(ledger.engine)
@@ -180,16 +187,16 @@ def key_of(draft: Draft) -> str:
 def validate(ledger: Ledger, reader: RowReader, chunk: Sequence[tuple[int, Any]]) -> Checked:
     """Read a chunk of rows, and look for conflicts with what stands."""
     drafts: list[Draft] = []
-    problems: list[Problem] = []
+    problems: First[Problem] = First(PROBLEMS_MOST_KEPT)
     for index, data in chunk:
         read = reader.read(index, data)
         if isinstance(read, Draft):
             drafts.append(read)
         else:
             problems.extend(read)
-    problems += conflicts(ledger, drafts)
+    problems.extend(conflicts(ledger, drafts))
     keys = [(key_of(each), each.row) for each in drafts]
-    return Checked(_drafts_encoder.encode(drafts), keys, problems, len(chunk))
+    return Checked(_drafts_encoder.encode(drafts), keys, problems.kept, problems.more, len(chunk))
 
 
 class _Check:
@@ -208,35 +215,35 @@ class _Check:
         self._seen: set[int] = set()
         self._again: dict[str, list[int]] = {}
 
-    def check(self, chunks: Iterable[list[tuple[int, Any]]], progress: Progress) -> list[Problem]:
+    def check(self, chunks: Iterable[list[tuple[int, Any]]], progress: Progress) -> First[Problem]:
         """Validate every row; everything that keeps the file from being recorded."""
-        problems: list[Problem] = []
+        problems: First[Problem] = First(PROBLEMS_MOST_KEPT)
         done = 0
         for checked in self._helpers.spread(validate, ((self._reader, chunk) for chunk in chunks)):
-            problems += self._take(checked)
+            self._take(checked)
+            problems.extend(checked.problems, more=checked.more)
             done += checked.rows
             progress(done, None, "核对")
-        duplicates = self._duplicates()
-        twice = {each.row for each in duplicates}
-        return duplicates + [each for each in problems if each.row not in twice]
+        found: First[Problem] = First(PROBLEMS_MOST_KEPT)
+        found.extend(self._duplicates())
+        twice = {each.row for each in found.kept}
+        found.extend((each for each in problems.kept if each.row not in twice), more=problems.more)
+        return found
 
-    def _duplicates(self) -> list[Problem]:
+    def _duplicates(self) -> Iterator[Problem]:
         """The rows whose enterprise, form and period another row had before."""
         first: dict[str, tuple[int, int]] = {}
         for draft in self.drafts() if self._again else ():
             key = key_of(draft)
             if key in self._again:
                 first.setdefault(key, (draft.row, row_number(draft)))
-        return [
-            Problem(
-                row=row, field=None, code="duplicate-row", message=wording.duplicate_row(str(first[key][1]))
-            )
-            for key, rows in self._again.items()
-            for row in rows
-            if row != first[key][0]
-        ]
+        for key, rows in self._again.items():
+            message = wording.duplicate_row(str(first[key][1]))
+            for row in rows:
+                if row != first[key][0]:
+                    yield Problem(row=row, field=None, code="duplicate-row", message=message)
 
-    def _take(self, checked: Checked) -> list[Problem]:
+    def _take(self, checked: Checked) -> None:
         for key, row in checked.keys:
             number = hash(key)
             if number in self._seen:
@@ -246,7 +253,6 @@ class _Check:
         start = self._file.seek(0, SEEK_END)
         self._file.write(checked.drafts)
         self.kept.append(Kept(start, len(checked.drafts), len(checked.keys), codes))
-        return checked.problems
 
     def packed(self, kept: Kept) -> bytes:
         """The drafts of a chunk, as they were validated."""
@@ -374,9 +380,10 @@ def _nothing(ledger: Ledger, actor: str) -> FilingAnswer | Refused:
 
 
 def _sum(total: FilingAnswer, answer: FilingAnswer) -> FilingAnswer:
-    total.warnings.extend(answer.warnings)
+    total.warnings.extend(answer.warnings[: max(PROBLEMS_MOST_KEPT - len(total.warnings), 0)])
     return msgspec.structs.replace(
         total,
+        warnings_total=total.warnings_total + answer.warnings_total,
         position=answer.position,
         filed=total.filed + answer.filed,
         revised=total.revised + answer.revised,

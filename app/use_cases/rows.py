@@ -152,8 +152,8 @@ def _check_names(found: _RowProblems, data: dict[str, Any]) -> None:
     for name in REQUIRED:
         if name not in data:
             found.add(name, "field-missing", wording.field_missing(name))
-    for name in data.keys() - {*REQUIRED, *OPTIONAL}:
-        found.add(_shown(name), "field-invalid", wording.unknown_field(_shown(name)))
+    for name in map(_shown, data.keys() - {*REQUIRED, *OPTIONAL}):
+        found.add(name, "field-invalid", wording.unknown_field(name))
 
 
 def _check_figures(found: _RowProblems, form: Form, figures: dict[str, Figure], data: dict[str, Any]) -> None:

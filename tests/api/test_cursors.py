@@ -11,10 +11,12 @@ from tests.office import Office, TestClock
 LIST: Final = "/v1/entitlements"
 FLAGS: Final = "/v1/audit/red-flags"
 DIFFERENCES: Final = "/v1/audit/differences"
+DISCLOSURES: Final = "/v1/audit/disclosures"
 ASKED: Final[dict[str, dict[str, Any]]] = {
     LIST: {"window": "2024H1"},
     FLAGS: {"window": "2024H1"},
     DIFFERENCES: {"from": "0", "to": "2024-04-10"},
+    DISCLOSURES: {},
 }
 OTHERS: Final[dict[str, dict[str, str]]] = {
     LIST: {
@@ -49,6 +51,13 @@ OTHERS: Final[dict[str, dict[str, str]]] = {
         "window": "2024H1",
         "region_code": "210802",
         "uscc": code(1001),
+        "limit": "2",
+    },
+    DISCLOSURES: {
+        "who": "auditor",
+        "uscc": code(1001),
+        "since": "2024-04-10",
+        "until": "2024-04-10T08:00:00Z",
         "limit": "2",
     },
 }

@@ -42,6 +42,7 @@ def test_the_answer_counts_what_was_recorded(office: Office) -> None:
         "unchanged": 0,
         "entitlements_changed": 3,
         "warnings": [],
+        "warnings_total": 0,
     }
 
 
@@ -62,6 +63,7 @@ def test_an_empty_batch_is_answered_with_the_head(office: Office) -> None:
         "unchanged": 0,
         "entitlements_changed": 0,
         "warnings": [],
+        "warnings_total": 0,
     }
 
 
@@ -585,6 +587,7 @@ def test_a_withdrawal_is_answered_like_a_filing(office: Office) -> None:
         "unchanged": 0,
         "entitlements_changed": 1,
         "warnings": [],
+        "warnings_total": 0,
     }
     assert [event["type"] for event in events(office)][-2:] == ["ReturnWithdrawn", "EntitlementAssessed"]
 

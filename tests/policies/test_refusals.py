@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.limits import POLICY_MAX_BYTES
-from app.policies.loader import PolicyProblem, load_policy
+from app.limits import POLICY_MAX_BYTES, POLICY_MAX_NODES
+from app.policies.loader import PolicyProblem, load_policy, read_document
 from tests.builders import SHIPPED_TEXT, edited
 
 FILE = "policies/next.yaml"
@@ -411,6 +411,22 @@ def test_a_text_that_is_too_large_is_refused_unread() -> None:
     assert problem == PolicyProblem(FILE, 1, f"a policy document is at most {POLICY_MAX_BYTES} bytes long")
     (problem,) = problems_of(SHIPPED_TEXT + "政" * (POLICY_MAX_BYTES // 2))
     assert problem.message == f"a policy document is at most {POLICY_MAX_BYTES} bytes long"
+
+
+@pytest.mark.parametrize("line", ["- 1\n", "- {a: 1}\n", "- - - 1\n"])
+def test_a_text_of_more_values_than_a_policy_is_refused_where_they_are_too_many(line: str) -> None:
+    lines = 60_000 // len(line)
+    (problem,) = problems_of("a:\n" + line * lines)
+    assert problem.message == f"{POLICY_MAX_NODES} keys, values and lists stand before this: too many"
+    assert problem.line < lines / 2
+
+
+def test_a_text_that_was_recorded_is_read_however_many_values_it_has() -> None:
+    reading = "  - id: a{}\n    question: q\n    answer: a\n    status: open\n"
+    readings = "".join(reading.format(n) for n in range(POLICY_MAX_NODES // 8))
+    text = edited(SHIPPED_TEXT, ("readings:\n", f"readings:\n{readings}"))
+    assert isinstance(load_policy(text, file=FILE), list)
+    assert read_document(text) is not None
 
 
 def nested(levels: int) -> str:

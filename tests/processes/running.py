@@ -130,6 +130,11 @@ class Running:
                 encoding="utf-8",
             )
 
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
     def logged(self) -> str:
         """What it wrote to standard error."""
         return self.log.read_text(encoding="utf-8")

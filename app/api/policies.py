@@ -191,7 +191,7 @@ def _narrows(error: CoverageNarrowsError) -> ApiProblem:
     openapi_extra=_WITHDRAWAL,
 )
 @shows_no_figures
-def withdraw(
+def repeal(
     request: Request,
     background: BackgroundTasks,
     ledger: LedgerNeeded,

@@ -238,10 +238,12 @@ def test_the_list_is_filtered_and_paged_from_the_newest(office: Office, clock: T
         office.get(f"/v1/returns/{JIA}", year=2024)
         office.get(f"/v1/returns/{code(1001)}", "statistics", year=2024)
     first = office.read(LIST, limit=2)
-    second = office.read(LIST, limit=500, cursor=first["next_cursor"])
+    items, cursor = list(first["items"]), first["next_cursor"]
+    while cursor is not None:
+        page = office.read(LIST, limit=2, cursor=cursor)
+        items, cursor = items + page["items"], page["next_cursor"]
     whole = office.read(LIST, limit=500)
-    assert first["items"] + second["items"] == whole["items"]
-    assert (second["next_cursor"], len(first["items"])) == (None, 2)
+    assert (items, len(first["items"])) == (whole["items"], 2)
     assert [each["at"][:10] for each in whole["items"][:6]] == [
         "2024-06-03",
         "2024-06-03",

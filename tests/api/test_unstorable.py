@@ -40,7 +40,14 @@ CURSORS: Final = {
     ),
     "/v1/audit/red-flags": red_flags.Cursor(position=1, day_in_progress=False, uscc=code(1000), taken=0),
     "/v1/audit/differences": differences.Cursor(
-        0, 1, False, False, 0, 0, code(1000), "yingkou-2024-14", "2024-03"
+        first=0,
+        last=1,
+        day_in_progress=False,
+        before_fen=0,
+        after_fen=0,
+        uscc=code(1000),
+        policy="yingkou-2024-14",
+        period="2024-03",
     ),
     "/v1/audit/disclosures": disclosures.Cursor(0, 0),
 }

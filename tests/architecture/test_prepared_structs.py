@@ -7,7 +7,7 @@ LOOK = """
 from msgspec import ValidationError, _utils, convert
 
 from app import main
-from app.api import differences, entitlements, red_flags
+from app.api import differences, disclosures, entitlements, red_flags
 from app.ledger import publications
 from domain import policy
 
@@ -18,8 +18,8 @@ _utils._get_class_mro_and_typevar_mappings = refuse
 for kind in (
     policy.PolicyDocument,
     publications.Publication,
-    publications.PublicationAt,
     differences.Cursor,
+    disclosures.Cursor,
     entitlements.Cursor,
     red_flags.Cursor,
 ):
@@ -33,4 +33,4 @@ for kind in (
 def test_what_requests_read_is_made_ready_before_the_service_has_threads() -> None:
     looked = subprocess.run([sys.executable, "-c", LOOK], check=False, capture_output=True, encoding="utf-8")
     assert looked.stderr == ""
-    assert looked.stdout.split() == ["PolicyDocument", "Publication", "PublicationAt", *["Cursor"] * 3]
+    assert looked.stdout.split() == ["PolicyDocument", "Publication", *["Cursor"] * 4]

@@ -75,7 +75,8 @@ _WITHDRAWAL: Final[dict[str, Any]] = {
                     "required": ["reason", "document"],
                     "additionalProperties": False,
                     "properties": {"reason": _TEXT, "document": _TEXT},
-                }
+                },
+                "example": {"reason": "政策已废止", "document": "营政发〔2025〕1号"},
             }
         },
     }

@@ -372,7 +372,7 @@ def test_the_list_and_the_summary_need_a_window(office: Office) -> None:
     refused(office.get("/v1/summary", window=WINDOW, group_by="name"), 400, "invalid-request")
 
 
-@pytest.mark.parametrize("window", ["2024", "2024h1", "2024H3", "2024H1 ", "1999H1", "2024-03", "%00"])
+@pytest.mark.parametrize("window", ["2024", "2024h1", "2024H3", "2024H1 ", "1999H1", "2024-03"])
 def test_a_window_that_is_none_is_a_bad_request_everywhere(office: Office, window: str) -> None:
     for path, params in (
         (f"/v1/entitlements/{code(1000)}/{window}", {}),

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from app.limits import PROBLEMS_MOST_LISTED
 from tests.api.rows import (
     CATERING,
     STEP_FEN,
@@ -487,7 +488,8 @@ def test_50000_rows_are_read_and_one_more_is_refused(office: Office) -> None:
     def batch(rows: int) -> bytes:
         return f'{{"unit": "fen", "returns": [{",".join(["0"] * rows)}]}}'.encode()
 
-    assert len(refused(post_bytes(office, batch(50_000)), 422, "rows-refused")["problems"]) == 50_000
+    problem = refused(post_bytes(office, batch(50_000)), 422, "rows-refused")
+    assert (len(problem["problems"]), problem["problems_total"]) == (PROBLEMS_MOST_LISTED, 50_000)
     refused(post_bytes(office, batch(50_001)), 413, "too-large")
 
 

@@ -377,7 +377,7 @@ def test_a_policy_of_another_half_year_makes_nothing_ambiguous(office: Office) -
 
 def test_a_policy_from_march_on_does_not_pay_for_january_and_february(office: Office) -> None:
     narrower = replaced(TEXT, 'first: "2024-01~02"', 'first: "2024-03"')
-    office.publish(narrower.encode(), drop=True, reason="口径调整", document="营商发〔2024〕1号")
+    publish(office, narrower)
     office.file(trade(130_000, period="2024-01~02"), trade(120_000))
     periods = office.entitlement(code(1000))["periods"]
     assert [(each["period"], each["assessed_fen"]) for each in periods] == [("2024-03", 2 * STEP_FEN)]

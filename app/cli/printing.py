@@ -12,7 +12,7 @@ from app.ledger.publications import Publication
 from app.limits import PROBLEMS_MOST_LISTED
 from app.use_cases.explaining import Account, ExplainedPeriod
 from app.use_cases.reading import AsOf, Progress
-from domain.events import LogEntry, Return, ReturnWithdrawn
+from domain.events import LogEntry, Return, ReturnWithdrawn, UnreadableEvent
 from domain.explanation import STAGE_NAMES
 from domain.money import qianyuan_text, wanyuan_text
 from domain.periods import Window, period_of
@@ -295,7 +295,8 @@ def print_events(console: Terminal, entries: Iterable[LogEntry], moment: AsOf) -
     for each in entries:
         console.print(
             f"{each.position} {beijing(each.recorded_at_us)} {RECORDS[each.type]} {each.stream}"
-            f" 第{each.version}版 经办:{each.actor}",
+            f" 第{each.version}版 经办:{each.actor}"
+            + (f" 内容无法读取:{each.event.reason}" if isinstance(each.event, UnreadableEvent) else ""),
             markup=False,
             soft_wrap=True,
         )

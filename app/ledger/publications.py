@@ -153,9 +153,8 @@ def problems_of(noted: Sequence[Publication], logged: Mapping[int, Logged]) -> I
     for each in noted:
         has_begun = each.after_stream != ""
         known = logged.get(each.position)
-        is_ended = known is not None and known.assessed_at is not None
         if (
-            (each.done > (each.total if has_begun else 0) and not is_ended)
+            each.done > (each.total if has_begun else 0)
             or (has_begun and not is_returns(each.after_stream))
             or (known is not None and each.assessed_at != known.assessed_at)
         ):

@@ -18,6 +18,7 @@ from app.database import DamagedError, reading, reading_whatever, steadily
 from app.ledger.damage import is_of_enterprise
 from app.ledger.helpers import Helpers, spare_processors
 from app.ledger.ledger import Ledger, Slice, Unreadable
+from app.ledger.mapper import UnknownTypeError
 from app.ledger.publications import Publication, all_unfinished
 from app.limits import REPLAY_MOST_REPORTED
 from app.new_files import temporary_folder
@@ -388,6 +389,10 @@ def _compare_common(ledger: Ledger, task: Task, so_far: Found) -> Found:
         return found
     with _reading(ledger, task) as connection:
         compared = _compared(ledger, connection, task)
-        others = ledger.other_entries(connection, until=compared.until)
+        try:
+            others = ledger.other_entries(connection, until=compared.until)
+        except (LedgerIntegrityError, UnknownTypeError):  # Nothing follows of such a row, which is named.
+            found.uncompared = 1
+            return found
         found.add_row_differences(AsideFile(task.aside).differences(connection, others, compared))
     return found

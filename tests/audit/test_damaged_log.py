@@ -27,8 +27,8 @@ from tests.verification.conftest import played
 
 __all__ = ["played"]  # A fixture is found where it stands.
 
-EVENTS = 43
-FIRST, RETURN, ASSESSMENT, PUBLICATION = 1, 9, 43, 6
+EVENTS = 45
+FIRST, RETURN, ASSESSMENT, PUBLICATION = 1, 10, 45, 6
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ DAMAGES: dict[str, tuple[Alteration, tuple[int, str]]] = {
     "a return without its figure": (setting_data(RETURN, _setting(figures={})), (RETURN, "缺少必报指标")),
     "an unknown type": (
         setting(RETURN, topic="ReturnShredded"),
-        (RETURN, "序号9的内容不是ReturnShredded类型的记录"),
+        (RETURN, f"序号{RETURN}的类型ReturnShredded是本程序不认识的,须使用更新的程序"),
     ),
     "a time that nobody can write": (
         setting(RETURN, recorded_at_us=2**63 - 1),
@@ -151,7 +151,7 @@ def test_a_value_of_another_type_as_sqlite_takes_it_is_named(
     assert unreadable(replayed(ledger)) == [(position, TYPED[column])]
 
 
-READS = ("/v1/events", f"/v1/events?uscc={code(1)}", "/v1/audit/inclusion/9", "/v1/audit/checkpoint")
+READS = ("/v1/events", f"/v1/events?uscc={code(1)}", f"/v1/audit/inclusion/{RETURN}", "/v1/audit/checkpoint")
 
 
 @only_on_sqlite
@@ -182,7 +182,7 @@ def test_text_that_is_no_utf_8_as_sqlite_takes_it_is_named(
 
 
 @only_on_sqlite
-@pytest.mark.parametrize("value", ["'text'", "NULL", "x'00'", "9.5", "-9"])
+@pytest.mark.parametrize("value", ["'text'", "NULL", "x'00'", "10.5", "-10"])
 def test_a_position_of_any_kind_that_sqlite_takes_never_stops_a_replay(ledger: Ledger, value: str) -> None:
     alter(ledger, without_constraints)
     statement = f"UPDATE events SET position = {value} WHERE position = {RETURN}"

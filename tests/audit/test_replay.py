@@ -103,7 +103,8 @@ def test_a_random_year_replays_without_a_mismatch(played: Ledger) -> None:
     assert report.last == report.projected == report.found.events == len(entries)
     assert report.found.assessments == sum(entry.type == "EntitlementAssessed" for entry in entries)
     assert report.found.rows == {
-        name: len(before[name]) for name in ("returns", "enterprises", "entitlements", "accounts")
+        name: len(before[name])
+        for name in ("returns", "enterprises", "entitlements", "accounts", "disagreements")
     }
     assert read_model_rows(played) == before
     assert log(played) == entries
@@ -251,9 +252,11 @@ def test_with_a_rule_altered_exactly_the_assessments_that_it_touches_are_found(p
 
 def test_what_nobody_assessed_since_a_publication_is_found_once_it_counts_as_assessed(month: Ledger) -> None:
     publish(month, policy(40_000), actor="admin")
-    assert checked(month).found.mismatches == []
+    report = checked(month)
+    assert [(each.version, each.done, each.total) for each in report.unassessed] == [(2, 0, 3)]
     with writing(month.engine) as connection:
-        connection.execute(update(publications).values(done=publications.c.total))
+        ended = {"done": publications.c.total, "assessed_at": publications.c.position}
+        connection.execute(update(publications).values(ended))
     found = replay(month, WHOLE).found.mismatches
     assert {each.kind for each in found} == {"not-recorded"}
     assert {(each.stream.split("/")[2], each.period) for each in found} == {

@@ -1,15 +1,24 @@
 """A row of a read model that is not what follows from the log is found by the replay, wherever it stands."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import Column, Executable, Table, delete, insert, select, text, update
 
 from app.database import reading, writing
 from app.ledger.ledger import Ledger
+from app.ledger.mapper import NewEvent
+from app.ledger.recorder import Recording
 from app.ledger.tables import events, sequencer
+from app.policies.loader import LoadedPolicy, read_document
+from app.use_cases.publishing import Drop, assess_published, withdraw_policy
 from app.use_cases.replaying import Wanted, replay
+from domain.events import ReturnWithdrawn
+from domain.money import FEN_PER_YUAN
+from domain.policy import MOST_ACCOUNT_FEN, PolicyDocument
 from projections.comparing import RowDifference
 from projections.tables import FOREVER, LIVE
 from tests.databases import Database, only_on_sqlite
@@ -18,6 +27,7 @@ from tests.ledger.history import (
     code,
     file,
     opened_copy,
+    policy,
     publish_whole,
     trade,
     transaction_ends,
@@ -29,6 +39,8 @@ COLUMNS = [(name, str(column.name)) for name, table in TABLES.items() for column
 FORGED: dict[str, dict[str, Any]] = {
     "transactions": {"position": 2},
     "policies": {"version": 7},
+    "policy_marks": {"position": 1},
+    "disagreements": {"uscc": code(99)},
     "returns": {"uscc": code(99)},
     "enterprises": {"uscc": code(99)},
     "entitlements": {"policy": "another"},
@@ -38,12 +50,36 @@ FORGED: dict[str, dict[str, Any]] = {
 """What a row that is put in differs in from one that is there."""
 
 
+MISTAKEN = "mistaken-2024"
+
+
+def mistaken_policy() -> LoadedPolicy:
+    """A document as it could be published before its ceilings were bounded: one step passes every sum."""
+    text = policy().text.replace("policy: yingkou-2024-14", f"policy: {MISTAKEN}")
+    more = MOST_ACCOUNT_FEN // FEN_PER_YUAN + 1
+    text, changed = re.subn(r"(award|ceiling): \{yuan: \d+,", rf"\1: {{yuan: {more},", text)
+    assert changed
+    document = read_document(text)
+    assert document is not None
+    return LoadedPolicy(text, document, msgspec.convert(document, PolicyDocument))
+
+
 @pytest.fixture(scope="module")
 def recorded(migrated: Database) -> Iterator[Database]:
-    """Two enterprises of trade and one of catering, filed in March and April; one correction."""
+    """Two enterprises of trade and one of catering, filed in March and April; one correction.
+
+    Before them a policy that promised more than any sum holds was published by mistake, and withdrawn, and
+    something was recorded on a stream of nobody: the read models cannot follow either.
+    """
     made = migrated.copy()
     ledger = Ledger(made.open(), TestClock())
+    file(ledger, trade(code(4), "2024-01~02", 110_000, 100_000))
     publish_whole(ledger)
+    publish_whole(ledger, mistaken_policy())
+    withdraw_policy(ledger, MISTAKEN, Drop("误发布", "营商函〔2024〕3号"), actor="admin")
+    assess_published(ledger)
+    event = ReturnWithdrawn(form="E204-1", period="2024-03", reason="重复登记")
+    ledger.record(ledger.stored([NewEvent("nobody", 1, event)]), Recording("actor", "batch"))
     for period in ("2024-03", "2024-04"):
         file(
             ledger,
@@ -184,7 +220,7 @@ def test_rows_that_go_on_after_what_is_said_to_be_projected_are_found(month: Led
 
 
 def test_what_was_projected_of_an_end_that_was_cut_off_is_found_row_by_row(month: Ledger) -> None:
-    _, filed, last, head = transaction_ends(month)
+    *_, filed, last, head = transaction_ends(month)
     do(month, delete(events).where(events.c.position > last))
     do(month, update(sequencer).values(last=last))
     found = differences(month)

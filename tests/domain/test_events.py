@@ -7,10 +7,12 @@ import pytest
 
 from domain.events import (
     EVENT_TYPES,
+    ClockAccepted,
     EntitlementAssessed,
     Event,
     Figure,
     LogEntry,
+    LogSealed,
     PolicyAssessed,
     PolicyPublished,
     PolicyWithdrawn,
@@ -34,6 +36,8 @@ def test_every_type_of_event_has_its_own_name() -> None:
         "PolicyPublished": PolicyPublished,
         "PolicyWithdrawn": PolicyWithdrawn,
         "PolicyAssessed": PolicyAssessed,
+        "LogSealed": LogSealed,
+        "ClockAccepted": ClockAccepted,
     } == EVENT_TYPES
     assert set(EVENT_TYPES.values()) == set(get_args(Event))
 

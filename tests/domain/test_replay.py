@@ -15,8 +15,10 @@ from domain.events import (
     Event,
     LogEntry,
     Outcome,
+    PolicyAssessed,
     PolicyEvent,
     PolicyPublished,
+    Return,
     ReturnFiled,
     account_stream,
     returns_stream,
@@ -31,6 +33,7 @@ USCC = "91210802MA0010002C"
 POLICY = "yingkou-2024-14"
 LOWER_TEXT = edited(SHIPPED_TEXT, ("award: {yuan: 50000,", "award: {yuan: 40000,"))
 VERSIONS = [policy_of(), policy_of(LOWER_TEXT, 2)]
+NARROWER = policy_of(edited(SHIPPED_TEXT, ('first: "2024-01~02"', 'first: "2024-07"')), 2)
 
 
 def publication(policy: Policy) -> PolicyPublished:
@@ -58,6 +61,18 @@ class Chronicle:
     def assess(self) -> None:
         """What was filed before the last publication is assessed."""
         self._record([], self._reassessed())
+
+    def end_assessment(self, policy: Policy) -> None:
+        """The log says that what was filed before is assessed."""
+        self.position += 1
+        ended = PolicyAssessed(policy=policy.ref.id, version=policy.ref.version)
+        self.published.append((self.position, ended))
+
+    def file_alone(self, draft: Return) -> None:
+        """Register a return, and record nothing of what follows."""
+        filed = self.enterprise.returns.file(draft)
+        assert isinstance(filed, ReturnFiled)
+        self._record([filed], [])
 
     def do(self, operation: Any) -> None:
         """Register or withdraw a return, and record what follows in the same transaction."""
@@ -302,3 +317,59 @@ def test_in_force_is_what_was_published_before_a_position(before: int, versions:
     reaching = publications.reaching("2024H1", before=before)
     assert [each.policy.ref.version for each in reaching.values()] == versions
     assert publications.reaching("2025H1", before=before) == {}
+
+
+def test_what_a_narrower_version_dropped_is_derived_to_nothing() -> None:
+    chronicle = two_months()
+    chronicle.publish(NARROWER)
+    dropped = chronicle.replay().mismatches  # The period that loses most comes first.
+    assert [(each.kind, each.period) for each in dropped] == [
+        ("not-recorded", "2024-04"),
+        ("not-recorded", "2024-03"),
+    ]
+    for mismatch in dropped:
+        assert mismatch.derived is not None
+        assert (mismatch.derived.assessed.outcome, mismatch.derived.steps) == (None, [])
+    chronicle.assess()
+    assert chronicle.replay().mismatches == []
+
+
+def test_what_is_filed_in_a_dropped_half_year_may_wait_for_the_assessment_and_is_due_after_it() -> None:
+    """So ledgers are replayed in which a version that covers less was published, and nothing followed."""
+    waiting = two_months()
+    waiting.publish(NARROWER)
+    waiting.file_alone(trade(130_000, 100_000, period="2024-05"))
+    waiting.assess()
+    waiting.end_assessment(NARROWER)
+    assert waiting.replay().mismatches == []
+
+    ended = two_months()
+    ended.publish(NARROWER)
+    ended.end_assessment(NARROWER)
+    ended.file_alone(trade(130_000, 100_000, period="2024-05"))
+    assert [(each.kind, each.period) for each in ended.replay().mismatches] == [
+        ("not-recorded", "2024-04"),
+        ("not-recorded", "2024-03"),
+    ]
+
+
+def test_an_assessment_of_a_version_that_is_not_the_newest_contradicts_the_policies() -> None:
+    ended = PolicyAssessed(policy=POLICY, version=2)
+    publications = Publications([(1, publication(VERSIONS[0])), (2, ended)])
+    ((position, reason),) = publications.contradictions
+    assert (position, "版本2不是当时的最新版本" in reason) == (2, True)
+    assert not publications.reaching("2024H1", before=3)[POLICY].is_assessed
+
+
+def test_what_was_in_force_is_assessed_from_the_event_on_that_says_so() -> None:
+    ended = PolicyAssessed(policy=POLICY, version=1)
+    publications = Publications([(1, publication(VERSIONS[0])), (4, ended)])
+    said = [publications.reaching("2024H1", before=before)[POLICY].is_assessed for before in (4, 5)]
+    assert said == [False, True]
+
+
+def test_a_damaged_first_publication_leaves_nothing_in_force() -> None:
+    damaged = msgspec.structs.replace(publication(VERSIONS[0]), sha256="0" * 64)
+    publications = Publications([(1, damaged)])
+    assert [position for position, _ in publications.contradictions] == [1]
+    assert publications.reaching("2024H1", before=2) == {}

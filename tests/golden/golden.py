@@ -17,6 +17,9 @@ GOLDEN_LOG = Path(__file__).parent / "log.ndjson"
 GOLDEN_OF_LEDGER = Path(__file__).parent / "ledger.ndjson"
 """What followed on it in the stream of the ledger itself, as it was once written."""
 
+GOLDEN_OF_POLICIES = Path(__file__).parent / "policies.ndjson"
+"""What followed on that: a version that covers less, and its withdrawal, as they were once written."""
+
 EXPECTED = Path(__file__).parent / "entitlements.json"
 
 

@@ -1,7 +1,8 @@
-"""Writes the golden log, once: `python -m tests.golden.make`. It refuses to write over one that is there."""
+"""Writes the golden logs, once: `python -m tests.golden.make`. It refuses to write over one that is there."""
 
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -11,10 +12,20 @@ from app.bootstrap import migrate
 from app.database import open_engine, reading
 from app.ledger.ledger import Ledger
 from app.ledger.tables import events
+from app.policies.loader import LoadedPolicy, load_policy
 from app.use_cases.filing import FilingAnswer, Withdrawal, file_returns, withdraw_return
+from app.use_cases.projecting import project_all
+from app.use_cases.publishing import Drop, assess_published, publish, withdraw_policy
 from app.use_cases.rows import Draft, RowReader
 from domain.events import Source, Stage
-from tests.golden.golden import GOLDEN_LOG, GoldenEvent
+from tests.golden.golden import (
+    GOLDEN_LOG,
+    GOLDEN_OF_LEDGER,
+    GOLDEN_OF_POLICIES,
+    GoldenEvent,
+    read_golden,
+    restore,
+)
 from tests.ledger.history import Row, catering, code, policy, publish_whole, trade
 from tests.office import TestClock
 
@@ -94,8 +105,26 @@ def _withdraw(ledger: Ledger, uscc: str, period: str, form: str, *, reason: str)
         raise SystemExit("nothing stands to be withdrawn")
 
 
-def write(path: Path) -> None:
-    """Play the history on a fresh ledger and write its log.
+def play_policies(ledger: Ledger, clock: TestClock) -> None:
+    """What followed on the other golden logs: a version for the first half-year alone; then a repeal."""
+    restore(ledger, [*read_golden(), *read_golden(GOLDEN_OF_LEDGER)])
+    project_all(ledger)
+    clock.set("2025-02-10T08:00:00Z")
+    text = policy(step_award_yuan=30_000, half_year_yuan=1_200_000).text
+    loaded = load_policy(text.replace('last: "2024-12"', 'last: "2024-06"'), file="policy.yaml")
+    if not isinstance(loaded, LoadedPolicy):
+        raise SystemExit("the policy is refused")
+    drop = Drop("下半年另行发文", "营商发〔2025〕2号")
+    if not publish(ledger, loaded, actor="admin", drop=drop).is_new:
+        raise SystemExit("the policy is no new version")
+    assess_published(ledger)
+    clock.set("2025-03-10T08:00:00Z")
+    withdraw_policy(ledger, loaded.typed.policy, Drop("政策废止", "营商发〔2025〕5号"), actor="admin")
+    assess_published(ledger)
+
+
+def write(path: Path, history: Callable[[Ledger, TestClock], None] = play, after: int = 0) -> None:
+    """Play a history on a fresh ledger and write its log, after a position.
 
     Raises:
         FileExistsError: There is a golden log already.
@@ -105,9 +134,10 @@ def write(path: Path) -> None:
         migrate(engine)
         clock = TestClock()
         ledger = Ledger(engine, clock)
-        play(ledger, clock)
+        history(ledger, clock)
         with reading(engine) as connection:
-            rows = connection.execute(select(events).order_by(events.c.position)).mappings().all()
+            query = select(events).where(events.c.position > after).order_by(events.c.position)
+            rows = connection.execute(query).mappings().all()
         engine.dispose()
     golden = [GoldenEvent(**{**row, "state": msgspec.Raw(row["state"])}) for row in rows]
     with path.open("xb") as opened:
@@ -115,7 +145,11 @@ def write(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        write(GOLDEN_LOG)
-    except FileExistsError:
-        sys.exit(f"{GOLDEN_LOG.name} is there already, and stays as it is")
+    for golden_log, golden_history, position in (
+        (GOLDEN_LOG, play, 0),
+        (GOLDEN_OF_POLICIES, play_policies, read_golden(GOLDEN_OF_LEDGER)[-1].position),
+    ):
+        if golden_log.exists():
+            print(f"{golden_log.name} is there already, and stays as it is", file=sys.stderr)  # noqa: T201
+        else:
+            write(golden_log, golden_history, position)

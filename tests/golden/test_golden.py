@@ -8,10 +8,14 @@ from typing import Any
 import jsonschema
 import pytest
 
+from app.database import writing
+from app.ledger import publications
 from app.ledger.ledger import Ledger
 from app.ledger.mapper import EventMapper, NewEvent
+from app.ledger.publications import Publication
 from app.ledger.schemas import schema_text
 from app.use_cases.projecting import project_all
+from app.use_cases.publishing import assess_published
 from app.use_cases.rebuilding import rebuild
 from app.use_cases.replaying import Wanted, replay
 from domain.account import EntitlementAccount
@@ -19,8 +23,10 @@ from domain.events import (
     EVENT_TYPES,
     EntitlementAssessed,
     Event,
+    PolicyAssessed,
     PolicyPublished,
     PolicyRef,
+    PolicyWithdrawn,
     ReturnFiled,
     ReturnRevised,
     ReturnWithdrawn,
@@ -31,6 +37,7 @@ from tests.golden.golden import (
     EXPECTED,
     GOLDEN_LOG,
     GOLDEN_OF_LEDGER,
+    GOLDEN_OF_POLICIES,
     GoldenEvent,
     read_golden,
     restore,
@@ -43,6 +50,8 @@ from tests.oracle import OracleReturn, entitlements
 
 GOLDEN = read_golden()
 OF_LEDGER = read_golden(GOLDEN_OF_LEDGER)
+OF_POLICIES = read_golden(GOLDEN_OF_POLICIES)
+WHOLE = [*GOLDEN, *OF_LEDGER, *OF_POLICIES]
 ACCOUNTS = json.loads(EXPECTED.read_text(encoding="utf-8"))
 
 
@@ -54,9 +63,8 @@ def restored(ledger: Ledger) -> Ledger:
 
 
 def test_the_golden_log_has_every_type_of_event_and_two_versions_of_a_policy() -> None:
-    types = Counter(each.topic for each in [*GOLDEN, *OF_LEDGER])
-    assert types.keys() == EVENT_TYPES.keys()
-    assert types["PolicyPublished"] == 2
+    assert {each.topic for each in WHOLE} == EVENT_TYPES.keys()
+    assert Counter(each.topic for each in GOLDEN)["PolicyPublished"] == 2
 
 
 def test_the_golden_log_is_never_written_over() -> None:
@@ -66,7 +74,7 @@ def test_the_golden_log_is_never_written_over() -> None:
     assert GOLDEN_LOG.read_bytes() == before
 
 
-@pytest.mark.parametrize("golden", [*GOLDEN, *OF_LEDGER], ids=lambda each: f"{each.position}-{each.topic}")
+@pytest.mark.parametrize("golden", WHOLE, ids=lambda each: f"{each.position}-{each.topic}")
 def test_a_golden_event_is_read_and_written_back_to_the_same_bytes(golden: GoldenEvent) -> None:
     mapper = EventMapper()
     event = mapper.decode(golden.topic, bytes(golden.state))
@@ -74,7 +82,7 @@ def test_a_golden_event_is_read_and_written_back_to_the_same_bytes(golden: Golde
     assert (stored.topic, stored.state) == (golden.topic, bytes(golden.state))
 
 
-@pytest.mark.parametrize("golden", [*GOLDEN, *OF_LEDGER], ids=lambda each: f"{each.position}-{each.topic}")
+@pytest.mark.parametrize("golden", WHOLE, ids=lambda each: f"{each.position}-{each.topic}")
 def test_a_golden_event_is_of_the_schema_that_is_published_for_its_type(golden: GoldenEvent) -> None:
     schema = json.loads((SCHEMAS / f"{golden.topic}.json").read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -183,17 +191,48 @@ def test_the_golden_log_replays_without_a_mismatch(restored: Ledger) -> None:
     assert report.found.assessments == sum(each.topic == "EntitlementAssessed" for each in GOLDEN)
 
 
-def test_what_is_recorded_of_the_ledger_itself_is_projected_rebuilt_and_replayed_with_the_rest(
-    ledger: Ledger,
+@pytest.mark.parametrize("golden", [[*GOLDEN, *OF_LEDGER], WHOLE], ids=["ledger", "policies"])
+def test_what_was_recorded_of_the_ledger_and_of_policies_is_projected_rebuilt_and_replayed_too(
+    ledger: Ledger, golden: list[GoldenEvent]
 ) -> None:
-    restore(ledger, [*GOLDEN, *OF_LEDGER])
+    restore(ledger, golden)
     project_all(ledger)
     projected = read_model_rows(ledger)
     rebuild(ledger)
     assert read_model_rows(ledger) == projected
     report = replay(ledger, Wanted())
     assert report.is_clean
-    assert report.found.events == len(GOLDEN) + len(OF_LEDGER)
+    assert report.found.events == len(golden)
+
+
+def test_what_a_version_dropped_is_assessed_to_nothing_by_it_and_the_rest_by_the_repeal() -> None:
+    mapper = EventMapper()
+    decoded = [(each.stream, mapper.decode(each.topic, bytes(each.state))) for each in OF_POLICIES]
+    events = [event for _, event in decoded]
+    published, repealed = (
+        next(at for at, event in enumerate(events) if isinstance(event, kind))
+        for kind in (PolicyPublished, PolicyWithdrawn)
+    )
+    assert isinstance(events[published], PolicyPublished)
+    dropped = events[published].dropped
+    assert dropped is not None
+    assert dropped.periods == tuple(f"2024-{month:02d}" for month in range(7, 13))
+    closed = [
+        [
+            (stream.rsplit("/", 1)[1], event.period, event.policy.version)
+            for stream, event in decoded[begin:end]
+            if isinstance(event, EntitlementAssessed) and event.outcome is None
+        ]
+        for begin, end in ((published, repealed), (repealed, None))
+    ]
+    assert closed[0] == [("2024H2", "2024-07", 3)]  # C alone had filed for the second half-year.
+    open_periods = sorted(
+        each["period"] for account in ACCOUNTS for each in account["periods"] if account["window"] == "2024H1"
+    )
+    assert sorted(period for _, period, _ in closed[1]) == open_periods
+    assert {(window, version) for window, _, version in closed[1]} == {("2024H1", 3)}
+    assessed = [event for event in events if isinstance(event, PolicyAssessed)]
+    assert [(each.policy, each.version) for each in assessed] == [("yingkou-2024-14", 3)] * 2
 
 
 def test_every_decision_of_the_golden_log_is_decided_the_same_today(restored: Ledger) -> None:
@@ -223,10 +262,24 @@ def test_every_decision_of_the_golden_log_is_decided_the_same_today(restored: Le
     assert redecided == sum(each.topic == "EntitlementAssessed" for each in GOLDEN)
 
 
+def assess_newest(ledger: Ledger) -> None:
+    """Assess by the newest version, as the first start of a program does that records when this is done."""
+    newest = next(each for each in reversed(GOLDEN) if each.topic == "PolicyPublished")
+    publication = Publication(
+        policy="yingkou-2024-14", version=2, position=newest.position, after_stream="", done=0, total=5
+    )
+    with writing(ledger.engine) as connection:
+        publications.begin(connection, publication)
+    assess_published(ledger)
+    (added,) = log(ledger)[len(GOLDEN) :]
+    assert added.event == PolicyAssessed(policy="yingkou-2024-14", version=2)
+
+
 @pytest.mark.parametrize("expected", ACCOUNTS, ids=lambda each: f"{each['uscc']}-{each['window']}")
 def test_the_golden_log_is_answered_as_worked_out_by_hand(office: Office, expected: dict[str, Any]) -> None:
     restore(office.ledger, GOLDEN)
     project_all(office.ledger)
+    assess_newest(office.ledger)
     answer = office.entitlement(expected["uscc"], expected["window"])
     for name in ("assessed_fen", "open_fen", "preliminary_fen"):
         assert answer[name] == expected[name], expected["why"]

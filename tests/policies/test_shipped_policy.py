@@ -12,7 +12,13 @@ from app.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
 from domain.errors import LedgerIntegrityError
 from domain.events import PolicyRef
 from domain.periods import Period, Window
-from domain.policy import canonical_form, document_problems, fingerprint, policy_from_log
+from domain.policy import (
+    PolicyDocument,
+    canonical_form,
+    document_problems,
+    fingerprint,
+    policy_from_log,
+)
 from tests.builders import SHIPPED_TEXT, edited, loaded, policy_of
 from tests.oracle import PERIODS_OF_WINDOW
 
@@ -168,8 +174,8 @@ def test_a_document_that_was_altered_in_the_log_is_refused() -> None:
     ("altered", "reason"),
     [
         ({"colour": "red"}, "unknown field `colour`"),
-        ({"limits": []}, "one limit per month"),
-        ({"measures": []}, "at least one measure"),
+        ({"limits": []}, "not enough values"),
+        ({"covers": {"first": "2024-01", "last": "2024-12"}}, "所属期“2024-01”不能单独登记"),
     ],
 )
 def test_a_document_in_the_log_that_says_nothing_valid_is_refused(
@@ -178,3 +184,12 @@ def test_a_document_in_the_log_that_says_nothing_valid_is_refused(
     document = {**SHIPPED.document, **altered}
     with pytest.raises(LedgerIntegrityError, match=f"yingkou-2024-14 版本2不是有效的政策文件:.*{reason}"):
         policy_from_log(PolicyRef("yingkou-2024-14", 2, fingerprint(document)), document)
+
+
+def test_a_document_that_is_recorded_stays_readable_whatever_is_asked_of_later_ones() -> None:
+    """As one that could be published before its ceiling was bounded."""
+    document: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(SHIPPED.document))
+    document["limits"][1]["ceiling"]["yuan"] = 10**15 - 1
+    assert document_problems(msgspec.convert(document, PolicyDocument)) != []
+    policy = policy_from_log(PolicyRef("yingkou-2024-14", 1, fingerprint(document)), document)
+    assert policy.half_year_limit.ceiling.yuan == 10**15 - 1

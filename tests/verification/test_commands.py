@@ -9,7 +9,7 @@ from tests.verification.alterations import alter, seal_anew, setting, truncating
 
 __all__ = ["desk"]  # A fixture is found where it stands.
 
-EVENTS = 43
+EVENTS = 45
 TOLD = EVENTS + 1
 """With the record that the log was sealed."""
 
@@ -44,37 +44,39 @@ def test_a_ledger_is_exported_verified_and_restored(
 
 def test_an_export_without_a_key_says_so_and_one_that_ends_earlier_says_where(desk: Desk) -> None:
     assert "duixian audit key" in desk.run("audit", "export", "out").stdout
-    manifest = desk.json("audit", "export", "packed", "--gzip", "--until", "19")
-    assert (manifest["size"], manifest["checkpoint"]) == (8, None)
+    manifest = desk.json("audit", "export", "packed", "--gzip", "--until", "20")
+    assert (manifest["size"], manifest["checkpoint"]) == (9, None)
     assert (desk.folder / "packed" / "events.ndjson.gz").exists()
 
 
 def test_what_cannot_be_exported_is_refused_and_says_why(desk: Desk, ledger: Ledger) -> None:
     desk.run("audit", "export", "out")
     assert "已存在" in desk.run("audit", "export", "out", code=1).output
-    assert f"最后的序号是{TOLD}" in desk.run("audit", "export", "more", "--until", "45", code=1).output
+    assert (
+        f"最后的序号是{TOLD}" in desk.run("audit", "export", "more", "--until", str(TOLD + 1), code=1).output
+    )
     assert "无法写入" in desk.run("audit", "export", "nowhere/out", code=1).output
-    alter(ledger, setting(22, actor="另一人"))
+    alter(ledger, setting(23, actor="另一人"))
     assert "duixian audit verify" in desk.run("audit", "export", "altered", code=1).output
     assert sorted(path.name for path in desk.folder.iterdir()) == ["out"]
 
 
 def test_an_alteration_is_told_with_its_position_and_code(desk: Desk, ledger: Ledger) -> None:
-    alter(ledger, setting(22, actor="另一人"))
+    alter(ledger, setting(23, actor="另一人"))
     told = desk.run("audit", "verify", code=1)
     assert "leaf-differs 记录与封存时的指纹一致:1处不符" in told.stderr
-    assert "序号22的记录与封存时的记录指纹不符" in told.stderr
+    assert "序号23的记录与封存时的记录指纹不符" in told.stderr
     assert "结论:发现问题" in told.stdout
     report = desk.run("audit", "verify", "--json", code=1).stdout
     assert '"code": "leaf-differs"' in report
 
 
 def test_a_cut_end_is_found_by_the_checkpoint_that_was_kept(desk: Desk, key: str, ledger: Ledger) -> None:
-    alter(ledger, truncating(39))
+    alter(ledger, truncating(41))
     seal_anew(ledger)
     assert "未与审计人员留存的日志校验点比对" in desk.run("audit", "verify").stdout
     told = desk.run("audit", "verify", "--checkpoint", "kept", "--key", key, code=1)
-    assert "留存的日志校验点含44条记录,现有39条,缺少5条" in told.stderr
+    assert "留存的日志校验点含46条记录,现有41条,缺少5条" in told.stderr
     desk.run("audit", "export", "out")  # Which says anew that it is sealed.
     assert "缺少4条" in desk.run("audit", "verify", "out", "--checkpoint", "kept", code=1).stderr
 

@@ -30,7 +30,7 @@ from tests.ledger.history import code, file, trade
 from tests.verification.alterations import alter, deleting, setting, setting_state
 from tests.verification.exports import MADE_AT, SIGNER, contents, export, signing
 
-EVENTS = 43
+EVENTS = 45
 SHA256_OF_NOTHING = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
 
 
@@ -82,7 +82,7 @@ def test_the_manifest_says_what_is_there(ledger: Ledger, tmp_path: Path) -> None
     assert (manifest["origin"], manifest["verifier_key"]) == (SIGNER.verifier.name, SIGNER.verifier.text)
     assert [(each["policy"], each["version"], each["position"]) for each in manifest["publications"]] == [
         ("yingkou-2024-14", 1, 6),
-        ("yingkou-2024-14", 2, 26),
+        ("yingkou-2024-14", 2, 27),
     ]
 
 
@@ -125,7 +125,7 @@ def test_the_same_log_makes_the_same_files_packed_or_not(ledger: Ledger, tmp_pat
     assert "events.ndjson" not in packed
 
 
-@pytest.mark.parametrize(("until", "size"), [(0, 0), (2, 0), (3, 3), (19, 8), (20, 20), (42, 41), (43, 43)])
+@pytest.mark.parametrize(("until", "size"), [(0, 0), (2, 0), (3, 3), (20, 9), (21, 21), (44, 43), (45, 45)])
 def test_an_export_ends_with_the_last_transaction_that_had_ended(
     ledger: Ledger, tmp_path: Path, until: int, size: int
 ) -> None:
@@ -135,7 +135,7 @@ def test_an_export_ends_with_the_last_transaction_that_had_ended(
     assert manifest.size == size
     assert lines(part) == lines(whole)[:size]
     assert manifest.root == (root_over(lines(part)) if size else SHA256_OF_NOTHING)
-    assert {each.position for each in manifest.publications} == {at for at in (6, 26) if at <= size}
+    assert {each.position for each in manifest.publications} == {at for at in (6, 27) if at <= size}
 
 
 def test_a_position_above_the_head_is_refused(ledger: Ledger, tmp_path: Path) -> None:
@@ -207,10 +207,10 @@ def test_an_export_that_is_interrupted_leaves_nothing(ledger: Ledger, tmp_path: 
 @pytest.mark.parametrize(
     "alteration",
     [
-        setting(22, actor="另一人"),
-        deleting(13, 13),
-        deleting(40, 43),
-        setting_state(12, b'{"form"', b'{\n"form"'),
+        setting(23, actor="另一人"),
+        deleting(14, 14),
+        deleting(42, 45),
+        setting_state(13, b'{"form"', b'{\n"form"'),
     ],
     ids=["altered", "one deleted", "cut off", "two lines"],
 )

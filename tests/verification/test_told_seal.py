@@ -33,7 +33,7 @@ from tests.verification.test_verify_ledger import found_in
 
 __all__ = ["desk"]  # A fixture is found where it stands.
 
-EVENTS = 43
+EVENTS = 45
 KEY, OTHER_KEY = "duixian.example/log+1+a", "duixian.example/log+2+b"
 
 
@@ -48,7 +48,7 @@ def unseal(ledger: Ledger, size: int = 0) -> None:
 
 
 def raise_amount(ledger: Ledger) -> None:
-    alter(ledger, setting_state(25, b'"assessed_fen":0', b'"assessed_fen":1'))
+    alter(ledger, setting_state(26, b'"assessed_fen":0', b'"assessed_fen":1'))
 
 
 def test_the_log_says_once_that_it_is_sealed_and_that_event_is_sealed_in_its_turn(ledger: Ledger) -> None:
@@ -72,7 +72,7 @@ def test_it_says_so_again_under_another_key_and_when_it_has_doubled_and_not_with
         file(ledger, trade(code(n), "2024-09", 110_000, 100_000))
     seal(ledger)
     tell_of_seal(ledger, OTHER_KEY)
-    assert [event.size for _, event in told(ledger)] == [43, 44, 45 + 48]
+    assert [event.size for _, event in told(ledger)] == [EVENTS, EVENTS + 1, EVENTS + 2 + 48]
     assert found_in(ledger) == {}
 
 
@@ -179,11 +179,11 @@ def test_an_end_that_was_cut_off_with_its_seal_needs_a_checkpoint_that_was_kept(
     desk.run("project", "--once")
     desk.run("audit", "checkpoint", "--out", "kept")
     assert [event.size for _, event in told(ledger)] == [EVENTS]
-    alter(ledger, truncating(41))
+    alter(ledger, truncating(43))
     unseal(ledger)
     said = desk.run("audit", "verify").stdout
     assert "末尾若连同封存一并被截去,台账本身也看不出来" in said
-    assert "全部41条未经封存" in said
+    assert "全部43条未经封存" in said
     assert "缺少3条" in desk.run("audit", "verify", "--checkpoint", "kept", code=1).stderr
 
 

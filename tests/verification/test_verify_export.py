@@ -23,7 +23,7 @@ from app.use_cases.verifying import verify_export
 from tests.databases import Database, only_on_sqlite
 from tests.verification.exports import SIGNER, export
 
-EVENTS = 43
+EVENTS = 45
 OTHER = Signer(SIGNER.verifier.name, bytes(range(1, 33)))
 
 pytestmark = only_on_sqlite
@@ -37,7 +37,7 @@ def exported(played: Database, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("exports")
     export(ledger, folder / "plain")
     export(ledger, folder / "packed", packed=True)
-    export(ledger, folder / "earlier", until=20)
+    export(ledger, folder / "earlier", until=21)
     export(ledger, folder / "unsigned", signing=None)
     ledger.engine.dispose()
     made.drop()
@@ -82,7 +82,7 @@ def sum_anew(folder: Path) -> None:
 def test_an_export_that_nobody_altered_is_clean(exported: Path, name: str) -> None:
     report = verify(exported / name)
     assert report.clean
-    assert report.size == (20 if name == "earlier" else EVENTS)
+    assert report.size == (21 if name == "earlier" else EVENTS)
     assert [(each.origin, each.size, each.key) for each in report.checkpoints] == [
         ("duixian.example/log", report.size, "given")
     ]
@@ -152,7 +152,7 @@ MANIFESTS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
     "a size above": (lambda m: m.update(size=EVENTS + 1), {"manifest-differs", "log-shorter"}),
     "a size below nothing": (lambda m: m.update(size=-1), {"manifest-differs"}),
     "first position": (lambda m: m.update(first_position=2), {"manifest-differs"}),
-    "last position": (lambda m: m.update(last_position=42), {"manifest-differs"}),
+    "last position": (lambda m: m.update(last_position=44), {"manifest-differs"}),
     "root": (lambda m: m.update(root="A" * 43 + "="), {"root-differs"}),
     "a root that is none": (lambda m: m.update(root="!"), {"manifest-differs"}),
     "origin": (lambda m: m.update(origin="elsewhere.example/log"), {"manifest-differs"}),
@@ -172,6 +172,14 @@ MANIFESTS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
         {"manifest-differs"},
     ),
     "more done than there is": (lambda m: m["publications"][0].update(done=99), {"manifest-differs"}),
+    "no end of an assessment": (
+        lambda m: m["publications"][0].update(assessed_at=None),
+        {"manifest-differs"},
+    ),
+    "the end of an assessment": (
+        lambda m: m["publications"][0].update(assessed_at=8),
+        {"manifest-differs"},
+    ),
     "done before anything": (lambda m: m["publications"][0].update(after_stream=""), {"manifest-differs"}),
     "after no stream": (lambda m: m["publications"][0].update(after_stream="\0"), {"manifest-differs"}),
     "an unknown field of a publication": (
@@ -180,8 +188,8 @@ MANIFESTS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
     ),
     "a huge size": (lambda m: m.update(size=10**30), {"manifest-differs"}),
     "the largest size": (lambda m: m.update(size=2**63 - 1), {"manifest-differs", "log-shorter"}),
-    "a size that is text": (lambda m: m.update(size="43"), {"manifest-differs"}),
-    "a size with a fraction": (lambda m: m.update(size=43.0), {"manifest-differs"}),
+    "a size that is text": (lambda m: m.update(size="45"), {"manifest-differs"}),
+    "a size with a fraction": (lambda m: m.update(size=45.0), {"manifest-differs"}),
     "a size that is true": (lambda m: m.update(size=True), {"manifest-differs"}),
     "events both plain and packed": (
         lambda m: m["files"].update({"events.ndjson.gz": "0" * 64}),
@@ -291,7 +299,7 @@ def test_a_checkpoint_of_another_key_is_found_by_the_key_that_was_kept(folder: P
     assert codes(verify(folder)) == {"signature-invalid"}
 
 
-@pytest.mark.parametrize("text", [b"", b"\xff\xfe", b"duixian.example/log\n43\n"], ids=str)
+@pytest.mark.parametrize("text", [b"", b"\xff\xfe", b"duixian.example/log\n45\n"], ids=str)
 def test_a_checkpoint_that_is_none_is_found(folder: Path, text: bytes) -> None:
     (folder / "checkpoint").write_bytes(text)
     sum_anew(folder)
@@ -302,8 +310,8 @@ def test_a_history_rewritten_by_the_holder_of_the_key_is_found_by_a_checkpoint_t
     folder: Path, exported: Path
 ) -> None:
     written = (folder / "events.ndjson").read_bytes().splitlines()
-    row = parse(written[11])
-    written[11] = canonical(row._replace(state=row.state.replace(b"20000000000", b"10000000000")))
+    row = parse(written[12])
+    written[12] = canonical(row._replace(state=row.state.replace(b"20000000000", b"10000000000")))
     _write(folder, written, SIGNER)
     assert verify(folder).clean
     earlier = (exported / "earlier" / "checkpoint").read_text("utf-8")
@@ -321,8 +329,8 @@ def _write(folder: Path, written: list[bytes], signer: Signer) -> None:
 
 LINES: dict[str, tuple[Callable[[list[bytes]], object], dict[str, list[int]]]] = {
     "one left out": (
-        lambda written: written.pop(12),
-        {"position-gap": [13], "version-gap": [40], "reference-missing": [19, 33]},
+        lambda written: written.pop(13),
+        {"position-gap": [14], "version-gap": [42], "reference-missing": [20, 34]},
     ),
     "one twice": (
         lambda written: written.insert(3, written[3]),
@@ -332,18 +340,18 @@ LINES: dict[str, tuple[Callable[[list[bytes]], object], dict[str, list[int]]]] =
         lambda written: written.insert(3, written.pop(4)),
         {"position-gap": [4, 4], "time-regresses": [4], "transaction-broken": [4]},
     ),
-    "an empty one": (lambda written: written.append(b""), {"row-invalid": [44]}),
+    "an empty one": (lambda written: written.append(b""), {"row-invalid": [46]}),
     "not canonical": (
-        lambda written: written.__setitem__(42, written[42].replace(b":43,", b": 43,", 1)),
-        {"row-invalid": [43]},
+        lambda written: written.__setitem__(44, written[44].replace(b":45,", b": 45,", 1)),
+        {"row-invalid": [45]},
     ),
     "a time that no database holds": (
-        lambda written: written.__setitem__(42, canonical(parse(written[42])._replace(recorded_at_us=2**63))),
-        {"row-invalid": [43]},
+        lambda written: written.__setitem__(44, canonical(parse(written[44])._replace(recorded_at_us=2**63))),
+        {"row-invalid": [45]},
     ),
     "a text that no database holds": (
-        lambda written: written.__setitem__(42, canonical(parse(written[42])._replace(actor="a\0"))),
-        {"row-invalid": [43]},
+        lambda written: written.__setitem__(44, canonical(parse(written[44])._replace(actor="a\0"))),
+        {"row-invalid": [45]},
     ),
 }
 

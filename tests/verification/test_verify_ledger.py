@@ -32,7 +32,7 @@ from tests.verification.alterations import (
     without_constraints,
 )
 
-EVENTS = 43
+EVENTS = 45
 Found = dict[str, list[int | None]]
 
 
@@ -56,7 +56,7 @@ def kept(ledger: Ledger, size: int = EVENTS) -> KnownRoot:
 
 
 def test_a_log_that_nobody_altered_is_clean_and_all_of_it_is_compared(ledger: Ledger) -> None:
-    verified, found = verify(ledger, kept(ledger), kept(ledger, 20))
+    verified, found = verify(ledger, kept(ledger), kept(ledger, 21))
     assert found == {}
     assert verified == Verified(EVENTS, kept(ledger).root, EVENTS, told=0, unassessed=[])
 
@@ -131,92 +131,92 @@ def _other_return_version(version: int) -> Any:
 
 ALTERATIONS: dict[str, tuple[Alteration, Found]] = {
     "one byte of a state": (
-        setting_state(12, b'"period":"2024-06"', b'"period":"2024-05"'),
-        {"leaf-differs": [12]},
+        setting_state(13, b'"period":"2024-06"', b'"period":"2024-05"'),
+        {"leaf-differs": [13]},
     ),
     "an amount assessed": (
-        setting_state(25, b'"assessed_fen":0', b'"assessed_fen":1'),
-        {"leaf-differs": [25]},
+        setting_state(26, b'"assessed_fen":0', b'"assessed_fen":1'),
+        {"leaf-differs": [26]},
     ),
     "the time of one in its transaction": (
-        setting(10, recorded_at_us=1720598400000001),
-        {"leaf-differs": [10], "transaction-broken": [10], "time-regresses": [11]},
+        setting(11, recorded_at_us=1720598400000001),
+        {"leaf-differs": [11], "transaction-broken": [11], "time-regresses": [12]},
     ),
     "the time of a whole transaction": (
         setting(5, recorded_at_us=1712736000000000),
         {"leaf-differs": [5], "time-regresses": [5]},
     ),
-    "an actor": (setting(22, actor="另一人"), {"leaf-differs": [22], "transaction-broken": [22]}),
-    "a batch": (setting(28, batch_id="b"), {"leaf-differs": [28], "transaction-broken": [28]}),
+    "an actor": (setting(23, actor="另一人"), {"leaf-differs": [23], "transaction-broken": [23]}),
+    "a batch": (setting(29, batch_id="b"), {"leaf-differs": [29], "transaction-broken": [29]}),
     "the end of a transaction": (
-        setting(16, transaction_end=16),
-        {"leaf-differs": [16], "transaction-broken": [16]},
+        setting(17, transaction_end=17),
+        {"leaf-differs": [17], "transaction-broken": [17]},
     ),
     "an end before its beginning": (
         setting(5, transaction_end=4),
         {"leaf-differs": [5], "transaction-broken": [5]},
     ),
     "an end after the log": (
-        setting(43, transaction_end=44),
-        {"leaf-differs": [43], "transaction-broken": [43]},
+        setting(45, transaction_end=46),
+        {"leaf-differs": [45], "transaction-broken": [45]},
     ),
     "a type": (setting(5, topic="ReturnFiled"), {"leaf-differs": [5]}),
     "an unknown type": (
-        setting(14, topic="ReturnShredded"),
-        {"leaf-differs": [14], "state-unreadable": [14], "reference-missing": [20]},
+        setting(15, topic="ReturnShredded"),
+        {"leaf-differs": [15], "state-unreadable": [15], "reference-missing": [21]},
     ),
     "a type that does not fit": (
         setting(4, topic="PolicyPublished"),
         {"leaf-differs": [4], "state-unreadable": [4]},
     ),
     "a stream": (
-        setting(40, stream="returns/91210802MA0000015Y/2023"),
-        {"leaf-differs": [40], "version-gap": [40], "event-misplaced": [40]},
+        setting(42, stream="returns/91210802MA0000015Y/2023"),
+        {"leaf-differs": [42], "version-gap": [42], "event-misplaced": [42]},
     ),
     "a stream that is no name of one": (
-        setting(40, stream="returns/91210802MA000004XC"),
-        {"leaf-differs": [40], "version-gap": [40], "event-misplaced": [40]},
+        setting(42, stream="returns/91210802MA000004XC"),
+        {"leaf-differs": [42], "version-gap": [42], "event-misplaced": [42]},
     ),
     "a stream of a year that is none": (
-        setting(40, stream="returns/91210802MA000004XC/20x4"),
-        {"leaf-differs": [40], "version-gap": [40], "event-misplaced": [40]},
+        setting(42, stream="returns/91210802MA000004XC/20x4"),
+        {"leaf-differs": [42], "version-gap": [42], "event-misplaced": [42]},
     ),
     "an account of another half-year": (
-        setting(43, stream="entitlement/yingkou-2024-14/91210802MA0000031L/2024H1"),
-        {"leaf-differs": [43], "version-gap": [43], "event-misplaced": [43]},
+        setting(45, stream="entitlement/yingkou-2024-14/91210802MA0000031L/2024H1"),
+        {"leaf-differs": [45], "version-gap": [45], "event-misplaced": [45]},
     ),
     "a period that is none": (
-        setting_data(42, _setting(period="2024-13")),
-        {"leaf-differs": [42], "event-misplaced": [42], "reference-missing": [43]},
+        setting_data(44, _setting(period="2024-13")),
+        {"leaf-differs": [44], "event-misplaced": [44], "reference-missing": [45]},
     ),
     "a form that is none": (
-        setting_data(42, _setting(form="S204-9")),
-        {"leaf-differs": [42], "event-misplaced": [42], "reference-missing": [43]},
+        setting_data(44, _setting(form="S204-9")),
+        {"leaf-differs": [44], "event-misplaced": [44], "reference-missing": [45]},
     ),
     "a return without its figure": (
-        setting_data(42, _setting(figures={})),
-        {"leaf-differs": [42], "event-misplaced": [42], "reference-missing": [43]},
+        setting_data(44, _setting(figures={})),
+        {"leaf-differs": [44], "event-misplaced": [44], "reference-missing": [45]},
     ),
     "a version": (
-        setting(42, version=5),
-        {"leaf-differs": [42], "version-gap": [42], "reference-missing": [43]},
+        setting(44, version=5),
+        {"leaf-differs": [44], "version-gap": [44], "reference-missing": [45]},
     ),
     "one deleted": (
-        deleting(13, 13),
-        {"position-gap": [13], "version-gap": [40], "reference-missing": [19, 33], "log-shorter": [None]},
+        deleting(14, 14),
+        {"position-gap": [14], "version-gap": [42], "reference-missing": [20, 34], "log-shorter": [None]},
     ),
-    "several deleted": (deleting(38, 39), {"position-gap": [38], "log-shorter": [None]}),
-    "two swapped": (swapping(9, 10), {"leaf-differs": [9, 10], "version-gap": [9]}),
+    "several deleted": (deleting(40, 41), {"position-gap": [40], "log-shorter": [None]}),
+    "two swapped": (swapping(10, 11), {"leaf-differs": [10, 11], "version-gap": [10]}),
     "one inserted": (
-        inserting(40),
+        inserting(42),
         {
-            "leaf-differs": [40, 41, 42, 43],
-            "version-gap": [40],
-            "transaction-broken": [42, 44],
-            "event-misplaced": [40],
+            "leaf-differs": [42, 43, 44, 45],
+            "version-gap": [42],
+            "transaction-broken": [44, 46],
+            "event-misplaced": [42],
         },
     ),
-    "the end cut off": (truncating(41), {"log-shorter": [42]}),
+    "the end cut off": (truncating(43), {"log-shorter": [44]}),
     "the text of a policy": (
         setting_data(6, _other_text),
         {"leaf-differs": [6], "policy-altered": [6]},
@@ -226,11 +226,24 @@ ALTERATIONS: dict[str, tuple[Alteration, Found]] = {
         {"leaf-differs": [6], "policy-altered": [6, 6]},
     ),
     "the fingerprint of a policy": (
-        setting_data(26, _other_fingerprint),
+        setting_data(27, _other_fingerprint),
         {
-            "leaf-differs": [26],
-            "policy-altered": [26],
-            "reference-missing": [*range(27, 34), *range(35, 38), 39, 41, 43],
+            "leaf-differs": [27],
+            "policy-altered": [27],
+            "reference-missing": [*range(28, 35), *range(37, 40), 41, 43, 45],
+        },
+    ),
+    "the version whose assessment ended": (
+        setting_data(9, _setting(version=2)),
+        {"leaf-differs": [9], "policy-altered": [9]},
+    ),
+    "the policy whose assessment ended": (
+        setting(9, stream="policy/other"),
+        {
+            "leaf-differs": [9],
+            "event-misplaced": [9],
+            "version-gap": [9, 27],
+            "publication-differs": [None],
         },
     ),
     "the policy of an assessment": (
@@ -250,33 +263,33 @@ ALTERATIONS: dict[str, tuple[Alteration, Found]] = {
         {"leaf-differs": [8], "reference-missing": [8]},
     ),
     "a state that is no JSON": (
-        setting(30, state=b"\xff\x00{"),
-        {"leaf-differs": [30], "state-unreadable": [30]},
+        setting(31, state=b"\xff\x00{"),
+        {"leaf-differs": [31], "state-unreadable": [31]},
     ),
-    "no state": (setting(30, state=b""), {"leaf-differs": [30], "state-unreadable": [30]}),
+    "no state": (setting(31, state=b""), {"leaf-differs": [31], "state-unreadable": [31]}),
     "a state without an end": (
-        setting(30, state=b'{"period":' + b"[" * 100_000),
-        {"leaf-differs": [30], "state-unreadable": [30]},
+        setting(31, state=b'{"period":' + b"[" * 100_000),
+        {"leaf-differs": [31], "state-unreadable": [31]},
     ),
     "a state of two lines": (
-        setting_state(12, b'{"form"', b'{\n"form"'),
-        {"leaf-differs": [12], "row-invalid": [12], "version-gap": [34], "reference-missing": [15, 29, 37]},
+        setting_state(13, b'{"form"', b'{\n"form"'),
+        {"leaf-differs": [13], "row-invalid": [13], "version-gap": [36], "reference-missing": [16, 30, 39]},
     ),
     "a version below all": (
-        setting(42, version=0),
-        {"leaf-differs": [42], "row-invalid": [42], "reference-missing": [43]},
+        setting(44, version=0),
+        {"leaf-differs": [44], "row-invalid": [44], "reference-missing": [45]},
     ),
     "a position below all": (
-        setting(43, position=-43),
+        setting(45, position=-45),
         {
-            "row-invalid": [-43],
-            "position-gap": [-43],
-            "transaction-broken": [42],
+            "row-invalid": [-45],
+            "position-gap": [-45],
+            "transaction-broken": [44],
             "sequencer-differs": [None, None],
         },
     ),
     "the last position in the sequencer": (
-        lambda connection: connection.execute(update(sequencer).values(last=42)),
+        lambda connection: connection.execute(update(sequencer).values(last=44)),
         {"sequencer-differs": [None]},
     ),
     "no sequencer": (
@@ -324,6 +337,18 @@ ALTERATIONS: dict[str, tuple[Alteration, Found]] = {
     "an assessment that has come to nothing": (
         lambda connection: connection.execute(
             update(publications).where(publications.c.version == 1).values(after_stream="")
+        ),
+        {"publication-differs": [None]},
+    ),
+    "an assessment that is said not to have ended": (
+        lambda connection: connection.execute(
+            update(publications).where(publications.c.version == 1).values(assessed_at=None)
+        ),
+        {"publication-differs": [None]},
+    ),
+    "an assessment that is said to have ended elsewhere": (
+        lambda connection: connection.execute(
+            update(publications).where(publications.c.version == 2).values(assessed_at=9)
         ),
         {"publication-differs": [None]},
     ),
@@ -378,9 +403,9 @@ def test_a_changed_hash_of_what_is_sealed_is_found_at_the_position_that_it_is_of
 def test_a_history_rewritten_with_its_seal_is_found_only_by_a_checkpoint_that_was_kept(
     ledger: Ledger,
 ) -> None:
-    before = [kept(ledger, 8), kept(ledger, 12), kept(ledger)]
+    before = [kept(ledger, 8), kept(ledger, 13), kept(ledger)]
     ledger.engine.dispose()
-    alter(ledger, setting_state(12, b'"current_fen":20000000000', b'"current_fen":10000000000'))
+    alter(ledger, setting_state(13, b'"current_fen":20000000000', b'"current_fen":10000000000'))
     seal_anew(ledger)
     assert found_in(ledger) == {}
     assert found_in(ledger, before[0]) == {}
@@ -390,10 +415,10 @@ def test_a_history_rewritten_with_its_seal_is_found_only_by_a_checkpoint_that_wa
 
 def test_an_end_cut_off_with_its_seal_is_found_only_by_a_checkpoint_that_was_kept(ledger: Ledger) -> None:
     before = kept(ledger)
-    alter(ledger, truncating(39))
+    alter(ledger, truncating(41))
     seal_anew(ledger)
     assert found_in(ledger) == {}
-    assert found_in(ledger, before) == {"log-shorter": [40]}
+    assert found_in(ledger, before) == {"log-shorter": [42]}
 
 
 def test_every_finding_is_counted_and_the_first_places_are_told(ledger: Ledger) -> None:
@@ -406,20 +431,20 @@ def test_every_finding_is_counted_and_the_first_places_are_told(ledger: Ledger) 
 
 
 HOSTILE = {
-    "a position that is text": ("UPDATE events SET position = 'x' WHERE position = 9", 44),
-    "a position that is no whole number": ("UPDATE events SET position = 9.5 WHERE position = 9", 9),
-    "no position": ("UPDATE events SET position = NULL WHERE position = 9", 1),
-    "a version that is text": ("UPDATE events SET version = 'three' WHERE position = 9", 9),
-    "a time that is text": ("UPDATE events SET recorded_at_us = '2024' || x'ff' WHERE position = 9", 9),
-    "a time that is bytes": ("UPDATE events SET recorded_at_us = x'00' WHERE position = 9", 9),
-    "no actor": ("UPDATE events SET actor = NULL WHERE position = 9", 9),
-    "an actor that is no UTF-8": ("UPDATE events SET actor = CAST(x'ff' AS TEXT) WHERE position = 9", 9),
-    "an actor with NUL": ("UPDATE events SET actor = CAST(x'6100' AS TEXT) WHERE position = 9", 9),
-    "a state that is text": ("UPDATE events SET state = CAST(state AS TEXT) WHERE position = 9", 9),
-    "a state that is a number": ("UPDATE events SET state = 1 WHERE position = 9", 9),
-    "no state": ("UPDATE events SET state = NULL WHERE position = 9", 9),
-    "a stream that is bytes": ("UPDATE events SET stream = CAST(stream AS BLOB) WHERE position = 9", 9),
-    "an end that is text": ("UPDATE events SET transaction_end = 'x' WHERE position = 9", 9),
+    "a position that is text": ("UPDATE events SET position = 'x' WHERE position = 10", 46),
+    "a position that is no whole number": ("UPDATE events SET position = 10.5 WHERE position = 10", 10),
+    "no position": ("UPDATE events SET position = NULL WHERE position = 10", 1),
+    "a version that is text": ("UPDATE events SET version = 'three' WHERE position = 10", 10),
+    "a time that is text": ("UPDATE events SET recorded_at_us = '2024' || x'ff' WHERE position = 10", 10),
+    "a time that is bytes": ("UPDATE events SET recorded_at_us = x'00' WHERE position = 10", 10),
+    "no actor": ("UPDATE events SET actor = NULL WHERE position = 10", 10),
+    "an actor that is no UTF-8": ("UPDATE events SET actor = CAST(x'ff' AS TEXT) WHERE position = 10", 10),
+    "an actor with NUL": ("UPDATE events SET actor = CAST(x'6100' AS TEXT) WHERE position = 10", 10),
+    "a state that is text": ("UPDATE events SET state = CAST(state AS TEXT) WHERE position = 10", 10),
+    "a state that is a number": ("UPDATE events SET state = 1 WHERE position = 10", 10),
+    "no state": ("UPDATE events SET state = NULL WHERE position = 10", 10),
+    "a stream that is bytes": ("UPDATE events SET stream = CAST(stream AS BLOB) WHERE position = 10", 10),
+    "an end that is text": ("UPDATE events SET transaction_end = 'x' WHERE position = 10", 10),
 }
 
 
@@ -431,7 +456,7 @@ def test_values_of_any_type_that_sqlite_takes_are_findings(ledger: Ledger, name:
     alter(ledger, lambda connection: connection.execute(text(statement)))
     found = found_in(ledger)
     assert (found["row-invalid"], found["root-differs"]) == ([position], [None])
-    assert ("position-gap" in found) == (position != 9)
+    assert ("position-gap" in found) == (position != 10)
     assert ("leaf-differs" in found) == ("SET position" not in statement)
 
 
@@ -461,7 +486,9 @@ def test_a_seal_and_a_sequencer_of_any_type_that_sqlite_takes_are_findings(
 
 
 @only_on_sqlite
-@pytest.mark.parametrize("column", ["policy", "version", "position", "after_stream", "done", "total"])
+@pytest.mark.parametrize(
+    "column", ["policy", "version", "position", "after_stream", "done", "total", "assessed_at"]
+)
 @pytest.mark.parametrize("value", ["NULL", "x'00'", "CAST(x'ff' AS TEXT)", "1.5", f"'{10**30}'"])
 def test_progress_of_any_type_that_sqlite_takes_is_a_finding(ledger: Ledger, column: str, value: str) -> None:
     alter(ledger, lambda connection: without_constraints(connection, "publications"))

@@ -508,8 +508,8 @@ class PolicyHistory:
         for event in events:
             self.apply(event)
 
-    def apply(self, event: AnyEvent) -> None:
-        """Bring the policy up to date with the next event of its stream.
+    def apply(self, event: AnyEvent) -> Policy:
+        """Bring the policy up to date with the next event of its stream; the version in force.
 
         Raises:
             LedgerIntegrityError: The event cannot follow what came before.
@@ -519,20 +519,20 @@ class PolicyHistory:
             case PolicyPublished():
                 earlier = frozenset[Range]() if self.in_force is None else self.in_force.reach
                 ref = PolicyRef(event.policy, event.version, event.sha256)
-                self.in_force = policy_from_log(ref, event.document, earlier)
+                in_force = policy_from_log(ref, event.document, earlier)
                 self.versions += 1
-                self.is_assessed = False
             case PolicyWithdrawn():
                 before = self._before(event)
-                self.in_force = Policy(before.ref, before.document, earlier=before.reach, is_withdrawn=True)
-                self.is_assessed = False
+                in_force = Policy(before.ref, before.document, earlier=before.reach, is_withdrawn=True)
             case PolicyAssessed():
-                self._before(event)
-                self.is_assessed = True
+                in_force = self._before(event)
             case UnreadableEvent():
                 raise LedgerIntegrityError(event.reason)
             case _:
                 raise LedgerIntegrityError(f"{type(event).__name__}不是政策的记录")
+        self.in_force = in_force
+        self.is_assessed = isinstance(event, PolicyAssessed)
+        return in_force
 
     def _before(self, event: PolicyWithdrawn | PolicyAssessed) -> Policy:
         if self.in_force is None or self.in_force.ref.version != event.version:

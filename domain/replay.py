@@ -105,19 +105,17 @@ class Publications:
         for position, event in entries:
             history = histories.setdefault(event.policy, PolicyHistory())
             try:
-                history.apply(event)
+                policy = history.apply(event)
             except LedgerIntegrityError as error:
                 self.contradictions.append((position, str(error)))
             else:
-                self._follow(position, history)
+                self._follow(position, PolicyInForce(policy, history.is_assessed))
 
-    def _follow(self, position: int, history: PolicyHistory) -> None:
-        policy = history.in_force
-        if policy is not None:
-            self._positions.append(position)
-            in_force = PolicyInForce(policy, history.is_assessed)
-            self._in_force.append({**self._in_force[-1], policy.ref.id: in_force})
-            self._by_ref.setdefault(policy.ref, policy)
+    def _follow(self, position: int, in_force: PolicyInForce) -> None:
+        ref = in_force.policy.ref
+        self._positions.append(position)
+        self._in_force.append({**self._in_force[-1], ref.id: in_force})
+        self._by_ref.setdefault(ref, in_force.policy)
 
     def find(self, ref: PolicyRef) -> Policy | None:
         """A version; None if none of this fingerprint was published."""

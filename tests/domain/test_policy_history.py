@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
+from domain.account import EntitlementAccount
 from domain.errors import LedgerIntegrityError
 from domain.events import (
     AnyEvent,
@@ -16,6 +17,7 @@ from domain.events import (
 )
 from domain.periods import Period, Window, is_window, periods_between
 from domain.policy import Policy, PolicyHistory, fingerprint
+from domain.returns import AnnualReturns
 from tests.builders import SHIPPED_TEXT, edited, loaded
 
 POLICY = "yingkou-2024-14"
@@ -158,3 +160,10 @@ def test_the_periods_between_two_are_those_of_the_survey_both_included(
 )
 def test_a_half_year_is_named_as_the_contract_writes_it(text: str, *, expected: bool) -> None:
     assert is_window(text) is expected
+
+
+def test_an_event_that_cannot_be_read_contradicts_returns_and_accounts_too() -> None:
+    unreadable = UnreadableEvent("序号2的内容不是ReturnFiled类型的记录")
+    for aggregate in (AnnualReturns(), EntitlementAccount("2024H1")):
+        with pytest.raises(LedgerIntegrityError, match=unreadable.reason):
+            aggregate.apply(unreadable)

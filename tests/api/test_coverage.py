@@ -115,7 +115,12 @@ def test_what_is_filed_for_a_dropped_period_afterwards_is_recorded_and_earns_not
     assert filed.withdraw(row(1, period="2024-04"), reason="登记有误").status_code == 200
     assert filed.file(row(3, period="2024-05"))["filed"] == 1
     assert account(filed, 1)["periods"] == account(filed, 3)["periods"] == []
-    assert filed.get("/readyz").json() == {"status": "ready", "disputed": 0, "assessments": []}
+    assert filed.get("/readyz").json() == {
+        "status": "ready",
+        "disputed": 0,
+        "assessments": [],
+        "notices": [],
+    }
 
 
 def test_a_withdrawal_after_next_years_text_under_the_same_id_stops_nobody(filed: Office) -> None:

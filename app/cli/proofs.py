@@ -32,7 +32,7 @@ from app.reasons import reason_of
 from app.security.audit_key import AuditKeyError, make_audit_key, read_audit_key
 from app.security.notes import NoteError, Signer
 from app.settings import Settings
-from app.use_cases.proving import prove_consistency, prove_inclusion, tree_at
+from app.use_cases.proving import NotSealedError, prove_consistency, prove_inclusion, tree_at
 from app.use_cases.reading import PositionAheadError
 from app.use_cases.receipts import write_receipt
 from domain.identifiers import has_uscc_shape
@@ -193,6 +193,8 @@ def _refusing_what_is_ahead() -> Iterator[None]:
         yield
     except PositionAheadError as error:
         refuse(f"校验点内最后的序号是{error.head},不能查询更后的序号。")
+    except NotSealedError as error:  # Recorded since this command began, as that the log is sealed.
+        refuse(f"台账已封存至序号{error.sealed},其后的序号尚未封存。请再次运行同一命令。")
 
 
 def _print_proof(name: str, proof: list[str], checkpoint: str) -> None:

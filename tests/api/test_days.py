@@ -161,6 +161,7 @@ def test_the_differences_of_a_day_in_progress_say_so() -> None:
 
 @pytest.mark.usefixtures("later")
 def test_a_position_above_the_head_is_refused_by_every_command_however_large(tmp_path: Path) -> None:
+    assert run("audit", "checkpoint").exit_code == 0  # The log says then, once, that it is sealed: 6.
     for words in (
         *((*words, "--position") for words in COMMANDS),
         ("events", "--after"),
@@ -177,6 +178,17 @@ def test_a_position_above_the_head_is_refused_by_every_command_however_large(tmp
         for position in ("99", str(2**63)):
             result = run(*words, position)
             assert (result.exit_code, "更后的序号" in result.stderr) == (1, True), (words, result.output)
+
+
+@pytest.mark.usefixtures("later")
+@pytest.mark.parametrize("words", [("checkpoint", "--size"), ("inclusion",), ("consistency", "1")])
+def test_what_a_command_itself_recorded_behind_the_seal_is_not_proved_before_the_next(
+    words: tuple[str, ...],
+) -> None:
+    first = run("audit", *words, "6")
+    assert first.exit_code == 1
+    assert "台账已封存至序号5,其后的序号尚未封存。请再次运行同一命令。" in first.stderr
+    assert run("audit", *words, "6").exit_code == 0
 
 
 @pytest.mark.parametrize("number", ["-1", "1.0", "1_0", "+1", "\uff11", ""])

@@ -110,7 +110,13 @@ def test_an_account_is_answered_as_the_contract_shows_it(office: Office) -> None
                 "position": 3,
             }
         ],
-        "as_of": {"position": 3, "recorded_at": "2024-04-10T08:00:00Z", "checkpoint": None},
+        "disputed": [],
+        "as_of": {
+            "position": 3,
+            "recorded_at": "2024-04-10T08:00:00Z",
+            "checkpoint": None,
+            "day_in_progress": False,
+        },
     }
 
 
@@ -190,7 +196,16 @@ def test_before_a_policy_is_published_an_account_is_there_with_nothing_assessed(
 def test_the_list_says_of_each_account_what_the_account_says(city: Office) -> None:
     page = listing(city)
     found = accounts(city)
-    names = ("uscc", "name", "region_code", "assessed_fen", "open_fen", "preliminary_fen", "headroom_fen")
+    names = (
+        "uscc",
+        "name",
+        "region_code",
+        "assessed_fen",
+        "open_fen",
+        "preliminary_fen",
+        "headroom_fen",
+        "disputed",
+    )
     expected = {
         uscc: {**{name: account[name] for name in names}, "periods": len(account["periods"])}
         for uscc, account in found.items()

@@ -33,6 +33,7 @@ SCRIPT = ROOT / "docs" / "verify_receipt.py"
 SIGNER = Signer("duixian.example/log", bytes(range(32)))
 KEY = SIGNER.verifier.text
 USCC = code(1)
+POLICY = "yingkou-2024-14"
 
 
 def receipt_of(ledger: Ledger) -> bytes:
@@ -181,6 +182,20 @@ def without(place: Callable[[dict[str, Any]], bool]) -> Callable[[dict[str, Any]
     return change
 
 
+def end_with_the_first_version(receipt: dict[str, Any]) -> None:
+    """Leave out all that became of the policy after its first version was assessed."""
+    kept = [
+        each
+        for each in receipt["events"]
+        if not leaf(each)["stream"].startswith("policy/") or leaf(each)["version"] <= 2
+    ]
+    assert [leaf(each)["type"] for each in kept if "policy/" in leaf(each)["stream"]] == [
+        "PolicyPublished",
+        "PolicyAssessed",
+    ]
+    receipt["events"] = kept
+
+
 def add_to_sum(receipt: dict[str, Any]) -> None:
     receipt["accounts"][0]["assessed_fen"] += 1
 
@@ -234,7 +249,8 @@ def a_further_field(receipt: dict[str, Any]) -> None:
         ),
         (without(lambda event: event["stream"].startswith("entitlement/")), "版本不连续"),
         (without(lambda event: event["type"] == "PolicyPublished"), "版本不连续"),
-        (without(lambda event: event["type"] == "PolicyPublished" and event["version"] == 2), "政策文件"),
+        (without(lambda event: event["type"] == "PolicyAssessed"), "版本不连续"),
+        (end_with_the_first_version, "政策文件"),
         (add_to_sum, "合计金额"),
         (add_to_period, "各期金额"),
         (drop_period, "各期金额"),
@@ -284,8 +300,10 @@ def signed_anew(receipt: dict[str, Any]) -> dict[str, Any]:
     [
         (altered_leaf("PolicyPublished", "营口市人民政府", "营口市政府"), "与其指纹不符"),
         (altered_leaf("PolicyPublished", '"version":2,"sha256"', '"version":3,"sha256"'), "与其指纹不符"),
+        (altered_leaf("PolicyAssessed", '"version":2}', '"version":1}'), "不是当时的最新版本"),
+        (altered_leaf("PolicyAssessed", f'"{POLICY}"', '"another"'), "不是当时的最新版本"),
         (altered_leaf("EntitlementAssessed", '"sha256":"', '"sha256":"0'), "所引政策文件"),
-        (altered_leaf("EntitlementAssessed", '"id":"yingkou-2024-14"', '"id":"another"'), "所引政策文件"),
+        (altered_leaf("EntitlementAssessed", f'"id":"{POLICY}"', '"id":"another"'), "所引政策文件"),
         (
             altered_leaf("EntitlementAssessed", '"E204-1","version":', '"E204-1","version":9'),
             "所用数据",

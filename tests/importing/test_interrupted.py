@@ -45,14 +45,16 @@ from app.cli import main
 main()
 """
 STOPPED_WHILE_CHECKING = """
-from app.ingest.table import Table
-read = Table.read
+from app.ingest import reader
+read = reader.read_confined
 
-def read_and_stop(self, records):
+def read_and_stop(task):
+    rows = read(task)
+    yield next(rows)
     os.kill(os.getpid(), signal.SIGTERM)
-    return read(self, records)
+    return (yield from rows)
 
-Table.read = read_and_stop
+reader.read_confined = read_and_stop
 """
 NO_ROOM_AT_THE_THIRD_COMMIT = """
 commits = []

@@ -213,8 +213,9 @@ def test_what_a_version_dropped_is_assessed_to_nothing_by_it_and_the_rest_by_the
         next(at for at, event in enumerate(events) if isinstance(event, kind))
         for kind in (PolicyPublished, PolicyWithdrawn)
     )
-    assert isinstance(events[published], PolicyPublished)
-    dropped = events[published].dropped
+    publication = events[published]
+    assert isinstance(publication, PolicyPublished)
+    dropped = publication.dropped
     assert dropped is not None
     assert dropped.periods == tuple(f"2024-{month:02d}" for month in range(7, 13))
     closed = [

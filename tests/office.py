@@ -72,10 +72,10 @@ class Office:
     def headers(self, who: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.keys[who]}"}
 
-    def get(self, path: str, who: str = "auditor", **params: Any) -> Response:
+    def get(self, path: str, who: str = "auditor", /, **params: Any) -> Response:
         return self.client.get(URL(path).copy_merge_params(params), headers=self.headers(who))
 
-    def read(self, path: str, who: str = "auditor", **params: Any) -> Any:
+    def read(self, path: str, who: str = "auditor", /, **params: Any) -> Any:
         response = self.get(path, who, **params)
         assert response.status_code == 200, response.text
         return response.json()

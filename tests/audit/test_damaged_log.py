@@ -185,7 +185,10 @@ def test_a_read_of_the_log_answers_that_it_was_altered_whatever_sqlite_holds(
         alter(ledger, lambda connection: connection.execute(text(statement)))
         for path in (*READS, f"/v1/audit/receipts/{code(1)}/2024H1"):
             response = office.client.get(path, headers=office.headers("auditor"))
-            assert response.status_code == 200 or response.json()["code"] == "ledger-altered", path
+            if response.status_code != 200:
+                # A topic that is text may also be that of a newer program's event.
+                codes = {"ledger-altered", "unavailable"} if column == "topic" else {"ledger-altered"}
+                assert response.json()["code"] in codes, path
 
 
 @only_on_sqlite

@@ -12,14 +12,17 @@ from app.ledger.mapper import EventMapper, NewEvent, Upcast
 from domain.events import (
     EVENT_TYPES,
     ClockAccepted,
+    DroppedCoverage,
     EntitlementAssessed,
     Event,
     Figure,
     LogSealed,
     MeasureOutcome,
     Outcome,
+    PolicyAssessed,
     PolicyPublished,
     PolicyRef,
+    PolicyWithdrawn,
     ReturnFiled,
     ReturnRef,
     ReturnRevised,
@@ -78,6 +81,9 @@ OUTCOME = st.builds(
     bound_by=st.lists(TEXT, max_size=2).map(tuple),
     open_readings=st.lists(TEXT, max_size=2).map(tuple),
 )
+DROPPED = st.builds(
+    DroppedCoverage, periods=st.lists(TEXT, max_size=2).map(tuple), reason=TEXT, document=TEXT
+)
 EXAMPLES: dict[str, st.SearchStrategy[Event]] = {
     "ReturnFiled": st.builds(ReturnFiled, **RETURN),
     "ReturnRevised": st.builds(ReturnRevised, **RETURN),
@@ -103,7 +109,12 @@ EXAMPLES: dict[str, st.SearchStrategy[Event]] = {
         sha256=TEXT,
         text=TEXT,
         document=st.dictionaries(TEXT, JSON, max_size=3),
+        dropped=st.none() | DROPPED,
     ),
+    "PolicyWithdrawn": st.builds(
+        PolicyWithdrawn, policy=TEXT, version=st.integers(1, 2**31), reason=TEXT, document=TEXT
+    ),
+    "PolicyAssessed": st.builds(PolicyAssessed, policy=TEXT, version=st.integers(1, 2**31)),
     "LogSealed": st.builds(
         LogSealed, size=st.integers(1, 2**63 - 1), root=TEXT, verifier_key=st.none() | TEXT
     ),

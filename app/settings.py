@@ -9,7 +9,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from app.limits import POOL_SIZE, RECEIVE_TIMEOUT_S, STATEMENT_TIMEOUT_S, STOP_TIMEOUT_S
+from app.limits import (
+    DISCLOSURE_CONNECTIONS,
+    POOL_SIZE,
+    RECEIVE_TIMEOUT_S,
+    STATEMENT_TIMEOUT_S,
+    STOP_TIMEOUT_S,
+)
 
 DRIVERS: Final = ("sqlite", "postgresql+psycopg")
 """The databases that this software runs on, as SQLAlchemy names their drivers."""
@@ -27,7 +33,8 @@ class Settings(BaseSettings):
         default=POOL_SIZE,
         ge=1,
         le=1_000,
-        description="The most connections of a service, shared by its workers, or of a command",
+        description="The most connections of a service, shared by its workers, or of a command; "
+        f"on PostgreSQL each process opens up to {DISCLOSURE_CONNECTIONS} more to note disclosures",
     )
     statement_timeout_s: int = Field(
         default=STATEMENT_TIMEOUT_S,

@@ -1,17 +1,19 @@
 """Who has waited longest goes first: among the threads of a process, and among the processes of a machine."""
 
 import fcntl
-import os
 import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from threading import Lock
 from typing import Final
 
 from sqlalchemy import exc as sql_errors
+
+from app.private_files import open_private
 
 GATE_WAIT_MOST_S: Final = 2.0
 """A process that is stopped in the gate does not keep the others out: after so long they go round it."""
@@ -97,7 +99,7 @@ class Gate:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: int | None = None
+        self._file: FileIO | None = None
         self._open_until_s = 0.0
 
     def pass_through(self, begin: Callable[[], Exception | None], most_s: float) -> None:
@@ -132,8 +134,9 @@ class Gate:
         """Lock the file; False while another process does. A folder that takes no file has no gate."""
         try:
             if self._file is None:
-                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-                weakref.finalize(self, os.close, self._file)
+                opened: FileIO = open_private(self._path, "r+b", buffering=0)
+                self._file = opened
+                weakref.finalize(self, opened.close)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False

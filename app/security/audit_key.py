@@ -1,9 +1,9 @@
 """The file of the key that signs the checkpoints of the log."""
 
-import os
 from pathlib import Path
 
 from app.new_files import flush, partial_folder
+from app.private_files import make_private_folder, open_private
 from app.security.notes import NoteError, Signer
 
 
@@ -20,10 +20,10 @@ def make_audit_key(path: Path, name: str) -> Signer:
         OSError: The file cannot be written.
     """
     signer = Signer.generate(name)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     with partial_folder(path) as folder:
         whole = folder / path.name
-        with os.fdopen(os.open(whole, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
+        with open_private(whole, "x", encoding="utf-8") as file:
             file.write(f"{signer.secret_text}\n")
         flush(whole)
         path.hardlink_to(whole)  # Unlike renaming, that replaces no key.

@@ -282,7 +282,7 @@ def test_an_event_that_cannot_be_read_is_told_with_its_position(
         connection.execute(update(events).where(events.c.position == 2).values(state=b"{"))
     shown = office.read("/v1/events", uscc=code(1))["items"]
     assert [each["position"] for each in shown] == [2, 3]
-    assert shown[0]["data"] == {"unreadable": "内容不是ReturnFiled类型的记录"}
+    assert shown[0]["data"] == {"unreadable": "序号2的内容不是ReturnFiled类型的记录"}
     assert "unreadable" not in shown[1]["data"]
     told = subprocess.run(
         [sys.executable, "-c", "from app.cli import main; main()", "events", "--uscc", code(1)],

@@ -37,7 +37,7 @@ from tests.office import TestClock
 TABLES = {str(table.name): table for table in LIVE if table is not LIVE.checkpoint}
 COLUMNS = [(name, str(column.name)) for name, table in TABLES.items() for column in table.c]
 FORGED: dict[str, dict[str, Any]] = {
-    "transactions": {"position": 2},
+    "transactions": {"position": 12},
     "policies": {"version": 7},
     "policy_marks": {"position": 1},
     "disagreements": {"uscc": code(99)},

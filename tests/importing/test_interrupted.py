@@ -206,6 +206,7 @@ def test_an_import_that_is_stopped_says_as_data_how_far_it_came(desk: Desk, ledg
         "reason": "收到停止信号(SIGTERM)。",
         "answer": None,
         "lines": [],
+        "lines_total": 0,
     }
     assert (not_begun["file"], not_begun["state"], not_begun["recorded"]) == ("2024年5月.csv", "not-begun", 0)
 

@@ -224,7 +224,8 @@ def test_filings_over_http_and_readiness_say_what_to_do_and_reads_go_on(
         assert office.publish().status_code == 503
         assert office.read(f"/v1/returns/{code(1)}", year=2024)["returns"]
         accept_clock(ledger, reason="已核对", actor="命令行")
-        assert office.client.get("/readyz").json() == {"status": "ready"}
+        ready = office.client.get("/readyz").json()
+        assert ready == {"status": "ready", "disputed": 0, "assessments": [], "notices": []}
         office.file(ROWS[1])
 
 

@@ -32,6 +32,7 @@ from domain.account import EntitlementAccount
 from domain.returns import AnnualReturns
 from tests.databases import Database, only_on_sqlite
 from tests.ledger.history import PERIODS, Row, code, drafts, file, log, policy, read_model_rows, trade
+from tests.office import TestClock
 
 REPOSITORY = Path(__file__).parents[2]
 ENTERPRISES = 400
@@ -107,6 +108,12 @@ class Service:
     def close(self) -> None:
         self.kill()
         self._socket.close()
+
+
+@pytest.fixture
+def clock() -> TestClock:
+    """A clock as that of the processes that are started here."""
+    return TestClock.of_machine()
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from app.cli.serving import WORKER_SILENT_MOST_S
 from app.ledger.ledger import Ledger
 from app.ledger.recorder import Recording, SqlRecorder
+from app.limits import DISCLOSURE_CONNECTIONS
 from tests.databases import only_on_postgresql
 from tests.ledger.history import code, publish_whole, trade
 from tests.processes.running import (
@@ -112,4 +113,4 @@ def test_workers_share_the_connections_of_the_service(ledger: Ledger, machine: M
         answers = pool.map(lambda _: httpx2.get(ask, headers=keys["auditor"], timeout=60), range(120))
         assert {each.status_code for each in answers} == {200}
         with ledger.engine.connect() as connection:
-            assert 3 <= connection.execute(opened).scalar_one() <= 6
+            assert 3 <= connection.execute(opened).scalar_one() <= 6 + 3 * DISCLOSURE_CONNECTIONS

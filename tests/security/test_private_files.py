@@ -44,7 +44,7 @@ def test_a_new_database_its_logs_and_the_folders_above_it_are_its_owners_alone(t
     assert found == {
         "new": 0o700,
         "new/data": 0o700,
-        **{f"new/data/ledger.db{suffix}": 0o600 for suffix in ("", "-wal", "-shm", "-disclosures")},
+        **{f"new/data/ledger.db{suffix}": 0o600 for suffix in ("", "-wal", "-shm", "-disclosures", "-gate")},
     }
 
 

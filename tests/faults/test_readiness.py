@@ -43,7 +43,7 @@ def why_not_ready(client: TestClient) -> str:
 
 
 def is_ready(client: TestClient) -> bool:
-    return bool(client.get("/readyz").json() == {"status": "ready"})
+    return bool(client.get("/readyz").json()["status"] == "ready")
 
 
 @contextmanager

@@ -251,7 +251,7 @@ def _begin_sqlite(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN")
         return
     writers = _WRITERS.get(connection.engine)
-    if writers is None:
+    if writers is None or not connection.get_execution_options().get("takes_turn", True):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
         writers.gate.pass_through(lambda: _begin_or_not(connection), LOCK_TIMEOUT_S)
@@ -332,7 +332,8 @@ def writing(engine: Engine, *, unhurried: bool = False) -> Iterator[Connection]:
 def writing_unless_locked(engine: Engine, wait_ms: int) -> Iterator[Connection]:
     """The same, which waits so long for any lock: see `met_a_lock`."""
     is_sqlite = engine.dialect.name == "sqlite"
-    with _opening_anew(engine), engine.connect().execution_options(writes=True) as connection:
+    options = {"writes": True, "takes_turn": False}
+    with _opening_anew(engine), engine.connect().execution_options(**options) as connection:
         driver: Any = connection.connection.driver_connection
         if is_sqlite:
             driver.execute(f"PRAGMA busy_timeout={wait_ms}")

@@ -294,5 +294,5 @@ def test_an_event_that_cannot_be_read_is_told_with_its_position(
     )
     assert told.returncode == 0
     (line,) = (each for each in told.stdout.splitlines() if each.startswith("2 "))
-    assert line.endswith("内容无法读取:内容不是ReturnFiled类型的记录")
+    assert line.endswith("内容无法读取:序号2的内容不是ReturnFiled类型的记录")
     assert told.stderr == ""

@@ -109,7 +109,12 @@ def test_a_publication_is_recorded_once_and_answered_as_new(
     assert proxy.cuts == 1
     assert (published.is_new, published.ref.version) == (True, 1)
     assess_published(far)
-    assert recorded(ledger) == {"ReturnFiled": 1, "PolicyPublished": 1, "EntitlementAssessed": 1}
+    assert recorded(ledger) == {
+        "ReturnFiled": 1,
+        "PolicyPublished": 1,
+        "EntitlementAssessed": 1,
+        "PolicyAssessed": 1,
+    }
     check_consistency(ledger)
     check_read_models(ledger)
 
@@ -125,7 +130,12 @@ def test_each_chunk_of_an_assessment_is_recorded_once(  # noqa: PLR0913, PLR0917
     proxy.decide = of_log(marker, cut)
     assess_published(far)
     assert proxy.cuts == 1
-    assert recorded(ledger) == {"ReturnFiled": 5, "PolicyPublished": 1, "EntitlementAssessed": 5}
+    assert recorded(ledger) == {
+        "ReturnFiled": 5,
+        "PolicyPublished": 1,
+        "EntitlementAssessed": 5,
+        "PolicyAssessed": 1,
+    }
     check_consistency(ledger)
     check_read_models(ledger)
 

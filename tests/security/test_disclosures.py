@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import event
 
 from app.ledger.ledger import Ledger
 from app.limits import DISCLOSURES_KEPT_DAYS
-from app.security.disclosures import DisclosureLog, Entry, Filter, TooYoungError
+from app.security.disclosures import DisclosureLog, Entry, Filter, TooYoungError, open_disclosures
 from tests.office import TestClock
 
 DAY_US = 24 * 3600 * 1_000_000
@@ -82,3 +83,14 @@ def test_a_text_is_kept_as_any_database_holds_it(log: DisclosureLog) -> None:
     assert entry.query is not None
     assert entry.query.startswith("\\x00\\x1b[31m\\ud800\\u202e长")
     assert len(entry.query) == 1_000
+
+
+def test_its_connections_are_closed_with_those_of_the_ledger(ledger: Ledger) -> None:
+    beside = open_disclosures(ledger.engine)
+    closed: list[object] = []
+    event.listen(beside, "close", lambda *given: closed.append(given))
+    with beside.connect():
+        pass
+    assert not closed
+    ledger.engine.dispose()
+    assert len(closed) == 1

@@ -155,7 +155,7 @@ class Readiness:
             return problem
         refusal = self._probe.refusal()
         if refusal is not None:
-            return f"数据库不能写入:{REFUSALS[refusal]}。恢复后会自动继续。"
+            return f"数据库不能写入：{REFUSALS[refusal]}。恢复后会自动继续。"
         return _lag_problem(self._ledger) or self._clock_problem()
 
     def _clock_problem(self) -> str | None:
@@ -173,8 +173,8 @@ class Readiness:
         notices = [] if shortened is None else [f"{shortened}。"]
         if last_us - now_us > AHEAD_SAID_US:
             notices.append(
-                f"台账最后的登记时间为{beijing_text(last_us)},晚于本机时钟{beijing_text(now_us)}:"
-                "在此之前登记的都记为该时间,按登记时间查不到,请按台账序号查询。"
+                f"台账最后的登记时间为{beijing_text(last_us)}，晚于本机时钟{beijing_text(now_us)}："
+                "在此之前登记的都记为该时间，按登记时间查不到，请按台账序号查询。"
             )
         assessments = [
             {

@@ -418,12 +418,13 @@ def _damage(error: BaseException | None) -> str | None:
     """What is damaged, in Chinese; None where an error tells of no damage."""
     if str(error).startswith("Could not decode to UTF-8"):
         return (
-            "数据库中有的文字不是UTF-8编码,已损坏或被改动。请运行duixian audit verify查明是哪一条,从备份恢复"
+            "数据库中有的文字不是UTF-8编码，已损坏或被改动。"
+            "请运行duixian audit verify查明是哪一条，从备份恢复"
         )
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
     is_damaged = code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
     if is_damaged or getattr(error, "sqlstate", None) in _DAMAGED_STATES:
-        return f"数据库文件损坏,无法读完。请保留原文件,从备份恢复({error})"
+        return f"数据库文件损坏，无法读完。请保留原文件，从备份恢复（{error}）"
     return None
 
 

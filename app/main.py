@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import structlog
 from eventsourcing.persistence import MapperDeserialisationError
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_fastapi_instrumentator import Instrumentator, metrics
@@ -83,6 +83,15 @@ class _Service(FastAPI):
         return Envelope(super().build_middleware_stack())
 
 
+_AUDIT: Final = (proofs, replays, red_flags, differences, disagreements, disclosures)
+
+# One table for all applications of a process: FastAPI works out the parameters of a route anew for each
+# application that includes it, at its first request.
+_ROUTES: Final = APIRouter()
+for _module in (returns, entitlements, events, policies, *_AUDIT, health):
+    _ROUTES.include_router(_module.router, dependencies=[Depends(refuse_unknown_query)])
+
+
 def create_app(ledger: Ledger, audit_key_file: Path | None = None) -> FastAPI:
     """The application over a ledger; without the file of an audit key it gives no proofs."""
 
@@ -100,6 +109,7 @@ def create_app(ledger: Ledger, audit_key_file: Path | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        routes=[*_ROUTES.routes],
     )
     app.state.ledger = ledger
     app.state.audit_key_file = audit_key_file
@@ -108,9 +118,6 @@ def create_app(ledger: Ledger, audit_key_file: Path | None = None) -> FastAPI:
     app.state.replayer = Replayer(ledger)
     app.state.readiness = Readiness(ledger)
     app.state.readiness_threads = ThreadPoolExecutor(READINESS_THREADS, "readiness")
-    audit = (proofs, replays, red_flags, differences, disagreements, disclosures)
-    for module in (returns, entitlements, events, policies, *audit, health):
-        app.include_router(module.router, dependencies=[Depends(refuse_unknown_query)])
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     add_problem_handlers(app)
     _add_database_handlers(app)
@@ -176,7 +183,7 @@ def _add_integrity_handler(app: FastAPI) -> None:
     @app.exception_handler(UnknownTypeError)
     def _(_: Request, error: Exception) -> Response:
         _log.error("a newer program is needed", error=str(error))
-        return problem_response(unavailable(f"台账中有本程序不认识的记录,须使用更新的程序:{error}。"))
+        return problem_response(unavailable(f"台账中有本程序不认识的记录，须使用更新的程序：{error}。"))
 
     @app.exception_handler(MapperDeserialisationError)
     @app.exception_handler(LedgerIntegrityError)

@@ -139,4 +139,6 @@ def _remove(left: Path) -> None:
         raise OSError(0, _LEFT.format(left, reason_of(error)), str(left)) from error
 
 
-_LEFT: Final = "以前中断的写入留下了{},无法自动清除({})。请确认没有程序正在写入,手工删除后重试,或换一个位置"
+_LEFT: Final = (
+    "以前中断的写入留下了{}，无法自动清除（{}）。请确认没有程序正在写入，手工删除后重试，或换一个位置"
+)

@@ -22,9 +22,9 @@ Refusal = Literal["full", "read-only", "input-output", "cannot-open", "denied"]
 
 REFUSALS: Final[dict[Refusal, str]] = {
     "full": "数据库所在的磁盘空间不足",
-    "read-only": "数据库是只读的(磁盘或文件只读、没有写入权限、只读设置或只读备机)",
+    "read-only": "数据库是只读的（磁盘或文件只读、没有写入权限、只读设置或只读备机）",
     "input-output": "数据库所在的磁盘读写出错",
-    "cannot-open": "数据库文件无法打开,请检查文件及其文件夹的权限",
+    "cannot-open": "数据库文件无法打开，请检查文件及其文件夹的权限",
     "denied": "数据库用户没有所需的权限",
 }
 

@@ -47,15 +47,15 @@ class NotVerifiedError(Exception):
 def main() -> None:
     """Verify the receipt of the command line, and say what was verified."""
     parser = argparse.ArgumentParser(description="脱机核验兑现台账的核验凭据。")
-    parser.add_argument("receipt", type=Path, help="核验凭据文件(JSON)")
+    parser.add_argument("receipt", type=Path, help="核验凭据文件（JSON）")
     parser.add_argument("--key", required=True, help="自行留存的台账验证公钥")
     arguments = parser.parse_args()
     try:
         lines = verify(arguments.receipt.read_bytes(), arguments.key)
     except OSError as error:
-        sys.exit(f"核验未通过:{arguments.receipt}无法读取:{error.strerror}")
+        sys.exit(f"核验未通过：{arguments.receipt}无法读取：{error.strerror}")
     except NotVerifiedError as error:
-        sys.exit(f"核验未通过:{error}")
+        sys.exit(f"核验未通过：{error}")
     sys.stdout.write("\n".join(lines) + "\n")
 
 
@@ -88,31 +88,31 @@ def verify(content: bytes, verifier_key: str) -> list[str]:
         for event in assessed:
             check_assessment(event, policy, documents[policy], filed, window)
         check_amounts(account, assessed, policy)
-    return report(uscc, window, accounts, streams, f"{origin},台账记录{size}条")
+    return report(uscc, window, accounts, streams, f"{origin}，台账记录{size}条")
 
 
 def report(uscc: str, window: str, accounts: list[Any], streams: dict[str, list[Any]], log: str) -> list[str]:
     """The lines that say what was verified."""
     count = sum(map(len, streams.values()))
     lines = [
-        f"核验通过:{uscc} {window[:4]}年{'上' if window[5:] == '1' else '下'}半年",
-        f"1. 日志校验点的签名与留存的公钥相符({log})。",
+        f"核验通过：{uscc} {window[:4]}年{'上' if window[5:] == '1' else '下'}半年",
+        f"1. 日志校验点的签名与留存的公钥相符（{log}）。",
         f"2. 凭据所载{count}条记录均原样包含在该校验点内。",
         f"3. {len(streams)}个记录序列的版本自1起连续。",
-        "4. 测算所依据的政策文件与其指纹相符,所用数据均在凭据内。",
-        "5. 凭据所列金额与凭据所载各期最后一次测算相符:",
+        "4. 测算所依据的政策文件与其指纹相符，所用数据均在凭据内。",
+        "5. 凭据所列金额与凭据所载各期最后一次测算相符：",
     ]
     for account in accounts:
-        lines.append(f"   政策{account['policy']}:合计{wanyuan(account['assessed_fen'])}")
+        lines.append(f"   政策{account['policy']}：合计{wanyuan(account['assessed_fen'])}")
         lines += [
-            f"     {chinese(each['period'])}:{wanyuan(each['assessed_fen'])},"
+            f"     {chinese(each['period'])}：{wanyuan(each['assessed_fen'])}，"
             f"其中依据待明确口径{wanyuan(each['open_fen'])}"
             for each in account["periods"]
         ]
     if not accounts:
         lines.append("   没有测算记录。")
     lines.append(
-        "未核验:凭据所列之后有无其他记录,无论在校验点之内或之后(须核验整份导出件);测算是否符合政策(须复算)。"
+        "未核验：凭据所列之后有无其他记录，无论在校验点之内或之后（须核验整份导出件）；测算是否符合政策（须复算）。"
     )
     return lines
 
@@ -141,7 +141,7 @@ def parsed(content: bytes | str, where: str) -> Any:
     try:
         return json.loads(content, object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
-        raise NotVerifiedError(f"{where}不是有效的JSON:{error}") from error
+        raise NotVerifiedError(f"{where}不是有效的JSON：{error}") from error
 
 
 def taken(value: Any, fields: dict[str, type], where: str, *, others: bool = False) -> list[Any]:
@@ -153,7 +153,7 @@ def taken(value: Any, fields: dict[str, type], where: str, *, others: bool = Fal
             raise NotVerifiedError(f"{where}的{name}缺失或类型不符")
     unknown = set() if others else value.keys() - fields.keys()
     if unknown:
-        raise NotVerifiedError(f"{where}有不认识的项:{min(unknown)}")
+        raise NotVerifiedError(f"{where}有不认识的项：{min(unknown)}")
     return [value[name] for name in fields]
 
 
@@ -183,7 +183,7 @@ def verified_checkpoint(note: str, verifier_key: str) -> tuple[str, int, bytes]:
     try:
         Ed25519PublicKey.from_public_bytes(public).verify(ours[0], f"{text}\n".encode())
     except (InvalidSignature, UnicodeEncodeError) as error:
-        raise NotVerifiedError("校验点的签名不符:校验点被改动,或不是该公钥所签") from error
+        raise NotVerifiedError("校验点的签名不符：校验点被改动，或不是该公钥所签") from error
     match = re.fullmatch(r"(.+)\n(0|[1-9][0-9]{0,18})\n(.+)(?:\n.+)*", text, re.ASCII)
     if match is None or match.group(1) != name:
         raise NotVerifiedError("校验点不是该台账的校验点")
@@ -206,7 +206,7 @@ def verified_event(given: Any, number: int, size: int, root: bytes) -> dict[str,
     leaf, proof = taken(given, {"leaf": str, "proof": list}, where)
     event = parsed(leaf, where)
     position, *_ = taken(event, LINE_FIELDS, where)
-    where = f"{where}(台账序号{position})"
+    where = f"{where}（台账序号{position}）"
     if not all(isinstance(each, str) for each in proof):
         raise NotVerifiedError(f"{where}的证明应为文本")
     hashes = [from_base64(each, f"{where}的证明") for each in proof]
@@ -215,7 +215,7 @@ def verified_event(given: Any, number: int, size: int, root: bytes) -> dict[str,
     except UnicodeEncodeError as error:
         raise NotVerifiedError(f"{where}不是有效的文本") from error
     if not is_included(leaf_hash, position - 1, size, hashes, root):
-        raise NotVerifiedError(f"{where}不在校验点内:记录或证明被改动")
+        raise NotVerifiedError(f"{where}不在校验点内：记录或证明被改动")
     return dict(event)
 
 
@@ -245,10 +245,10 @@ def complete_streams(events: list[dict[str, Any]]) -> dict[str, list[dict[str, A
     for name, stream in streams.items():
         versions = [event["version"] for event in stream]
         if versions != list(range(1, len(stream) + 1)):
-            raise NotVerifiedError(f"记录序列{name}的版本不连续:{versions}")
+            raise NotVerifiedError(f"记录序列{name}的版本不连续：{versions}")
         positions = [event["position"] for event in stream]
         if positions != sorted(set(positions)):
-            raise NotVerifiedError(f"记录序列{name}的台账序号不递增:{positions}")
+            raise NotVerifiedError(f"记录序列{name}的台账序号不递增：{positions}")
     return streams
 
 
@@ -270,14 +270,14 @@ def check_stream_names(names: set[str], uscc: str, window: str, policies: list[s
         expected |= {f"policy/{policy}", f"entitlement/{policy}/{uscc}/{window}"}
     if names != expected or len(set(policies)) != len(policies):
         differing = sorted(names ^ expected) or policies
-        raise NotVerifiedError(f"记录序列与该企业、该半年不符:{differing[0]}")
+        raise NotVerifiedError(f"记录序列与该企业、该半年不符：{differing[0]}")
 
 
 def verified_documents(published: list[dict[str, Any]], policy: str) -> dict[int, str]:
     """The fingerprint of each published version, which is that of the document in the event."""
     found = {}
     for event in published:
-        where = f"政策文件(台账序号{event['position']})"
+        where = f"政策文件（台账序号{event['position']}）"
         if event["type"] in {"PolicyWithdrawn", "PolicyAssessed"}:
             if taken(event["data"], {"policy": str, "version": int}, where, others=True) != [
                 policy,
@@ -299,19 +299,19 @@ def check_assessment(
     event: dict[str, Any], policy: str, documents: dict[int, str], filed: list[dict[str, Any]], window: str
 ) -> None:
     """An assessment is by a published document, of this half-year, and of returns that were filed before."""
-    where = f"测算(台账序号{event['position']})"
+    where = f"测算（台账序号{event['position']}）"
     data = event["data"]
     period, ref, returns = taken(data, {"period": str, "policy": dict, "returns": list}, where, others=True)
     name, version, sha256 = taken(ref, {"id": str, "version": int, "sha256": str}, f"{where}的政策")
     if event["type"] != "EntitlementAssessed" or window_of(period) != window:
         raise NotVerifiedError(f"{where}不是该半年的测算")
     if name != policy or documents.get(version) != sha256:
-        raise NotVerifiedError(f"{where}所引政策文件不在凭据内,或指纹不符")
+        raise NotVerifiedError(f"{where}所引政策文件不在凭据内，或指纹不符")
     for each in returns:
         form, used = taken(each, {"form": str, "version": int}, f"{where}所用数据")
         before = [other for other in filed if other["position"] < event["position"]]
         if not 1 <= used <= len(before) or not is_return_of(before[used - 1], form, period):
-            raise NotVerifiedError(f"{where}所用数据(版本{used})不在凭据内,或不是该期该表的数据")
+            raise NotVerifiedError(f"{where}所用数据（版本{used}）不在凭据内，或不是该期该表的数据")
 
 
 def is_return_of(event: dict[str, Any], form: str, period: str) -> bool:

@@ -47,7 +47,7 @@ class EntitlementAccount:
         self.version += 1
         if event.outcome is None:
             if self.assessed.pop(event.period, None) is None:
-                raise LedgerIntegrityError(f"{event.period}没有测算,不能终止")
+                raise LedgerIntegrityError(f"{event.period}没有测算，不能终止")
             return
         _check(event.period, event.outcome)
         self.assessed[event.period] = event
@@ -96,9 +96,9 @@ class EntitlementAccount:
         for period, each in self.assessed.items():
             total_fen += _fen(each)
             if each.outcome is not None and each.outcome.selected_fen > month_fen:
-                raise LedgerIntegrityError(f"{period}:超过月度上限")
+                raise LedgerIntegrityError(f"{period}：超过月度上限")
         if total_fen > policy.half_year_limit.ceiling.fen:
-            raise LedgerIntegrityError(f"{self.window}:合计{wanyuan_text(total_fen)}万元,超过半年累计上限")
+            raise LedgerIntegrityError(f"{self.window}：合计{wanyuan_text(total_fen)}万元，超过半年累计上限")
 
 
 _by_gain = itemgetter(0, 1)
@@ -112,7 +112,7 @@ def _check(period: str, outcome: Outcome) -> None:
         == (outcome.selected_fen < outcome.rule_fen) + (outcome.assessed_fen < outcome.selected_fen)
     )
     if not ordered:
-        raise LedgerIntegrityError(f"{period}:各项金额互相矛盾:{outcome}")
+        raise LedgerIntegrityError(f"{period}：各项金额互相矛盾：{outcome}")
 
 
 def _fen(event: EntitlementAssessed | None) -> int:

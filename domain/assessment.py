@@ -224,7 +224,7 @@ def _award(  # noqa: PLR0913, PLR0917 - the fields of the outcome that do not fo
     stage: Stage,
     measures: tuple[MeasureOutcome, ...],
 ) -> tuple[Outcome, list[Step]]:
-    """取金额最高值, then 每半年累计不超过200万元."""
+    """取金额最高值， then 每半年累计不超过200万元."""
     month_fen = policy.month_limit.ceiling.fen
     winner, verdict = max(eligible, key=lambda each: (min(each[1].rule_fen, month_fen), each[1].rule_fen))
     selected_fen = min(verdict.rule_fen, month_fen)

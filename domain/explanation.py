@@ -16,7 +16,7 @@ from domain.periods import Period
 from domain.policy import Measure, Policy
 from domain.regions import region_name
 
-WITHHELD = "(数据已按统计资料保密要求隐去)"
+WITHHELD = "（数据已按统计资料保密要求隐去）"
 
 STAGE_NAMES = {"final": "审定数", "preliminary": "初报数"}
 """The stages as officials call them."""
@@ -65,11 +65,11 @@ def _figure(step: Step, name: str) -> str:
 
 
 def _cite(step: Step, subject: Subject) -> str:
-    return f"(政策{subject.policy.place(step.cite)})"
+    return f"（政策{subject.policy.place(step.cite)}）"
 
 
 def _reading_or_cite(step: Step, subject: Subject) -> str:
-    return _cite(step, subject) if step.reading is None else f"(口径:{step.reading})"
+    return _cite(step, subject) if step.reading is None else f"（口径：{step.reading}）"
 
 
 def amount_text(fen: int) -> str:
@@ -115,10 +115,11 @@ def _in_database(step: Step, subject: Subject) -> str:
     if step.met:
         place = region_name(registered.region_code)
         return (
-            f"{head}在{place}限额以上{form.trade}调查单位库内({given}),列入测算范围。{_cite(step, subject)}"
+            f"{head}在{place}限额以上{form.trade}调查单位库内（{given}），列入测算范围。"
+            f"{_cite(step, subject)}"
         )
     return (
-        f"{head}不在限额以上{form.trade}调查单位库内({given}),该期不予奖励;"
+        f"{head}不在限额以上{form.trade}调查单位库内（{given}），该期不予奖励；"
         f"此前在库月份的测算结果不受影响。{_cite(step, subject)}"
     )
 
@@ -127,8 +128,8 @@ def _industry(step: Step, subject: Subject) -> str:
     form = _form(step, subject)
     code = step.inputs["industry_code"]
     if step.met:
-        return f"行业代码{code},属于{form.trade}。{_cite(step, subject)}"
-    return f"行业代码{code},不属于{form.trade},该期按{form.code}表不予奖励。{_cite(step, subject)}"
+        return f"行业代码{code}，属于{form.trade}。{_cite(step, subject)}"
+    return f"行业代码{code}，不属于{form.trade}，该期按{form.code}表不予奖励。{_cite(step, subject)}"
 
 
 def _base(step: Step, subject: Subject) -> str:
@@ -136,8 +137,8 @@ def _base(step: Step, subject: Subject) -> str:
     needs_growth = bool(_measure(step, subject).conditions)
     consequence = "增速无法计算" if needs_growth else "同比增量无法计算"
     return (
-        f"{subject.period.chinese}{_item(step, subject)}{_figure(step, 'current_fen')},"
-        f"上年同期数{_base_state(step)},{consequence},暂不能确定是否符合条件,暂计0元。"
+        f"{subject.period.chinese}{_item(step, subject)}{_figure(step, 'current_fen')}，"
+        f"上年同期数{_base_state(step)}，{consequence}，暂不能确定是否符合条件，暂计0元。"
         f"补充{missing}并说明来源后重新测算。{_reading_or_cite(step, subject)}"
     )
 
@@ -158,23 +159,23 @@ def _growth_over(step: Step, subject: Subject) -> str:
     item, gate = _item(step, subject), rate_text(over_bp)
     facts = (
         f"{subject.returns[_form(step, subject).code].name}{subject.period.chinese}"
-        f"{item}{_figure(step, 'current_fen')},"
-        f"上年同期{_figure(step, 'prior_year_fen')},"
+        f"{item}{_figure(step, 'current_fen')}，"
+        f"上年同期{_figure(step, 'prior_year_fen')}，"
     )
-    verdict = f"高于{gate},符合增速条件" if step.met else f"不高于{gate},不符合增速条件"
+    verdict = f"高于{gate}，符合增速条件" if step.met else f"不高于{gate}，不符合增速条件"
     if "current_fen" not in step.inputs:
         return f"{facts}同比增速{verdict}。{_cite(step, subject)}"
     current, prior = _number(step, "current_fen"), _number(step, "prior_year_fen")
     percent = percent_text(current_fen=current, prior_year_fen=prior, over_bp=over_bp)
-    growth = f"同比{_change_text(percent)},"
+    growth = f"同比{_change_text(percent)}，"
     if step.met:
         return f"{facts}{growth}{verdict}。{_cite(step, subject)}"
     shortfall = step.shortfall_fen or 0
     state = f"低于该数{yuan_text(shortfall)}元" if shortfall else "恰等于该数"
     if f"{percent}%" == gate:
-        growth = f"同比增速恰为{gate},"
+        growth = f"同比增速恰为{gate}，"
     threshold = wanyuan_text(current + shortfall)
-    return f"{facts}{growth}{verdict};{item}须高于{threshold}万元方符合,现{state}。{_cite(step, subject)}"
+    return f"{facts}{growth}{verdict}；{item}须高于{threshold}万元方符合，现{state}。{_cite(step, subject)}"
 
 
 def _change_text(percent: str) -> str:
@@ -187,12 +188,12 @@ def _whole_steps(step: Step, subject: Subject) -> str:
     award = _wanyuan(step, "award_fen")
     place = subject.policy.place(step.cite)
     is_open = step.reading in subject.policy.open_readings
-    state = "为口径待明确,暂按上限测算" if is_open else _decided_by(step, subject)
-    bound = f":每达{size}给予不超过{award}奖励" if is_open else ""
+    state = "为口径待明确，暂按上限测算" if is_open else _decided_by(step, subject)
+    bound = f"：每达{size}给予不超过{award}奖励" if is_open else ""
     return (
-        f"{_item(step, subject)}同比增量{_figure(step, 'increment_fen')},"
-        f"{count}{_remainder(step, size)};每个按{award}测算,"
-        f"计{wanyuan_text(step.output or 0)}万元(每个{award}{state})。(政策{place}{bound})"
+        f"{_item(step, subject)}同比增量{_figure(step, 'increment_fen')}，"
+        f"{count}{_remainder(step, size)}；每个按{award}测算，"
+        f"计{wanyuan_text(step.output or 0)}万元（每个{award}{state}）。（政策{place}{bound}）"
     )
 
 
@@ -200,7 +201,7 @@ def _remainder(step: Step, size: str) -> str:
     if "increment_fen" not in step.inputs:
         return ""
     rest = _number(step, "increment_fen") - _number(step, "steps") * _number(step, "step_fen")
-    return f",余{amount_text(rest)}不足{size}不计" if rest else ""
+    return f"，余{amount_text(rest)}不足{size}不计" if rest else ""
 
 
 def _decided_by(step: Step, subject: Subject) -> str:
@@ -212,11 +213,11 @@ def _no_whole_step(step: Step, subject: Subject) -> str:
     size = _wanyuan(step, "step_fen")
     increment = f"同比增量{_figure(step, 'increment_fen')}"
     facts = f"{_item(step, subject)}{_growth_passed(step, subject)}{increment}"
-    return f"{facts},不足{size}{_gap(step)},该期不予奖励。{_cite(step, subject)}"
+    return f"{facts}，不足{size}{_gap(step)}，该期不予奖励。{_cite(step, subject)}"
 
 
 def _gap(step: Step) -> str:
-    return "" if step.shortfall_fen is None else f",尚差{amount_text(step.shortfall_fen)}"
+    return "" if step.shortfall_fen is None else f"，尚差{amount_text(step.shortfall_fen)}"
 
 
 def _growth_passed(step: Step, subject: Subject) -> str:
@@ -226,17 +227,17 @@ def _growth_passed(step: Step, subject: Subject) -> str:
         return ""
     over_bp = measure.conditions[0].rate.basis_points
     if "increment_fen" not in step.inputs:
-        return f"同比增速高于{rate_text(over_bp)};但"
+        return f"同比增速高于{rate_text(over_bp)}；但"
     figure = subject.returns[measure.form].figures[measure.item]
     percent = percent_text(
         current_fen=figure.current_fen or 0, prior_year_fen=figure.prior_year_fen or 0, over_bp=over_bp
     )
-    return f"同比{_change_text(percent)},高于{rate_text(over_bp)};但"
+    return f"同比{_change_text(percent)}，高于{rate_text(over_bp)}；但"
 
 
 def _band(step: Step, subject: Subject) -> str:
     return (
-        f"{_item(step, subject)}同比增量{_figure(step, 'increment_fen')},{_band_place(step)},"
+        f"{_item(step, subject)}同比增量{_figure(step, 'increment_fen')}，{_band_place(step)}，"
         f"计{wanyuan_text(step.output or 0)}万元。{_cite(step, subject)}"
     )
 
@@ -245,33 +246,34 @@ def _band_place(step: Step) -> str:
     start = _wanyuan(step, "at_least_fen")
     if "below_fen" not in step.inputs:
         return f"达到{start}"
-    return f"在{start}(含)至{_wanyuan(step, 'below_fen')}(不含)之间"
+    return f"在{start}（含）至{_wanyuan(step, 'below_fen')}（不含）之间"
 
 
 def _tail(step: Step, subject: Subject) -> str:
     head = (
-        f"{_item(step, subject)}同比增量{_figure(step, 'increment_fen')},"
+        f"{_item(step, subject)}同比增量{_figure(step, 'increment_fen')}，"
         f"达到{_wanyuan(step, 'at_least_fen')}。"
     )
     size, first, award = (_wanyuan(step, name) for name in ("step_fen", "first_fen", "award_fen"))
     output = step.output or 0
     how = (
-        f"{first}加超过首个{_wanyuan(step, 'beyond_fen')}后每满{size}{award}测算,计{wanyuan_text(output)}万元"
+        f"{first}加超过首个{_wanyuan(step, 'beyond_fen')}后每满{size}{award}测算，"
+        f"计{wanyuan_text(output)}万元"
     )
     if step.reading not in subject.policy.open_readings:
-        return f"{head}按{how}({_decided_by(step, subject)})。{_cite(step, subject)}"
+        return f"{head}按{how}（{_decided_by(step, subject)}）。{_cite(step, subject)}"
     open_amount = wanyuan_text(output - _number(step, "first_fen"))
     return (
-        f"{head}政策仅规定“每达{size}再给予一定额度奖励”,未写明额度;暂按{how},"
-        f"其中{open_amount}万元依据待明确口径。额度书面明确前,该部分不得作为公示和拨付依据。"
-        f"(口径:{step.reading})"
+        f"{head}政策仅规定“每达{size}再给予一定额度奖励”，未写明额度；暂按{how}，"
+        f"其中{open_amount}万元依据待明确口径。额度书面明确前，该部分不得作为公示和拨付依据。"
+        f"（口径：{step.reading}）"
     )
 
 
 def _below_bands(step: Step, subject: Subject) -> str:
     return (
-        f"{_item(step, subject)}同比增量{_figure(step, 'increment_fen')},"
-        f"不足{_wanyuan(step, 'at_least_fen')}{_gap(step)},该期不予奖励。{_cite(step, subject)}"
+        f"{_item(step, subject)}同比增量{_figure(step, 'increment_fen')}，"
+        f"不足{_wanyuan(step, 'at_least_fen')}{_gap(step)}，该期不予奖励。{_cite(step, subject)}"
     )
 
 
@@ -279,54 +281,54 @@ def _month_ceiling(step: Step, subject: Subject) -> str:
     ceiling = _wanyuan(step, "ceiling_fen")
     cut = amount_text(_number(step, "amount_fen") - _number(step, "ceiling_fen"))
     return (
-        f"本期测算{_wanyuan(step, 'amount_fen')},"
-        f"超过每家企业月度上限{ceiling},按{ceiling}计,核减{cut}。{_cite(step, subject)}"
+        f"本期测算{_wanyuan(step, 'amount_fen')}，"
+        f"超过每家企业月度上限{ceiling}，按{ceiling}计，核减{cut}。{_cite(step, subject)}"
     )
 
 
 def _highest(step: Step, subject: Subject) -> str:
     met = [each for each in subject.policy.document.measures if each.id in step.inputs]
-    listed = ",".join(f"{each.name}{_wanyuan(step, each.id)}" for each in met)
+    listed = "，".join(f"{each.name}{_wanyuan(step, each.id)}" for each in met)
     chosen = subject.policy.measure(str(step.inputs["chosen"])).name
     tie = {
         "amount": "",
-        "amount-before-ceiling": f";金额相同时取月度上限前较高的{chosen}",
-        "order-of-text": f";金额相同时按条款先后取{chosen}",
+        "amount-before-ceiling": f"；金额相同时取月度上限前较高的{chosen}",
+        "order-of-text": f"；金额相同时按条款先后取{chosen}",
     }[str(step.inputs["decided_by"])]
     return (
-        f"本期同时符合{len(met)}项奖励条件:{listed}。取金额最高的一项,"
-        f"按{chosen}计{wanyuan_text(step.output or 0)}万元,其余不计。"
-        f"(政策{subject.policy.place(step.cite)}{tie})"
+        f"本期同时符合{len(met)}项奖励条件：{listed}。取金额最高的一项，"
+        f"按{chosen}计{wanyuan_text(step.output or 0)}万元，其余不计。"
+        f"（政策{subject.policy.place(step.cite)}{tie}）"
     )
 
 
 def _half_year_ceiling(step: Step, subject: Subject) -> str:
     assessed = step.output or 0
     return (
-        f"{subject.period.window.chinese}此前各期已测算{_wanyuan(step, 'used_fen')},"
-        f"本期{_wanyuan(step, 'amount_fen')},合计超过半年累计上限{_wanyuan(step, 'ceiling_fen')};"
-        f"本期按剩余额度{wanyuan_text(assessed)}万元计,"
+        f"{subject.period.window.chinese}此前各期已测算{_wanyuan(step, 'used_fen')}，"
+        f"本期{_wanyuan(step, 'amount_fen')}，合计超过半年累计上限{_wanyuan(step, 'ceiling_fen')}；"
+        f"本期按剩余额度{wanyuan_text(assessed)}万元计，"
         f"核减{amount_text(_number(step, 'amount_fen') - assessed)}。{_cite(step, subject)}"
     )
 
 
 def _combined_period(step: Step, subject: Subject) -> str:
     reading = subject.policy.reading(step.reading or "")
-    state = ",待明确" if reading.status == "open" else ""
+    state = "，待明确" if reading.status == "open" else ""
     ceiling = wanyuan_text(subject.policy.month_limit.ceiling.fen)
     return (
-        "国家统计制度1、2月份数据合并调查,政策所称“各月度”在1—2月暂按一期测算:"
+        "国家统计制度1、2月份数据合并调查，政策所称“各月度”在1—2月暂按一期测算："
         f"一次增速判断、一次计算增量、适用一个月度上限{ceiling}万元。"
-        f"(口径:{reading.id}{state})"
+        f"（口径：{reading.id}{state}）"
     )
 
 
 def _preliminary(step: Step, subject: Subject) -> str:
     exported = {each.reported_at for each in subject.returns.values() if each.reported_at}
-    when = f"({min(exported)}导出)" if exported else ""
+    when = f"（{min(exported)}导出）" if exported else ""
     return (
-        f"本期数据为初报数{when},测算金额{wanyuan_text(step.output or 0)}万元仅供参考,"
-        "审定后重新测算,不计入拟奖励合计。"
+        f"本期数据为初报数{when}，测算金额{wanyuan_text(step.output or 0)}万元仅供参考，"
+        "审定后重新测算，不计入拟奖励合计。"
     )
 
 

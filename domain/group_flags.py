@@ -106,7 +106,7 @@ class Clusters:
         over, total = self._over[key], self._over[key] + self._under[key]
         share_bp = over * BP_PER_WHOLE // total
         when = Window.parse(self._scope.window) if key.period is None else period_of(key.period)
-        near = Near(f"{when.chinese}{_region(key.region_code)}{measure.name}:", over, total - over, share_bp)
+        near = Near(f"{when.chinese}{_region(key.region_code)}{measure.name}：", over, total - over, share_bp)
         return RedFlag(
             flag="threshold-cluster",
             region_code=key.region_code,

@@ -104,7 +104,7 @@ class Window(msgspec.Struct, frozen=True, order=True, gc=False):
         """
         match = _WINDOW.fullmatch(text)
         if match is None:
-            raise PeriodError(f"累计期“{text}”无法识别。应写作2024H1(上半年)或2024H2(下半年)。")
+            raise PeriodError(f"累计期“{text}”无法识别。应写作2024H1（上半年）或2024H2（下半年）。")
         return cls(int(match.group(1)), int(match.group(2)))
 
     def __str__(self) -> str:
@@ -165,10 +165,10 @@ def _why_not_a_period(text: str) -> str:
     shown = text[:40]
     if _JANUARY_OR_FEBRUARY_ALONE.fullmatch(text):
         return (
-            f"所属期“{shown}”不能单独登记:1月、2月合并调查,写作2024年1—2月(接口写作{text[:4]}-01~02);"
-            "来源将两月分列的,先相加再登记。"
+            f"所属期“{shown}”不能单独登记：1月、2月合并调查，写作2024年1—2月（接口写作{text[:4]}-01~02）；"
+            "来源将两月分列的，先相加再登记。"
         )
     return (
-        f"所属期“{shown}”无法识别。应写作2024年3月(接口写作2024-03);"
-        "1月、2月合并调查,写作2024年1—2月(接口写作2024-01~02)。"
+        f"所属期“{shown}”无法识别。应写作2024年3月（接口写作2024-03）；"
+        "1月、2月合并调查，写作2024年1—2月（接口写作2024-01~02）。"
     )

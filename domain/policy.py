@@ -485,7 +485,7 @@ def policy_from_log(
     try:
         return Policy(ref, msgspec.convert(document, PolicyDocument), earlier=earlier)
     except ValueError as error:  # Of msgspec, of the periods, of the limits.
-        raise LedgerIntegrityError(f"{ref.id} 版本{ref.version}不是有效的政策文件:{error}") from error
+        raise LedgerIntegrityError(f"{ref.id} 版本{ref.version}不是有效的政策文件：{error}") from error
 
 
 class PolicyHistory:

@@ -95,7 +95,7 @@ class AnnualReturns:
         """What an auditor reads in a replay of such a log."""
         before = "已有登记" if (event.form, event.period) in self.standing else "没有登记"
         return LedgerIntegrityError(
-            f"第{self.version}版为{type(event).__name__},而此前{event.period} {event.form}{before}"
+            f"第{self.version}版为{type(event).__name__}，而此前{event.period} {event.form}{before}"
         )
 
     def file(self, draft: Return) -> ReturnFiled | ReturnRevised | Conflict | None:

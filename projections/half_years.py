@@ -83,7 +83,7 @@ class Account:
             LedgerIntegrityError: There is none to be taken away.
         """
         if row is None and period not in self.periods:
-            raise LedgerIntegrityError(f"{period}没有测算,却记为不再测算")
+            raise LedgerIntegrityError(f"{period}没有测算，却记为不再测算")
         self.earlier.setdefault(period, self.periods.get(period))
         if row is None:
             del self.periods[period]
@@ -226,9 +226,9 @@ class HalfYears:
         half_year = self._touch(half)
         half_year.moved[period] = entry
         if isinstance(event, ReturnFiled) and (period, form) in registered:
-            half_year.dispute(entry, f"{period}的{form}已有登记,却又新登记", policy="", period=period)
+            half_year.dispute(entry, f"{period}的{form}已有登记，却又新登记", policy="", period=period)
         elif isinstance(event, ReturnRevised) and (period, form) not in registered:
-            half_year.dispute(entry, f"{period}没有有效的{form}登记,却记为更正", policy="", period=period)
+            half_year.dispute(entry, f"{period}没有有效的{form}登记，却记为更正", policy="", period=period)
         if isinstance(event, ReturnWithdrawn):
             del registered[period, form]
         else:
@@ -408,7 +408,7 @@ class HalfYears:
 
 
 def _unassessed(period: str) -> str:
-    return f"{period}的数据登记已撤销,其测算没有重新进行"
+    return f"{period}的数据登记已撤销，其测算没有重新进行"
 
 
 def _standing(registered: Registered, period: str, form: str) -> Enterprise:

@@ -19,7 +19,7 @@ from domain.periods import period_of
 from domain.policy import PolicyDocument
 from projections.tables import FOREVER, ReadModels
 
-MISPLACED: Final = "记录流名称无效,或与记录内容不符"
+MISPLACED: Final = "记录流名称无效，或与记录内容不符"
 VERSION_LIMIT: Final = 2**31
 """Versions are below it, as the databases store them."""
 

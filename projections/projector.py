@@ -29,7 +29,7 @@ def position_of(connection: Connection, models: ReadModels = LIVE, *, lock: bool
     found = connection.scalars(query.with_for_update() if lock else query).all()
     if len(found) != 1 or type(found[0]) is not int or found[0] < 0:
         raise LedgerIntegrityError(
-            f"{models.checkpoint.name}表应有且只有一行,position列应为不小于0的整数。"
+            f"{models.checkpoint.name}表应有且只有一行，position列应为不小于0的整数。"
             "请运行duixian projections rebuild重建查询表"
         )
     return found[0]
@@ -54,7 +54,7 @@ def catch_up(feed: Feed, connection: Connection, until: int | None = None, model
     entries = feed.entries(connection, after=at, limit=ENTRIES_PER_BATCH)
     if not entries:
         if until is not None:
-            raise LedgerIntegrityError(f"台账止于序号{at},此前已至序号{until}:末尾的记录缺失")
+            raise LedgerIntegrityError(f"台账止于序号{at}，此前已至序号{until}：末尾的记录缺失")
         return at
     project(connection, entries, models)
     at = entries[-1].position

@@ -1,9 +1,9 @@
 """Article 14 of 营政发〔2024〕9号, worked out sentence by sentence for one enterprise and one half-year.
 
-The article: 对在库限额以上批发和零售企业,2024年各月度零售额增速高于8%的,月度零售额增量每达1000万元,
-给予不超过5万元奖励。对在库限额以上住宿和餐饮企业,2024年各月度餐饮收入增量100万元—200万元(不含)的,
-给予2万元奖励,餐饮收入增量每达100万元再给予一定额度奖励。每家企业以上奖励的月度上限为50万元;
-符合多种奖励条件的,取金额最高值,每半年获得奖励累计不超过200万元。
+The article: 对在库限额以上批发和零售企业，2024年各月度零售额增速高于8%的，月度零售额增量每达1000万元，
+给予不超过5万元奖励。对在库限额以上住宿和餐饮企业，2024年各月度餐饮收入增量100万元—200万元（不含）的，
+给予2万元奖励，餐饮收入增量每达100万元再给予一定额度奖励。每家企业以上奖励的月度上限为50万元；
+符合多种奖励条件的，取金额最高值，每半年获得奖励累计不超过200万元。
 
 Inside, every amount is an exact number of yuan (`Fraction`); fen appear only where amounts come in
 and go out.
@@ -182,7 +182,7 @@ def growth(current: Fraction, prior_year: Fraction) -> Fraction:
 
 
 def find_catering_increment(current: Fraction, prior_year: Fraction) -> Finding:
-    """餐饮收入增量100万元—200万元(不含)的,给予2万元奖励,每达100万元再给予一定额度奖励.
+    """餐饮收入增量100万元—200万元（不含）的，给予2万元奖励，每达100万元再给予一定额度奖励.
 
     What goes beyond the first 2万元 has no amount in the text and is open.
     """

@@ -93,7 +93,7 @@ def _unpadded(text: str) -> bytes:
 
 
 def _other_query() -> ApiProblem:
-    detail = "cursor须与取得它时的其他参数一并使用:参数已改变,请去掉cursor从第一页查起。"
+    detail = "cursor须与取得它时的其他参数一并使用：参数已改变，请去掉cursor从第一页查起。"
     return ApiProblem(400, "cursor-mismatch", detail)
 
 

@@ -66,7 +66,7 @@ def list_disclosures(
     _: AuditorKey,
     cursors: CursorsNeeded,
     who: Annotated[
-        str | None, Query(max_length=200, pattern=_TEXT, description="A key, or 命令行: and a name.")
+        str | None, Query(max_length=200, pattern=_TEXT, description="A key, or 命令行： and a name.")
     ] = None,
     uscc: Annotated[str | None, Query(description="Only what is recorded of this enterprise.")] = None,
     since: Annotated[

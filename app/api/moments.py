@@ -11,7 +11,7 @@ BEYOND: Final = 2**63
 
 _POSITION: Final = re.compile(r"[0-9]+", re.ASCII)
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_LIKE: Final = "日期(北京时间)如2024-08-05,或带时差的时间如2024-08-05T18:00:00+08:00"
+_LIKE: Final = "日期（北京时间）如2024-08-05，或带时差的时间如2024-08-05T18:00:00+08:00"
 _LEAP_SECOND: Final = re.compile(r"\d{2}:\d{2}:60", re.ASCII)
 
 
@@ -39,7 +39,7 @@ def parse_moment(text: str, *, now_us: int, is_start: bool = False) -> AskedMome
     """
     if _POSITION.fullmatch(text) is not None:
         return AskedMoment(position=parse_position(text))
-    return _day_or_time(text, now_us=now_us, is_start=is_start, like=f"台账序号如32518,{_LIKE}")
+    return _day_or_time(text, now_us=now_us, is_start=is_start, like=f"台账序号如32518，{_LIKE}")
 
 
 def parse_known_at(text: str, *, now_us: int) -> AskedMoment:
@@ -70,5 +70,5 @@ def _day_or_time(text: str, *, now_us: int, is_start: bool, like: str) -> AskedM
 
 def _reason(text: str, *, is_day: bool) -> str:
     if is_day:
-        return "没有这一天;"
-    return "闰秒只有世界时23:59:60;" if _LEAP_SECOND.search(text) else ""
+        return "没有这一天；"
+    return "闰秒只有世界时23:59:60；" if _LEAP_SECOND.search(text) else ""

@@ -55,8 +55,8 @@ router = APIRouter(prefix="/v1/policies", tags=["policies"], route_class=ReadAga
 _log = structlog.get_logger()
 _YAML: Final = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", "text/plain")
 _NO_TRIAL: Final = (
-    "试算政策文件须使用可见单户数据的密钥:由任意一份文件的试算金额可以反推出原始数。"
-    "请用以--with-figures新建的管理员密钥试算;发布不受此限。"
+    "试算政策文件须使用可见单户数据的密钥：由任意一份文件的试算金额可以反推出原始数。"
+    "请用以--with-figures新建的管理员密钥试算；发布不受此限。"
 )
 _DOCUMENT: Final[dict[str, Any]] = {
     "requestBody": {
@@ -133,7 +133,7 @@ def publish_policy(
     except CoverageNarrowsError as error:
         raise _narrows(error) from error
     except NothingDroppedError as error:
-        detail = "该版本覆盖前一版本的全部所属期,没有可以取消的;请不带drop发布。"
+        detail = "该版本覆盖前一版本的全部所属期，没有可以取消的；请不带drop发布。"
         raise ApiProblem(422, "nothing-dropped", detail) from error
     return _accepted(request, ledger, background, result)
 
@@ -159,9 +159,8 @@ def _drop(reason: object, document: object) -> Drop:
     texts = []
     for name, given in (("reason", reason), ("document", document)):
         if not isinstance(given, str) or not given.strip() or printable(given) != given:
-            detail = (
-                f"须填写{name}:不超过{TEXT_MAX_CHARS}字、可以显示的文字(取消的原因reason,依据文号document)。"
-            )
+            wanted = f"不超过{TEXT_MAX_CHARS}字、可以显示的文字（取消的原因reason，依据文号document）"
+            detail = f"须填写{name}：{wanted}。"
             raise ApiProblem(422, "invalid-request", detail)
         texts.append(given.strip())
     return Drop(*texts)
@@ -170,12 +169,12 @@ def _drop(reason: object, document: object) -> Drop:
 def _narrows(error: CoverageNarrowsError) -> ApiProblem:
     lost = [msgspec.structs.asdict(each) for each in error.lost]
     periods = "、".join(
-        f"{period_of(each.period).chinese}({each.enterprises}户,{wanyuan_text(each.assessed_fen)}万元)"
+        f"{period_of(each.period).chinese}（{each.enterprises}户，{wanyuan_text(each.assessed_fen)}万元）"
         for each in error.lost
     )
     detail = (
-        f"该版本不再覆盖前一版本的部分所属期:{periods}。已测算的金额将归零。"
-        "确须缩小的,以drop=true、reason(原因)和document(依据文号)发布;另一年度或另一办法,请用新的政策编号。"
+        f"该版本不再覆盖前一版本的部分所属期：{periods}。已测算的金额将归零。"
+        "确须缩小的，以drop=true、reason（原因）和document（依据文号）发布；另一年度或另一办法，请用新的政策编号。"
     )
     return ApiProblem(409, "coverage-narrows", detail, members={"lost": lost})
 

@@ -139,7 +139,7 @@ def add_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(DayAheadError)
     def _(_: Request, error: DayAheadError) -> Response:
-        return problem_response(ApiProblem(422, "day-ahead", f"{error.day}尚未开始(北京时间),不能查询。"))
+        return problem_response(ApiProblem(422, "day-ahead", f"{error.day}尚未开始（北京时间），不能查询。"))
 
     _add_waiting_handlers(app)
 

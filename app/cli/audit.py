@@ -14,7 +14,7 @@ from app.cli import (
 from app.cli.command import Commands
 
 audit_app = Commands(
-    no_args_is_help=True, help="审计:校验点、证明、核验凭据、复算、变动、疑点、查阅记录、导出、核验。"
+    no_args_is_help=True, help="审计：校验点、证明、核验凭据、复算、变动、疑点、查阅记录、导出、核验。"
 )
 audit_app.command("key")(proofs.audit_key)
 audit_app.command("checkpoint")(proofs.audit_checkpoint)

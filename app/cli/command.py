@@ -28,7 +28,7 @@ _SAID: Final = "duixian.said"
 
 AsName = Annotated[
     str | None,
-    typer.Option("--as", metavar="NAME", help="经办人姓名;默认为系统登录名。"),
+    typer.Option("--as", metavar="NAME", help="经办人姓名；默认为系统登录名。"),
 ]
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
@@ -100,7 +100,7 @@ def _accountable(command: Callable[..., None]) -> Callable[..., None]:
 def actor_of(context: typer.Context) -> str:
     """Who runs the command, as the ledger records it."""
     name = context.meta.get(_NAME) or _login_name()
-    return f"{ACTOR}:{name}"
+    return f"{ACTOR}：{name}"
 
 
 def route_of(context: typer.Context) -> str:
@@ -160,5 +160,5 @@ def _login_name() -> str:
     except (KeyError, OSError):  # Nobody has the number that this process runs under.
         name = ""
     if not is_name(name):
-        refuse("无法得知系统登录名,请用--as写明经办人姓名。")
+        refuse("无法得知系统登录名，请用--as写明经办人姓名。")
     return name

@@ -49,8 +49,8 @@ from projections.scratch import OvertakenError
 
 _log = structlog.get_logger()
 
-app = Commands(cls=Root, no_args_is_help=True, add_completion=False, help="兑现:社零奖励测算台账。")
-projections_app = Commands(no_args_is_help=True, help="查询表:由台账重建。")
+app = Commands(cls=Root, no_args_is_help=True, add_completion=False, help="兑现：社零奖励测算台账。")
+projections_app = Commands(no_args_is_help=True, help="查询表：由台账重建。")
 app.add_typer(import_app)
 app.add_typer(reads_app)
 app.add_typer(policies_app, name="policy")
@@ -79,7 +79,7 @@ def main() -> None:
         for each in error.errors():
             name = f"DUIXIAN_{each['loc'][0]}".upper()
             told = _SETTING_PROBLEMS.get(each["type"], each["msg"]).format(**each.get("ctx", {}))
-            err.print(f"设置{name}无效:{told}。", markup=False, soft_wrap=True)
+            err.print(f"设置{name}无效：{told}。", markup=False, soft_wrap=True)
         sys.exit(WRONG_USAGE)
     for word in sys.argv[1:]:
         # A path may be of any bytes; in any other word those that are no UTF-8 are lone surrogates.
@@ -90,7 +90,7 @@ def main() -> None:
         app()
     except UNFINISHED as error:
         is_recording = isinstance(error, UncertainError | NotProjectedError | BrokenExecutor)
-        advice = "请重试,已登记的不会重复登记。" if is_recording else ""
+        advice = "请重试，已登记的不会重复登记。" if is_recording else ""
         err.print(cause_of(error) + advice, markup=False, soft_wrap=True)
         sys.exit(REFUSED)
 
@@ -99,9 +99,9 @@ def main() -> None:
 @shows_no_figures
 def serve(
     context: typer.Context,
-    host: Annotated[str | None, typer.Option(help="监听地址;默认取DUIXIAN_HOST。")] = None,
-    port: Annotated[int | None, typer.Option(help="监听端口;默认取DUIXIAN_PORT。")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="服务进程数;默认取DUIXIAN_WORKERS。")] = None,
+    host: Annotated[str | None, typer.Option(help="监听地址；默认取DUIXIAN_HOST。")] = None,
+    port: Annotated[int | None, typer.Option(help="监听端口；默认取DUIXIAN_PORT。")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="服务进程数；默认取DUIXIAN_WORKERS。")] = None,
 ) -> None:
     """启动接口服务。"""
     settings = Settings()
@@ -113,7 +113,7 @@ def serve(
         workers=workers or settings.workers,
     )
     if not served:
-        refuse("服务进程未能启动,原因见日志。")
+        refuse("服务进程未能启动，原因见日志。")
 
 
 @app.command("project")
@@ -123,14 +123,14 @@ def project_command(
     once: Annotated[bool, typer.Option("--once", help="更新到台账现有的最后序号即结束。")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """跟随台账持续更新查询表并封存台账,收到停止信号(SIGTERM或Ctrl+C)时结束。"""
+    """跟随台账持续更新查询表并封存台账，收到停止信号（SIGTERM或Ctrl+C）时结束。"""
     ledger, key_file = ledger_of(context), Settings().audit_key_file
     if once:
         bring_up(ledger)
         position = seal_and_tell(ledger, key_file)
     else:
         with stop_signals() as asked:
-            err.print("正在跟随台账更新查询表;按Ctrl+C停止。")
+            err.print("正在跟随台账更新查询表；按Ctrl+C停止。")
             look_after = PublicationWatch(ledger).look
             position = follow(ledger, lambda: bool(asked), look_after, lambda: verifier_key_in(key_file))
     if as_json:
@@ -156,10 +156,10 @@ def projections_rebuild(context: typer.Context) -> None:
         with progress_bar("重建查询表") as progress:
             position = rebuild(ledger, progress)
     except OvertakenError:
-        refuse("另一项重建已经开始,本次未完成;查询表未受影响。")
+        refuse("另一项重建已经开始，本次未完成；查询表未受影响。")
     except RebuildError:
-        refuse("查询表一直被占用,本次未能切换;查询表未受影响,请稍后重试。")
+        refuse("查询表一直被占用，本次未能切换；查询表未受影响，请稍后重试。")
     except LedgerIntegrityError as error:
-        refuse(f"台账本身有问题,不能据以重建,查询表未受影响:{error}。")
+        refuse(f"台账本身有问题，不能据以重建，查询表未受影响：{error}。")
     _log.info("read models rebuilt", actor=actor_of(context), position=position)
-    out.print(f"查询表已由台账重建,至序号{position}。")
+    out.print(f"查询表已由台账重建，至序号{position}。")

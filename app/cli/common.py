@@ -73,15 +73,17 @@ def position_from(least: int) -> Callable[[Any], int]:
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="以JSON输出。")]
-WindowAsked = Annotated[str, typer.Argument(metavar="WINDOW", help="半年,如2024H1。")]
-PolicyAsked = Annotated[str | None, typer.Option("--policy", help="政策文件编号;只有一个时可省略。")]
+WindowAsked = Annotated[str, typer.Argument(metavar="WINDOW", help="半年，如2024H1。")]
+PolicyAsked = Annotated[str | None, typer.Option("--policy", help="政策文件编号；只有一个时可省略。")]
 PositionAsked = Annotated[
     int | None,
     typer.Option("--position", parser=position_from(0), metavar="<int>", help="按该台账序号时的情况。"),
 ]
 KnownAtAsked = Annotated[
     str | None,
-    typer.Option("--known-at", help="按该时间(RFC 3339)或该日终了(北京时间;当日为截至现在)已登记的情况。"),
+    typer.Option(
+        "--known-at", help="按该时间（RFC 3339）或该日终了（北京时间）已登记的情况；当日为截至现在。"
+    ),
 ]
 
 
@@ -94,28 +96,28 @@ def refuse(message: str) -> NoReturn:
 def cause_of(error: Exception) -> str:
     """What kept a command from its end, `UNFINISHED` or an error of the system, as far as it is known."""
     if isinstance(error, UncertainError):
-        return f"登记时数据库连接中断,批次{error.batch_id}是否已登记尚不确定。"
+        return f"登记时数据库连接中断，批次{error.batch_id}是否已登记尚不确定。"
     if isinstance(error, NotProjectedError):
-        return f"台账已登记至序号{error.position},但数据库连接中断,查询表尚未更新。"
+        return f"台账已登记至序号{error.position}，但数据库连接中断，查询表尚未更新。"
     if isinstance(error, BrokenExecutor):
-        return "协助处理的进程意外终止(可能是内存不足),本次未完成。"
+        return "协助处理的进程意外终止（可能是内存不足），本次未完成。"
     if isinstance(error, LedgerIntegrityError | MapperDeserialisationError):
-        return f"台账数据前后不符,本次未完成。请保留数据库现状并报告。详情:{error}"
+        return f"台账数据前后不符，本次未完成。请保留数据库现状并报告。详情：{error}"
     if isinstance(error, OSError):
-        advice = "请检查临时文件夹(环境变量TMPDIR)的权限和所在磁盘的空间。"
-        return f"系统拒绝了所需的操作:{reason_of(error)}。{advice}"
+        advice = "请检查临时文件夹（环境变量TMPDIR）的权限和所在磁盘的空间。"
+        return f"系统拒绝了所需的操作：{reason_of(error)}。{advice}"
     return _cause_in_database(error)
 
 
 def _cause_in_database(error: Exception) -> str:
     if isinstance(error, DisclosureError):
-        return f"查阅记录无法写入,单户数据因此不予显示;已登记的不受影响。详情:{error}"
+        return f"查阅记录无法写入，单户数据因此不予显示；已登记的不受影响。详情：{error}"
     if isinstance(error, ClockError):
         return f"{error}。"
     refusal = refusal_of(error)
     if refusal is not None:
         return f"{REFUSALS[refusal]}。"
-    return f"数据库不可用:{getattr(error, 'orig', error)}"
+    return f"数据库不可用：{getattr(error, 'orig', error)}"
 
 
 @contextmanager
@@ -146,7 +148,7 @@ def opened_ledger(context: typer.Context) -> Ledger:
     try:
         ledger = open_ledger(Settings())
     except OSError as error:
-        refuse(f"数据库文件所在的文件夹无法建立:{reason_of(error)}({error.filename})。")
+        refuse(f"数据库文件所在的文件夹无法建立：{reason_of(error)}（{error.filename}）。")
     context.call_on_close(ledger.engine.dispose)
     return ledger
 
@@ -156,9 +158,9 @@ def ledger_of(context: typer.Context) -> Ledger:
     ledger = opened_ledger(context)
     missing = missing_file(ledger.engine)
     if missing is not None:
-        refuse(f"数据库文件{missing}不存在。请核对DUIXIAN_DATABASE_URL;如需新建,请先运行:duixian migrate")
+        refuse(f"数据库文件{missing}不存在。请核对DUIXIAN_DATABASE_URL；如需新建，请先运行：duixian migrate")
     if not is_migrated(ledger.engine):
-        refuse("数据库结构不是当前版本,请先运行:duixian migrate")
+        refuse("数据库结构不是当前版本，请先运行：duixian migrate")
     return ledger
 
 
@@ -166,7 +168,7 @@ def bring_up(ledger: Ledger) -> int:
     """Bring the read models up to the log, and finish an assessment that was interrupted; the position."""
     project_all(ledger)
     if unfinished_publication(ledger) is not None:
-        err.print("此前发布的政策尚未测算完毕,现继续测算。")
+        err.print("此前发布的政策尚未测算完毕，现继续测算。")
         with progress_bar("测算此前登记的数据") as progress:
             assess_published(ledger, progress)
     return project_all(ledger)
@@ -228,9 +230,9 @@ def within_the_log() -> Iterator[None]:
     try:
         yield
     except PositionAheadError as error:
-        refuse(f"台账最后的序号是{error.head},不能查询更后的序号。")
+        refuse(f"台账最后的序号是{error.head}，不能查询更后的序号。")
     except DayAheadError as error:
-        refuse(f"{error.day}尚未开始(北京时间),不能查询。")
+        refuse(f"{error.day}尚未开始（北京时间），不能查询。")
 
 
 def books_of(
@@ -242,7 +244,7 @@ def books_of(
     if books == "policy-unknown":
         refuse(f"没有发布过编号为{policy}的政策文件。")
     if books == "policy-ambiguous":
-        refuse("有多个政策文件覆盖该半年,请用--policy指定。")
+        refuse("有多个政策文件覆盖该半年，请用--policy指定。")
     if isinstance(books, str):
         raise TypeError(books)
     return books

@@ -47,21 +47,21 @@ from domain.regions import region_name
 from domain.returns import ReturnVersion
 from projections.queries.differences import Scope
 
-_MOMENT = "台账序号、RFC 3339时间或日期(北京时间)"
+_MOMENT = "台账序号、RFC 3339时间或日期（北京时间）"
 
 
 @shows_no_figures
 def audit_differences(
     context: typer.Context,
-    first: Annotated[str, typer.Argument(metavar="FROM", help=f"前一时点:{_MOMENT},日期指该日开始。")],
-    last: Annotated[str, typer.Argument(metavar="TO", help=f"后一时点:{_MOMENT},日期指该日终了。")],
-    window: Annotated[str | None, typer.Option(help="只列此半年,如2024H1。")] = None,
+    first: Annotated[str, typer.Argument(metavar="FROM", help=f"前一时点：{_MOMENT}，日期指该日开始。")],
+    last: Annotated[str, typer.Argument(metavar="TO", help=f"后一时点：{_MOMENT}，日期指该日终了。")],
+    window: Annotated[str | None, typer.Option(help="只列此半年，如2024H1。")] = None,
     region_code: Annotated[str | None, typer.Option("--region", help="后一时点的处理地代码。")] = None,
-    uscc: Annotated[str | None, typer.Option(help="只列此企业(统一社会信用代码)。")] = None,
+    uscc: Annotated[str | None, typer.Option(help="只列此企业（统一社会信用代码）。")] = None,
     xlsx: Annotated[Path | None, typer.Option(help="把差异清单写入此.xlsx文件。")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """列出两个时点之间测算金额的变动及原因;各项变动之和等于两时点合计之差。"""
+    """列出两个时点之间测算金额的变动及原因；各项变动之和等于两时点合计之差。"""
     if xlsx is not None and as_json:
         raise typer.BadParameter("--xlsx与--json只能给一个。")
     asked = (_moment("FROM", first, is_start=True), _moment("TO", last))
@@ -76,7 +76,7 @@ def audit_differences(
         try:
             moments = moments_of(connection, *asked)
         except OrderError as error:
-            raise typer.BadParameter("FROM晚于TO,应先写较早的时点。") from error
+            raise typer.BadParameter("FROM晚于TO，应先写较早的时点。") from error
         summed = sums(connection, scope, moments)
         found = _adding_up(differences(connection, scope, moments), summed)
         if as_json:
@@ -106,7 +106,7 @@ def _adding_up(found: Iterable[Difference], summed: Sums) -> Iterator[Difference
         yield each
     if total_fen != summed.difference_fen:
         raise LedgerIntegrityError(
-            f"各项变动合计{total_fen}分,而两时点合计相差{summed.difference_fen}分。{REBUILD}"
+            f"各项变动合计{total_fen}分，而两时点合计相差{summed.difference_fen}分。{REBUILD}"
         )
 
 
@@ -128,8 +128,8 @@ def _print(found: Iterable[Difference], summed: Sums, moments: Moments) -> None:
     count = 0
     for count, each in enumerate(found, 1):  # noqa: B007 - the number of the last one is told
         out.print(
-            f"{each.name}({each.uscc}){period_of(each.period).chinese}:{_amount(each.before_fen)} → "
-            f"{_amount(each.after_fen)},{_signed(each.difference_fen)}",
+            f"{each.name}（{each.uscc}）{period_of(each.period).chinese}：{_amount(each.before_fen)} → "
+            f"{_amount(each.after_fen)}，{_signed(each.difference_fen)}",
             markup=False,
             soft_wrap=True,
         )
@@ -137,7 +137,7 @@ def _print(found: Iterable[Difference], summed: Sums, moments: Moments) -> None:
             for cause in change.causes:
                 out.print(f"    {_told(cause)}", markup=False, soft_wrap=True)
     out.print(
-        f"共{count}项变动。测算金额合计:{_amount(summed.before_fen)} → {_amount(summed.after_fen)},"
+        f"共{count}项变动。测算金额合计：{_amount(summed.before_fen)} → {_amount(summed.after_fen)}，"
         f"{_signed(summed.difference_fen)}。",
         soft_wrap=True,
     )
@@ -157,7 +157,9 @@ def _told(cause: Cause) -> str:
     """A cause in a line: what, why, by whom, when, where in the log."""
     if isinstance(cause, ReturnVersion):
         return printing.version_text(cause)
-    return f"{_recorded(cause)},经办:{cause.actor},{beijing(cause.recorded_at_us)},台账序号{cause.position}"
+    return (
+        f"{_recorded(cause)}，经办：{cause.actor}，{beijing(cause.recorded_at_us)}，台账序号{cause.position}"
+    )
 
 
 def _recorded(cause: Cause) -> str:
@@ -165,12 +167,12 @@ def _recorded(cause: Cause) -> str:
         return printing.recorded_text(cause)
     ref, withdrawn = cause.published.ref, cause.withdrawn
     if withdrawn is not None:
-        reason = f"{withdrawn.reason}({withdrawn.document})"
-        return f"{RECORDS[withdrawn.type]} {ref.id} 版本{ref.version},{reason}"
+        reason = f"{withdrawn.reason}（{withdrawn.document}）"
+        return f"{RECORDS[withdrawn.type]} {ref.id} 版本{ref.version}，{reason}"
     published = f"{RECORDS['PolicyPublished']} {ref.id}"
     if cause.before is None:
-        return f"{published} 版本{ref.version}(首次发布)"
-    repeated = "" if cause.repeats is None else f"(内容同版本{cause.repeats})"
+        return f"{published} 版本{ref.version}（首次发布）"
+    repeated = "" if cause.repeats is None else f"（内容同版本{cause.repeats}）"
     return f"{published} 版本{cause.before.ref.version}→版本{ref.version}{repeated}"
 
 
@@ -189,7 +191,7 @@ def _write(path: Path, found: Iterable[Difference], summed: Sums, notes: list[tu
     try:
         write_difference_sheet(path, map(_line, found), totals, notes)
     except OSError as error:
-        refuse(f"差异清单无法写入{path}:{reason_of(error)}。请关闭已打开的文件或换一个位置。")
+        refuse(f"差异清单无法写入{path}：{reason_of(error)}。请关闭已打开的文件或换一个位置。")
     out.print(f"差异清单已写入{path}。合计{_signed(summed.difference_fen)}。", markup=False, soft_wrap=True)
 
 
@@ -230,13 +232,13 @@ def _notes(scope: Scope, moments: Moments) -> list[tuple[str, str]]:
     return [
         ("前一时点", printing.as_of_text(moments.first)),
         ("后一时点", printing.as_of_text(moments.last)),
-        ("范围", f"{window},{region},{enterprise}。处理地按后一时点计。"),
-        ("列出的变动", "两个时点测算金额不同的企业和所属期,一期一行;“未测算”指该时点尚无或已无测算结果。"),
-        ("合计", "末行为范围内全部测算金额在两个时点的合计;各行增减之和等于合计之差。"),
+        ("范围", f"{window}，{region}，{enterprise}。处理地按后一时点计。"),
+        ("列出的变动", "两个时点测算金额不同的企业和所属期，一期一行；“未测算”指该时点尚无或已无测算结果。"),
+        ("合计", "末行为范围内全部测算金额在两个时点的合计；各行增减之和等于合计之差。"),
         (
             "引起变动的记录",
-            "多条时逐行对应。因半年累计上限由前期更正引起的,列前期的更正;无数据登记的,列政策文件发布,写明由哪一版本到哪一版本。",
+            "多条时逐行对应。因半年累计上限由前期更正引起的，列前期的更正；无数据登记的，列政策文件发布，写明由哪一版本到哪一版本。",
         ),
         ("金额", "单位为万元。测算金额不等于应付金额。"),
-        ("时间", "均为北京时间,是本台账的登记时间。"),
+        ("时间", "均为北京时间，是本台账的登记时间。"),
     ]

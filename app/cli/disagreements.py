@@ -28,7 +28,7 @@ def audit_disagreements(
     known_at: KnownAtAsked = None,
     as_json: AsJson = False,
 ) -> None:
-    """列出查询表无法依从的台账记录(互相矛盾或无法读取);有则退出码仍为0。"""
+    """列出查询表无法依从的台账记录（互相矛盾或无法读取）；有则退出码仍为0。"""
     asked = asked_moment(position, known_at)
     ledger = ledger_of(context)
     bring_up(ledger)
@@ -42,7 +42,7 @@ def audit_disagreements(
     for each in found:
         account = " ".join(part for part in (each.uscc, each.window, each.policy, each.period) if part)
         out.print(
-            f"台账序号{each.position} {each.type} {account or each.stream}:{each.reason}",
+            f"台账序号{each.position} {each.type} {account or each.stream}：{each.reason}",
             markup=False,
             soft_wrap=True,
         )

@@ -20,20 +20,20 @@ KINDS: Final[dict[Kind, str]] = {
     "key-revoked": "停用密钥",
     "removed": "删除查阅记录",
 }
-_TIME: Final = "日期(北京时间)或RFC 3339时间"
+_TIME: Final = "日期（北京时间）或RFC 3339时间"
 
 
 @shows_no_figures
 def audit_disclosures(
     context: typer.Context,
-    who: Annotated[str | None, typer.Option(help="只列此经办人:密钥名称,或“命令行:姓名”。")] = None,
-    uscc: Annotated[str | None, typer.Option(help="只列查阅此企业的(统一社会信用代码)。")] = None,
-    since: Annotated[str | None, typer.Option(help=f"自何时:{_TIME}。")] = None,
-    until: Annotated[str | None, typer.Option(help=f"至何时:{_TIME}。")] = None,
+    who: Annotated[str | None, typer.Option(help="只列此经办人：密钥名称，或“命令行：姓名”。")] = None,
+    uscc: Annotated[str | None, typer.Option(help="只列查阅此企业的（统一社会信用代码）。")] = None,
+    since: Annotated[str | None, typer.Option(help=f"自何时：{_TIME}。")] = None,
+    until: Annotated[str | None, typer.Option(help=f"至何时：{_TIME}。")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="最多列出几条。")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """列出查阅记录(何人何时查阅单户数据)和密钥记录,最新的在前。"""
+    """列出查阅记录（何人何时查阅单户数据）和密钥记录，最新的在前。"""
     wanted = Filter(
         actor=who,
         uscc=None if uscc is None else uscc_of(uscc),
@@ -45,7 +45,7 @@ def audit_disclosures(
         print_json([disclosure_item(each).model_dump() for each in found])
         return
     for each in found:
-        out.print(",".join(_told(each)), soft_wrap=True)
+        out.print("，".join(_told(each)), soft_wrap=True)
     if not found:
         out.print("没有查阅记录。")
 
@@ -53,16 +53,16 @@ def audit_disclosures(
 @shows_no_figures
 def audit_remove_disclosures(
     context: typer.Context,
-    before: Annotated[str, typer.Argument(metavar="BEFORE", help=f"删除此时之前的:{_TIME}。")],
+    before: Annotated[str, typer.Argument(metavar="BEFORE", help=f"删除此时之前的：{_TIME}。")],
 ) -> None:
-    """删除过期的查阅记录;删除一事本身和密钥记录长期保留。"""
+    """删除过期的查阅记录；删除一事本身和密钥记录长期保留。"""
     before_us = _time("BEFORE", before)
     log = disclosure_log(context, ledger_of(context))
     told = f"before={rfc_3339(before_us)}"
     try:
         count = log.remove(before_us, actor=actor_of(context), route=route_of(context), query=told)
     except TooYoungError:
-        refuse(f"查阅记录至少保留{DISCLOSURES_KEPT_DAYS}日,不能删除更近的,未删除。")
+        refuse(f"查阅记录至少保留{DISCLOSURES_KEPT_DAYS}日，不能删除更近的，未删除。")
     out.print(f"已删除{beijing(before_us)}之前的查阅记录{count}条。")
 
 
@@ -70,7 +70,7 @@ def _time(name: str, text: str) -> int:
     try:
         return time_of(text, is_end=name == "--until")
     except ValueError as error:
-        message = "应为日期如2024-08-05,或时间如2024-08-05T18:00:00+08:00。"
+        message = "应为日期如2024-08-05，或时间如2024-08-05T18:00:00+08:00。"
         raise typer.BadParameter(message, param_hint=name) from error
 
 
@@ -78,9 +78,9 @@ def _told(entry: Disclosure) -> Iterator[str]:
     """An entry in a line: when, what, who, how, of whom, how many."""
     yield beijing(entry.at_us)
     yield KINDS[entry.kind]
-    yield f"经办:{entry.actor}"
+    yield f"经办：{entry.actor}"
     if entry.key not in {None, entry.actor}:
-        yield f"密钥:{entry.key}"
+        yield f"密钥：{entry.key}"
     yield entry.route
     if entry.uscc is not None:
         yield entry.uscc

@@ -30,7 +30,7 @@ from domain.errors import LedgerIntegrityError
 @shows_figures
 def audit_export(
     context: typer.Context,
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="新建的文件夹;不能已有内容。")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="新建的文件夹；不能已有内容。")],
     packed: Annotated[bool, typer.Option("--gzip", help="压缩台账记录。")] = False,
     until: Annotated[
         int | None,
@@ -38,12 +38,12 @@ def audit_export(
             "--until",
             parser=position_from(0),
             metavar="<int>",
-            help="只导出至该台账序号(其前已完整登记的批次)。",
+            help="只导出至该台账序号（其前已完整登记的批次）。",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """导出全部台账记录,附导出清单和带签名的日志校验点,供脱机核验。"""
+    """导出全部台账记录，附导出清单和带签名的日志校验点，供脱机核验。"""
     ledger = ledger_of(context)
     wanted = ExportWanted(
         target=target.absolute(),
@@ -57,13 +57,13 @@ def audit_export(
         with progress_bar("导出台账") as progress:
             manifest = export_log(ledger, wanted, progress, lambda size: disclose(context, ledger, size))
     except ExportError as error:
-        refuse(f"{error},未导出。请换一个位置。")
+        refuse(f"{error}，未导出。请换一个位置。")
     except OSError as error:
-        refuse(f"无法写入{target}:{reason_of(error)}。")
+        refuse(f"无法写入{target}：{reason_of(error)}。")
     except PositionAheadError as error:
-        refuse(f"台账最后的序号是{error.head},不能导出更后的序号。")
+        refuse(f"台账最后的序号是{error.head}，不能导出更后的序号。")
     except LedgerIntegrityError as error:
-        refuse(f"台账与封存时的记录指纹不符({error}),未导出。请运行duixian audit verify查明是哪一条。")
+        refuse(f"台账与封存时的记录指纹不符（{error}），未导出。请运行duixian audit verify查明是哪一条。")
     if as_json:
         print_json(manifest)
         return
@@ -75,7 +75,7 @@ def _signing(path: Path) -> Signing | None:
     try:
         signer = read_audit_key(path)
     except AuditKeyError as error:
-        refuse(f"签名密钥不可用:{error}")
+        refuse(f"签名密钥不可用：{error}")
     return None if signer is None else _signing_with(signer)
 
 
@@ -88,12 +88,12 @@ def _signing_with(signer: Signer) -> Signing:
 
 def _print_manifest(target: Path, manifest: Manifest) -> None:
     extent = f"台账序号1至{manifest.size}" if manifest.size else "台账尚无记录"
-    out.print(f"台账已导出至{target}:{extent},树根{manifest.root}。", markup=False, soft_wrap=True)
+    out.print(f"台账已导出至{target}：{extent}，树根{manifest.root}。", markup=False, soft_wrap=True)
     if manifest.checkpoint is None:
-        out.print("没有签名密钥,导出件不含日志校验点。需要时请先运行:duixian audit key")
+        out.print("没有签名密钥，导出件不含日志校验点。需要时请先运行：duixian audit key")
     else:
         out.print(
-            f"日志校验点由{manifest.origin}签名,验证公钥:{manifest.verifier_key}",
+            f"日志校验点由{manifest.origin}签名，验证公钥：{manifest.verifier_key}",
             markup=False,
             soft_wrap=True,
         )

@@ -42,8 +42,8 @@ import_app = Commands()
 State = Literal["done", "refused", "unfinished", "stopped", "not-begun"]
 
 _SIGNALS: Final = {signal.SIGINT: "Ctrl+C", signal.SIGTERM: "SIGTERM"}
-_OVERTAKEN: Final = "核对之后,其他程序登记了与本文件冲突的数据,登记中断。"
-_AGAIN: Final = "请再次运行同一命令,从中断处继续;已登记的行计为无变化。"
+_OVERTAKEN: Final = "核对之后，其他程序登记了与本文件冲突的数据，登记中断。"
+_AGAIN: Final = "请再次运行同一命令，从中断处继续；已登记的行计为无变化。"
 
 _out = HeardOut()
 
@@ -102,18 +102,18 @@ class _Extent:
 @shows_figures
 def import_command(
     context: typer.Context,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help=".xlsx或CSV,直报平台导出的格式。")],
-    unit: Annotated[str, typer.Option(help="文件中金额的单位:元、千元或万元。")],
-    period: Annotated[str | None, typer.Option(help="所属期,如2024-03;文件已写明的可省略。")] = None,
-    stage: Annotated[str, typer.Option(help="final(审定数)或preliminary(初报数)。")] = "final",
-    reason: Annotated[str | None, typer.Option(help="更正原因,用于文件中未写原因的行。")] = None,
-    origin: Annotated[str | None, typer.Option(help="更正来源:enterprise、returned或enforcement。")] = None,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help=".xlsx或CSV，直报平台导出的格式。")],
+    unit: Annotated[str, typer.Option(help="文件中金额的单位：元、千元或万元。")],
+    period: Annotated[str | None, typer.Option(help="所属期，如2024-03；文件已写明的可省略。")] = None,
+    stage: Annotated[str, typer.Option(help="final（审定数）或preliminary（初报数）。")] = "final",
+    reason: Annotated[str | None, typer.Option(help="更正原因，用于文件中未写原因的行。")] = None,
+    origin: Annotated[str | None, typer.Option(help="更正来源：enterprise、returned或enforcement。")] = None,
     document: Annotated[str | None, typer.Option(help="依据文号。")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="只试算,不登记。")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="只试算，不登记。")] = False,
     problems: Annotated[Path | None, typer.Option(help="把审核问题清单写入此.xlsx文件。")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """登记文件中的数据:整份核对无误才登记。中断后再次运行同一命令,从中断处继续。"""
+    """登记文件中的数据：整份核对无误才登记。中断后再次运行同一命令，从中断处继续。"""
     options = _import_options(unit, period, stage, reason, origin, document, dry_run=dry_run)
     if problems is not None:
         _check_writable(problems)
@@ -190,7 +190,7 @@ def _outcome(
     except _StoppedError:
         with suppress(*UNFINISHED):
             project_all(ledger)  # The last chunk may be recorded only.
-        reason = f"收到停止信号({_SIGNALS[signal.Signals(asked[0])]})。"
+        reason = f"收到停止信号（{_SIGNALS[signal.Signals(asked[0])]}）。"
         return Outcome(_nothing(path), "stopped", extent.recorded, extent.rows, reason)
     except (*UNFINISHED, OSError) as error:
         is_uncertain = isinstance(error, UncertainError)
@@ -226,14 +226,14 @@ def _extent_text(outcome: Outcome) -> str:
     name, recorded, rows = outcome.imported.name, outcome.recorded, outcome.rows
     if outcome.is_uncertain:
         return (
-            f"{name}:共{rows}行,前{recorded}行已登记,其后一批是否已登记尚不确定"
-            f"(每批要么全部登记,要么全不登记)。{_AGAIN}"
+            f"{name}：共{rows}行，前{recorded}行已登记，其后一批是否已登记尚不确定"
+            f"（每批要么全部登记，要么全不登记）。{_AGAIN}"
         )
     if not recorded:
-        return f"{name}:本次未登记任何数据。请再次运行同一命令。"
+        return f"{name}：本次未登记任何数据。请再次运行同一命令。"
     if recorded == rows:
-        return f"{name}:共{rows}行,已全部登记。请再次运行同一命令予以确认;已登记的行计为无变化。"
-    return f"{name}:共{rows}行,前{recorded}行已登记(按批登记,每批均完整),其余尚未处理。{_AGAIN}"
+        return f"{name}：共{rows}行，已全部登记。请再次运行同一命令予以确认；已登记的行计为无变化。"
+    return f"{name}：共{rows}行，前{recorded}行已登记（按批登记，每批均完整），其余尚未处理。{_AGAIN}"
 
 
 def _tell_other_files(outcomes: Sequence[Outcome]) -> None:
@@ -243,7 +243,7 @@ def _tell_other_files(outcomes: Sequence[Outcome]) -> None:
     for state, told in (("done", "此前已完成的文件"), ("not-begun", "其后的文件未处理")):
         names = [each.imported.name for each in outcomes if each.state == state]
         if names:
-            err.print(f"{told}:{'、'.join(names)}", markup=False, soft_wrap=True)
+            err.print(f"{told}：{'、'.join(names)}", markup=False, soft_wrap=True)
 
 
 def _data(outcome: Outcome) -> dict[str, Any]:
@@ -275,12 +275,12 @@ def _write_problems(path: Path, lines: list[ProblemLine], *, more: int) -> None:
         write_problem_sheet(path, lines, more=more)
     except OSError as error:
         refuse(_unwritable(path, error))
-    left_out = f",另有{more}条未列出" if more else ""
-    err.print(f"审核问题清单已写入{path},共{len(lines)}行{left_out}。", markup=False, soft_wrap=True)
+    left_out = f"，另有{more}条未列出" if more else ""
+    err.print(f"审核问题清单已写入{path}，共{len(lines)}行{left_out}。", markup=False, soft_wrap=True)
 
 
 def _unwritable(path: Path, error: OSError) -> str:
-    return f"审核问题清单无法写入{path}:{reason_of(error)}。请关闭已打开的文件或换一个位置。"
+    return f"审核问题清单无法写入{path}：{reason_of(error)}。请关闭已打开的文件或换一个位置。"
 
 
 def _end(outcomes: Sequence[Outcome], asked: Sequence[int]) -> None:

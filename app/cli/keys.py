@@ -14,9 +14,9 @@ from app.ledger.ledger import Ledger
 from app.security.disclosures import Entry, Kind
 from app.security.keys import ROLES, SEE_FIGURES, Key, create_key, is_name, list_keys, revoke_key
 
-keys_app = Commands(no_args_is_help=True, help="接口密钥:新建、查看、停用。")
+keys_app = Commands(no_args_is_help=True, help="接口密钥：新建、查看、停用。")
 
-_TAKEN: Final = "名称“{}”已用过。台账以名称记录经办人,请换一个名称。"
+_TAKEN: Final = "名称“{}”已用过。台账以名称记录经办人，请换一个名称。"
 
 
 @keys_app.command("create")
@@ -24,16 +24,16 @@ _TAKEN: Final = "名称“{}”已用过。台账以名称记录经办人,请换
 def keys_create(
     context: typer.Context,
     role: Annotated[str, typer.Option(help="statistics、commerce、auditor或admin。")],
-    name: Annotated[str, typer.Option(help="持有人的名称;台账中记为经办人。")],
+    name: Annotated[str, typer.Option(help="持有人的名称；台账中记为经办人。")],
     with_figures: Annotated[
-        bool, typer.Option("--with-figures", help="commerce、admin密钥可见单户数据,admin可试算政策。")
+        bool, typer.Option("--with-figures", help="commerce、admin密钥可见单户数据，admin可试算政策。")
     ] = False,
 ) -> None:
-    """新建密钥;只显示这一次。"""
+    """新建密钥；只显示这一次。"""
     if role not in ROLES:
         raise typer.BadParameter(f"应为{'、'.join(ROLES)}之一。", param_hint="--role")
     if not is_name(name) or name.startswith(ACTOR):
-        message = f"应为1至100个可显示的字符,不能以“{ACTOR}”开头。"
+        message = f"应为1至100个可显示的字符，不能以“{ACTOR}”开头。"
         raise typer.BadParameter(message, param_hint="--name")
     ledger = ledger_of(context)
     if name in {key.name for key in _keys(ledger)}:
@@ -49,16 +49,16 @@ def keys_create(
 @keys_app.command("list")
 @shows_no_figures
 def keys_list(context: typer.Context, as_json: AsJson = False) -> None:
-    """列出全部密钥(不显示密钥本身)。"""
+    """列出全部密钥（不显示密钥本身）。"""
     keys = _keys(ledger_of(context))
     if as_json:
         print_json(keys)
         return
     for key in keys:
-        figures = ",可见单户数据" if key.sees_figures and key.role not in SEE_FIGURES else ""
-        state = "" if key.revoked_at_us is None else f",{beijing(key.revoked_at_us)}停用"
+        figures = "，可见单户数据" if key.sees_figures and key.role not in SEE_FIGURES else ""
+        state = "" if key.revoked_at_us is None else f"，{beijing(key.revoked_at_us)}停用"
         out.print(
-            f"{key.name}({key.role}{figures}){rfc_3339(key.created_at_us)[:10]}新建{state}", markup=False
+            f"{key.name}（{key.role}{figures}）{rfc_3339(key.created_at_us)[:10]}新建{state}", markup=False
         )
 
 

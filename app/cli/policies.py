@@ -45,7 +45,7 @@ from domain.periods import period_of
 from domain.policy import Policy, fingerprint
 from projections.queries.policies import PolicyVersion, published
 
-policies_app = Commands(no_args_is_help=True, help="政策文件:检查、发布、查看。")
+policies_app = Commands(no_args_is_help=True, help="政策文件：检查、发布、查看。")
 
 
 @policies_app.command("check")
@@ -63,11 +63,11 @@ def policy_check(file: Path) -> None:
 def policy_publish(
     context: typer.Context,
     file: Path,
-    drop: Annotated[bool, typer.Option("--drop", help="确认新版本少覆盖一些所属期,其测算归零。")] = False,
-    reason: Annotated[str | None, typer.Option(help="少覆盖的原因;与--drop同用。")] = None,
-    document: Annotated[str | None, typer.Option(help="少覆盖的依据文号;与--drop同用。")] = None,
+    drop: Annotated[bool, typer.Option("--drop", help="确认新版本少覆盖一些所属期，其测算归零。")] = False,
+    reason: Annotated[str | None, typer.Option(help="少覆盖的原因；与--drop同用。")] = None,
+    document: Annotated[str | None, typer.Option(help="少覆盖的依据文号；与--drop同用。")] = None,
 ) -> None:
-    """发布政策文件,并测算此前登记的全部数据。"""
+    """发布政策文件，并测算此前登记的全部数据。"""
     loaded = _load(file)
     meant = _drop(reason, document) if drop else None
     ledger = ledger_of(context)
@@ -77,10 +77,10 @@ def policy_publish(
     except CoverageNarrowsError as error:
         _refuse_narrowing(error)
     except NothingDroppedError:
-        refuse("该版本覆盖前一版本的全部所属期,没有可以取消的;请不带--drop发布。")
+        refuse("该版本覆盖前一版本的全部所属期，没有可以取消的；请不带--drop发布。")
     _assess(ledger)
-    state = "已发布" if result.is_new else "此前已发布,无变化"
-    out.print(f"{result.ref.id} 版本{result.ref.version} {state}(台账序号{result.position})。")
+    state = "已发布" if result.is_new else "此前已发布，无变化"
+    out.print(f"{result.ref.id} 版本{result.ref.version} {state}（台账序号{result.position}）。")
     printing.print_policy(out, Policy(result.ref, loaded.typed))
 
 
@@ -88,12 +88,12 @@ def policy_publish(
 @shows_no_figures
 def policy_withdraw(
     context: typer.Context,
-    policy: Annotated[str, typer.Argument(metavar="POLICY", help="政策编号,如yingkou-2024-14。")],
+    policy: Annotated[str, typer.Argument(metavar="POLICY", help="政策编号，如yingkou-2024-14。")],
     reason: Annotated[str, typer.Option(help="撤销的原因。")],
     document: Annotated[str, typer.Option(help="撤销的依据文号。")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="只试算,不登记。")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="只试算，不登记。")] = False,
 ) -> None:
-    """撤销政策:已废止,或发布有误;其各期测算归零。"""
+    """撤销政策：已废止，或发布有误；其各期测算归零。"""
     meant, ledger = _drop(reason, document), ledger_of(context)
     bring_up(ledger)
     if dry_run:
@@ -101,7 +101,8 @@ def policy_withdraw(
         if effect is None:
             refuse(f"没有有效的政策{policy}。")
         out.print(
-            f"{policy} 版本{effect.version}:试算(未登记)。撤销将变动测算结果{effect.entitlements_changed}期,"
+            f"{policy} 版本{effect.version}：试算（未登记）。"
+            f"撤销将变动测算结果{effect.entitlements_changed}期，"
             f"测算金额{wanyuan(effect.before_fen)} → {wanyuan(effect.after_fen)}。",
             markup=False,
         )
@@ -110,7 +111,7 @@ def policy_withdraw(
     if result is None:
         refuse(f"没有有效的政策{policy}。")
     _assess(ledger)
-    out.print(f"{policy} 版本{result.ref.version} 已撤销(台账序号{result.position})。", markup=False)
+    out.print(f"{policy} 版本{result.ref.version} 已撤销（台账序号{result.position}）。", markup=False)
 
 
 def _assess(ledger: Ledger) -> None:
@@ -127,11 +128,11 @@ def _drop(reason: str | None, document: str | None) -> Drop:
 
 
 def _refuse_narrowing(error: CoverageNarrowsError) -> NoReturn:
-    err.print("该版本不再覆盖前一版本的部分所属期,已测算的金额将归零:")
+    err.print("该版本不再覆盖前一版本的部分所属期，已测算的金额将归零：")
     for each in error.lost:
-        err.print(f"  {period_of(each.period).chinese}:{each.enterprises}户,{wanyuan(each.assessed_fen)}")
+        err.print(f"  {period_of(each.period).chinese}：{each.enterprises}户，{wanyuan(each.assessed_fen)}")
     refuse(
-        "确须缩小的,用--drop、--reason(原因)和--document(依据文号)发布;另一年度或另一办法,请用新的政策编号。"
+        "确须缩小的，用--drop、--reason（原因）和--document（依据文号）发布；另一年度或另一办法，请用新的政策编号。"
     )
 
 
@@ -139,7 +140,7 @@ def _load(file: Path) -> LoadedPolicy:
     try:
         text = file.read_bytes()
     except OSError as error:
-        refuse(f"{file}无法读取:{reason_of(error)}。")
+        refuse(f"{file}无法读取：{reason_of(error)}。")
     loaded = load_policy(text, file=str(file))
     if isinstance(loaded, LoadedPolicy):
         return loaded
@@ -168,7 +169,7 @@ def policy_list(
         return
     for each in found:
         out.print(
-            f"{each.ref.id} 版本{each.ref.version}:{each.title},{beijing(each.recorded_at_us)}发布",
+            f"{each.ref.id} 版本{each.ref.version}：{each.title}，{beijing(each.recorded_at_us)}发布",
             markup=False,
         )
     if not found:

@@ -34,14 +34,13 @@ def wanyuan(fen: int) -> str:
 
 def as_of_text(moment: AsOf) -> str:
     """The moment of an answer, with its checkpoint's root."""
-    in_progress = ";该日尚未结束,截至现在" if moment.day_in_progress else ""
+    in_progress = "；该日尚未结束，截至现在" if moment.day_in_progress else ""
     if moment.recorded_at_us is None:
-        return f"截至当时台账尚无记录(台账序号0{in_progress})"
+        return f"截至当时台账尚无记录（台账序号0{in_progress}）"
     root = moment.root_text
     checkpoint = "尚无日志校验点" if root is None else f"日志校验点{root}"
-    return (
-        f"截至{beijing(moment.recorded_at_us)}(北京时间,台账序号{moment.position},{checkpoint}{in_progress})"
-    )
+    which = f"台账序号{moment.position}，{checkpoint}{in_progress}"
+    return f"截至{beijing(moment.recorded_at_us)}（北京时间，{which}）"
 
 
 def print_import(console: Terminal, imported: ImportedFile, *, dry_run: bool) -> None:
@@ -49,13 +48,13 @@ def print_import(console: Terminal, imported: ImportedFile, *, dry_run: bool) ->
     answer = imported.answer
     if answer is None:
         total = len(imported.problems) + imported.more
-        console.print(bold(imported.name), f":未登记,发现{total}处审核错误。", sep="", soft_wrap=True)
+        console.print(bold(imported.name), f"：未登记，发现{total}处审核错误。", sep="", soft_wrap=True)
         return
-    head = "试算(未登记)" if dry_run else "登记完成"
+    head = "试算（未登记）" if dry_run else "登记完成"
     console.print(
         bold(imported.name),
-        f":{head}。新登记{answer.filed}行,更正{answer.revised}行,"
-        f"无变化{answer.unchanged}行;测算结果变动{answer.entitlements_changed}期;台账序号{answer.position}。",
+        f"：{head}。新登记{answer.filed}行，更正{answer.revised}行，"
+        f"无变化{answer.unchanged}行；测算结果变动{answer.entitlements_changed}期；台账序号{answer.position}。",
         sep="",
         soft_wrap=True,
     )
@@ -63,14 +62,14 @@ def print_import(console: Terminal, imported: ImportedFile, *, dry_run: bool) ->
         console.print(f"  核实提示{answer.warnings_total}条。")
     if imported.ignored_headings:
         headings = "、".join(imported.ignored_headings)
-        console.print(f"  未使用的表头:{headings}", markup=False, soft_wrap=True)
+        console.print(f"  未使用的表头：{headings}", markup=False, soft_wrap=True)
     changes = answer.preview or []
     for change in changes[:PROBLEMS_MOST_LISTED]:
         before = "首次测算" if change.before_fen is None else wanyuan(change.before_fen)
         after = "不再测算" if change.after_fen is None else wanyuan(change.after_fen)
-        console.print(f"  {change.uscc} {period_of(change.period).chinese}:{before} → {after}")
+        console.print(f"  {change.uscc} {period_of(change.period).chinese}：{before} → {after}")
     if len(changes) > PROBLEMS_MOST_LISTED:
-        console.print(f"  另有{len(changes) - PROBLEMS_MOST_LISTED}期未列出,可用--json查看。")
+        console.print(f"  另有{len(changes) - PROBLEMS_MOST_LISTED}期未列出，可用--json查看。")
 
 
 def print_lines(console: Terminal, imported: ImportedFile) -> None:
@@ -79,7 +78,7 @@ def print_lines(console: Terminal, imported: ImportedFile) -> None:
     _print_lines(console, listed)
     more = len(imported.lines) + imported.more - len(listed)
     if more:
-        told = f"{imported.name}:另有{more}条未列出,可用--problems写入审核问题清单。"
+        told = f"{imported.name}：另有{more}条未列出，可用--problems写入审核问题清单。"
         console.print(told, markup=False, soft_wrap=True)
 
 
@@ -94,17 +93,17 @@ def _print_lines(console: Terminal, lines: Iterable[ProblemLine]) -> None:
             )
         )
         console.print(
-            f"{line.file} {where}[{line.category}] {line.code}:{line.message}", markup=False, soft_wrap=True
+            f"{line.file} {where}[{line.category}] {line.code}：{line.message}", markup=False, soft_wrap=True
         )
 
 
 def print_account(console: Terminal, account: Account, policy: Policy | None) -> None:
     """A half-year account, with the version of the policy that it is of."""
     window = Window.parse(account.window)
-    who = (bold(account.name), f"({account.uscc})") if account.name else (account.uscc,)
+    who = (bold(account.name), f"（{account.uscc}）") if account.name else (account.uscc,)
     console.print(*who, f"{window.chinese}奖励测算结果", sep="", soft_wrap=True)
     if account.policy is None or policy is None:
-        console.print(f"尚无覆盖该半年的政策,未测算。{as_of_text(account.as_of)}。", soft_wrap=True)
+        console.print(f"尚无覆盖该半年的政策，未测算。{as_of_text(account.as_of)}。", soft_wrap=True)
         return
     table = Table("所属期", "阶段", "结论", "奖项", "条件测算额", "测算金额", "其中口径待明确", "核减原因")
     for each in account.periods:
@@ -122,15 +121,15 @@ def print_account(console: Terminal, account: Account, policy: Policy | None) ->
     console.print(table)
     counted = sum(each.outcome.assessed_fen > 0 for each in account.periods)
     console.print(
-        f"{window.chinese}共{counted}期有测算金额,合计{wanyuan(account.assessed_fen)},"
-        f"其中依据待明确口径{wanyuan(account.open_fen)};半年剩余额度{wanyuan(account.headroom_fen)}。"
-        f"{as_of_text(account.as_of)},政策版本{account.policy.version}。",
+        f"{window.chinese}共{counted}期有测算金额，合计{wanyuan(account.assessed_fen)}，"
+        f"其中依据待明确口径{wanyuan(account.open_fen)}；半年剩余额度{wanyuan(account.headroom_fen)}。"
+        f"{as_of_text(account.as_of)}，政策版本{account.policy.version}。",
         soft_wrap=True,
     )
     if account.disputed:
         positions = "、".join(map(str, account.disputed))
         console.print(
-            f"该账户与台账记录有矛盾(台账序号{positions}),以上为最后一次记录的结果,不计入合计。",
+            f"该账户与台账记录有矛盾（台账序号{positions}），以上为最后一次记录的结果，不计入合计。",
             soft_wrap=True,
         )
 
@@ -160,24 +159,25 @@ def print_list(
         )
     console.print(table)
     if totals is not None:
-        console.print(f"共{totals.total}户,测算金额合计{wanyuan(totals.assessed_fen)}。", end="")
+        console.print(f"共{totals.total}户，测算金额合计{wanyuan(totals.assessed_fen)}。", end="")
     console.print(as_of_text(moment))
 
 
 def print_reservations(console: Terminal, disputed: int, progress: Progress | None) -> None:
     """What the sums leave out, and that they are not yet of one version."""
     if disputed:
-        console.print(f"另有{disputed}户与台账记录有矛盾,未计入合计;请运行duixian audit disagreements查看。")
+        told = f"另有{disputed}户与台账记录有矛盾，未计入合计"
+        console.print(f"{told}；请运行duixian audit disagreements查看。")
     if progress is not None:
-        done = "" if progress.done is None else f",已测算{progress.done}/{progress.total}"
-        console.print(f"政策版本{progress.version}的测算正在进行{done}:各户金额可能仍属此前版本。")
+        done = "" if progress.done is None else f"，已测算{progress.done}/{progress.total}"
+        console.print(f"政策版本{progress.version}的测算正在进行{done}：各户金额可能仍属此前版本。")
 
 
 def print_unassessed(console: Terminal, unassessed: Iterable[Publication]) -> None:
     """The publications whose assessment is not complete."""
     for each in unassessed:
         console.print(
-            f"政策{each.policy}版本{each.version}发布(或撤销)后的测算尚未完成,已测算{each.done_before_end}/{each.total};"
+            f"政策{each.policy}版本{each.version}发布（或撤销）后的测算尚未完成，已测算{each.done_before_end}/{each.total}；"
             "运行duixian project --once或启动服务即继续。",
             markup=False,
             soft_wrap=True,
@@ -219,8 +219,8 @@ def _group_name(key: str, group_by: str, policy: Policy | None) -> str:
 def print_returns(console: Terminal, versions: Iterable[ReturnVersion], moment: AsOf) -> None:
     """The versions of an enterprise's returns."""
     table = Table(
-        *("所属期", "表号", "记录", "阶段", "本期数(千元)", "上年同期数(千元)", "来源文件"),
-        *("经办人", "登记时间(北京时间)", "台账序号", "原因"),
+        *("所属期", "表号", "记录", "阶段", "本期数（千元）", "上年同期数（千元）", "来源文件"),
+        *("经办人", "登记时间（北京时间）", "台账序号", "原因"),
     )
     for each in versions:
         table.add_row(
@@ -263,11 +263,11 @@ def version_text(version: ReturnVersion) -> str:
         source_text(version),
         reason_text(version),
         version.event.document,
-        f"经办:{version.actor}",
+        f"经办：{version.actor}",
         beijing(version.recorded_at_us),
         f"台账序号{version.position}",
     )
-    return ",".join(part for part in parts if part)
+    return "，".join(part for part in parts if part)
 
 
 def recorded_text(version: ReturnVersion) -> str:
@@ -286,7 +286,7 @@ def source_text(version: ReturnVersion) -> str:
 
 def reason_text(version: ReturnVersion) -> str:
     """Why a version was corrected or withdrawn, and whose correction it is; "" of a first one."""
-    origin = "" if version.event.origin is None else f"({ORIGINS[version.event.origin]})"
+    origin = "" if version.event.origin is None else f"（{ORIGINS[version.event.origin]}）"
     return f"{version.event.reason or ''}{origin}"
 
 
@@ -295,8 +295,8 @@ def print_events(console: Terminal, entries: Iterable[LogEntry], moment: AsOf) -
     for each in entries:
         console.print(
             f"{each.position} {beijing(each.recorded_at_us)} {RECORDS[each.type]} {each.stream}"
-            f" 第{each.version}版 经办:{each.actor}"
-            + (f" 内容无法读取:{each.event.reason}" if isinstance(each.event, UnreadableEvent) else ""),
+            f" 第{each.version}版 经办：{each.actor}"
+            + (f" 内容无法读取：{each.event.reason}" if isinstance(each.event, UnreadableEvent) else ""),
             markup=False,
             soft_wrap=True,
         )
@@ -308,13 +308,13 @@ def print_policy(console: Terminal, policy: Policy) -> None:
     document = policy.document
     console.print(
         bold(document.policy),
-        f":《{document.title}》({document.document_number}){document.article}",
+        f"：《{document.title}》（{document.document_number}）{document.article}",
         sep="",
         soft_wrap=True,
     )
-    console.print(f"  指纹(SHA-256):{policy.ref.sha256}")
+    console.print(f"  指纹（SHA-256）：{policy.ref.sha256}")
     console.print(
-        f"  适用期:{period_of(document.covers.first).chinese}至{period_of(document.covers.last).chinese}"
+        f"  适用期：{period_of(document.covers.first).chinese}至{period_of(document.covers.last).chinese}"
     )
     waiting = "、".join(sorted(policy.open_readings)) or "无"
-    console.print(f"  口径待明确:{waiting}", markup=False, soft_wrap=True)
+    console.print(f"  口径待明确：{waiting}", markup=False, soft_wrap=True)

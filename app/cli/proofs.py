@@ -47,27 +47,27 @@ SizeAsked = Annotated[
         "--size",
         parser=position_from(0),
         metavar="<int>",
-        help="校验点所含台账记录数;默认为全部记录。",
+        help="校验点所含台账记录数；默认为全部记录。",
     ),
 ]
-OutAsked = Annotated[Path | None, typer.Option("--out", help="写入该文件,不在屏幕显示。")]
+OutAsked = Annotated[Path | None, typer.Option("--out", help="写入该文件，不在屏幕显示。")]
 
 
 @shows_no_figures
 def audit_key(
-    name: Annotated[str, typer.Option("--name", help="台账名称,如不带协议的网址。")] = DEFAULT_ORIGIN,
+    name: Annotated[str, typer.Option("--name", help="台账名称，如不带协议的网址。")] = DEFAULT_ORIGIN,
     as_json: AsJson = False,
 ) -> None:
-    """新建校验点签名密钥,显示验证公钥;请审计人员自行留存公钥。"""
+    """新建校验点签名密钥，显示验证公钥；请审计人员自行留存公钥。"""
     path = Settings().audit_key_file
     try:
         signer = make_audit_key(path, name)
     except NoteError as error:
-        raise typer.BadParameter("台账名称不能为空,不能含空格和加号。", param_hint="--name") from error
+        raise typer.BadParameter("台账名称不能为空，不能含空格和加号。", param_hint="--name") from error
     except FileExistsError:
-        refuse(f"签名密钥{path}已存在,不会覆盖:换密钥会使已留存的公钥失效。")
+        refuse(f"签名密钥{path}已存在，不会覆盖：换密钥会使已留存的公钥失效。")
     except OSError as error:
-        refuse(f"签名密钥无法写入{path}:{reason_of(error)}。")
+        refuse(f"签名密钥无法写入{path}：{reason_of(error)}。")
     if as_json:
         print_json({"verifier_key": signer.verifier.text, "origin": name, "file": str(path)})
     else:
@@ -78,7 +78,7 @@ def audit_key(
 def audit_checkpoint(
     context: typer.Context, size: SizeAsked = None, out_file: OutAsked = None, as_json: AsJson = False
 ) -> None:
-    """签发日志校验点:先封存至台账现有的最后序号。"""
+    """签发日志校验点：先封存至台账现有的最后序号。"""
     ledger, signer = ledger_of(context), _signer()
     seal_and_tell(ledger, Settings().audit_key_file)
     with _refusing_what_is_ahead(), reading(ledger.engine) as connection:
@@ -86,7 +86,7 @@ def audit_checkpoint(
     answer = proof_models.checkpoint_answer(tree, signer)
     if out_file is not None:
         _write(out_file, answer.checkpoint)
-        out.print(f"日志校验点已写入{out_file},含台账记录{tree.size}条。", markup=False)
+        out.print(f"日志校验点已写入{out_file}，含台账记录{tree.size}条。", markup=False)
     elif as_json:
         print_json(answer.model_dump())
     else:
@@ -111,8 +111,8 @@ def audit_inclusion(
         print_json(answer.model_dump())
         return
     out.print(f"台账序号{position}的记录包含在以下校验点内。", markup=False)
-    out.print(f"记录:{answer.leaf}", markup=False, soft_wrap=True)
-    out.print(f"记录指纹:{answer.leaf_hash}", markup=False)
+    out.print(f"记录：{answer.leaf}", markup=False, soft_wrap=True)
+    out.print(f"记录指纹：{answer.leaf_hash}", markup=False)
     _print_proof("包含证明", answer.proof, answer.checkpoint)
 
 
@@ -139,8 +139,8 @@ def audit_consistency(
         print_json(answer.model_dump())
         return
     out.print(f"前{first}条台账记录原样包含在前{second}条内。", markup=False)
-    out.print(f"前{first}条的树根:{answer.first_root}", markup=False)
-    out.print(f"前{second}条的树根:{answer.second_root}", markup=False)
+    out.print(f"前{first}条的树根：{answer.first_root}", markup=False)
+    out.print(f"前{second}条的树根：{answer.second_root}", markup=False)
     _print_proof("一致性证明", answer.proof, answer.checkpoint)
 
 
@@ -153,7 +153,7 @@ def audit_receipt(
     position: PositionAsked = None,
     known_at: KnownAtAsked = None,
 ) -> None:
-    """签发一家企业半年的核验凭据(JSON),可用docs/verify_receipt.py脱机核验。"""
+    """签发一家企业半年的核验凭据（JSON），可用docs/verify_receipt.py脱机核验。"""
     if not has_uscc_shape(uscc):
         raise typer.BadParameter("应为18位数字和大写字母。", param_hint="USCC")
     half, asked = window_of(window), asked_moment(position, known_at)
@@ -170,7 +170,7 @@ def audit_receipt(
         return
     _write(out_file, msgspec.json.format(msgspec.json.encode(answer)).decode() + "\n")
     out.print(
-        f"核验凭据已写入{out_file},含台账记录{len(receipt.events)}条及其证明,截至台账序号{receipt.tree.size}。",
+        f"核验凭据已写入{out_file}，含台账记录{len(receipt.events)}条及其证明，截至台账序号{receipt.tree.size}。",
         markup=False,
     )
 
@@ -181,9 +181,9 @@ def _signer() -> Signer:
     try:
         signer = read_audit_key(path)
     except AuditKeyError as error:
-        refuse(f"签名密钥不可用:{error}")
+        refuse(f"签名密钥不可用：{error}")
     if signer is None:
-        refuse(f"没有签名密钥{path},请先运行:duixian audit key")
+        refuse(f"没有签名密钥{path}，请先运行：duixian audit key")
     return signer
 
 
@@ -192,16 +192,16 @@ def _refusing_what_is_ahead() -> Iterator[None]:
     try:
         yield
     except PositionAheadError as error:
-        refuse(f"校验点内最后的序号是{error.head},不能查询更后的序号。")
+        refuse(f"校验点内最后的序号是{error.head}，不能查询更后的序号。")
     except NotSealedError as error:  # Recorded since this command began, as that the log is sealed.
-        refuse(f"台账已封存至序号{error.sealed},其后的序号尚未封存。请再次运行同一命令。")
+        refuse(f"台账已封存至序号{error.sealed}，其后的序号尚未封存。请再次运行同一命令。")
 
 
 def _print_proof(name: str, proof: list[str], checkpoint: str) -> None:
-    out.print(f"{name}(RFC 9162),共{len(proof)}个指纹:", markup=False)
+    out.print(f"{name}（RFC 9162），共{len(proof)}个指纹：", markup=False)
     for each in proof:
         out.print(f"  {each}", markup=False)
-    out.print("日志校验点:", markup=False)
+    out.print("日志校验点：", markup=False)
     sys.stdout.write(checkpoint)
 
 
@@ -210,4 +210,4 @@ def _write(path: Path, text: str) -> None:
         with new_file(path) as beside:
             beside.write_text(text, encoding="utf-8")
     except OSError as error:
-        refuse(f"无法写入{path}:{reason_of(error)}。请关闭已打开的文件或换一个位置。")
+        refuse(f"无法写入{path}：{reason_of(error)}。请关闭已打开的文件或换一个位置。")

@@ -90,7 +90,7 @@ def list_command(
     window: WindowAsked,
     region_code: Annotated[str | None, typer.Option("--region", help="处理地代码。")] = None,
     industry: Annotated[str | None, typer.Option(help="行业代码的前几位。")] = None,
-    measure: Annotated[str | None, typer.Option(help="奖项,如retail-growth。")] = None,
+    measure: Annotated[str | None, typer.Option(help="奖项，如retail-growth。")] = None,
     status: Annotated[str | None, typer.Option(help="eligible、undetermined或not-eligible。")] = None,
     stage: Annotated[str | None, typer.Option(help="final或preliminary。")] = None,
     q: Annotated[str | None, typer.Option(help="企业名称或代码的开头。")] = None,
@@ -186,7 +186,7 @@ def summary(
 def returns(
     context: typer.Context,
     uscc: Annotated[str, typer.Argument(help="统一社会信用代码。")],
-    year: Annotated[int, typer.Argument(min=2000, max=2099, help="年份,如2024。")],
+    year: Annotated[int, typer.Argument(min=2000, max=2099, help="年份，如2024。")],
     position: PositionAsked = None,
     known_at: KnownAtAsked = None,
     as_json: AsJson = False,
@@ -215,7 +215,7 @@ def events(
         int, typer.Option(parser=position_from(0), metavar="<int>", help="从此台账序号之后开始。")
     ] = 0,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="最多列出几条。")] = 100,
-    uscc: Annotated[str | None, typer.Option(help="只列此企业(统一社会信用代码)。")] = None,
+    uscc: Annotated[str | None, typer.Option(help="只列此企业（统一社会信用代码）。")] = None,
     position: PositionAsked = None,
     known_at: KnownAtAsked = None,
     as_json: AsJson = False,

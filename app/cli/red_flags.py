@@ -46,7 +46,9 @@ SHOWN_EVIDENCE: Final = 12
 def audit_red_flags(
     context: typer.Context,
     window: WindowAsked,
-    flag: Annotated[list[str] | None, typer.Option(help=f"只列此类疑点,可重复:{'、'.join(FLAGS)}。")] = None,
+    flag: Annotated[
+        list[str] | None, typer.Option(help=f"只列此类疑点，可重复：{'、'.join(FLAGS)}。")
+    ] = None,
     region_code: Annotated[str | None, typer.Option("--region", help="处理地代码。")] = None,
     xlsx: Annotated[Path | None, typer.Option(help="把疑点清单写入此.xlsx文件。")] = None,
     policy: PolicyAsked = None,
@@ -54,7 +56,7 @@ def audit_red_flags(
     known_at: KnownAtAsked = None,
     as_json: AsJson = False,
 ) -> None:
-    """列出半年数据中供核实的疑点及其依据;每条都是线索,不是结论。"""
+    """列出半年数据中供核实的疑点及其依据；每条都是线索，不是结论。"""
     half, flags = window_of(window), _flags_of(flag)
     if xlsx is not None and as_json:
         raise typer.BadParameter("--xlsx与--json只能给一个。")
@@ -78,7 +80,7 @@ def _flags_of(given: list[str] | None) -> tuple[FlagId, ...]:
     unknown = sorted(set(given or ()) - set(FLAGS))
     if unknown:
         raise typer.BadParameter(
-            f"没有疑点{'、'.join(unknown)};应为{'、'.join(FLAGS)}。", param_hint="--flag"
+            f"没有疑点{'、'.join(unknown)}；应为{'、'.join(FLAGS)}。", param_hint="--flag"
         )
     return cast("tuple[FlagId, ...]", tuple(given or FLAGS))
 
@@ -112,14 +114,14 @@ def _told(flag: RedFlag) -> Iterator[str]:
         of = f"{each.uscc} " if flag.uscc is None else ""
         yield f"    {of}{printing.version_text(each)}"
     if len(flag.evidence) > SHOWN_EVIDENCE:
-        yield f"    等{len(flag.evidence)}条,其余见--xlsx或--json。"
+        yield f"    等{len(flag.evidence)}条，其余见--xlsx或--json。"
 
 
 def _counted(counts: Counter[FlagId]) -> str:
     if not counts:
         return "没有疑点。"
     parts = "、".join(f"{FLAG_NAMES[flag]}{counts[flag]}条" for flag in FLAGS if counts[flag])
-    return f"共{counts.total()}条疑点:{parts}。"
+    return f"共{counts.total()}条疑点：{parts}。"
 
 
 def _write(path: Path, found: Iterable[RedFlag], asked: Asked, books: Opened) -> None:
@@ -133,7 +135,7 @@ def _write(path: Path, found: Iterable[RedFlag], asked: Asked, books: Opened) ->
     try:
         write_red_flag_sheet(path, counted(), _notes(asked, books))
     except OSError as error:
-        refuse(f"疑点清单无法写入{path}:{reason_of(error)}。请关闭已打开的文件或换一个位置。")
+        refuse(f"疑点清单无法写入{path}：{reason_of(error)}。请关闭已打开的文件或换一个位置。")
     out.print(f"疑点清单已写入{path}。{_counted(counts)}", markup=False, soft_wrap=True)
 
 
@@ -141,13 +143,13 @@ def _notes(asked: Asked, books: Opened) -> list[tuple[str, str]]:
     """What the second sheet says: the moment, how to read the list, what each flag asks."""
     region = "全部处理地" if asked.region_code is None else region_name(asked.region_code)
     ref = None if books.newest is None else books.newest.ref
-    policy = "尚无覆盖该半年的政策,不列测算金额。" if ref is None else f"{ref.id} 版本{ref.version}"
+    policy = "尚无覆盖该半年的政策，不列测算金额。" if ref is None else f"{ref.id} 版本{ref.version}"
     return [
-        ("范围", f"{Window.parse(asked.window).chinese},{region}"),
+        ("范围", f"{Window.parse(asked.window).chinese}，{region}"),
         ("时点", printing.as_of_text(books.moment)),
         ("政策文件", policy),
         ("性质", NO_VERDICT),
-        ("金额", "测算金额按该政策版本重新计算,不等于应付金额。现数、比较数均为零售额或餐费收入。"),
+        ("金额", "测算金额按该政策版本重新计算，不等于应付金额。现数、比较数均为零售额或餐费收入。"),
         ("依据", f"每行是一条疑点的一条台账记录。涉及多户的疑点最多列出{THRESHOLDS.listed_most}条。"),
         *((FLAG_NAMES[flag], FLAG_MEANINGS[flag]) for flag in asked.flags),
     ]

@@ -76,7 +76,7 @@ def outcome_values(outcome: Outcome | None, measures: Mapping[str, str]) -> dict
     if outcome is None:
         return {}
     of_measures = (
-        f"{measures.get(each.measure, each.measure)}{STATUS[each.status]},条件测算额{wanyuan(each.rule_fen)}"
+        f"{measures.get(each.measure, each.measure)}{STATUS[each.status]}，条件测算额{wanyuan(each.rule_fen)}"
         for each in outcome.measures
     )
     measure = outcome.measure
@@ -84,7 +84,7 @@ def outcome_values(outcome: Outcome | None, measures: Mapping[str, str]) -> dict
         "stage": STAGE_NAMES[outcome.stage],
         "status": STATUS[outcome.status],
         "measure": NOTHING if measure is None else measures.get(measure, measure),
-        "measures": ";".join(of_measures) or NOTHING,
+        "measures": "；".join(of_measures) or NOTHING,
         "rule_fen": wanyuan(outcome.rule_fen),
         "selected_fen": wanyuan(outcome.selected_fen),
         "assessed_fen": wanyuan(outcome.assessed_fen),

@@ -42,11 +42,11 @@ MOST_PRINTED: Final = 50
 
 KINDS: Final[dict[Kind, str]] = {
     "differs": "复算结果与记录不同",
-    "not-derived": "有记录,但由原始登记推不出",
-    "not-recorded": "由原始登记应有,但没有记录",
-    "facts-contradict": "原始登记前后矛盾,其后无法复算",
-    "unreadable": "记录内容无法读取,该企业该年度无法复算",
-    "policy-altered": "政策文件与其指纹不符,无法据以复算",
+    "not-derived": "有记录，但由原始登记推不出",
+    "not-recorded": "由原始登记应有，但没有记录",
+    "facts-contradict": "原始登记前后矛盾，其后无法复算",
+    "unreadable": "记录内容无法读取，该企业该年度无法复算",
+    "policy-altered": "政策文件与其指纹不符，无法据以复算",
 }
 TABLES: Final = {
     "returns": "登记数据",
@@ -68,7 +68,7 @@ def audit_replay(
     export: Annotated[
         Path | None,
         typer.Argument(
-            metavar="EXPORT", exists=True, file_okay=False, help="导出件文件夹;省略则复算数据库。"
+            metavar="EXPORT", exists=True, file_okay=False, help="导出件文件夹；省略则复算数据库。"
         ),
     ] = None,
     first: Annotated[
@@ -77,11 +77,11 @@ def audit_replay(
     ] = 1,
     last: Annotated[
         int | None,
-        typer.Option("--to", parser=position_from(1), metavar="<int>", help="比对到此序号;省略则到最后。"),
+        typer.Option("--to", parser=position_from(1), metavar="<int>", help="比对到此序号；省略则到最后。"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """复算:由原始登记重新推出全部测算并逐项比对;复算全部台账时一并核对查询表。有不一致时退出码为1。"""
+    """复算：由原始登记重新推出全部测算并逐项比对；复算全部台账时一并核对查询表。有不一致时退出码为1。"""
     if last is not None and last < first:
         raise typer.BadParameter("不能小于--from。", param_hint="--to")
     try:
@@ -93,14 +93,14 @@ def audit_replay(
         else:
             disclose_nothing(context)  # What is shown stands in the export.
     except PositionAheadError as error:
-        refuse(f"台账最后的序号是{error.head},不能复算更后的序号。")
+        refuse(f"台账最后的序号是{error.head}，不能复算更后的序号。")
     if as_json:
         print_json(replay_models.report(report).model_dump())
     else:
         print_report(out, report, measures)
         if last is not None and report.last < last:
             out.print(
-                f"序号{last}在一批登记之中,只复算到此前一批的末序号{report.last};"
+                f"序号{last}在一批登记之中，只复算到此前一批的末序号{report.last}；"
                 f"其后的部分请用--from {report.last + 1}复算。",
                 soft_wrap=True,
             )
@@ -123,7 +123,7 @@ def _replayed_ledger(context: typer.Context, export: Path | None) -> Iterator[Le
                 restore(ledger, ExportFolder(export), progress)
             yield ledger
         except ExportError as error:
-            refuse(f"{error},无法复算。请运行duixian audit verify {export}查明。")
+            refuse(f"{error}，无法复算。请运行duixian audit verify {export}查明。")
         finally:
             engine.dispose()
 
@@ -149,18 +149,18 @@ def print_report(console: Terminal, report: Report, measures: Mapping[str, str])
     found = report.found
     if report.last < report.first:
         console.print(
-            f"该范围内没有完整的登记批次(此前最后一批止于序号{report.last}),没有可比对的内容。",
+            f"该范围内没有完整的登记批次（此前最后一批止于序号{report.last}），没有可比对的内容。",
             soft_wrap=True,
         )
         return
     console.print(
-        f"复算台账序号{report.first}至{report.last}:读取台账记录{found.events}条,"
-        f"比对测算记录{found.assessments}条,不一致{found.mismatch_count}处。",
+        f"复算台账序号{report.first}至{report.last}：读取台账记录{found.events}条，"
+        f"比对测算记录{found.assessments}条，不一致{found.mismatch_count}处。",
         soft_wrap=True,
     )
     if found.events != report.last:
         console.print(
-            f"  台账应有记录{report.last}条,能归入企业和政策的只有{found.events}条,"
+            f"  台账应有记录{report.last}条，能归入企业和政策的只有{found.events}条，"
             "请运行duixian audit verify查明。",
             soft_wrap=True,
         )
@@ -170,28 +170,28 @@ def print_report(console: Terminal, report: Report, measures: Mapping[str, str])
     if report.projected is not None:
         rows = "、".join(f"{TABLES[name]}{count}行" for name, count in found.rows.items())
         console.print(
-            f"核对查询表(截至台账序号{report.projected}):{rows or '没有记录'},"
+            f"核对查询表（截至台账序号{report.projected}）：{rows or '没有记录'}，"
             f"不一致{found.row_difference_count}行。",
             soft_wrap=True,
         )
         if found.uncompared:
-            console.print(f"  有{found.uncompared}组企业因台账本身有问题,其查询表无法核对。")
+            console.print(f"  有{found.uncompared}组企业因台账本身有问题，其查询表无法核对。")
         for difference in found.row_differences[:MOST_PRINTED]:
             _print_row(console, difference)
         _print_rest(console, found.row_difference_count)
     print_unassessed(console, report.unassessed)
-    console.print("全部一致。" if report.is_clean else bold("存在不一致,请查明原因。"))
+    console.print("全部一致。" if report.is_clean else bold("存在不一致，请查明原因。"))
 
 
 def _print_rest(console: Terminal, count: int) -> None:
     if count > MOST_PRINTED:
-        console.print(f"  另有{count - MOST_PRINTED}处未列出,可用--json查看。")
+        console.print(f"  另有{count - MOST_PRINTED}处未列出，可用--json查看。")
 
 
 def _print_mismatch(console: Terminal, mismatch: Mismatch, measures: Mapping[str, str]) -> None:
     period = "" if mismatch.period is None else f" {period_of(mismatch.period).chinese}"
     place = "" if mismatch.position is None else f" 台账序号{mismatch.position}"
-    console.print(f"  {mismatch.stream}{period}{place}:{KINDS[mismatch.kind]}", markup=False, soft_wrap=True)
+    console.print(f"  {mismatch.stream}{period}{place}：{KINDS[mismatch.kind]}", markup=False, soft_wrap=True)
     if mismatch.detail is not None:
         console.print(f"    {mismatch.detail}", markup=False, soft_wrap=True)
     if mismatch.recorded is not None and mismatch.derived is not None:
@@ -199,9 +199,9 @@ def _print_mismatch(console: Terminal, mismatch: Mismatch, measures: Mapping[str
             console.print(f"    {told}", markup=False, soft_wrap=True)
     if mismatch.recorded is not None:
         # The log holds no steps: what it names is put through the rule again.
-        _print_side(console, "记录", mismatch.recorded, "按该记录所引的政策和数据推算(台账不保存步骤):")
+        _print_side(console, "记录", mismatch.recorded, "按该记录所引的政策和数据推算（台账不保存步骤）：")
     if mismatch.derived is not None:
-        _print_side(console, "复算", mismatch.derived, "推算步骤:")
+        _print_side(console, "复算", mismatch.derived, "推算步骤：")
 
 
 def _differences(
@@ -211,11 +211,11 @@ def _differences(
     left, right = outcome_values(recorded.outcome, measures), outcome_values(derived.outcome, measures)
     for field, name in FIELDS.items():
         if field in left and field in right and left[field] != right[field]:
-            yield f"{name}:记录为{left[field]},复算为{right[field]}"
+            yield f"{name}：记录为{left[field]}，复算为{right[field]}"
     if recorded.policy != derived.policy:
-        yield f"政策版本:记录为{recorded.policy.version},复算为{derived.policy.version}"
+        yield f"政策版本：记录为{recorded.policy.version}，复算为{derived.policy.version}"
     if recorded.returns != derived.returns:
-        yield f"所用数据:记录为{_returns(recorded)},复算为{_returns(derived)}"
+        yield f"所用数据：记录为{_returns(recorded)}，复算为{_returns(derived)}"
 
 
 def _returns(assessed: EntitlementAssessed) -> str:
@@ -223,7 +223,7 @@ def _returns(assessed: EntitlementAssessed) -> str:
 
 
 def _print_side(console: Terminal, name: str, side: Side, steps: str) -> None:
-    console.print(f"    {name}:{_amount(side.assessed)}", markup=False, soft_wrap=True)
+    console.print(f"    {name}：{_amount(side.assessed)}", markup=False, soft_wrap=True)
     if side.steps:
         console.print(f"      {steps}", markup=False, soft_wrap=True)
     for n, each in enumerate(side.steps, 1):
@@ -233,19 +233,19 @@ def _print_side(console: Terminal, name: str, side: Side, steps: str) -> None:
 def _amount(assessed: EntitlementAssessed) -> str:
     if assessed.outcome is None:
         return "不再测算"
-    return f"测算金额{wanyuan(assessed.outcome.assessed_fen)}(政策版本{assessed.policy.version})"
+    return f"测算金额{wanyuan(assessed.outcome.assessed_fen)}（政策版本{assessed.policy.version}）"
 
 
 def _print_row(console: Terminal, difference: RowDifference) -> None:
-    key = ",".join(f"{COLUMNS[name]}{value}" for name, value in difference.key.items() if name in COLUMNS)
+    key = "，".join(f"{COLUMNS[name]}{value}" for name, value in difference.key.items() if name in COLUMNS)
     how = "与台账不符"
     if difference.derived is None or difference.stored is None:
         how = "多出此行" if difference.derived is None else "缺少此行"
-    place = f"({key})" if key else ""
-    console.print(f"  {TABLES[difference.table]}{place}:{how}", markup=False, soft_wrap=True)
+    place = f"（{key}）" if key else ""
+    console.print(f"  {TABLES[difference.table]}{place}：{how}", markup=False, soft_wrap=True)
     if difference.stored is None or difference.derived is None:
         return
     for column, stored in difference.stored.items():
         stands, follows = column_values(column, stored, difference.derived[column])
-        told = f"    {COLUMNS[column]}:查询表为{stands},应为{follows}"
+        told = f"    {COLUMNS[column]}：查询表为{stands}，应为{follows}"
         console.print(told, markup=False, soft_wrap=True)

@@ -22,24 +22,24 @@ def audit_restore(
     key: KeyAsked = None,
     as_json: AsJson = False,
 ) -> None:
-    """由导出件恢复台账:先核验导出件,再原样写入空的数据库。"""
+    """由导出件恢复台账：先核验导出件，再原样写入空的数据库。"""
     verifier, ledger = given_verifier(key), ledger_of(context)
     try:
         folder = ExportFolder(export)
     except ExportError as error:
-        refuse(f"{error},未恢复。")
+        refuse(f"{error}，未恢复。")
     report = verify_opened(folder, verifier, None)
     if not report.clean:
         print_findings(report)
-        refuse("导出件核验发现问题,未恢复。")
+        refuse("导出件核验发现问题，未恢复。")
     try:
         with progress_bar("恢复台账") as progress:
             size = restore(ledger, folder, progress)
     except NotEmptyError:
-        refuse("数据库中已有台账记录,不能恢复:请换一个空的数据库(先运行duixian migrate)。")
+        refuse("数据库中已有台账记录，不能恢复：请换一个空的数据库（先运行duixian migrate）。")
     except ExportError as error:
-        refuse(f"{error},未恢复,数据库没有变化。")
+        refuse(f"{error}，未恢复，数据库没有变化。")
     if as_json:
         print_json({"size": size, "root": report.root})
     else:
-        out.print(f"台账已由{export}恢复,共{size}条记录,树根{report.root}。", markup=False, soft_wrap=True)
+        out.print(f"台账已由{export}恢复，共{size}条记录，树根{report.root}。", markup=False, soft_wrap=True)

@@ -25,7 +25,7 @@ OF_EXPORT: Final = "导出件的日志校验点"
 _PROOFS: Final = {"leaf-differs", "root-differs", "seal-shorter", "log-shorter", "checkpoint-differs"}
 """What is found where the log is not what a seal or a checkpoint is of."""
 
-KeyAsked = Annotated[str | None, typer.Option("--key", help="审计人员留存的验证公钥(name+id+base64)。")]
+KeyAsked = Annotated[str | None, typer.Option("--key", help="审计人员留存的验证公钥（name+id+base64）。")]
 
 Trust = Literal["given", "operator"]
 """Whose key a signature was verified by: that of whoever verifies, or the operator's own."""
@@ -95,12 +95,12 @@ class Witnesses:
     def hear(self, name: str, note: str) -> Checkpoint | None:
         """Take the checkpoint of a note; None, and a finding, if it is not signed by the key."""
         if self._verifier is None:
-            self._findings.note("signature-invalid", None, f"没有验证公钥,无法核对{name}的签名。")
+            self._findings.note("signature-invalid", None, f"没有验证公钥，无法核对{name}的签名。")
             return None
         try:
             checkpoint = read_checkpoint(note, self._verifier)
         except NoteError as error:
-            message = f"{name}不是由{self._verifier.name}的密钥签署的,或已被改动({error})。"
+            message = f"{name}不是由{self._verifier.name}的密钥签署的，或已被改动（{error}）。"
             self._findings.note("signature-invalid", None, message)
             return None
         size, root = checkpoint.size, checkpoint.root
@@ -115,7 +115,7 @@ def audit_verify(
     export: Annotated[
         Path | None,
         typer.Argument(
-            metavar="EXPORT", exists=True, file_okay=False, help="导出件文件夹;省略则核验数据库。"
+            metavar="EXPORT", exists=True, file_okay=False, help="导出件文件夹；省略则核验数据库。"
         ),
     ] = None,
     kept: Annotated[
@@ -130,7 +130,7 @@ def audit_verify(
     if export is not None:
         report = verify_folder(export, verifier, note)
     elif key is not None and note is None:
-        raise typer.BadParameter("验证公钥用于核对日志校验点,请同时用--checkpoint给出。", param_hint="--key")
+        raise typer.BadParameter("验证公钥用于核对日志校验点，请同时用--checkpoint给出。", param_hint="--key")
     else:
         report = _verify_database(context, verifier, note)
     if as_json:
@@ -146,14 +146,15 @@ def given_verifier(key: str | None) -> Verifier | None:
     try:
         return None if key is None else Verifier.parse(key.strip())
     except NoteError as error:
-        raise typer.BadParameter(f"不是验证公钥,应为name+id+base64({error})。", param_hint="--key") from error
+        told = f"不是验证公钥，应为name+id+base64（{error}）。"
+        raise typer.BadParameter(told, param_hint="--key") from error
 
 
 def _kept_note(path: Path) -> str:
     try:
         return read_note(path)
     except (OSError, ValueError) as error:
-        raise typer.BadParameter(f"{path}无法读取({error})。", param_hint="--checkpoint") from error
+        raise typer.BadParameter(f"{path}无法读取（{error}）。", param_hint="--checkpoint") from error
 
 
 def _verify_database(context: typer.Context, verifier: Verifier | None, note: str | None) -> Report:
@@ -171,7 +172,7 @@ def _own_verifier() -> Verifier | None:
     try:
         signer = read_audit_key(Settings().audit_key_file)
     except AuditKeyError as error:
-        refuse(f"签名密钥不可用:{error}")
+        refuse(f"签名密钥不可用：{error}")
     return None if signer is None else signer.verifier
 
 
@@ -205,7 +206,7 @@ def verify_opened(folder: ExportFolder, verifier: Verifier | None, note: str | N
         witnesses.hear(KEPT, note)
     signed = _hear_export(folder, witnesses, findings)
     if verifier is not None and not signed and note is None:
-        findings.note("signature-invalid", None, "导出件没有日志校验点,无法用验证公钥核对。")
+        findings.note("signature-invalid", None, "导出件没有日志校验点，无法用验证公钥核对。")
     with progress_bar("核验导出件") as progress:
         verified = verify_export(folder, witnesses.known, findings, progress)
     return _report("export", verified, witnesses, findings, signed=signed or note is not None)
@@ -231,7 +232,7 @@ def _hear_export(folder: ExportFolder, witnesses: Witnesses, findings: Findings)
     checkpoint = witnesses.hear(OF_EXPORT, note)
     said = folder.manifest.origin, folder.manifest.size
     if checkpoint is not None and said != (checkpoint.origin, checkpoint.size):
-        findings.note("manifest-differs", None, "导出清单的台账名称(origin)或记录数(size)与校验点不符。")
+        findings.note("manifest-differs", None, "导出清单的台账名称（origin）或记录数（size）与校验点不符。")
     return True
 
 
@@ -268,25 +269,25 @@ def _proven(verified: Verified | None, witnesses: Witnesses, found: Iterable[str
 
 def _print_report(report: Report) -> None:
     if report.size is not None:
-        out.print(f"共{report.size}条台账记录,树根{report.root}。", markup=False, soft_wrap=True)
+        out.print(f"共{report.size}条台账记录，树根{report.root}。", markup=False, soft_wrap=True)
     if report.sealed is not None:
         out.print(f"已与封存时的记录指纹逐条比对{report.sealed}条。")
     if report.told:
-        out.print(f"台账自身记载前{report.told}条曾经封存,并已与所记树根比对。")
+        out.print(f"台账自身记载前{report.told}条曾经封存，并已与所记树根比对。")
     for each in report.checkpoints:
-        whose = "给出的验证公钥" if each.key == "given" else "运行方自己的公钥(不能代替审计人员留存的公钥)"
+        whose = "给出的验证公钥" if each.key == "given" else "运行方自己的公钥（不能代替审计人员留存的公钥）"
         out.print(
-            f"{each.name}:{each.origin},含{each.size}条记录,签名有效,依据{whose}。",
+            f"{each.name}：{each.origin}，含{each.size}条记录，签名有效，依据{whose}。",
             markup=False,
             soft_wrap=True,
         )
     passed = [CHECKS[each.code] for each in report.checks if not each.count]
     if passed:
-        out.print(f"核验无误:{'、'.join(passed)}。", soft_wrap=True)
+        out.print(f"核验无误：{'、'.join(passed)}。", soft_wrap=True)
     if not any(each.name == KEPT for each in report.checkpoints):
         out.print(
-            "未与审计人员留存的日志校验点比对:能改动全部数据的人也能改动其中的指纹,"
-            "末尾若连同封存一并被截去,台账本身也看不出来。",
+            "未与审计人员留存的日志校验点比对：能改动全部数据的人也能改动其中的指纹，"
+            "末尾若连同封存一并被截去，台账本身也看不出来。",
             soft_wrap=True,
         )
     print_findings(report)
@@ -296,19 +297,19 @@ def _print_report(report: Report) -> None:
 
 def _conclusion(report: Report) -> str:
     if not report.clean:
-        return "结论:发现问题,详见上列各项。"
+        return "结论：发现问题，详见上列各项。"
     rest = (report.size or 0) - report.proven
     if not rest:
-        return "结论:未发现问题。"
+        return "结论：未发现问题。"
     by = "封存" if report.subject == "ledger" else "日志校验点"
-    upto = f"{by}至序号{report.proven};其后{rest}条" if report.proven else f"没有{by}:全部{rest}条"
-    return f"结论:未发现问题。{upto}未经封存,只核验了前后一致,不能证明未被改动。"
+    upto = f"{by}至序号{report.proven}；其后{rest}条" if report.proven else f"没有{by}：全部{rest}条"
+    return f"结论：未发现问题。{upto}未经封存，只核验了前后一致，不能证明未被改动。"
 
 
 def print_findings(report: Report) -> None:
     """What was found, on standard error."""
     for finding in (each for each in report.checks if each.count):
-        err.print(f"{finding.code} {CHECKS[finding.code]}:{finding.count}处不符", markup=False)
+        err.print(f"{finding.code} {CHECKS[finding.code]}：{finding.count}处不符", markup=False)
         for place in finding.places:
             err.print(f"  {place.message}", markup=False, soft_wrap=True)
         if finding.count > len(finding.places):

@@ -43,7 +43,7 @@ ACTOR = "示例"
 DEMO_USERS: tuple[tuple[str, Role, bool], ...] = (
     ("统计局示例", "statistics", False),
     ("商务局示例", "commerce", False),
-    ("商务局示例(可见单户数据)", "commerce", True),
+    ("商务局示例（可见单户数据）", "commerce", True),
     ("审计局示例", "auditor", False),
     ("管理员示例", "admin", False),
 )
@@ -69,10 +69,10 @@ def main() -> None:
     tell_of_seal(ledger, verifier_key)
     project_all(ledger)
     _summary(ledger)
-    for line in ("", *keys, "", "校验点验证公钥(请审计人员自行留存):", f"  {verifier_key}"):
+    for line in ("", *keys, "", "校验点验证公钥（请审计人员自行留存）：", f"  {verifier_key}"):
         console.print(line)
     address = f"http://{settings.host}:{settings.port}"
-    console.print(bold(f"打开 {address}/docs"), " 查看接口;按Ctrl+C停止。", sep="")
+    console.print(bold(f"打开 {address}/docs"), " 查看接口；按Ctrl+C停止。", sep="")
     ledger.engine.dispose()
     serve_http(settings, host=settings.host, port=settings.port, workers=1)
 
@@ -91,7 +91,9 @@ def _publish(ledger: Ledger) -> None:
     published = publish(ledger, loaded, actor=ACTOR)
     assess_published(ledger)
     state = "已发布" if published.is_new else "此前已发布"
-    console.print(f"政策《{loaded.typed.title}》{loaded.typed.article}:{state},版本{published.ref.version}。")
+    console.print(
+        f"政策《{loaded.typed.title}》{loaded.typed.article}：{state}，版本{published.ref.version}。"
+    )
 
 
 def _import_sample(ledger: Ledger, folder: Path) -> None:
@@ -105,9 +107,11 @@ def _import_sample(ledger: Ledger, folder: Path) -> None:
             answer = _import(ledger, file)
             filed, revised = filed + answer[0], revised + answer[1]
     if waiting:
-        console.print(f"示例数据:登记{len(waiting)}个文件,新登记{filed}行,更正{revised}行(文件在{folder})。")
+        console.print(
+            f"示例数据：登记{len(waiting)}个文件，新登记{filed}行，更正{revised}行（文件在{folder}）。"
+        )
     else:
-        console.print(f"示例数据:{len(files)}个文件此前已全部登记,没有重复登记。")
+        console.print(f"示例数据：{len(files)}个文件此前已全部登记，没有重复登记。")
 
 
 def _registered_files(ledger: Ledger) -> set[str]:
@@ -128,7 +132,7 @@ def _import(ledger: Ledger, file: SampleFile) -> tuple[int, int]:
     )
     imported = import_file(ledger, file.path, options, actor=ACTOR)
     if imported.answer is None:
-        sys.exit("\n".join(f"{line.file} 第{line.row}行:{line.message}" for line in imported.lines))
+        sys.exit("\n".join(f"{line.file} 第{line.row}行：{line.message}" for line in imported.lines))
     return imported.answer.filed, imported.answer.revised
 
 
@@ -148,7 +152,7 @@ def _keys(ledger: Ledger, path: Path) -> list[str]:
     lines = [f"{name} {tokens.get(name, '(密钥文件已删除)')}" for name, _, _ in DEMO_USERS]
     with new_file(path) as beside:
         beside.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return [f"示例用户的密钥(也在{path}):", *(f"  {line}" for line in lines)]
+    return [f"示例用户的密钥（也在{path}）：", *(f"  {line}" for line in lines)]
 
 
 def _record_key(ledger: Ledger, name: str, role: Role) -> None:
@@ -186,12 +190,12 @@ def _print_window(connection: Connection, window: str, books: Opened) -> None:
     console.print()
     console.print(
         bold(Window.parse(window).chinese),
-        f":{0 if total is None else total.total}户,"
-        f"测算金额{wanyuan(sum(each.assessed_fen for each in groups))},"
-        f"其中依据待明确口径{wanyuan(sum(each.open_fen for each in groups))},"
-        f"初报数{wanyuan(sum(each.preliminary_fen for each in groups))};"
-        f"月度上限核减{sum(each.month_ceiling for each in groups)}期,"
-        f"半年上限核减{sum(each.half_year_ceiling for each in groups)}期。最高十户:",
+        f"：{0 if total is None else total.total}户，"
+        f"测算金额{wanyuan(sum(each.assessed_fen for each in groups))}，"
+        f"其中依据待明确口径{wanyuan(sum(each.open_fen for each in groups))}，"
+        f"初报数{wanyuan(sum(each.preliminary_fen for each in groups))}；"
+        f"月度上限核减{sum(each.month_ceiling for each in groups)}期，"
+        f"半年上限核减{sum(each.half_year_ceiling for each in groups)}期。最高十户：",
         sep="",
     )
     for each in [listed_account.account for listed_account in listed.accounts]:
@@ -201,9 +205,10 @@ def _print_window(connection: Connection, window: str, books: Opened) -> None:
             if found.assessed.outcome is not None
             for name in found.assessed.outcome.bound_by
         }
-        cut = f",因{'、'.join(text for name, text in CEILINGS.items() if name in bound)}核减" if bound else ""
+        ceilings = "、".join(text for name, text in CEILINGS.items() if name in bound)
+        cut = f"，因{ceilings}核减" if bound else ""
         console.print(
-            f"  {each.uscc} {each.name}({region_name(each.region_code)}):{wanyuan(each.assessed_fen)},"
+            f"  {each.uscc} {each.name}（{region_name(each.region_code)}）：{wanyuan(each.assessed_fen)}，"
             f"其中口径待明确{wanyuan(each.open_fen)}{cut}"
         )
 

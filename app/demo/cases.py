@@ -143,7 +143,7 @@ def _tables() -> tuple[Profile, ...]:
 
 def _comings() -> tuple[Profile, ...]:
     """Firms that enter or leave the survey-unit database in 2024, and codes that fail their check."""
-    early = "登记机关所发早期代码,已核对营业执照"
+    early = "登记机关所发早期代码，已核对营业执照"
     return (
         Profile("entered-blank-base", (Line(TRADE, "5211", 75_000, enters=at(2024, 5), prior="blank"),)),
         Profile("entered-zero-base", (Line(TRADE, "5272", 30_000, enters=at(2024, 4), prior="zero"),)),
@@ -239,11 +239,11 @@ def _revised() -> tuple[Profile, ...]:
     def document(n: int) -> str:
         return f"营统核〔2024〕{n}号"
 
-    below = Revision("网点调出,重复计算", "企业改报", document(31), -18_000, -18_000)
+    below = Revision("网点调出，重复计算", "企业改报", document(31), -18_000, -18_000)
     ceiling = Revision("团购订单误计入4月", "审核退回", document(32), -110_000, -110_000)
     above = Revision("漏报两家分店", "执法认定", document(35), 12_000, 12_000)
     filled = Revision("补填上年同期数", "企业改报", document(36), fills_base=True)
-    sales = Revision("批发部分补计,零售额不变", "审核退回", document(37), 0, 3_500)
+    sales = Revision("批发部分补计，零售额不变", "审核退回", document(37), 0, 3_500)
     return (
         Profile("revised-below-gate", (Line(TRADE, "5211", 150_000, 2_000),), revision=below),
         Profile("revised-half-year-ceiling", (Line(TRADE, "5261", 280_000, 4_500),), revision=ceiling),

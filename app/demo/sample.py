@@ -201,7 +201,8 @@ def _table(book: _Book, rows: list[_Row], optional: list[str]) -> list[list[str 
     """Lay a sheet out as rows of cells; `None` is a blank cell."""
     table: list[list[str | int | None]] = []
     if book.titled:
-        table.append([f"{_period_name(book.period)}{_FORM_TITLES[book.form]}({book.form}表) 计量单位:千元"])
+        title = f"{_period_name(book.period)}{_FORM_TITLES[book.form]}（{book.form}表）"
+        table.append([f"{title} 计量单位：千元"])
     table.append([*_headings(book, optional)])
     for n, row in enumerate(rows):
         # One file writes its nils in two ways, as files that several hands made do.

@@ -74,17 +74,17 @@ _COLUMNS: Final = (
     ("累计期", 14),
     ("所属期", 14),
     ("政策文件", 20),
-    ("变动前测算金额(万元)", 21),
-    ("变动后测算金额(万元)", 21),
-    ("增减(万元)", 16),
+    ("变动前测算金额（万元）", 21),
+    ("变动后测算金额（万元）", 21),
+    ("增减（万元）", 16),
     ("引起变动的记录", 40),
     ("经办人", 18),
-    ("登记时间(北京时间)", 21),
+    ("登记时间（北京时间）", 21),
     ("台账序号", 12),
     ("更正原因和来源", 36),
     ("依据文号", 26),
     ("来源文件", 36),
-    ("来源文件指纹(SHA-256)", 68),
+    ("来源文件指纹（SHA-256）", 68),
 )
 _FIRST_AMOUNT: Final = 6
 
@@ -148,5 +148,5 @@ class _DifferenceSheet:
         for index, fen in enumerate(sums, _FIRST_AMOUNT):
             self._write_amount(index, fen)
         if left_out:
-            told = f"另有{left_out}条差异未列出:Excel工作表的行数已到上限。请按累计期或处理地分别导出。"
+            told = f"另有{left_out}条差异未列出：Excel工作表的行数已到上限。请按累计期或处理地分别导出。"
             self._sheet.write_string(self._next_row + 1, 0, told, self._text)

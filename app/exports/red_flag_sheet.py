@@ -42,39 +42,39 @@ _COLUMNS: Final = (
     _Column("表号", 9),
     _Column("需核实的问题", 80),
     _Column("数据列", 12),
-    _Column("现数(万元)", 16, "wanyuan"),
-    _Column("比较数(万元)", 16, "wanyuan"),
-    _Column("半年测算金额(万元)", 18, "wanyuan"),
-    _Column("仅此处按比较数测算(万元)", 24, "wanyuan"),
-    _Column("半年内各处均按比较数测算(万元)", 29, "wanyuan"),
+    _Column("现数（万元）", 16, "wanyuan"),
+    _Column("比较数（万元）", 16, "wanyuan"),
+    _Column("半年测算金额（万元）", 18, "wanyuan"),
+    _Column("仅此处按比较数测算（万元）", 24, "wanyuan"),
+    _Column("半年内各处均按比较数测算（万元）", 29, "wanyuan"),
     _Column("户次或次数", 12, "count"),
     _Column("合计户次或次数", 15, "count"),
-    _Column("占比(%)", 10, "percent"),
-    _Column("参考占比(%)", 12, "percent"),
-    _Column("依据:台账序号", 14, "count"),
-    _Column("依据:记录", 10),
-    _Column("依据:登记时间(北京时间)", 24),
-    _Column("依据:经办人", 16),
-    _Column("依据:统一社会信用代码", 22),
-    _Column("依据:所属期", 13),
-    _Column("依据:表号", 10),
-    _Column("依据:阶段", 10),
-    _Column("依据:企业", 30),
-    _Column("依据:处理地", 13),
-    _Column("依据:行业代码", 13),
-    _Column("依据:在库", 10),
-    _Column("依据:本期数(万元)", 18, "wanyuan"),
-    _Column("依据:上年同期数(万元)", 21, "wanyuan"),
-    _Column("依据:本期1—本月累计(万元)", 25, "wanyuan"),
-    _Column("依据:上年同期1—本月累计(万元)", 29, "wanyuan"),
-    _Column("依据:其他指标", 44),
-    _Column("依据:来源文件", 30),
-    _Column("依据:来源文件指纹(SHA-256)", 68),
-    _Column("依据:工作表", 12),
-    _Column("依据:行号", 10, "count"),
-    _Column("依据:更正或撤销原因", 30),
-    _Column("依据:更正来源", 13),
-    _Column("依据:文号", 24),
+    _Column("占比（%）", 10, "percent"),
+    _Column("参考占比（%）", 12, "percent"),
+    _Column("依据：台账序号", 14, "count"),
+    _Column("依据：记录", 10),
+    _Column("依据：登记时间（北京时间）", 24),
+    _Column("依据：经办人", 16),
+    _Column("依据：统一社会信用代码", 22),
+    _Column("依据：所属期", 13),
+    _Column("依据：表号", 10),
+    _Column("依据：阶段", 10),
+    _Column("依据：企业", 30),
+    _Column("依据：处理地", 13),
+    _Column("依据：行业代码", 13),
+    _Column("依据：在库", 10),
+    _Column("依据：本期数（万元）", 18, "wanyuan"),
+    _Column("依据：上年同期数（万元）", 21, "wanyuan"),
+    _Column("依据：本期1—本月累计（万元）", 25, "wanyuan"),
+    _Column("依据：上年同期1—本月累计（万元）", 29, "wanyuan"),
+    _Column("依据：其他指标", 44),
+    _Column("依据：来源文件", 30),
+    _Column("依据：来源文件指纹（SHA-256）", 68),
+    _Column("依据：工作表", 12),
+    _Column("依据：行号", 10, "count"),
+    _Column("依据：更正或撤销原因", 30),
+    _Column("依据：更正来源", 13),
+    _Column("依据：文号", 24),
 )
 _PLACES: Final = {"count": 0, "wanyuan": 6, "percent": 2}
 _NUMBER_FORMATS: Final = {"count": "0", "wanyuan": "#,##0.00####", "percent": "0.00"}
@@ -173,8 +173,8 @@ def _who(registered: Return | None) -> tuple[Cell, ...]:
 def _other_figures(registered: Return) -> str:
     """The items besides the one that the form requires, in one text."""
     form = FORMS[registered.form]
-    return ";".join(
-        f"{form.items[item]}:本期{_amount(figure.current_fen)},上年同期{_amount(figure.prior_year_fen)}"
+    return "；".join(
+        f"{form.items[item]}：本期{_amount(figure.current_fen)}，上年同期{_amount(figure.prior_year_fen)}"
         for item, figure in registered.figures.items()
         if item != form.required_item
     )
@@ -214,5 +214,5 @@ class _RedFlagSheet:
     def end(self, *, left_out: int) -> None:
         self._sheet.autofilter(0, 0, self._next_row - 1, len(_COLUMNS) - 1)
         if left_out:
-            told = f"另有{left_out}行未列出:Excel工作表的行数已到上限。请按疑点或处理地分别导出。"
+            told = f"另有{left_out}行未列出：Excel工作表的行数已到上限。请按疑点或处理地分别导出。"
             self._sheet.write_string(self._next_row, 7, told, self._text)

@@ -184,7 +184,9 @@ def _signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-_ADVICE: Final = "请在Excel中打开,只保留数据区,另存为新的.xlsx或CSV后重新提交;仍不能读取的,请交系统管理员。"
-_TOO_MUCH: Final = f"读取该文件所需的内存超过限度,已停止读取。{_ADVICE}"
-_TOO_SLOW: Final = f"读取该文件的用时超过限度,已停止读取。{_ADVICE}"
-_FAILED: Final = f"读取该文件的程序异常终止,文件可能已损坏。{_ADVICE}"
+_ADVICE: Final = (
+    "请在Excel中打开，只保留数据区，另存为新的.xlsx或CSV后重新提交；仍不能读取的，请交系统管理员。"
+)
+_TOO_MUCH: Final = f"读取该文件所需的内存超过限度，已停止读取。{_ADVICE}"
+_TOO_SLOW: Final = f"读取该文件的用时超过限度，已停止读取。{_ADVICE}"
+_FAILED: Final = f"读取该文件的程序异常终止，文件可能已损坏。{_ADVICE}"

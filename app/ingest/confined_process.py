@@ -134,7 +134,7 @@ def _too_long(row: FileRow) -> FileProblem:
         column=None,
         text=None,
         code="line-unreadable",
-        message=f"第{row.row}行:内容超过{ROW_MAX_CHARS}个字,无法读取。请删去该行中不属于本表的内容。",
+        message=f"第{row.row}行：内容超过{ROW_MAX_CHARS}个字，无法读取。请删去该行中不属于本表的内容。",
     )
 
 
@@ -155,4 +155,4 @@ def _end_with_caller() -> None:
     os._exit(1)
 
 
-_MANY_PROBLEMS: Final = f"无法读取之处超过{READING_MOST_PROBLEMS}处,其余未再读取。请核对是否选错了文件。"
+_MANY_PROBLEMS: Final = f"无法读取之处超过{READING_MOST_PROBLEMS}处，其余未再读取。请核对是否选错了文件。"

@@ -157,7 +157,9 @@ def _missing(header: Header, forms: list[Form], places: dict[str, Place]) -> Ite
         if name not in places:
             yield _problem(header, "heading-missing", f"表头缺少“{name}”。请补上该列后重新提交。")
     if not forms:
-        told = "表头缺少指标列。请补上“零售额;本年-本月”等列(E204-1表)或“餐费收入;本年-本月”等列(S204-1表)。"
+        told = (
+            "表头缺少指标列。请补上“零售额;本年-本月”等列（E204-1表）或“餐费收入;本年-本月”等列（S204-1表）。"
+        )
         yield _problem(header, "heading-missing", told)
 
 
@@ -167,21 +169,21 @@ def _other_units(header: Header, columns: list[_Column], unit: str) -> Iterator[
     for title in header.titles:
         for other in sorted(units_within(title) - {asked}):
             yield _problem(
-                header, "unit-differs", f"标题“{title}”写明金额单位为{other},{_CHECK_UNIT.format(asked)}"
+                header, "unit-differs", f"标题“{title}”写明金额单位为{other}，{_CHECK_UNIT.format(asked)}"
             )
     for column in columns:
         if column.figure and column.figure.unit not in {None, asked}:
             told = (
-                f"{column.place.column}列表头写明金额单位为{column.figure.unit},{_CHECK_UNIT.format(asked)}"
+                f"{column.place.column}列表头写明金额单位为{column.figure.unit}，{_CHECK_UNIT.format(asked)}"
             )
             yield _problem(header, "unit-differs", told, column.place)
 
 
-_CHECK_UNIT: Final = "与指定的单位{}不一致。请核对后指定正确的单位(命令行:--unit)。"
+_CHECK_UNIT: Final = "与指定的单位{}不一致。请核对后指定正确的单位（命令行：--unit）。"
 
 
 def _twice(header: Header, name: str, first: Place, second: Place) -> FileProblem:
-    told = f"{first.column}列与{second.column}列的表头都是“{name}”,无法确定以哪一列为准。请删去其中一列。"
+    told = f"{first.column}列与{second.column}列的表头都是“{name}”，无法确定以哪一列为准。请删去其中一列。"
     return _problem(header, "heading-twice", told, second)
 
 

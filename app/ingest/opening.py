@@ -40,9 +40,9 @@ def open_regular(path: Path) -> BinaryIO:
     raise NotATableError(_FOLDER if stat.S_ISDIR(kind) else _NO_FILE)
 
 
-_FOLDER: Final = "这是文件夹,未读取。请写明其中各个文件的名称。"
-_NO_FILE: Final = "这不是普通文件(而是管道、设备或套接字),未读取。请改用.xlsx或CSV文件。"
+_FOLDER: Final = "这是文件夹，未读取。请写明其中各个文件的名称。"
+_NO_FILE: Final = "这不是普通文件（而是管道、设备或套接字），未读取。请改用.xlsx或CSV文件。"
 _LOCK: Final = (
-    "这是工作簿打开期间Excel或WPS自动生成的锁定文件,不含数据,未读取。"
-    "请确认原工作簿的改动均已保存,改为提交原工作簿。"
+    "这是工作簿打开期间Excel或WPS自动生成的锁定文件，不含数据，未读取。"
+    "请确认原工作簿的改动均已保存，改为提交原工作簿。"
 )

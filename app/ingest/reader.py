@@ -93,5 +93,5 @@ def _found(path: Path) -> Fingerprint | FileProblem:
 
 
 _TOO_LARGE: Final = (
-    f"文件超过{SOURCE_FILE_MAX_BYTES // 1_000_000_000}GB,未读取。请按月或按处理地分成几个文件后重新提交。"
+    f"文件超过{SOURCE_FILE_MAX_BYTES // 1_000_000_000}GB，未读取。请按月或按处理地分成几个文件后重新提交。"
 )

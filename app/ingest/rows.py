@@ -94,7 +94,7 @@ class FileProblem:
     @classmethod
     def of_sheet(cls, sheet: str, code: str, message: str) -> "FileProblem":
         """A problem of a whole sheet, which the message names."""
-        told = f"工作表“{sheet}”:{message}" if sheet else message
+        told = f"工作表“{sheet}”：{message}" if sheet else message
         return cls(sheet=sheet, row=None, column=None, text=None, code=code, message=told)
 
 

@@ -135,9 +135,9 @@ def _unreadable(number: int) -> FileProblem:
         column=None,
         text=None,
         code="line-unreadable",
-        message=f"第{number}行:双引号不成对或内容过长,无法分列。请把内容中的双引号改为中文引号,或在Excel中打开后另存为.xlsx再提交。",
+        message=f"第{number}行：双引号不成对或内容过长，无法分列。请把内容中的双引号改为中文引号，或在Excel中打开后另存为.xlsx再提交。",
     )
 
 
-_UNKNOWN_ENCODING: Final = "无法识别文件的文字编码。请在Excel中打开,另存为.xlsx或CSV UTF-8格式后重新提交。"
-_WEB_PAGE: Final = "文件内容是网页,不是表格。请在Excel中打开,另存为.xlsx后重新提交。"
+_UNKNOWN_ENCODING: Final = "无法识别文件的文字编码。请在Excel中打开，另存为.xlsx或CSV UTF-8格式后重新提交。"
+_WEB_PAGE: Final = "文件内容是网页，不是表格。请在Excel中打开，另存为.xlsx后重新提交。"

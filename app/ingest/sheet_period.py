@@ -90,16 +90,16 @@ def _agreed(findings: Sequence[_Finding]) -> str | None:
 def _differs(asked: str, finding: _Finding) -> _TOLD:
     return (
         "period-differs",
-        f"指定的所属期为{in_chinese(asked)},{finding.told()},两者不一致。请核对文件,或改正指定的所属期(命令行:--period)。",
+        f"指定的所属期为{in_chinese(asked)}，{finding.told()}，两者不一致。请核对文件，或改正指定的所属期（命令行：--period）。",
     )
 
 
 def _disagree(findings: Sequence[_Finding]) -> _TOLD:
-    told = ",".join(finding.told() for finding in findings)
-    return "period-differs", f"无法确定所属期:{told}。请指定所属期(命令行:--period 2024-03)。"
+    told = "，".join(finding.told() for finding in findings)
+    return "period-differs", f"无法确定所属期：{told}。请指定所属期（命令行：--period 2024-03）。"
 
 
 _NOTHING_SAID: Final = (
     "period-missing",
-    "找不到所属期:没有“所属期”列,文件名和标题中也没有写明。请指定所属期(命令行:--period 2024-03)。",
+    "找不到所属期：没有“所属期”列，文件名和标题中也没有写明。请指定所属期（命令行：--period 2024-03）。",
 )

@@ -89,5 +89,5 @@ def _fill(top: list[Record], records: Records) -> Iterator[FileProblem]:
 
 _NO_HEADER = (
     f"前{HEADER_SEARCH_ROWS}行中找不到表头。表头须有“统一社会信用代码”“单位详细名称”“处理地编码”“行业代码”"
-    "和“零售额;本年-本月”等列,请用直报平台导出的表。"
+    "和“零售额;本年-本月”等列，请用直报平台导出的表。"
 )

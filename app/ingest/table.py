@@ -132,21 +132,21 @@ class Table:
 
     def _other_period(self, row: int, texts: list[str]) -> FileProblem:
         told = (
-            f"所属期与指定的{in_chinese(self._layout.period or '')}不一致(以下各行不再逐行提示)。"
-            "请核对文件,或改正指定的所属期(命令行:--period)。"
+            f"所属期与指定的{in_chinese(self._layout.period or '')}不一致（以下各行不再逐行提示）。"
+            "请核对文件，或改正指定的所属期（命令行：--period）。"
         )
         return self._problem(row, "period-differs", told, texts, "period")
 
     def _too_many_cells(self, row: int, texts: list[str]) -> FileProblem:
         told = (
-            f"有{len(texts)}列,表头只有{len(self._headings)}列,各列可能已错位。"
-            "请检查名称或金额中的逗号,含逗号的内容须加英文双引号,或另存为.xlsx后重新提交。"
+            f"有{len(texts)}列，表头只有{len(self._headings)}列，各列可能已错位。"
+            "请检查名称或金额中的逗号，含逗号的内容须加英文双引号，或另存为.xlsx后重新提交。"
         )
         return self._problem(row, "columns-differ", told, texts)
 
     def _of_no_form(self, row: int, texts: list[str]) -> FileProblem:
         told = (
-            "各指标均未填,行业代码也不是51、52、61、62开头,无法判断属于E204-1表还是S204-1表。"
+            "各指标均未填，行业代码也不是51、52、61、62开头，无法判断属于E204-1表还是S204-1表。"
             "请补填或删去该行。"
         )
         return self._problem(row, "form-unclear", told, texts, "industry_code")
@@ -155,7 +155,7 @@ class Table:
         self, row: int, code: str, told: str, texts: list[str], field: str | None = None
     ) -> FileProblem:
         place = self._layout.fields[field] if field else None
-        whole = FileProblem.of_sheet(self._sheet, code, f"第{row}行:{told}")
+        whole = FileProblem.of_sheet(self._sheet, code, f"第{row}行：{told}")
         return FileProblem(
             sheet=self._sheet,
             row=row,

@@ -52,10 +52,11 @@ def _records(sheet: CalamineSheet, scan: SheetScan) -> Iterator[Record]:
 
 
 def _too_large(why: str) -> FileProblem:
-    told = f"工作簿过大:{why}。请删去数据区以外的内容,或另存为CSV后重新提交(CSV可达2GB)。"
+    told = f"工作簿过大：{why}。请删去数据区以外的内容，或另存为CSV后重新提交（CSV可达2GB）。"
     return FileProblem.of_file("file-too-large", told)
 
 
 _UNREADABLE: Final = (
-    "文件打不开:不是完好的Excel工作簿(.xlsx),或设有打开密码。请在Excel中打开,去掉密码,另存为.xlsx后重新提交。"
+    "文件打不开：不是完好的Excel工作簿（.xlsx），或设有打开密码。"
+    "请在Excel中打开，去掉密码，另存为.xlsx后重新提交。"
 )

@@ -36,7 +36,7 @@ def time_text(time_us: int) -> str:
 
 def beijing_text(time_us: int) -> str:
     """A time in Beijing, as officials read it."""
-    return f"{_EPOCH + timedelta(hours=8, microseconds=time_us):%Y-%m-%d %H:%M:%S}(北京时间)"
+    return f"{_EPOCH + timedelta(hours=8, microseconds=time_us):%Y-%m-%d %H:%M:%S}（北京时间）"
 
 
 class ClockError(Exception):
@@ -55,9 +55,9 @@ class ClockError(Exception):
     def __str__(self) -> str:
         """What is doubtful, and what to do, in Chinese."""
         return (
-            f"本机时钟为{beijing_text(self.now_us)},台账最后的登记时间为{beijing_text(self.last_us)},"
-            "时钟可能被向前拨动;为免此后的登记时间全部有误,暂停登记。"
-            "请核对时钟,时间无误的,请运行duixian clock accept予以认可"
+            f"本机时钟为{beijing_text(self.now_us)}，台账最后的登记时间为{beijing_text(self.last_us)}，"
+            "时钟可能被向前拨动；为免此后的登记时间全部有误，暂停登记。"
+            "请核对时钟，时间无误的，请运行duixian clock accept予以认可"
         )
 
 

@@ -25,7 +25,7 @@ from domain.events import (
 from domain.forms import FORMS
 from domain.periods import PeriodError, window_name
 
-VERIFY: Final = "请运行duixian audit verify核验,从备份恢复"
+VERIFY: Final = "请运行duixian audit verify核验，从备份恢复"
 """How to mend what the log, or the tables beside it, contradicts."""
 
 REBUILD: Final = "请运行duixian projections rebuild重建查询表"
@@ -39,7 +39,7 @@ _SMALL: Final = 2**31
 _LAST_TIME_US: Final = 253_370_764_800_000_000
 """The year 9999 begins: no later time can be written as text in every time zone."""
 
-_MISPLACED: Final = "记录流名称无效,或与记录内容不符"
+_MISPLACED: Final = "记录流名称无效，或与记录内容不符"
 _RETURNS: Final = re.compile(r"returns/[0-9A-Z]{18}/(20[0-9]{2})", re.ASCII)
 _ACCOUNT: Final = re.compile(r"entitlement/([^/]+)/[0-9A-Z]{18}/(20[0-9]{2}H[12])", re.ASCII)
 
@@ -61,7 +61,7 @@ def row_problem(row: Sequence[Any]) -> str | None:
     if not is_text(stream + topic + actor + batch_id):
         return "含有无效文字"
     if b"\n" in state:
-        return "内容含有换行,不能成为一行"
+        return "内容含有换行，不能成为一行"
     return None
 
 

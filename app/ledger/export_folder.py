@@ -151,7 +151,7 @@ class ExportFolder:
             with (path / MANIFEST).open("rb") as file:
                 text = file.read(MANIFEST_MAX_BYTES + 1)
         except OSError as error:
-            raise ExportError(f"{MANIFEST}无法读取({reason_of(error)})") from error
+            raise ExportError(f"{MANIFEST}无法读取（{reason_of(error)}）") from error
         if len(text) > MANIFEST_MAX_BYTES:
             raise ExportError(f"{MANIFEST}超过{MANIFEST_MAX_BYTES}字节")
         try:
@@ -160,7 +160,7 @@ class ExportFolder:
         except _DoubleKeyError as error:
             raise ExportError(f"{MANIFEST}中“{shown(error.key)}”重复") from error
         except (ValueError, RecursionError) as error:
-            raise ExportError(f"{MANIFEST}不是本格式的导出清单({error})") from error
+            raise ExportError(f"{MANIFEST}不是本格式的导出清单（{error}）") from error
 
     def file_problems(self) -> Iterator[str]:
         """What is wrong with the files that the manifest names, and with those beside them, in Chinese."""
@@ -177,11 +177,11 @@ class ExportFolder:
                 if _sha256_of(self._path / name) != sha256:
                     yield f"{name}的SHA-256与清单不符"
             except OSError as error:
-                yield f"{name}无法读取({reason_of(error)})"
+                yield f"{name}无法读取（{reason_of(error)}）"
         for each in sorted(self._path.rglob("*")):
             name = each.relative_to(self._path).as_posix()
             if name not in {*named, MANIFEST} and (each.is_symlink() or not each.is_dir()):
-                yield f"{shown(name)}不在清单中,不属于本导出件"
+                yield f"{shown(name)}不在清单中，不属于本导出件"
 
     def lines(self) -> Iterator[bytes]:
         """The lines of the log without their newlines.
@@ -198,9 +198,9 @@ class ExportFolder:
                         raise ExportError(f"{name}中有一行超过{EXPORT_LINE_MAX_BYTES}字节")
                     yield line.removesuffix(b"\n")
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise ExportError(f"{name}不完整,或不是gzip压缩的文件") from error
+            raise ExportError(f"{name}不完整，或不是gzip压缩的文件") from error
         except OSError as error:
-            raise ExportError(f"{name}无法读取({reason_of(error)})") from error
+            raise ExportError(f"{name}无法读取（{reason_of(error)}）") from error
 
     def checkpoint(self) -> str | None:
         """The signed checkpoint that goes with it; None if there is none.
@@ -214,7 +214,7 @@ class ExportFolder:
             return read_note(self._path / CHECKPOINT)
         except (OSError, ValueError) as error:
             reason = reason_of(error) if isinstance(error, OSError) else str(error)
-            raise ExportError(f"{CHECKPOINT}无法读取({reason})") from error
+            raise ExportError(f"{CHECKPOINT}无法读取（{reason}）") from error
 
 
 def read_note(path: Path) -> str:

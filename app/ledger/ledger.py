@@ -221,7 +221,7 @@ class Ledger(Application[str]):
                 batch = decide(connection)
                 return batch, self.sql_recorder.append(connection, batch.events, batch.recording)
         except IntegrityError as error:
-            raise LedgerIntegrityError(f"记录流的版本号不连续({error})") from error
+            raise LedgerIntegrityError(f"记录流的版本号不连续（{error}）") from error
         except Exception as error:
             if batch is None:
                 raise
@@ -572,7 +572,7 @@ def _sound(row: Any) -> Any:
     """
     problem = row_problem(row)
     if problem is not None:
-        raise LedgerIntegrityError(f"序号{row[0]}的记录已被改动:{problem}")
+        raise LedgerIntegrityError(f"序号{row[0]}的记录已被改动：{problem}")
     return row
 
 

@@ -86,7 +86,7 @@ def canonical(line: Line) -> bytes:
     try:
         return _formatted(line)
     except TypeError as error:
-        raise LedgerIntegrityError(f"序号{line.position}的记录已被改动:有的列数据类型不符") from error
+        raise LedgerIntegrityError(f"序号{line.position}的记录已被改动：有的列数据类型不符") from error
 
 
 def _formatted(line: Line) -> bytes:

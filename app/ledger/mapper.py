@@ -81,7 +81,7 @@ class EventMapper(Mapper[str]):
         """
         decoder = self._decoders.get(topic)
         if decoder is None and topic not in self._upcasts:
-            raise UnknownTypeError(f"类型{shown(topic)}是本程序不认识的,须使用更新的程序")
+            raise UnknownTypeError(f"类型{shown(topic)}是本程序不认识的，须使用更新的程序")
         try:
             if decoder is not None:
                 event: Event = decoder.decode(state)

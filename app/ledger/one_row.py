@@ -27,6 +27,6 @@ def read_number(connection: Connection, column: Column[int]) -> int:
     found = find_numbers(connection, [column])
     if found is None:
         raise LedgerIntegrityError(
-            f"{column.table.name}表应有且只有一行,{column.name}列应为不小于0的整数。{VERIFY}"
+            f"{column.table.name}表应有且只有一行，{column.name}列应为不小于0的整数。{VERIFY}"
         )
     return found[0]

@@ -121,7 +121,7 @@ def _strictly(row: Iterable[Any]) -> Publication:
     try:
         return msgspec.convert(dict(zip(Publication.__struct_fields__, row, strict=True)), Publication)
     except (msgspec.ValidationError, ValueError) as error:  # The latter of text that is no UTF-8.
-        raise LedgerIntegrityError(f"政策测算进度(publications表)的数据无效。{VERIFY}") from error
+        raise LedgerIntegrityError(f"政策测算进度（publications表）的数据无效。{VERIFY}") from error
 
 
 def unassessed(noted: Iterable[Publication]) -> list[Publication]:

@@ -67,7 +67,7 @@ def _seal_batch(ledger: Ledger) -> Sealed:
     with reading(ledger.engine) as connection:
         size, head = tiles.sealed_size(connection), ledger.head(connection)
         if size > head:
-            raise LedgerIntegrityError(f"台账止于序号{head},而已封存{size}条:末尾的记录缺失。{VERIFY}")
+            raise LedgerIntegrityError(f"台账止于序号{head}，而已封存{size}条：末尾的记录缺失。{VERIFY}")
         problem = shortened_seal(connection)
         if problem is not None:
             raise LedgerIntegrityError(f"{problem}。{VERIFY}")
@@ -108,7 +108,7 @@ def shortened_seal(connection: Connection) -> str | None:
 
 def shortened(recorded: int, size: int) -> str | None:
     """What to say where the log says that so many events were sealed; None where so many are."""
-    return f"台账曾记载前{recorded}条已封存,现只有前{size}条:封存缺失或变短" if size < recorded else None
+    return f"台账曾记载前{recorded}条已封存，现只有前{size}条：封存缺失或变短" if size < recorded else None
 
 
 def _leaf_hashes(connection: Connection, *, after: int, head: int) -> list[bytes]:
@@ -130,5 +130,5 @@ def _next_lines(connection: Connection, *, after: int, until: int) -> list[Line]
     expected = range(after + 1, end + 1)
     if found != list(expected):
         missing = min(set(expected).difference(found))
-        raise LedgerIntegrityError(f"台账缺少序号{missing}的记录,其后至序号{until}。{VERIFY}")
+        raise LedgerIntegrityError(f"台账缺少序号{missing}的记录，其后至序号{until}。{VERIFY}")
     return lines

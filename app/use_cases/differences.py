@@ -292,7 +292,8 @@ class _Details:
         state = self._states.get(policy)
         versions = [each for each in (state.versions if state else ()) if each.position <= end]
         if state is None or not versions:
-            raise LedgerIntegrityError(f"查询表中政策{policy}在序号{end}已用于测算,其发布却在其后。{REBUILD}")
+            told = f"查询表中政策{policy}在序号{end}已用于测算，其发布却在其后"
+            raise LedgerIntegrityError(f"{told}。{REBUILD}")
         *earlier, newest = versions
         withdrawn = [each for each in state.withdrawals if newest.position < each.position <= end]
         if withdrawn:

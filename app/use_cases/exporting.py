@@ -120,7 +120,7 @@ def _lines(rows: Iterable[Sequence[Any]], tree: RunningRoot) -> list[bytes]:
     for row in rows:
         problem = row_problem(row)
         if problem is not None:
-            raise LedgerIntegrityError(f"序号{shown(row[0])}的记录已被改动:{problem}")
+            raise LedgerIntegrityError(f"序号{shown(row[0])}的记录已被改动：{problem}")
         line = canonical(Line._make(row))
         tree.append(leaf_hash(line))
         lines.append(line + b"\n")

@@ -85,7 +85,7 @@ class LogChecks:
         try:
             line = parse(text)
         except LineError as error:
-            self._skip(f"不是规范的一行({error})", position=None)
+            self._skip(f"不是规范的一行（{error}）", position=None)
         else:
             problem = row_problem(line)
             if problem is None:
@@ -105,7 +105,7 @@ class LogChecks:
     def _skip(self, problem: str, *, position: int | None) -> None:
         """Pass over a row of which no line can be made, where it stands or should stand."""
         at = self.position + 1 if position is None else position
-        self._findings.note("row-invalid", at, f"第{at}条记录无法读取:{problem}。")
+        self._findings.note("row-invalid", at, f"第{at}条记录无法读取：{problem}。")
         self._check_position(at)
 
     def _check_position(self, position: int) -> None:
@@ -115,7 +115,7 @@ class LogChecks:
             missing = f"序号{expected}" if last == expected else f"序号{expected}至{last}"
             self._findings.note("position-gap", expected, f"缺少{missing}。")
         elif position < expected:
-            self._findings.note("position-gap", position, f"序号{position}重复,或不在应在的位置。")
+            self._findings.note("position-gap", position, f"序号{position}重复，或不在应在的位置。")
         self.position = max(self.position, position)
 
     def _check_time(self, line: Line) -> None:
@@ -138,7 +138,7 @@ class LogChecks:
             self._findings.note(
                 "transaction-broken",
                 line.position,
-                f"序号{line.position}与同批首条(序号{first.position})的登记时间、经办人、批次或批次末序号不同。",
+                f"序号{line.position}与同批首条（序号{first.position}）的登记时间、经办人、批次或批次末序号不同。",
             )
 
     def _check_event(self, line: Line) -> None:
@@ -167,7 +167,7 @@ class LogChecks:
     def _is_in_place(self, line: Line, event: Event) -> bool:
         problem = place_problem(line.stream, event)
         if problem is not None:
-            self._findings.note("event-misplaced", line.position, f"序号{line.position}:{problem}。")
+            self._findings.note("event-misplaced", line.position, f"序号{line.position}：{problem}。")
         return problem is None
 
     def _check_policy(self, line: Line, event: PolicyEvent) -> None:
@@ -178,9 +178,9 @@ class LogChecks:
             newest += 1
             self._fingerprints[event.policy, event.version] = event.sha256
             for problem in _policy_problems(event):
-                self._findings.note("policy-altered", line.position, f"序号{line.position}:{problem}。")
+                self._findings.note("policy-altered", line.position, f"序号{line.position}：{problem}。")
         if event.version != newest:
-            message = f"序号{line.position}:政策编号或版本与所在记录流不符。"
+            message = f"序号{line.position}：政策编号或版本与所在记录流不符。"
             self._findings.note("policy-altered", line.position, message)
         self._newest[event.policy] = newest
         if isinstance(event, PolicyAssessed):
@@ -197,7 +197,7 @@ class LogChecks:
             self._findings.note(
                 "reference-missing",
                 line.position,
-                f"序号{line.position}所依据的政策{shown(policy.id)}版本{policy.version}此前未发布,或指纹不同。",
+                f"序号{line.position}所依据的政策{shown(policy.id)}版本{policy.version}此前未发布，或指纹不同。",
             )
         _, _, uscc, window = line.stream.split("/")
         returns = returns_stream(uscc, int(window[:4]))
@@ -213,7 +213,7 @@ class LogChecks:
             self._findings.note(
                 "transaction-broken",
                 first.position,
-                f"最后一批从序号{first.position}起,应至序号{first.transaction_end},"
+                f"最后一批从序号{first.position}起，应至序号{first.transaction_end}，"
                 f"而台账止于序号{self.position}。",
             )
         self._index.finish()
@@ -221,9 +221,9 @@ class LogChecks:
             self._findings.note(
                 "version-gap",
                 each.position,
-                f"序号{each.position}:{shown(each.stream)}版本{each.version}"
+                f"序号{each.position}：{shown(each.stream)}版本{each.version}"
                 + (
-                    f"前面是版本{each.before}(序号{each.before_position})。"
+                    f"前面是版本{each.before}（序号{each.before_position}）。"
                     if each.before
                     else "前面没有版本。"
                 ),
@@ -233,7 +233,7 @@ class LogChecks:
                 "reference-missing",
                 reference.position,
                 f"序号{reference.position}所引用的{shown(reference.stream)}版本{reference.version}"
-                f"({shown(reference.form)})此前没有登记。",
+                f"（{shown(reference.form)}）此前没有登记。",
             )
 
 
@@ -241,7 +241,7 @@ def _policy_problems(event: PolicyPublished) -> list[str]:
     """What the parts of a publication say against each other: document, text, fingerprint."""
     problems = []
     if fingerprint(event.document) != event.sha256:
-        problems.append("政策内容与其指纹(SHA-256)不符")
+        problems.append("政策内容与其指纹（SHA-256）不符")
     if read_document(event.text) != event.document:
         problems.append("政策原文与其结构化内容不符")
     return problems

@@ -64,7 +64,7 @@ def _project_batch(ledger: Ledger, position: int) -> int:
         with writing(ledger.engine) as connection:
             return catch_up(ledger, connection, position)
     except CONSTRAINT_BROKEN as error:
-        raise LedgerIntegrityError(f"查询表与其所至序号(checkpoint表)不符。{REBUILD}") from error
+        raise LedgerIntegrityError(f"查询表与其所至序号（checkpoint表）不符。{REBUILD}") from error
 
 
 def project_all(ledger: Ledger) -> int:

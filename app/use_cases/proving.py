@@ -114,7 +114,7 @@ def prove_line(reader: TileReader, line: Line, tree: Tree) -> Inclusion:
     """
     problem = row_problem(line)
     if problem is not None:
-        raise LedgerIntegrityError(f"序号{shown(line.position)}的记录已被改动:{problem}。{VERIFY}")
+        raise LedgerIntegrityError(f"序号{shown(line.position)}的记录已被改动：{problem}。{VERIFY}")
     data = canonical(line)
     leaf_hash, index = merkle.leaf_hash(data), line.position - 1
     if reader.subtree(level=0, index=index) != leaf_hash:

@@ -368,6 +368,6 @@ def assessment_progress(connection: Connection, policy: str, number: int) -> Ass
         raise LedgerIntegrityError(f"查询表缺少政策{policy}版本{number}。{REBUILD}")
     found = publications.find(connection, version.position)
     if found is None:
-        raise LedgerIntegrityError(f"政策{policy}版本{number}的测算进度(publications表)缺失。{VERIFY}")
+        raise LedgerIntegrityError(f"政策{policy}版本{number}的测算进度（publications表）缺失。{VERIFY}")
     done = found.done if is_assessed(connection, version) else found.done_before_end
     return AssessmentProgress(done, found.total)

@@ -176,7 +176,7 @@ def _switch(ledger: Ledger, scratch: Scratch, *, whole: bool) -> int | None:
 
 def _refuse_to_lose(*, head: int, old_at: int) -> None:
     if head < old_at:
-        raise LedgerIntegrityError(f"台账止于序号{head},查询表却已至序号{old_at}:末尾的记录缺失。{VERIFY}")
+        raise LedgerIntegrityError(f"台账止于序号{head}，查询表却已至序号{old_at}：末尾的记录缺失。{VERIFY}")
 
 
 def _refuse_to_lag(*, lags: bool) -> None:

@@ -41,7 +41,7 @@ def restore(ledger: Ledger, folder: ExportFolder, progress: Progress = lambda _d
     try:
         _insert(ledger, folder, progress)
     except LineError as error:
-        raise ExportError(f"导出件在核验之后有变动({error})") from error
+        raise ExportError(f"导出件在核验之后有变动（{error}）") from error
     project_all(ledger)
     return folder.manifest.size
 
@@ -85,7 +85,7 @@ def _row(text: bytes, tree: RunningRoot) -> Line:
     line = parse(text)
     problem = row_problem(line)
     if problem is not None:
-        raise LineError(f"第{tree.size}行:{problem}")
+        raise LineError(f"第{tree.size}行：{problem}")
     return line
 
 

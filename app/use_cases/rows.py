@@ -241,7 +241,7 @@ def _period(found: _RowProblems, field: str, value: Any) -> str:
 
 def _in_database(found: _RowProblems, field: str, value: Any) -> bool:
     if not isinstance(value, bool):
-        found.add(field, "field-invalid", wording.not_of_type(field, "true或false(当月在库:是或否)"))
+        found.add(field, "field-invalid", wording.not_of_type(field, "true或false（当月在库：是或否）"))
         return False
     return value
 

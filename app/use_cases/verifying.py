@@ -98,7 +98,7 @@ class _LogReading:
             self._findings.note(
                 "root-differs",
                 position,
-                f"前{self.tree.size}条记录的树根与序号{position}所记封存时的树根不符:其中有记录被改动。",
+                f"前{self.tree.size}条记录的树根与序号{position}所记封存时的树根不符：其中有记录被改动。",
             )
 
     def compare(self, known: KnownRoot) -> None:
@@ -108,11 +108,11 @@ class _LogReading:
             self._findings.note(
                 "log-shorter",
                 end + 1 if end < known.size else None,
-                f"{known.name}含{known.size}条记录,现有{size}条,缺少{known.size - size}条。",
+                f"{known.name}含{known.size}条记录，现有{size}条，缺少{known.size - size}条。",
             )
         elif self.roots[known.size] != known.root:
             self._findings.note(
-                known.code, None, f"前{known.size}条记录的树根与{known.name}不符:其中有记录被改动。"
+                known.code, None, f"前{known.size}条记录的树根与{known.name}不符：其中有记录被改动。"
             )
 
 
@@ -163,7 +163,7 @@ def _verify_rows(
     told = log.checks.sealed_size
     problem = shortened(told, sealed)
     if problem is not None:
-        findings.note("seal-shorter", None, f"{problem}。其后的改动,封存不能证明。")
+        findings.note("seal-shorter", None, f"{problem}。其后的改动，封存不能证明。")
     for each in (*_sealed_root(connection, sealed, findings), *known):
         log.compare(each)
     return Verified(log.tree.size, log.tree.root(), min(sealed, log.tree.size), told, unassessed)
@@ -189,7 +189,7 @@ def _compare_sequencer(sequenced: Sequenced | None, checks: LogChecks, findings:
     )
     for name, said, value in zip(Sequenced._fields, sequenced, found, strict=True):
         if said != value:
-            findings.note("sequencer-differs", None, f"序号登记表的{name}列为{said},台账中为{value}。")
+            findings.note("sequencer-differs", None, f"序号登记表的{name}列为{said}，台账中为{value}。")
 
 
 def _compare_projected(connection: Connection, checks: LogChecks, findings: Findings) -> None:
@@ -199,7 +199,7 @@ def _compare_projected(connection: Connection, checks: LogChecks, findings: Find
     if found is None:
         findings.note("sequencer-differs", None, "查询表所至序号应有且只有一行数值。")
     elif found[0] > last:
-        findings.note("sequencer-differs", None, f"查询表已至序号{found[0]},台账止于序号{last}。")
+        findings.note("sequencer-differs", None, f"查询表已至序号{found[0]}，台账止于序号{last}。")
 
 
 def _compare_publications(connection: Connection, checks: LogChecks, findings: Findings) -> list[Publication]:
@@ -238,7 +238,7 @@ def _compare_leaves(
         tile, place = divmod(position - 1, TILE_HASHES)
         at = place * HASH_BYTES
         if tiles.get(tile, b"")[at : at + HASH_BYTES] != leaf:
-            findings.note("leaf-differs", position, f"序号{position}的记录与封存时的记录指纹不符:已被改动。")
+            findings.note("leaf-differs", position, f"序号{position}的记录与封存时的记录指纹不符：已被改动。")
 
 
 def _sealed_root(connection: Connection, sealed: int, findings: Findings) -> list[KnownRoot]:
@@ -246,7 +246,7 @@ def _sealed_root(connection: Connection, sealed: int, findings: Findings) -> lis
     try:
         root = read_root(connection, sealed)
     except LedgerIntegrityError as error:
-        findings.note("root-differs", None, f"已封存的记录指纹不完整({error})。")
+        findings.note("root-differs", None, f"已封存的记录指纹不完整（{error}）。")
         return []
     return [KnownRoot(code="root-differs", name="封存时的树根", size=sealed, root=root)]
 
@@ -303,4 +303,4 @@ def _compare_manifest(manifest: Manifest, checks: LogChecks, findings: Findings)
         if said != found:
             findings.note("manifest-differs", None, f"导出清单的{name}与台账记录不符。")
     for problem in publications.problems_of(manifest.publications, checks.published):
-        findings.note("manifest-differs", None, f"导出清单的publications:{problem}。")
+        findings.note("manifest-differs", None, f"导出清单的publications：{problem}。")

@@ -7,7 +7,7 @@ from domain.forms import Form
 from domain.money import qianyuan_text
 from domain.periods import Period
 
-NOT_A_ROW = "这一行不是一个对象({…})。"
+NOT_A_ROW = "这一行不是一个对象（{…}）。"
 
 _COLUMN_NAMES = {
     "current_fen": "",
@@ -19,12 +19,12 @@ _COLUMN_NAMES = {
 
 def field_missing(field: str) -> str:
     """A required field is not there."""
-    return f"缺少“{field}”。未报的数填null(文件中留空),不能省略该项。"
+    return f"缺少“{field}”。未报的数填null（文件中留空），不能省略该项。"
 
 
 def unknown_field(field: str) -> str:
     """A field that the row does not have."""
-    return f"没有名为“{field}”的项,请核对拼写。"
+    return f"没有名为“{field}”的项，请核对拼写。"
 
 
 def not_of_type(field: str, expected: str) -> str:
@@ -34,7 +34,7 @@ def not_of_type(field: str, expected: str) -> str:
 
 def not_like(field: str, text: str, example: str) -> str:
     """A field of another form than expected."""
-    return f"“{field}”“{text}”格式不符,应如{example}。"
+    return f"“{field}”“{text}”格式不符，应如{example}。"
 
 
 def text_invalid(field: str, most: int) -> str:
@@ -46,15 +46,15 @@ def uscc_shape(text: str) -> str:
     """A code that is not 18 characters."""
     return (
         f"统一社会信用代码“{text}”不是18位数字和大写字母。"
-        "在Excel中代码被显示成9.1E+17的,请将该列设为文本格式后重新填入完整代码。"
+        "在Excel中代码被显示成9.1E+17的，请将该列设为文本格式后重新填入完整代码。"
     )
 
 
 def uscc_check(uscc: str) -> str:
     """A code whose check characters fail."""
     return (
-        f"统一社会信用代码{uscc}校验码不符。请核对营业执照;"
-        "确为登记机关所发早期代码的,填写校验例外理由后重新登记。"
+        f"统一社会信用代码{uscc}校验码不符。请核对营业执照；"
+        "确为登记机关所发早期代码的，填写校验例外理由后重新登记。"
     )
 
 
@@ -70,12 +70,12 @@ def unknown_item(item: str, form: Form) -> str:
 
 def nothing_reported(form: Form) -> str:
     """The item without which a return says nothing is not reported."""
-    return f"{form.items[form.required_item]}本期数未填。没有本期数的行不能登记;数值为零的填0。"
+    return f"{form.items[form.required_item]}本期数未填。没有本期数的行不能登记；数值为零的填0。"
 
 
 def amount_invalid(field: str, text: str) -> str:
     """A value that is no amount."""
-    return f"“{field}”:“{text}”不是有效金额。空白表示未填,0表示数值为零,两者不同。"
+    return f"“{field}”：“{text}”不是有效金额。空白表示未填，0表示数值为零，两者不同。"
 
 
 def part_exceeds_whole(  # noqa: PLR0913, PLR0917 - the pair of figures that contradict each other
@@ -91,60 +91,61 @@ def part_exceeds_whole(  # noqa: PLR0913, PLR0917 - the pair of figures that con
 
 def duplicate_row(other: str) -> str:
     """The same enterprise, form and period stands in the batch already."""
-    return f"与第{other}行重复:同一企业、同一表、同一所属期只能有一行。"
+    return f"与第{other}行重复：同一企业、同一表、同一所属期只能有一行。"
 
 
 def origin_invalid(text: str) -> str:
     """An origin of a correction that is not known."""
-    return f"更正来源“{text}”无法识别,应为enterprise(企业改报)、returned(审核退回)或enforcement(执法认定)。"
+    known = "enterprise（企业改报）、returned（审核退回）或enforcement（执法认定）"
+    return f"更正来源“{text}”无法识别，应为{known}。"
 
 
 def revision_needs_reason(name: str, period: Period) -> str:
     """A final figure may be changed with a reason only."""
     return (
         f"{name}{period.chinese}审定数已登记。"
-        "更正须填写原因、依据文号和更正来源(企业改报/审核退回/执法认定)。"
+        "更正须填写原因、依据文号和更正来源（企业改报/审核退回/执法认定）。"
     )
 
 
 def stage_regresses(name: str, period: Period) -> str:
     """A final figure is not replaced by a preliminary one."""
-    return f"{name}{period.chinese}审定数已登记,不能改为初报数。确有更正的,按审定数登记并填写原因。"
+    return f"{name}{period.chinese}审定数已登记，不能改为初报数。确有更正的，按审定数登记并填写原因。"
 
 
 def records_disputed(name: str, reason: str) -> str:
     """The records of an enterprise contradict each other, so that nothing can be decided on them."""
-    return f"{name}的台账记录互相矛盾,暂不能登记:{reason}。请联系审计人员查明,台账其他企业不受影响。"
+    return f"{name}的台账记录互相矛盾，暂不能登记：{reason}。请联系审计人员查明，台账其他企业不受影响。"
 
 
 def base_differs(name: str, period: Period, given_fen: int, ledger_fen: int) -> str:
     """The prior-year figure is not the ledger's own figure of a year before."""
     return (
-        f"{name}{period.chinese}上年同期数{qianyuan_text(given_fen)}千元,"
+        f"{name}{period.chinese}上年同期数{qianyuan_text(given_fen)}千元，"
         f"与台账中{period.year_before.chinese}本期数{qianyuan_text(ledger_fen)}千元"
-        f"相差{qianyuan_text(abs(given_fen - ledger_fen))}千元。两数均已保留,请说明原因。"
+        f"相差{qianyuan_text(abs(given_fen - ledger_fen))}千元。两数均已保留，请说明原因。"
     )
 
 
 def balance_differs(name: str, period: Period, before_fen: int, month_fen: int, ytd_fen: int) -> str:
     """The cumulative figures do not add up."""
     return (
-        f"{name}{period.chinese}:上月累计{qianyuan_text(before_fen)}+本月{qianyuan_text(month_fen)}"
-        f"≠本月累计{qianyuan_text(ytd_fen)},"
-        f"相差{qianyuan_text(abs(before_fen + month_fen - ytd_fen))}千元,可能含前期调整。"
+        f"{name}{period.chinese}：上月累计{qianyuan_text(before_fen)}+本月{qianyuan_text(month_fen)}"
+        f"≠本月累计{qianyuan_text(ytd_fen)}，"
+        f"相差{qianyuan_text(abs(before_fen + month_fen - ytd_fen))}千元，可能含前期调整。"
     )
 
 
 def negative_figure(name: str, period: Period, item: str) -> str:
     """A negative figure."""
-    return f"{name}{period.chinese}{item}为负数,可能含前期冲减,请说明。"
+    return f"{name}{period.chinese}{item}为负数，可能含前期冲减，请说明。"
 
 
 def industry_unlike_form(name: str, industry: str, form: Form) -> str:
     """An industry that the form does not cover."""
-    return f"{name}行业代码{industry}与{form.code}的统计范围不一致,请核对当月名录。"
+    return f"{name}行业代码{industry}与{form.code}的统计范围不一致，请核对当月名录。"
 
 
 def unknown_region(region: str) -> str:
     """A region outside the city's list."""
-    return f"处理地代码{region}不在营口市行政区划代码内,如为开发区或园区请确认。"
+    return f"处理地代码{region}不在营口市行政区划代码内，如为开发区或园区请确认。"

@@ -45,6 +45,6 @@ def _moment(connection: Connection, query: Select[Any]) -> Moment:
     position, recorded_at_us = row
     if type(position) is not int or type(recorded_at_us) is not int:  # SQLite holds any type in any column.
         raise LedgerIntegrityError(
-            "查询表中登记时点(transactions表)的数据无效。请运行duixian projections rebuild重建查询表"
+            "查询表中登记时点（transactions表）的数据无效。请运行duixian projections rebuild重建查询表"
         )
     return Moment(position, recorded_at_us)

@@ -60,7 +60,7 @@ def test_narrower_coverage_is_refused_with_the_periods_and_amounts_that_would_be
     assert [each["period"] for each in problem["lost"]] == [
         "2024-01~02", "2024-03", "2024-04", "2024-05", "2024-06",
     ]  # fmt: skip
-    assert "2024年3月(1户,25万元)" in problem["detail"]
+    assert "2024年3月（1户，25万元）" in problem["detail"]
     assert head(filed) == before
 
 

@@ -183,14 +183,14 @@ def test_a_publication_is_named_with_the_version_that_it_took_the_place_of(
     ]
     assert published == [(None, 1, None), (1, 2, None), (2, 3, 1)]
     assert causes[1]["policy_before"] == causes[0]["policy"]
-    told = ["版本1(首次发布)", "版本1→版本2", "版本2→版本3(内容同版本1)"]
+    told = ["版本1（首次发布）", "版本1→版本2", "版本2→版本3（内容同版本1）"]
     printed = run(office, "0", "2024-06-02").stdout
     path = tmp_path / "差异.xlsx"
     assert run(office, "0", "2024-06-02", "--xlsx", str(path)).exit_code == 0
     _, line, _ = CalamineWorkbook.from_path(path).get_sheet_by_index(0).to_python()
     listed = [f"发布政策文件 {causes[0]['policy']['id']} {each}" for each in told]
     assert line[9] == "\n".join(listed)
-    assert all(f"    {each},经办:admin" in printed for each in listed)
+    assert all(f"    {each}，经办：admin" in printed for each in listed)
 
 
 def test_a_withdrawal_leaves_a_period_unassessed_and_is_the_cause(august: Office) -> None:
@@ -390,11 +390,11 @@ def test_the_command_line_tells_each_change_with_who_when_and_why(august: Office
     lines = run(august, "2024-08-05", "2024-08-31").stdout.splitlines()
     head = august.read("/v1/events", uscc=XIN)["items"]
     march = next(each["position"] for each in head if each["type"] == "ReturnRevised")
-    assert lines[0] == f"示例企业{XIN[-5:]}({XIN})2024年3月:50万元 → 0万元,增减-50万元"
-    told = "更正登记 2024年3月 E204-1,三月.xlsx,企业改报2024-03零售额(企业改报),改报1号,经办:statistics"
-    assert lines[1] == f"    {told},2024-08-12 09:00:00,台账序号{march}"
-    assert "共3项变动。测算金额合计:200万元 → 150万元,增减-50万元。" in lines
-    assert lines[-2].startswith("前一时点截至2024-07-10 09:00:00(北京时间,台账序号")
+    assert lines[0] == f"示例企业{XIN[-5:]}（{XIN}）2024年3月：50万元 → 0万元，增减-50万元"
+    told = "更正登记 2024年3月 E204-1，三月.xlsx，企业改报2024-03零售额（企业改报），改报1号"
+    assert lines[1] == f"    {told}，经办：statistics，2024-08-12 09:00:00，台账序号{march}"
+    assert "共3项变动。测算金额合计：200万元 → 150万元，增减-50万元。" in lines
+    assert lines[-2].startswith("前一时点截至2024-07-10 09:00:00（北京时间，台账序号")
 
 
 def test_the_sheet_of_differences_lists_them_with_their_causes_and_ends_with_the_sums(
@@ -405,7 +405,7 @@ def test_the_sheet_of_differences_lists_them_with_their_causes_and_ends_with_the
     workbook = CalamineWorkbook.from_path(path)
     assert workbook.sheet_names == ["差异清单", "说明"]
     heading, *lines, total = workbook.get_sheet_by_index(0).to_python()
-    assert heading[6:9] == ["变动前测算金额(万元)", "变动后测算金额(万元)", "增减(万元)"]
+    assert heading[6:9] == ["变动前测算金额（万元）", "变动后测算金额（万元）", "增减（万元）"]
     assert [line[4:5] + line[6:9] for line in lines] == [
         ["2024年3月", 50, 0, -50],
         ["2024年4月", 50, 0, -50],
@@ -413,12 +413,12 @@ def test_the_sheet_of_differences_lists_them_with_their_causes_and_ends_with_the
     ]
     assert [line[9] for line in lines] == [f"更正登记 2024年{month}月 E204-1" for month in (3, 4, 3)]
     assert [line[14] for line in lines] == ["改报1号", "改报2号", "改报1号"]
-    assert heading[15:] == ["来源文件", "来源文件指纹(SHA-256)"]
+    assert heading[15:] == ["来源文件", "来源文件指纹（SHA-256）"]
     assert [line[15:] for line in lines] == [["三月.xlsx", "7e" * 32], ["", ""], ["三月.xlsx", "7e" * 32]]
     assert total[6:9] == [200, 150, -50]
     title, told = workbook.get_sheet_by_index(1).to_python()[0]
     assert title == "前一时点"
-    assert "截至2024-07-10 09:00:00(北京时间,台账序号" in str(told)
+    assert "截至2024-07-10 09:00:00（北京时间，台账序号" in str(told)
 
 
 @pytest.mark.parametrize(

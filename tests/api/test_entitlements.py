@@ -158,7 +158,7 @@ def test_an_unmet_condition_is_a_step_with_its_shortfall(office: Office) -> None
         "over_bp": 800,
     }
     assert last["shortfall_fen"] == 10_000_000
-    assert "同比增长7.9%,不高于8%" in last["sentence"]
+    assert "同比增长7.9%，不高于8%" in last["sentence"]
     assert "现低于该数100000元" in last["sentence"]
 
 

@@ -372,12 +372,12 @@ def test_every_bad_row_is_named_with_every_problem_in_one_answer(office: Office)
 
 
 def test_a_code_that_fails_its_check_is_registered_with_an_override_that_is_recorded(office: Office) -> None:
-    row = trade(110_000, uscc="91350211M00013FA1N", uscc_override="登记机关早期代码,营业执照已核")
+    row = trade(110_000, uscc="91350211M00013FA1N", uscc_override="登记机关早期代码，营业执照已核")
     assert office.file(row)["filed"] == 1
     (recorded,) = events(office)
-    assert recorded["data"]["uscc_override"] == "登记机关早期代码,营业执照已核"
+    assert recorded["data"]["uscc_override"] == "登记机关早期代码，营业执照已核"
     history = office.read("/v1/returns/91350211M00013FA1N", year=2024)
-    assert history["returns"][0]["versions"][0]["uscc_override"] == "登记机关早期代码,营业执照已核"
+    assert history["returns"][0]["versions"][0]["uscc_override"] == "登记机关早期代码，营业执照已核"
 
 
 @pytest.mark.parametrize("override", [None, "", "  "])

@@ -27,8 +27,8 @@ from tests.office import Office, TestClock
 POLICY: Final = edited(
     SHIPPED_TEXT,
     (
-        "answer: 该月计0元,不结转到其他月份。\n    status: text",
-        "answer: 该月计0元,不结转到其他月份。\n    status: open",
+        "answer: 该月计0元，不结转到其他月份。\n    status: text",
+        "answer: 该月计0元，不结转到其他月份。\n    status: open",
     ),
 )
 """The shipped policy with the reading of a negative increment still open."""

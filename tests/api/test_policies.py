@@ -104,7 +104,7 @@ def test_a_version_that_is_none_is_a_bad_path(office: Office, version: str) -> N
 
 @pytest.mark.parametrize(
     "text",
-    [TEXT, f"# 排印不同,内容相同\n{TEXT}", TEXT.replace("level: municipal\n", "level:   'municipal'\n")],
+    [TEXT, f"# 排印不同，内容相同\n{TEXT}", TEXT.replace("level: municipal\n", "level:   'municipal'\n")],
     ids=["same bytes", "a comment", "other quotes"],
 )
 def test_the_same_document_again_is_the_same_version_and_records_nothing(office: Office, text: str) -> None:

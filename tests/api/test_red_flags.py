@@ -172,7 +172,7 @@ def test_a_differing_base_carries_the_amount_under_either_base(office: Office) -
     assert (item["stated_fen"], item["compared_fen"]) == (10_000_000_000, 11_500_000_000)
     assert (item["assessed_fen"], item["compared_assessed_fen"]) == (5 * STEP_FEN, 3 * STEP_FEN)
     assert item["together_assessed_fen"] == 3 * STEP_FEN
-    assert "按所报数为25万元,按台账中的数为15万元" in item["sentence"]
+    assert "按所报数为25万元，按台账中的数为15万元" in item["sentence"]
 
 
 def test_what_was_withdrawn_whole_is_asked_about_under_its_last_name(

@@ -83,7 +83,7 @@ WRONG = [
 
 @pytest.mark.parametrize("text", WRONG)
 def test_what_is_no_moment_is_refused_with_what_one_looks_like(text: str) -> None:
-    with pytest.raises(MomentError, match="应为台账序号如32518,日期"):
+    with pytest.raises(MomentError, match="应为台账序号如32518，日期"):
         parse_moment(text, now_us=0)
     with pytest.raises(MomentError, match="应为日期"):
         parse_known_at(text, now_us=0)

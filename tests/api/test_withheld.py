@@ -158,5 +158,5 @@ def test_the_withheld_sentence_keeps_the_conclusion(office: Office) -> None:
     office.publish()
     office.file(trade("107890.3", "101234.5"))
     sentence = explained(office, "commerce")["steps"][-1]["sentence"]
-    assert "不高于8%,不符合增速条件" in sentence
+    assert "不高于8%，不符合增速条件" in sentence
     assert "隐去" in sentence

@@ -59,7 +59,7 @@ def _setting(**values: Any) -> Any:
     return lambda data: data.update(values)
 
 
-MISPLACED = "记录流名称无效,或与记录内容不符"
+MISPLACED = "记录流名称无效，或与记录内容不符"
 DAMAGES: dict[str, tuple[Alteration, tuple[int, str]]] = {
     "a stream without a year": (setting(RETURN, stream="returns/X"), (RETURN, MISPLACED)),
     "a year that is none": (setting(RETURN, stream=f"returns/{code(1)}/20x4"), (RETURN, MISPLACED)),
@@ -78,7 +78,7 @@ DAMAGES: dict[str, tuple[Alteration, tuple[int, str]]] = {
     "a return without its figure": (setting_data(RETURN, _setting(figures={})), (RETURN, "缺少必报指标")),
     "an unknown type": (
         setting(RETURN, topic="ReturnShredded"),
-        (RETURN, f"序号{RETURN}的类型ReturnShredded是本程序不认识的,须使用更新的程序"),
+        (RETURN, f"序号{RETURN}的类型ReturnShredded是本程序不认识的，须使用更新的程序"),
     ),
     "a time that nobody can write": (
         setting(RETURN, recorded_at_us=2**63 - 1),

@@ -170,7 +170,7 @@ def run(database: Database, *words: str) -> Any:
 def test_the_command_says_that_all_is_one_and_ends_with_0(database: Database) -> None:
     result = run(database)
     assert result.exit_code == 0, result.output
-    assert "复算台账序号1至3:读取台账记录3条,比对测算记录1条,不一致0处。" in result.output
+    assert "复算台账序号1至3：读取台账记录3条，比对测算记录1条，不一致0处。" in result.output
     assert "登记数据1行" in result.output
     assert "全部一致。" in result.output
 
@@ -179,10 +179,10 @@ def test_the_command_tells_each_mismatch_and_ends_with_1(month: Ledger, database
     position = lower(month)
     result = run(database)
     assert result.exit_code == 1
-    assert f"2024年3月 台账序号{position}:复算结果与记录不同" in result.output
-    assert "测算金额:记录为4万元,复算为5万元" in result.output
-    assert "记录:测算金额4万元(政策版本1)" in result.output
-    assert "复算:测算金额5万元(政策版本1)" in result.output
+    assert f"2024年3月 台账序号{position}：复算结果与记录不同" in result.output
+    assert "测算金额：记录为4万元，复算为5万元" in result.output
+    assert "记录：测算金额4万元（政策版本1）" in result.output
+    assert "复算：测算金额5万元（政策版本1）" in result.output
     assert result.output.count("同比增长10%") == 2
     as_json = run(database, "--json")
     assert as_json.exit_code == 1
@@ -194,10 +194,10 @@ def test_a_range_that_ends_within_a_transaction_says_where_it_was_ended(database
     """Transactions end at 1 and 3."""
     result = run(database, "--to", "2")
     assert result.exit_code == 0
-    assert "只复算到此前一批的末序号1;其后的部分请用--from 2复算" in result.output
+    assert "只复算到此前一批的末序号1；其后的部分请用--from 2复算" in result.output
     empty = run(database, "--from", "2", "--to", "2")
     assert empty.exit_code == 0
-    assert "该范围内没有完整的登记批次(此前最后一批止于序号1)" in empty.output
+    assert "该范围内没有完整的登记批次（此前最后一批止于序号1）" in empty.output
     assert "复算台账序号2至1" not in empty.output
 
 
@@ -208,9 +208,9 @@ def test_a_row_of_a_read_model_is_told_in_the_words_of_officials(month: Ledger, 
         connection.execute(update(LIVE.accounts).values(name="另一企业"))
     result = run(database)
     assert result.exit_code == 1
-    assert "测算金额:查询表为4万元,应为5万元" in result.output
-    assert "企业名称:查询表为“另一企业”,应为“" in result.output
-    assert '记录内容:查询表为“{"period":"2024-04"}”,应为“{"period":"2024-03",' in result.output
+    assert "测算金额：查询表为4万元，应为5万元" in result.output
+    assert "企业名称：查询表为“另一企业”，应为“" in result.output
+    assert '记录内容：查询表为“{"period":"2024-04"}”，应为“{"period":"2024-03",' in result.output
     assert "assessed_fen" not in result.output
 
 
@@ -223,10 +223,10 @@ def test_what_an_assessment_says_is_told_in_the_words_of_officials(month: Ledger
         altered = json.dumps(data, separators=(",", ":")).encode()
         connection.execute(update(events).where(assessed).values(state=altered))
     told = run(database).output
-    assert "结论:记录为不予奖励,复算为符合条件" in told
-    assert "奖项:记录为无,复算为零售增长奖励" in told
-    assert "各奖项结论:记录为无,复算为零售增长奖励符合条件,条件测算额5万元" in told
-    assert "按该记录所引的政策和数据推算(台账不保存步骤)" in told
+    assert "结论：记录为不予奖励，复算为符合条件" in told
+    assert "奖项：记录为无，复算为零售增长奖励" in told
+    assert "各奖项结论：记录为无，复算为零售增长奖励符合条件，条件测算额5万元" in told
+    assert "按该记录所引的政策和数据推算（台账不保存步骤）" in told
     assert "None" not in told
 
 
@@ -254,8 +254,8 @@ def test_an_export_is_replayed_without_its_database(
         connection.execute(delete(events))
     result = run(database, str(target))
     assert result.exit_code == 1
-    assert "复算台账序号1至3:读取台账记录3条" in result.output
-    assert f"2024年3月 台账序号{position}:复算结果与记录不同" in result.output
+    assert "复算台账序号1至3：读取台账记录3条" in result.output
+    assert f"2024年3月 台账序号{position}：复算结果与记录不同" in result.output
     assert "不一致0行。" in result.output
 
 
@@ -294,5 +294,5 @@ def test_an_event_that_cannot_be_read_is_told_with_its_position(
     )
     assert told.returncode == 0
     (line,) = (each for each in told.stdout.splitlines() if each.startswith("2 "))
-    assert line.endswith("内容无法读取:序号2的内容不是ReturnFiled类型的记录")
+    assert line.endswith("内容无法读取：序号2的内容不是ReturnFiled类型的记录")
     assert told.stderr == ""

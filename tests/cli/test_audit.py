@@ -68,7 +68,7 @@ def test_a_checkpoint_is_shown_written_and_read_again(stocked: Desk) -> None:
     answer = stocked.json("audit", "checkpoint")
     assert read_checkpoint(shown, Verifier.parse(answer["verifier_key"])).size == answer["size"] == 4
     told = stocked.run("audit", "checkpoint", "--out", "checkpoint.txt").stdout
-    assert told == "日志校验点已写入checkpoint.txt,含台账记录4条。\n"
+    assert told == "日志校验点已写入checkpoint.txt，含台账记录4条。\n"
     assert (stocked.folder / "checkpoint.txt").read_text(encoding="utf-8") == shown
     assert stocked.json("audit", "checkpoint", "--size", "2")["size"] == 2
     assert "最后的序号是4" in stocked.run("audit", "checkpoint", "--size", "5", code=1).output
@@ -95,7 +95,7 @@ def test_proofs_are_told_and_given_as_json(stocked: Desk) -> None:
 
 def test_a_receipt_verifies_with_the_key_that_was_kept(stocked: Desk) -> None:
     told = stocked.run("audit", "receipt", JIA, "2024H1", "--out", "receipt.json").stdout
-    assert told == "核验凭据已写入receipt.json,含台账记录3条及其证明,截至台账序号4。\n"
+    assert told == "核验凭据已写入receipt.json，含台账记录3条及其证明，截至台账序号4。\n"
     kept = stocked.json("audit", "checkpoint")["verifier_key"]
     verified = subprocess.run(
         [sys.executable, "-I", ROOT / "docs" / "verify_receipt.py", "receipt.json", "--key", kept],
@@ -106,7 +106,7 @@ def test_a_receipt_verifies_with_the_key_that_was_kept(stocked: Desk) -> None:
         check=False,
     )
     assert verified.returncode == 0, verified.stderr
-    assert "2024年3月:10万元" in verified.stdout
+    assert "2024年3月：10万元" in verified.stdout
     shown = json.loads(stocked.run("audit", "receipt", JIA, "2024H1").stdout)
     assert shown == json.loads((stocked.folder / "receipt.json").read_text(encoding="utf-8"))
 
@@ -150,6 +150,6 @@ def test_a_log_with_a_gap_is_told_without_a_traceback(stocked: Desk, database: D
     )
     assert told.returncode == 1
     assert told.stderr == (
-        "台账数据前后不符,本次未完成。请保留数据库现状并报告。"
-        "详情:台账缺少序号4的记录,其后至序号4。请运行duixian audit verify核验,从备份恢复\n"
+        "台账数据前后不符，本次未完成。请保留数据库现状并报告。"
+        "详情：台账缺少序号4的记录，其后至序号4。请运行duixian audit verify核验，从备份恢复\n"
     )

@@ -26,7 +26,7 @@ def test_a_terminal_shows_the_first_thousand_problems_and_the_sheet_has_all(desk
     result = desk.run(*words, "--problems", sheet, code=1)
     assert "发现1050处审核错误" in result.output
     assert result.output.count("amount-invalid") == PROBLEMS_MOST_LISTED
-    assert "month.csv:另有50条未列出,可用--problems写入审核问题清单。" in result.output
+    assert "month.csv：另有50条未列出，可用--problems写入审核问题清单。" in result.output
     with CalamineWorkbook.from_path(sheet) as workbook:
         assert len(workbook.get_sheet_by_index(0).to_python()) == 1 + 1_050
 
@@ -43,7 +43,7 @@ def test_of_more_problems_than_are_kept_the_sheet_says_how_many_are_left_out(
     sheet = desk.folder / "sheet.xlsx"
     result = desk.run("import", path, "--unit", "千元", "--period", "2024-03", "--problems", sheet, code=1)
     assert "发现25处审核错误" in result.output
-    assert "共10行,另有15条未列出。" in result.output
+    assert "共10行，另有15条未列出。" in result.output
     with CalamineWorkbook.from_path(sheet) as workbook:
         lines = workbook.get_sheet_by_index(0).to_python()
     assert len(lines) == 1 + 10 + 1

@@ -174,14 +174,14 @@ def test_the_same_return_twice_in_a_file_is_refused_with_both_rows(desk: Desk) -
 def test_a_problem_of_a_cell_names_its_heading(desk: Desk) -> None:
     month = desk.csv("2024年3月.csv", E204_1, trade(JIA, "1O7900", "1"))
     output = desk.run("import", month, "--unit", "千元", code=1).output
-    assert "“零售额;本年-本月”:“1O7900”不是有效金额" in output.replace("\n", "")
+    assert "“零售额;本年-本月”：“1O7900”不是有效金额" in output.replace("\n", "")
 
 
 def test_files_after_a_refused_one_are_left_alone(desk: Desk) -> None:
     bad = desk.csv("2024年3月.csv", E204_1, trade(JIA, "abc", "1"))
     good = desk.csv("2024年4月.csv", E204_1, trade(JIA, "1", "1"))
     output = desk.run("import", bad, good, "--unit", "千元", code=1).output
-    assert "其后的文件未处理:2024年4月.csv" in output
+    assert "其后的文件未处理：2024年4月.csv" in output
     assert desk.json("list", "2024H1")["total"] == 0
 
 
@@ -250,7 +250,7 @@ def test_a_key_that_sees_figures_though_its_role_does_not_is_marked_in_the_list(
     desk.run("keys", "create", "--role", role, "--name", "乙")
     desk.run("keys", "create", "--role", "auditor", "--name", "丙")
     marked = [
-        line.partition("(")[0] for line in desk.run("keys", "list").stdout.splitlines() if "单户" in line
+        line.partition("（")[0] for line in desk.run("keys", "list").stdout.splitlines() if "单户" in line
     ]
     assert marked == ["甲"]
 
@@ -301,7 +301,7 @@ def test_a_setting_that_cannot_be_is_wrong_usage(tmp_path: Path, name: str, valu
         check=False,
     )
     assert result.returncode == 2
-    assert f"设置{name}无效:{told}" in result.stderr
+    assert f"设置{name}无效：{told}" in result.stderr
     assert "Traceback" not in result.stderr
 
 

@@ -3,12 +3,10 @@
 import getpass
 import inspect
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from app.cli import command
@@ -21,6 +19,7 @@ from app.security.audit_key import make_audit_key
 from app.security.disclosures import DisclosureError, open_disclosures
 from app.security.tables import disclosures
 from tests.cli.test_commands import E204_1, JIA, Desk, trade
+from tests.command_line import COMMANDS
 from tests.databases import Database
 
 NAME = "张三"
@@ -33,18 +32,6 @@ def desk(tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("LOGNAME", "zhangsan")
     make_audit_key(tmp_path / "data" / "audit.key", "duixian.example/log")
     return Desk(tmp_path)
-
-
-def commands(found: Any, path: str = "duixian") -> Iterator[tuple[str, Any]]:
-    below = getattr(found, "commands", None)
-    if below is None:
-        yield path, found
-        return
-    for name, each in below.items():
-        yield from commands(each, f"{path} {name}")
-
-
-COMMANDS = dict(commands(typer.main.get_command(app)))
 
 
 def entries(desk: Desk, *words: str) -> list[dict[str, Any]]:
@@ -109,7 +96,7 @@ def test_what_a_command_shows_or_writes_leaves_a_row_with_the_name_of_who_ran_it
         desk.run(*words, "--as", NAME)
         (row,) = entries(desk)[seen:]
         route = f"duixian {' '.join(word for word in words[: 1 + (words[0] == 'audit')])}"
-        assert (row["kind"], row["actor"], row["route"]) == ("figures", f"命令行:{NAME}", route)
+        assert (row["kind"], row["actor"], row["route"]) == ("figures", f"命令行：{NAME}", route)
         assert row["count"] >= 1
         assert (row["uscc"] == JIA) == (words[0] != "import" and words[:2] not in _OF_MANY), words
         assert row["key"] is None
@@ -131,7 +118,7 @@ def test_the_name_is_that_given_else_that_of_the_login_and_stands_in_the_log(des
     month = desk.csv("2024年3月.csv", E204_1, trade(JIA, "123456", "100000"))
     desk.run("import", month, "--unit", "千元", "--as", f" {NAME} ")
     items = desk.json("events")["items"]
-    assert [each["actor"] for each in items] == ["命令行:zhangsan", f"命令行:{NAME}", f"命令行:{NAME}"]
+    assert [each["actor"] for each in items] == ["命令行：zhangsan", f"命令行：{NAME}", f"命令行：{NAME}"]
 
 
 @pytest.mark.parametrize("name", ["", " ", "张\x1b[31m三", "张\u202e三", "长" * 101])
@@ -157,13 +144,13 @@ def test_keys_are_recorded_when_they_are_made_and_revoked(desk: Desk) -> None:
     desk.run("keys", "revoke", "商务局", "--as", "李四", code=1)
     found = [(each["kind"], each["actor"], each["key"], each["query"]) for each in entries(desk)]
     assert found == [
-        ("key-created", f"命令行:{NAME}", "商务局", "commerce(with figures)"),
-        ("key-revoked", "命令行:李四", "商务局", None),
+        ("key-created", f"命令行：{NAME}", "商务局", "commerce(with figures)"),
+        ("key-revoked", "命令行：李四", "商务局", None),
     ]
 
 
 def test_no_key_has_a_name_of_the_command_line(desk: Desk) -> None:
-    desk.run("keys", "create", "--role", "auditor", "--name", "命令行:张三", code=2)
+    desk.run("keys", "create", "--role", "auditor", "--name", "命令行：张三", code=2)
     assert entries(desk) == []
 
 
@@ -199,7 +186,7 @@ def test_removing_old_rows_leaves_a_row_and_young_ones_are_refused(desk: Desk) -
     desk.run("audit", "remove-disclosures", "2024-01-01", "--as", NAME)
     kept, removed = entries(desk)
     assert (kept["kind"], removed["kind"], removed["count"]) == ("figures", "removed", 0)
-    assert (removed["actor"], removed["query"]) == (f"命令行:{NAME}", "before=2023-12-31T16:00:00Z")
+    assert (removed["actor"], removed["query"]) == (f"命令行：{NAME}", "before=2023-12-31T16:00:00Z")
 
 
 def test_the_list_is_told_in_lines_and_filtered(desk: Desk) -> None:
@@ -208,8 +195,9 @@ def test_the_list_is_told_in_lines_and_filtered(desk: Desk) -> None:
     assert "没有查阅记录" in desk.run("audit", "disclosures").stdout
     desk.run("returns", JIA, "2024", "--as", NAME)
     desk.run("returns", JIA, "2024", "--as", "李四")
-    (line,) = desk.run("audit", "disclosures", "--who", f"命令行:{NAME}").stdout.splitlines()
-    assert line.endswith(f"查阅单户数据,经办:命令行:{NAME},duixian returns,{JIA},uscc={JIA} year=2024,1条")
-    assert [each["actor"] for each in entries(desk, "--uscc", JIA)] == [f"命令行:{NAME}", "命令行:李四"]
+    (line,) = desk.run("audit", "disclosures", "--who", f"命令行：{NAME}").stdout.splitlines()
+    who, what = f"经办：命令行：{NAME}", f"duixian returns，{JIA}，uscc={JIA} year=2024，1条"
+    assert line.endswith(f"查阅单户数据，{who}，{what}")
+    assert [each["actor"] for each in entries(desk, "--uscc", JIA)] == [f"命令行：{NAME}", "命令行：李四"]
     assert entries(desk, "--until", "2024-01-01") == entries(desk, "--since", "2999-01-01") == []
     desk.run("audit", "disclosures", "--since", "yesterday", code=2)

@@ -14,7 +14,7 @@ from tests.cli.test_commands import BING, DING, E204_1, Desk, trade
 from tests.databases import Database
 
 COMMAND = ("audit", "red-flags", "2024H1")
-NO_VERDICT = "每条疑点都是供核实的线索,不是结论;列入清单不表示数据或金额有误。"
+NO_VERDICT = "每条疑点都是供核实的线索，不是结论；列入清单不表示数据或金额有误。"
 
 
 @pytest.fixture
@@ -39,15 +39,15 @@ def desk(tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch) ->
 def test_each_question_is_printed_with_the_registrations_it_rests_on(desk: Desk) -> None:
     printed = desk.run(*COMMAND, "--flag", "base-earns").stdout
     assert (
-        f"[更正上年同期数后测算金额增加] {BING} 示例1001072024年3月零售额首次登记的上年同期数为未填,"
-        "现为10000万元;2024年上半年测算金额按现数为5万元,按首次登记的数为0万元,请核实更正上年同期数的依据。"
+        f"[更正上年同期数后测算金额增加] {BING} 示例1001072024年3月零售额首次登记的上年同期数为未填，"
+        "现为10000万元；2024年上半年测算金额按现数为5万元，按首次登记的数为0万元，请核实更正上年同期数的依据。"
     ) in printed
     (item,) = desk.json(*COMMAND, "--flag", "base-earns")["items"]
     first, then = item["evidence"]
-    assert told(first, "数据登记 2024年3月 E204-1,2024年3月 E204-1.csv 第2行") in printed
-    corrected = "更正登记 2024年3月 E204-1,2024年3月更正 E204-1.csv 第2行,=企业改报(企业改报)"
+    assert told(first, "数据登记 2024年3月 E204-1，2024年3月 E204-1.csv 第2行") in printed
+    corrected = "更正登记 2024年3月 E204-1，2024年3月更正 E204-1.csv 第2行，=企业改报（企业改报）"
     assert told(then, corrected) in printed
-    assert "共1条疑点:更正上年同期数后测算金额增加1条。截至" in printed
+    assert "共1条疑点：更正上年同期数后测算金额增加1条。截至" in printed
     assert NO_VERDICT in printed
 
 
@@ -55,7 +55,7 @@ def told(version: dict[str, Any], what: str) -> str:
     """A line of evidence: what was recorded, by whom, when in Beijing, at which position."""
     recorded_at = datetime.fromisoformat(version["recorded_at"]).astimezone(timezone(timedelta(hours=8)))
     at = f"{recorded_at:%Y-%m-%d %H:%M:%S}"
-    return f"    {what},经办:{version['actor']},{at},台账序号{version['position']}\n"
+    return f"    {what}，经办：{version['actor']}，{at}，台账序号{version['position']}\n"
 
 
 def test_of_a_group_a_dozen_registrations_are_printed_each_with_its_enterprise(desk: Desk) -> None:
@@ -66,7 +66,7 @@ def test_of_a_group_a_dozen_registrations_are_printed_each_with_its_enterprise(d
     april = printed[printed.index("2024年4月站前区零售增长奖励") :]
     shown = re.findall(r"^    (\w{18}) 数据登记 2024年4月", april, re.MULTILINE)
     assert shown == sorted(firms)[:12]
-    assert "    等20条,其余见--xlsx或--json。\n" in april
+    assert "    等20条，其余见--xlsx或--json。\n" in april
 
 
 def test_flags_and_regions_narrow_the_list_and_no_question_is_said_too(desk: Desk) -> None:
@@ -99,14 +99,14 @@ def test_as_of_before_the_correction_there_is_no_question(desk: Desk) -> None:
 
 def test_the_workbook_has_a_sheet_of_questions_and_one_of_what_they_mean(desk: Desk) -> None:
     printed = desk.run(*COMMAND, "--xlsx", "疑点.xlsx").stdout
-    assert printed.startswith("疑点清单已写入疑点.xlsx。共5条疑点:")
+    assert printed.startswith("疑点清单已写入疑点.xlsx。共5条疑点：")
     with CalamineWorkbook.from_path("疑点.xlsx") as workbook:
         rows = workbook.get_sheet_by_name("疑点清单").to_python()
         notes = {row[0]: str(row[1]) for row in workbook.get_sheet_by_name("说明").to_python()}
     assert rows[2][-3:] == ["=企业改报", "企业改报", ""]
     assert len(rows) == 1 + 5 * 2
     assert notes["性质"] == NO_VERDICT
-    assert "北京时间,台账序号" in notes["时点"]
+    assert "北京时间，台账序号" in notes["时点"]
     assert notes["政策文件"] == "yingkou-2024-14 版本1"
     assert "不足20户次" in notes["集中在计奖临界值以上"]
     assert "2倍" in notes["12月变动较大"]
@@ -116,8 +116,8 @@ def test_before_a_policy_covers_the_half_year_the_workbook_says_so(desk: Desk) -
     desk.run("audit", "red-flags", "2023H1", "--region", "210803", "--xlsx", "a.xlsx")
     with CalamineWorkbook.from_path("a.xlsx") as workbook:
         notes = {row[0]: row[1] for row in workbook.get_sheet_by_name("说明").to_python()}
-    assert notes["政策文件"] == "尚无覆盖该半年的政策,不列测算金额。"
-    assert notes["范围"] == "2023年上半年,西市区"
+    assert notes["政策文件"] == "尚无覆盖该半年的政策，不列测算金额。"
+    assert notes["范围"] == "2023年上半年，西市区"
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,8 @@ def test_before_a_policy_covers_the_half_year_the_workbook_says_so(desk: Desk) -
         ((*COMMAND, "--position", "1", "--known-at", "2024-01-01T00:00:00Z"), 2, "只能给一个"),
         ((*COMMAND, "--position", "999999"), 1, "台账最后的序号是"),
         ((*COMMAND, "--policy", "none"), 1, "没有发布过编号为none的政策文件"),
-        ((*COMMAND, "--xlsx", "nowhere/a.xlsx"), 1, "疑点清单无法写入nowhere/a.xlsx:文件或文件夹不存在。"),
-        ((*COMMAND, "--xlsx", "."), 1, "疑点清单无法写入.:这是一个文件夹。"),
+        ((*COMMAND, "--xlsx", "nowhere/a.xlsx"), 1, "疑点清单无法写入nowhere/a.xlsx：文件或文件夹不存在。"),
+        ((*COMMAND, "--xlsx", "."), 1, "疑点清单无法写入.：这是一个文件夹。"),
     ],
 )
 def test_what_cannot_be_asked_is_said_with_its_exit_code(

@@ -3,15 +3,12 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 from app.api import problems
-from app.cli.commands import app as command_line
 from app.limits import (
     BODY_MAX_BYTES,
     RED_FLAGS_MOST_GROUPED,
@@ -26,6 +23,7 @@ from domain.explanation import SENTENCES
 from domain.questions import FLAG_MEANINGS, FLAG_NAMES
 from domain.red_flags import THRESHOLDS
 from domain.withholding import STATISTICAL_RULES
+from tests.command_line import COMMANDS
 from tests.docs.codes import ROOT, codes_in
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -45,19 +43,6 @@ def first_column(text: str) -> set[str]:
     """The names in backticks in the first column of the tables of a text."""
     cells = [line.split("|")[1] for line in text.splitlines() if line.startswith("|")]
     return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
-
-
-def commands(command: Any, path: str = "duixian") -> Iterator[tuple[str, Any]]:
-    """The commands that do something, with the words that call them."""
-    below = getattr(command, "commands", None)
-    if below is None:
-        yield path, command
-        return
-    for name, each in below.items():
-        yield from commands(each, f"{path} {name}")
-
-
-COMMANDS = dict(commands(typer.main.get_command(command_line)))
 
 
 def documented_commands() -> dict[str, str]:

@@ -101,10 +101,10 @@ def test_a_receipt_verifies_offline_and_its_amounts_are_told(receipt: bytes, tmp
     path.write_bytes(receipt)
     done = run(path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"核验通过:{USCC} 2024年上半年" in done.stdout
+    assert f"核验通过：{USCC} 2024年上半年" in done.stdout
     # March: 5 whole steps of 40,000 yuan; April: 20,000 yuan and as much again for the tail; May withdrawn.
-    assert "2024年3月:20万元,其中依据待明确口径20万元" in done.stdout
-    assert "2024年4月:4万元,其中依据待明确口径2万元" in done.stdout
+    assert "2024年3月：20万元，其中依据待明确口径20万元" in done.stdout
+    assert "2024年4月：4万元，其中依据待明确口径2万元" in done.stdout
     assert "合计24万元" in done.stdout
     assert "2024年5月" not in done.stdout
 
@@ -135,7 +135,7 @@ def test_another_key_than_the_one_that_was_kept_is_refused(receipt: bytes, tmp_p
     path.write_bytes(receipt.replace(KEY.encode(), forger.encode()))
     done = run(path, forger)
     assert done.returncode == 1
-    assert "核验未通过:校验点没有该公钥的签名" in done.stderr
+    assert "核验未通过：校验点没有该公钥的签名" in done.stderr
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"[" * 100_000, b'{"a":1,"a":2}', b"\xff"])
@@ -144,7 +144,7 @@ def test_what_is_no_receipt_is_refused_without_a_traceback(content: bytes, tmp_p
     path.write_bytes(content)
     done = run(path)
     assert done.returncode == 1
-    assert done.stderr.startswith("核验未通过:")
+    assert done.stderr.startswith("核验未通过：")
     assert len(done.stderr.splitlines()) == 1
 
 

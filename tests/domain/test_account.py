@@ -145,7 +145,7 @@ def test_an_account_refuses_the_event_of_another_stream() -> None:
 
 
 def test_an_account_refuses_to_close_what_was_never_assessed() -> None:
-    with pytest.raises(LedgerIntegrityError, match="2024-03没有测算,不能终止"):
+    with pytest.raises(LedgerIntegrityError, match="2024-03没有测算，不能终止"):
         EntitlementAccount("2024H1", [assessed("2024-03", None)])
     with pytest.raises(LedgerIntegrityError, match="2024-03没有测算"):
         EntitlementAccount(
@@ -174,14 +174,14 @@ def test_an_account_refuses_to_close_what_was_never_assessed() -> None:
 def test_an_account_refuses_amounts_that_contradict_each_other(altered: dict[str, object]) -> None:
     EntitlementAccount("2024H1", [assessed("2024-03")])
     outcome = msgspec.structs.replace(ELIGIBLE, **altered)
-    with pytest.raises(LedgerIntegrityError, match="2024-03:各项金额互相矛盾"):
+    with pytest.raises(LedgerIntegrityError, match="2024-03：各项金额互相矛盾"):
         EntitlementAccount("2024H1", [assessed("2024-03", outcome)])
 
 
 def test_an_account_whose_months_together_pass_the_half_year_ceiling_is_refused() -> None:
     events = [assessed(period) for period in ("2024-01~02", *MONTHS)]
     account = EntitlementAccount("2024H1", events)
-    with pytest.raises(LedgerIntegrityError, match="2024H1:合计250万元,超过半年累计上限"):
+    with pytest.raises(LedgerIntegrityError, match="2024H1：合计250万元，超过半年累计上限"):
         account.reassess(policy_of(), AnnualReturns())
 
 
@@ -190,7 +190,7 @@ def test_an_account_with_a_month_over_its_ceiling_is_refused() -> None:
     account = EntitlementAccount(
         "2024H1", [assessed("2024-03"), assessed("2024-04", msgspec.structs.replace(ELIGIBLE, **over))]
     )
-    with pytest.raises(LedgerIntegrityError, match="2024-04:超过月度上限"):
+    with pytest.raises(LedgerIntegrityError, match="2024-04：超过月度上限"):
         account.reassess(policy_of(), AnnualReturns())
 
 

@@ -66,7 +66,7 @@ def test_a_base_that_another_version_changes_is_asked_about() -> None:
     assert (flag.column, figures(flag), positions(flag)) == ("prior_year", (90_000, 100_000), [1, 2])
     assert (flag.uscc, flag.period, flag.form, flag.assessed_fen) == (dossier.uscc, "2024-03", FORM, None)
     assert flag.sentence == (
-        "示例商贸公司2024年3月零售额首次登记的上年同期数为10000万元,其后有更正,最后登记的为9000万元,"
+        "示例商贸公司2024年3月零售额首次登记的上年同期数为10000万元，其后有更正，最后登记的为9000万元，"
         "请核实更正上年同期数的依据。"
     )
 
@@ -100,8 +100,8 @@ def test_a_base_unlike_the_ledgers_own_figure_is_asked_about_with_both_returns()
     (flag,) = dossier.flags("base-differs")
     assert (flag.column, figures(flag), positions(flag)) == ("prior_year", (100_000, 90_000), [2, 1])
     assert flag.sentence == (
-        "示例商贸公司2024年3月零售额上年同期数10000万元,与台账中2023年3月本期数9000万元相差1000万元;"
-        "2024年上半年测算金额按所报数为5万元,按台账中的数为10万元,请核实两数不同的原因。"
+        "示例商贸公司2024年3月零售额上年同期数10000万元，与台账中2023年3月本期数9000万元相差1000万元；"
+        "2024年上半年测算金额按所报数为5万元，按台账中的数为10万元，请核实两数不同的原因。"
     )
 
 
@@ -131,7 +131,8 @@ def test_differing_bases_do_not_hide_each_other_behind_the_half_year_ceiling() -
     dossier.file(*three_full_months(), *(lowered(f"2024-{period}")[1] for period in ("05", "06")))
     of_may, of_june = dossier.flags("base-differs")
     assert [(amounts(flag), together(flag)) for flag in (of_may, of_june)] == [((200, 200), 150)] * 2
-    assert "按所报数为200万元,仅此处按台账中的数为200万元,半年内2处均按台账中的数为150万元" in of_may.sentence
+    told = "按所报数为200万元，仅此处按台账中的数为200万元，半年内2处均按台账中的数为150万元"
+    assert told in of_may.sentence
 
 
 def test_without_a_policy_a_differing_base_is_told_without_an_amount() -> None:
@@ -206,8 +207,8 @@ def test_the_question_about_the_award_names_both_amounts() -> None:
     dossier = Dossier()
     dossier.file(trade(110_000, None), revised(110_000, 100_000))
     assert dossier.flags("base-earns")[0].sentence == (
-        "示例商贸公司2024年3月零售额首次登记的上年同期数为未填,现为10000万元;2024年上半年测算金额按现数为5万元,"
-        "按首次登记的数为0万元,请核实更正上年同期数的依据。"
+        "示例商贸公司2024年3月零售额首次登记的上年同期数为未填，现为10000万元；2024年上半年测算金额按现数为5万元，"
+        "按首次登记的数为0万元，请核实更正上年同期数的依据。"
     )
 
 
@@ -233,9 +234,9 @@ def test_bases_lowered_together_do_not_hide_each_other_behind_the_half_year_ceil
     # Either base put back alone changes nothing; both were worth 50万元.
     assert [(amounts(flag), together(flag)) for flag in (of_may, of_june)] == [((200, 200), 150)] * 2
     assert of_may.sentence == (
-        "示例商贸公司2024年5月零售额首次登记的上年同期数为25000万元,现为10000万元;"
-        "2024年上半年测算金额按现数为200万元,仅此处按首次登记的数为200万元,"
-        "半年内2处均按首次登记的数为150万元,请核实更正上年同期数的依据。"
+        "示例商贸公司2024年5月零售额首次登记的上年同期数为25000万元，现为10000万元；"
+        "2024年上半年测算金额按现数为200万元，仅此处按首次登记的数为200万元，"
+        "半年内2处均按首次登记的数为150万元，请核实更正上年同期数的依据。"
     )
 
 
@@ -308,8 +309,8 @@ def test_a_month_unlike_the_cumulative_figures_is_asked_about_with_both_amounts(
     assert (flag.column, figures(flag)) == ("current", (110_000, 109_999))
     assert (amounts(flag), positions(flag)) == ((5, 0), [1, 2])
     assert flag.sentence == (
-        "示例商贸公司2024年3月零售额本期数11000万元,按累计数推算为10999.9万元,相差1000元;"
-        "2024年上半年测算金额按所报数为5万元,按推算数为0万元,请核实以哪一数为准,是否含前期调整。"
+        "示例商贸公司2024年3月零售额本期数11000万元，按累计数推算为10999.9万元，相差1000元；"
+        "2024年上半年测算金额按所报数为5万元，按推算数为0万元，请核实以哪一数为准，是否含前期调整。"
     )
 
 
@@ -374,7 +375,7 @@ def test_months_that_do_not_balance_do_not_hide_each_other_behind_the_ceiling() 
     assert [(figures(flag), amounts(flag), together(flag)) for flag in found] == [
         ((250_000, 100_000), (200, 200), 150)
     ] * 2
-    assert "仅此处按推算数为200万元,半年内2处均按推算数为150万元" in found[0].sentence
+    assert "仅此处按推算数为200万元，半年内2处均按推算数为150万元" in found[0].sentence
 
 
 def test_without_the_month_before_nothing_can_be_balanced() -> None:
@@ -392,8 +393,8 @@ def test_without_a_policy_a_month_is_balanced_and_no_amount_is_told() -> None:
     (flag,) = dossier.flags("balance-differs", scope=WITHOUT_POLICY)
     assert (flag.assessed_fen, flag.compared_assessed_fen) == (None, None)
     assert flag.sentence == (
-        "示例商贸公司2024年3月零售额本期数11000万元,按累计数推算为10999.9万元,相差1000元,"
-        "请核实以哪一数为准,是否含前期调整。"
+        "示例商贸公司2024年3月零售额本期数11000万元，按累计数推算为10999.9万元，相差1000元，"
+        "请核实以哪一数为准，是否含前期调整。"
     )
 
 
@@ -416,7 +417,7 @@ def test_a_december_of_twice_the_mean_month_is_asked_about() -> None:
         [6, 1, 2, 3, 4, 5],
     )
     assert flag.sentence == (
-        "示例商贸公司2024年12月零售额20000万元,当年此前6个月月均约10000万元,12月约为其2.0倍,"
+        "示例商贸公司2024年12月零售额20000万元，当年此前6个月月均约10000万元，12月约为其2.0倍，"
         "请核实是否含前期调整。"
     )
 
@@ -445,7 +446,7 @@ def test_a_negative_december_is_asked_about_without_a_mean_too() -> None:
     dossier.file(trade(-1, 100_000, period="2024-12"))
     (flag,) = dossier.flags("december-jump", scope=scope_of("2024H2"))
     assert (figures(flag), positions(flag)) == ((-1, None), [1])
-    assert flag.sentence == "示例商贸公司2024年12月零售额为负数(-0.1万元),请核实是否含前期冲减。"
+    assert flag.sentence == "示例商贸公司2024年12月零售额为负数（-0.1万元），请核实是否含前期冲减。"
     dossier.file(*half_a_year())
     (flag,) = dossier.flags("december-jump", scope=scope_of("2024H2"))
     assert "当年此前6个月月均约10000万元" in flag.sentence
@@ -461,7 +462,7 @@ def test_a_december_that_rises_from_nothing_is_asked_about_without_a_multiple(
     (flag,) = dossier.flags("december-jump", scope=scope_of("2024H2"))
     assert (figures(flag), positions(flag)) == ((5, mean), [6, 1, 2, 3, 4, 5])
     assert flag.sentence == (
-        f"示例商贸公司2024年12月零售额0.5万元,当年此前6个月合计{total}万元,请核实是否含前期调整。"
+        f"示例商贸公司2024年12月零售额0.5万元，当年此前6个月合计{total}万元，请核实是否含前期调整。"
     )
 
 
@@ -493,8 +494,8 @@ def test_a_correction_after_the_half_year_is_asked_about_with_both_amounts() -> 
     assert (flag.column, figures(flag)) == ("current", (120_000, 110_000))
     assert (amounts(flag), positions(flag)) == ((10, 5), [1, 2])
     assert flag.sentence == (
-        "示例商贸公司2024年3月零售额的登记数据在2024年上半年结束后更正或撤销1次,本期数由11000万元更正为12000万元;"
-        "2024年上半年测算金额按现数为10万元,按更正前的数为5万元,"
+        "示例商贸公司2024年3月零售额的登记数据在2024年上半年结束后更正或撤销1次，本期数由11000万元更正为12000万元；"
+        "2024年上半年测算金额按现数为10万元，按更正前的数为5万元，"
         "请核实更正的依据和时间。"
     )
 
@@ -510,9 +511,9 @@ def test_late_corrections_do_not_hide_each_other_behind_the_half_year_ceiling() 
         ("2024-06", (200, 200), 150),
     ]
     assert found[0].sentence == (
-        "示例商贸公司2024年5月零售额的登记数据在2024年上半年结束后更正或撤销1次,上年同期数由25000万元更正为10000万元;"
-        "2024年上半年测算金额按现数为200万元,仅此处按更正前的数为200万元,"
-        "半年内2处均按更正前的数为150万元,请核实更正的依据和时间。"
+        "示例商贸公司2024年5月零售额的登记数据在2024年上半年结束后更正或撤销1次，上年同期数由25000万元更正为10000万元；"
+        "2024年上半年测算金额按现数为200万元，仅此处按更正前的数为200万元，"
+        "半年内2处均按更正前的数为150万元，请核实更正的依据和时间。"
     )
 
 
@@ -523,25 +524,25 @@ def test_late_corrections_do_not_hide_each_other_behind_the_half_year_ceiling() 
             revised(110_000, None),
             "prior_year",
             (None, 100_000),
-            "上年同期数由10000万元更正为未填;",
+            "上年同期数由10000万元更正为未填；",
         ),
         (
             revised(120_000, 90_000),
             "current",
             (120_000, 110_000),
-            "本期数由11000万元更正为12000万元,上年同期数由10000万元更正为9000万元;",
+            "本期数由11000万元更正为12000万元，上年同期数由10000万元更正为9000万元；",
         ),
         (
             revised(110_000, 100_000, in_database=False, region_code="210803", name="示例公司"),
             None,
             (None, None),
-            "当月在库由是更正为否,处理地由站前区更正为西市区,企业名称由示例商贸公司更正为示例公司;",
+            "当月在库由是更正为否，处理地由站前区更正为西市区，企业名称由示例商贸公司更正为示例公司；",
         ),
         (
             with_cumulative(revised(110_000, 100_000, industry_code="5111"), 310_000, None),
             None,
             (None, None),
-            "1—本月累计由未填更正为31000万元,行业代码由5211更正为5111;",
+            "1—本月累计由未填更正为31000万元，行业代码由5211更正为5111；",
         ),
     ],
 )
@@ -553,7 +554,7 @@ def test_a_late_correction_is_told_by_what_it_changed(
     dossier.file(correction, at=JULY)
     (flag,) = dossier.flags("late-correction")
     assert (flag.column, figures(flag)) == (column, figures_told)
-    assert f"更正或撤销1次,{told}" in flag.sentence
+    assert f"更正或撤销1次，{told}" in flag.sentence
 
 
 def test_a_late_correction_of_another_item_is_told_by_its_name() -> None:
@@ -563,7 +564,7 @@ def test_a_late_correction_of_another_item_is_told_by_its_name() -> None:
     both = {"retail_sales": figure, "sales": Figure(current_fen=200_000 * QIANYUAN)}
     dossier.file(revised(110_000, 100_000, figures=both), at=JULY)
     (flag,) = dossier.flags("late-correction")
-    assert "更正或撤销1次,商品销售额本期数由未填更正为20000万元;" in flag.sentence
+    assert "更正或撤销1次，商品销售额本期数由未填更正为20000万元；" in flag.sentence
 
 
 def test_late_corrections_that_undo_each_other_are_told_as_such() -> None:
@@ -572,7 +573,7 @@ def test_late_corrections_that_undo_each_other_are_told_as_such() -> None:
     dossier.file(revised(120_000, 100_000), revised(110_000, 100_000), at=JULY)
     (flag,) = dossier.flags("late-correction")
     assert (flag.column, positions(flag)) == (None, [1, 2, 3])
-    assert "更正或撤销2次,现登记的数据与更正前相同;" in flag.sentence
+    assert "更正或撤销2次，现登记的数据与更正前相同；" in flag.sentence
 
 
 def test_a_correction_in_the_last_moment_of_the_half_year_is_in_time() -> None:
@@ -615,7 +616,7 @@ def test_a_preliminary_figure_in_place_of_a_withdrawn_one_is_told_with_its_stage
     dossier.withdraw(FORM, "2024-03", at=JULY)
     dossier.file(trade(110_000, 100_000, stage="preliminary"), at=JULY)
     (flag,) = dossier.flags("late-correction")
-    assert "更正或撤销2次,阶段由审定数更正为初报数;" in flag.sentence
+    assert "更正或撤销2次，阶段由审定数更正为初报数；" in flag.sentence
 
 
 def test_a_withdrawal_after_the_half_year_takes_the_return_out_of_the_amount() -> None:
@@ -624,7 +625,7 @@ def test_a_withdrawal_after_the_half_year_takes_the_return_out_of_the_amount() -
     dossier.withdraw(FORM, "2024-03", at=JULY)
     (flag,) = dossier.flags("late-correction")
     assert (figures(flag), amounts(flag), positions(flag)) == ((None, 110_000), (6, 11), [1, 3])
-    assert "此前登记的本期数为11000万元,上年同期数为10000万元,现无登记;" in flag.sentence
+    assert "此前登记的本期数为11000万元，上年同期数为10000万元，现无登记；" in flag.sentence
 
 
 def test_what_is_filed_anew_after_the_half_year_is_compared_with_no_return() -> None:

@@ -32,64 +32,65 @@ steadily = settings(derandomize=True, deadline=None, database=None)
 
 def test_the_model_sentence_of_a_growth_that_is_too_low() -> None:
     assert sentences_of(trade(107_900, 100_000))["growth-over"] == (
-        "示例商贸公司2024年3月零售额10790万元,上年同期10000万元,同比增长7.9%,不高于8%,不符合增速条件;"
-        "零售额须高于10800万元方符合,现低于该数100000元。(政策第14条)"
+        "示例商贸公司2024年3月零售额10790万元，上年同期10000万元，同比增长7.9%，不高于8%，不符合增速条件；"
+        "零售额须高于10800万元方符合，现低于该数100000元。（政策第14条）"
     )
 
 
 def test_the_model_sentence_of_whole_steps() -> None:
     assert sentences_of(trade(123_456, 100_000))["whole-steps"] == (
-        "零售额同比增量2345.6万元,含2个完整的1000万元,余345.6万元不足1000万元不计;"
-        "每个按5万元测算,计10万元(每个5万元为口径待明确,暂按上限测算)。"
-        "(政策第14条:每达1000万元给予不超过5万元奖励)"
+        "零售额同比增量2345.6万元，含2个完整的1000万元，余345.6万元不足1000万元不计；"
+        "每个按5万元测算，计10万元（每个5万元为口径待明确，暂按上限测算）。"
+        "（政策第14条：每达1000万元给予不超过5万元奖励）"
     )
 
 
 def test_the_model_sentence_of_the_half_year_ceiling() -> None:
     sentences = sentences_of(trade(200_000, 100_000, period="2024-06"), used_fen=180 * WANYUAN)
     assert sentences["half-year-ceiling"] == (
-        "2024年上半年此前各期已测算180万元,本期50万元,合计超过半年累计上限200万元;"
-        "本期按剩余额度20万元计,核减30万元。(政策第14条)"
+        "2024年上半年此前各期已测算180万元，本期50万元，合计超过半年累计上限200万元；"
+        "本期按剩余额度20万元计，核减30万元。（政策第14条）"
     )
 
 
 def test_membership_in_the_database_says_where_it_is_known_from() -> None:
     assert sentences_of(trade(110_000, 100_000))["in-database"] == (
-        "示例商贸公司2024年3月在站前区限额以上批发和零售业调查单位库内(据登记数据),列入测算范围。(政策第14条)"
+        "示例商贸公司2024年3月在站前区限额以上批发和零售业调查单位库内（据登记数据），列入测算范围。（政策第14条）"
     )
     registered = catering(
         4_000, 2_000, in_database=False, source=Source(name="名录2024-03.xlsx"), period="2024-01~02"
     )
     assert sentences_of(registered)["in-database"] == (
-        "示例商贸公司2024年1—2月不在限额以上住宿和餐饮业调查单位库内(据名录2024-03.xlsx),"
-        "该期不予奖励;此前在库月份的测算结果不受影响。(政策第14条)"
+        "示例商贸公司2024年1—2月不在限额以上住宿和餐饮业调查单位库内（据名录2024-03.xlsx），"
+        "该期不予奖励；此前在库月份的测算结果不受影响。（政策第14条）"
     )
-    assert "(据登记数据)" in sentences_of(trade(1, 1, source=Source(row=3)))["in-database"]
+    assert "（据登记数据）" in sentences_of(trade(1, 1, source=Source(row=3)))["in-database"]
 
 
 def test_the_industry_is_said_whether_it_fits_or_not() -> None:
-    assert sentences_of(trade(110_000, 100_000))["industry"] == "行业代码5211,属于批发和零售业。(政策第14条)"
+    told = "行业代码5211，属于批发和零售业。（政策第14条）"
+    assert sentences_of(trade(110_000, 100_000))["industry"] == told
     assert sentences_of(catering(4_000, 2_000, industry_code="7211"))["industry"] == (
-        "行业代码7211,不属于住宿和餐饮业,该期按S204-1表不予奖励。(政策第14条)"
+        "行业代码7211，不属于住宿和餐饮业，该期按S204-1表不予奖励。（政策第14条）"
     )
 
 
 def test_a_growth_that_passes() -> None:
     assert sentences_of(trade(110_000, 100_000))["growth-over"] == (
-        "示例商贸公司2024年3月零售额11000万元,上年同期10000万元,同比增长10%,高于8%,符合增速条件。(政策第14条)"
+        "示例商贸公司2024年3月零售额11000万元，上年同期10000万元，同比增长10%，高于8%，符合增速条件。（政策第14条）"
     )
 
 
 def test_exactly_eight_percent_is_said_to_be_exactly_that() -> None:
     assert sentences_of(trade(108_000, 100_000))["growth-over"] == (
-        "示例商贸公司2024年3月零售额10800万元,上年同期10000万元,同比增速恰为8%,不高于8%,不符合增速条件;"
-        "零售额须高于10800万元方符合,现恰等于该数。(政策第14条)"
+        "示例商贸公司2024年3月零售额10800万元，上年同期10000万元，同比增速恰为8%，不高于8%，不符合增速条件；"
+        "零售额须高于10800万元方符合，现恰等于该数。（政策第14条）"
     )
 
 
 def test_a_fall_is_called_a_fall() -> None:
     sentence = sentences_of(trade(90_000, 100_000))["growth-over"]
-    assert "同比下降10%,不高于8%" in sentence
+    assert "同比下降10%，不高于8%" in sentence
     assert "现低于该数18000000元" in sentence
 
 
@@ -97,16 +98,16 @@ def test_a_threshold_between_two_fen_is_the_highest_amount_that_does_not_pass() 
     """8% over 1.01 yuan are 1.0908 yuan: 1.10 passes, 1.09 does not, and is 7.92% only."""
     base = trade(0, 1)
     assert (
-        "零售额须高于0.000109万元方符合,现恰等于该数"
+        "零售额须高于0.000109万元方符合，现恰等于该数"
         in sentences_of(with_figure(base, 109, 101))["growth-over"]
     )
     assert "同比增长7.92%" in sentences_of(with_figure(base, 109, 101))["growth-over"]
-    assert "高于8%,符合增速条件" in sentences_of(with_figure(base, 110, 101))["growth-over"]
+    assert "高于8%，符合增速条件" in sentences_of(with_figure(base, 110, 101))["growth-over"]
 
 
 def test_a_growth_that_passes_with_too_small_an_increment() -> None:
     assert sentences_of(trade(109_000, 100_000))["no-whole-step"] == (
-        "零售额同比增长9%,高于8%;但同比增量900万元,不足1000万元,尚差100万元,该期不予奖励。(政策第14条)"
+        "零售额同比增长9%，高于8%；但同比增量900万元，不足1000万元，尚差100万元，该期不予奖励。（政策第14条）"
     )
     almost = with_figure(trade(0, 0), 10_999_999_999, 10_000_000_000)
     assert "尚差0.01元" in sentences_of(almost)["no-whole-step"]
@@ -117,22 +118,21 @@ def test_too_small_an_increment_where_growth_is_no_condition() -> None:
     end = SHIPPED_TEXT.index("    reward:\n", start)
     policy = policy_of(SHIPPED_TEXT[:start] + "    conditions: []\n" + SHIPPED_TEXT[end:])
     assert sentences_of(trade(105_000, 100_000), policy=policy)["no-whole-step"] == (
-        "零售额同比增量500万元,不足1000万元,尚差500万元,该期不予奖励。(政策第14条)"
+        "零售额同比增量500万元，不足1000万元，尚差500万元，该期不予奖励。（政策第14条）"
     )
     assert "同比增量无法计算" in sentences_of(trade(105_000, None), policy=policy)["base"]
 
 
 def test_an_increment_of_nothing_but_whole_steps_has_no_rest() -> None:
-    assert (
-        "含1个完整的1000万元;每个按5万元测算,计5万元" in sentences_of(trade(110_000, 100_000))["whole-steps"]
-    )
+    told = "含1个完整的1000万元；每个按5万元测算，计5万元"
+    assert told in sentences_of(trade(110_000, 100_000))["whole-steps"]
 
 
 def test_a_decided_step_amount_names_its_decision_and_quotes_no_other_bound() -> None:
     text = edited(decided("step-amount", "每个1000万元4万元。"), ("{yuan: 50000, cite", "{yuan: 40000, cite"))
     assert sentences_of(trade(123_456, 100_000), policy=policy_of(text))["whole-steps"] == (
-        "零售额同比增量2345.6万元,含2个完整的1000万元,余345.6万元不足1000万元不计;"
-        "每个按4万元测算,计8万元(每个4万元依据营商发〔2024〕1号)。(政策第14条)"
+        "零售额同比增量2345.6万元，含2个完整的1000万元，余345.6万元不足1000万元不计；"
+        "每个按4万元测算，计8万元（每个4万元依据营商发〔2024〕1号）。（政策第14条）"
     )
 
 
@@ -142,37 +142,37 @@ def test_a_step_amount_of_the_text_itself_rests_on_the_text() -> None:
         ('award: {yuan: 50000, cite: "14.1", reading: step-amount}', 'award: {yuan: 50000, cite: "14.1"}'),
     )
     sentence = sentences_of(trade(110_000, 100_000), policy=policy_of(text))["whole-steps"]
-    assert sentence.endswith("(每个5万元依据原文)。(政策第14条)")
+    assert sentence.endswith("（每个5万元依据原文）。（政策第14条）")
     text = edited(text, ("reading: whole-steps\n      step", "step"))
     sentence = sentences_of(trade(110_000, 100_000), policy=policy_of(text))["whole-steps"]
-    assert sentence.endswith("(每个5万元依据原文)。(政策第14条)")
+    assert sentence.endswith("（每个5万元依据原文）。（政策第14条）")
 
 
 def test_the_band_of_catering() -> None:
     assert sentences_of(catering(3_500, 2_000))["band"] == (
-        "餐费收入同比增量150万元,在100万元(含)至200万元(不含)之间,计2万元。(政策第14条)"
+        "餐费收入同比增量150万元，在100万元（含）至200万元（不含）之间，计2万元。（政策第14条）"
     )
 
 
 def test_too_small_an_increment_of_catering() -> None:
     assert sentences_of(catering(2_999, 2_000))["below-bands"] == (
-        "餐费收入同比增量99.9万元,不足100万元,尚差1000元,该期不予奖励。(政策第14条)"
+        "餐费收入同比增量99.9万元，不足100万元，尚差1000元，该期不予奖励。（政策第14条）"
     )
 
 
 def test_the_open_tail_of_catering() -> None:
     assert sentences_of(catering(5_300, 2_000))["tail"] == (
-        "餐费收入同比增量330万元,达到200万元。政策仅规定“每达100万元再给予一定额度奖励”,未写明额度;"
-        "暂按2万元加超过首个100万元后每满100万元2万元测算,计6万元,其中4万元依据待明确口径。"
-        "额度书面明确前,该部分不得作为公示和拨付依据。(口径:catering-tail)"
+        "餐费收入同比增量330万元，达到200万元。政策仅规定“每达100万元再给予一定额度奖励”，未写明额度；"
+        "暂按2万元加超过首个100万元后每满100万元2万元测算，计6万元，其中4万元依据待明确口径。"
+        "额度书面明确前，该部分不得作为公示和拨付依据。（口径：catering-tail）"
     )
 
 
 def test_the_decided_tail_of_catering() -> None:
     policy = policy_of(decided("catering-tail", "每满100万元2万元。"))
     assert sentences_of(catering(5_300, 2_000), policy=policy)["tail"] == (
-        "餐费收入同比增量330万元,达到200万元。按2万元加超过首个100万元后每满100万元2万元测算,计6万元"
-        "(依据营商发〔2024〕1号)。(政策第14条)"
+        "餐费收入同比增量330万元，达到200万元。按2万元加超过首个100万元后每满100万元2万元测算，计6万元"
+        "（依据营商发〔2024〕1号）。（政策第14条）"
     )
 
 
@@ -182,12 +182,12 @@ def test_a_tail_that_rests_on_a_clause_alone_rests_on_the_text() -> None:
     )
     text = edited(text, (", reading: catering-band}", "}"))
     sentence = sentences_of(catering(5_300, 2_000), policy=policy_of(text))["tail"]
-    assert sentence.endswith("测算,计6万元(依据原文)。(政策第14条)")
+    assert sentence.endswith("测算，计6万元（依据原文）。（政策第14条）")
 
 
 def test_the_month_ceiling() -> None:
     assert sentences_of(trade(250_000, 100_000))["month-ceiling"] == (
-        "本期测算75万元,超过每家企业月度上限50万元,按50万元计,核减25万元。(政策第14条)"
+        "本期测算75万元，超过每家企业月度上限50万元，按50万元计，核减25万元。（政策第14条）"
     )
 
 
@@ -197,47 +197,47 @@ def test_the_month_ceiling() -> None:
         (
             (trade(130_000, 100_000), catering(7_000, 2_000)),
             (
-                "零售增长奖励15万元,餐饮增量奖励10万元。取金额最高的一项,按零售增长奖励计15万元,"
-                "其余不计。(政策第14条)"
+                "零售增长奖励15万元，餐饮增量奖励10万元。取金额最高的一项，按零售增长奖励计15万元，"
+                "其余不计。（政策第14条）"
             ),
         ),
         (
             (trade(120_000, 100_000), catering(7_000, 2_000)),
             (
-                "零售增长奖励10万元,餐饮增量奖励10万元。取金额最高的一项,按零售增长奖励计10万元,"
-                "其余不计。(政策第14条;金额相同时按条款先后取零售增长奖励)"
+                "零售增长奖励10万元，餐饮增量奖励10万元。取金额最高的一项，按零售增长奖励计10万元，"
+                "其余不计。（政策第14条；金额相同时按条款先后取零售增长奖励）"
             ),
         ),
         (
             (trade(210_000, 100_000), catering(32_000, 2_000)),
             (
-                "零售增长奖励50万元,餐饮增量奖励50万元。取金额最高的一项,按餐饮增量奖励计50万元,"
-                "其余不计。(政策第14条;金额相同时取月度上限前较高的餐饮增量奖励)"
+                "零售增长奖励50万元，餐饮增量奖励50万元。取金额最高的一项，按餐饮增量奖励计50万元，"
+                "其余不计。（政策第14条；金额相同时取月度上限前较高的餐饮增量奖励）"
             ),
         ),
     ],
     ids=["higher", "tie", "tie-at-the-month-ceiling"],
 )
 def test_the_choice_of_the_highest(returns: tuple[Return, ...], sentence: str) -> None:
-    assert sentences_of(*returns)["highest"] == f"本期同时符合2项奖励条件:{sentence}"
+    assert sentences_of(*returns)["highest"] == f"本期同时符合2项奖励条件：{sentence}"
 
 
 @pytest.mark.parametrize(("prior_year", "state"), [(None, "未填"), (0, "为零"), (-5, "为负")])
 def test_a_base_that_cannot_be_used_says_what_is_missing(prior_year: int | None, state: str) -> None:
     assert sentences_of(trade(110_000, prior_year))["base"] == (
-        f"2024年3月零售额11000万元,上年同期数{state},增速无法计算,暂不能确定是否符合条件,暂计0元。"
-        "补充上年同期数并说明来源后重新测算。(口径:undetermined-base)"
+        f"2024年3月零售额11000万元，上年同期数{state}，增速无法计算，暂不能确定是否符合条件，暂计0元。"
+        "补充上年同期数并说明来源后重新测算。（口径：undetermined-base）"
     )
     assert sentences_of(catering(1_500, prior_year))["base"] == (
-        f"2024年3月餐费收入150万元,上年同期数{state},同比增量无法计算,暂不能确定是否符合条件,暂计0元。"
-        "补充上年同期数并说明来源后重新测算。(口径:undetermined-base)"
+        f"2024年3月餐费收入150万元，上年同期数{state}，同比增量无法计算，暂不能确定是否符合条件，暂计0元。"
+        "补充上年同期数并说明来源后重新测算。（口径：undetermined-base）"
     )
 
 
 def test_a_missing_current_figure_is_what_is_missing() -> None:
     assert sentences_of(with_figure(trade(0, 0), None, 10_000_000_000))["base"] == (
-        "2024年3月零售额未填,上年同期数10000万元,增速无法计算,暂不能确定是否符合条件,暂计0元。"
-        "补充本期数并说明来源后重新测算。(口径:undetermined-base)"
+        "2024年3月零售额未填，上年同期数10000万元，增速无法计算，暂不能确定是否符合条件，暂计0元。"
+        "补充本期数并说明来源后重新测算。（口径：undetermined-base）"
     )
 
 
@@ -247,29 +247,29 @@ def test_a_base_that_rests_on_a_clause_names_the_clause() -> None:
         ('base: {cite: "14.1", reading: undetermined-base}', 'base: {cite: "14.1"}'),
     )
     assert sentences_of(trade(110_000, None), policy=policy_of(text))["base"].endswith(
-        "重新测算。(政策第14条)"
+        "重新测算。（政策第14条）"
     )
 
 
 def test_january_and_february_are_said_to_be_one_period() -> None:
     said = (
-        "国家统计制度1、2月份数据合并调查,政策所称“各月度”在1—2月暂按一期测算:一次增速判断、一次计算增量、"
-        "适用一个月度上限50万元。(口径:january-february"
+        "国家统计制度1、2月份数据合并调查，政策所称“各月度”在1—2月暂按一期测算：一次增速判断、一次计算增量、"
+        "适用一个月度上限50万元。（口径：january-february"
     )
     registered = trade(110_000, 100_000, period="2024-01~02")
-    assert sentences_of(registered)["combined-period"] == said + ",待明确)"
+    assert sentences_of(registered)["combined-period"] == said + "，待明确）"
     policy = policy_of(decided("january-february", "按一期测算。"))
-    assert sentences_of(registered, policy=policy)["combined-period"] == said + ")"
+    assert sentences_of(registered, policy=policy)["combined-period"] == said + "）"
 
 
 def test_a_preliminary_figure_is_said_to_be_one() -> None:
     registered = trade(110_000, 100_000, stage="preliminary")
     assert sentences_of(registered)["preliminary"] == (
-        "本期数据为初报数,测算金额5万元仅供参考,审定后重新测算,不计入拟奖励合计。"
+        "本期数据为初报数，测算金额5万元仅供参考，审定后重新测算，不计入拟奖励合计。"
     )
     registered = trade(110_000, 100_000, stage="preliminary", reported_at="2024-04-10T08:00:00+08:00")
     assert (
-        "本期数据为初报数(2024-04-10T08:00:00+08:00导出),测算金额5万元"
+        "本期数据为初报数（2024-04-10T08:00:00+08:00导出），测算金额5万元"
         in (sentences_of(registered)["preliminary"])
     )
 
@@ -298,38 +298,38 @@ fen = st.integers(min_value=1, max_value=10**13)
         (
             trade(123_456, 100_000),
             "growth-over",
-            f"示例商贸公司2024年3月零售额{WITHHELD},上年同期{WITHHELD},同比增速高于8%,符合增速条件。(政策第14条)",
+            f"示例商贸公司2024年3月零售额{WITHHELD}，上年同期{WITHHELD}，同比增速高于8%，符合增速条件。（政策第14条）",
         ),
         (
             trade(107_900, 100_000),
             "growth-over",
             (
-                f"示例商贸公司2024年3月零售额{WITHHELD},上年同期{WITHHELD},同比增速不高于8%,不符合增速条件。"
-                "(政策第14条)"
+                f"示例商贸公司2024年3月零售额{WITHHELD}，上年同期{WITHHELD}，同比增速不高于8%，不符合增速条件。"
+                "（政策第14条）"
             ),
         ),
         (
             trade(109_000, 100_000),
             "no-whole-step",
-            f"零售额同比增速高于8%;但同比增量{WITHHELD},不足1000万元,该期不予奖励。(政策第14条)",
+            f"零售额同比增速高于8%；但同比增量{WITHHELD}，不足1000万元，该期不予奖励。（政策第14条）",
         ),
         (
             trade(123_456, 100_000),
             "whole-steps",
             (
-                f"零售额同比增量{WITHHELD},含2个完整的1000万元;每个按5万元测算,计10万元"
-                "(每个5万元为口径待明确,暂按上限测算)。(政策第14条:每达1000万元给予不超过5万元奖励)"
+                f"零售额同比增量{WITHHELD}，含2个完整的1000万元；每个按5万元测算，计10万元"
+                "（每个5万元为口径待明确，暂按上限测算）。（政策第14条：每达1000万元给予不超过5万元奖励）"
             ),
         ),
         (
             catering(3_567, 2_000),
             "band",
-            f"餐费收入同比增量{WITHHELD},在100万元(含)至200万元(不含)之间,计2万元。(政策第14条)",
+            f"餐费收入同比增量{WITHHELD}，在100万元（含）至200万元（不含）之间，计2万元。（政策第14条）",
         ),
         (
             catering(2_567, 2_000),
             "below-bands",
-            f"餐费收入同比增量{WITHHELD},不足100万元,该期不予奖励。(政策第14条)",
+            f"餐费收入同比增量{WITHHELD}，不足100万元，该期不予奖励。（政策第14条）",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) and value.isascii() else "",
@@ -428,7 +428,7 @@ def test_a_withheld_sentence_without_a_base_tells_nothing_of_the_current_figure(
         withheld = sentences_of(with_figure(base, current_fen, None), withheld=True)
         assert withheld == sentences_of(with_figure(base, 1, None), withheld=True)
         assert WITHHELD in withheld["base"]
-        assert "暂不能确定是否符合条件,暂计0元" in withheld["base"]
+        assert "暂不能确定是否符合条件，暂计0元" in withheld["base"]
 
 
 # How growth and differences are shown.

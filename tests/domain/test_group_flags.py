@@ -56,11 +56,11 @@ def test_seventeen_of_twenty_just_over_a_step_stand_out_and_are_listed() -> None
     assert (flag.group.share_bp, flag.group.expected_bp) == (8_500, 5_000)
     assert [each.uscc for each in flag.evidence] == [each.uscc for each in dossiers[:17]]
     assert flag.sentence == (
-        "2024年3月站前区零售增长奖励:同比增量达到计奖临界值、超出不足100万元的17户次,"
-        "未达到临界值、相差不超过100万元的3户次,前者占85%,无特殊原因时约占50%,"
+        "2024年3月站前区零售增长奖励：同比增量达到计奖临界值、超出不足100万元的17户次，"
+        "未达到临界值、相差不超过100万元的3户次，前者占85%，无特殊原因时约占50%，"
         "请了解增量集中在临界值以上的原因。"
     )
-    assert found[0].sentence.startswith("2024年上半年零售增长奖励:")
+    assert found[0].sentence.startswith("2024年上半年零售增长奖励：")
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_growth_just_over_the_gate_stands_out_where_passing_it_earns() -> None:
         ("2024-03", "210802"),
     ]
     assert growth[-1].sentence == (
-        "2024年3月站前区零售增长奖励:同比增速高于8%、不高于9%的17户次,不高于8%、高于7%的3户次,"
-        "前者占85%,无特殊原因时约占50%,请了解增速集中在8%以上的原因。"
+        "2024年3月站前区零售增长奖励：同比增速高于8%、不高于9%的17户次，不高于8%、高于7%的3户次，"
+        "前者占85%，无特殊原因时约占50%，请了解增速集中在8%以上的原因。"
     )
 
 
@@ -264,8 +264,8 @@ def test_one_correction_for_ten_filings_is_asked_about_with_its_share() -> None:
     assert (flag.group.share_bp, flag.group.expected_bp) == (9_523, 10_000)
     assert {each.type for each in flag.evidence} == {"ReturnRevised"}
     assert flag.sentence == (
-        "经办人统计甲对2024年上半年数据更正或撤销20次,占全部更正和撤销的95.23%;首次登记200行,"
-        "占全部首次登记的100%,请核对各次更正的依据文件。"
+        "经办人统计甲对2024年上半年数据更正或撤销20次，占全部更正和撤销的95.23%；首次登记200行，"
+        "占全部首次登记的100%，请核对各次更正的依据文件。"
     )
 
 

@@ -242,7 +242,7 @@ def test_each_side_has_the_steps_of_what_it_names_with_the_amounts_before_it() -
         rules = [each.step.rule for each in mismatch.derived.steps]
         assert rules == [each.step.rule for each in mismatch.recorded.steps]
         assert "whole-steps" in rules
-        assert all(each.sentence.endswith(("。", ")")) for each in mismatch.derived.steps)
+        assert all(each.sentence.endswith(("。", "）")) for each in mismatch.derived.steps)
 
 
 def test_an_assessment_by_a_version_that_was_never_published_has_no_steps() -> None:

@@ -21,8 +21,8 @@ steadily = settings(derandomize=True, deadline=None, database=None)
 OPEN_NEGATIVE = edited(
     SHIPPED_TEXT,
     (
-        "answer: 该月计0元,不结转到其他月份。\n    status: text",
-        "answer: 该月计0元,不结转到其他月份。\n    status: open",
+        "answer: 该月计0元，不结转到其他月份。\n    status: text",
+        "answer: 该月计0元，不结转到其他月份。\n    status: open",
     ),
 )
 ANOTHER_CLAUSE = edited(
@@ -196,17 +196,17 @@ def test_a_base_that_cannot_serve_reads_the_same_whether_it_is_missing_zero_or_n
             trade(110_000, 0),
             "base",
             (
-                f"2024年3月零售额{WITHHELD},上年同期数不能作为基数,增速无法计算,暂不能确定是否符合条件,暂计0元。"
-                "补充上年同期数并说明来源后重新测算。(口径:undetermined-base)"
+                f"2024年3月零售额{WITHHELD}，上年同期数不能作为基数，增速无法计算，暂不能确定是否符合条件，暂计0元。"
+                "补充上年同期数并说明来源后重新测算。（口径：undetermined-base）"
             ),
         ),
         (
             catering(28_000, 2_000),
             "tail",
             (
-                f"餐费收入同比增量{WITHHELD},达到200万元。政策仅规定“每达100万元再给予一定额度奖励”,未写明额度;"
-                "暂按2万元加超过首个100万元后每满100万元2万元测算,计52万元,其中50万元依据待明确口径。"
-                "额度书面明确前,该部分不得作为公示和拨付依据。(口径:catering-tail)"
+                f"餐费收入同比增量{WITHHELD}，达到200万元。政策仅规定“每达100万元再给予一定额度奖励”，未写明额度；"
+                "暂按2万元加超过首个100万元后每满100万元2万元测算，计52万元，其中50万元依据待明确口径。"
+                "额度书面明确前，该部分不得作为公示和拨付依据。（口径：catering-tail）"
             ),
         ),
     ],
@@ -229,12 +229,12 @@ def test_of_several_ways_to_an_award_only_the_lowest_threshold_is_told() -> None
     )
     registered = catering(4_000, 2_000)
     text = sentences_of(registered, policy=policy, withheld=True)["band"]
-    assert text == f"餐费收入同比增量{WITHHELD},达到100万元,计2万元。(政策第14条)"
+    assert text == f"餐费收入同比增量{WITHHELD}，达到100万元，计2万元。（政策第14条）"
 
 
 def test_steps_that_earn_nothing_are_not_counted() -> None:
     text = sentences_of(trade(250_000, 100_000), policy=policy_of(NO_AWARD), withheld=True)["whole-steps"]
-    assert f"零售额同比增量{WITHHELD},达到1000万元;每个按0万元测算,计0万元" in text
+    assert f"零售额同比增量{WITHHELD}，达到1000万元；每个按0万元测算，计0万元" in text
 
 
 # Any figures.

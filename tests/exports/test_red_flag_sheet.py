@@ -55,10 +55,10 @@ def test_a_line_stands_for_each_version_that_a_question_is_asked_of(tmp_path: Pa
         (2.0, "更正上年同期数后测算金额增加"),
     ]
     first, second = found[2:]
-    assert (first["数据列"], first["现数(万元)"], first["比较数(万元)"]) == ("上年同期数", 10_000.0, "")
-    assert [first[f"{name}(万元)"] for name in AMOUNTS] == [5.0, 0.0, 0.0]
-    of_source = ("来源文件", "来源文件指纹(SHA-256)", "工作表", "行号")
-    assert [first[f"依据:{name}"] for name in ("台账序号", "记录", *of_source)] == [
+    assert (first["数据列"], first["现数（万元）"], first["比较数（万元）"]) == ("上年同期数", 10_000.0, "")
+    assert [first[f"{name}（万元）"] for name in AMOUNTS] == [5.0, 0.0, 0.0]
+    of_source = ("来源文件", "来源文件指纹（SHA-256）", "工作表", "行号")
+    assert [first[f"依据：{name}"] for name in ("台账序号", "记录", *of_source)] == [
         1.0,
         "数据登记",
         "2024年3月.xlsx",
@@ -66,12 +66,12 @@ def test_a_line_stands_for_each_version_that_a_question_is_asked_of(tmp_path: Pa
         "零售",
         7.0,
     ]
-    assert second["依据:登记时间(北京时间)"] == "2024-04-10 16:00:00"
+    assert second["依据：登记时间（北京时间）"] == "2024-04-10 16:00:00"
     assert [
-        second[f"依据:{name}"]
+        second[f"依据：{name}"]
         for name in ("记录", "经办人", "更正或撤销原因", "更正来源", "文号", "来源文件")
     ] == ["更正登记", "统计乙", "补填", "企业改报", "营统核〔2024〕1号", ""]
-    assert (second["依据:本期数(万元)"], second["依据:上年同期数(万元)"]) == (11_000.0, 10_000.0)
+    assert (second["依据：本期数（万元）"], second["依据：上年同期数（万元）"]) == (11_000.0, 10_000.0)
 
 
 def test_a_withdrawal_stands_without_figures(tmp_path: Path) -> None:
@@ -80,8 +80,8 @@ def test_a_withdrawal_stands_without_figures(tmp_path: Path) -> None:
     dossier.withdraw("E204-1", "2024-03", at="2024-08-01T00:00:00+08:00")
     write_red_flag_sheet(tmp_path / "a.xlsx", dossier.flags(), NOTES)
     line = lines(tmp_path / "a.xlsx")[-1]
-    assert (line["现数(万元)"], line["比较数(万元)"]) == ("", 11_000.0)
-    assert (line["依据:记录"], line["依据:本期数(万元)"], line["依据:阶段"]) == ("撤销登记", "", "")
+    assert (line["现数（万元）"], line["比较数（万元）"]) == ("", 11_000.0)
+    assert (line["依据：记录"], line["依据：本期数（万元）"], line["依据：阶段"]) == ("撤销登记", "", "")
 
 
 def test_what_returns_earn_together_stands_beside_what_each_earns_alone(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_what_returns_earn_together_stands_beside_what_each_earns_alone(tmp_path
         *(trade(250_000, base, period="2024-06", reason="改报") for base in (250_000, 100_000)),
     )
     write_red_flag_sheet(tmp_path / "a.xlsx", dossier.flags("base-earns"), NOTES)
-    found = [[line[f"{name}(万元)"] for name in AMOUNTS] for line in lines(tmp_path / "a.xlsx")]
+    found = [[line[f"{name}（万元）"] for name in AMOUNTS] for line in lines(tmp_path / "a.xlsx")]
     assert found == [[200.0, 200.0, 150.0]] * 4
 
 
@@ -101,7 +101,7 @@ def test_a_base_unlike_the_ledgers_own_figure_stands_with_the_amount_under_eithe
     dossier.file(trade(115_000, 80_000, period="2023-03"), trade(150_000, 100_000))
     write_red_flag_sheet(tmp_path / "a.xlsx", dossier.flags("base-differs"), NOTES)
     found = lines(tmp_path / "a.xlsx")
-    assert [[line[f"{name}(万元)"] for name in ("现数", "比较数", *AMOUNTS)] for line in found] == [
+    assert [[line[f"{name}（万元）"] for name in ("现数", "比较数", *AMOUNTS)] for line in found] == [
         [10_000.0, 11_500.0, 25.0, 15.0, 15.0]
     ] * 2
 
@@ -111,10 +111,10 @@ def test_a_group_stands_with_its_counts_and_shares(tmp_path: Path) -> None:
     found = lines(tmp_path / "a.xlsx")
     assert len(found) == 17
     line = found[-1]
-    counts = [line[name] for name in ("户次或次数", "合计户次或次数", "占比(%)", "参考占比(%)")]
+    counts = [line[name] for name in ("户次或次数", "合计户次或次数", "占比（%）", "参考占比（%）")]
     assert counts == [17.0, 20.0, 85.0, 50.0]
     assert (line["企业"], line["处理地"], line["所属期"]) == ("", "站前区", "2024年3月")
-    assert len({each["依据:统一社会信用代码"] for each in found}) == 17
+    assert len({each["依据：统一社会信用代码"] for each in found}) == 17
 
 
 def test_an_amount_that_excel_would_round_stands_as_text(tmp_path: Path) -> None:
@@ -125,14 +125,14 @@ def test_an_amount_that_excel_would_round_stands_as_text(tmp_path: Path) -> None
     fields = {name: getattr(flag, name) for name in RedFlag.__struct_fields__}
     write_red_flag_sheet(tmp_path / "a.xlsx", [RedFlag(**{**fields, "compared_fen": fen})], NOTES)
     line = lines(tmp_path / "a.xlsx")[0]
-    assert (line["比较数(万元)"], line["现数(万元)"]) == ("12345678901.234567", 0.1)
+    assert (line["比较数（万元）"], line["现数（万元）"]) == ("12345678901.234567", 0.1)
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", '=HYPERLINK("http://x")', "https://x"])
 def test_no_text_becomes_a_formula_or_a_link(tmp_path: Path, text: str) -> None:
     write_red_flag_sheet(tmp_path / "a.xlsx", corrected(reason=text, document=text), NOTES)
     line = lines(tmp_path / "a.xlsx")[1]
-    assert (line["依据:更正或撤销原因"], line["依据:文号"]) == (text, text)
+    assert (line["依据：更正或撤销原因"], line["依据：文号"]) == (text, text)
     xml = sheet_xml(tmp_path / "a.xlsx")
     assert "<f>" not in xml
     assert "<hyperlink" not in xml
@@ -159,5 +159,5 @@ def test_what_does_not_fit_in_the_sheet_is_counted_at_its_end(tmp_path: Path) ->
     found = lines(tmp_path / "a.xlsx")
     assert len(found) == 4
     assert found[-1]["需核实的问题"] == (
-        "另有1行未列出:Excel工作表的行数已到上限。请按疑点或处理地分别导出。"
+        "另有1行未列出：Excel工作表的行数已到上限。请按疑点或处理地分别导出。"
     )

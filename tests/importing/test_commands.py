@@ -118,8 +118,8 @@ def test_a_helper_that_was_killed_is_a_refusal_that_says_what_to_do(
     ended = _run(KILL_A_HELPER + AT_THE_THIRD_COMMIT, "import", month, "--unit", "千元")
     assert (ended.returncode, ended.stdout) == (1, "")
     reason, extent = ended.stderr.splitlines()
-    assert reason == "协助处理的进程意外终止(可能是内存不足),本次未完成。"
-    assert f"共{ENTERPRISES}行,前{number_of_facts(ledger)}行已登记" in extent
+    assert reason == "协助处理的进程意外终止（可能是内存不足），本次未完成。"
+    assert f"共{ENTERPRISES}行，前{number_of_facts(ledger)}行已登记" in extent
     _goes_on(desk, ledger, month)
 
 

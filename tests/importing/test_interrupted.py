@@ -150,7 +150,7 @@ def goes_on(desk: Desk, ledger: Ledger, other: Ledger, *months: Path) -> None:
     assert sum(each["unchanged"] for each in answers) == recorded
     assert sum(each["filed"] for each in answers) == len(months) * ENTERPRISES - recorded
     for month in months:
-        import_file(other, month, ImportOptions(unit="qianyuan"), actor=f"命令行:{getpass.getuser()}")
+        import_file(other, month, ImportOptions(unit="qianyuan"), actor=f"命令行：{getpass.getuser()}")
     assert same_contents(ledger, other)
     check_consistency(ledger)
 
@@ -167,10 +167,10 @@ def test_a_signal_ends_an_import_after_a_whole_chunk_and_the_same_command_goes_o
     assert recorded == BEFORE + ROWS_PER_CHUNK
     assert (stopped.returncode, stopped.stdout) == (128 + number, "")
     reason, extent = stopped.stderr.splitlines()
-    assert reason == f"收到停止信号({name})。"
+    assert reason == f"收到停止信号（{name}）。"
     assert extent == (
-        "2024年3月.csv:共130行,前60行已登记(按批登记,每批均完整),其余尚未处理。"
-        "请再次运行同一命令,从中断处继续;已登记的行计为无变化。"
+        "2024年3月.csv：共130行，前60行已登记（按批登记，每批均完整），其余尚未处理。"
+        "请再次运行同一命令，从中断处继续；已登记的行计为无变化。"
     )
     check_consistency(ledger)
     goes_on(desk, ledger, other, month)
@@ -184,11 +184,11 @@ def test_an_import_of_several_files_says_which_are_done_half_way_and_not_begun(
     months = [month_of(desk, number) for number in (3, 4, 5, 6)]
     stopped = interrupted(ledger, terminate, *months, months_before=1)
     assert stopped.returncode == 143
-    assert stopped.stdout.startswith("2024年3月.csv:登记完成。")
-    assert "2024年4月.csv:共130行,前60行已登记" in stopped.stderr
+    assert stopped.stdout.startswith("2024年3月.csv：登记完成。")
+    assert "2024年4月.csv：共130行，前60行已登记" in stopped.stderr
     assert stopped.stderr.splitlines()[-2:] == [
-        "此前已完成的文件:2024年3月.csv",
-        "其后的文件未处理:2024年5月.csv、2024年6月.csv",
+        "此前已完成的文件：2024年3月.csv",
+        "其后的文件未处理：2024年5月.csv、2024年6月.csv",
     ]
     goes_on(desk, ledger, other, *months)
 
@@ -203,7 +203,7 @@ def test_an_import_that_is_stopped_says_as_data_how_far_it_came(desk: Desk, ledg
         "state": "stopped",
         "recorded": BEFORE + ROWS_PER_CHUNK,
         "rows": ENTERPRISES,
-        "reason": "收到停止信号(SIGTERM)。",
+        "reason": "收到停止信号（SIGTERM）。",
         "answer": None,
         "lines": [],
         "lines_total": 0,
@@ -220,9 +220,9 @@ def test_a_signal_while_the_file_is_checked_leaves_nothing_recorded_and_says_so(
         stopped = ended(process)
     assert (stopped.returncode, stopped.stdout) == (143, "")
     assert stopped.stderr.splitlines() == [
-        "收到停止信号(SIGTERM)。",
-        "2024年3月.csv:本次未登记任何数据。请再次运行同一命令。",
-        "其后的文件未处理:2024年4月.csv",
+        "收到停止信号（SIGTERM）。",
+        "2024年3月.csv：本次未登记任何数据。请再次运行同一命令。",
+        "其后的文件未处理：2024年4月.csv",
     ]
     assert number_of_facts(ledger) == 0
 
@@ -240,7 +240,7 @@ def test_a_conflict_that_another_process_recorded_after_the_check_is_told_with_w
     ((told,),) = [json.loads(stopped.stdout)]
     assert (told["state"], told["recorded"], told["rows"]) == ("unfinished", BEFORE, ENTERPRISES)
     assert [(line["row"], line["code"]) for line in told["lines"]] == [(row + 1, "revision-needs-reason")]
-    assert f"共{ENTERPRISES}行,前{BEFORE}行已登记" in stopped.stderr
+    assert f"共{ENTERPRISES}行，前{BEFORE}行已登记" in stopped.stderr
     assert f"第{row + 1}行" in stopped.stderr
     (again,) = desk.json("import", month, "--unit", "千元", "--reason", "企业改报")
     answer = again["answer"]
@@ -261,7 +261,7 @@ def test_an_import_whose_database_goes_away_says_what_is_recorded_and_goes_on(
     *logged, reason, extent = lost.stderr.splitlines()
     assert {json.loads(line)["level"] for line in logged} <= {"warning"}
     assert "数据库" in reason
-    assert f"共{ENTERPRISES}行,前{BEFORE}行已登记" in extent
+    assert f"共{ENTERPRISES}行，前{BEFORE}行已登记" in extent
     assert number_of_facts(ledger) == BEFORE
     goes_on(desk, ledger, other, month)
 
@@ -298,7 +298,7 @@ def test_an_import_that_fills_the_disk_says_what_is_recorded_and_goes_on_when_th
     assert full.returncode == 1
     reason, extent = full.stderr.splitlines()
     assert "磁盘空间不足" in reason
-    assert f"共{ENTERPRISES}行,前{recorded}行已登记" in extent
+    assert f"共{ENTERPRISES}行，前{recorded}行已登记" in extent
     goes_on(desk, ledger, other, month)
 
 
@@ -309,6 +309,6 @@ def test_an_import_without_room_for_what_it_checked_says_that_nothing_is_recorde
         full = ended(process)
     assert full.returncode == 1
     reason, extent = full.stderr.splitlines()
-    assert reason.startswith("系统拒绝了所需的操作:文件超过系统允许的大小。")
-    assert extent == "2024年3月.csv:本次未登记任何数据。请再次运行同一命令。"
+    assert reason.startswith("系统拒绝了所需的操作：文件超过系统允许的大小。")
+    assert extent == "2024年3月.csv：本次未登记任何数据。请再次运行同一命令。"
     assert number_of_facts(ledger) == 0

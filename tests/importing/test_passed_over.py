@@ -36,7 +36,7 @@ def test_what_cannot_be_read_is_named_and_the_next_file_is_begun(desk: Desk, led
     told = desk.run("import", *files, "--unit", "千元", code=1)
     for each in (bomb, files[1], lock, pipe, desk.folder, Path("/dev/zero")):
         assert f"{each.name} [审核错误] file-" in told.stderr
-    assert "此前已完成的文件:2024年3月.csv、2024年4月.csv" in told.stderr
+    assert "此前已完成的文件：2024年3月.csv、2024年4月.csv" in told.stderr
     assert "未处理" not in told.stderr
     assert number_of_facts(ledger) == 2
 

@@ -204,7 +204,7 @@ def test_a_folder_a_pipe_a_device_a_socket_and_a_lock_file_are_named_and_not_ope
             path: [each.message for each in source(path).rows() if isinstance(each, FileProblem)]
             for path in (folder, pipe, lock, tmp_path / "socket", Path("/dev/zero"), Path("/dev/tty"))
         }
-    assert {path.name: message.split(",")[0].split("(")[0] for path, (message,) in told.items()} == {
+    assert {path.name: message.split("，")[0].split("（")[0] for path, (message,) in told.items()} == {
         "folder": "这是文件夹",
         "pipe.xlsx": "这不是普通文件",
         "~$2024年3月.xlsx": "这是工作簿打开期间Excel或WPS自动生成的锁定文件",

@@ -211,7 +211,7 @@ def test_a_log_that_was_put_back_behind_its_seal_is_named(ledger: Ledger) -> Non
     seal(ledger)
     with writing(ledger.engine) as connection:
         connection.execute(update(sequencer).values(last=8))
-    with pytest.raises(LedgerIntegrityError, match="台账止于序号8,而已封存10条"):
+    with pytest.raises(LedgerIntegrityError, match="台账止于序号8，而已封存10条"):
         seal_next(ledger)
 
 

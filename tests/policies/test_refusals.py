@@ -38,7 +38,7 @@ LIMITS = """limits:
     ceiling: {yuan: 2000000, cite: "14.5"}
 """
 STEP_AMOUNT = (
-    "answer: 暂按上限,每个1000万元5万元。零售增长奖励全额口径待明确,原文只规定了上限。\n    status: open"
+    "answer: 暂按上限，每个1000万元5万元。零售增长奖励全额口径待明确，原文只规定了上限。\n    status: open"
 )
 
 REFUSALS = {
@@ -60,7 +60,7 @@ REFUSALS = {
     ),
     "unknown-level": ("level: municipal", "level: galactic  # here", "level: Invalid enum value 'galactic'"),
     "missing-key-inside": (
-        "  - id: rounding\n    question: 金额如何取整?\n",
+        "  - id: rounding\n    question: 金额如何取整？\n",
         "  - id: rounding  # here\n",
         "readings.14: Object missing required field `question`",
     ),
@@ -112,9 +112,9 @@ REFUSALS = {
     ),
     # Decisions.
     "confirmed-without-a-decision": (
-        "  - id: step-amount\n    question: “不超过5万元”是上限,每个1000万元实际给予多少?\n    "
+        "  - id: step-amount\n    question: “不超过5万元”是上限，每个1000万元实际给予多少？\n    "
         + STEP_AMOUNT,
-        "  - id: step-amount  # here\n    question: 多少?\n    answer: 5万元。\n    status: confirmed",
+        "  - id: step-amount  # here\n    question: 多少？\n    answer: 5万元。\n    status: confirmed",
         "a confirmed reading names its decision",
     ),
     "decision-of-an-open-reading": (

@@ -23,9 +23,9 @@ from tests.builders import SHIPPED_TEXT, edited, loaded, policy_of
 from tests.oracle import PERIODS_OF_WINDOW
 
 ARTICLE_14 = (
-    "深度挖掘限上企业潜力,对在库限额以上批发和零售企业,2024年各月度零售额增速高于8%的,月度零售额增量每达1000万元,"
-    "给予不超过5万元奖励。对在库限额以上住宿和餐饮企业,2024年各月度餐饮收入增量100万元—200万元(不含)的,给予2万元奖励,"
-    "餐饮收入增量每达100万元再给予一定额度奖励。每家企业以上奖励的月度上限为50万元;符合多种奖励条件的,取金额最高值,"
+    "深度挖掘限上企业潜力，对在库限额以上批发和零售企业，2024年各月度零售额增速高于8%的，月度零售额增量每达1000万元，"
+    "给予不超过5万元奖励。对在库限额以上住宿和餐饮企业，2024年各月度餐饮收入增量100万元—200万元（不含）的，给予2万元奖励，"
+    "餐饮收入增量每达100万元再给予一定额度奖励。每家企业以上奖励的月度上限为50万元；符合多种奖励条件的，取金额最高值，"
     "每半年获得奖励累计不超过200万元。"
 )
 
@@ -182,7 +182,7 @@ def test_a_document_in_the_log_that_says_nothing_valid_is_refused(
     altered: dict[str, Any], reason: str
 ) -> None:
     document = {**SHIPPED.document, **altered}
-    with pytest.raises(LedgerIntegrityError, match=f"yingkou-2024-14 版本2不是有效的政策文件:.*{reason}"):
+    with pytest.raises(LedgerIntegrityError, match=f"yingkou-2024-14 版本2不是有效的政策文件：.*{reason}"):
         policy_from_log(PolicyRef("yingkou-2024-14", 2, fingerprint(document)), document)
 
 

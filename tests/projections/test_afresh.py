@@ -125,7 +125,7 @@ def test_a_log_that_ends_before_its_read_models_stops_a_rebuild_and_changes_noth
     with writing(ledger.engine) as connection:
         connection.execute(delete(events).where(events.c.position == 2))
         connection.execute(update(sequencer).values(last=1))
-    with pytest.raises(LedgerIntegrityError, match="台账止于序号1,查询表却已至序号2"):
+    with pytest.raises(LedgerIntegrityError, match="台账止于序号1，查询表却已至序号2"):
         rebuild(ledger)
     assert read_model_rows(ledger) == made
 
@@ -134,5 +134,5 @@ def test_a_log_that_ends_before_its_head_is_not_waited_for(ledger: Ledger) -> No
     file(ledger, trade(code(1), "2024-03", 110_000, 100_000))
     with writing(ledger.engine) as connection:
         connection.execute(update(sequencer).values(last=2))
-    with pytest.raises(LedgerIntegrityError, match="台账止于序号1,此前已至序号2"):
+    with pytest.raises(LedgerIntegrityError, match="台账止于序号1，此前已至序号2"):
         project_all(ledger)

@@ -203,7 +203,7 @@ def drawn_filter(draw: random.Random) -> ListFilter:
         return draw.choice(values) if draw.random() < 0.3 else None
 
     some_code = code(draw.randint(1, 12))
-    name = f"示例企业{some_code[-5:]}(新)"
+    name = f"示例企业{some_code[-5:]}（新）"
     return ListFilter(
         policy=draw.choice([WHOLE, LATER, AUTUMN, UNKNOWN, None]),
         window=draw.choice(WINDOWS),

@@ -25,7 +25,7 @@ def figures(query: str) -> Entry:
 
 
 def remove(log: DisclosureLog, before_us: int) -> int:
-    return log.remove(before_us, actor="命令行:张三", route="duixian", query="before")
+    return log.remove(before_us, actor="命令行：张三", route="duixian", query="before")
 
 
 def test_old_rows_of_figures_are_removed_with_a_trace_and_those_of_keys_stay(
@@ -44,7 +44,7 @@ def test_old_rows_of_figures_are_removed_with_a_trace_and_those_of_keys_stay(
         ("figures", "young"),
         ("key-first-used", None),
     ]
-    assert (found[0].actor, found[0].count) == ("命令行:张三", 1)
+    assert (found[0].actor, found[0].count) == ("命令行：张三", 1)
 
 
 def test_no_row_is_removed_before_its_time(log: DisclosureLog, clock: TestClock) -> None:

@@ -28,8 +28,8 @@ def test_a_ledger_is_exported_verified_and_restored(
 ) -> None:
     assert f"台账序号1至{TOLD}" in desk.run("audit", "export", "out").stdout
     verified = desk.run("audit", "verify", "out", "--key", key, "--checkpoint", "kept").stdout
-    assert f"含{TOLD}条记录,签名有效,依据给出的验证公钥" in verified
-    assert "结论:未发现问题。" in verified
+    assert f"含{TOLD}条记录，签名有效，依据给出的验证公钥" in verified
+    assert "结论：未发现问题。" in verified
     before = desk.json("list", "2024H1")
     assert "数据库中已有台账记录" in desk.run("audit", "restore", "out", code=1).output
 
@@ -64,9 +64,9 @@ def test_what_cannot_be_exported_is_refused_and_says_why(desk: Desk, ledger: Led
 def test_an_alteration_is_told_with_its_position_and_code(desk: Desk, ledger: Ledger) -> None:
     alter(ledger, setting(23, actor="另一人"))
     told = desk.run("audit", "verify", code=1)
-    assert "leaf-differs 记录与封存时的指纹一致:1处不符" in told.stderr
+    assert "leaf-differs 记录与封存时的指纹一致：1处不符" in told.stderr
     assert "序号23的记录与封存时的记录指纹不符" in told.stderr
-    assert "结论:发现问题" in told.stdout
+    assert "结论：发现问题" in told.stdout
     report = desk.run("audit", "verify", "--json", code=1).stdout
     assert '"code": "leaf-differs"' in report
 
@@ -76,7 +76,7 @@ def test_a_cut_end_is_found_by_the_checkpoint_that_was_kept(desk: Desk, key: str
     seal_anew(ledger)
     assert "未与审计人员留存的日志校验点比对" in desk.run("audit", "verify").stdout
     told = desk.run("audit", "verify", "--checkpoint", "kept", "--key", key, code=1)
-    assert "留存的日志校验点含46条记录,现有41条,缺少5条" in told.stderr
+    assert "留存的日志校验点含46条记录，现有41条，缺少5条" in told.stderr
     desk.run("audit", "export", "out")  # Which says anew that it is sealed.
     assert "缺少4条" in desk.run("audit", "verify", "out", "--checkpoint", "kept", code=1).stderr
 
@@ -84,7 +84,7 @@ def test_a_cut_end_is_found_by_the_checkpoint_that_was_kept(desk: Desk, key: str
 @pytest.mark.usefixtures("key")
 def test_the_operators_own_key_is_told_to_be_no_substitute(desk: Desk) -> None:
     told = desk.run("audit", "verify", "--checkpoint", "kept").stdout
-    assert "运行方自己的公钥(不能代替审计人员留存的公钥)" in told
+    assert "运行方自己的公钥（不能代替审计人员留存的公钥）" in told
 
 
 def test_a_kept_checkpoint_of_another_key_is_a_finding(desk: Desk, key: str) -> None:
@@ -135,4 +135,4 @@ def test_what_was_not_looked_at_to_the_end_is_not_said_to_be_in_order(desk: Desk
     told = desk.run("audit", "verify", "out", code=1)
     assert "manifest-differs" in told.stderr
     assert "核验无误" not in told.stdout
-    assert "结论:发现问题" in told.stdout
+    assert "结论：发现问题" in told.stdout

@@ -116,7 +116,7 @@ def test_an_altered_amount_under_a_seal_that_was_taken_away_is_found_and_not_sea
         assert sealed_size(connection) == size
     answer = TestClient(create_app(ledger)).get("/readyz").json()
     assert answer["status"] == "ready"
-    assert f"曾记载前{EVENTS}条已封存,现只有前{size}条" in answer["notices"][0]
+    assert f"曾记载前{EVENTS}条已封存，现只有前{size}条" in answer["notices"][0]
 
 
 def test_a_seal_that_was_made_anew_over_an_altered_amount_is_found_by_what_the_log_says(
@@ -163,12 +163,13 @@ def test_a_restored_log_is_sealed_as_far_as_it_says_and_goes_on(
 
 
 def test_verification_says_up_to_where_a_seal_proves_anything(desk: Desk, ledger: Ledger) -> None:
-    assert "结论:未发现问题。\n" in desk.run("audit", "verify").stdout
+    assert "结论：未发现问题。\n" in desk.run("audit", "verify").stdout
     file(ledger, trade(code(9), "2024-09", 110_000, 100_000))
     said = desk.run("audit", "verify").stdout
-    assert f"结论:未发现问题。封存至序号{EVENTS};其后2条未经封存,只核验了前后一致,不能证明未被改动。" in said
+    assert f"结论：未发现问题。封存至序号{EVENTS}；其后2条未经封存，" in said
+    assert "只核验了前后一致，不能证明未被改动。" in said
     unseal(ledger)
-    assert f"没有封存:全部{EVENTS + 2}条未经封存" in desk.run("audit", "verify").stdout
+    assert f"没有封存：全部{EVENTS + 2}条未经封存" in desk.run("audit", "verify").stdout
     assert desk.json("audit", "verify")["proven"] == 0
 
 
@@ -182,11 +183,11 @@ def test_an_end_that_was_cut_off_with_its_seal_needs_a_checkpoint_that_was_kept(
     alter(ledger, truncating(43))
     unseal(ledger)
     said = desk.run("audit", "verify").stdout
-    assert "末尾若连同封存一并被截去,台账本身也看不出来" in said
+    assert "末尾若连同封存一并被截去，台账本身也看不出来" in said
     assert "全部43条未经封存" in said
     assert "缺少3条" in desk.run("audit", "verify", "--checkpoint", "kept", code=1).stderr
 
 
 def test_an_unsigned_export_proves_nothing_of_itself_and_says_so(desk: Desk) -> None:
     desk.run("audit", "export", "out")
-    assert f"没有日志校验点:全部{EVENTS + 1}条未经封存" in desk.run("audit", "verify", "out").stdout
+    assert f"没有日志校验点：全部{EVENTS + 1}条未经封存" in desk.run("audit", "verify", "out").stdout

@@ -240,7 +240,7 @@ def test_a_file_that_does_not_belong_to_an_export_is_named(folder: Path, name: s
     (finding,) = (each for each in verify(folder).checks if each.count)
     assert (finding.code, finding.places[0].message) == (
         "file-differs",
-        f"{name}不在清单中,不属于本导出件。",
+        f"{name}不在清单中，不属于本导出件。",
     )
 
 

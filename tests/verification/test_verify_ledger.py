@@ -107,7 +107,7 @@ def _other_text(data: Any) -> None:
 
 
 def _other_document(data: Any) -> None:
-    data["document"]["title"] += "(修订)"
+    data["document"]["title"] += "（修订）"
 
 
 def _other_fingerprint(data: Any) -> None:

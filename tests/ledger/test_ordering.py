@@ -13,9 +13,10 @@ from typing import Any, Final
 
 import pytest
 from eventsourcing.persistence import StoredEvent
-from sqlalchemy import Connection, Engine, event, insert, select, text
+from sqlalchemy import Connection, Engine, insert, select, text
 from sqlalchemy import exc as sql_errors
 
+from app import database as databases
 from app.database import reading, writing
 from app.ledger.ledger import Ledger
 from app.ledger.recorder import Recording, SqlRecorder
@@ -249,22 +250,12 @@ def test_projections_have_every_filing_while_filings_are_held_before_their_commi
     assert read_model_rows(ledger) == made
 
 
-def give_up_soon(engine: Engine) -> None:
-    """Let nobody wait for another writer at this engine."""
-    order = "PRAGMA busy_timeout=20" if engine.dialect.name == "sqlite" else "SET lock_timeout = '20ms'"
-
-    @event.listens_for(engine, "connect")
-    def _(connection: Any, _: Any) -> None:
-        connection.execute(order)
-        connection.commit()
-
-
 @pytest.mark.parametrize("commits", [True, False])
 def test_nobody_gets_ahead_of_a_writer_that_has_not_committed(
-    engine: Engine, database: Database, *, commits: bool
+    engine: Engine, database: Database, monkeypatch: pytest.MonkeyPatch, *, commits: bool
 ) -> None:
+    monkeypatch.setattr(databases, "LOCK_TIMEOUT_S", 1)
     impatient = database.open()
-    give_up_soon(impatient)
     recorder, follower = SqlRecorder(engine), Follower(engine)
     recorder.insert_events(stored("before", 2))
 

@@ -11,9 +11,11 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from app.database import refusal_of
 from app.ledger.clock import ClockError
 from app.ledger.ledger import UncertainError
 from app.limits import PROBLEMS_MOST_LISTED
+from app.reasons import REFUSALS
 from app.security.disclosures import DisclosureError
 from app.use_cases.projecting import NotProjectedError
 from app.use_cases.proving import NotSealedError
@@ -150,9 +152,11 @@ def _add_waiting_handlers(app: FastAPI) -> None:
     @app.exception_handler(DisclosureError)
     def _(_: Request, error: DisclosureError) -> Response:
         _log.error("disclosure not recorded", error=str(error))
+        refusal = refusal_of(error.__cause__)
+        reason = "" if refusal is None else f"：{REFUSALS[refusal]}"
         detail = (
-            "It could not be recorded who sees figures of single units, or who uses a key, so there is no "
-            "answer. Ask again: what is recorded already is not recorded twice."
+            f"查阅单户数据或首次使用密钥须留记录，而记录无法写入{reason}，因此不予答复。"
+            "请稍后重试；已登记的不会重复登记。"
         )
         return problem_response(unavailable(detail))
 

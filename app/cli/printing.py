@@ -24,6 +24,7 @@ from projections.queries.totals import Group
 
 STATUS = {"eligible": "符合条件", "undetermined": "暂不能确定", "not-eligible": "不予奖励"}
 GROUPS = {"region_code": "处理地", "industry": "行业", "period": "所属期", "measure": "奖项"}
+IN_PROGRESS = "；该日尚未结束，截至现在"
 CEILINGS = {"month-ceiling": "月度上限", "half-year-ceiling": "半年累计上限"}
 
 
@@ -34,7 +35,7 @@ def wanyuan(fen: int) -> str:
 
 def as_of_text(moment: AsOf) -> str:
     """The moment of an answer, with its checkpoint's root."""
-    in_progress = "；该日尚未结束，截至现在" if moment.day_in_progress else ""
+    in_progress = IN_PROGRESS if moment.day_in_progress else ""
     if moment.recorded_at_us is None:
         return f"截至当时台账尚无记录（台账序号0{in_progress}）"
     root = moment.root_text

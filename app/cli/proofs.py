@@ -10,6 +10,7 @@ import msgspec
 import typer
 
 from app.api import proof_models
+from app.cli import printing
 from app.cli.command import disclose, shows_figures, shows_no_figures
 from app.cli.common import (
     AsJson,
@@ -169,10 +170,9 @@ def audit_receipt(
         print_json(answer)
         return
     _write(out_file, msgspec.json.format(msgspec.json.encode(answer)).decode() + "\n")
-    out.print(
-        f"核验凭据已写入{out_file}，含台账记录{len(receipt.events)}条及其证明，截至台账序号{receipt.tree.size}。",
-        markup=False,
-    )
+    in_progress = printing.IN_PROGRESS if receipt.day_in_progress else ""
+    told = f"含台账记录{len(receipt.events)}条及其证明，截至台账序号{receipt.tree.size}{in_progress}"
+    out.print(f"核验凭据已写入{out_file}，{told}。", markup=False)
 
 
 def _signer() -> Signer:

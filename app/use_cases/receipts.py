@@ -41,6 +41,7 @@ class Receipt(msgspec.Struct, frozen=True):
         events: Whole streams, each up to the size of the tree: the returns of the year, the accounts of the
             half-year, and the policies of these accounts.
         tree: What they are in.
+        day_in_progress: A day was asked for that had not ended: it is as of then.
     """
 
     uscc: str
@@ -48,6 +49,7 @@ class Receipt(msgspec.Struct, frozen=True):
     accounts: list[ReceiptAccount]
     events: list[Inclusion]
     tree: Tree
+    day_in_progress: bool
 
 
 def write_receipt(
@@ -70,8 +72,8 @@ def write_receipt(
         NotSealedError: The moment is not sealed yet.
         LedgerIntegrityError: An event is not the one that was sealed, or what is stored contradicts itself.
     """
-    size = None if asked == NOW else log_moment_of(ledger, connection, asked).position
-    tree = tree_at(ledger, connection, size)
+    moment = None if asked == NOW else log_moment_of(ledger, connection, asked)
+    tree = tree_at(ledger, connection, None if moment is None else moment.position)
     stream = returns_stream(uscc, Window.parse(window).year)
     filed = [_event(ledger, line) for line in read_stream(connection, stream, until=None)]
     if not any(isinstance(each, ReturnFiled) and window_name(each.period) == window for each in filed):
@@ -86,7 +88,8 @@ def write_receipt(
             lines = [*lines, *assessed, *published]
     reader = TileReader(connection)
     events = [prove_line(reader, line, tree) for line in lines]
-    return Receipt(uscc, window, accounts, events, tree)
+    day_in_progress = moment is not None and moment.day_in_progress
+    return Receipt(uscc, window, accounts, events, tree, day_in_progress)
 
 
 def _account(ledger: Ledger, policy: str, window: str, lines: list[Line]) -> ReceiptAccount:

@@ -161,6 +161,19 @@ def test_the_differences_of_a_day_in_progress_say_so() -> None:
 
 
 @pytest.mark.usefixtures("later")
+def test_a_receipt_of_a_day_in_progress_says_so(tmp_path: Path) -> None:
+    told = {
+        day: run(
+            *("audit", "receipt", USCC, "2024H1", "--known-at", day, "--out", str(tmp_path / "receipt.json"))
+        ).stdout
+        for day in ("2024-04-10", "2199-06-30")
+    }
+    assert "台账序号3。" in told["2024-04-10"]
+    # To sign anything seals the log, which is an event of its own.
+    assert "台账序号6；该日尚未结束，截至现在。" in told["2199-06-30"]
+
+
+@pytest.mark.usefixtures("later")
 def test_a_position_above_the_head_is_refused_by_every_command_however_large(tmp_path: Path) -> None:
     assert run("audit", "checkpoint").exit_code == 0  # The log says then, once, that it is sealed: 6.
     for words in (

@@ -14,10 +14,10 @@ from sqlalchemy import make_url
 
 from app.use_cases.rows import Draft
 from bench.ledgers import policy
-from domain.account import EntitlementAccount
+from domain.assessment.account import EntitlementAccount
 from domain.events import PolicyRef, Return
 from domain.periods import window_name
-from domain.policy import Policy, fingerprint
+from domain.policy.policy import Policy, fingerprint
 from domain.returns import AnnualReturns
 
 AGGREGATES_PER_SAVE = 1_000

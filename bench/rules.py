@@ -8,10 +8,10 @@ from bench.ledgers import drafts, new_ledger, policy
 from bench.month_close import import_month, seconds
 from bench.places import KINDS, places
 from bench.rows import PERIODS, rows, write_month
-from domain.assessment import assess
+from domain.assessment.assess import assess
 from domain.events import PolicyRef
 from domain.periods import period_of
-from domain.policy import Policy, fingerprint
+from domain.policy.policy import Policy, fingerprint
 
 MONTHS = 3
 SAMPLE = 10_000

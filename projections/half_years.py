@@ -23,7 +23,7 @@ from domain.events import (
 from domain.forms import FORMS
 from domain.money import FEN_LIMIT
 from domain.periods import PeriodError, is_window, window_name
-from domain.policy import MOST_ACCOUNT_FEN
+from domain.policy.policy import MOST_ACCOUNT_FEN
 from projections.history import History
 from projections.policies import MISPLACED
 from projections.rows import (

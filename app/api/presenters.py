@@ -11,7 +11,7 @@ from app.api.times import rfc_3339
 from app.use_cases.explaining import Account, ExplainedPeriod, ExplainedStep, PeriodAccount
 from app.use_cases.reading import AsOf, Progress
 from domain.events import AnyEvent, LogEntry, Return, ReturnWithdrawn, UnreadableEvent
-from domain.red_flags import THRESHOLDS, RedFlag
+from domain.red_flags.kinds import THRESHOLDS, RedFlag
 from domain.returns import ReturnVersion, required_figure
 from projections.queries.totals import Group
 

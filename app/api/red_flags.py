@@ -28,7 +28,7 @@ from app.use_cases.red_flags import (
     group_flags,
     red_flag_page,
 )
-from domain.red_flags import EnterpriseFlagId, GroupFlagId
+from domain.red_flags.kinds import EnterpriseFlagId, GroupFlagId
 from domain.structs import prepared
 
 router = APIRouter(prefix="/v1/audit/red-flags", tags=["audit"], route_class=ReadAgain)

@@ -10,8 +10,8 @@ from app.api.models import Model
 from app.api.times import rfc_3339
 from app.ledger.replay_runs import Run, State
 from app.use_cases.replaying import Report
+from domain.assessment.replay import Kind, Mismatch, Side
 from domain.events import Outcome, PolicyRef
-from domain.replay import Kind, Mismatch, Side
 
 _REPORT: Final = msgspec.json.Decoder(Report)
 

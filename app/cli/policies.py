@@ -42,7 +42,7 @@ from app.use_cases.reading import moment_of
 from app.use_cases.rows import TEXT_MAX_CHARS, printable
 from domain.events import PolicyRef
 from domain.periods import period_of
-from domain.policy import Policy, fingerprint
+from domain.policy.policy import Policy, fingerprint
 from projections.queries.policies import PolicyVersion, published
 
 policies_app = Commands(no_args_is_help=True, help="政策文件：检查、发布、查看。")

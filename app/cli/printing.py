@@ -12,11 +12,11 @@ from app.ledger.publications import Publication
 from app.limits import PROBLEMS_MOST_LISTED
 from app.use_cases.explaining import Account, ExplainedPeriod
 from app.use_cases.reading import AsOf, Progress
+from domain.assessment.explanation import STAGE_NAMES
 from domain.events import LogEntry, Return, ReturnWithdrawn, UnreadableEvent
-from domain.explanation import STAGE_NAMES
 from domain.money import qianyuan_text, wanyuan_text
 from domain.periods import Window, period_of
-from domain.policy import Policy
+from domain.policy.policy import Policy
 from domain.regions import region_name
 from domain.returns import ReturnVersion, required_figure
 from projections.queries.listing import ListedAccount, ListTotals

@@ -33,8 +33,8 @@ from app.reasons import reason_of
 from app.use_cases.reading import Opened
 from app.use_cases.red_flags import ENTERPRISE_FLAGS, GROUP_FLAGS, Asked, enterprises_asked, red_flags
 from domain.periods import Window
-from domain.questions import FLAG_MEANINGS, FLAG_NAMES, NO_VERDICT
-from domain.red_flags import THRESHOLDS, FlagId, RedFlag
+from domain.red_flags.kinds import THRESHOLDS, FlagId, RedFlag
+from domain.red_flags.questions import FLAG_MEANINGS, FLAG_NAMES, NO_VERDICT
 from domain.regions import region_name
 
 FLAGS: Final = (*ENTERPRISE_FLAGS, *GROUP_FLAGS)

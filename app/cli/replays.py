@@ -31,10 +31,10 @@ from app.new_files import temporary_folder
 from app.use_cases.reading import PositionAheadError
 from app.use_cases.replaying import Report, Wanted, replay
 from app.use_cases.restoring import restore
+from domain.assessment.replay import Kind, Mismatch, Side
 from domain.errors import LedgerIntegrityError
 from domain.events import EntitlementAssessed
 from domain.periods import period_of
-from domain.replay import Kind, Mismatch, Side
 from projections.comparing import RowDifference
 
 MOST_PRINTED: Final = 50

@@ -8,13 +8,13 @@ from typing import Any, Final, Literal, NamedTuple
 from app.exports.cells import ORIGINS, RECORDS, beijing, exact_number, writable
 from app.exports.sheets import begin_sheet, new_workbook, text_format, write_notes
 from app.limits import RED_FLAG_SHEET_MAX_LINES
+from domain.assessment.explanation import STAGE_NAMES
 from domain.events import Figure, Return
-from domain.explanation import STAGE_NAMES
 from domain.forms import FORMS
 from domain.money import wanyuan_text
 from domain.periods import period_of
-from domain.questions import COLUMN_NAMES, FLAG_NAMES
-from domain.red_flags import RedFlag
+from domain.red_flags.kinds import RedFlag
+from domain.red_flags.questions import COLUMN_NAMES, FLAG_NAMES
 from domain.regions import region_name
 from domain.returns import ReturnVersion, required_figure
 

@@ -51,7 +51,7 @@ from domain.events import (
     UnreadableEvent,
     policy_stream,
 )
-from domain.policy import Policy, PolicyHistory
+from domain.policy.policy import Policy, PolicyHistory
 
 STREAMS_PER_QUERY = 10_000
 """Few enough that what is read at once fits in some tens of megabytes."""

@@ -8,11 +8,11 @@ from sqlalchemy import Connection
 
 from app.ledger.ledger import Ledger
 from app.ledger.mapper import NewEvent
-from domain.account import EntitlementAccount
+from domain.assessment.account import EntitlementAccount
 from domain.errors import LedgerIntegrityError
 from domain.events import AnyEvent, EntitlementAssessed, account_stream, returns_stream
 from domain.periods import Window, window_name
-from domain.policy import Policy
+from domain.policy.policy import Policy
 from domain.returns import AnnualReturns
 
 

@@ -5,13 +5,13 @@ from sqlalchemy import Connection
 
 from app.ledger.damage import REBUILD
 from app.use_cases.reading import AsOf, Opened
-from domain.assessment import Assessment, Step, assess
+from domain.assessment.assess import Assessment, Step, assess
+from domain.assessment.explanation import Subject, sentence
+from domain.assessment.withholding import withheld_outcome, withhold, without_figures
 from domain.errors import LedgerIntegrityError
 from domain.events import Outcome, PolicyRef, Return
-from domain.explanation import Subject, sentence
 from domain.periods import period_of
-from domain.policy import Policy
-from domain.withholding import withheld_outcome, withhold, without_figures
+from domain.policy.policy import Policy
 from projections.queries import accounts, disagreements, policies, returns
 from projections.queries.accounts import AssessedPeriod
 

@@ -27,7 +27,7 @@ from domain.events import (
     PolicyWithdrawn,
     policy_stream,
 )
-from domain.policy import Policy, PolicyHistory, fingerprint
+from domain.policy.policy import Policy, PolicyHistory, fingerprint
 from projections.queries.accounts import assessed_by_period
 from projections.queries.policies import find_version, is_assessed
 

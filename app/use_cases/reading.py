@@ -12,7 +12,7 @@ from app.ledger import publications
 from app.ledger.ledger import Ledger
 from app.ledger.tiles import root_at
 from domain.events import LogEntry, account_stream
-from domain.policy import Policy
+from domain.policy.policy import Policy
 from projections.projector import position_of
 from projections.queries import moments, policies
 from projections.queries.moments import Moment

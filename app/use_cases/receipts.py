@@ -9,7 +9,7 @@ from app.ledger.lines import Line, read_stream
 from app.ledger.tiles import TileReader
 from app.use_cases.proving import Inclusion, Tree, prove_line, tree_at
 from app.use_cases.reading import NOW, AskedMoment, log_moment_of
-from domain.account import EntitlementAccount
+from domain.assessment.account import EntitlementAccount
 from domain.errors import LedgerIntegrityError
 from domain.events import Event, ReturnFiled, account_stream, policy_stream, returns_stream
 from domain.periods import Window, window_name

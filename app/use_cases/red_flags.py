@@ -13,10 +13,10 @@ from sqlalchemy import Connection
 
 from app.limits import RED_FLAGS_MOST_GROUPED, RED_FLAGS_MOST_SCANNED
 from app.use_cases.reading import Opened
-from domain.enterprise_flags import DETECTORS, enterprise_flags
-from domain.group_flags import COUNTERS
 from domain.periods import Window
-from domain.red_flags import (
+from domain.red_flags.enterprise_flags import DETECTORS, enterprise_flags
+from domain.red_flags.group_flags import COUNTERS
+from domain.red_flags.kinds import (
     EnterpriseFlagId,
     EnterpriseHistory,
     FlagId,

@@ -23,9 +23,9 @@ from app.ledger.publications import Publication, all_unfinished
 from app.limits import REPLAY_MOST_REPORTED
 from app.new_files import temporary_folder
 from app.use_cases.reading import PositionAheadError
+from domain.assessment.replay import Kind, Mismatch, Publications, Replay, enterprise_year
 from domain.errors import LedgerIntegrityError
 from domain.events import LogEntry, PolicyAssessed, PolicyPublished, PolicyWithdrawn
-from domain.replay import Kind, Mismatch, Publications, Replay, enterprise_year
 from projections.afresh import MOST_PUT_ASIDE, PutAside, make_afresh
 from projections.aside import AsideFile
 from projections.comparing import Compared, RowDifference, differences_of, known_accounts, rows_outside

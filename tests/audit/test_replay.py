@@ -17,7 +17,7 @@ from app.use_cases.publishing import publish
 from app.use_cases.reading import PositionAheadError
 from app.use_cases.replaying import Report, Wanted, replay
 from domain.events import ReturnWithdrawn
-from domain.policy import fingerprint
+from domain.policy.policy import fingerprint
 from tests.databases import Database
 from tests.ledger.history import (
     RandomYear,

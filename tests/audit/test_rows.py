@@ -18,7 +18,7 @@ from app.use_cases.publishing import Drop, assess_published, withdraw_policy
 from app.use_cases.replaying import Wanted, replay
 from domain.events import ReturnWithdrawn
 from domain.money import FEN_PER_YUAN
-from domain.policy import MOST_ACCOUNT_FEN, PolicyDocument
+from domain.policy.policy import MOST_ACCOUNT_FEN, PolicyDocument
 from projections.comparing import RowDifference
 from projections.tables import FOREVER, LIVE
 from tests.databases import Database, only_on_sqlite

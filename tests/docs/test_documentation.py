@@ -18,11 +18,11 @@ from app.limits import (
 )
 from app.settings import Settings
 from app.use_cases.findings import CHECKS
+from domain.assessment.explanation import SENTENCES
+from domain.assessment.withholding import STATISTICAL_RULES
 from domain.events import EVENT_TYPES
-from domain.explanation import SENTENCES
-from domain.questions import FLAG_MEANINGS, FLAG_NAMES
-from domain.red_flags import THRESHOLDS
-from domain.withholding import STATISTICAL_RULES
+from domain.red_flags.kinds import THRESHOLDS
+from domain.red_flags.questions import FLAG_MEANINGS, FLAG_NAMES
 from tests.command_line import COMMANDS
 from tests.docs.codes import ROOT, codes_in
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from domain.assessment.explanation import SENTENCES, WITHHELD, amount_text, percent_text, rate_text
+from domain.assessment.withholding import STATISTICAL_RULES
 from domain.events import Return, Source
-from domain.explanation import SENTENCES, WITHHELD, amount_text, percent_text, rate_text
 from domain.money import qianyuan_text, wanyuan_text, yuan_text
-from domain.withholding import STATISTICAL_RULES
 from tests.builders import (
     SHIPPED_TEXT,
     WANYUAN,

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.assessment import Assessment, Step, assess
+from domain.assessment.assess import Assessment, Step, assess
+from domain.assessment.explanation import WITHHELD, Subject, sentence
+from domain.assessment.withholding import STATISTICAL_RULES, withheld_outcome, withhold, without_figures
 from domain.events import Figure, Return
-from domain.explanation import WITHHELD, Subject, sentence
 from domain.periods import period_of
-from domain.policy import Policy
-from domain.withholding import STATISTICAL_RULES, withheld_outcome, withhold, without_figures
+from domain.policy.policy import Policy
 from tests.builders import QIANYUAN, SHIPPED_TEXT, WANYUAN, catering, edited, policy_of, sentences_of, trade
 
 steadily = settings(derandomize=True, deadline=None, database=None)

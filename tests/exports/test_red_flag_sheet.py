@@ -9,7 +9,7 @@ from python_calamine import CalamineWorkbook
 from app.exports.red_flag_sheet import SHEET_NAME, write_red_flag_sheet
 from app.exports.sheets import NOTES_NAME
 from domain.events import Source
-from domain.red_flags import RedFlag
+from domain.red_flags.kinds import RedFlag
 from tests.builders import trade
 from tests.domain.dossier import Dossier
 from tests.domain.test_group_flags import city, clusters, near_a_step

@@ -18,7 +18,7 @@ from app.use_cases.projecting import project_all
 from app.use_cases.publishing import assess_published
 from app.use_cases.rebuilding import rebuild
 from app.use_cases.replaying import Wanted, replay
-from domain.account import EntitlementAccount
+from domain.assessment.account import EntitlementAccount
 from domain.events import (
     EVENT_TYPES,
     EntitlementAssessed,
@@ -31,7 +31,7 @@ from domain.events import (
     ReturnRevised,
     ReturnWithdrawn,
 )
-from domain.policy import Policy, policy_from_log
+from domain.policy.policy import Policy, policy_from_log
 from domain.returns import AnnualReturns
 from tests.golden.golden import (
     EXPECTED,

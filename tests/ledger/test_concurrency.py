@@ -21,7 +21,7 @@ from app.use_cases.filing import FilingAnswer, file_returns
 from app.use_cases.projecting import project_all
 from app.use_cases.publishing import assess_published, assessment_progress, publish
 from app.use_cases.rebuilding import rebuild
-from domain.account import EntitlementAccount
+from domain.assessment.account import EntitlementAccount
 from domain.events import EntitlementAssessed, ReturnFiled, ReturnRevised
 from domain.returns import AnnualReturns
 from projections import tables

@@ -28,7 +28,7 @@ from app.use_cases import publishing
 from app.use_cases.filing import FilingAnswer, file_returns
 from app.use_cases.publishing import assess_published, publish
 from app.use_cases.rebuilding import rebuild
-from domain.account import EntitlementAccount
+from domain.assessment.account import EntitlementAccount
 from domain.returns import AnnualReturns
 from tests.databases import Database, only_on_sqlite
 from tests.ledger.history import PERIODS, Row, code, drafts, file, log, policy, read_model_rows, trade

@@ -25,7 +25,7 @@ from domain.events import (
     account_stream,
     returns_stream,
 )
-from domain.policy import MOST_ACCOUNT_FEN
+from domain.policy.policy import MOST_ACCOUNT_FEN
 from projections.tables import FOREVER, LIVE
 from tests.api.rows import code, trade
 from tests.ledger.history import log

@@ -1,19 +1,19 @@
 """The steps of an assessment in the sentences of the glossary (section 4), in Chinese.
 
 Each sentence stands by itself: the facts, the comparison, the conclusion, the clause. A step of which
-`domain.withholding` has withheld the figures has none to tell: a note stands in their place, the conclusion
-stays; growth and gaps, from which figures follow, are left out.
+`domain.assessment.withholding` has withheld the figures has none to tell: a note stands in their place, the
+conclusion stays; growth and gaps, from which figures follow, are left out.
 """
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, cast
 
-from domain.assessment import Step
+from domain.assessment.assess import Step
 from domain.events import Return
 from domain.forms import FORMS, Form
 from domain.money import FEN_PER_WANYUAN, wanyuan_text, yuan_text
 from domain.periods import Period
-from domain.policy import Measure, Policy
+from domain.policy.policy import Measure, Policy
 from domain.regions import region_name
 
 WITHHELD = "（数据已按统计资料保密要求隐去）"

@@ -7,12 +7,12 @@ report, the bureau registers.
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from domain.assessment.explanation import STAGE_NAMES, amount_text, rate_text
 from domain.events import Figure, Return
-from domain.explanation import STAGE_NAMES, amount_text, rate_text
 from domain.forms import FORMS
 from domain.money import FEN_PER_YUAN, wanyuan_text
 from domain.periods import Period, Window
-from domain.red_flags import THRESHOLDS, Column, FlagId
+from domain.red_flags.kinds import THRESHOLDS, Column, FlagId
 from domain.regions import region_name
 from domain.returns import required_figure
 

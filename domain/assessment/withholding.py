@@ -11,7 +11,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from domain.assessment import (
+from domain.assessment.assess import (
     Assessment,
     Step,
     StepValue,
@@ -22,7 +22,7 @@ from domain.assessment import (
     whole_steps_basis,
 )
 from domain.events import Outcome, Return
-from domain.policy import BandsWithTail, Basis, Measure, PerWholeStep, Policy, Tail
+from domain.policy.policy import BandsWithTail, Basis, Measure, PerWholeStep, Policy, Tail
 
 _Question = Literal["base", "condition", "reward"]
 

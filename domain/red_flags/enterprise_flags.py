@@ -11,14 +11,13 @@ from typing import Final, NamedTuple, TypedDict
 
 import msgspec
 
-from domain import questions
-from domain.account import EntitlementAccount
+from domain.assessment.account import EntitlementAccount
 from domain.events import Figure, Return
 from domain.forms import FORMS
 from domain.periods import Period, period_of, year_before
-from domain.policy import Policy
-from domain.questions import About, Amounts, MonthsBefore
-from domain.red_flags import (
+from domain.policy.policy import Policy
+from domain.red_flags import questions
+from domain.red_flags.kinds import (
     THRESHOLDS,
     Column,
     EnterpriseFlagId,
@@ -31,6 +30,7 @@ from domain.red_flags import (
     is_correction,
     registered_of,
 )
+from domain.red_flags.questions import About, Amounts, MonthsBefore
 from domain.returns import AnnualReturns, ReturnVersion
 
 DECEMBER: Final = 12

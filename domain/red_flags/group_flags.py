@@ -11,13 +11,12 @@ from collections.abc import Iterator
 from itertools import pairwise, product
 from typing import Final, Literal, NamedTuple
 
-from domain import questions
-from domain.assessment import BP_PER_WHOLE
+from domain.assessment.assess import BP_PER_WHOLE
 from domain.events import Return
 from domain.periods import Window, period_of
-from domain.policy import Measure, PerWholeStep, Policy, Reward
-from domain.questions import Near
-from domain.red_flags import (
+from domain.policy.policy import Measure, PerWholeStep, Policy, Reward
+from domain.red_flags import questions
+from domain.red_flags.kinds import (
     THRESHOLDS,
     EnterpriseHistory,
     Group,
@@ -27,6 +26,7 @@ from domain.red_flags import (
     Scope,
     is_correction,
 )
+from domain.red_flags.questions import Near
 from domain.regions import region_name
 from domain.returns import ReturnVersion, required_figure
 

@@ -13,7 +13,7 @@ import msgspec
 
 from domain.events import Figure, Return
 from domain.periods import window_name
-from domain.policy import Policy
+from domain.policy.policy import Policy
 from domain.returns import ReturnVersion, required_figure
 
 EnterpriseFlagId = Literal[

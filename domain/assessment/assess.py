@@ -10,7 +10,17 @@ import msgspec
 
 from domain.events import MeasureOutcome, Outcome, Return, Stage, Status
 from domain.periods import Period
-from domain.policy import Band, BandsWithTail, Basis, GrowthOver, Measure, PerWholeStep, Policy, Reward, Tail
+from domain.policy.policy import (
+    Band,
+    BandsWithTail,
+    Basis,
+    GrowthOver,
+    Measure,
+    PerWholeStep,
+    Policy,
+    Reward,
+    Tail,
+)
 
 BP_PER_WHOLE = 10_000
 
@@ -21,7 +31,7 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     """One step of an assessment, in the order of computation.
 
     Attributes:
-        rule: What was asked: a key of `domain.explanation.SENTENCES`.
+        rule: What was asked: a key of `domain.assessment.explanation.SENTENCES`.
         measure: The measure that it belongs to, or None for the period as a whole.
         cite: The id of the clause that it rests on.
         reading: The id of the reading that it rests on.
@@ -29,8 +39,8 @@ class Step(msgspec.Struct, frozen=True, gc=False):
         output: What came out: an amount in fen after this step, or None where the step only decides.
         met: Whether the condition is met; of a ceiling: whether the amount stays under it.
         shortfall_fen: What is missing to meet it; of a growth gate: to reach what must be passed.
-        has_figures: Whether it carries single-unit statistics, which `domain.withholding` keeps from a reader
-            without the right to them. A step does unless it says that it does not.
+        has_figures: Whether it carries single-unit statistics, which `domain.assessment.withholding` keeps
+            from a reader without the right to them. A step does unless it says that it does not.
     """
 
     rule: str
@@ -61,7 +71,7 @@ class _Verdict(NamedTuple):
 
 
 def assess(policy: Policy, period: Period, returns: Mapping[str, Return], used_fen: int) -> Assessment:
-    """Assess one period (article 14 of the policy; the fixed order of `domain.policy`).
+    """Assess one period (article 14 of the policy; the fixed order of `domain.policy.policy`).
 
     Args:
         policy: A policy that covers the period.

@@ -8,8 +8,9 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from domain.account import EntitlementAccount
-from domain.assessment import Step, assess
+from domain.assessment.account import EntitlementAccount
+from domain.assessment.assess import Step, assess
+from domain.assessment.explanation import Subject, sentence
 from domain.errors import LedgerIntegrityError
 from domain.events import (
     AnyEvent,
@@ -23,9 +24,8 @@ from domain.events import (
     ReturnWithdrawn,
     account_stream,
 )
-from domain.explanation import Subject, sentence
 from domain.periods import Window, period_of, window_name
-from domain.policy import Policy, PolicyHistory
+from domain.policy.policy import Policy, PolicyHistory
 from domain.returns import AnnualReturns
 
 Kind = Literal["differs", "not-derived", "not-recorded", "facts-contradict", "unreadable", "policy-altered"]

@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from operator import itemgetter
 
-from domain.assessment import assess
+from domain.assessment.assess import assess
 from domain.errors import LedgerIntegrityError
 from domain.events import AnyEvent, EntitlementAssessed, Outcome, ReturnRef, UnreadableEvent
 from domain.money import wanyuan_text
 from domain.periods import period_of
-from domain.policy import Policy
+from domain.policy.policy import Policy
 from domain.returns import AnnualReturns
 
 

@@ -24,7 +24,6 @@ from domain.forms import FORMS
 from domain.money import FEN_LIMIT
 from domain.periods import PeriodError, is_window, window_name
 from domain.policy.policy import MOST_ACCOUNT_FEN
-from projections.history import History
 from projections.policies import MISPLACED
 from projections.rows import (
     AccountRow,
@@ -41,6 +40,7 @@ from projections.rows import (
 )
 from projections.sums import SumChanges, TotalKey, assessed_groups, list_key
 from projections.tables import ReadModels, policy_set
+from projections.temporal_rows import History
 
 INDUSTRY_DIGITS = 2
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, select
 
-from projections.history import History
 from projections.sums import NOTHING, SumChanges, TotalKey, Totals, plus
 from projections.tables import FOREVER, ReadModels
+from projections.temporal_rows import History
 
 
 class TotalsModel:

@@ -45,7 +45,7 @@ from app.use_cases.projecting import NotProjectedError, follow
 from app.use_cases.publishing import PublicationWatch
 from app.use_cases.rebuilding import RebuildError, rebuild
 from domain.errors import LedgerIntegrityError
-from projections.scratch import OvertakenError
+from projections.rebuild.shadow_tables import OvertakenError
 
 _log = structlog.get_logger()
 

@@ -35,7 +35,7 @@ from domain.assessment.replay import Kind, Mismatch, Side
 from domain.errors import LedgerIntegrityError
 from domain.events import EntitlementAssessed
 from domain.periods import period_of
-from projections.comparing import RowDifference
+from projections.rebuild.compare import RowDifference
 
 MOST_PRINTED: Final = 50
 """A screen or two; all that are reported come with `--json`."""

@@ -16,10 +16,10 @@ from app.ledger.damage import REBUILD
 from app.use_cases.reading import AskedMoment, AsOf, moment_of
 from domain.errors import LedgerIntegrityError
 from domain.returns import ReturnVersion
-from projections.history import chunks
 from projections.queries import differences as queries
 from projections.queries.differences import BEGINNING, Held, Identity, Place, Scope, Span
 from projections.queries.policies import PolicyMark, PolicyVersion, published, states
+from projections.temporal_rows import chunks
 
 MOST_SLICES: Final = 10
 """Looked through for one page at the most, 20,000 rows: some tens of milliseconds."""

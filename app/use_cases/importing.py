@@ -36,8 +36,8 @@ from app.use_cases.projecting import project_all, project_until
 from app.use_cases.rows import Draft, RowReader
 from domain.errors import Notice, Problem
 from domain.identifiers import USCC_LENGTH
-from projections.history import analyse
 from projections.tables import LIVE
+from projections.temporal_rows import analyse
 
 ROWS_PER_CHUNK: Final = 4_000
 """A chunk is one transaction: a commit costs little for each row, and other writers do not wait long."""

@@ -17,9 +17,9 @@ from app.ledger.damage import VERIFY
 from app.ledger.helpers import Helpers, spare_processors
 from app.ledger.ledger import Ledger, Slice
 from domain.errors import LedgerIntegrityError
-from projections.afresh import finish, make_afresh
 from projections.projector import catch_up, position_of
-from projections.scratch import Scratch
+from projections.rebuild.fill import finish, make_afresh
+from projections.rebuild.shadow_tables import Scratch
 
 LOCK_WAIT_S: Final = 2
 """The switch waits this long for those who read, and keeps those who come after them waiting meanwhile."""

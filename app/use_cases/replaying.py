@@ -26,10 +26,10 @@ from app.use_cases.reading import PositionAheadError
 from domain.assessment.replay import Kind, Mismatch, Publications, Replay, enterprise_year
 from domain.errors import LedgerIntegrityError
 from domain.events import LogEntry, PolicyAssessed, PolicyPublished, PolicyWithdrawn
-from projections.afresh import MOST_PUT_ASIDE, PutAside, make_afresh
-from projections.aside import AsideFile
-from projections.comparing import Compared, RowDifference, differences_of, known_accounts, rows_outside
 from projections.projector import position_of
+from projections.rebuild.compare import Compared, RowDifference, differences_of, known_accounts, rows_outside
+from projections.rebuild.fill import MOST_PUT_ASIDE, PutAside, make_afresh
+from projections.rebuild.side_file import AsideFile
 from projections.tables import LIVE
 
 TASKS_PER_PROCESS: Final = 16

@@ -10,11 +10,11 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, and_, case, func, or_, select, true, tuple_
 
 from domain.returns import ReturnVersion
-from projections.history import among, texts
 from projections.queries import totals
 from projections.queries.policies import PolicyVersion
 from projections.queries.returns import version_of
 from projections.tables import enterprises, entitlements, returns, transactions
+from projections.temporal_rows import among, texts
 
 SLICE: Final = 2_000
 """Rows that are looked through in one query."""

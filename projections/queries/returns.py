@@ -8,8 +8,8 @@ from sqlalchemy import Column, ColumnElement, Connection, Row, and_, select
 
 from domain.events import Return, ReturnWithdrawn
 from domain.returns import ReturnVersion
-from projections.history import among, chunks, texts
 from projections.tables import FOREVER, returns
+from projections.temporal_rows import among, chunks, texts
 
 _RETURN = msgspec.json.Decoder(Return)
 _WITHDRAWN = msgspec.json.Decoder(ReturnWithdrawn)

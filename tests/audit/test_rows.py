@@ -19,7 +19,7 @@ from app.use_cases.replaying import Wanted, replay
 from domain.events import ReturnWithdrawn
 from domain.money import FEN_PER_YUAN
 from domain.policy.policy import MOST_ACCOUNT_FEN, PolicyDocument
-from projections.comparing import RowDifference
+from projections.rebuild.compare import RowDifference
 from projections.tables import FOREVER, LIVE
 from tests.databases import Database, only_on_sqlite
 from tests.ledger.history import (

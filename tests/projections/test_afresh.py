@@ -12,8 +12,8 @@ from app.ledger.tables import events, sequencer
 from app.use_cases.projecting import project_all
 from app.use_cases.rebuilding import fill_slice, rebuild
 from domain.errors import LedgerIntegrityError
-from projections.afresh import finish
-from projections.scratch import Scratch
+from projections.rebuild.fill import finish
+from projections.rebuild.shadow_tables import Scratch
 from projections.tables import LIVE
 from tests.databases import Database
 from tests.ledger.history import (

@@ -25,7 +25,7 @@ from app.ledger.ledger import Ledger
 from app.use_cases import rebuilding
 from app.use_cases.rebuilding import RebuildError, rebuild
 from projections import projector
-from projections.scratch import OvertakenError, Scratch
+from projections.rebuild.shadow_tables import OvertakenError, Scratch
 from projections.tables import LIVE
 from tests.databases import Database, only_on_postgresql, only_on_sqlite
 from tests.ledger.history import (

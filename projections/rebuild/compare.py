@@ -23,8 +23,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import NullType
 
-from projections.history import History
 from projections.tables import FOREVER, LIVE, ReadModels
+from projections.temporal_rows import History
 
 Row = tuple[Any, ...]
 

@@ -7,9 +7,9 @@ from typing import Final
 from sqlalchemy import Connection, NullPool, create_engine
 
 from domain.events import LogEntry
-from projections.afresh import PutAside, finish
-from projections.comparing import Compared, RowDifference, common_differences
-from projections.scratch import Scratch
+from projections.rebuild.compare import Compared, RowDifference, common_differences
+from projections.rebuild.fill import PutAside, finish
+from projections.rebuild.shadow_tables import Scratch
 
 TOKEN: Final = 2
 """Of the tables, which nobody else sees."""

@@ -13,11 +13,11 @@ from sqlalchemy import BigInteger, Connection, cast, func, insert, or_, select
 
 from domain.events import LogEntry
 from projections.half_years import HalfYears
-from projections.history import insert_rows
 from projections.policies import project_others
-from projections.scratch import Aside
+from projections.rebuild.shadow_tables import Aside
 from projections.sums import TotalKey
 from projections.tables import FOREVER, ReadModels
+from projections.temporal_rows import insert_rows
 
 MOST_PUT_ASIDE: Final = 200_000
 """Rows that a process keeps in memory before it writes them: some tens of megabytes."""

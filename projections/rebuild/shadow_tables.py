@@ -19,8 +19,8 @@ from sqlalchemy import (
 from sqlalchemy import exc as sql_errors
 from sqlalchemy.schema import CreateTable, DropTable
 
-from projections.history import analyse
 from projections.tables import LIVE, ReadModels
+from projections.temporal_rows import analyse
 
 SUFFIX: Final = "_rebuilt"
 _REPLACED: Final = "_replaced"

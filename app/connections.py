@@ -10,7 +10,7 @@ import structlog
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from app.api.envelope import safe_headers
-from app.limits import BODY_LEAST_BYTES_PER_S
+from app.runtime.limits import BODY_LEAST_BYTES_PER_S
 
 _log = structlog.get_logger()
 _REASONS: Final = {400: b"Bad Request", 408: b"Request Timeout", 503: b"Service Unavailable"}

@@ -42,17 +42,17 @@ from app.api.problems import ApiProblem, add_problem_handlers, problem_response,
 from app.api.query import refuse_unknown_query
 from app.bootstrap import Readiness, complete_if_possible, open_ledger
 from app.caretaker import Caretaker
-from app.database import UNAVAILABLE, refusal_of
 from app.ledger.ledger import Ledger
 from app.ledger.mapper import UnknownTypeError
-from app.limits import CARETAKER_INTERVAL_S, STOP_REST_S
-from app.logs import configure_logs
-from app.memory import spare_collections
-from app.reasons import REFUSALS
 from app.replayer import Replayer
+from app.runtime.database import UNAVAILABLE, refusal_of
+from app.runtime.limits import CARETAKER_INTERVAL_S, STOP_REST_S
+from app.runtime.logs import configure_logs
+from app.runtime.memory import spare_collections
+from app.runtime.reasons import REFUSALS
+from app.runtime.settings import Settings
 from app.security.audit_key import verifier_key_in
 from app.security.disclosures import DisclosureLog
-from app.settings import Settings
 from domain.errors import LedgerIntegrityError
 
 _log = structlog.get_logger()

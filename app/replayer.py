@@ -12,10 +12,10 @@ import msgspec
 import structlog
 from sqlalchemy.exc import IntegrityError
 
-from app.database import steadily, writing
 from app.ledger import replay_runs
 from app.ledger.ledger import Ledger
 from app.ledger.replay_runs import Run, State
+from app.runtime.database import steadily, writing
 from app.use_cases.attempts import INTERRUPTED
 from app.use_cases.replaying import Progress, Wanted, check_range, replay
 from domain.errors import LedgerIntegrityError

@@ -12,7 +12,6 @@ from typing import Any, Final
 from sqlalchemy import insert, select, update
 
 from app.bootstrap import migrate
-from app.database import open_engine, reading, writing
 from app.ledger import tiles
 from app.ledger.clock import now_us
 from app.ledger.ledger import Ledger
@@ -21,6 +20,7 @@ from app.ledger.merkle import leaf_hash
 from app.ledger.sealing import seal
 from app.ledger.tables import events, sequencer
 from app.ledger.tiles import TileReader
+from app.runtime.database import open_engine, reading, writing
 from app.use_cases.exporting import ExportWanted, export_log
 from app.use_cases.proving import prove_consistency, prove_inclusion
 from app.use_cases.replaying import Wanted, replay

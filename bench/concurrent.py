@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import text
 
-from app.database import open_engine, writing
+from app.runtime.database import open_engine, writing
 from bench.ledgers import new_ledger
 from bench.month_close import import_month
 from bench.places import KINDS, places

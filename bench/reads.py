@@ -17,9 +17,9 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection, event
 
-from app.database import open_engine, reading, writing
 from app.ledger.ledger import Ledger
 from app.ledger.sealing import seal
+from app.runtime.database import open_engine, reading, writing
 from app.security.keys import Role, create_key
 from app.use_cases.explaining import read_account
 from app.use_cases.listing import list_accounts, summarise

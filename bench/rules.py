@@ -2,7 +2,7 @@
 
 from itertools import islice
 
-from app.database import reading
+from app.runtime.database import reading
 from app.use_cases.rebuilding import rebuild
 from bench.ledgers import drafts, new_ledger, policy
 from bench.month_close import import_month, seconds

@@ -8,11 +8,11 @@ from fastapi.testclient import TestClient
 from httpx2 import URL, Response
 
 from app.api.times import parse_rfc_3339
-from app.database import writing
 from app.ledger.clock import now_us
 from app.ledger.ledger import Ledger
 from app.main import create_app
 from app.policies.loader import YINGKOU_2024_14
+from app.runtime.database import writing
 from app.security.keys import ROLES, create_key
 
 

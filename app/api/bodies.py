@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from app.api.problems import unavailable
-from app.limits import BODIES_MAX_BYTES, BODY_WAIT_MOST_S
+from app.runtime.limits import BODIES_MAX_BYTES, BODY_WAIT_MOST_S
 
 
 class BodyRoom:

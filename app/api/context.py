@@ -15,9 +15,9 @@ from app.api.bodies import BodyRoom
 from app.api.moments import MomentError, parse_known_at
 from app.api.paths import POSITION
 from app.api.problems import ApiProblem, unavailable
-from app.database import once_more, reading
 from app.ledger.ledger import Ledger
-from app.limits import BODY_MAX_BYTES, BODY_SMALL_BYTES, WAIT_FOR_MOST_S
+from app.runtime.database import once_more, reading
+from app.runtime.limits import BODY_MAX_BYTES, BODY_SMALL_BYTES, WAIT_FOR_MOST_S
 from app.security.disclosures import DisclosureLog
 from app.security.keys import Key, Role, find_key
 from app.use_cases.reading import AskedMoment, is_projected

@@ -10,7 +10,7 @@ import msgspec
 from fastapi import Depends, Query, Request
 
 from app.api.problems import ApiProblem
-from app.storable import is_storable
+from app.runtime.storable import is_storable
 
 CursorT = TypeVar("CursorT", bound=msgspec.Struct)
 

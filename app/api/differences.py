@@ -14,7 +14,7 @@ from app.api.moments import MomentError, parse_moment
 from app.api.paths import DIGITS, uscc_of, window_of
 from app.api.problems import ApiProblem
 from app.api.read_again import ReadAgain
-from app.database import reading
+from app.runtime.database import reading
 from app.use_cases import differences
 from app.use_cases.differences import OrderError, Sums
 from app.use_cases.reading import AskedMoment

@@ -12,7 +12,7 @@ from app.api.errors_declared import errors
 from app.api.paths import DIGITS
 from app.api.presenters import as_of
 from app.api.read_again import ReadAgain
-from app.database import reading
+from app.runtime.database import reading
 from app.use_cases.reading import moment_of
 from projections.queries import disagreements
 

@@ -15,7 +15,7 @@ from app.api.paths import DIGITS, period_in, uscc_of, window_of
 from app.api.presenters import as_of, assessment, entitlement, explained_period, summary
 from app.api.problems import ApiProblem
 from app.api.read_again import ReadAgain
-from app.database import reading
+from app.runtime.database import reading
 from app.use_cases.explaining import explain, read_account, withheld_account
 from app.use_cases.listing import count_disputed, list_accounts, summarise
 from app.use_cases.reading import AskedMoment, opened

@@ -12,7 +12,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import ApiProblem, problem_response, unavailable
-from app.storable import is_storable
+from app.runtime.storable import is_storable
 
 _log = structlog.get_logger()
 

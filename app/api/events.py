@@ -11,7 +11,7 @@ from app.api.errors_declared import errors
 from app.api.paths import DIGITS, POSITION, uscc_of
 from app.api.presenters import event_page
 from app.api.read_again import ReadAgain
-from app.database import reading
+from app.runtime.database import reading
 from app.use_cases.reading import events_after, log_moment_of
 from domain.events import Return
 

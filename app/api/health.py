@@ -11,7 +11,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 
 from app.api.disclosing import shows_no_figures
 from app.api.problems import problem_response, unavailable
-from app.limits import READY_TIMEOUT_S
+from app.runtime.limits import READY_TIMEOUT_S
 
 router = APIRouter(include_in_schema=False)
 

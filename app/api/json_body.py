@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from app.api.problems import ApiProblem
-from app.limits import BODY_MAX_COMMAS, BODY_MAX_CONTAINERS, BODY_OBJECT_MAX_KEYS
+from app.runtime.limits import BODY_MAX_COMMAS, BODY_MAX_CONTAINERS, BODY_OBJECT_MAX_KEYS
 
 _INTEGER_MAX_CHARS: Final = 1_000
 """More than any field takes, and under the length from which Python does not read an integer."""

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.limits import PROBLEMS_MOST_LISTED
+from app.runtime.limits import PROBLEMS_MOST_LISTED
 
 Status = Literal["eligible", "undetermined", "not-eligible"]
 Stage = Literal["final", "preliminary"]

@@ -17,10 +17,10 @@ from app.api.presenters import as_of
 from app.api.problems import ApiProblem
 from app.api.read_again import ReadAgain
 from app.api.times import rfc_3339
-from app.database import reading
 from app.ledger.ledger import Ledger
-from app.limits import PROBLEMS_MOST_LISTED
 from app.policies.loader import LoadedPolicy, load_policy
+from app.runtime.database import reading
+from app.runtime.limits import PROBLEMS_MOST_LISTED
 from app.use_cases.attempts import INTERRUPTED
 from app.use_cases.publishing import (
     CoverageNarrowsError,

@@ -11,11 +11,11 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from app.database import refusal_of
 from app.ledger.clock import ClockError
 from app.ledger.ledger import UncertainError
-from app.limits import PROBLEMS_MOST_LISTED
-from app.reasons import REFUSALS
+from app.runtime.database import refusal_of
+from app.runtime.limits import PROBLEMS_MOST_LISTED
+from app.runtime.reasons import REFUSALS
 from app.security.disclosures import DisclosureError
 from app.use_cases.projecting import NotProjectedError
 from app.use_cases.proving import NotSealedError

@@ -11,9 +11,9 @@ from app.api.errors_declared import errors
 from app.api.paths import POSITION, uscc_of, window_of
 from app.api.problems import RETRY_AFTER_S, ApiProblem
 from app.api.read_again import ReadAgain
-from app.database import reading
 from app.ledger.sealing import seal
-from app.limits import SEALED_PER_CALL_MOST
+from app.runtime.database import reading
+from app.runtime.limits import SEALED_PER_CALL_MOST
 from app.security.audit_key import AuditKeyError, read_audit_key
 from app.security.notes import Signer
 from app.use_cases.proving import prove_consistency, prove_inclusion, tree_at

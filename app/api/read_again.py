@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from app.database import passes
+from app.runtime.database import passes
 
 
 class ReadAgain(APIRoute):

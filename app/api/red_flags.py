@@ -15,8 +15,8 @@ from app.api.paths import DIGITS, uscc_of, window_of
 from app.api.presenters import as_of, red_flag, thresholds
 from app.api.problems import ApiProblem
 from app.api.read_again import ReadAgain
-from app.database import reading
-from app.limits import RED_FLAGS_MOST_GROUPED
+from app.runtime.database import reading
+from app.runtime.limits import RED_FLAGS_MOST_GROUPED
 from app.use_cases.reading import AskedMoment, opened
 from app.use_cases.red_flags import (
     BEGINNING,

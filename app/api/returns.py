@@ -24,9 +24,9 @@ from app.api.paths import DIGITS, uscc_of
 from app.api.presenters import enterprise_returns
 from app.api.problems import ApiProblem, refused_rows
 from app.api.read_again import ReadAgain
-from app.database import once_more, reading
 from app.ledger.ledger import Ledger
-from app.limits import PROBLEMS_MOST_LISTED
+from app.runtime.database import once_more, reading
+from app.runtime.limits import PROBLEMS_MOST_LISTED
 from app.security.idempotency import AlreadyAnsweredError, KeptAnswer, find_answer, keep_answer
 from app.use_cases.filing import (
     Alongside,

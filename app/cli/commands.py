@@ -36,11 +36,11 @@ from app.cli.policies import policies_app
 from app.cli.reads import reads_app
 from app.cli.serving import serve_http
 from app.ledger.ledger import UncertainError
-from app.logs import configure_logs
-from app.memory import spare_collections
+from app.runtime.logs import configure_logs
+from app.runtime.memory import spare_collections
+from app.runtime.settings import Settings
+from app.runtime.storable import is_storable
 from app.security.audit_key import verifier_key_in
-from app.settings import Settings
-from app.storable import is_storable
 from app.use_cases.projecting import NotProjectedError, follow
 from app.use_cases.publishing import PublicationWatch
 from app.use_cases.rebuilding import RebuildError, rebuild

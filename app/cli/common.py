@@ -17,15 +17,15 @@ from sqlalchemy import Connection
 from app.api.moments import MomentError, parse_known_at, parse_position
 from app.bootstrap import is_migrated, open_ledger
 from app.cli.terminal import Terminal, progress_on
-from app.database import missing_file, refusal_of
-from app.escaping import escaped, escaped_json
 from app.ledger.clock import ClockError, now_us
 from app.ledger.ledger import Ledger, UncertainError
 from app.ledger.sealing import seal
-from app.reasons import REFUSALS, reason_of
+from app.runtime.database import missing_file, refusal_of
+from app.runtime.escaping import escaped, escaped_json
+from app.runtime.reasons import REFUSALS, reason_of
+from app.runtime.settings import Settings
 from app.security.audit_key import verifier_key_in
 from app.security.disclosures import DisclosureError
-from app.settings import Settings
 from app.use_cases.attempts import INTERRUPTED
 from app.use_cases.projecting import NotProjectedError, project_all
 from app.use_cases.publishing import assess_published, unfinished_publication

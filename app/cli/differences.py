@@ -22,12 +22,12 @@ from app.cli.common import (
     within_the_log,
     write_json,
 )
-from app.database import reading
 from app.exports.cells import RECORDS, beijing
 from app.exports.difference_sheet import DifferenceLine, SumsLine, write_difference_sheet
 from app.ledger.clock import now_us
 from app.ledger.damage import REBUILD
-from app.reasons import reason_of
+from app.runtime.database import reading
+from app.runtime.reasons import reason_of
 from app.use_cases.differences import (
     Cause,
     Difference,

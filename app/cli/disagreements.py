@@ -15,8 +15,8 @@ from app.cli.common import (
     print_json,
     within_the_log,
 )
-from app.database import reading
-from app.limits import DISAGREEMENTS_MOST_SHOWN
+from app.runtime.database import reading
+from app.runtime.limits import DISAGREEMENTS_MOST_SHOWN
 from app.use_cases.reading import moment_of
 from projections.queries import disagreements
 

@@ -10,7 +10,7 @@ from app.api.times import rfc_3339
 from app.cli.command import actor_of, disclosure_log, route_of, shows_no_figures
 from app.cli.common import AsJson, ledger_of, out, print_json, refuse, uscc_of
 from app.exports.cells import beijing
-from app.limits import DISCLOSURES_KEPT_DAYS
+from app.runtime.limits import DISCLOSURES_KEPT_DAYS
 from app.security.disclosures import Disclosure, Filter, Kind, TooYoungError
 
 KINDS: Final[dict[Kind, str]] = {

@@ -18,10 +18,10 @@ from app.cli.common import (
     seal_and_tell,
 )
 from app.ledger.export_folder import ExportError, Manifest
-from app.reasons import reason_of
+from app.runtime.reasons import reason_of
+from app.runtime.settings import Settings
 from app.security.audit_key import AuditKeyError, read_audit_key
 from app.security.notes import Signer
-from app.settings import Settings
 from app.use_cases.exporting import ExportWanted, Signing, export_log
 from app.use_cases.reading import PositionAheadError
 from domain.errors import LedgerIntegrityError

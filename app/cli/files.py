@@ -10,7 +10,7 @@ from app.exports.problem_sheet import ProblemLine
 from app.ingest.reader import SourceFile, read_file
 from app.ingest.rows import FileProblem, FileRow
 from app.ledger.ledger import Ledger
-from app.limits import PROBLEMS_MOST_KEPT
+from app.runtime.limits import PROBLEMS_MOST_KEPT
 from app.use_cases.filing import FilingAnswer, Refused
 from app.use_cases.first import First
 from app.use_cases.importing import Progress, import_rows

@@ -24,11 +24,11 @@ from app.cli.common import (
     within_the_log,
 )
 from app.cli.printing import wanyuan
-from app.database import reading
 from app.exports.cells import beijing
 from app.ledger.ledger import Ledger
 from app.policies.loader import LoadedPolicy, load_policy
-from app.reasons import reason_of
+from app.runtime.database import reading
+from app.runtime.reasons import reason_of
 from app.use_cases.publishing import (
     CoverageNarrowsError,
     Drop,

@@ -9,7 +9,7 @@ from app.cli.terminal import Terminal, bold
 from app.exports.cells import ORIGINS, RECORDS, beijing
 from app.exports.problem_sheet import ProblemLine
 from app.ledger.publications import Publication
-from app.limits import PROBLEMS_MOST_LISTED
+from app.runtime.limits import PROBLEMS_MOST_LISTED
 from app.use_cases.explaining import Account, ExplainedPeriod
 from app.use_cases.reading import AsOf, Progress
 from domain.assessment.explanation import STAGE_NAMES

@@ -27,12 +27,12 @@ from app.cli.common import (
     window_of,
     within_the_log,
 )
-from app.database import reading
-from app.new_files import new_file
-from app.reasons import reason_of
+from app.runtime.database import reading
+from app.runtime.new_files import new_file
+from app.runtime.reasons import reason_of
+from app.runtime.settings import Settings
 from app.security.audit_key import AuditKeyError, make_audit_key, read_audit_key
 from app.security.notes import NoteError, Signer
-from app.settings import Settings
 from app.use_cases.proving import NotSealedError, prove_consistency, prove_inclusion, tree_at
 from app.use_cases.reading import PositionAheadError
 from app.use_cases.receipts import write_receipt

@@ -26,7 +26,7 @@ from app.cli.common import (
     window_of,
     within_the_log,
 )
-from app.database import reading
+from app.runtime.database import reading
 from app.use_cases.explaining import explain, read_account
 from app.use_cases.listing import count_disputed, list_accounts, summarise
 from app.use_cases.reading import events_after, log_moment_of, moment_of

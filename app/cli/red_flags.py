@@ -27,9 +27,9 @@ from app.cli.common import (
     window_of,
     write_json,
 )
-from app.database import reading
 from app.exports.red_flag_sheet import write_red_flag_sheet
-from app.reasons import reason_of
+from app.runtime.database import reading
+from app.runtime.reasons import reason_of
 from app.use_cases.reading import Opened
 from app.use_cases.red_flags import ENTERPRISE_FLAGS, GROUP_FLAGS, Asked, enterprises_asked, red_flags
 from domain.periods import Window

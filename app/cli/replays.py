@@ -24,10 +24,10 @@ from app.cli.common import (
 from app.cli.printing import print_unassessed, wanyuan
 from app.cli.replay_words import COLUMNS, FIELDS, NOTHING, column_values, outcome_values
 from app.cli.terminal import Terminal, bold
-from app.database import open_engine, reading
 from app.ledger.export_folder import ExportError, ExportFolder
 from app.ledger.ledger import Ledger
-from app.new_files import temporary_folder
+from app.runtime.database import open_engine, reading
+from app.runtime.new_files import temporary_folder
 from app.use_cases.reading import PositionAheadError
 from app.use_cases.replaying import Report, Wanted, replay
 from app.use_cases.restoring import restore

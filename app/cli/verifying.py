@@ -13,9 +13,9 @@ from app.cli.common import REFUSED, AsJson, err, ledger_of, out, print_json, pro
 from app.cli.printing import print_unassessed
 from app.ledger.export_folder import ExportError, ExportFolder, read_note
 from app.ledger.publications import Publication
+from app.runtime.settings import Settings
 from app.security.audit_key import AuditKeyError, read_audit_key
 from app.security.notes import Checkpoint, NoteError, Verifier, read_checkpoint
-from app.settings import Settings
 from app.use_cases.findings import CHECKS, Finding, Findings, performed
 from app.use_cases.verifying import KnownRoot, Verified, verify_export, verify_ledger
 

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Final
 
-from app.limits import SHEET_CELL_MAX_CHARS
+from app.runtime.limits import SHEET_CELL_MAX_CHARS
 
 EXCEL_DIGITS: Final = 15
 """A number in Excel keeps so many digits."""

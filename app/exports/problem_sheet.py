@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from app.exports.cells import writable
 from app.exports.sheets import begin_sheet, new_workbook, text_format
-from app.limits import PROBLEM_SHEET_MAX_LINES
+from app.runtime.limits import PROBLEM_SHEET_MAX_LINES
 
 SHEET_NAME: Final = "审核问题清单"
 

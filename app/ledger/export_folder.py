@@ -15,10 +15,10 @@ import msgspec
 from app.ledger.damage import shown
 from app.ledger.publications import Publication, WholeNumber
 from app.ledger.schemas import schema_text
-from app.limits import EXPORT_LINE_MAX_BYTES, MANIFEST_MAX_BYTES, NOTE_MAX_BYTES
-from app.new_files import flush, partial_folder
-from app.private_files import make_private_folder, open_private
-from app.reasons import reason_of
+from app.runtime.limits import EXPORT_LINE_MAX_BYTES, MANIFEST_MAX_BYTES, NOTE_MAX_BYTES
+from app.runtime.new_files import flush, partial_folder
+from app.runtime.private_files import make_private_folder, open_private
+from app.runtime.reasons import reason_of
 from domain.events import EVENT_TYPES
 
 FORMAT: Final = "duixian-export-1"

@@ -13,10 +13,10 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
-from app.database import open_engine
 from app.ledger.ledger import Ledger
-from app.logs import configure_logs, log_format
-from app.memory import spare_collections
+from app.runtime.database import open_engine
+from app.runtime.logs import configure_logs, log_format
+from app.runtime.memory import spare_collections
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -20,10 +20,10 @@ from eventsourcing.persistence import (
 from sqlalchemy import Connection, Engine, Select, case, func, insert, literal, or_, select, update
 from sqlalchemy import exc as sql_errors
 
-from app.database import reading, writing
 from app.ledger.clock import ClockError, ClockWatch, now_us, steady_us
 from app.ledger.one_row import find_numbers
 from app.ledger.tables import events, sequencer
+from app.runtime.database import reading, writing
 from domain.errors import LedgerIntegrityError
 
 POLL_INTERVAL_S = 0.05

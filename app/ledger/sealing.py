@@ -9,7 +9,6 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
-from app.database import reading, steadily, writing
 from app.ledger import tiles
 from app.ledger.damage import VERIFY
 from app.ledger.ledger import Ledger
@@ -17,6 +16,7 @@ from app.ledger.lines import Line, canonical, read_lines
 from app.ledger.merkle import leaf_hash
 from app.ledger.own_stream import read_own_stream
 from app.ledger.tiles import TileReader
+from app.runtime.database import reading, steadily, writing
 from domain.errors import LedgerIntegrityError
 
 EVENTS_PER_BATCH: Final = 20_000

@@ -14,7 +14,7 @@ from app.ledger.damage import VERIFY
 from app.ledger.merkle import HASH_BYTES
 from app.ledger.one_row import read_number
 from app.ledger.tables import log_seal, log_tiles
-from app.limits import ROOTS_KEPT
+from app.runtime.limits import ROOTS_KEPT
 from domain.errors import LedgerIntegrityError
 
 TILE_HEIGHT: Final = 8

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from app.limits import POLICY_MAX_BYTES, POLICY_MAX_NODES
+from app.runtime.limits import POLICY_MAX_BYTES, POLICY_MAX_NODES
 from domain.policy.policy import PolicyDocument, canonical_form, document_problems
 
 YINGKOU_2024_14 = Path(__file__).parents[2] / "domain" / "policies" / "yingkou-2024-14.yaml"

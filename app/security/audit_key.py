@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from app.new_files import flush, partial_folder
-from app.private_files import make_private_folder, open_private
+from app.runtime.new_files import flush, partial_folder
+from app.runtime.private_files import make_private_folder, open_private
 from app.security.notes import NoteError, Signer
 
 

@@ -10,9 +10,9 @@ import msgspec
 from sqlalchemy import Connection, Engine, delete, func, insert, select, tuple_
 from sqlalchemy import exc as sql_errors
 
-from app.database import has_several_writers, once_more, open_beside, reading, writing
-from app.escaping import escaped
-from app.limits import DISCLOSURE_CONNECTIONS, DISCLOSURE_TEXT_MAX_CHARS, DISCLOSURES_KEPT_DAYS
+from app.runtime.database import has_several_writers, once_more, open_beside, reading, writing
+from app.runtime.escaping import escaped
+from app.runtime.limits import DISCLOSURE_CONNECTIONS, DISCLOSURE_TEXT_MAX_CHARS, DISCLOSURES_KEPT_DAYS
 from app.security.tables import disclosures
 from domain.errors import LedgerIntegrityError
 

@@ -14,7 +14,7 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from app.limits import NOTE_MOST_SIGNATURES
+from app.runtime.limits import NOTE_MOST_SIGNATURES
 
 _ED25519: Final = b"\x01"
 _KEY_BYTES: Final = 32

@@ -8,9 +8,9 @@ from typing import Final, TypeVar
 from eventsourcing.persistence import IntegrityError
 from sqlalchemy import Connection
 
-from app.database import UNAVAILABLE, reading, steadily
 from app.ledger.clock import ClockError
 from app.ledger.ledger import Batch, Ledger, UncertainError
+from app.runtime.database import UNAVAILABLE, reading, steadily
 from app.use_cases.projecting import NotProjectedError
 
 ATTEMPTS_BESIDE_OTHERS: Final = 3

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from app.database import lift_time_outs, reading
 from app.ledger import publications
 from app.ledger.damage import row_problem, shown
 from app.ledger.export_folder import CHECKPOINT, Manifest, NewFolder
@@ -20,6 +19,7 @@ from app.ledger.publications import Publication
 from app.ledger.running_root import RunningRoot
 from app.ledger.sealing import seal
 from app.ledger.tiles import root_at, sealed_size
+from app.runtime.database import lift_time_outs, reading
 from app.use_cases.reading import PositionAheadError
 from domain.errors import LedgerIntegrityError
 

@@ -12,11 +12,11 @@ import msgspec
 from eventsourcing.persistence import StoredEvent
 from sqlalchemy import Connection
 
-from app.database import reading, steadily
 from app.ledger.ledger import Batch, Ledger
 from app.ledger.mapper import NewEvent
 from app.ledger.recorder import UNATTENDED, Guard, Recording
-from app.limits import LONG_BATCH_ROWS, LONG_BATCH_WAIT_S, PROBLEMS_MOST_KEPT
+from app.runtime.database import reading, steadily
+from app.runtime.limits import LONG_BATCH_ROWS, LONG_BATCH_WAIT_S, PROBLEMS_MOST_KEPT
 from app.use_cases import wording
 from app.use_cases.attempts import carry_through
 from app.use_cases.books import Books, Change

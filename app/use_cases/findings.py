@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from app.limits import VERIFY_MOST_PLACES
+from app.runtime.limits import VERIFY_MOST_PLACES
 
 CHECKS: Final = {
     "row-invalid": "记录格式",

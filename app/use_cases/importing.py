@@ -15,11 +15,11 @@ from typing import IO, Any, Final, NamedTuple, Self, TypeVar
 import msgspec
 from eventsourcing.persistence import StoredEvent
 
-from app.database import has_several_writers, reading, writing
 from app.ledger.helpers import Helpers, spare_processors
 from app.ledger.ledger import Ledger
 from app.ledger.recorder import Guard
-from app.limits import PROBLEMS_MOST_KEPT
+from app.runtime.database import has_several_writers, reading, writing
+from app.runtime.limits import PROBLEMS_MOST_KEPT
 from app.use_cases import wording
 from app.use_cases.filing import (
     Decision,

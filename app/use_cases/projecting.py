@@ -6,9 +6,9 @@ from typing import Final
 
 import structlog
 
-from app.database import CONSTRAINT_BROKEN, UNAVAILABLE, reading, steadily, writing
 from app.ledger.damage import REBUILD
 from app.ledger.ledger import Ledger
+from app.runtime.database import CONSTRAINT_BROKEN, UNAVAILABLE, reading, steadily, writing
 from app.use_cases.sealing import Sealer
 from domain.errors import LedgerIntegrityError
 from projections.projector import catch_up, position_of

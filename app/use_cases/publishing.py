@@ -7,7 +7,6 @@ from typing import Final
 import msgspec
 from sqlalchemy import Connection
 
-from app.database import reading, steadily
 from app.ledger import publications
 from app.ledger.damage import REBUILD, VERIFY
 from app.ledger.ledger import Batch, Ledger
@@ -15,6 +14,7 @@ from app.ledger.mapper import NewEvent
 from app.ledger.publications import Publication
 from app.ledger.recorder import UNATTENDED, Guard, Recording
 from app.policies.loader import LoadedPolicy
+from app.runtime.database import reading, steadily
 from app.use_cases.attempts import carry_through
 from app.use_cases.books import Books, Reassessment
 from app.use_cases.projecting import project_until

@@ -7,10 +7,10 @@ from typing import Literal, NamedTuple
 import msgspec
 from sqlalchemy import Connection
 
-from app.database import reading
 from app.ledger import publications
 from app.ledger.ledger import Ledger
 from app.ledger.tiles import root_at
+from app.runtime.database import reading
 from domain.events import LogEntry, account_stream
 from domain.policy.policy import Policy
 from projections.projector import position_of

@@ -5,7 +5,10 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from app.database import (
+from app.ledger.damage import VERIFY
+from app.ledger.helpers import Helpers, spare_processors
+from app.ledger.ledger import Ledger, Slice
+from app.runtime.database import (
     UNAVAILABLE,
     limit_lock_wait,
     met_a_lock,
@@ -13,9 +16,6 @@ from app.database import (
     steadily,
     writing,
 )
-from app.ledger.damage import VERIFY
-from app.ledger.helpers import Helpers, spare_processors
-from app.ledger.ledger import Ledger, Slice
 from domain.errors import LedgerIntegrityError
 from projections.projector import catch_up, position_of
 from projections.rebuild.fill import finish, make_afresh
@@ -130,7 +130,7 @@ def _fill(ledger: Ledger, scratch: Scratch, progress: Progress) -> None:
     with reading(ledger.engine) as connection:
         head = ledger.head(connection)
     at = 0
-    while at < head:  # On SQLite filings come in between, as `app.turns` has it.
+    while at < head:  # On SQLite filings come in between, as `app.runtime.turns` has it.
         at = steadily(lambda: _fill_batch(ledger, scratch, progress))
     with writing(ledger.engine, unhurried=True) as connection:
         scratch.check(connection)

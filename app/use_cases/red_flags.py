@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import msgspec
 from sqlalchemy import Connection
 
-from app.limits import RED_FLAGS_MOST_GROUPED, RED_FLAGS_MOST_SCANNED
+from app.runtime.limits import RED_FLAGS_MOST_GROUPED, RED_FLAGS_MOST_SCANNED
 from app.use_cases.reading import Opened
 from domain.periods import Window
 from domain.red_flags.enterprise_flags import DETECTORS, enterprise_flags

@@ -14,14 +14,14 @@ import msgspec
 from msgspec import structs
 from sqlalchemy import Connection
 
-from app.database import DamagedError, reading, reading_whatever, steadily
 from app.ledger.damage import is_of_enterprise
 from app.ledger.helpers import Helpers, spare_processors
 from app.ledger.ledger import Ledger, Slice, Unreadable
 from app.ledger.mapper import UnknownTypeError
 from app.ledger.publications import Publication, all_unfinished
-from app.limits import REPLAY_MOST_REPORTED
-from app.new_files import temporary_folder
+from app.runtime.database import DamagedError, reading, reading_whatever, steadily
+from app.runtime.limits import REPLAY_MOST_REPORTED
+from app.runtime.new_files import temporary_folder
 from app.use_cases.reading import PositionAheadError
 from domain.assessment.replay import Kind, Mismatch, Publications, Replay, enterprise_year
 from domain.errors import LedgerIntegrityError

@@ -7,7 +7,6 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from app.database import CONSTRAINT_BROKEN, writing
 from app.ledger import merkle, publications
 from app.ledger.damage import row_problem
 from app.ledger.export_folder import ExportError, ExportFolder, Manifest
@@ -19,6 +18,7 @@ from app.ledger.running_root import RunningRoot
 from app.ledger.sealing import seal_within
 from app.ledger.tiles import TileReader
 from app.ledger.verbatim import insert_lines, lock_empty, set_sequencer
+from app.runtime.database import CONSTRAINT_BROKEN, writing
 from app.use_cases.exporting import Progress
 from app.use_cases.projecting import project_all
 from domain.errors import LedgerIntegrityError

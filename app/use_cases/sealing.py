@@ -9,7 +9,6 @@ from typing import Final
 import structlog
 from sqlalchemy import Connection
 
-from app.database import reading
 from app.ledger import merkle
 from app.ledger.clock import ClockError
 from app.ledger.helpers import Helpers, spare_processors
@@ -19,6 +18,7 @@ from app.ledger.own_stream import OwnStream, read_own_stream
 from app.ledger.recorder import UNATTENDED, Recording
 from app.ledger.sealing import EVENTS_PER_BATCH, seal_next, seal_within
 from app.ledger.tiles import TileReader, sealed_size
+from app.runtime.database import reading
 from domain.errors import LedgerIntegrityError
 from domain.events import LEDGER_STREAM, LogSealed
 

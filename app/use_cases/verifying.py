@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from app.database import DamagedError, reading_whatever
 from app.ledger import publications
 from app.ledger.as_stored import (
     Sequenced,
@@ -27,6 +26,7 @@ from app.ledger.running_root import RunningRoot
 from app.ledger.sealing import shortened
 from app.ledger.stream_index import StreamIndex
 from app.ledger.tiles import TILE_HASHES
+from app.runtime.database import DamagedError, reading_whatever
 from app.use_cases.findings import Findings
 from app.use_cases.log_checks import LogChecks
 from domain.errors import LedgerIntegrityError

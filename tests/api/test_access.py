@@ -7,9 +7,9 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import URL, make_url
 
-from app.database import open_engine, writing
 from app.ledger.ledger import Ledger
 from app.main import create_app
+from app.runtime.database import open_engine, writing
 from app.security.keys import ROLES, revoke_key
 from tests.api.rows import code, events, refused, trade
 from tests.databases import Database

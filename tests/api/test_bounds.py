@@ -9,7 +9,7 @@ import pytest
 
 from app.api.bodies import BodyRoom
 from app.api.problems import ApiProblem
-from app.limits import (
+from app.runtime.limits import (
     BODY_MAX_BYTES,
     BODY_MAX_COMMAS,
     BODY_MAX_CONTAINERS,

@@ -9,11 +9,11 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from sqlalchemy import select, update
 
 from app.api.disclosing import MAY_SHOW_FIGURES, Shown, shows_figures
-from app.database import open_engine, writing
 from app.ledger.ledger import Ledger
 from app.ledger.recorder import SqlRecorder
 from app.ledger.tables import events
 from app.main import create_app
+from app.runtime.database import open_engine, writing
 from app.security.disclosures import DisclosureLog, Entry, open_disclosures
 from app.security.keys import create_key
 from app.security.tables import disclosures

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from httpx2 import Response
 
-from app.database import writing
+from app.runtime.database import writing
 from app.security.keys import create_key
 from tests.api.rows import events, refused, trade
 from tests.office import Office, TestClock

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import pytest
 
-from app.database import reading
 from app.ledger.lines import canonical, read_lines
 from app.ledger.mapper import NewEvent
 from app.ledger.recorder import Recording
 from app.ledger.sealing import seal
+from app.runtime.database import reading
 from domain.events import ReturnFiled
 from tests.api.rows import code, events, refused, trade
 from tests.builders import SHIPPED_TEXT, edited

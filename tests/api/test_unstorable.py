@@ -11,7 +11,7 @@ import pytest
 from app.api import differences, disclosures, entitlements, red_flags
 from app.api.cursors import digest_of
 from app.policies.loader import YINGKOU_2024_14
-from app.storable import is_storable
+from app.runtime.storable import is_storable
 from tests.api.rows import code, trade
 from tests.api.test_openapi import COMMITTED, operations
 from tests.office import Office

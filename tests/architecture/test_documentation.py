@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import Settings
+from app.runtime.settings import Settings
 
 README = Path(__file__).parents[2] / "README.md"
 PREFIX = Settings.model_config["env_prefix"]

@@ -86,7 +86,7 @@ def test_settings_are_passed_on_and_not_imported() -> None:
     readers = {
         path.relative_to(REPOSITORY).parts[1].removesuffix(".py")
         for path, module, _ in imported("app")
-        if module == "app.settings"
+        if module == "app.runtime.settings"
     }
     assert readers <= {"bootstrap", "cli", "demo", "main"}
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
-from app.database import reading
 from app.ledger.ledger import Ledger
 from app.ledger.mapper import UnknownTypeError
+from app.runtime.database import reading
 from app.security.audit_key import make_audit_key
 from app.use_cases.rebuilding import rebuild
 from app.use_cases.replaying import Report, Wanted, replay

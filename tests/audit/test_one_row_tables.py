@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Executable, insert, text
 
-from app.database import writing
 from app.ledger.ledger import Ledger
 from app.ledger.tables import log_seal, sequencer
+from app.runtime.database import writing
 from app.use_cases.findings import Findings
 from app.use_cases.rebuilding import rebuild
 from app.use_cases.replaying import Wanted, replay

@@ -7,12 +7,12 @@ import msgspec
 import pytest
 from sqlalchemy import delete, insert, select, update
 
-from app.database import writing
 from app.ledger import ledger as ledgers
 from app.ledger.ledger import Ledger
 from app.ledger.mapper import NewEvent
 from app.ledger.recorder import Recording
 from app.ledger.tables import events, publications
+from app.runtime.database import writing
 from app.use_cases.publishing import publish
 from app.use_cases.reading import PositionAheadError
 from app.use_cases.replaying import Report, Wanted, replay

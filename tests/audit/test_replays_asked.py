@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 
 from app.cli.commands import app
 from app.cli.replay_words import COLUMNS
-from app.database import writing
 from app.ledger import replay_runs
 from app.ledger.ledger import Ledger
 from app.ledger.replay_runs import SILENT_US, Run
 from app.ledger.tables import events
+from app.runtime.database import writing
 from app.use_cases.exporting import ExportWanted, export_log
 from projections.tables import LIVE
 from tests.databases import Database

@@ -8,12 +8,12 @@ import msgspec
 import pytest
 from sqlalchemy import Column, Executable, Table, delete, insert, select, text, update
 
-from app.database import reading, writing
 from app.ledger.ledger import Ledger
 from app.ledger.mapper import NewEvent
 from app.ledger.recorder import Recording
 from app.ledger.tables import events, sequencer
 from app.policies.loader import LoadedPolicy, read_document
+from app.runtime.database import reading, writing
 from app.use_cases.publishing import Drop, assess_published, withdraw_policy
 from app.use_cases.replaying import Wanted, replay
 from domain.events import ReturnWithdrawn

@@ -9,7 +9,7 @@ import pytest
 from python_calamine import CalamineWorkbook
 
 from app.cli import files
-from app.limits import PROBLEMS_MOST_LISTED
+from app.runtime.limits import PROBLEMS_MOST_LISTED
 from app.use_cases import filing, importing
 from tests.cli.test_commands import E204_1, JIA, Desk, desk, trade
 from tests.databases import only_on_sqlite

@@ -13,8 +13,8 @@ from app.cli import command
 from app.cli.command import MAY_SHOW_FIGURES
 from app.cli.commands import app
 from app.cli.common import UNFINISHED, cause_of
-from app.limits import DISCLOSURES_KEPT_DAYS
 from app.policies.loader import YINGKOU_2024_14
+from app.runtime.limits import DISCLOSURES_KEPT_DAYS
 from app.security.audit_key import make_audit_key
 from app.security.disclosures import DisclosureError, open_disclosures
 from app.security.tables import disclosures

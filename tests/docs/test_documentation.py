@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from app.api import problems
-from app.limits import (
+from app.runtime.limits import (
     BODY_MAX_BYTES,
     RED_FLAGS_MOST_GROUPED,
     RED_FLAGS_MOST_SCANNED,
     RETURNS_MAX_ROWS,
     VERIFY_MOST_PLACES,
 )
-from app.settings import Settings
+from app.runtime.settings import Settings
 from app.use_cases.findings import CHECKS
 from domain.assessment.explanation import SENTENCES
 from domain.assessment.withholding import STATISTICAL_RULES

@@ -18,10 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.api.proof_models import receipt_answer
-from app.database import reading
 from app.ledger.ledger import Ledger
 from app.ledger.merkle import inclusion_proof, root
 from app.ledger.sealing import seal
+from app.runtime.database import reading
 from app.security.notes import NoteError, Signer, read_checkpoint
 from app.use_cases.receipts import write_receipt
 from tests.databases import only_on_sqlite

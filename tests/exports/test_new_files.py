@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.new_files import check_writable, new_file, partial_folder, temporary_folder
+from app.runtime.new_files import check_writable, new_file, partial_folder, temporary_folder
 from app.security.audit_key import make_audit_key
 
 

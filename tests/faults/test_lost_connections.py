@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import exc as sql_errors
 from sqlalchemy import text
 
-from app.database import UNAVAILABLE, reading, writing
 from app.ledger.ledger import Ledger, UncertainError
+from app.runtime.database import UNAVAILABLE, reading, writing
 from app.use_cases import publishing
 from app.use_cases.attempts import INTERRUPTED
 from app.use_cases.filing import FilingAnswer

@@ -15,9 +15,9 @@ from sqlalchemy import make_url, text
 
 from app.bootstrap import alembic_config
 from app.caretaker import Caretaker
-from app.database import open_engine, reading, writing
 from app.ledger.ledger import Ledger
 from app.main import READINESS_THREADS, create_app
+from app.runtime.database import open_engine, reading, writing
 from app.use_cases import publishing
 from app.use_cases.publishing import publish
 from projections.projector import position_of

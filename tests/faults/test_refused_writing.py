@@ -14,12 +14,12 @@ from httpx2 import Response
 from sqlalchemy import Engine, event, make_url, text, update
 
 from app.caretaker import Caretaker
-from app.database import open_engine, writing
 from app.ledger import write_probe as probing
 from app.ledger.ledger import Ledger
 from app.ledger.tables import write_probe
 from app.main import create_app
-from app.reasons import REFUSALS, Refusal
+from app.runtime.database import open_engine, writing
+from app.runtime.reasons import REFUSALS, Refusal
 from app.security.disclosures import SUFFIX
 from app.use_cases.publishing import publish
 from tests.api.rows import refused

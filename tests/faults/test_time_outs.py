@@ -9,11 +9,11 @@ import pytest
 from httpx2 import Response
 from sqlalchemy import Connection, Engine, event, text
 
-from app import database as app_database
 from app.bootstrap import open_ledger
-from app.database import lift_time_outs, open_engine, reading, writing
 from app.ledger.ledger import Ledger
-from app.settings import Settings
+from app.runtime import database as app_database
+from app.runtime.database import lift_time_outs, open_engine, reading, writing
+from app.runtime.settings import Settings
 from app.use_cases import filing
 from app.use_cases.rebuilding import rebuild
 from tests.api.rows import refused, trade

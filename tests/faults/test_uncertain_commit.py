@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app.database import reading
 from app.ledger.ledger import Ledger, UncertainError
+from app.runtime.database import reading
 from app.use_cases import publishing
 from app.use_cases.filing import FilingAnswer
 from app.use_cases.projecting import NotProjectedError, project_all

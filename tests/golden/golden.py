@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import insert, update
 
-from app.database import writing
 from app.ledger.ledger import Ledger
 from app.ledger.tables import events, sequencer
+from app.runtime.database import writing
 
 GOLDEN_LOG = Path(__file__).parent / "log.ndjson"
 GOLDEN_OF_LEDGER = Path(__file__).parent / "ledger.ndjson"

@@ -9,10 +9,10 @@ import msgspec
 from sqlalchemy import select
 
 from app.bootstrap import migrate
-from app.database import open_engine, reading
 from app.ledger.ledger import Ledger
 from app.ledger.tables import events
 from app.policies.loader import LoadedPolicy, load_policy
+from app.runtime.database import open_engine, reading
 from app.use_cases.filing import FilingAnswer, Withdrawal, file_returns, withdraw_return
 from app.use_cases.projecting import project_all
 from app.use_cases.publishing import Drop, assess_published, publish, withdraw_policy

@@ -8,12 +8,12 @@ from typing import Any
 import jsonschema
 import pytest
 
-from app.database import writing
 from app.ledger import publications
 from app.ledger.ledger import Ledger
 from app.ledger.mapper import EventMapper, NewEvent
 from app.ledger.publications import Publication
 from app.ledger.schemas import schema_text
+from app.runtime.database import writing
 from app.use_cases.projecting import project_all
 from app.use_cases.publishing import assess_published
 from app.use_cases.rebuilding import rebuild

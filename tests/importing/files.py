@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from app.database import reading
 from app.ledger.ledger import Ledger
+from app.runtime.database import reading
 from app.use_cases.filing import FilingAnswer, Refused
 from app.use_cases.importing import Progress, import_rows
 from app.use_cases.rows import RowReader

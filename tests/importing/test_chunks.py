@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy import text
 
-from app.database import reading
 from app.ledger.ledger import Ledger
+from app.runtime.database import reading
 from domain.events import Stage
 from tests.databases import only_on_postgresql
 from tests.importing.files import ROWS_PER_CHUNK, changed, imported, one_month, random_file, same_contents

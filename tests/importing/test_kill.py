@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from app.bootstrap import complete
-from app.database import open_engine
 from app.ledger.ledger import Ledger
+from app.runtime.database import open_engine
 from app.use_cases import importing
 from app.use_cases.attempts import INTERRUPTED
 from tests.databases import Database

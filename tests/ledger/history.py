@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import Connection, Table, select, update
 from stdnum.cn import uscc as stdnum_uscc
 
-from app.database import reading
 from app.ledger.ledger import Ledger
 from app.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
+from app.runtime.database import reading
 from app.use_cases import publishing
 from app.use_cases.filing import FilingAnswer, Refused, Withdrawal, file_returns, withdraw_return
 from app.use_cases.publishing import assess_published, publish

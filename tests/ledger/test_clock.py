@@ -11,8 +11,8 @@ from app.ledger import clock as clocks
 from app.ledger.clock import ClockError, now_us
 from app.ledger.ledger import Ledger
 from app.ledger.sealing import seal
-from app.limits import CLOCK_REST_MOST_S
 from app.main import create_app
+from app.runtime.limits import CLOCK_REST_MOST_S
 from app.use_cases.clock import accept_clock
 from app.use_cases.findings import Findings
 from app.use_cases.publishing import publish

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from eventsourcing.persistence import StoredEvent
 
-from app.database import reading, writing
 from app.ledger.ledger import Ledger
 from app.ledger.recorder import Recording
 from app.policies.loader import LoadedPolicy
+from app.runtime.database import reading, writing
 from app.security.keys import create_key, find_key, list_keys
 from app.use_cases import publishing
 from app.use_cases.filing import FilingAnswer, file_returns

@@ -15,9 +15,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app.database import reading
 from app.ledger.helpers import MOST_AHEAD, Helpers
 from app.ledger.ledger import Ledger, UncertainError
+from app.runtime.database import reading
 from app.use_cases.projecting import NotProjectedError
 from tests.databases import only_on_sqlite
 

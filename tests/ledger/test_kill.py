@@ -20,9 +20,9 @@ import pytest
 from eventsourcing.persistence import StoredEvent
 
 from app.bootstrap import complete, why_not_ready
-from app.database import open_engine, reading, writing
 from app.ledger.ledger import Ledger
 from app.ledger.recorder import Recording
+from app.runtime.database import open_engine, reading, writing
 from app.security.keys import create_key
 from app.use_cases import publishing
 from app.use_cases.filing import FilingAnswer, file_returns

@@ -20,9 +20,9 @@ from app.bootstrap import (
     migrate,
     why_not_ready,
 )
-from app.database import reading
 from app.ledger import tables as ledger_tables
 from app.ledger.ledger import Ledger
+from app.runtime.database import reading
 from app.security import tables as security_tables
 from app.security.disclosures import open_disclosures
 from projections import tables as projection_tables

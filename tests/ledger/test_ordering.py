@@ -16,11 +16,11 @@ from eventsourcing.persistence import StoredEvent
 from sqlalchemy import Connection, Engine, insert, select, text
 from sqlalchemy import exc as sql_errors
 
-from app import database as databases
-from app.database import reading, writing
 from app.ledger.ledger import Ledger
 from app.ledger.recorder import Recording, SqlRecorder
 from app.ledger.tables import events
+from app.runtime import database as databases
+from app.runtime.database import reading, writing
 from app.use_cases.filing import FilingAnswer, file_returns
 from app.use_cases.projecting import follow, project_all
 from app.use_cases.rebuilding import rebuild

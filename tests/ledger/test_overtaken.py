@@ -7,10 +7,10 @@ from itertools import count
 import pytest
 from sqlalchemy import delete
 
-from app.database import writing
 from app.ledger.ledger import Batch, Ledger
 from app.ledger.recorder import UNATTENDED
 from app.ledger.tables import events
+from app.runtime.database import writing
 from app.use_cases.attempts import ATTEMPTS_BESIDE_OTHERS
 from app.use_cases.filing import FilingAnswer, Refused, file_returns
 from app.use_cases.publishing import publish

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy import insert, select
 
-from app.database import reading, writing
 from app.ledger.ledger import Ledger
 from app.ledger.sealing import seal
+from app.runtime.database import reading, writing
 from app.security.idempotency import KeptAnswer, keep_answer
 from app.security.tables import idempotent_answers
 from app.use_cases.filing import FilingAnswer, file_returns

@@ -4,8 +4,8 @@ from contextlib import suppress
 
 import pytest
 
-from app.database import reading
 from app.ledger.ledger import Ledger
+from app.runtime.database import reading
 from app.use_cases import publishing
 from app.use_cases.attempts import ATTEMPTS_BESIDE_OTHERS
 from app.use_cases.publishing import assess_published, assessment_progress, publish

@@ -18,9 +18,9 @@ from sqlalchemy import Connection, Engine, Row, select, update
 from sqlalchemy import exc as sql_errors
 
 from app.bootstrap import migrate
-from app.database import reading, writing
 from app.ledger.recorder import ConcurrencyConflictError, Guard, Recording, SqlRecorder
 from app.ledger.tables import events, sequencer
+from app.runtime.database import reading, writing
 from tests.databases import Database, Hosts
 from tests.office import TestClock
 

@@ -9,7 +9,6 @@ from pymerkle import InmemoryTree
 from sqlalchemy import Connection, delete, event, insert, select, update
 
 from app.caretaker import Caretaker
-from app.database import reading, writing
 from app.ledger import sealing, tiles
 from app.ledger.helpers import spare_processors
 from app.ledger.ledger import Ledger
@@ -18,6 +17,7 @@ from app.ledger.merkle import EMPTY_ROOT, inclusion_proof, leaf_hash, verifies_i
 from app.ledger.sealing import seal, seal_next
 from app.ledger.tables import events, log_seal, log_tiles, sequencer
 from app.ledger.tiles import TileReader, root_at, sealed_size
+from app.runtime.database import reading, writing
 from app.use_cases import sealing as use_cases_sealing
 from app.use_cases.sealing import Sealer
 from domain.errors import LedgerIntegrityError

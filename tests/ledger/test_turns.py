@@ -7,10 +7,10 @@ from threading import Event
 
 import pytest
 
-from app import turns
-from app.database import _WRITERS, writing
 from app.ledger.ledger import Ledger
-from app.turns import Gate, NoTurnError, Turns
+from app.runtime import turns
+from app.runtime.database import _WRITERS, writing
+from app.runtime.turns import Gate, NoTurnError, Turns
 from app.use_cases import filing
 from tests.databases import only_on_sqlite
 from tests.ledger.history import code, file, log, trade

@@ -9,10 +9,10 @@ from alembic import command
 from sqlalchemy import text
 
 from app.bootstrap import alembic_config, migrate, why_not_ready
-from app.database import reading, writing
 from app.ledger.ledger import Ledger
 from app.ledger.lines import parse
 from app.ledger.verbatim import insert_lines, set_sequencer
+from app.runtime.database import reading, writing
 from app.use_cases.projecting import project_all
 from app.use_cases.rebuilding import rebuild
 from app.use_cases.replaying import Wanted, replay

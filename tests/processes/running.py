@@ -12,10 +12,10 @@ from pathlib import Path
 
 from eventsourcing.persistence import StoredEvent
 
-from app.database import reading, writing
 from app.ledger.ledger import Ledger
 from app.ledger.recorder import Recording
 from app.ledger.tiles import sealed_size
+from app.runtime.database import reading, writing
 from app.security.keys import ROLES, create_key
 from projections.projector import position_of
 from tests.databases import Database

@@ -13,9 +13,9 @@ import httpx2
 import pytest
 from sqlalchemy import text
 
-from app.database import writing
 from app.ledger.ledger import Ledger
-from app.limits import LOG_REPEATS_MOST, STOP_REST_S
+from app.runtime.database import writing
+from app.runtime.limits import LOG_REPEATS_MOST, STOP_REST_S
 from tests.api.rows import trade
 from tests.databases import only_on_sqlite
 from tests.processes.running import PATIENCE_S, STARTED, Machine, Running, eventually, make_keys

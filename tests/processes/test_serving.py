@@ -14,7 +14,7 @@ from sqlalchemy import text
 from app.cli.serving import WORKER_SILENT_MOST_S
 from app.ledger.ledger import Ledger
 from app.ledger.recorder import Recording, SqlRecorder
-from app.limits import DISCLOSURE_CONNECTIONS
+from app.runtime.limits import DISCLOSURE_CONNECTIONS
 from tests.databases import only_on_postgresql
 from tests.ledger.history import code, publish_whole, trade
 from tests.processes.running import (

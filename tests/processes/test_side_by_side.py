@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import httpx2
 
-from app.database import reading
 from app.ledger.ledger import Ledger
 from app.policies.loader import YINGKOU_2024_14
+from app.runtime.database import reading
 from app.use_cases.rebuilding import rebuild
 from domain.events import LogEntry, Return
 from projections.tables import transactions

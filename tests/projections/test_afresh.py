@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import delete, update
 
-from app.database import reading, writing
 from app.ledger import ledger as ledgers
 from app.ledger.ledger import Ledger
 from app.ledger.tables import events, sequencer
+from app.runtime.database import reading, writing
 from app.use_cases.projecting import project_all
 from app.use_cases.rebuilding import fill_slice, rebuild
 from domain.errors import LedgerIntegrityError

@@ -7,12 +7,12 @@ import pytest
 from eventsourcing.persistence import StoredEvent
 from sqlalchemy import select, update
 
-from app.database import reading, writing
 from app.ledger.ledger import Ledger
 from app.ledger.mapper import NewEvent, UnknownTypeError
 from app.ledger.recorder import Recording
 from app.ledger.tables import events
 from app.policies.loader import YINGKOU_2024_14
+from app.runtime.database import reading, writing
 from app.use_cases.projecting import project_all
 from app.use_cases.rebuilding import rebuild
 from app.use_cases.replaying import Wanted, replay

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from sqlalchemy import Connection
 
-from app.database import reading
 from app.ledger.ledger import Ledger
+from app.runtime.database import reading
 from app.use_cases import publishing
 from domain.events import EntitlementAssessed, Outcome, ReturnFiled
 from projections import tables

@@ -10,9 +10,9 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import Connection, text
 
-from app.database import reading
 from app.ledger.ledger import Ledger
 from app.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
+from app.runtime.database import reading
 from projections import tables
 from projections.queries import listing
 from projections.queries.listing import (

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from sqlalchemy import Connection, event
 
-from app.database import reading, writing
 from app.ledger.ledger import Ledger
+from app.runtime.database import reading, writing
 from app.use_cases.projecting import project_all
 from app.use_cases.rebuilding import rebuild
 from domain.events import LogEntry

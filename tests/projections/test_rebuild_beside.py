@@ -19,9 +19,9 @@ from typer.testing import CliRunner, Result
 
 from app.bootstrap import alembic_config, complete, why_not_ready
 from app.cli.commands import app
-from app.database import met_a_lock, open_engine, reading, writing
 from app.ledger import ledger as ledgers
 from app.ledger.ledger import Ledger
+from app.runtime.database import met_a_lock, open_engine, reading, writing
 from app.use_cases import rebuilding
 from app.use_cases.rebuilding import RebuildError, rebuild
 from projections import projector

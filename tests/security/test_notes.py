@@ -8,7 +8,7 @@ from Crypto.Signature import eddsa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.limits import NOTE_MOST_SIGNATURES
+from app.runtime.limits import NOTE_MOST_SIGNATURES
 from app.security.notes import Checkpoint, NoteError, Signer, Verifier, read_checkpoint
 
 # The example in the documentation of golang.org/x/mod/sumdb/note.

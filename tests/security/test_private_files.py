@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from app.bootstrap import migrate
-from app.database import open_engine, writing
 from app.demo.cases import SPECIAL
 from app.demo.sample import write_sample
-from app.private_files import make_private_folder, open_private
+from app.runtime.database import open_engine, writing
+from app.runtime.private_files import make_private_folder, open_private
 from app.security.audit_key import make_audit_key
 from tests.cli.test_commands import E204_1, JIA, Desk, desk, trade
 from tests.databases import only_on_sqlite

@@ -16,10 +16,10 @@ import pytest
 from pymerkle import InmemoryTree
 from sqlalchemy import select
 
-from app.database import reading
 from app.ledger.export_folder import ExportError
 from app.ledger.ledger import Ledger
 from app.ledger.tables import events
+from app.runtime.database import reading
 from app.security.notes import read_checkpoint
 from app.use_cases.exporting import ExportWanted, export_log
 from app.use_cases.reading import PositionAheadError

@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import func, select
 
 from app.bootstrap import migrate
-from app.database import reading
 from app.ledger.export_folder import ExportError, ExportFolder
 from app.ledger.ledger import Ledger
 from app.ledger.tables import events, log_tiles, publications, sequencer
 from app.ledger.verbatim import NotEmptyError
+from app.runtime.database import reading
 from app.use_cases import publishing
 from app.use_cases.filing import FilingAnswer
 from app.use_cases.publishing import assess_published, publish, unfinished_publication

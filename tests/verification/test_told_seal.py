@@ -10,13 +10,13 @@ from sqlalchemy import delete, update
 from app.bootstrap import Readiness
 from app.caretaker import Caretaker
 from app.cli.verifying import verify_folder
-from app.database import reading, writing
 from app.ledger.export_folder import ExportFolder
 from app.ledger.ledger import Ledger
 from app.ledger.sealing import seal, seal_within
 from app.ledger.tables import log_seal, log_tiles
 from app.ledger.tiles import sealed_size
 from app.main import create_app
+from app.runtime.database import reading, writing
 from app.use_cases import sealing
 from app.use_cases.restoring import restore
 from app.use_cases.sealing import tell_of_seal

@@ -16,7 +16,7 @@ from app.cli.verifying import Report, verify_folder
 from app.ledger.export_folder import ExportFolder
 from app.ledger.ledger import Ledger
 from app.ledger.lines import canonical, parse
-from app.limits import EXPORT_LINE_MAX_BYTES, MANIFEST_MAX_BYTES
+from app.runtime.limits import EXPORT_LINE_MAX_BYTES, MANIFEST_MAX_BYTES
 from app.security.notes import Signer, Verifier
 from app.use_cases.findings import Findings
 from app.use_cases.verifying import verify_export

@@ -7,12 +7,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, select, text, update
 
-from app.database import reading
 from app.ledger.ledger import Ledger
 from app.ledger.merkle import HASH_BYTES
 from app.ledger.tables import events, log_seal, log_tiles, publications, sequencer
 from app.ledger.tiles import root_at
-from app.limits import VERIFY_MOST_PLACES
+from app.runtime.database import reading
+from app.runtime.limits import VERIFY_MOST_PLACES
 from app.use_cases.findings import CHECKS, Findings
 from app.use_cases.verifying import KnownRoot, Verified, verify_ledger
 from projections.tables import LIVE

@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from app.reasons import reason_of
+from app.runtime.reasons import reason_of
 
 _SUFFIX: Final = ".partial"
 

@@ -14,7 +14,7 @@ from sqlalchemy import URL, Connection, Engine, MetaData, Text, create_engine, e
 from sqlalchemy import exc as sql_errors
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
-from app.limits import (
+from app.runtime.limits import (
     CONNECT_TIMEOUT_S,
     IDLE_IN_TRANSACTION_TIMEOUT_S,
     LOCK_TIMEOUT_S,
@@ -27,9 +27,9 @@ from app.limits import (
     TCP_PROBES,
     TCP_UNACKNOWLEDGED_S,
 )
-from app.private_files import make_private_folder, open_private
-from app.reasons import Refusal
-from app.turns import Gate, Turns
+from app.runtime.private_files import make_private_folder, open_private
+from app.runtime.reasons import Refusal
+from app.runtime.turns import Gate, Turns
 from domain.errors import LedgerIntegrityError
 
 NAMING_CONVENTION = {

@@ -13,7 +13,7 @@ from typing import Final
 
 from sqlalchemy import exc as sql_errors
 
-from app.private_files import open_private
+from app.runtime.private_files import open_private
 
 GATE_WAIT_MOST_S: Final = 2.0
 """A process that is stopped in the gate does not keep the others out: after so long they go round it."""

@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from app.limits import (
+from app.runtime.limits import (
     DISCLOSURE_CONNECTIONS,
     POOL_SIZE,
     RECEIVE_TIMEOUT_S,

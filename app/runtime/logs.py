@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import structlog
 
-from app.escaping import escaped, escaped_json
-from app.limits import LOG_REPEATS_MOST, LOG_REPEATS_WINDOW_S
+from app.runtime.escaping import escaped, escaped_json
+from app.runtime.limits import LOG_REPEATS_MOST, LOG_REPEATS_WINDOW_S
 
 _KEYS_MOST: Final = 1_000
 

@@ -40,11 +40,11 @@ from app.api.envelope import Envelope
 from app.api.models import Problem
 from app.api.problems import ApiProblem, add_problem_handlers, problem_response, unavailable
 from app.api.query import refuse_unknown_query
+from app.background.caretaker import Caretaker
+from app.background.replay_jobs import Replayer
 from app.bootstrap import Readiness, complete_if_possible, open_ledger
-from app.caretaker import Caretaker
 from app.ledger.ledger import Ledger
 from app.ledger.mapper import UnknownTypeError
-from app.replayer import Replayer
 from app.runtime.database import UNAVAILABLE, refusal_of
 from app.runtime.limits import CARETAKER_INTERVAL_S, STOP_REST_S
 from app.runtime.logs import configure_logs

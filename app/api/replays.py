@@ -12,8 +12,8 @@ from app.api.errors_declared import errors
 from app.api.json_body import parse_json
 from app.api.problems import ApiProblem
 from app.api.read_again import ReadAgain
+from app.background.replay_jobs import Replayer, RunningError
 from app.ledger.replay_runs import find
-from app.replayer import Replayer, RunningError
 from app.runtime.database import reading
 from app.use_cases.replaying import Wanted
 

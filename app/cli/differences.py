@@ -22,8 +22,6 @@ from app.cli.common import (
     within_the_log,
     write_json,
 )
-from app.exports.cells import RECORDS, beijing
-from app.exports.difference_sheet import DifferenceLine, SumsLine, write_difference_sheet
 from app.ledger.clock import now_us
 from app.ledger.damage import REBUILD
 from app.runtime.database import reading
@@ -39,6 +37,8 @@ from app.use_cases.differences import (
     sums,
 )
 from app.use_cases.reading import AskedMoment
+from app.workbooks.cells import RECORDS, beijing
+from app.workbooks.difference_sheet import DifferenceLine, SumsLine, write_difference_sheet
 from domain.errors import LedgerIntegrityError
 from domain.events import Return
 from domain.money import wanyuan_text

@@ -25,7 +25,6 @@ from app.cli.common import (
     stop_signals,
 )
 from app.cli.files import ImportedFile, ImportOptions, import_file
-from app.exports.problem_sheet import ProblemLine, write_problem_sheet
 from app.ingest.reader import shown_name
 from app.ingest.units import unit_code
 from app.ledger.ledger import Ledger, UncertainError
@@ -35,6 +34,7 @@ from app.use_cases.importing import Progress
 from app.use_cases.notices import OF_THE_ROW_ALONE
 from app.use_cases.projecting import project_all
 from app.use_cases.rows import ORIGINS
+from app.workbooks.problem_sheet import ProblemLine, write_problem_sheet
 from domain.events import Stage
 
 import_app = Commands()

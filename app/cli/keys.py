@@ -8,11 +8,11 @@ import typer
 from app.api.times import rfc_3339
 from app.cli.command import ACTOR, Commands, actor_of, disclosure_log, route_of, shows_no_figures
 from app.cli.common import AsJson, ledger_of, out, print_json, refuse
-from app.exports.cells import beijing
 from app.ledger.ledger import Ledger
 from app.runtime.database import reading, writing
 from app.security.disclosures import Entry, Kind
 from app.security.keys import ROLES, SEE_FIGURES, Key, create_key, is_name, list_keys, revoke_key
+from app.workbooks.cells import beijing
 
 keys_app = Commands(no_args_is_help=True, help="接口密钥：新建、查看、停用。")
 

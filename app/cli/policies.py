@@ -24,7 +24,6 @@ from app.cli.common import (
     within_the_log,
 )
 from app.cli.printing import wanyuan
-from app.exports.cells import beijing
 from app.ledger.ledger import Ledger
 from app.policies.loader import LoadedPolicy, load_policy
 from app.runtime.database import reading
@@ -40,6 +39,7 @@ from app.use_cases.publishing import (
 )
 from app.use_cases.reading import moment_of
 from app.use_cases.rows import TEXT_MAX_CHARS, printable
+from app.workbooks.cells import beijing
 from domain.events import PolicyRef
 from domain.periods import period_of
 from domain.policy.policy import Policy, fingerprint

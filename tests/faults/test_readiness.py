@@ -13,8 +13,8 @@ from alembic import command
 from fastapi.testclient import TestClient
 from sqlalchemy import make_url, text
 
+from app.background.caretaker import Caretaker
 from app.bootstrap import alembic_config
-from app.caretaker import Caretaker
 from app.ledger.ledger import Ledger
 from app.main import READINESS_THREADS, create_app
 from app.runtime.database import open_engine, reading, writing

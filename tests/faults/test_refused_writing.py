@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 from sqlalchemy import Engine, event, make_url, text, update
 
-from app.caretaker import Caretaker
+from app.background.caretaker import Caretaker
 from app.ledger import write_probe as probing
 from app.ledger.ledger import Ledger
 from app.ledger.tables import write_probe

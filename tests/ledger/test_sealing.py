@@ -8,7 +8,7 @@ import structlog
 from pymerkle import InmemoryTree
 from sqlalchemy import Connection, delete, event, insert, select, update
 
-from app.caretaker import Caretaker
+from app.background.caretaker import Caretaker
 from app.ledger import sealing, tiles
 from app.ledger.helpers import spare_processors
 from app.ledger.ledger import Ledger

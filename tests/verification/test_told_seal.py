@@ -7,8 +7,8 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import delete, update
 
+from app.background.caretaker import Caretaker
 from app.bootstrap import Readiness
-from app.caretaker import Caretaker
 from app.cli.verifying import verify_folder
 from app.ledger.export_folder import ExportFolder
 from app.ledger.ledger import Ledger

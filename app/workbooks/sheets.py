@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import xlsxwriter  # type: ignore[import-untyped]
 
-from app.exports.cells import writable
 from app.runtime.new_files import new_file
+from app.workbooks.cells import writable
 
 NOTES_NAME: Final = "说明"
 

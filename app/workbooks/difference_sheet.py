@@ -7,9 +7,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from app.exports.cells import exact_number, writable
-from app.exports.sheets import begin_sheet, heading_format, new_workbook, text_format, write_notes
 from app.runtime.limits import DIFFERENCE_SHEET_MAX_LINES
+from app.workbooks.cells import exact_number, writable
+from app.workbooks.sheets import begin_sheet, heading_format, new_workbook, text_format, write_notes
 from domain.money import wanyuan_text
 
 SHEET_NAME: Final = "差异清单"

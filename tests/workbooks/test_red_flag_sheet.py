@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from python_calamine import CalamineWorkbook
 
-from app.exports.red_flag_sheet import SHEET_NAME, write_red_flag_sheet
-from app.exports.sheets import NOTES_NAME
+from app.workbooks.red_flag_sheet import SHEET_NAME, write_red_flag_sheet
+from app.workbooks.sheets import NOTES_NAME
 from domain.events import Source
 from domain.red_flags.kinds import RedFlag
 from tests.builders import trade

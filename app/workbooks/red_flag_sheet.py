@@ -5,9 +5,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
-from app.exports.cells import ORIGINS, RECORDS, beijing, exact_number, writable
-from app.exports.sheets import begin_sheet, new_workbook, text_format, write_notes
 from app.runtime.limits import RED_FLAG_SHEET_MAX_LINES
+from app.workbooks.cells import ORIGINS, RECORDS, beijing, exact_number, writable
+from app.workbooks.sheets import begin_sheet, new_workbook, text_format, write_notes
 from domain.assessment.explanation import STAGE_NAMES
 from domain.events import Figure, Return
 from domain.forms import FORMS

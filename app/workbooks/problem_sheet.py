@@ -6,9 +6,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from app.exports.cells import writable
-from app.exports.sheets import begin_sheet, new_workbook, text_format
 from app.runtime.limits import PROBLEM_SHEET_MAX_LINES
+from app.workbooks.cells import writable
+from app.workbooks.sheets import begin_sheet, new_workbook, text_format
 
 SHEET_NAME: Final = "审核问题清单"
 

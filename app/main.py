@@ -22,7 +22,12 @@ from sqlalchemy import exc as sql_errors
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp
 
-from app.api import (
+from app.answers.models import Problem
+from app.api.http.bodies import BodyRoom
+from app.api.http.envelope import Envelope
+from app.api.http.problems import ApiProblem, add_problem_handlers, problem_response, unavailable
+from app.api.http.query import refuse_unknown_query
+from app.api.routes import (
     differences,
     disagreements,
     disclosures,
@@ -35,11 +40,6 @@ from app.api import (
     replays,
     returns,
 )
-from app.api.bodies import BodyRoom
-from app.api.envelope import Envelope
-from app.api.models import Problem
-from app.api.problems import ApiProblem, add_problem_handlers, problem_response, unavailable
-from app.api.query import refuse_unknown_query
 from app.background.caretaker import Caretaker
 from app.background.replay_jobs import Replayer
 from app.bootstrap import Readiness, complete_if_possible, open_ledger

@@ -7,7 +7,7 @@ from typing import Any, Self
 from fastapi.testclient import TestClient
 from httpx2 import URL, Response
 
-from app.api.times import parse_rfc_3339
+from app.answers.times import parse_rfc_3339
 from app.ledger.clock import now_us
 from app.ledger.ledger import Ledger
 from app.main import create_app

@@ -14,7 +14,7 @@ import typer
 from eventsourcing.persistence import MapperDeserialisationError
 from sqlalchemy import Connection
 
-from app.api.moments import MomentError, parse_known_at, parse_position
+from app.answers.moments import MomentError, parse_known_at, parse_position
 from app.bootstrap import is_migrated, open_ledger
 from app.cli.terminal import Terminal, progress_on
 from app.ledger.clock import ClockError, now_us

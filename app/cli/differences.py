@@ -7,8 +7,8 @@ from typing import Annotated
 import msgspec
 import typer
 
-from app.api.difference_models import difference_item, heading
-from app.api.moments import MomentError, parse_moment
+from app.answers.differences import difference_item, heading
+from app.answers.moments import MomentError, parse_moment
 from app.cli import printing
 from app.cli.command import shows_no_figures
 from app.cli.common import (

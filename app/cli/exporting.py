@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from app.api.times import rfc_3339
+from app.answers.times import rfc_3339
 from app.cli.command import disclose, shows_figures
 from app.cli.common import (
     AsJson,

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
-from app.api.times import rfc_3339
+from app.answers.times import rfc_3339
 from app.cli.command import ACTOR, Commands, actor_of, disclosure_log, route_of, shows_no_figures
 from app.cli.common import AsJson, ledger_of, out, print_json, refuse
 from app.ledger.ledger import Ledger

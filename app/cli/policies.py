@@ -5,7 +5,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from app.api.times import rfc_3339
+from app.answers.times import rfc_3339
 from app.cli import printing
 from app.cli.command import Commands, actor_of, shows_no_figures
 from app.cli.common import (

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
-from app.api import proof_models
+from app.answers import proofs as proof_models
 from app.cli import printing
 from app.cli.command import disclose, shows_figures, shows_no_figures
 from app.cli.common import (

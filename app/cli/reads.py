@@ -5,7 +5,7 @@ from typing import Annotated, Final, cast
 import msgspec
 import typer
 
-from app.api import presenters
+from app.answers import presenters
 from app.cli import printing
 from app.cli.command import Commands, disclose, shows_figures, shows_no_figures
 from app.cli.common import (

@@ -8,7 +8,7 @@ from typing import Annotated, Final, cast
 import msgspec
 import typer
 
-from app.api import presenters
+from app.answers import presenters
 from app.cli import printing
 from app.cli.command import disclose, shows_figures
 from app.cli.common import (

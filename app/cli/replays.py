@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 from eventsourcing.persistence import MapperDeserialisationError
 
-from app.api import replay_models
+from app.answers import replays as replay_models
 from app.bootstrap import migrate
 from app.cli.command import disclose, disclose_nothing, shows_figures
 from app.cli.common import (

@@ -48,7 +48,7 @@ def serve_http(settings: Settings, *, host: str, port: int, workers: int) -> boo
         factory=True,
         host=host,
         port=port,
-        http="app.connections:Connection",
+        http="app.api.http.connections:Connection",
         ws="none",
         backlog=CONNECTIONS_WAITING_MOST,
         access_log=False,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.api.bodies import BodyRoom
-from app.api.problems import ApiProblem
+from app.api.http.bodies import BodyRoom
+from app.api.http.problems import ApiProblem
 from app.runtime.limits import (
     BODY_MAX_BYTES,
     BODY_MAX_COMMAS,

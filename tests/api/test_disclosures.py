@@ -8,7 +8,7 @@ import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 from sqlalchemy import select, update
 
-from app.api.disclosing import MAY_SHOW_FIGURES, Shown, shows_figures
+from app.api.http.disclosing import MAY_SHOW_FIGURES, Shown, shows_figures
 from app.ledger.ledger import Ledger
 from app.ledger.recorder import SqlRecorder
 from app.ledger.tables import events

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, update
 
-from app.api import proofs
+from app.api.routes import proofs
 from app.ledger import sealing
 from app.ledger.merkle import EMPTY_ROOT, leaf_hash, verifies_consistency, verifies_inclusion
 from app.ledger.tables import events, log_tiles

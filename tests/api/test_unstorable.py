@@ -8,8 +8,8 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from app.api import differences, disclosures, entitlements, red_flags
-from app.api.cursors import digest_of
+from app.api.http.cursors import digest_of
+from app.api.routes import differences, disclosures, entitlements, red_flags
 from app.policies.loader import YINGKOU_2024_14
 from app.runtime.storable import is_storable
 from tests.api.rows import code, trade

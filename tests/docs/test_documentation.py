@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.api import problems
+from app.api.http import problems
 from app.runtime.limits import (
     BODY_MAX_BYTES,
     RED_FLAGS_MOST_GROUPED,

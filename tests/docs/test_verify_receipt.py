@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.api.proof_models import receipt_answer
+from app.answers.proofs import receipt_answer
 from app.ledger.ledger import Ledger
 from app.ledger.merkle import inclusion_proof, root
 from app.ledger.sealing import seal

@@ -1,6 +1,6 @@
 """Builds the history of one enterprise for the red flags: what was registered, by whom, when."""
 
-from app.api.times import parse_rfc_3339
+from app.answers.times import parse_rfc_3339
 from domain.events import Return, ReturnWithdrawn
 from domain.policy.policy import Policy
 from domain.red_flags.enterprise_flags import DETECTORS, enterprise_flags

@@ -6,7 +6,7 @@ import pytest
 import structlog
 from fastapi.testclient import TestClient
 
-from app.api.times import parse_rfc_3339
+from app.answers.times import parse_rfc_3339
 from app.ledger import clock as clocks
 from app.ledger.clock import ClockError, now_us
 from app.ledger.ledger import Ledger

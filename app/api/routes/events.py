@@ -4,13 +4,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from app.api import models
-from app.api.context import AuditorKey, LedgerNeeded, MomentAsked
-from app.api.disclosing import ShownNeeded, shows_figures
-from app.api.errors_declared import errors
-from app.api.paths import DIGITS, POSITION, uscc_of
-from app.api.presenters import event_page
-from app.api.read_again import ReadAgain
+from app.answers import models
+from app.answers.presenters import event_page
+from app.api.http.context import AuditorKey, LedgerNeeded, MomentAsked
+from app.api.http.disclosing import ShownNeeded, shows_figures
+from app.api.http.errors_declared import errors
+from app.api.http.paths import DIGITS, POSITION, uscc_of
+from app.api.http.read_again import ReadAgain
 from app.runtime.database import reading
 from app.use_cases.reading import events_after, log_moment_of
 from domain.events import Return

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from app.api import models
-from app.api.times import rfc_3339
+from app.answers import models
+from app.answers.times import rfc_3339
 from app.use_cases.explaining import Account, ExplainedPeriod, ExplainedStep, PeriodAccount
 from app.use_cases.reading import AsOf, Progress
 from domain.events import AnyEvent, LogEntry, Return, ReturnWithdrawn, UnreadableEvent

@@ -5,16 +5,16 @@ from typing import Annotated, Final
 import msgspec
 from fastapi import APIRouter, Query
 
-from app.api import models
-from app.api.books import PolicyAsked, books_of
-from app.api.context import MAY_WAIT, EntitlementsKey, LedgerNeeded, MomentAsked
-from app.api.cursors import Count, Cursors, CursorsNeeded
-from app.api.disclosing import ShownNeeded, shows_figures, shows_no_figures
-from app.api.errors_declared import errors
-from app.api.paths import DIGITS, period_in, uscc_of, window_of
-from app.api.presenters import as_of, assessment, entitlement, explained_period, summary
-from app.api.problems import ApiProblem
-from app.api.read_again import ReadAgain
+from app.answers import models
+from app.answers.presenters import as_of, assessment, entitlement, explained_period, summary
+from app.api.http.books import PolicyAsked, books_of
+from app.api.http.context import MAY_WAIT, EntitlementsKey, LedgerNeeded, MomentAsked
+from app.api.http.cursors import Count, Cursors, CursorsNeeded
+from app.api.http.disclosing import ShownNeeded, shows_figures, shows_no_figures
+from app.api.http.errors_declared import errors
+from app.api.http.paths import DIGITS, period_in, uscc_of, window_of
+from app.api.http.problems import ApiProblem
+from app.api.http.read_again import ReadAgain
 from app.runtime.database import reading
 from app.use_cases.explaining import explain, read_account, withheld_account
 from app.use_cases.listing import count_disputed, list_accounts, summarise

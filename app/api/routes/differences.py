@@ -5,15 +5,15 @@ from typing import Annotated, Final
 import msgspec
 from fastapi import APIRouter, Query
 
-from app.api.context import AuditorKey, LedgerNeeded
-from app.api.cursors import Count, Cursors, CursorsNeeded, not_ours
-from app.api.difference_models import DifferencePage, difference_page
-from app.api.disclosing import shows_no_figures
-from app.api.errors_declared import errors
-from app.api.moments import MomentError, parse_moment
-from app.api.paths import DIGITS, uscc_of, window_of
-from app.api.problems import ApiProblem
-from app.api.read_again import ReadAgain
+from app.answers.differences import DifferencePage, difference_page
+from app.answers.moments import MomentError, parse_moment
+from app.api.http.context import AuditorKey, LedgerNeeded
+from app.api.http.cursors import Count, Cursors, CursorsNeeded, not_ours
+from app.api.http.disclosing import shows_no_figures
+from app.api.http.errors_declared import errors
+from app.api.http.paths import DIGITS, uscc_of, window_of
+from app.api.http.problems import ApiProblem
+from app.api.http.read_again import ReadAgain
 from app.runtime.database import reading
 from app.use_cases import differences
 from app.use_cases.differences import OrderError, Sums

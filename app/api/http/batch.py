@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
-from app.api.paths import form_of, period_in, uscc_of
-from app.api.problems import ApiProblem
+from app.api.http.paths import form_of, period_in, uscc_of
+from app.api.http.problems import ApiProblem
 from app.runtime.limits import PROBLEMS_MOST_LISTED, RETURNS_MAX_ROWS
 from app.use_cases.filing import Withdrawal
 from app.use_cases.first import First

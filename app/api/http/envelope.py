@@ -11,7 +11,7 @@ import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.problems import ApiProblem, problem_response, unavailable
+from app.api.http.problems import ApiProblem, problem_response, unavailable
 from app.runtime.storable import is_storable
 
 _log = structlog.get_logger()

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from pydantic import BeforeValidator
 
-from app.api.moments import parse_position
-from app.api.problems import ApiProblem
+from app.answers.moments import parse_position
+from app.api.http.problems import ApiProblem
 from domain.forms import FORMS
 from domain.identifiers import has_uscc_shape
 from domain.periods import Period, PeriodError, Window, period_of

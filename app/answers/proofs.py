@@ -4,7 +4,7 @@ import base64
 
 from pydantic import Field
 
-from app.api.models import Model
+from app.answers.models import Model
 from app.security.notes import Signer
 from app.use_cases.proving import Consistency, Inclusion, Tree
 from app.use_cases.receipts import Receipt

@@ -5,9 +5,9 @@ from typing import Any, Final
 import msgspec
 from pydantic import Field
 
-from app.api import models
-from app.api.models import Model
-from app.api.times import rfc_3339
+from app.answers import models
+from app.answers.models import Model
+from app.answers.times import rfc_3339
 from app.ledger.replay_runs import Run, State
 from app.use_cases.replaying import Report
 from domain.assessment.replay import Kind, Mismatch, Side

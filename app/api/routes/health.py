@@ -9,8 +9,8 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 
-from app.api.disclosing import shows_no_figures
-from app.api.problems import problem_response, unavailable
+from app.api.http.disclosing import shows_no_figures
+from app.api.http.problems import problem_response, unavailable
 from app.runtime.limits import READY_TIMEOUT_S
 
 router = APIRouter(include_in_schema=False)

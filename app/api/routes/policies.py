@@ -7,16 +7,16 @@ import structlog
 from fastapi import APIRouter, BackgroundTasks, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from app.api import models
-from app.api.context import AdminKey, AnyKey, Body, LedgerNeeded, MomentAsked, require_media_type
-from app.api.disclosing import ShownNeeded, shows_figures, shows_no_figures
-from app.api.errors_declared import errors
-from app.api.json_body import parse_json
-from app.api.paths import DIGITS
-from app.api.presenters import as_of
-from app.api.problems import ApiProblem
-from app.api.read_again import ReadAgain
-from app.api.times import rfc_3339
+from app.answers import models
+from app.answers.presenters import as_of
+from app.answers.times import rfc_3339
+from app.api.http.context import AdminKey, AnyKey, Body, LedgerNeeded, MomentAsked, require_media_type
+from app.api.http.disclosing import ShownNeeded, shows_figures, shows_no_figures
+from app.api.http.errors_declared import errors
+from app.api.http.json_body import parse_json
+from app.api.http.paths import DIGITS
+from app.api.http.problems import ApiProblem
+from app.api.http.read_again import ReadAgain
 from app.ledger.ledger import Ledger
 from app.policies.loader import LoadedPolicy, load_policy
 from app.runtime.database import reading

@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
-from app.api.models import Problem
-from app.api.problems import MEDIA_TYPE
+from app.answers.models import Problem
+from app.api.http.problems import MEDIA_TYPE
 
 _MEANING: Final = {
     400: "Not JSON, or a bad path or query value.",

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import msgspec
 from fastapi import Depends, Request
 
-from app.api.context import AnyKey, disclosures_of, route_of
+from app.api.http.context import AnyKey, disclosures_of, route_of
 from app.security.disclosures import DisclosureLog, Entry
 from app.use_cases.notices import OF_THE_ROW_ALONE
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
-from app.api.problems import ApiProblem
+from app.api.http.problems import ApiProblem
 from app.runtime.limits import BODY_MAX_COMMAS, BODY_MAX_CONTAINERS, BODY_OBJECT_MAX_KEYS
 
 _INTEGER_MAX_CHARS: Final = 1_000

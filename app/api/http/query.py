@@ -6,7 +6,7 @@ from fastapi import Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from app.api.problems import ApiProblem
+from app.api.http.problems import ApiProblem
 
 
 def refuse_unknown_query(request: Request) -> None:

@@ -5,13 +5,13 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Query
 
-from app.api import models
-from app.api.context import AuditorKey, LedgerNeeded, MomentAsked
-from app.api.disclosing import shows_no_figures
-from app.api.errors_declared import errors
-from app.api.paths import DIGITS
-from app.api.presenters import as_of
-from app.api.read_again import ReadAgain
+from app.answers import models
+from app.answers.presenters import as_of
+from app.api.http.context import AuditorKey, LedgerNeeded, MomentAsked
+from app.api.http.disclosing import shows_no_figures
+from app.api.http.errors_declared import errors
+from app.api.http.paths import DIGITS
+from app.api.http.read_again import ReadAgain
 from app.runtime.database import reading
 from app.use_cases.reading import moment_of
 from projections.queries import disagreements

@@ -7,9 +7,10 @@ from typing import Annotated, Any, Final
 import msgspec
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from app.api import models
-from app.api.batch import BATCH_SCHEMA, WITHDRAWAL_SCHEMA, read_batch, read_withdrawal
-from app.api.context import (
+from app.answers import models
+from app.answers.presenters import enterprise_returns
+from app.api.http.batch import BATCH_SCHEMA, WITHDRAWAL_SCHEMA, read_batch, read_withdrawal
+from app.api.http.context import (
     Body,
     LedgerNeeded,
     MomentAsked,
@@ -17,13 +18,12 @@ from app.api.context import (
     StatisticsKey,
     require_media_type,
 )
-from app.api.disclosing import ShownNeeded, shows_figures
-from app.api.errors_declared import errors
-from app.api.json_body import parse_json
-from app.api.paths import DIGITS, uscc_of
-from app.api.presenters import enterprise_returns
-from app.api.problems import ApiProblem, refused_rows
-from app.api.read_again import ReadAgain
+from app.api.http.disclosing import ShownNeeded, shows_figures
+from app.api.http.errors_declared import errors
+from app.api.http.json_body import parse_json
+from app.api.http.paths import DIGITS, uscc_of
+from app.api.http.problems import ApiProblem, refused_rows
+from app.api.http.read_again import ReadAgain
 from app.ledger.ledger import Ledger
 from app.runtime.database import once_more, reading
 from app.runtime.limits import PROBLEMS_MOST_LISTED

@@ -9,7 +9,7 @@ import h11
 import structlog
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from app.api.envelope import safe_headers
+from app.api.http.envelope import safe_headers
 from app.runtime.limits import BODY_LEAST_BYTES_PER_S
 
 _log = structlog.get_logger()

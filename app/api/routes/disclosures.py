@@ -6,15 +6,15 @@ from typing import Annotated, Final
 import msgspec
 from fastapi import APIRouter, Depends, Query
 
-from app.api.context import AuditorKey, disclosures_of
-from app.api.cursors import Count, CursorsNeeded
-from app.api.disclosing import shows_no_figures
-from app.api.errors_declared import errors
-from app.api.models import Model
-from app.api.paths import DIGITS, uscc_of
-from app.api.problems import ApiProblem
-from app.api.read_again import ReadAgain
-from app.api.times import parse_rfc_3339, rfc_3339
+from app.answers.models import Model
+from app.answers.times import parse_rfc_3339, rfc_3339
+from app.api.http.context import AuditorKey, disclosures_of
+from app.api.http.cursors import Count, CursorsNeeded
+from app.api.http.disclosing import shows_no_figures
+from app.api.http.errors_declared import errors
+from app.api.http.paths import DIGITS, uscc_of
+from app.api.http.problems import ApiProblem
+from app.api.http.read_again import ReadAgain
 from app.security.disclosures import Disclosure, DisclosureLog, Filter, Kind
 from domain.structs import prepared
 

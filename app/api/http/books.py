@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Query
 
-from app.api.problems import ApiProblem
+from app.api.http.problems import ApiProblem
 from app.use_cases.reading import ChoiceProblem, Opened
 
 PolicyAsked = Annotated[

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from app.api.problems import unavailable
+from app.api.http.problems import unavailable
 from app.runtime.limits import BODIES_MAX_BYTES, BODY_WAIT_MOST_S
 
 

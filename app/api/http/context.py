@@ -11,10 +11,10 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
-from app.api.bodies import BodyRoom
-from app.api.moments import MomentError, parse_known_at
-from app.api.paths import POSITION
-from app.api.problems import ApiProblem, unavailable
+from app.answers.moments import MomentError, parse_known_at
+from app.api.http.bodies import BodyRoom
+from app.api.http.paths import POSITION
+from app.api.http.problems import ApiProblem, unavailable
 from app.ledger.ledger import Ledger
 from app.runtime.database import once_more, reading
 from app.runtime.limits import BODY_MAX_BYTES, BODY_SMALL_BYTES, WAIT_FOR_MOST_S

@@ -5,16 +5,16 @@ from typing import Annotated, Final
 import msgspec
 from fastapi import APIRouter, Query
 
-from app.api import models
-from app.api.books import PolicyAsked, books_of
-from app.api.context import AuditorKey, LedgerNeeded, MomentAsked
-from app.api.cursors import Count, Cursors, CursorsNeeded
-from app.api.disclosing import ShownNeeded, shows_figures
-from app.api.errors_declared import errors
-from app.api.paths import DIGITS, uscc_of, window_of
-from app.api.presenters import as_of, red_flag, thresholds
-from app.api.problems import ApiProblem
-from app.api.read_again import ReadAgain
+from app.answers import models
+from app.answers.presenters import as_of, red_flag, thresholds
+from app.api.http.books import PolicyAsked, books_of
+from app.api.http.context import AuditorKey, LedgerNeeded, MomentAsked
+from app.api.http.cursors import Count, Cursors, CursorsNeeded
+from app.api.http.disclosing import ShownNeeded, shows_figures
+from app.api.http.errors_declared import errors
+from app.api.http.paths import DIGITS, uscc_of, window_of
+from app.api.http.problems import ApiProblem
+from app.api.http.read_again import ReadAgain
 from app.runtime.database import reading
 from app.runtime.limits import RED_FLAGS_MOST_GROUPED
 from app.use_cases.reading import AskedMoment, opened

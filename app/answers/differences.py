@@ -5,10 +5,10 @@ from typing import Any, Literal
 import msgspec
 from pydantic import Field
 
-from app.api import models
-from app.api.models import Model
-from app.api.presenters import as_of
-from app.api.times import rfc_3339
+from app.answers import models
+from app.answers.models import Model
+from app.answers.presenters import as_of
+from app.answers.times import rfc_3339
 from app.use_cases.differences import Cause, Change, Difference, Moments, Sums
 from domain.events import Return
 from domain.returns import ReturnVersion

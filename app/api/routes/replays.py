@@ -5,13 +5,13 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from app.api import replay_models
-from app.api.context import AuditorKey, Body, LedgerNeeded, require_media_type
-from app.api.disclosing import ShownNeeded, shows_figures, shows_no_figures
-from app.api.errors_declared import errors
-from app.api.json_body import parse_json
-from app.api.problems import ApiProblem
-from app.api.read_again import ReadAgain
+from app.answers import replays as replay_models
+from app.api.http.context import AuditorKey, Body, LedgerNeeded, require_media_type
+from app.api.http.disclosing import ShownNeeded, shows_figures, shows_no_figures
+from app.api.http.errors_declared import errors
+from app.api.http.json_body import parse_json
+from app.api.http.problems import ApiProblem
+from app.api.http.read_again import ReadAgain
 from app.background.replay_jobs import Replayer, RunningError
 from app.ledger.replay_runs import find
 from app.runtime.database import reading

@@ -9,7 +9,7 @@ from typing import Annotated, Final, TypeVar
 import msgspec
 from fastapi import Depends, Query, Request
 
-from app.api.problems import ApiProblem
+from app.api.http.problems import ApiProblem
 from app.runtime.storable import is_storable
 
 CursorT = TypeVar("CursorT", bound=msgspec.Struct)

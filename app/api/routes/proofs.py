@@ -4,13 +4,13 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from app.api import proof_models
-from app.api.context import AuditorKey, LedgerNeeded, MomentAsked
-from app.api.disclosing import ShownNeeded, shows_figures, shows_no_figures
-from app.api.errors_declared import errors
-from app.api.paths import POSITION, uscc_of, window_of
-from app.api.problems import RETRY_AFTER_S, ApiProblem
-from app.api.read_again import ReadAgain
+from app.answers import proofs as proof_models
+from app.api.http.context import AuditorKey, LedgerNeeded, MomentAsked
+from app.api.http.disclosing import ShownNeeded, shows_figures, shows_no_figures
+from app.api.http.errors_declared import errors
+from app.api.http.paths import POSITION, uscc_of, window_of
+from app.api.http.problems import RETRY_AFTER_S, ApiProblem
+from app.api.http.read_again import ReadAgain
 from app.ledger.sealing import seal
 from app.runtime.database import reading
 from app.runtime.limits import SEALED_PER_CALL_MOST

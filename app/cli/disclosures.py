@@ -5,8 +5,8 @@ from typing import Annotated, Final
 
 import typer
 
+from app.answers.disclosures import disclosure_item, time_of
 from app.answers.times import rfc_3339
-from app.api.routes.disclosures import disclosure_item, time_of
 from app.cli.command import actor_of, disclosure_log, route_of, shows_no_figures
 from app.cli.common import AsJson, ledger_of, out, print_json, refuse, uscc_of
 from app.runtime.limits import DISCLOSURES_KEPT_DAYS

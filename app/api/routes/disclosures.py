@@ -1,13 +1,12 @@
 """`/v1/audit/disclosures`: who saw figures of single units, and what became of keys."""
 
-import re
 from typing import Annotated, Final
 
 import msgspec
 from fastapi import APIRouter, Depends, Query
 
+from app.answers.disclosures import DisclosureItem, disclosure_item, time_of
 from app.answers.models import Model
-from app.answers.times import parse_rfc_3339, rfc_3339
 from app.api.http.context import AuditorKey, disclosures_of
 from app.api.http.cursors import Count, CursorsNeeded
 from app.api.http.disclosing import shows_no_figures
@@ -15,29 +14,13 @@ from app.api.http.errors_declared import errors
 from app.api.http.paths import DIGITS, uscc_of
 from app.api.http.problems import ApiProblem
 from app.api.http.read_again import ReadAgain
-from app.security.disclosures import Disclosure, DisclosureLog, Filter, Kind
+from app.security.disclosures import DisclosureLog, Filter
 from domain.structs import prepared
 
 router = APIRouter(prefix="/v1/audit/disclosures", tags=["audit"], route_class=ReadAgain)
 
 PAGE_MOST: Final = 500
 _TEXT: Final = r"^[^\x00-\x1f\x7f]*$"
-_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_DAY_US: Final = 24 * 60 * 60 * 1_000_000
-
-
-class DisclosureItem(Model):
-    """An entry: who saw what, or what became of a key."""
-
-    id: int
-    kind: Kind
-    at: str
-    actor: str
-    key: str | None
-    route: str
-    uscc: str | None
-    query: str | None
-    count: int | None
 
 
 class DisclosurePage(Model):
@@ -92,23 +75,6 @@ def list_disclosures(
         items=[disclosure_item(each) for each in items],
         next_cursor=cursors.text_of(Cursor(last[0].at_us, last[0].id)) if len(found) > limit else None,
     )
-
-
-def disclosure_item(entry: Disclosure) -> DisclosureItem:
-    """An entry."""
-    told = msgspec.structs.asdict(entry)
-    return DisclosureItem(at=rfc_3339(told.pop("at_us")), **told)
-
-
-def time_of(text: str, *, is_end: bool) -> int:
-    """Microseconds since 1970 of a time, or of the start or the end of a day in Beijing.
-
-    Raises:
-        ValueError: It is neither.
-    """
-    if _DAY.fullmatch(text) is None:
-        return parse_rfc_3339(text.replace(" ", "+"))
-    return parse_rfc_3339(f"{text}T00:00:00+08:00") + (_DAY_US - 1 if is_end else 0)
 
 
 def _time(name: str, text: str) -> int:

@@ -23,9 +23,9 @@ from app.runtime.limits import READY_LAG_S
 from app.runtime.reasons import REFUSALS
 from app.runtime.settings import Settings
 from app.security.disclosures import open_disclosures
-from app.use_cases.attempts import INTERRUPTED
-from app.use_cases.projecting import project_all
-from app.use_cases.publishing import assess_published
+from app.use_cases.policies.publishing import assess_published
+from app.use_cases.recording import INTERRUPTED
+from app.use_cases.upkeep.projecting import project_all
 from projections.projector import position_of
 from projections.queries import disagreements
 

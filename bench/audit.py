@@ -21,9 +21,9 @@ from app.ledger.sealing import seal
 from app.ledger.tables import events, sequencer
 from app.ledger.tiles import TileReader
 from app.runtime.database import open_engine, reading, writing
-from app.use_cases.exporting import ExportWanted, export_log
-from app.use_cases.proving import prove_consistency, prove_inclusion
-from app.use_cases.replaying import Wanted, replay
+from app.use_cases.audit.exporting import ExportWanted, export_log
+from app.use_cases.audit.proving import prove_consistency, prove_inclusion
+from app.use_cases.audit.replaying import Wanted, replay
 from bench.ledgers import new_ledger
 from bench.month_close import import_month, seconds
 from bench.places import KINDS, Place, places

@@ -18,7 +18,7 @@ from app.cli.files import ImportOptions, import_file
 from app.ledger.ledger import Ledger
 from app.ledger.tables import events
 from app.runtime.database import open_engine, reading, writing
-from app.use_cases.importing import ROWS_PER_CHUNK
+from app.use_cases.filing.importing import ROWS_PER_CHUNK
 from bench.ledgers import ACTOR, drafts, new_ledger
 from bench.places import KINDS, Place, places
 from bench.plain import Plain

@@ -12,7 +12,7 @@ from eventsourcing.application import AggregateNotFoundError, Application
 from eventsourcing.domain import Aggregate, event
 from sqlalchemy import make_url
 
-from app.use_cases.rows import Draft
+from app.use_cases.filing.rows import Draft
 from bench.ledgers import policy
 from domain.assessment.account import EntitlementAccount
 from domain.events import PolicyRef, Return

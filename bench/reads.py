@@ -21,9 +21,9 @@ from app.ledger.ledger import Ledger
 from app.ledger.sealing import seal
 from app.runtime.database import open_engine, reading, writing
 from app.security.keys import Role, create_key
-from app.use_cases.explaining import read_account
-from app.use_cases.listing import list_accounts, summarise
-from app.use_cases.reading import NOW, Opened, opened
+from app.use_cases.reading.as_of import NOW, Opened, opened
+from app.use_cases.reading.explaining import read_account
+from app.use_cases.reading.listing import list_accounts, summarise
 from bench.ledgers import new_ledger
 from bench.month_close import import_month
 from bench.places import places

@@ -3,7 +3,7 @@
 from itertools import islice
 
 from app.runtime.database import reading
-from app.use_cases.rebuilding import rebuild
+from app.use_cases.upkeep.rebuilding import rebuild
 from bench.ledgers import drafts, new_ledger, policy
 from bench.month_close import import_month, seconds
 from bench.places import KINDS, places

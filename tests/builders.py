@@ -3,8 +3,8 @@
 from functools import cache
 from typing import Any
 
-from app.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
-from app.use_cases.rows import Draft, RowReader
+from app.use_cases.filing.rows import Draft, RowReader
+from app.use_cases.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
 from domain.assessment.account import EntitlementAccount
 from domain.assessment.assess import Assessment, Step, assess
 from domain.assessment.explanation import Subject, sentence

@@ -11,9 +11,9 @@ from app.answers.times import parse_rfc_3339
 from app.ledger.clock import now_us
 from app.ledger.ledger import Ledger
 from app.main import create_app
-from app.policies.loader import YINGKOU_2024_14
 from app.runtime.database import writing
 from app.security.keys import ROLES, create_key
+from app.use_cases.policies.loader import YINGKOU_2024_14
 
 
 class TestClock:

@@ -18,9 +18,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from app.ledger.ledger import Ledger
 from app.ledger.sealing import seal
 from app.main import create_app
-from app.policies.loader import YINGKOU_2024_14
-from app.use_cases.rebuilding import rebuild
-from app.use_cases.replaying import Wanted, replay
+from app.use_cases.audit.replaying import Wanted, replay
+from app.use_cases.policies.loader import YINGKOU_2024_14
+from app.use_cases.upkeep.rebuilding import rebuild
 from tests import oracle
 from tests.api.rows import CATERING, TRADE, catering, code, trade
 from tests.databases import Database

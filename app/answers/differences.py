@@ -9,7 +9,7 @@ from app.answers import models
 from app.answers.models import Model
 from app.answers.presenters import as_of
 from app.answers.times import rfc_3339
-from app.use_cases.differences import Cause, Change, Difference, Moments, Sums
+from app.use_cases.audit.differences import Cause, Change, Difference, Moments, Sums
 from domain.events import Return
 from domain.returns import ReturnVersion
 from projections.queries.policies import PolicyVersion

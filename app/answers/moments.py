@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from app.use_cases.reading import AskedDay, AskedMoment
+from app.use_cases.reading.as_of import AskedDay, AskedMoment
 from app.use_cases.times import DAY_US, parse_rfc_3339
 
 BEYOND: Final = 2**63

@@ -8,8 +8,8 @@ import msgspec
 
 from app.answers import models
 from app.answers.times import rfc_3339
-from app.use_cases.explaining import Account, ExplainedPeriod, ExplainedStep, PeriodAccount
-from app.use_cases.reading import AsOf, Progress
+from app.use_cases.reading.as_of import AsOf, Progress
+from app.use_cases.reading.explaining import Account, ExplainedPeriod, ExplainedStep, PeriodAccount
 from domain.events import AnyEvent, LogEntry, Return, ReturnWithdrawn, UnreadableEvent
 from domain.red_flags.kinds import THRESHOLDS, RedFlag
 from domain.returns import ReturnVersion, required_figure

@@ -6,8 +6,8 @@ from pydantic import Field
 
 from app.answers.models import Model
 from app.security.notes import Signer
-from app.use_cases.proving import Consistency, Inclusion, Tree
-from app.use_cases.receipts import Receipt
+from app.use_cases.audit.proving import Consistency, Inclusion, Tree
+from app.use_cases.audit.receipts import Receipt
 
 _HASH = Field(description="SHA-256 in base64.", examples=["47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="])
 _NOTE = Field(description="A signed note: c2sp.org/tlog-checkpoint.")

@@ -9,7 +9,7 @@ from app.answers import models
 from app.answers.models import Model
 from app.answers.times import rfc_3339
 from app.ledger.replay_runs import Run, State
-from app.use_cases.replaying import Report
+from app.use_cases.audit.replaying import Report
 from domain.assessment.replay import Kind, Mismatch, Side
 from domain.events import Outcome, PolicyRef
 

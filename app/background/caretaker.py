@@ -8,10 +8,10 @@ from threading import Thread
 import structlog
 
 from app.ledger.ledger import Ledger
-from app.use_cases.attempts import INTERRUPTED
-from app.use_cases.projecting import project_all
-from app.use_cases.publishing import PublicationWatch
-from app.use_cases.sealing import Sealer
+from app.use_cases.policies.publishing import PublicationWatch
+from app.use_cases.recording import INTERRUPTED
+from app.use_cases.upkeep.projecting import project_all
+from app.use_cases.upkeep.sealing import Sealer
 
 _log = structlog.get_logger()
 

@@ -16,8 +16,8 @@ from app.ledger import replay_runs
 from app.ledger.ledger import Ledger
 from app.ledger.replay_runs import Run, State
 from app.runtime.database import steadily, writing
-from app.use_cases.attempts import INTERRUPTED
-from app.use_cases.replaying import Progress, Wanted, check_range, replay
+from app.use_cases.audit.replaying import Progress, Wanted, check_range, replay
+from app.use_cases.recording import INTERRUPTED
 from domain.errors import LedgerIntegrityError
 
 NOTE_INTERVAL_S: Final = 1.0

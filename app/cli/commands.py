@@ -41,9 +41,9 @@ from app.runtime.memory import spare_collections
 from app.runtime.settings import Settings
 from app.runtime.storable import is_storable
 from app.security.audit_key import verifier_key_in
-from app.use_cases.projecting import NotProjectedError, follow
-from app.use_cases.publishing import PublicationWatch
-from app.use_cases.rebuilding import RebuildError, rebuild
+from app.use_cases.policies.publishing import PublicationWatch
+from app.use_cases.upkeep.projecting import NotProjectedError, follow
+from app.use_cases.upkeep.rebuilding import RebuildError, rebuild
 from domain.errors import LedgerIntegrityError
 from projections.rebuild.shadow_tables import OvertakenError
 

@@ -26,11 +26,11 @@ from app.runtime.reasons import REFUSALS, reason_of
 from app.runtime.settings import Settings
 from app.security.audit_key import verifier_key_in
 from app.security.disclosures import DisclosureError
-from app.use_cases.attempts import INTERRUPTED
-from app.use_cases.projecting import NotProjectedError, project_all
-from app.use_cases.publishing import assess_published, unfinished_publication
-from app.use_cases.reading import AskedMoment, DayAheadError, Opened, PositionAheadError, opened
-from app.use_cases.sealing import tell_of_seal
+from app.use_cases.policies.publishing import assess_published, unfinished_publication
+from app.use_cases.reading.as_of import AskedMoment, DayAheadError, Opened, PositionAheadError, opened
+from app.use_cases.recording import INTERRUPTED
+from app.use_cases.upkeep.projecting import NotProjectedError, project_all
+from app.use_cases.upkeep.sealing import tell_of_seal
 from domain.errors import LedgerIntegrityError
 from domain.identifiers import has_uscc_shape
 from domain.periods import PeriodError, Window

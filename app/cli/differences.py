@@ -26,7 +26,7 @@ from app.ledger.clock import now_us
 from app.ledger.damage import REBUILD
 from app.runtime.database import reading
 from app.runtime.reasons import reason_of
-from app.use_cases.differences import (
+from app.use_cases.audit.differences import (
     Cause,
     Difference,
     Moments,
@@ -36,7 +36,7 @@ from app.use_cases.differences import (
     moments_of,
     sums,
 )
-from app.use_cases.reading import AskedMoment
+from app.use_cases.reading.as_of import AskedMoment
 from app.workbooks.cells import RECORDS, beijing
 from app.workbooks.difference_sheet import DifferenceLine, SumsLine, write_difference_sheet
 from domain.errors import LedgerIntegrityError

@@ -17,7 +17,7 @@ from app.cli.common import (
 )
 from app.runtime.database import reading
 from app.runtime.limits import DISAGREEMENTS_MOST_SHOWN
-from app.use_cases.reading import moment_of
+from app.use_cases.reading.as_of import moment_of
 from projections.queries import disagreements
 
 

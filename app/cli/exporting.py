@@ -22,8 +22,8 @@ from app.runtime.reasons import reason_of
 from app.runtime.settings import Settings
 from app.security.audit_key import AuditKeyError, read_audit_key
 from app.security.notes import Signer
-from app.use_cases.exporting import ExportWanted, Signing, export_log
-from app.use_cases.reading import PositionAheadError
+from app.use_cases.audit.exporting import ExportWanted, Signing, export_log
+from app.use_cases.reading.as_of import PositionAheadError
 from domain.errors import LedgerIntegrityError
 
 

@@ -25,10 +25,11 @@ from app.cli.common import (
 )
 from app.cli.printing import wanyuan
 from app.ledger.ledger import Ledger
-from app.policies.loader import LoadedPolicy, load_policy
 from app.runtime.database import reading
 from app.runtime.reasons import reason_of
-from app.use_cases.publishing import (
+from app.use_cases.filing.rows import TEXT_MAX_CHARS, printable
+from app.use_cases.policies.loader import LoadedPolicy, load_policy
+from app.use_cases.policies.publishing import (
     CoverageNarrowsError,
     Drop,
     NothingDroppedError,
@@ -37,8 +38,7 @@ from app.use_cases.publishing import (
     publish,
     withdraw_policy,
 )
-from app.use_cases.reading import moment_of
-from app.use_cases.rows import TEXT_MAX_CHARS, printable
+from app.use_cases.reading.as_of import moment_of
 from app.workbooks.cells import beijing
 from domain.events import PolicyRef
 from domain.periods import period_of

@@ -8,8 +8,8 @@ from app.cli.files import ImportedFile
 from app.cli.terminal import Terminal, bold
 from app.ledger.publications import Publication
 from app.runtime.limits import PROBLEMS_MOST_LISTED
-from app.use_cases.explaining import Account, ExplainedPeriod
-from app.use_cases.reading import AsOf, Progress
+from app.use_cases.reading.as_of import AsOf, Progress
+from app.use_cases.reading.explaining import Account, ExplainedPeriod
 from app.workbooks.cells import ORIGINS, RECORDS, beijing
 from app.workbooks.problem_sheet import ProblemLine
 from domain.assessment.explanation import STAGE_NAMES

@@ -27,9 +27,9 @@ from app.cli.common import (
     within_the_log,
 )
 from app.runtime.database import reading
-from app.use_cases.explaining import explain, read_account
-from app.use_cases.listing import count_disputed, list_accounts, summarise
-from app.use_cases.reading import events_after, log_moment_of, moment_of
+from app.use_cases.reading.as_of import events_after, log_moment_of, moment_of
+from app.use_cases.reading.explaining import explain, read_account
+from app.use_cases.reading.listing import count_disputed, list_accounts, summarise
 from domain.events import Return
 from domain.periods import Window
 from projections.queries.listing import ListFilter, Sort

@@ -29,8 +29,8 @@ from app.cli.common import (
 )
 from app.runtime.database import reading
 from app.runtime.reasons import reason_of
-from app.use_cases.reading import Opened
-from app.use_cases.red_flags import ENTERPRISE_FLAGS, GROUP_FLAGS, Asked, enterprises_asked, red_flags
+from app.use_cases.audit.red_flags import ENTERPRISE_FLAGS, GROUP_FLAGS, Asked, enterprises_asked, red_flags
+from app.use_cases.reading.as_of import Opened
 from app.workbooks.red_flag_sheet import write_red_flag_sheet
 from domain.periods import Window
 from domain.red_flags.kinds import THRESHOLDS, FlagId, RedFlag

@@ -28,9 +28,9 @@ from app.ledger.export_folder import ExportError, ExportFolder
 from app.ledger.ledger import Ledger
 from app.runtime.database import open_engine, reading
 from app.runtime.new_files import temporary_folder
-from app.use_cases.reading import PositionAheadError
-from app.use_cases.replaying import Report, Wanted, replay
-from app.use_cases.restoring import restore
+from app.use_cases.audit.replaying import Report, Wanted, replay
+from app.use_cases.audit.restoring import restore
+from app.use_cases.reading.as_of import PositionAheadError
 from domain.assessment.replay import Kind, Mismatch, Side
 from domain.errors import LedgerIntegrityError
 from domain.events import EntitlementAssessed

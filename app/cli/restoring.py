@@ -10,7 +10,7 @@ from app.cli.common import AsJson, ledger_of, out, print_json, progress_bar, ref
 from app.cli.verifying import KeyAsked, given_verifier, print_findings, verify_opened
 from app.ledger.export_folder import ExportError, ExportFolder
 from app.ledger.verbatim import NotEmptyError
-from app.use_cases.restoring import restore
+from app.use_cases.audit.restoring import restore
 
 
 @shows_no_figures

@@ -16,8 +16,8 @@ from app.ledger.publications import Publication
 from app.runtime.settings import Settings
 from app.security.audit_key import AuditKeyError, read_audit_key
 from app.security.notes import Checkpoint, NoteError, Verifier, read_checkpoint
-from app.use_cases.findings import CHECKS, Finding, Findings, performed
-from app.use_cases.verifying import KnownRoot, Verified, verify_export, verify_ledger
+from app.use_cases.audit.findings import CHECKS, Finding, Findings, performed
+from app.use_cases.audit.verifying import KnownRoot, Verified, verify_export, verify_ledger
 
 KEPT: Final = "留存的日志校验点"
 OF_EXPORT: Final = "导出件的日志校验点"

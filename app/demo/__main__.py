@@ -16,7 +16,6 @@ from app.cli.terminal import Terminal, bold, progress_on
 from app.demo.sample import SampleFile, write_sample
 from app.ledger.ledger import Ledger
 from app.ledger.sealing import seal
-from app.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
 from app.runtime.database import reading, writing
 from app.runtime.logs import configure_logs
 from app.runtime.memory import spare_collections
@@ -26,11 +25,12 @@ from app.runtime.settings import Settings
 from app.security.audit_key import AuditKeyError, make_audit_key, read_audit_key
 from app.security.disclosures import DisclosureLog, Entry
 from app.security.keys import Role, create_key, list_keys
-from app.use_cases.listing import list_accounts, summarise
-from app.use_cases.projecting import project_all
-from app.use_cases.publishing import assess_published, publish
-from app.use_cases.reading import NOW, Opened, opened
-from app.use_cases.sealing import tell_of_seal
+from app.use_cases.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
+from app.use_cases.policies.publishing import assess_published, publish
+from app.use_cases.reading.as_of import NOW, Opened, opened
+from app.use_cases.reading.listing import list_accounts, summarise
+from app.use_cases.upkeep.projecting import project_all
+from app.use_cases.upkeep.sealing import tell_of_seal
 from domain.events import Return
 from domain.periods import Window
 from domain.regions import region_name

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from app.bootstrap import complete
-from app.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
-from app.use_cases.publishing import publish
-from app.use_cases.replaying import Wanted, replay
+from app.use_cases.audit.replaying import Wanted, replay
+from app.use_cases.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
+from app.use_cases.policies.publishing import publish
 from tests.api.rows import code, trade
 from tests.office import Office
 

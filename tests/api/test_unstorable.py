@@ -10,8 +10,8 @@ import pytest
 
 from app.api.http.cursors import digest_of
 from app.api.routes import differences, disclosures, entitlements, red_flags
-from app.policies.loader import YINGKOU_2024_14
 from app.runtime.storable import is_storable
+from app.use_cases.policies.loader import YINGKOU_2024_14
 from tests.api.rows import code, trade
 from tests.api.test_openapi import COMMITTED, operations
 from tests.office import Office

@@ -10,7 +10,7 @@ from sqlalchemy import event
 
 from app.api.http import context
 from app.ledger.ledger import Ledger
-from app.use_cases.projecting import project_all
+from app.use_cases.upkeep.projecting import project_all
 from tests.api.rows import code, refused, trade
 from tests.ledger.history import Row
 from tests.office import Office

@@ -39,14 +39,14 @@ def test_every_import_keeps_to_the_contracts() -> None:
         ("domain/money.py", "import sqlalchemy", "The domain knows nothing of ours"),
         ("domain/assessment/account.py", "import datetime", "The domain knows nothing of ours"),
         ("projections/feed.py", "import app.ledger.tables", "The projections know the domain"),
-        ("app/policies/loader.py", "import sqlalchemy", "The strict loader"),
+        ("app/use_cases/policies/loader.py", "import sqlalchemy", "The strict loader"),
         ("app/ledger/tables.py", "import fastapi", "The log knows the domain"),
-        ("app/use_cases/rows.py", "import fastapi", "The use cases know no framework"),
+        ("app/use_cases/filing/rows.py", "import fastapi", "The use cases know no framework"),
         ("app/api/routes/returns.py", "from sqlalchemy import select", "The API does not touch"),
         ("app/api/routes/events.py", "import projections.tables", "The API does not touch"),
         ("app/ingest/text.py", "import sqlalchemy", "Readers and writers of files"),
-        ("app/ledger/ledger.py", "import app.use_cases.books", "The folders state"),
-        ("app/use_cases/books.py", "import app.answers.models", "The folders state"),
+        ("app/ledger/ledger.py", "import app.use_cases.filing.working_set", "The folders state"),
+        ("app/use_cases/filing/working_set.py", "import app.answers.models", "The folders state"),
     ],
 )
 def test_an_import_against_the_direction_breaks_a_contract(

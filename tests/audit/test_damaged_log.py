@@ -11,8 +11,8 @@ from app.ledger.ledger import Ledger
 from app.ledger.mapper import UnknownTypeError
 from app.runtime.database import reading
 from app.security.audit_key import make_audit_key
-from app.use_cases.rebuilding import rebuild
-from app.use_cases.replaying import Report, Wanted, replay
+from app.use_cases.audit.replaying import Report, Wanted, replay
+from app.use_cases.upkeep.rebuilding import rebuild
 from domain.errors import LedgerIntegrityError
 from projections.tables import LIVE
 from tests.databases import Database, only_on_sqlite

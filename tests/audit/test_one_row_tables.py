@@ -9,10 +9,10 @@ from sqlalchemy import Connection, Executable, insert, text
 from app.ledger.ledger import Ledger
 from app.ledger.tables import log_seal, sequencer
 from app.runtime.database import writing
-from app.use_cases.findings import Findings
-from app.use_cases.rebuilding import rebuild
-from app.use_cases.replaying import Wanted, replay
-from app.use_cases.verifying import verify_ledger
+from app.use_cases.audit.findings import Findings
+from app.use_cases.audit.replaying import Wanted, replay
+from app.use_cases.audit.verifying import verify_ledger
+from app.use_cases.upkeep.rebuilding import rebuild
 from domain.errors import LedgerIntegrityError
 from projections.tables import LIVE
 from tests.databases import only_on_sqlite

@@ -13,9 +13,9 @@ from app.ledger.mapper import NewEvent
 from app.ledger.recorder import Recording
 from app.ledger.tables import events, publications
 from app.runtime.database import writing
-from app.use_cases.publishing import publish
-from app.use_cases.reading import PositionAheadError
-from app.use_cases.replaying import Report, Wanted, replay
+from app.use_cases.audit.replaying import Report, Wanted, replay
+from app.use_cases.policies.publishing import publish
+from app.use_cases.reading.as_of import PositionAheadError
 from domain.events import ReturnWithdrawn
 from domain.policy.policy import fingerprint
 from tests.databases import Database

@@ -20,7 +20,7 @@ from app.ledger.ledger import Ledger
 from app.ledger.replay_runs import SILENT_US, Run
 from app.ledger.tables import events
 from app.runtime.database import writing
-from app.use_cases.exporting import ExportWanted, export_log
+from app.use_cases.audit.exporting import ExportWanted, export_log
 from projections.tables import LIVE
 from tests.databases import Database
 from tests.ledger.history import code, file, publish_whole, trade

@@ -12,10 +12,10 @@ from app.ledger.ledger import Ledger
 from app.ledger.mapper import NewEvent
 from app.ledger.recorder import Recording
 from app.ledger.tables import events, sequencer
-from app.policies.loader import LoadedPolicy, read_document
 from app.runtime.database import reading, writing
-from app.use_cases.publishing import Drop, assess_published, withdraw_policy
-from app.use_cases.replaying import Wanted, replay
+from app.use_cases.audit.replaying import Wanted, replay
+from app.use_cases.policies.loader import LoadedPolicy, read_document
+from app.use_cases.policies.publishing import Drop, assess_published, withdraw_policy
 from domain.events import ReturnWithdrawn
 from domain.money import FEN_PER_YUAN
 from domain.policy.policy import MOST_ACCOUNT_FEN, PolicyDocument
@@ -240,7 +240,7 @@ def test_all_rows_outside_are_counted_though_not_all_are_told(
 ) -> None:
     do(month, update(LIVE.checkpoint).values(position=0))
     whole = replay(month, Wanted()).found
-    monkeypatch.setattr("app.use_cases.replaying.REPLAY_MOST_REPORTED", 2)
+    monkeypatch.setattr("app.use_cases.audit.replaying.REPLAY_MOST_REPORTED", 2)
     found = replay(month, Wanted()).found
     assert found.row_difference_count == whole.row_difference_count
     assert found.row_differences == whole.row_differences[:2]

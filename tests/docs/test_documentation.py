@@ -17,7 +17,7 @@ from app.runtime.limits import (
     VERIFY_MOST_PLACES,
 )
 from app.runtime.settings import Settings
-from app.use_cases.findings import CHECKS
+from app.use_cases.audit.findings import CHECKS
 from domain.assessment.explanation import SENTENCES
 from domain.assessment.withholding import STATISTICAL_RULES
 from domain.events import EVENT_TYPES
@@ -85,7 +85,7 @@ def test_the_codes_of_rows_and_the_warnings_are_those_of_the_use_cases() -> None
 
 
 def test_the_warnings_are_those_of_the_notices() -> None:
-    assert codes_in("app/use_cases/notices.py") == first_column(section("Warnings"))
+    assert codes_in("app/use_cases/filing/notices.py") == first_column(section("Warnings"))
 
 
 def test_the_codes_of_files_are_those_of_the_readers() -> None:

@@ -23,7 +23,7 @@ from app.ledger.merkle import inclusion_proof, root
 from app.ledger.sealing import seal
 from app.runtime.database import reading
 from app.security.notes import NoteError, Signer, read_checkpoint
-from app.use_cases.receipts import write_receipt
+from app.use_cases.audit.receipts import write_receipt
 from tests.databases import only_on_sqlite
 from tests.docs.codes import ROOT
 from tests.ledger.history import catering, code, file, policy, publish_whole, trade, withdraw

@@ -18,8 +18,8 @@ from app.bootstrap import alembic_config
 from app.ledger.ledger import Ledger
 from app.main import READINESS_THREADS, create_app
 from app.runtime.database import open_engine, reading, writing
-from app.use_cases import publishing
-from app.use_cases.publishing import publish
+from app.use_cases.policies import publishing
+from app.use_cases.policies.publishing import publish
 from projections.projector import position_of
 from tests.api.rows import refused
 from tests.databases import Database, Host, PostgresHost

@@ -21,7 +21,7 @@ from app.main import create_app
 from app.runtime.database import open_engine, writing
 from app.runtime.reasons import REFUSALS, Refusal
 from app.security.disclosures import SUFFIX
-from app.use_cases.publishing import publish
+from app.use_cases.policies.publishing import publish
 from tests.api.rows import refused
 from tests.databases import Database, Host, PostgresHost
 from tests.faults.test_uncertain_commit import recorded

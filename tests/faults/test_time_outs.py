@@ -14,8 +14,8 @@ from app.ledger.ledger import Ledger
 from app.runtime import database as app_database
 from app.runtime.database import lift_time_outs, open_engine, reading, writing
 from app.runtime.settings import Settings
-from app.use_cases import filing
-from app.use_cases.rebuilding import rebuild
+from app.use_cases.filing import file_returns as filing
+from app.use_cases.upkeep.rebuilding import rebuild
 from tests.api.rows import refused, trade
 from tests.databases import Database
 from tests.faults.conftest import ON_POSTGRESQL

@@ -12,11 +12,11 @@ from sqlalchemy import text
 
 from app.ledger.ledger import Ledger, UncertainError
 from app.runtime.database import reading
-from app.use_cases import publishing
-from app.use_cases.filing import FilingAnswer
-from app.use_cases.projecting import NotProjectedError, project_all
-from app.use_cases.publishing import assess_published, publish
-from app.use_cases.rebuilding import rebuild
+from app.use_cases.filing.file_returns import FilingAnswer
+from app.use_cases.policies import publishing
+from app.use_cases.policies.publishing import assess_published, publish
+from app.use_cases.upkeep.projecting import NotProjectedError, project_all
+from app.use_cases.upkeep.rebuilding import rebuild
 from tests.api.rows import refused
 from tests.faults.conftest import ON_POSTGRESQL
 from tests.faults.proxy import COMMIT, Cut, Proxy, never, once

@@ -11,12 +11,12 @@ from sqlalchemy import select
 from app.bootstrap import migrate
 from app.ledger.ledger import Ledger
 from app.ledger.tables import events
-from app.policies.loader import LoadedPolicy, load_policy
 from app.runtime.database import open_engine, reading
-from app.use_cases.filing import FilingAnswer, Withdrawal, file_returns, withdraw_return
-from app.use_cases.projecting import project_all
-from app.use_cases.publishing import Drop, assess_published, publish, withdraw_policy
-from app.use_cases.rows import Draft, RowReader
+from app.use_cases.filing.file_returns import FilingAnswer, Withdrawal, file_returns, withdraw_return
+from app.use_cases.filing.rows import Draft, RowReader
+from app.use_cases.policies.loader import LoadedPolicy, load_policy
+from app.use_cases.policies.publishing import Drop, assess_published, publish, withdraw_policy
+from app.use_cases.upkeep.projecting import project_all
 from domain.events import Source, Stage
 from tests.golden.golden import (
     GOLDEN_LOG,

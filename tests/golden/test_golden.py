@@ -14,10 +14,10 @@ from app.ledger.mapper import EventMapper, NewEvent
 from app.ledger.publications import Publication
 from app.ledger.schemas import schema_text
 from app.runtime.database import writing
-from app.use_cases.projecting import project_all
-from app.use_cases.publishing import assess_published
-from app.use_cases.rebuilding import rebuild
-from app.use_cases.replaying import Wanted, replay
+from app.use_cases.audit.replaying import Wanted, replay
+from app.use_cases.policies.publishing import assess_published
+from app.use_cases.upkeep.projecting import project_all
+from app.use_cases.upkeep.rebuilding import rebuild
 from domain.assessment.account import EntitlementAccount
 from domain.events import (
     EVENT_TYPES,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.ledger.ledger import Ledger
-from app.use_cases import importing
+from app.use_cases.filing import importing
 from tests.databases import Database
 from tests.importing.files import ROWS_PER_CHUNK
 from tests.office import TestClock

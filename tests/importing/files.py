@@ -8,9 +8,9 @@ import msgspec
 
 from app.ledger.ledger import Ledger
 from app.runtime.database import reading
-from app.use_cases.filing import FilingAnswer, Refused
-from app.use_cases.importing import Progress, import_rows
-from app.use_cases.rows import RowReader
+from app.use_cases.filing.file_returns import FilingAnswer, Refused
+from app.use_cases.filing.importing import Progress, import_rows
+from app.use_cases.filing.rows import RowReader
 from domain.events import AnyEvent, Stage
 from projections.tables import FOREVER, LIVE
 from tests.ledger.history import REGIONS, Row, catering, code, log, rows_of, trade

@@ -16,8 +16,8 @@ import pytest
 from app.bootstrap import complete
 from app.ledger.ledger import Ledger
 from app.runtime.database import open_engine
-from app.use_cases import importing
-from app.use_cases.attempts import INTERRUPTED
+from app.use_cases.filing import importing
+from app.use_cases.recording import INTERRUPTED
 from tests.databases import Database
 from tests.importing.files import (
     ROWS_PER_CHUNK,

@@ -11,12 +11,12 @@ from sqlalchemy import Connection, Table, select, update
 from stdnum.cn import uscc as stdnum_uscc
 
 from app.ledger.ledger import Ledger
-from app.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
 from app.runtime.database import reading
-from app.use_cases import publishing
-from app.use_cases.filing import FilingAnswer, Refused, Withdrawal, file_returns, withdraw_return
-from app.use_cases.publishing import assess_published, publish
-from app.use_cases.rows import Draft, RowReader
+from app.use_cases.filing.file_returns import FilingAnswer, Refused, Withdrawal, file_returns, withdraw_return
+from app.use_cases.filing.rows import Draft, RowReader
+from app.use_cases.policies import publishing
+from app.use_cases.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
+from app.use_cases.policies.publishing import assess_published, publish
 from domain.events import LogEntry, Stage
 from domain.identifiers import organisation_check_character
 from projections.tables import LIVE

@@ -13,11 +13,11 @@ from app.ledger.ledger import Ledger
 from app.ledger.sealing import seal
 from app.main import create_app
 from app.runtime.limits import CLOCK_REST_MOST_S
-from app.use_cases.clock import accept_clock
-from app.use_cases.findings import Findings
-from app.use_cases.publishing import publish
-from app.use_cases.sealing import tell_of_seal
-from app.use_cases.verifying import verify_ledger
+from app.use_cases.audit.findings import Findings
+from app.use_cases.audit.verifying import verify_ledger
+from app.use_cases.policies.publishing import publish
+from app.use_cases.upkeep.clock import accept_clock
+from app.use_cases.upkeep.sealing import tell_of_seal
 from domain.events import ClockAccepted
 from tests.api.rows import refused
 from tests.databases import Database, only_on_postgresql

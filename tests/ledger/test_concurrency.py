@@ -13,14 +13,14 @@ from eventsourcing.persistence import StoredEvent
 
 from app.ledger.ledger import Ledger
 from app.ledger.recorder import Recording
-from app.policies.loader import LoadedPolicy
 from app.runtime.database import reading, writing
 from app.security.keys import create_key, find_key, list_keys
-from app.use_cases import publishing
-from app.use_cases.filing import FilingAnswer, file_returns
-from app.use_cases.projecting import project_all
-from app.use_cases.publishing import assess_published, assessment_progress, publish
-from app.use_cases.rebuilding import rebuild
+from app.use_cases.filing.file_returns import FilingAnswer, file_returns
+from app.use_cases.policies import publishing
+from app.use_cases.policies.loader import LoadedPolicy
+from app.use_cases.policies.publishing import assess_published, assessment_progress, publish
+from app.use_cases.upkeep.projecting import project_all
+from app.use_cases.upkeep.rebuilding import rebuild
 from domain.assessment.account import EntitlementAccount
 from domain.events import EntitlementAssessed, ReturnFiled, ReturnRevised
 from domain.returns import AnnualReturns

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from app.ledger.helpers import MOST_AHEAD, Helpers
 from app.ledger.ledger import Ledger, UncertainError
 from app.runtime.database import reading
-from app.use_cases.projecting import NotProjectedError
+from app.use_cases.upkeep.projecting import NotProjectedError
 from tests.databases import only_on_sqlite
 
 PATIENCE_S = 60

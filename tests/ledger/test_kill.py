@@ -24,10 +24,10 @@ from app.ledger.ledger import Ledger
 from app.ledger.recorder import Recording
 from app.runtime.database import open_engine, reading, writing
 from app.security.keys import create_key
-from app.use_cases import publishing
-from app.use_cases.filing import FilingAnswer, file_returns
-from app.use_cases.publishing import assess_published, publish
-from app.use_cases.rebuilding import rebuild
+from app.use_cases.filing.file_returns import FilingAnswer, file_returns
+from app.use_cases.policies import publishing
+from app.use_cases.policies.publishing import assess_published, publish
+from app.use_cases.upkeep.rebuilding import rebuild
 from domain.assessment.account import EntitlementAccount
 from domain.returns import AnnualReturns
 from tests.databases import Database, only_on_sqlite

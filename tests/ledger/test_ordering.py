@@ -21,9 +21,9 @@ from app.ledger.recorder import Recording, SqlRecorder
 from app.ledger.tables import events
 from app.runtime import database as databases
 from app.runtime.database import reading, writing
-from app.use_cases.filing import FilingAnswer, file_returns
-from app.use_cases.projecting import follow, project_all
-from app.use_cases.rebuilding import rebuild
+from app.use_cases.filing.file_returns import FilingAnswer, file_returns
+from app.use_cases.upkeep.projecting import follow, project_all
+from app.use_cases.upkeep.rebuilding import rebuild
 from domain.events import LogEntry
 from projections.tables import transactions
 from tests.databases import Database

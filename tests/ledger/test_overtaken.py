@@ -11,9 +11,9 @@ from app.ledger.ledger import Batch, Ledger
 from app.ledger.recorder import UNATTENDED
 from app.ledger.tables import events
 from app.runtime.database import writing
-from app.use_cases.attempts import ATTEMPTS_BESIDE_OTHERS
-from app.use_cases.filing import FilingAnswer, Refused, file_returns
-from app.use_cases.publishing import publish
+from app.use_cases.filing.file_returns import FilingAnswer, Refused, file_returns
+from app.use_cases.policies.publishing import publish
+from app.use_cases.recording import ATTEMPTS_BESIDE_OTHERS
 from domain.errors import LedgerIntegrityError
 from domain.events import ReturnFiled
 from tests.ledger.history import code, drafts, file, log, policy, publish_whole, trade, withdraw

@@ -10,9 +10,9 @@ from app.ledger.sealing import seal
 from app.runtime.database import reading, writing
 from app.security.idempotency import KeptAnswer, keep_answer
 from app.security.tables import idempotent_answers
-from app.use_cases.filing import FilingAnswer, file_returns
-from app.use_cases.importing import import_rows
-from app.use_cases.rows import RowReader
+from app.use_cases.filing.file_returns import FilingAnswer, file_returns
+from app.use_cases.filing.importing import import_rows
+from app.use_cases.filing.rows import RowReader
 from projections.tables import LIVE
 from tests.databases import Database
 from tests.ledger.history import code, drafts, file, policy, publish_whole, trade, withdraw

@@ -6,9 +6,9 @@ import pytest
 
 from app.ledger.ledger import Ledger
 from app.runtime.database import reading
-from app.use_cases import publishing
-from app.use_cases.attempts import ATTEMPTS_BESIDE_OTHERS
-from app.use_cases.publishing import assess_published, assessment_progress, publish
+from app.use_cases.policies import publishing
+from app.use_cases.policies.publishing import assess_published, assessment_progress, publish
+from app.use_cases.recording import ATTEMPTS_BESIDE_OTHERS
 from tests.ledger.history import code, file, policy, trade
 from tests.ledger.test_concurrency import assessments, check_consistency
 from tests.processes.running import EndedError, EndsAfterTheCommit, Overtaken, projected

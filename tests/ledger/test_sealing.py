@@ -18,8 +18,8 @@ from app.ledger.sealing import seal, seal_next
 from app.ledger.tables import events, log_seal, log_tiles, sequencer
 from app.ledger.tiles import TileReader, root_at, sealed_size
 from app.runtime.database import reading, writing
-from app.use_cases import sealing as use_cases_sealing
-from app.use_cases.sealing import Sealer
+from app.use_cases.upkeep import sealing as use_cases_sealing
+from app.use_cases.upkeep.sealing import Sealer
 from domain.errors import LedgerIntegrityError
 from tests.databases import Database, only_on_sqlite
 from tests.ledger.history import RandomYear, code, file, trade

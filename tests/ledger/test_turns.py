@@ -11,7 +11,7 @@ from app.ledger.ledger import Ledger
 from app.runtime import turns
 from app.runtime.database import _WRITERS, writing
 from app.runtime.turns import Gate, NoTurnError, Turns
-from app.use_cases import filing
+from app.use_cases.filing import file_returns as filing
 from tests.databases import only_on_sqlite
 from tests.ledger.history import code, file, log, trade
 from tests.processes.running import PATIENCE_S, eventually

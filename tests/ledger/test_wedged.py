@@ -13,9 +13,9 @@ from app.ledger.ledger import Ledger
 from app.ledger.lines import parse
 from app.ledger.verbatim import insert_lines, set_sequencer
 from app.runtime.database import reading, writing
-from app.use_cases.projecting import project_all
-from app.use_cases.rebuilding import rebuild
-from app.use_cases.replaying import Wanted, replay
+from app.use_cases.audit.replaying import Wanted, replay
+from app.use_cases.upkeep.projecting import project_all
+from app.use_cases.upkeep.rebuilding import rebuild
 from tests.api.rows import code, trade
 from tests.databases import Database
 from tests.office import Office, TestClock

@@ -13,9 +13,9 @@ from typing import Any, Final
 import httpx2
 
 from app.ledger.ledger import Ledger
-from app.policies.loader import YINGKOU_2024_14
 from app.runtime.database import reading
-from app.use_cases.rebuilding import rebuild
+from app.use_cases.policies.loader import YINGKOU_2024_14
+from app.use_cases.upkeep.rebuilding import rebuild
 from domain.events import LogEntry, Return
 from projections.tables import transactions
 from tests.ledger.history import Row, code, log, policy, publish_whole, read_model_rows, rows_of, trade

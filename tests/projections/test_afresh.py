@@ -9,8 +9,8 @@ from app.ledger import ledger as ledgers
 from app.ledger.ledger import Ledger
 from app.ledger.tables import events, sequencer
 from app.runtime.database import reading, writing
-from app.use_cases.projecting import project_all
-from app.use_cases.rebuilding import fill_slice, rebuild
+from app.use_cases.upkeep.projecting import project_all
+from app.use_cases.upkeep.rebuilding import fill_slice, rebuild
 from domain.errors import LedgerIntegrityError
 from projections.rebuild.fill import finish
 from projections.rebuild.shadow_tables import Scratch

@@ -11,11 +11,11 @@ from app.ledger.ledger import Ledger
 from app.ledger.mapper import NewEvent, UnknownTypeError
 from app.ledger.recorder import Recording
 from app.ledger.tables import events
-from app.policies.loader import YINGKOU_2024_14
 from app.runtime.database import reading, writing
-from app.use_cases.projecting import project_all
-from app.use_cases.rebuilding import rebuild
-from app.use_cases.replaying import Wanted, replay
+from app.use_cases.audit.replaying import Wanted, replay
+from app.use_cases.policies.loader import YINGKOU_2024_14
+from app.use_cases.upkeep.projecting import project_all
+from app.use_cases.upkeep.rebuilding import rebuild
 from domain.events import (
     EntitlementAssessed,
     PolicyPublished,

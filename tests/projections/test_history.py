@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from app.ledger.ledger import Ledger
 from app.runtime.database import reading
-from app.use_cases import publishing
+from app.use_cases.policies import publishing
 from domain.events import EntitlementAssessed, Outcome, ReturnFiled
 from projections import tables
 from projections.accounts import load_half_years

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import Connection, text
 
 from app.ledger.ledger import Ledger
-from app.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
 from app.runtime.database import reading
+from app.use_cases.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
 from projections import tables
 from projections.queries import listing
 from projections.queries.listing import (

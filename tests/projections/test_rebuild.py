@@ -10,8 +10,8 @@ from sqlalchemy import Connection, event
 
 from app.ledger.ledger import Ledger
 from app.runtime.database import reading, writing
-from app.use_cases.projecting import project_all
-from app.use_cases.rebuilding import rebuild
+from app.use_cases.upkeep.projecting import project_all
+from app.use_cases.upkeep.rebuilding import rebuild
 from domain.events import LogEntry
 from projections import projector
 from projections.projector import catch_up, position_of, project

@@ -22,8 +22,8 @@ from app.cli.commands import app
 from app.ledger import ledger as ledgers
 from app.ledger.ledger import Ledger
 from app.runtime.database import met_a_lock, open_engine, reading, writing
-from app.use_cases import rebuilding
-from app.use_cases.rebuilding import RebuildError, rebuild
+from app.use_cases.upkeep import rebuilding
+from app.use_cases.upkeep.rebuilding import RebuildError, rebuild
 from projections import projector
 from projections.rebuild.shadow_tables import OvertakenError, Scratch
 from projections.tables import LIVE

@@ -19,8 +19,8 @@ from app.ledger.mapper import NewEvent
 from app.ledger.publications import Publication
 from app.ledger.recorder import Recording
 from app.ledger.sealing import seal
-from app.use_cases import publishing
-from app.use_cases.projecting import project_all
+from app.use_cases.policies import publishing
+from app.use_cases.upkeep.projecting import project_all
 from domain.events import LogEntry, PolicyAssessed, PolicyPublished, UnreadableEvent
 from tests.databases import Database
 from tests.ledger.history import RandomYear, log, transaction_ends

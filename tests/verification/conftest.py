@@ -6,7 +6,7 @@ import pytest
 
 from app.ledger.ledger import Ledger
 from app.ledger.sealing import seal
-from app.use_cases.projecting import project_all
+from app.use_cases.upkeep.projecting import project_all
 from tests.databases import Database
 from tests.golden.make import play
 from tests.office import TestClock

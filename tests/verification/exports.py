@@ -6,7 +6,7 @@ from typing import Any
 from app.ledger.export_folder import Manifest
 from app.ledger.ledger import Ledger
 from app.security.notes import Signer
-from app.use_cases.exporting import ExportWanted, Signing, export_log
+from app.use_cases.audit.exporting import ExportWanted, Signing, export_log
 
 SIGNER = Signer("duixian.example/log", bytes(range(32)))
 MADE_AT = "2024-09-01T00:00:00Z"

@@ -21,8 +21,8 @@ from app.ledger.ledger import Ledger
 from app.ledger.tables import events
 from app.runtime.database import reading
 from app.security.notes import read_checkpoint
-from app.use_cases.exporting import ExportWanted, export_log
-from app.use_cases.reading import PositionAheadError
+from app.use_cases.audit.exporting import ExportWanted, export_log
+from app.use_cases.reading.as_of import PositionAheadError
 from domain.errors import LedgerIntegrityError
 from tests.databases import Database
 from tests.golden.schemas import SCHEMAS

@@ -13,11 +13,11 @@ from app.ledger.ledger import Ledger
 from app.ledger.tables import events, log_tiles, publications, sequencer
 from app.ledger.verbatim import NotEmptyError
 from app.runtime.database import reading
-from app.use_cases import publishing
-from app.use_cases.filing import FilingAnswer
-from app.use_cases.publishing import assess_published, publish, unfinished_publication
-from app.use_cases.replaying import Wanted, replay
-from app.use_cases.restoring import restore
+from app.use_cases.audit.replaying import Wanted, replay
+from app.use_cases.audit.restoring import restore
+from app.use_cases.filing.file_returns import FilingAnswer
+from app.use_cases.policies import publishing
+from app.use_cases.policies.publishing import assess_published, publish, unfinished_publication
 from tests.databases import KINDS, Database, Hosts
 from tests.ledger.history import (
     code,

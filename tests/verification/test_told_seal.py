@@ -17,9 +17,9 @@ from app.ledger.tables import log_seal, log_tiles
 from app.ledger.tiles import sealed_size
 from app.main import create_app
 from app.runtime.database import reading, writing
-from app.use_cases import sealing
-from app.use_cases.restoring import restore
-from app.use_cases.sealing import tell_of_seal
+from app.use_cases.audit.restoring import restore
+from app.use_cases.upkeep import sealing
+from app.use_cases.upkeep.sealing import tell_of_seal
 from domain.errors import LedgerIntegrityError
 from domain.events import LogSealed
 from tests.cli.test_commands import Desk, desk

@@ -13,8 +13,8 @@ from app.ledger.tables import events, log_seal, log_tiles, publications, sequenc
 from app.ledger.tiles import root_at
 from app.runtime.database import reading
 from app.runtime.limits import VERIFY_MOST_PLACES
-from app.use_cases.findings import CHECKS, Findings
-from app.use_cases.verifying import KnownRoot, Verified, verify_ledger
+from app.use_cases.audit.findings import CHECKS, Findings
+from app.use_cases.audit.verifying import KnownRoot, Verified, verify_ledger
 from projections.tables import LIVE
 from tests.databases import Database, only_on_sqlite
 from tests.ledger.history import code, file, trade

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Query
 
 from app.api.http.problems import ApiProblem
-from app.use_cases.reading import ChoiceProblem, Opened
+from app.use_cases.reading.as_of import ChoiceProblem, Opened
 
 PolicyAsked = Annotated[
     str | None, Query(description="Optional while one policy covers the window.", max_length=100)

@@ -20,7 +20,7 @@ from app.runtime.database import once_more, reading
 from app.runtime.limits import BODY_MAX_BYTES, BODY_SMALL_BYTES, WAIT_FOR_MOST_S
 from app.security.disclosures import DisclosureLog
 from app.security.keys import Key, Role, find_key
-from app.use_cases.reading import AskedMoment, is_projected
+from app.use_cases.reading.as_of import AskedMoment, is_projected
 
 _BEARER: Final = HTTPBearer(auto_error=False, description="`Authorization: Bearer <key>`")
 _LENGTH: Final = re.compile(r"[0-9]{1,18}", re.ASCII)

@@ -17,9 +17,9 @@ from app.runtime.database import refusal_of
 from app.runtime.limits import PROBLEMS_MOST_LISTED
 from app.runtime.reasons import REFUSALS
 from app.security.disclosures import DisclosureError
-from app.use_cases.projecting import NotProjectedError
-from app.use_cases.proving import NotSealedError
-from app.use_cases.reading import DayAheadError, PositionAheadError
+from app.use_cases.audit.proving import NotSealedError
+from app.use_cases.reading.as_of import DayAheadError, PositionAheadError
+from app.use_cases.upkeep.projecting import NotProjectedError
 from domain.errors import Problem
 
 _log = structlog.get_logger()

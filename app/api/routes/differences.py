@@ -15,9 +15,9 @@ from app.api.http.paths import DIGITS, uscc_of, window_of
 from app.api.http.problems import ApiProblem
 from app.api.http.read_again import ReadAgain
 from app.runtime.database import reading
-from app.use_cases import differences
-from app.use_cases.differences import OrderError, Sums
-from app.use_cases.reading import AskedMoment
+from app.use_cases.audit import differences
+from app.use_cases.audit.differences import OrderError, Sums
+from app.use_cases.reading.as_of import AskedMoment
 from domain.structs import prepared
 from projections.queries.differences import BEGINNING, Place, Scope
 

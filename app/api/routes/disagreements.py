@@ -13,7 +13,7 @@ from app.api.http.errors_declared import errors
 from app.api.http.paths import DIGITS
 from app.api.http.read_again import ReadAgain
 from app.runtime.database import reading
-from app.use_cases.reading import moment_of
+from app.use_cases.reading.as_of import moment_of
 from projections.queries import disagreements
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"], route_class=ReadAgain)

@@ -16,9 +16,9 @@ from app.api.http.paths import DIGITS, period_in, uscc_of, window_of
 from app.api.http.problems import ApiProblem
 from app.api.http.read_again import ReadAgain
 from app.runtime.database import reading
-from app.use_cases.explaining import explain, read_account, withheld_account
-from app.use_cases.listing import count_disputed, list_accounts, summarise
-from app.use_cases.reading import AskedMoment, opened
+from app.use_cases.reading.as_of import AskedMoment, opened
+from app.use_cases.reading.explaining import explain, read_account, withheld_account
+from app.use_cases.reading.listing import count_disputed, list_accounts, summarise
 from domain.structs import prepared
 from projections.queries.listing import ListFilter, Sort
 from projections.queries.totals import Dimension

@@ -12,7 +12,7 @@ from app.api.http.errors_declared import errors
 from app.api.http.paths import DIGITS, POSITION, uscc_of
 from app.api.http.read_again import ReadAgain
 from app.runtime.database import reading
-from app.use_cases.reading import events_after, log_moment_of
+from app.use_cases.reading.as_of import events_after, log_moment_of
 from domain.events import Return
 
 router = APIRouter(prefix="/v1/events", tags=["events"], route_class=ReadAgain)

@@ -18,11 +18,11 @@ from app.api.http.paths import DIGITS
 from app.api.http.problems import ApiProblem
 from app.api.http.read_again import ReadAgain
 from app.ledger.ledger import Ledger
-from app.policies.loader import LoadedPolicy, load_policy
 from app.runtime.database import reading
 from app.runtime.limits import PROBLEMS_MOST_LISTED
-from app.use_cases.attempts import INTERRUPTED
-from app.use_cases.publishing import (
+from app.use_cases.filing.rows import TEXT_MAX_CHARS, printable
+from app.use_cases.policies.loader import LoadedPolicy, load_policy
+from app.use_cases.policies.publishing import (
     CoverageNarrowsError,
     Drop,
     NothingDroppedError,
@@ -35,8 +35,8 @@ from app.use_cases.publishing import (
     publish,
     withdraw_policy,
 )
-from app.use_cases.reading import moment_of
-from app.use_cases.rows import TEXT_MAX_CHARS, printable
+from app.use_cases.reading.as_of import moment_of
+from app.use_cases.recording import INTERRUPTED
 from domain.money import wanyuan_text
 from domain.periods import period_of
 from projections.queries import moments

@@ -16,8 +16,8 @@ from app.runtime.database import reading
 from app.runtime.limits import SEALED_PER_CALL_MOST
 from app.security.audit_key import AuditKeyError, read_audit_key
 from app.security.notes import Signer
-from app.use_cases.proving import prove_consistency, prove_inclusion, tree_at
-from app.use_cases.receipts import write_receipt
+from app.use_cases.audit.proving import prove_consistency, prove_inclusion, tree_at
+from app.use_cases.audit.receipts import write_receipt
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"], route_class=ReadAgain)
 

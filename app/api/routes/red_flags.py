@@ -17,8 +17,7 @@ from app.api.http.problems import ApiProblem
 from app.api.http.read_again import ReadAgain
 from app.runtime.database import reading
 from app.runtime.limits import RED_FLAGS_MOST_GROUPED
-from app.use_cases.reading import AskedMoment, opened
-from app.use_cases.red_flags import (
+from app.use_cases.audit.red_flags import (
     BEGINNING,
     ENTERPRISE_FLAGS,
     GROUP_FLAGS,
@@ -28,6 +27,7 @@ from app.use_cases.red_flags import (
     group_flags,
     red_flag_page,
 )
+from app.use_cases.reading.as_of import AskedMoment, opened
 from domain.red_flags.kinds import EnterpriseFlagId, GroupFlagId
 from domain.structs import prepared
 

@@ -15,7 +15,7 @@ from app.api.http.read_again import ReadAgain
 from app.background.replay_jobs import Replayer, RunningError
 from app.ledger.replay_runs import find
 from app.runtime.database import reading
-from app.use_cases.replaying import Wanted
+from app.use_cases.audit.replaying import Wanted
 
 router = APIRouter(prefix="/v1/audit/replays", tags=["audit"], route_class=ReadAgain)
 

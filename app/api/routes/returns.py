@@ -28,7 +28,7 @@ from app.ledger.ledger import Ledger
 from app.runtime.database import once_more, reading
 from app.runtime.limits import PROBLEMS_MOST_LISTED
 from app.security.idempotency import AlreadyAnsweredError, KeptAnswer, find_answer, keep_answer
-from app.use_cases.filing import (
+from app.use_cases.filing.file_returns import (
     Alongside,
     FilingAnswer,
     Refused,
@@ -36,7 +36,7 @@ from app.use_cases.filing import (
     problems_between,
     withdraw_return,
 )
-from app.use_cases.reading import moment_of
+from app.use_cases.reading.as_of import moment_of
 from projections.queries.returns import has_ever_registered, versions
 
 router = APIRouter(prefix="/v1/returns", tags=["returns"], route_class=ReadAgain)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 from sqlalchemy import Connection
 
-from app.use_cases.reading import Opened
+from app.use_cases.reading.as_of import Opened
 from projections.queries import disagreements
 from projections.queries import totals as sums
 from projections.queries.listing import (

@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.ledger.damage import REBUILD
-from app.use_cases.reading import AskedMoment, AsOf, moment_of
+from app.use_cases.reading.as_of import AskedMoment, AsOf, moment_of
 from domain.errors import LedgerIntegrityError
 from domain.returns import ReturnVersion
 from projections.queries import differences as queries

@@ -20,7 +20,7 @@ from app.ledger.running_root import RunningRoot
 from app.ledger.sealing import seal
 from app.ledger.tiles import root_at, sealed_size
 from app.runtime.database import lift_time_outs, reading
-from app.use_cases.reading import PositionAheadError
+from app.use_cases.reading.as_of import PositionAheadError
 from domain.errors import LedgerIntegrityError
 
 Progress = Callable[[int, int], None]

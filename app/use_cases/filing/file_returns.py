@@ -17,13 +17,13 @@ from app.ledger.mapper import NewEvent
 from app.ledger.recorder import UNATTENDED, Guard, Recording
 from app.runtime.database import reading, steadily
 from app.runtime.limits import LONG_BATCH_ROWS, LONG_BATCH_WAIT_S, PROBLEMS_MOST_KEPT
-from app.use_cases import wording
-from app.use_cases.attempts import carry_through
-from app.use_cases.books import Books, Change
-from app.use_cases.first import First
-from app.use_cases.notices import notices, own_figure
-from app.use_cases.projecting import project_until
-from app.use_cases.rows import Draft
+from app.use_cases.filing import wording
+from app.use_cases.filing.first import First
+from app.use_cases.filing.notices import notices, own_figure
+from app.use_cases.filing.rows import Draft
+from app.use_cases.filing.working_set import Books, Change
+from app.use_cases.recording import carry_through
+from app.use_cases.upkeep.projecting import project_until
 from domain.errors import LedgerIntegrityError, Notice, Problem
 from domain.events import Origin, ReturnFiled, ReturnRevised, returns_stream
 from domain.periods import period_of, window_name, year_before

@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.runtime.limits import RED_FLAGS_MOST_GROUPED, RED_FLAGS_MOST_SCANNED
-from app.use_cases.reading import Opened
+from app.use_cases.reading.as_of import Opened
 from domain.periods import Window
 from domain.red_flags.enterprise_flags import DETECTORS, enterprise_flags
 from domain.red_flags.group_flags import COUNTERS

@@ -10,7 +10,7 @@ import yaml
 from app.runtime.limits import POLICY_MAX_BYTES, POLICY_MAX_NODES
 from domain.policy.policy import PolicyDocument, canonical_form, document_problems
 
-YINGKOU_2024_14 = Path(__file__).parents[2] / "domain" / "policies" / "yingkou-2024-14.yaml"
+YINGKOU_2024_14 = Path(__file__).parents[3] / "domain" / "policies" / "yingkou-2024-14.yaml"
 """The policy that the ledger ships with."""
 
 _Path = tuple[str | int, ...]

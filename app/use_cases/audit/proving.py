@@ -8,7 +8,7 @@ from app.ledger.damage import VERIFY, row_problem, shown
 from app.ledger.ledger import Ledger
 from app.ledger.lines import Line, canonical, read_lines
 from app.ledger.tiles import TileReader, root_at, sealed_size
-from app.use_cases.reading import PositionAheadError
+from app.use_cases.reading.as_of import PositionAheadError
 from domain.errors import LedgerIntegrityError
 
 

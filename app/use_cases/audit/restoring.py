@@ -19,8 +19,8 @@ from app.ledger.sealing import seal_within
 from app.ledger.tiles import TileReader
 from app.ledger.verbatim import insert_lines, lock_empty, set_sequencer
 from app.runtime.database import CONSTRAINT_BROKEN, writing
-from app.use_cases.exporting import Progress
-from app.use_cases.projecting import project_all
+from app.use_cases.audit.exporting import Progress
+from app.use_cases.upkeep.projecting import project_all
 from domain.errors import LedgerIntegrityError
 
 ROWS_AT_ONCE: Final = 20_000

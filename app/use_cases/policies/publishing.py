@@ -13,11 +13,11 @@ from app.ledger.ledger import Batch, Ledger
 from app.ledger.mapper import NewEvent
 from app.ledger.publications import Publication
 from app.ledger.recorder import UNATTENDED, Guard, Recording
-from app.policies.loader import LoadedPolicy
 from app.runtime.database import reading, steadily
-from app.use_cases.attempts import carry_through
-from app.use_cases.books import Books, Reassessment
-from app.use_cases.projecting import project_until
+from app.use_cases.filing.working_set import Books, Reassessment
+from app.use_cases.policies.loader import LoadedPolicy
+from app.use_cases.recording import carry_through
+from app.use_cases.upkeep.projecting import project_until
 from domain.errors import LedgerIntegrityError
 from domain.events import (
     DroppedCoverage,

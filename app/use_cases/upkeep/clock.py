@@ -10,8 +10,8 @@ from app.ledger.ledger import Batch, Ledger
 from app.ledger.mapper import NewEvent
 from app.ledger.own_stream import read_own_stream
 from app.ledger.recorder import UNATTENDED, Guard, Recording
-from app.use_cases.attempts import carry_through
-from app.use_cases.projecting import project_until
+from app.use_cases.recording import carry_through
+from app.use_cases.upkeep.projecting import project_until
 from domain.events import LEDGER_STREAM, ClockAccepted
 
 

@@ -11,8 +11,8 @@ from app.ledger.lines import Line, LineError, canonical, parse
 from app.ledger.merkle import leaf_hash
 from app.ledger.publications import Logged
 from app.ledger.stream_index import Reference, StreamIndex, Version
-from app.policies.loader import read_document
-from app.use_cases.findings import Findings
+from app.use_cases.audit.findings import Findings
+from app.use_cases.policies.loader import read_document
 from domain.events import (
     EntitlementAssessed,
     Event,

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from app.ledger.clock import ClockError
 from app.ledger.ledger import Batch, Ledger, UncertainError
 from app.runtime.database import UNAVAILABLE, reading, steadily
-from app.use_cases.projecting import NotProjectedError
+from app.use_cases.upkeep.projecting import NotProjectedError
 
 ATTEMPTS_BESIDE_OTHERS: Final = 3
 """A decision that was overtaken so often is made while nobody else records."""

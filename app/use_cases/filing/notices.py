@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from app.use_cases import wording
-from app.use_cases.rows import Draft
+from app.use_cases.filing import wording
+from app.use_cases.filing.rows import Draft
 from domain.errors import Notice
 from domain.events import Figure, Return
 from domain.forms import FORMS

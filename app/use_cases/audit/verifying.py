@@ -27,8 +27,8 @@ from app.ledger.sealing import shortened
 from app.ledger.stream_index import StreamIndex
 from app.ledger.tiles import TILE_HASHES
 from app.runtime.database import DamagedError, reading_whatever
-from app.use_cases.findings import Findings
-from app.use_cases.log_checks import LogChecks
+from app.use_cases.audit.findings import Findings
+from app.use_cases.audit.log_checks import LogChecks
 from domain.errors import LedgerIntegrityError
 from domain.events import LogSealed
 from projections.tables import LIVE

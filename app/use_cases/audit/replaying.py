@@ -22,7 +22,7 @@ from app.ledger.publications import Publication, all_unfinished
 from app.runtime.database import DamagedError, reading, reading_whatever, steadily
 from app.runtime.limits import REPLAY_MOST_REPORTED
 from app.runtime.new_files import temporary_folder
-from app.use_cases.reading import PositionAheadError
+from app.use_cases.reading.as_of import PositionAheadError
 from domain.assessment.replay import Kind, Mismatch, Publications, Replay, enterprise_year
 from domain.errors import LedgerIntegrityError
 from domain.events import LogEntry, PolicyAssessed, PolicyPublished, PolicyWithdrawn

@@ -20,8 +20,8 @@ from app.ledger.ledger import Ledger
 from app.ledger.recorder import Guard
 from app.runtime.database import has_several_writers, reading, writing
 from app.runtime.limits import PROBLEMS_MOST_KEPT
-from app.use_cases import wording
-from app.use_cases.filing import (
+from app.use_cases.filing import wording
+from app.use_cases.filing.file_returns import (
     Decision,
     FilingAnswer,
     Refused,
@@ -31,9 +31,9 @@ from app.use_cases.filing import (
     record_decision,
     row_number,
 )
-from app.use_cases.first import First
-from app.use_cases.projecting import project_all, project_until
-from app.use_cases.rows import Draft, RowReader
+from app.use_cases.filing.first import First
+from app.use_cases.filing.rows import Draft, RowReader
+from app.use_cases.upkeep.projecting import project_all, project_until
 from domain.errors import Notice, Problem
 from domain.identifiers import USCC_LENGTH
 from projections.tables import LIVE

@@ -9,7 +9,7 @@ import structlog
 from app.ledger.damage import REBUILD
 from app.ledger.ledger import Ledger
 from app.runtime.database import CONSTRAINT_BROKEN, UNAVAILABLE, reading, steadily, writing
-from app.use_cases.sealing import Sealer
+from app.use_cases.upkeep.sealing import Sealer
 from domain.errors import LedgerIntegrityError
 from projections.projector import catch_up, position_of
 

@@ -16,13 +16,13 @@ from sqlalchemy import Engine
 from app.ledger import publications
 from app.ledger.clock import AHEAD_SAID_US, ClockError, beijing_text, now_us
 from app.ledger.ledger import Ledger
-from app.ledger.sealing import shortened_seal
 from app.ledger.write_probe import WriteProbe
 from app.runtime.database import missing_file, open_engine, reading, refusal_of
 from app.runtime.limits import READY_LAG_S
 from app.runtime.reasons import REFUSALS
 from app.runtime.settings import Settings
 from app.security.disclosures import open_disclosures
+from app.transparency.sealing import shortened_seal
 from app.use_cases.policies.publishing import assess_published
 from app.use_cases.recording import INTERRUPTED
 from app.use_cases.upkeep.projecting import project_all

@@ -51,8 +51,8 @@ from app.runtime.logs import configure_logs
 from app.runtime.memory import spare_collections
 from app.runtime.reasons import REFUSALS
 from app.runtime.settings import Settings
-from app.security.audit_key import verifier_key_in
 from app.security.disclosures import DisclosureLog
+from app.transparency.audit_key import verifier_key_in
 from domain.errors import LedgerIntegrityError
 
 _log = structlog.get_logger()

@@ -12,15 +12,15 @@ from typing import Any, Final
 from sqlalchemy import insert, select, update
 
 from app.bootstrap import migrate
-from app.ledger import tiles
 from app.ledger.clock import now_us
 from app.ledger.ledger import Ledger
 from app.ledger.lines import Line, canonical
-from app.ledger.merkle import leaf_hash
-from app.ledger.sealing import seal
 from app.ledger.tables import events, sequencer
-from app.ledger.tiles import TileReader
 from app.runtime.database import open_engine, reading, writing
+from app.transparency import tiles
+from app.transparency.merkle import leaf_hash
+from app.transparency.sealing import seal
+from app.transparency.tiles import TileReader
 from app.use_cases.audit.exporting import ExportWanted, export_log
 from app.use_cases.audit.proving import prove_consistency, prove_inclusion
 from app.use_cases.audit.replaying import Wanted, replay

@@ -18,9 +18,9 @@ from urllib.parse import quote
 from sqlalchemy import Connection, event
 
 from app.ledger.ledger import Ledger
-from app.ledger.sealing import seal
 from app.runtime.database import open_engine, reading, writing
 from app.security.keys import Role, create_key
+from app.transparency.sealing import seal
 from app.use_cases.reading.as_of import NOW, Opened, opened
 from app.use_cases.reading.explaining import read_account
 from app.use_cases.reading.listing import list_accounts, summarise

@@ -9,7 +9,7 @@ from app import main
 from app.bootstrap import migrate
 from app.ledger import clock as clocks
 from app.ledger.ledger import Ledger
-from app.security.audit_key import make_audit_key
+from app.transparency.audit_key import make_audit_key
 from tests.databases import KINDS, Database, Host, Hosts
 from tests.office import Office, TestClock
 

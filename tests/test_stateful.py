@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from app.ledger.ledger import Ledger
-from app.ledger.sealing import seal
 from app.main import create_app
+from app.transparency.sealing import seal
 from app.use_cases.audit.replaying import Wanted, replay
 from app.use_cases.policies.loader import YINGKOU_2024_14
 from app.use_cases.upkeep.rebuilding import rebuild

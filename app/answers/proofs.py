@@ -5,7 +5,7 @@ import base64
 from pydantic import Field
 
 from app.answers.models import Model
-from app.security.notes import Signer
+from app.transparency.notes import Signer
 from app.use_cases.audit.proving import Consistency, Inclusion, Tree
 from app.use_cases.audit.receipts import Receipt
 

@@ -40,7 +40,7 @@ from app.runtime.logs import configure_logs
 from app.runtime.memory import spare_collections
 from app.runtime.settings import Settings
 from app.runtime.storable import is_storable
-from app.security.audit_key import verifier_key_in
+from app.transparency.audit_key import verifier_key_in
 from app.use_cases.policies.publishing import PublicationWatch
 from app.use_cases.upkeep.projecting import NotProjectedError, follow
 from app.use_cases.upkeep.rebuilding import RebuildError, rebuild

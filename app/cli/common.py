@@ -19,13 +19,13 @@ from app.bootstrap import is_migrated, open_ledger
 from app.cli.terminal import Terminal, progress_on
 from app.ledger.clock import ClockError, now_us
 from app.ledger.ledger import Ledger, UncertainError
-from app.ledger.sealing import seal
 from app.runtime.database import missing_file, refusal_of
 from app.runtime.escaping import escaped, escaped_json
 from app.runtime.reasons import REFUSALS, reason_of
 from app.runtime.settings import Settings
-from app.security.audit_key import verifier_key_in
 from app.security.disclosures import DisclosureError
+from app.transparency.audit_key import verifier_key_in
+from app.transparency.sealing import seal
 from app.use_cases.policies.publishing import assess_published, unfinished_publication
 from app.use_cases.reading.as_of import AskedMoment, DayAheadError, Opened, PositionAheadError, opened
 from app.use_cases.recording import INTERRUPTED

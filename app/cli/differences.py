@@ -23,7 +23,7 @@ from app.cli.common import (
     write_json,
 )
 from app.ledger.clock import now_us
-from app.ledger.damage import REBUILD
+from app.ledger.corruption import REBUILD
 from app.runtime.database import reading
 from app.runtime.reasons import reason_of
 from app.use_cases.audit.differences import (

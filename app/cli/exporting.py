@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from app.answers.times import rfc_3339
+from app.archive.export_folder import ExportError, Manifest
 from app.cli.command import disclose, shows_figures
 from app.cli.common import (
     AsJson,
@@ -17,11 +18,10 @@ from app.cli.common import (
     refuse,
     seal_and_tell,
 )
-from app.ledger.export_folder import ExportError, Manifest
 from app.runtime.reasons import reason_of
 from app.runtime.settings import Settings
-from app.security.audit_key import AuditKeyError, read_audit_key
-from app.security.notes import Signer
+from app.transparency.audit_key import AuditKeyError, read_audit_key
+from app.transparency.notes import Signer
 from app.use_cases.audit.exporting import ExportWanted, Signing, export_log
 from app.use_cases.reading.as_of import PositionAheadError
 from domain.errors import LedgerIntegrityError

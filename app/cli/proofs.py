@@ -31,8 +31,8 @@ from app.runtime.database import reading
 from app.runtime.new_files import new_file
 from app.runtime.reasons import reason_of
 from app.runtime.settings import Settings
-from app.security.audit_key import AuditKeyError, make_audit_key, read_audit_key
-from app.security.notes import NoteError, Signer
+from app.transparency.audit_key import AuditKeyError, make_audit_key, read_audit_key
+from app.transparency.notes import NoteError, Signer
 from app.use_cases.audit.proving import NotSealedError, prove_consistency, prove_inclusion, tree_at
 from app.use_cases.audit.receipts import write_receipt
 from app.use_cases.reading.as_of import PositionAheadError

@@ -9,6 +9,7 @@ import typer
 from eventsourcing.persistence import MapperDeserialisationError
 
 from app.answers import replays as replay_models
+from app.archive.export_folder import ExportError, ExportFolder
 from app.bootstrap import migrate
 from app.cli.command import disclose, disclose_nothing, shows_figures
 from app.cli.common import (
@@ -24,7 +25,6 @@ from app.cli.common import (
 from app.cli.printing import print_unassessed, wanyuan
 from app.cli.replay_words import COLUMNS, FIELDS, NOTHING, column_values, outcome_values
 from app.cli.terminal import Terminal, bold
-from app.ledger.export_folder import ExportError, ExportFolder
 from app.ledger.ledger import Ledger
 from app.runtime.database import open_engine, reading
 from app.runtime.new_files import temporary_folder

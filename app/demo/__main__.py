@@ -15,16 +15,16 @@ from app.cli.serving import serve_http
 from app.cli.terminal import Terminal, bold, progress_on
 from app.demo.sample import SampleFile, write_sample
 from app.ledger.ledger import Ledger
-from app.ledger.sealing import seal
 from app.runtime.database import reading, writing
 from app.runtime.logs import configure_logs
 from app.runtime.memory import spare_collections
 from app.runtime.new_files import new_file
 from app.runtime.private_files import make_private_folder
 from app.runtime.settings import Settings
-from app.security.audit_key import AuditKeyError, make_audit_key, read_audit_key
 from app.security.disclosures import DisclosureLog, Entry
 from app.security.keys import Role, create_key, list_keys
+from app.transparency.audit_key import AuditKeyError, make_audit_key, read_audit_key
+from app.transparency.sealing import seal
 from app.use_cases.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
 from app.use_cases.policies.publishing import assess_published, publish
 from app.use_cases.reading.as_of import NOW, Opened, opened

@@ -34,10 +34,10 @@ from sqlalchemy import (
 from sqlalchemy.sql.operators import custom_op
 
 from app.ledger.clock import now_us
-from app.ledger.damage import is_text, place_problem, row_problem, shown
+from app.ledger.corruption import is_text, place_problem, row_problem, shown
 from app.ledger.mapper import EventMapper, NewEvent, UnknownTypeError
-from app.ledger.one_row import read_number
 from app.ledger.recorder import Recording, SqlRecorder
+from app.ledger.singletons import read_number
 from app.ledger.tables import events, sequencer
 from app.runtime.database import UNAVAILABLE, is_uncertain, steadily, writing
 from app.runtime.limits import LONG_BATCHES_AT_ONCE

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Engine, Select, case, func, insert, literal, 
 from sqlalchemy import exc as sql_errors
 
 from app.ledger.clock import ClockError, ClockWatch, now_us, steady_us
-from app.ledger.one_row import find_numbers
+from app.ledger.singletons import find_numbers
 from app.ledger.tables import events, sequencer
 from app.runtime.database import reading, writing
 from domain.errors import LedgerIntegrityError

@@ -9,8 +9,8 @@ import pytest
 from app.ledger.lines import canonical, read_lines
 from app.ledger.mapper import NewEvent
 from app.ledger.recorder import Recording
-from app.ledger.sealing import seal
 from app.runtime.database import reading
+from app.transparency.sealing import seal
 from domain.events import ReturnFiled
 from tests.api.rows import code, events, refused, trade
 from tests.builders import SHIPPED_TEXT, edited

@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import delete, update
 
 from app.api.routes import proofs
-from app.ledger import sealing
-from app.ledger.merkle import EMPTY_ROOT, leaf_hash, verifies_consistency, verifies_inclusion
 from app.ledger.tables import events, log_tiles
 from app.runtime.database import writing
-from app.security.audit_key import read_audit_key
-from app.security.notes import Verifier, read_checkpoint
+from app.transparency import sealing
+from app.transparency.audit_key import read_audit_key
+from app.transparency.merkle import EMPTY_ROOT, leaf_hash, verifies_consistency, verifies_inclusion
+from app.transparency.notes import Verifier, read_checkpoint
 from tests.api.rows import catering, code, trade
 from tests.office import Office
 

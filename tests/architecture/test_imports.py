@@ -91,6 +91,6 @@ def test_settings_are_passed_on_and_not_imported() -> None:
     assert readers <= {"bootstrap", "cli", "demo", "main"}
 
 
-@pytest.mark.parametrize("folder", ["domain", "projections", "app/use_cases", "app/policies"])
+@pytest.mark.parametrize("folder", ["domain", "projections", "app/use_cases"])
 def test_the_environment_of_the_process_decides_nothing_here(folder: str) -> None:
     assert not [path for path, module, _ in imported(folder) if module == "os"]

@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 from app.ledger.ledger import Ledger
 from app.ledger.mapper import UnknownTypeError
 from app.runtime.database import reading
-from app.security.audit_key import make_audit_key
+from app.transparency.audit_key import make_audit_key
 from app.use_cases.audit.replaying import Report, Wanted, replay
 from app.use_cases.upkeep.rebuilding import rebuild
 from domain.errors import LedgerIntegrityError

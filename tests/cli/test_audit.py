@@ -10,7 +10,7 @@ from sqlalchemy import delete
 
 from app.ledger.tables import events
 from app.runtime.database import open_engine, writing
-from app.security.notes import Verifier, read_checkpoint
+from app.transparency.notes import Verifier, read_checkpoint
 from tests.cli.test_commands import E204_1, JIA, Desk, desk, trade
 from tests.databases import Database, only_on_sqlite
 from tests.docs.codes import ROOT

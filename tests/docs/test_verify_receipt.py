@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 from app.answers.proofs import receipt_answer
 from app.ledger.ledger import Ledger
-from app.ledger.merkle import inclusion_proof, root
-from app.ledger.sealing import seal
 from app.runtime.database import reading
-from app.security.notes import NoteError, Signer, read_checkpoint
+from app.transparency.merkle import inclusion_proof, root
+from app.transparency.notes import NoteError, Signer, read_checkpoint
+from app.transparency.sealing import seal
 from app.use_cases.audit.receipts import write_receipt
 from tests.databases import only_on_sqlite
 from tests.docs.codes import ROOT

@@ -10,9 +10,9 @@ from app.answers.times import parse_rfc_3339
 from app.ledger import clock as clocks
 from app.ledger.clock import ClockError, now_us
 from app.ledger.ledger import Ledger
-from app.ledger.sealing import seal
 from app.main import create_app
 from app.runtime.limits import CLOCK_REST_MOST_S
+from app.transparency.sealing import seal
 from app.use_cases.audit.findings import Findings
 from app.use_cases.audit.verifying import verify_ledger
 from app.use_cases.policies.publishing import publish

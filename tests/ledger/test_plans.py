@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import insert, select
 
 from app.ledger.ledger import Ledger
-from app.ledger.sealing import seal
 from app.runtime.database import reading, writing
 from app.security.idempotency import KeptAnswer, keep_answer
 from app.security.tables import idempotent_answers
+from app.transparency.sealing import seal
 from app.use_cases.filing.file_returns import FilingAnswer, file_returns
 from app.use_cases.filing.importing import import_rows
 from app.use_cases.filing.rows import RowReader

@@ -9,15 +9,15 @@ from pymerkle import InmemoryTree
 from sqlalchemy import Connection, delete, event, insert, select, update
 
 from app.background.caretaker import Caretaker
-from app.ledger import sealing, tiles
 from app.ledger.helpers import spare_processors
 from app.ledger.ledger import Ledger
 from app.ledger.lines import canonical, read_lines
-from app.ledger.merkle import EMPTY_ROOT, inclusion_proof, leaf_hash, verifies_inclusion
-from app.ledger.sealing import seal, seal_next
 from app.ledger.tables import events, log_seal, log_tiles, sequencer
-from app.ledger.tiles import TileReader, root_at, sealed_size
 from app.runtime.database import reading, writing
+from app.transparency import sealing, tiles
+from app.transparency.merkle import EMPTY_ROOT, inclusion_proof, leaf_hash, verifies_inclusion
+from app.transparency.sealing import seal, seal_next
+from app.transparency.tiles import TileReader, root_at, sealed_size
 from app.use_cases.upkeep import sealing as use_cases_sealing
 from app.use_cases.upkeep.sealing import Sealer
 from domain.errors import LedgerIntegrityError

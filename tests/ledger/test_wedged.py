@@ -8,10 +8,10 @@ import pytest
 from alembic import command
 from sqlalchemy import text
 
+from app.archive.insert_unchecked import insert_lines, set_sequencer
 from app.bootstrap import alembic_config, migrate, why_not_ready
 from app.ledger.ledger import Ledger
 from app.ledger.lines import parse
-from app.ledger.verbatim import insert_lines, set_sequencer
 from app.runtime.database import reading, writing
 from app.use_cases.audit.replaying import Wanted, replay
 from app.use_cases.upkeep.projecting import project_all

@@ -14,9 +14,9 @@ from eventsourcing.persistence import StoredEvent
 
 from app.ledger.ledger import Ledger
 from app.ledger.recorder import Recording
-from app.ledger.tiles import sealed_size
 from app.runtime.database import reading, writing
 from app.security.keys import ROLES, create_key
+from app.transparency.tiles import sealed_size
 from projections.projector import position_of
 from tests.databases import Database
 from tests.ledger.history import Row, file

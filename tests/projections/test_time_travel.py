@@ -13,12 +13,12 @@ from typer.testing import CliRunner
 
 from app.cli.commands import app as command_line
 from app.ledger import publications
-from app.ledger.damage import is_returns
+from app.ledger.corruption import is_returns
 from app.ledger.ledger import Ledger
 from app.ledger.mapper import NewEvent
 from app.ledger.publications import Publication
 from app.ledger.recorder import Recording
-from app.ledger.sealing import seal
+from app.transparency.sealing import seal
 from app.use_cases.policies import publishing
 from app.use_cases.upkeep.projecting import project_all
 from domain.events import LogEntry, PolicyAssessed, PolicyPublished, UnreadableEvent

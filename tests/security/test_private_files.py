@@ -11,7 +11,7 @@ from app.demo.cases import SPECIAL
 from app.demo.sample import write_sample
 from app.runtime.database import open_engine, writing
 from app.runtime.private_files import make_private_folder, open_private
-from app.security.audit_key import make_audit_key
+from app.transparency.audit_key import make_audit_key
 from tests.cli.test_commands import E204_1, JIA, Desk, desk, trade
 from tests.databases import only_on_sqlite
 

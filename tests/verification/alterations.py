@@ -7,9 +7,9 @@ import msgspec
 from sqlalchemy import Connection, delete, select, text, update
 
 from app.ledger.ledger import Ledger
-from app.ledger.sealing import seal
 from app.ledger.tables import events, log_seal, log_tiles, sequencer
 from app.runtime.database import writing
+from app.transparency.sealing import seal
 from projections.tables import LIVE
 
 Alteration = Callable[[Connection], object]

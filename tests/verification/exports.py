@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from app.ledger.export_folder import Manifest
+from app.archive.export_folder import Manifest
 from app.ledger.ledger import Ledger
-from app.security.notes import Signer
+from app.transparency.notes import Signer
 from app.use_cases.audit.exporting import ExportWanted, Signing, export_log
 
 SIGNER = Signer("duixian.example/log", bytes(range(32)))

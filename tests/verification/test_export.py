@@ -16,11 +16,11 @@ import pytest
 from pymerkle import InmemoryTree
 from sqlalchemy import select
 
-from app.ledger.export_folder import ExportError
+from app.archive.export_folder import ExportError
 from app.ledger.ledger import Ledger
 from app.ledger.tables import events
 from app.runtime.database import reading
-from app.security.notes import read_checkpoint
+from app.transparency.notes import read_checkpoint
 from app.use_cases.audit.exporting import ExportWanted, export_log
 from app.use_cases.reading.as_of import PositionAheadError
 from domain.errors import LedgerIntegrityError

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from app.archive.export_folder import ExportError, ExportFolder
+from app.archive.insert_unchecked import NotEmptyError
 from app.bootstrap import migrate
-from app.ledger.export_folder import ExportError, ExportFolder
 from app.ledger.ledger import Ledger
 from app.ledger.tables import events, log_tiles, publications, sequencer
-from app.ledger.verbatim import NotEmptyError
 from app.runtime.database import reading
 from app.use_cases.audit.replaying import Wanted, replay
 from app.use_cases.audit.restoring import restore

@@ -7,16 +7,16 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import delete, update
 
+from app.archive.export_folder import ExportFolder
 from app.background.caretaker import Caretaker
 from app.bootstrap import Readiness
 from app.cli.verifying import verify_folder
-from app.ledger.export_folder import ExportFolder
 from app.ledger.ledger import Ledger
-from app.ledger.sealing import seal, seal_within
 from app.ledger.tables import log_seal, log_tiles
-from app.ledger.tiles import sealed_size
 from app.main import create_app
 from app.runtime.database import reading, writing
+from app.transparency.sealing import seal, seal_within
+from app.transparency.tiles import sealed_size
 from app.use_cases.audit.restoring import restore
 from app.use_cases.upkeep import sealing
 from app.use_cases.upkeep.sealing import tell_of_seal

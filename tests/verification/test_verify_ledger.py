@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, select, text, update
 
 from app.ledger.ledger import Ledger
-from app.ledger.merkle import HASH_BYTES
 from app.ledger.tables import events, log_seal, log_tiles, publications, sequencer
-from app.ledger.tiles import root_at
 from app.runtime.database import reading
 from app.runtime.limits import VERIFY_MOST_PLACES
+from app.transparency.merkle import HASH_BYTES
+from app.transparency.tiles import root_at
 from app.use_cases.audit.findings import CHECKS, Findings
 from app.use_cases.audit.verifying import KnownRoot, Verified, verify_ledger
 from projections.tables import LIVE

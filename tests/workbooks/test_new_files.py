@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.runtime.new_files import check_writable, new_file, partial_folder, temporary_folder
-from app.security.audit_key import make_audit_key
+from app.transparency.audit_key import make_audit_key
 
 
 def write(target: Path, text: str = "new") -> None:

@@ -11,11 +11,11 @@ from app.api.http.errors_declared import errors
 from app.api.http.paths import POSITION, uscc_of, window_of
 from app.api.http.problems import RETRY_AFTER_S, ApiProblem
 from app.api.http.read_again import ReadAgain
-from app.ledger.sealing import seal
 from app.runtime.database import reading
 from app.runtime.limits import SEALED_PER_CALL_MOST
-from app.security.audit_key import AuditKeyError, read_audit_key
-from app.security.notes import Signer
+from app.transparency.audit_key import AuditKeyError, read_audit_key
+from app.transparency.notes import Signer
+from app.transparency.sealing import seal
 from app.use_cases.audit.proving import prove_consistency, prove_inclusion, tree_at
 from app.use_cases.audit.receipts import write_receipt
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 from sqlalchemy import Connection
 
-from app.ledger.damage import REBUILD
+from app.ledger.corruption import REBUILD
 from app.use_cases.reading.as_of import AskedMoment, AsOf, moment_of
 from domain.errors import LedgerIntegrityError
 from domain.returns import ReturnVersion

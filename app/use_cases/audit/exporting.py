@@ -9,17 +9,17 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
+from app.archive.export_folder import CHECKPOINT, Manifest, NewFolder
 from app.ledger import publications
-from app.ledger.damage import row_problem, shown
-from app.ledger.export_folder import CHECKPOINT, Manifest, NewFolder
+from app.ledger.corruption import row_problem, shown
 from app.ledger.ledger import Ledger
 from app.ledger.lines import Line, canonical, ended_by, streamed_rows
-from app.ledger.merkle import leaf_hash
 from app.ledger.publications import Publication
-from app.ledger.running_root import RunningRoot
-from app.ledger.sealing import seal
-from app.ledger.tiles import root_at, sealed_size
 from app.runtime.database import lift_time_outs, reading
+from app.transparency.merkle import leaf_hash
+from app.transparency.running_root import RunningRoot
+from app.transparency.sealing import seal
+from app.transparency.tiles import root_at, sealed_size
 from app.use_cases.reading.as_of import PositionAheadError
 from domain.errors import LedgerIntegrityError
 

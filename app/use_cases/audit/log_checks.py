@@ -6,11 +6,11 @@ from typing import Any, Final
 
 from eventsourcing.persistence import MapperDeserialisationError
 
-from app.ledger.damage import place_problem, row_problem, shown
+from app.ledger.corruption import place_problem, row_problem, shown
 from app.ledger.lines import Line, LineError, canonical, parse
-from app.ledger.merkle import leaf_hash
 from app.ledger.publications import Logged
 from app.ledger.stream_index import Reference, StreamIndex, Version
+from app.transparency.merkle import leaf_hash
 from app.use_cases.audit.findings import Findings
 from app.use_cases.policies.loader import read_document
 from domain.events import (

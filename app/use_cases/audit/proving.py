@@ -3,11 +3,11 @@
 import msgspec
 from sqlalchemy import Connection
 
-from app.ledger import merkle
-from app.ledger.damage import VERIFY, row_problem, shown
+from app.ledger.corruption import VERIFY, row_problem, shown
 from app.ledger.ledger import Ledger
 from app.ledger.lines import Line, canonical, read_lines
-from app.ledger.tiles import TileReader, root_at, sealed_size
+from app.transparency import merkle
+from app.transparency.tiles import TileReader, root_at, sealed_size
 from app.use_cases.reading.as_of import PositionAheadError
 from domain.errors import LedgerIntegrityError
 

@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from app.ledger.ledger import Ledger
 from app.ledger.lines import Line, read_stream
-from app.ledger.tiles import TileReader
+from app.transparency.tiles import TileReader
 from app.use_cases.audit.proving import Inclusion, Tree, prove_line, tree_at
 from app.use_cases.reading.as_of import NOW, AskedMoment, log_moment_of
 from domain.assessment.account import EntitlementAccount

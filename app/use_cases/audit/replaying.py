@@ -14,7 +14,7 @@ import msgspec
 from msgspec import structs
 from sqlalchemy import Connection
 
-from app.ledger.damage import is_of_enterprise
+from app.ledger.corruption import is_of_enterprise
 from app.ledger.helpers import Helpers, spare_processors
 from app.ledger.ledger import Ledger, Slice, Unreadable
 from app.ledger.mapper import UnknownTypeError

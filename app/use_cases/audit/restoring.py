@@ -7,18 +7,19 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from app.ledger import merkle, publications
-from app.ledger.damage import row_problem
-from app.ledger.export_folder import ExportError, ExportFolder, Manifest
+from app.archive.export_folder import ExportError, ExportFolder, Manifest
+from app.archive.insert_unchecked import insert_lines, lock_empty, set_sequencer
+from app.ledger import publications
+from app.ledger.corruption import row_problem
 from app.ledger.ledger import Ledger
 from app.ledger.lines import Line, LineError, parse
-from app.ledger.merkle import leaf_hash
 from app.ledger.recorder import PUBLICATION_TOPICS
-from app.ledger.running_root import RunningRoot
-from app.ledger.sealing import seal_within
-from app.ledger.tiles import TileReader
-from app.ledger.verbatim import insert_lines, lock_empty, set_sequencer
 from app.runtime.database import CONSTRAINT_BROKEN, writing
+from app.transparency import merkle
+from app.transparency.merkle import leaf_hash
+from app.transparency.running_root import RunningRoot
+from app.transparency.sealing import seal_within
+from app.transparency.tiles import TileReader
 from app.use_cases.audit.exporting import Progress
 from app.use_cases.upkeep.projecting import project_all
 from domain.errors import LedgerIntegrityError

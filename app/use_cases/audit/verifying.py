@@ -7,26 +7,26 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
+from app.archive.export_folder import ExportError, ExportFolder, Manifest
 from app.ledger import publications
-from app.ledger.as_stored import (
+from app.ledger.ledger import Ledger
+from app.ledger.lines import streamed_rows
+from app.ledger.mapper import EventMapper
+from app.ledger.publications import Publication
+from app.ledger.singletons import find_numbers
+from app.ledger.stream_index import StreamIndex
+from app.runtime.database import DamagedError, reading_whatever
+from app.transparency.merkle import EMPTY_ROOT, HASH_BYTES
+from app.transparency.raw_tables import (
     Sequenced,
     read_leaf_tiles,
     read_root,
     read_sealed_size,
     read_sequencer,
 )
-from app.ledger.export_folder import ExportError, ExportFolder, Manifest
-from app.ledger.ledger import Ledger
-from app.ledger.lines import streamed_rows
-from app.ledger.mapper import EventMapper
-from app.ledger.merkle import EMPTY_ROOT, HASH_BYTES
-from app.ledger.one_row import find_numbers
-from app.ledger.publications import Publication
-from app.ledger.running_root import RunningRoot
-from app.ledger.sealing import shortened
-from app.ledger.stream_index import StreamIndex
-from app.ledger.tiles import TILE_HASHES
-from app.runtime.database import DamagedError, reading_whatever
+from app.transparency.running_root import RunningRoot
+from app.transparency.sealing import shortened
+from app.transparency.tiles import TILE_HASHES
 from app.use_cases.audit.findings import Findings
 from app.use_cases.audit.log_checks import LogChecks
 from domain.errors import LedgerIntegrityError

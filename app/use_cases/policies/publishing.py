@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.ledger import publications
-from app.ledger.damage import REBUILD, VERIFY
+from app.ledger.corruption import REBUILD, VERIFY
 from app.ledger.ledger import Batch, Ledger
 from app.ledger.mapper import NewEvent
 from app.ledger.publications import Publication

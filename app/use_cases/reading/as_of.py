@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 
 from app.ledger import publications
 from app.ledger.ledger import Ledger
-from app.ledger.tiles import root_at
 from app.runtime.database import reading
+from app.transparency.tiles import root_at
 from domain.events import LogEntry, account_stream
 from domain.policy.policy import Policy
 from projections.projector import position_of

@@ -3,7 +3,7 @@
 import msgspec
 from sqlalchemy import Connection
 
-from app.ledger.damage import REBUILD
+from app.ledger.corruption import REBUILD
 from app.use_cases.reading.as_of import AsOf, Opened
 from domain.assessment.assess import Assessment, Step, assess
 from domain.assessment.explanation import Subject, sentence

@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from app.ledger.damage import REBUILD
+from app.ledger.corruption import REBUILD
 from app.ledger.ledger import Ledger
 from app.runtime.database import CONSTRAINT_BROKEN, UNAVAILABLE, reading, steadily, writing
 from app.use_cases.upkeep.sealing import Sealer

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from app.ledger.damage import VERIFY
+from app.ledger.corruption import VERIFY
 from app.ledger.helpers import Helpers, spare_processors
 from app.ledger.ledger import Ledger, Slice
 from app.runtime.database import (

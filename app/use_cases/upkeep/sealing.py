@@ -9,16 +9,16 @@ from typing import Final
 import structlog
 from sqlalchemy import Connection
 
-from app.ledger import merkle
 from app.ledger.clock import ClockError
 from app.ledger.helpers import Helpers, spare_processors
 from app.ledger.ledger import Batch, Ledger
 from app.ledger.mapper import NewEvent
 from app.ledger.own_stream import OwnStream, read_own_stream
 from app.ledger.recorder import UNATTENDED, Recording
-from app.ledger.sealing import EVENTS_PER_BATCH, seal_next, seal_within
-from app.ledger.tiles import TileReader, sealed_size
 from app.runtime.database import reading
+from app.transparency import merkle
+from app.transparency.sealing import EVENTS_PER_BATCH, seal_next, seal_within
+from app.transparency.tiles import TileReader, sealed_size
 from domain.errors import LedgerIntegrityError
 from domain.events import LEDGER_STREAM, LogSealed
 

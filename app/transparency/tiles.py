@@ -9,12 +9,12 @@ from weakref import WeakKeyDictionary
 import msgspec
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
-from app.ledger import merkle
-from app.ledger.damage import VERIFY
-from app.ledger.merkle import HASH_BYTES
-from app.ledger.one_row import read_number
+from app.ledger.corruption import VERIFY
+from app.ledger.singletons import read_number
 from app.ledger.tables import log_seal, log_tiles
 from app.runtime.limits import ROOTS_KEPT
+from app.transparency import merkle
+from app.transparency.merkle import HASH_BYTES
 from domain.errors import LedgerIntegrityError
 
 TILE_HEIGHT: Final = 8

@@ -9,14 +9,14 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
-from app.ledger import tiles
-from app.ledger.damage import VERIFY
+from app.ledger.corruption import VERIFY
 from app.ledger.ledger import Ledger
 from app.ledger.lines import Line, canonical, read_lines
-from app.ledger.merkle import leaf_hash
 from app.ledger.own_stream import read_own_stream
-from app.ledger.tiles import TileReader
 from app.runtime.database import reading, steadily, writing
+from app.transparency import tiles
+from app.transparency.merkle import leaf_hash
+from app.transparency.tiles import TileReader
 from domain.errors import LedgerIntegrityError
 
 EVENTS_PER_BATCH: Final = 20_000

@@ -1,6 +1,6 @@
 """The root of the log's tree while its leaves come, in a few hashes of memory: it trusts no stored one."""
 
-from app.ledger.merkle import EMPTY_ROOT, node_hash
+from app.transparency.merkle import EMPTY_ROOT, node_hash
 
 
 class RunningRoot:

@@ -12,7 +12,7 @@ from typing import IO, Final, Literal, Self
 
 import msgspec
 
-from app.ledger.damage import shown
+from app.ledger.corruption import shown
 from app.ledger.publications import Publication, WholeNumber
 from app.ledger.schemas import schema_text
 from app.runtime.limits import EXPORT_LINE_MAX_BYTES, MANIFEST_MAX_BYTES, NOTE_MAX_BYTES

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import Column, Connection, select, type_coerce
 from sqlalchemy.types import NullType
 
-from app.ledger import merkle
-from app.ledger.one_row import find_numbers
+from app.ledger.singletons import find_numbers
 from app.ledger.tables import log_seal, log_tiles, sequencer
-from app.ledger.tiles import TILE_HASHES, TileReader
+from app.transparency import merkle
+from app.transparency.tiles import TILE_HASHES, TileReader
 from domain.errors import LedgerIntegrityError
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, select, type_coerce
 from sqlalchemy.types import NullType
 
-from app.ledger.damage import VERIFY
+from app.ledger.corruption import VERIFY
 from domain.errors import LedgerIntegrityError
 
 

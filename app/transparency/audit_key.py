@@ -4,7 +4,7 @@ from pathlib import Path
 
 from app.runtime.new_files import flush, partial_folder
 from app.runtime.private_files import make_private_folder, open_private
-from app.security.notes import NoteError, Signer
+from app.transparency.notes import NoteError, Signer
 
 
 class AuditKeyError(Exception):

@@ -2,7 +2,7 @@
 
 from itertools import islice
 
-from app.runtime.database import reading
+from app.runtime.database import read_transaction
 from app.use_cases.upkeep.rebuilding import rebuild
 from bench.ledgers import drafts, new_ledger, policy
 from bench.month_close import import_month, seconds
@@ -49,7 +49,7 @@ def rebuilding(enterprises: int) -> None:
 
             def read(ledger: object = ledger) -> None:
                 after = 0
-                with reading(ledger.engine) as connection:  # type: ignore[attr-defined]
+                with read_transaction(ledger.engine) as connection:  # type: ignore[attr-defined]
                     while entries := ledger.entries(connection, after=after, limit=20_000):  # type: ignore[attr-defined]
                         after = entries[-1].position
 

@@ -67,7 +67,7 @@ def texts(connection: Connection, given: Sequence[str]) -> Any:
     return given if connection.dialect.name == "postgresql" else json.dumps(given)
 
 
-class History:
+class TemporalTable:
     """The changes to the rows of one table that are not yet written.
 
     A key is the primary key without `from_position`; the values are the other columns in the table's order.

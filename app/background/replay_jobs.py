@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from app.ledger import replay_runs
 from app.ledger.ledger import Ledger
 from app.ledger.replay_runs import Run, State
-from app.runtime.database import steadily, writing
+from app.runtime.database import with_retries, write_transaction
 from app.use_cases.audit.replaying import Progress, Wanted, check_range, replay
 from app.use_cases.recording import INTERRUPTED
 from domain.errors import LedgerIntegrityError
@@ -77,7 +77,7 @@ class Replayer:
         run = Run(
             id=uuid.uuid4().hex, asked_by=asked_by, asked_at_us=now_us, first=wanted.first, last=wanted.last
         )
-        other = steadily(lambda: self._begin(run, now_us))
+        other = with_retries(lambda: self._begin(run, now_us))
         if other is not None:
             raise RunningError(other)
         self._thread = Thread(target=self._run, args=(run.id, wanted), name="replay", daemon=True)
@@ -86,10 +86,10 @@ class Replayer:
 
     def _begin(self, run: Run, now_us: int) -> str | None:
         try:
-            with writing(self._ledger.engine) as connection:
+            with write_transaction(self._ledger.engine) as connection:
                 return replay_runs.begin(connection, run, now_us=now_us)
         except IntegrityError:  # Another one began at the same moment, and is there now.
-            with writing(self._ledger.engine) as connection:
+            with write_transaction(self._ledger.engine) as connection:
                 return replay_runs.begin(connection, run, now_us=now_us)
 
     def _run(self, run: str, wanted: Wanted) -> None:
@@ -118,7 +118,7 @@ class Replayer:
             if done == total or time.monotonic() - noted_at >= NOTE_INTERVAL_S:
                 noted_at = time.monotonic()
                 now_us = self._ledger.clock()
-                with writing(self._ledger.engine) as connection:
+                with write_transaction(self._ledger.engine) as connection:
                     replay_runs.advance(connection, run, done=done, total=total, now_us=now_us)
 
         return note
@@ -128,7 +128,7 @@ class Replayer:
     ) -> None:
         """Note the end; where the database is away, the silence will tell."""
         try:
-            with writing(self._ledger.engine) as connection:
+            with write_transaction(self._ledger.engine) as connection:
                 replay_runs.end(connection, run, state, report=report, problem=problem)
         except INTERRUPTED as error:
             _log.warning("replay not noted", error=str(error))

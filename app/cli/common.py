@@ -27,7 +27,7 @@ from app.security.disclosures import DisclosureError
 from app.transparency.audit_key import verifier_key_in
 from app.transparency.sealing import seal
 from app.use_cases.policies.publishing import assess_published, unfinished_publication
-from app.use_cases.reading.as_of import AskedMoment, DayAheadError, Opened, PositionAheadError, opened
+from app.use_cases.reading.as_of import AskedMoment, DayAheadError, PolicyAsOf, PositionAheadError, opened
 from app.use_cases.recording import INTERRUPTED
 from app.use_cases.upkeep.projecting import NotProjectedError, project_all
 from app.use_cases.upkeep.sealing import tell_of_seal
@@ -235,9 +235,9 @@ def within_the_log() -> Iterator[None]:
         refuse(f"{error.day}尚未开始（北京时间），不能查询。")
 
 
-def books_of(
+def require_policy(
     ledger: Ledger, connection: Connection, window: str, policy: str | None, asked: AskedMoment
-) -> Opened:
+) -> PolicyAsOf:
     """The books of a half-year at the moment that the options ask for."""
     with within_the_log():
         books = opened(ledger, connection, window, policy, asked)

@@ -24,7 +24,7 @@ from app.cli.common import (
 )
 from app.ledger.clock import now_us
 from app.ledger.corruption import REBUILD
-from app.runtime.database import reading
+from app.runtime.database import read_transaction
 from app.runtime.reasons import reason_of
 from app.use_cases.audit.differences import (
     Cause,
@@ -72,7 +72,7 @@ def audit_differences(
     )
     ledger = ledger_of(context)
     bring_up(ledger)
-    with reading(ledger.engine) as connection, within_the_log():
+    with read_transaction(ledger.engine) as connection, within_the_log():
         try:
             moments = moments_of(connection, *asked)
         except OrderError as error:

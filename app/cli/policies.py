@@ -25,7 +25,7 @@ from app.cli.common import (
 )
 from app.cli.printing import wanyuan
 from app.ledger.ledger import Ledger
-from app.runtime.database import reading
+from app.runtime.database import read_transaction
 from app.runtime.reasons import reason_of
 from app.use_cases.filing.rows import TEXT_MAX_CHARS, printable
 from app.use_cases.policies.loader import LoadedPolicy, load_policy
@@ -161,7 +161,7 @@ def policy_list(
     asked = asked_moment(position, known_at)
     ledger = ledger_of(context)
     bring_up(ledger)
-    with reading(ledger.engine) as connection, within_the_log():
+    with read_transaction(ledger.engine) as connection, within_the_log():
         at = moment_of(connection, asked)
         found = published(connection, at.position)
     if as_json:

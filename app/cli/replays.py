@@ -26,7 +26,7 @@ from app.cli.printing import print_unassessed, wanyuan
 from app.cli.replay_words import COLUMNS, FIELDS, NOTHING, column_values, outcome_values
 from app.cli.terminal import Terminal, bold
 from app.ledger.ledger import Ledger
-from app.runtime.database import open_engine, reading
+from app.runtime.database import open_engine, read_transaction
 from app.runtime.new_files import temporary_folder
 from app.use_cases.audit.replaying import Report, Wanted, replay
 from app.use_cases.audit.restoring import restore
@@ -131,7 +131,7 @@ def _replayed_ledger(context: typer.Context, export: Path | None) -> Iterator[Le
 def measure_names(ledger: Ledger) -> dict[str, str]:
     """The names of the measures of every policy, by their ids; none where a policy cannot be read."""
     try:
-        with reading(ledger.engine) as connection:
+        with read_transaction(ledger.engine) as connection:
             policies = ledger.policies(connection)
     except (LedgerIntegrityError, MapperDeserialisationError):  # Which the replay itself tells.
         return {}

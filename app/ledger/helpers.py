@@ -31,7 +31,7 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 """A terminal, and whoever stops a whole group, send them to every process: the parent decides what ends."""
 
 
-class Helpers:
+class WorkerPool:
     """Runs functions over a ledger in other processes, or in this one where there is nothing to gain.
 
     Args:
@@ -75,7 +75,7 @@ class Helpers:
         for task, future in zip(reversed(tasks), reversed(given), strict=True):
             yield work(self._ledger, *task) if future.cancel() else future.result()
 
-    def spread(self, work: Callable[..., R], tasks: Iterable[tuple[Any, ...]]) -> Iterator[R]:
+    def map_ordered(self, work: Callable[..., R], tasks: Iterable[tuple[Any, ...]]) -> Iterator[R]:
         """Call a function of a module for each of the tasks as they come, here whenever the others are busy.
 
         Args:

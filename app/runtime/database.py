@@ -309,14 +309,14 @@ def _identity(path: Path) -> tuple[int, int]:
 
 
 @contextmanager
-def writing(engine: Engine, *, unhurried: bool = False) -> Iterator[Connection]:
+def write_transaction(engine: Engine, *, no_timeout: bool = False) -> Iterator[Connection]:
     """A transaction that writes: on SQLite it takes the write lock at once, so that it cannot fail later.
 
     There the threads of a process take turns in the order in which they come.
 
     Args:
         engine: The database.
-        unhurried: Whether its statements may take as long as they need.
+        no_timeout: Whether its statements may take as long as they need.
     """
     with (
         _opening_anew(engine),
@@ -326,8 +326,8 @@ def writing(engine: Engine, *, unhurried: bool = False) -> Iterator[Connection]:
         connection.begin(),
         _as_sqlalchemy(connection),
     ):
-        if unhurried:
-            lift_time_outs(connection)
+        if no_timeout:
+            disable_timeouts(connection)
         yield connection
 
 
@@ -366,7 +366,7 @@ def _opening_anew(engine: Engine) -> Iterator[None]:
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
+def read_transaction(engine: Engine) -> Iterator[Connection]:
     """A transaction that only reads, in one snapshot of the database.
 
     Raises:
@@ -386,7 +386,7 @@ class DamagedError(LedgerIntegrityError):
 
 
 @contextmanager
-def reading_whatever(engine: Engine) -> Iterator[Connection]:
+def read_untrusted(engine: Engine) -> Iterator[Connection]:
     """The same for values that nobody vouches for: text that is no UTF-8, as SQLite may hold, is no error.
 
     Its bytes come as lone surrogates (PEP 383). The connection is not used again.
@@ -394,8 +394,8 @@ def reading_whatever(engine: Engine) -> Iterator[Connection]:
     Raises:
         DamagedError: The file is damaged.
     """
-    with reading(engine) as connection:
-        lift_time_outs(connection)
+    with read_transaction(engine) as connection:
+        disable_timeouts(connection)
         if connection.dialect.name == "sqlite":
             driver: Any = connection.connection.driver_connection
             driver.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
@@ -433,7 +433,7 @@ def has_several_writers(engine: Engine) -> bool:
     return engine.dialect.name != "sqlite"
 
 
-def lift_time_outs(connection: Connection) -> None:
+def disable_timeouts(connection: Connection) -> None:
     """Let the statements of this transaction take as long as they need; those of locks stand."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
@@ -483,7 +483,7 @@ def is_uncertain(error: Exception) -> bool:
     return error.connection_invalidated or _state(error) in _UNCERTAIN_STATES
 
 
-def passes(error: Exception) -> bool:
+def is_transient(error: Exception) -> bool:
     """Whether the same may work in a moment: a lost connection, a deadlock, a serialisation failure."""
     if not isinstance(error, sql_errors.DBAPIError):
         return False
@@ -503,19 +503,19 @@ def _sqlite_code(error: sql_errors.DBAPIError) -> int:
     return code
 
 
-def steadily(step: Callable[[], Result], pauses_s: Sequence[float] = RETRY_PAUSES_S) -> Result:
+def with_retries(step: Callable[[], Result], pauses_s: Sequence[float] = RETRY_PAUSES_S) -> Result:
     """Do what may be done twice, and again after each pause when it met what passes."""
     for pause_s in pauses_s:
         try:
             return step()
         except sql_errors.DBAPIError as error:
-            if not passes(error):
+            if not is_transient(error):
                 raise
             _log.warning("database failed, tried again", error=str(error), pause_s=pause_s)
         time.sleep(pause_s)
     return step()
 
 
-def once_more(step: Callable[[], Result]) -> Result:
+def retry_once(step: Callable[[], Result]) -> Result:
     """Read, and once more at once if the connection was lost: the caller waits."""
-    return steadily(step, pauses_s=(0,))
+    return with_retries(step, pauses_s=(0,))

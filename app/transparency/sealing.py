@@ -13,7 +13,7 @@ from app.ledger.corruption import VERIFY
 from app.ledger.ledger import Ledger
 from app.ledger.lines import Line, canonical, read_lines
 from app.ledger.own_stream import read_own_stream
-from app.runtime.database import reading, steadily, writing
+from app.runtime.database import read_transaction, with_retries, write_transaction
 from app.transparency import tiles
 from app.transparency.merkle import leaf_hash
 from app.transparency.tiles import TileReader
@@ -45,7 +45,7 @@ def seal(ledger: Ledger, *, at_most: int | None = None) -> int:
     Raises:
         LedgerIntegrityError: The log or its tree contradicts itself; what is sealed stays.
     """
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         began, head = tiles.sealed_size(connection), ledger.head(connection)
     before, size = -1, began
     until = head if at_most is None else min(head, began + at_most)
@@ -60,11 +60,11 @@ def seal_next(ledger: Ledger) -> Sealed:
     Raises:
         LedgerIntegrityError: The log or its tree contradicts itself.
     """
-    return steadily(lambda: _seal_batch(ledger))
+    return with_retries(lambda: _seal_batch(ledger))
 
 
 def _seal_batch(ledger: Ledger) -> Sealed:
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         size, head = tiles.sealed_size(connection), ledger.head(connection)
         if size > head:
             raise LedgerIntegrityError(f"台账止于序号{head}，而已封存{size}条：末尾的记录缺失。{VERIFY}")
@@ -76,7 +76,7 @@ def _seal_batch(ledger: Ledger) -> Sealed:
     if not leaves:
         return Sealed(size, by_another=False)
     reached = size + len(leaves)
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         if tiles.store(connection, changed, before=size, size=reached):
             return Sealed(reached, by_another=False)
         return Sealed(tiles.sealed_size(connection), by_another=True)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from app.ledger.clock import ClockError
 from app.ledger.ledger import Batch, Ledger, UncertainError
-from app.runtime.database import UNAVAILABLE, reading, steadily
+from app.runtime.database import UNAVAILABLE, read_transaction, with_retries
 from app.use_cases.upkeep.projecting import NotProjectedError
 
 ATTEMPTS_BESIDE_OTHERS: Final = 3
@@ -26,7 +26,7 @@ import, what was recorded stays.
 """
 
 
-def carry_through(
+def commit_with_retries(
     ledger: Ledger,
     decide: Callable[[Connection], Batch[Outcome]],
     decided: Batch[Outcome] | None = None,
@@ -47,18 +47,18 @@ def carry_through(
     batch = decided
     for _ in range(ATTEMPTS_BESIDE_OTHERS):
         if batch is None:
-            batch = steadily(lambda: _decide(ledger, decide))
+            batch = with_retries(lambda: _decide(ledger, decide))
         with suppress(IntegrityError):
             return batch.outcome, _record(ledger, batch)
         batch = None  # What it was decided on is no longer so.
-    batch, position = steadily(lambda: ledger.record_alone(decide))
+    batch, position = with_retries(lambda: ledger.record_alone(decide))
     return batch.outcome, position
 
 
 def _decide(ledger: Ledger, decide: Callable[[Connection], Batch[Outcome]]) -> Batch[Outcome]:
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         return decide(connection)
 
 
 def _record(ledger: Ledger, batch: Batch[Outcome]) -> int:
-    return steadily(lambda: ledger.record(batch.events, batch.recording))
+    return with_retries(lambda: ledger.record(batch.events, batch.recording))

@@ -62,11 +62,11 @@ class Assessment(NamedTuple):
 
 
 class _Verdict(NamedTuple):
-    """What one measure gives: `rule_fen` before ceilings, of it `firm_fen` on no open reading."""
+    """What one measure gives: `rule_fen` before ceilings, of it `undisputed_fen` on no open reading."""
 
     status: Status
     rule_fen: int
-    firm_fen: int
+    undisputed_fen: int
     steps: list[Step]
 
 
@@ -115,9 +115,9 @@ def _judge(policy: Policy, measure: Measure, registered: Return) -> _Verdict:
             return _Verdict("not-eligible", 0, 0, steps)
     on_open = _any_open(policy, steps)
     if isinstance(measure.reward, PerWholeStep):
-        rule_fen, firm_fen = _per_whole_step(policy, measure, measure.reward, current - prior, steps)
+        rule_fen, undisputed_fen = _per_whole_step(policy, measure, measure.reward, current - prior, steps)
     else:
-        rule_fen, firm_fen = _bands_with_tail(policy, measure, measure.reward, current - prior, steps)
+        rule_fen, undisputed_fen = _bands_with_tail(policy, measure, measure.reward, current - prior, steps)
     ceiling = policy.month_limit.ceiling
     if rule_fen > ceiling.fen:
         inputs = {"amount_fen": rule_fen, "ceiling_fen": ceiling.fen}
@@ -126,7 +126,7 @@ def _judge(policy: Policy, measure: Measure, registered: Return) -> _Verdict:
         )
         on_open = on_open or ceiling.reading in policy.open_readings
     return _Verdict(
-        "eligible" if rule_fen > 0 else "not-eligible", rule_fen, 0 if on_open else firm_fen, steps
+        "eligible" if rule_fen > 0 else "not-eligible", rule_fen, 0 if on_open else undisputed_fen, steps
     )
 
 
@@ -255,7 +255,7 @@ def _award(  # noqa: PLR0913, PLR0917 - the fields of the outcome that do not fo
     rests_on = policy.open_readings.intersection([step.reading for step in (*verdict.steps, *steps)])
     period_reading = _open_period_reading(policy, period)
     all_open = period_reading or _any_open(policy, steps)
-    open_fen = assessed_fen if all_open else max(assessed_fen - verdict.firm_fen, 0)
+    open_fen = assessed_fen if all_open else max(assessed_fen - verdict.undisputed_fen, 0)
     bound_by = []
     if selected_fen < verdict.rule_fen:
         bound_by.append(policy.month_limit.id)

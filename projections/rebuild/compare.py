@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.types import NullType
 
 from projections.tables import FOREVER, LIVE, ReadModels
-from projections.temporal_rows import History
+from projections.temporal_rows import TemporalTable
 
 Row = tuple[Any, ...]
 
@@ -76,7 +76,7 @@ def _is_text(value: object) -> bool:
 
 def differences_of(  # noqa: PLR0913 - the rows, and which of them
     connection: Connection,
-    history: History,
+    history: TemporalTable,
     *,
     above: str,
     up_to: str | None,

@@ -9,7 +9,7 @@ from sqlalchemy import select, text
 
 from app.ledger.ledger import Ledger
 from app.ledger.mapper import UnknownTypeError
-from app.runtime.database import reading
+from app.runtime.database import read_transaction
 from app.transparency.audit_key import make_audit_key
 from app.use_cases.audit.replaying import Report, Wanted, replay
 from app.use_cases.upkeep.rebuilding import rebuild
@@ -119,7 +119,7 @@ def test_a_rebuild_notes_an_event_that_cannot_be_what_it_says_and_goes_on(ledger
     damage, (position, _) = DAMAGES[name]
     alter(ledger, damage)
     assert rebuild(ledger) == EVENTS
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         assert position in set(connection.scalars(select(LIVE.disagreements.c.position)))
 
 

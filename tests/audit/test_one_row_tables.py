@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Executable, insert, text
 
 from app.ledger.ledger import Ledger
 from app.ledger.tables import log_seal, sequencer
-from app.runtime.database import writing
+from app.runtime.database import write_transaction
 from app.use_cases.audit.findings import Findings
 from app.use_cases.audit.replaying import Wanted, replay
 from app.use_cases.audit.verifying import verify_ledger
@@ -73,7 +73,7 @@ def answers(office: Office) -> Iterator[tuple[int, str]]:
 
 
 def do(ledger: Ledger, change: Any) -> None:
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         change(connection)
 
 

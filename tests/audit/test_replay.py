@@ -10,9 +10,9 @@ from sqlalchemy import delete, insert, select, update
 from app.ledger import ledger as ledgers
 from app.ledger.ledger import Ledger
 from app.ledger.mapper import NewEvent
-from app.ledger.recorder import Recording
+from app.ledger.recorder import AppendRequest
 from app.ledger.tables import events, publications
-from app.runtime.database import writing
+from app.runtime.database import write_transaction
 from app.use_cases.audit.replaying import Report, Wanted, replay
 from app.use_cases.policies.publishing import publish
 from app.use_cases.reading.as_of import PositionAheadError
@@ -79,7 +79,7 @@ def checked(ledger: Ledger, wanted: Wanted = WHOLE) -> Report:
 
 def rewrite(ledger: Ledger, position: int, change: Callable[[dict[str, Any]], None]) -> None:
     """Change the state of an event by SQL."""
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         state = connection.scalar(select(events.c.state).where(events.c.position == position))
         data = msgspec.json.decode(bytes(state or b""))
         change(data)
@@ -172,7 +172,7 @@ def test_an_altered_figure_is_found_at_the_decision_that_it_led_to(month: Ledger
 
 def test_an_assessment_that_is_missing_is_found(month: Ledger) -> None:
     decided = position_of(month, "EntitlementAssessed", uscc=code(1), period="2024-04")
-    with writing(month.engine) as connection:
+    with write_transaction(month.engine) as connection:
         connection.execute(delete(events).where(events.c.position == decided))
     report = replay(month, WHOLE)
     (mismatch,) = report.found.mismatches
@@ -185,7 +185,7 @@ def test_an_assessment_that_is_missing_is_found(month: Ledger) -> None:
 
 def test_an_assessment_that_was_put_in_is_found(month: Ledger) -> None:
     entry = next(each for each in reversed(log(month)) if each.type == "EntitlementAssessed")
-    with writing(month.engine) as connection:
+    with write_transaction(month.engine) as connection:
         row = connection.execute(select(events).where(events.c.position == entry.position)).mappings().one()
         forged = {**row, "position": len(log(month)) + 1, "version": row["version"] + 1}
         connection.execute(insert(events).values(**{**forged, "transaction_end": forged["position"]}))
@@ -198,7 +198,7 @@ def test_an_assessment_that_was_put_in_is_found(month: Ledger) -> None:
 
 def test_facts_that_contradict_each_other_are_found_and_others_are_replayed(month: Ledger) -> None:
     revised = position_of(month, "ReturnRevised", uscc=code(2), period="2024-03")
-    with writing(month.engine) as connection:
+    with write_transaction(month.engine) as connection:
         connection.execute(update(events).where(events.c.position == revised).values(topic="ReturnFiled"))
     report = replay(month, WHOLE)
     assert [(each.kind, each.position) for each in report.found.mismatches] == [("facts-contradict", revised)]
@@ -208,7 +208,7 @@ def test_facts_that_contradict_each_other_are_found_and_others_are_replayed(mont
 @pytest.mark.parametrize("state", [b"{", b"\xff", b"[]", b""])
 def test_an_event_that_cannot_be_read_is_found_and_named(month: Ledger, state: bytes) -> None:
     filed = position_of(month, "ReturnFiled", uscc=code(1), period="2024-04")
-    with writing(month.engine) as connection:
+    with write_transaction(month.engine) as connection:
         connection.execute(update(events).where(events.c.position == filed).values(state=state))
     report = replay(month, WHOLE)
     assert [(each.kind, each.position) for each in report.found.mismatches] == [("unreadable", filed)]
@@ -254,7 +254,7 @@ def test_what_nobody_assessed_since_a_publication_is_found_once_it_counts_as_ass
     publish(month, policy(40_000), actor="admin")
     report = checked(month)
     assert [(each.version, each.done, each.total) for each in report.unassessed] == [(2, 0, 3)]
-    with writing(month.engine) as connection:
+    with write_transaction(month.engine) as connection:
         ended = {"done": publications.c.total, "assessed_at": publications.c.position}
         connection.execute(update(publications).values(ended))
     found = replay(month, WHOLE).found.mismatches
@@ -268,7 +268,7 @@ def test_rows_that_lag_behind_the_log_are_compared_as_far_as_they_are(month: Led
     at = transaction_ends(month)[-1]
     event = ReturnWithdrawn(form="S204-1", period="2024-04", reason="重复登记")
     new = NewEvent(f"returns/{code(3)}/2024", 3, event)
-    recorded = month.record(month.stored([new]), Recording("actor", "batch"))
+    recorded = month.record(month.stored([new]), AppendRequest("actor", "batch"))
     report = replay(month, WHOLE)
     assert (report.last, report.projected) == (recorded, at)
     assert report.found.row_differences == []

@@ -10,9 +10,9 @@ from sqlalchemy import Column, Executable, Table, delete, insert, select, text, 
 
 from app.ledger.ledger import Ledger
 from app.ledger.mapper import NewEvent
-from app.ledger.recorder import Recording
+from app.ledger.recorder import AppendRequest
 from app.ledger.tables import events, sequencer
-from app.runtime.database import reading, writing
+from app.runtime.database import read_transaction, write_transaction
 from app.use_cases.audit.replaying import Wanted, replay
 from app.use_cases.policies.loader import LoadedPolicy, read_document
 from app.use_cases.policies.publishing import Drop, assess_published, withdraw_policy
@@ -79,7 +79,7 @@ def recorded(migrated: Database) -> Iterator[Database]:
     withdraw_policy(ledger, MISTAKEN, Drop("误发布", "营商函〔2024〕3号"), actor="admin")
     assess_published(ledger)
     event = ReturnWithdrawn(form="E204-1", period="2024-03", reason="重复登记")
-    ledger.record(ledger.stored([NewEvent("nobody", 1, event)]), Recording("actor", "batch"))
+    ledger.record(ledger.stored([NewEvent("nobody", 1, event)]), AppendRequest("actor", "batch"))
     for period in ("2024-03", "2024-04"):
         file(
             ledger,
@@ -101,7 +101,7 @@ def month(recorded: Database, clock: TestClock) -> Iterator[Ledger]:
 
 
 def do(ledger: Ledger, statement: Executable) -> None:
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         connection.execute(statement)
 
 
@@ -116,7 +116,7 @@ def differences(ledger: Ledger) -> list[RowDifference]:
 def row_of(ledger: Ledger, table: Table, column: Column[Any] | None = None) -> dict[str, Any]:
     """A row in the middle of a table; one that has a value in the column, where one is given."""
     query = select(table).order_by(*table.primary_key)
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         rows = connection.execute(query if column is None else query.where(column.is_not(None))).mappings()
         found = [dict(row) for row in rows]
     return found[len(found) // 2]

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from app.answers.proofs import receipt_answer
 from app.ledger.ledger import Ledger
-from app.runtime.database import reading
+from app.runtime.database import read_transaction
 from app.transparency.merkle import inclusion_proof, root
 from app.transparency.notes import NoteError, Signer, read_checkpoint
 from app.transparency.sealing import seal
@@ -46,7 +46,7 @@ def receipt_of(ledger: Ledger) -> bytes:
     withdraw(ledger, USCC, "2024-05", "E204-1")
     publish_whole(ledger, policy(40_000))
     seal(ledger)
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         receipt = write_receipt(ledger, connection, uscc=USCC, window="2024H1")
     assert receipt is not None
     return msgspec.json.encode(receipt_answer(receipt, SIGNER).model_dump())

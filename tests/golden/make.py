@@ -11,7 +11,7 @@ from sqlalchemy import select
 from app.bootstrap import migrate
 from app.ledger.ledger import Ledger
 from app.ledger.tables import events
-from app.runtime.database import open_engine, reading
+from app.runtime.database import open_engine, read_transaction
 from app.use_cases.filing.file_returns import FilingAnswer, Withdrawal, file_returns, withdraw_return
 from app.use_cases.filing.rows import Draft, RowReader
 from app.use_cases.policies.loader import LoadedPolicy, load_policy
@@ -135,7 +135,7 @@ def write(path: Path, history: Callable[[Ledger, TestClock], None] = play, after
         clock = TestClock()
         ledger = Ledger(engine, clock)
         history(ledger, clock)
-        with reading(engine) as connection:
+        with read_transaction(engine) as connection:
             query = select(events).where(events.c.position > after).order_by(events.c.position)
             rows = connection.execute(query).mappings().all()
         engine.dispose()

@@ -13,7 +13,7 @@ from app.ledger.ledger import Ledger
 from app.ledger.mapper import EventMapper, NewEvent
 from app.ledger.publications import Publication
 from app.ledger.schemas import schema_text
-from app.runtime.database import writing
+from app.runtime.database import write_transaction
 from app.use_cases.audit.replaying import Wanted, replay
 from app.use_cases.policies.publishing import assess_published
 from app.use_cases.upkeep.projecting import project_all
@@ -269,7 +269,7 @@ def assess_newest(ledger: Ledger) -> None:
     publication = Publication(
         policy="yingkou-2024-14", version=2, position=newest.position, after_stream="", done=0, total=5
     )
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         publications.begin(connection, publication)
     assess_published(ledger)
     (added,) = log(ledger)[len(GOLDEN) :]

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from app.ledger.ledger import Ledger
-from app.runtime.database import reading
+from app.runtime.database import read_transaction
 from app.use_cases.filing.file_returns import FilingAnswer, Refused
 from app.use_cases.filing.importing import Progress, import_rows
 from app.use_cases.filing.rows import RowReader
@@ -106,7 +106,7 @@ def contents(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
     from: what comes to the same is not assessed again.
     """
     found = {}
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         for table in (LIVE.returns, LIVE.enterprises, LIVE.entitlements, LIVE.accounts, LIVE.totals):
             names = [column.name for column in table.columns]
             rows = [dict(zip(names, row, strict=True)) for row in rows_of(connection, table)]

@@ -15,9 +15,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app.ledger.helpers import MOST_AHEAD, Helpers
+from app.ledger.helpers import MOST_AHEAD, WorkerPool
 from app.ledger.ledger import Ledger, UncertainError
-from app.runtime.database import reading
+from app.runtime.database import read_transaction
 from app.use_cases.upkeep.projecting import NotProjectedError
 from tests.databases import only_on_sqlite
 
@@ -85,14 +85,14 @@ def kill_beside() -> None:
 
 
 @pytest.fixture
-def helper(ledger: Ledger) -> Iterator[Helpers]:
+def helper(ledger: Ledger) -> Iterator[WorkerPool]:
     """A process beside, which must have ended with the test."""
-    with Helpers(ledger, 1) as helpers:
+    with WorkerPool(ledger, 1) as helpers:
         yield helpers
     assert multiprocessing.active_children() == []
 
 
-def check_broken(helpers: Helpers, work: Callable[..., Any], *given: Any) -> None:
+def check_broken(helpers: WorkerPool, work: Callable[..., Any], *given: Any) -> None:
     """The process ended, in this work or before it, and that is told."""
     asked = helpers.submit(work, *given)
     with pytest.raises(BrokenExecutor):
@@ -111,32 +111,32 @@ def check_broken(helpers: Helpers, work: Callable[..., Any], *given: Any) -> Non
     ],
 )
 def test_a_process_beside_that_ends_while_it_works_or_answers_is_told(
-    helper: Helpers, work: Callable[..., Any]
+    helper: WorkerPool, work: Callable[..., Any]
 ) -> None:
     check_broken(helper, work)
 
 
 @only_on_sqlite
-def test_a_process_beside_that_ends_while_it_is_asked_is_told(helper: Helpers) -> None:
+def test_a_process_beside_that_ends_while_it_is_asked_is_told(helper: WorkerPool) -> None:
     check_broken(helper, size, EndsItsReader(), bytes(MORE_THAN_A_PIPE_HOLDS))
 
 
 @only_on_sqlite
-def test_processes_beside_that_end_before_they_have_begun_are_told(helper: Helpers) -> None:
+def test_processes_beside_that_end_before_they_have_begun_are_told(helper: WorkerPool) -> None:
     kill_beside()
     check_broken(helper, size)
     check_broken(helper, size, bytes(MORE_THAN_A_PIPE_HOLDS))
 
 
 @only_on_sqlite
-def test_processes_beside_that_end_while_they_wait_are_told(helper: Helpers) -> None:
+def test_processes_beside_that_end_while_they_wait_are_told(helper: WorkerPool) -> None:
     assert helper.submit(size, 1, 2).result(PATIENCE_S) == 2
     kill_beside()
     check_broken(helper, size)
 
 
 @only_on_sqlite
-def test_what_a_process_beside_answered_before_it_ended_counts(helper: Helpers) -> None:
+def test_what_a_process_beside_answered_before_it_ended_counts(helper: WorkerPool) -> None:
     assert helper.submit(end_after_the_answer).result(PATIENCE_S) == 1
     check_broken(helper, size)
 
@@ -150,7 +150,7 @@ def test_an_error_here_ends_processes_beside_in_the_midst_of_their_work(ledger: 
     asked: list[Future[None]] = []
 
     def meet_an_error() -> NoReturn:
-        with Helpers(ledger, 2) as helpers:
+        with WorkerPool(ledger, 2) as helpers:
             asked.extend(helpers.submit(wait_for_ever) for _ in range(3))
             raise ZeroDivisionError
 
@@ -161,11 +161,11 @@ def test_an_error_here_ends_processes_beside_in_the_midst_of_their_work(ledger: 
 
 
 def ask_for_what_is_not_there(ledger: Ledger) -> None:
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         connection.execute(text("SELECT * FROM nowhere"))
 
 
-def test_what_the_database_tells_a_process_beside_is_told_here(helper: Helpers) -> None:
+def test_what_the_database_tells_a_process_beside_is_told_here(helper: WorkerPool) -> None:
     asked = helper.submit(ask_for_what_is_not_there)
     with pytest.raises(DBAPIError, match="nowhere"):
         asked.result(PATIENCE_S)
@@ -176,7 +176,7 @@ def fail(_: Ledger, error: type[Exception], of: object) -> NoReturn:
 
 
 @only_on_sqlite
-def test_an_error_of_a_process_beside_says_here_what_it_said_there(helper: Helpers) -> None:
+def test_an_error_of_a_process_beside_says_here_what_it_said_there(helper: WorkerPool) -> None:
     for error in (NotProjectedError(7), UncertainError("b1")):
         (of,) = vars(error).values()
         told = helper.submit(fail, type(error), of).exception(PATIENCE_S)
@@ -191,7 +191,7 @@ def same(_: Ledger, number: int) -> int:
 @only_on_sqlite
 @pytest.mark.parametrize("processes", [0, 1, 2])
 def test_tasks_that_are_shared_are_each_done_once(ledger: Ledger, processes: int) -> None:
-    with Helpers(ledger, processes) as helpers:
+    with WorkerPool(ledger, processes) as helpers:
         done = list(helpers.share(same, [(number,) for number in range(40)]))
     assert done == list(reversed(range(40)))
 
@@ -209,7 +209,7 @@ def test_of_tasks_that_are_shared_this_process_takes_the_last_and_another_the_fi
     ledger: Ledger, tmp_path: Path
 ) -> None:
     first, last = tmp_path / "first", tmp_path / "last"
-    with Helpers(ledger, 1) as helpers:
+    with WorkerPool(ledger, 1) as helpers:
         here, beside = helpers.share(meet, [(first, last), (last, first)])
     assert here == os.getpid() != beside
 
@@ -223,7 +223,7 @@ def fail_at(_: Ledger, number: int) -> int:
 @only_on_sqlite
 @pytest.mark.parametrize("processes", [0, 1])
 def test_an_error_of_a_task_that_is_shared_is_told(ledger: Ledger, processes: int) -> None:
-    with Helpers(ledger, processes) as helpers, pytest.raises(UncertainError):
+    with WorkerPool(ledger, processes) as helpers, pytest.raises(UncertainError):
         list(helpers.share(fail_at, [(0,), (1,), (2,)]))
 
 
@@ -232,9 +232,9 @@ def test_an_error_of_a_task_that_is_shared_is_told(ledger: Ledger, processes: in
 def test_results_of_tasks_that_are_spread_come_in_the_order_of_the_tasks(
     ledger: Ledger, processes: int
 ) -> None:
-    with Helpers(ledger, processes) as helpers:
-        assert list(helpers.spread(same, ((number,) for number in range(40)))) == list(range(40))
-        assert list(helpers.spread(same, [])) == []
+    with WorkerPool(ledger, processes) as helpers:
+        assert list(helpers.map_ordered(same, ((number,) for number in range(40)))) == list(range(40))
+        assert list(helpers.map_ordered(same, [])) == []
 
 
 @only_on_sqlite
@@ -242,8 +242,8 @@ def test_of_tasks_that_are_spread_this_process_takes_those_for_which_the_others_
     ledger: Ledger, tmp_path: Path
 ) -> None:
     first, last = tmp_path / "first", tmp_path / "last"
-    with Helpers(ledger, 1) as helpers:
-        beside, _, here = helpers.spread(meet, [(first, last), (last, first), (last, first)])
+    with WorkerPool(ledger, 1) as helpers:
+        beside, _, here = helpers.map_ordered(meet, [(first, last), (last, first), (last, first)])
     assert here == os.getpid() != beside
 
 
@@ -258,8 +258,8 @@ def test_tasks_that_are_spread_are_read_only_so_far_ahead(ledger: Ledger, tmp_pa
                 (tmp_path / "go").touch()
             yield tmp_path / "went", tmp_path / ("go" if number == 0 else "went")
 
-    with Helpers(ledger, 1) as helpers:
-        results = helpers.spread(meet, tasks())
+    with WorkerPool(ledger, 1) as helpers:
+        results = helpers.map_ordered(meet, tasks())
         next(results)
         assert len(read) == MOST_AHEAD + 1
         assert len(list(results)) == 3 * MOST_AHEAD - 1
@@ -268,5 +268,5 @@ def test_tasks_that_are_spread_are_read_only_so_far_ahead(ledger: Ledger, tmp_pa
 @only_on_sqlite
 @pytest.mark.parametrize("processes", [0, 1])
 def test_an_error_of_a_task_that_is_spread_is_told(ledger: Ledger, processes: int) -> None:
-    with Helpers(ledger, processes) as helpers, pytest.raises(UncertainError):
-        list(helpers.spread(fail_at, [(0,), (1,), (2,)]))
+    with WorkerPool(ledger, processes) as helpers, pytest.raises(UncertainError):
+        list(helpers.map_ordered(fail_at, [(0,), (1,), (2,)]))

@@ -9,7 +9,7 @@ import pytest
 from app.bootstrap import migrate
 from app.demo.cases import SPECIAL
 from app.demo.sample import write_sample
-from app.runtime.database import open_engine, writing
+from app.runtime.database import open_engine, write_transaction
 from app.runtime.private_files import make_private_folder, open_private
 from app.transparency.audit_key import make_audit_key
 from tests.cli.test_commands import E204_1, JIA, Desk, desk, trade
@@ -37,7 +37,7 @@ def modes(folder: Path) -> dict[str, int]:
 def test_a_new_database_its_logs_and_the_folders_above_it_are_its_owners_alone(tmp_path: Path) -> None:
     engine = open_engine(f"sqlite:///{tmp_path / 'new' / 'data' / 'ledger.db'}")
     migrate(engine)
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         connection.exec_driver_sql("DELETE FROM log_seal")
         found = modes(tmp_path / "new")
     engine.dispose()

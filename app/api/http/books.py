@@ -5,14 +5,14 @@ from typing import Annotated
 from fastapi import Query
 
 from app.api.http.problems import ApiProblem
-from app.use_cases.reading.as_of import ChoiceProblem, Opened
+from app.use_cases.reading.as_of import ChoiceProblem, PolicyAsOf
 
 PolicyAsked = Annotated[
     str | None, Query(description="Optional while one policy covers the window.", max_length=100)
 ]
 
 
-def books_of(result: Opened | ChoiceProblem) -> Opened:
+def require_policy(result: PolicyAsOf | ChoiceProblem) -> PolicyAsOf:
     """The books, or the answer to a choice of policy that is none."""
     if result == "policy-unknown":
         raise ApiProblem(404, "not-found", "No policy of this id was ever published.")

@@ -16,7 +16,7 @@ from app.api.http.bodies import BodyRoom
 from app.api.http.paths import POSITION
 from app.api.http.problems import ApiProblem, unavailable
 from app.ledger.ledger import Ledger
-from app.runtime.database import once_more, reading
+from app.runtime.database import read_transaction, retry_once
 from app.runtime.limits import BODY_MAX_BYTES, BODY_SMALL_BYTES, WAIT_FOR_MOST_S
 from app.security.disclosures import DisclosureLog
 from app.security.keys import Key, Role, find_key
@@ -56,7 +56,7 @@ def key_of(
 ) -> Key:
     """The key of the caller."""
     token = None if credentials is None else credentials.credentials
-    key = None if token is None else once_more(lambda: _find(ledger, token))
+    key = None if token is None else retry_once(lambda: _find(ledger, token))
     if key is None:
         detail = "A valid API key is needed: Authorization: Bearer <key>."
         raise ApiProblem(401, "unauthenticated", detail, headers={"WWW-Authenticate": "Bearer"})
@@ -66,7 +66,7 @@ def key_of(
 
 
 def _find(ledger: Ledger, token: str) -> Key | None:
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         return find_key(connection, token)
 
 

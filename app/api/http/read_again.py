@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from app.runtime.database import passes
+from app.runtime.database import is_transient
 
 
 class ReadAgain(APIRoute):
@@ -20,7 +20,7 @@ class ReadAgain(APIRoute):
             try:
                 return await handle(request)
             except Exception as error:
-                if request.method != "GET" or not passes(error):
+                if request.method != "GET" or not is_transient(error):
                     raise
             return await handle(request)
 

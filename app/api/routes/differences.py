@@ -14,7 +14,7 @@ from app.api.http.errors_declared import errors
 from app.api.http.paths import DIGITS, uscc_of, window_of
 from app.api.http.problems import ApiProblem
 from app.api.http.read_again import ReadAgain
-from app.runtime.database import reading
+from app.runtime.database import read_transaction
 from app.use_cases.audit import differences
 from app.use_cases.audit.differences import OrderError, Sums
 from app.use_cases.reading.as_of import AskedMoment
@@ -79,7 +79,7 @@ def list_differences(
         again = AskedMoment(seen.last, day_in_progress=seen.day_in_progress)
         asked = (AskedMoment(seen.first), again)
         after = Place(seen.uscc, seen.policy, seen.period)
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         try:
             moments = differences.moments_of(connection, *asked)
         except OrderError as error:

@@ -12,7 +12,7 @@ from app.api.http.disclosing import shows_no_figures
 from app.api.http.errors_declared import errors
 from app.api.http.paths import DIGITS
 from app.api.http.read_again import ReadAgain
-from app.runtime.database import reading
+from app.runtime.database import read_transaction
 from app.use_cases.reading.as_of import moment_of
 from projections.queries import disagreements
 
@@ -34,7 +34,7 @@ def list_disagreements(
     limit: Annotated[int, Query(ge=1, le=1000), DIGITS] = 100,
 ) -> models.DisagreementPage:
     """The events after a position that the read models cannot follow; `total` counts all of them."""
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         at = moment_of(connection, moment)
         found = disagreements.page(connection, at.position, after=after, limit=limit)
         total = disagreements.count(connection, at.position)

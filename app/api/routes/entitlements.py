@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 
 from app.answers import models
 from app.answers.presenters import as_of, assessment, entitlement, explained_period, summary
-from app.api.http.books import PolicyAsked, books_of
+from app.api.http.books import PolicyAsked, require_policy
 from app.api.http.context import MAY_WAIT, EntitlementsKey, LedgerNeeded, MomentAsked
 from app.api.http.cursors import Count, Cursors, CursorsNeeded
 from app.api.http.disclosing import ShownNeeded, shows_figures, shows_no_figures
@@ -15,7 +15,7 @@ from app.api.http.errors_declared import errors
 from app.api.http.paths import DIGITS, period_in, uscc_of, window_of
 from app.api.http.problems import ApiProblem
 from app.api.http.read_again import ReadAgain
-from app.runtime.database import reading
+from app.runtime.database import read_transaction
 from app.use_cases.reading.as_of import AskedMoment, opened
 from app.use_cases.reading.explaining import explain, read_account, withheld_account
 from app.use_cases.reading.listing import count_disputed, list_accounts, summarise
@@ -57,8 +57,8 @@ def read_entitlement(
 ) -> models.Entitlement:
     """The half-year account of an enterprise."""
     name = str(window_of(window))
-    with reading(ledger.engine) as connection:
-        at = books_of(opened(ledger, connection, name, policy, moment))
+    with read_transaction(ledger.engine) as connection:
+        at = require_policy(opened(ledger, connection, name, policy, moment))
         account = read_account(connection, uscc_of(uscc), name, at)
         if account is None:
             raise _never_filed(uscc, name)
@@ -86,8 +86,8 @@ def explain_entitlement(
     """A period of an account with the steps that led to it."""
     half, asked = window_of(window), period_in(period)
     withheld = not key.sees_figures
-    with reading(ledger.engine) as connection:
-        at = books_of(opened(ledger, connection, str(half), policy, moment))
+    with read_transaction(ledger.engine) as connection:
+        at = require_policy(opened(ledger, connection, str(half), policy, moment))
         account = read_account(connection, uscc_of(uscc), str(half), at)
         if account is None:
             raise _never_filed(uscc, str(half))
@@ -131,8 +131,8 @@ def list_entitlements(
     half = str(window_of(window))
     after = _sent(cursors)
     asked = moment if after is None else AskedMoment(after.position, day_in_progress=after.day_in_progress)
-    with reading(ledger.engine) as connection:
-        at = books_of(opened(ledger, connection, half, policy, asked))
+    with read_transaction(ledger.engine) as connection:
+        at = require_policy(opened(ledger, connection, half, policy, asked))
         wanted = ListFilter(
             policy=at.policy_id,
             window=half,
@@ -184,8 +184,8 @@ def read_summary(
 ) -> models.Summary:
     """The sums of a half-year, by region, industry, period or measure."""
     half = str(window_of(window))
-    with reading(ledger.engine) as connection:
-        at = books_of(opened(ledger, connection, half, policy, moment))
+    with read_transaction(ledger.engine) as connection:
+        at = require_policy(opened(ledger, connection, half, policy, moment))
         groups = summarise(connection, half, group_by, at)
         return summary(groups, at.moment, disputed=count_disputed(connection, at), progress=at.progress())
 

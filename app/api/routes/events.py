@@ -11,7 +11,7 @@ from app.api.http.disclosing import ShownNeeded, shows_figures
 from app.api.http.errors_declared import errors
 from app.api.http.paths import DIGITS, POSITION, uscc_of
 from app.api.http.read_again import ReadAgain
-from app.runtime.database import reading
+from app.runtime.database import read_transaction
 from app.use_cases.reading.as_of import events_after, log_moment_of
 from domain.events import Return
 
@@ -36,7 +36,7 @@ def list_events(
 ) -> models.EventPage:
     """The events after a position, in the order of the log; none of a later moment than asked for."""
     of = None if uscc is None else uscc_of(uscc)
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         at = log_moment_of(ledger, connection, moment)
         entries = events_after(ledger, connection, after, at, limit=limit, uscc=of)
     shown.records(sum(isinstance(each.event, Return) for each in entries), uscc=of)

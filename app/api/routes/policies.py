@@ -18,7 +18,7 @@ from app.api.http.paths import DIGITS
 from app.api.http.problems import ApiProblem
 from app.api.http.read_again import ReadAgain
 from app.ledger.ledger import Ledger
-from app.runtime.database import reading
+from app.runtime.database import read_transaction
 from app.runtime.limits import PROBLEMS_MOST_LISTED
 from app.use_cases.filing.rows import TEXT_MAX_CHARS, printable
 from app.use_cases.policies.loader import LoadedPolicy, load_policy
@@ -142,7 +142,7 @@ def _accepted(request: Request, ledger: Ledger, background: BackgroundTasks, res
     """The answer to what is recorded, and is assessed by afterwards."""
     request.state.position = result.position
     background.add_task(_assess, ledger)
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         state = states(connection, moments.now(connection).position)[result.ref.id]
     location = f"/v1/policies/{result.ref.id}/versions/{result.ref.version}"
     return JSONResponse(
@@ -233,7 +233,7 @@ def _assess(ledger: Ledger) -> None:
 @shows_no_figures
 def list_policies(ledger: LedgerNeeded, _: AnyKey, moment: MomentAsked) -> models.PolicyList:
     """All policies with their newest versions."""
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         at = moment_of(connection, moment)
         found = states(connection, at.position)
     return models.PolicyList(items=[_summary(each) for each in found.values()], as_of=as_of(at))
@@ -248,7 +248,7 @@ def list_policies(ledger: LedgerNeeded, _: AnyKey, moment: MomentAsked) -> model
 @shows_no_figures
 def read_policy(ledger: LedgerNeeded, _: AnyKey, moment: MomentAsked, policy: str) -> models.PolicyDetail:
     """A policy and its versions."""
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         at = moment_of(connection, moment)
         state = states(connection, at.position).get(policy)
     if state is None:
@@ -275,7 +275,7 @@ def read_policy_version(
     n: Annotated[int, Path(ge=1, lt=2**31), DIGITS],
 ) -> models.PolicyVersion:
     """A published version with its document, and how far its assessment has come."""
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         at = moment_of(connection, moment)
         version = find_version(connection, policy, n)
         if version is None or version.position > at.position:

@@ -11,7 +11,7 @@ from app.api.http.errors_declared import errors
 from app.api.http.paths import POSITION, uscc_of, window_of
 from app.api.http.problems import RETRY_AFTER_S, ApiProblem
 from app.api.http.read_again import ReadAgain
-from app.runtime.database import reading
+from app.runtime.database import read_transaction
 from app.runtime.limits import SEALED_PER_CALL_MOST
 from app.transparency.audit_key import AuditKeyError, read_audit_key
 from app.transparency.notes import Signer
@@ -67,7 +67,7 @@ def read_checkpoint(
     request: Request, ledger: LedgerNeeded, signer: SignerNeeded, size: SizeAsked = None
 ) -> Any:
     """A signed checkpoint; as `text/plain` the signed note alone."""
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         tree = tree_at(ledger, connection, size)
     answer = proof_models.checkpoint_answer(tree, signer)
     if _TEXT in request.headers.get("accept", ""):
@@ -91,7 +91,7 @@ def read_inclusion(
     size: SizeAsked = None,
 ) -> proof_models.InclusionAnswer:
     """The proof that the event at a position is in the log of a checkpoint."""
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         proved = prove_inclusion(ledger, connection, position=position, size=size)
     shown.records(0 if proved.uscc is None else 1, uscc=proved.uscc)
     return proof_models.inclusion_answer(proved, signer)
@@ -111,7 +111,7 @@ def read_consistency(
     """The proof that the log of one checkpoint is the beginning of the log of another."""
     if first > second:
         raise ApiProblem(400, "invalid-request", "first is the smaller size, second the larger one.")
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         proved = prove_consistency(ledger, connection, first=first, second=second)
     return proof_models.consistency_answer(proved, signer)
 
@@ -134,7 +134,7 @@ def read_receipt(
 ) -> proof_models.ReceiptAnswer:
     """The events of an enterprise's half-year with their proofs, to verify offline."""
     name = str(window_of(window))
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         receipt = write_receipt(ledger, connection, uscc=uscc_of(uscc), window=name, asked=moment)
     if receipt is None:
         raise ApiProblem(404, "not-found", f"{uscc} has filed nothing in {name}.")

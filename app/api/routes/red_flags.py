@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 
 from app.answers import models
 from app.answers.presenters import as_of, red_flag, thresholds
-from app.api.http.books import PolicyAsked, books_of
+from app.api.http.books import PolicyAsked, require_policy
 from app.api.http.context import AuditorKey, LedgerNeeded, MomentAsked
 from app.api.http.cursors import Count, Cursors, CursorsNeeded
 from app.api.http.disclosing import ShownNeeded, shows_figures
@@ -15,7 +15,7 @@ from app.api.http.errors_declared import errors
 from app.api.http.paths import DIGITS, uscc_of, window_of
 from app.api.http.problems import ApiProblem
 from app.api.http.read_again import ReadAgain
-from app.runtime.database import reading
+from app.runtime.database import read_transaction
 from app.runtime.limits import RED_FLAGS_MOST_GROUPED
 from app.use_cases.audit.red_flags import (
     BEGINNING,
@@ -71,14 +71,14 @@ def list_red_flags(
     half = str(window_of(window))
     before = _sent(cursors)
     asked = Asked(half, ENTERPRISE_FLAGS if flag is None else (flag,), region_code)
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         if before is None:
             result, after = opened(ledger, connection, half, policy, moment), BEGINNING
         else:
             again = AskedMoment(before.position, day_in_progress=before.day_in_progress)
             result = opened(ledger, connection, half, policy, again)
             after = Place(before.uscc, before.taken)
-        books = books_of(result)
+        books = require_policy(result)
         page = red_flag_page(connection, asked, books, limit=limit, after=after)
     shown.records(len(page.found))
     end, as_asked = page.next_after, (books.moment.position, books.moment.day_in_progress)
@@ -110,8 +110,8 @@ def list_red_flag_groups(
     """The questions about many returns: clusters just over a threshold, many corrections by one actor."""
     half = str(window_of(window))
     asked = Asked(half, GROUP_FLAGS if flag is None else (flag,), region_code)
-    with reading(ledger.engine) as connection:
-        books = books_of(opened(ledger, connection, half, policy, moment))
+    with read_transaction(ledger.engine) as connection:
+        books = require_policy(opened(ledger, connection, half, policy, moment))
         try:
             found = group_flags(connection, asked, books)
         except TooManyError as error:

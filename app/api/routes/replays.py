@@ -14,7 +14,7 @@ from app.api.http.problems import ApiProblem
 from app.api.http.read_again import ReadAgain
 from app.background.replay_jobs import Replayer, RunningError
 from app.ledger.replay_runs import find
-from app.runtime.database import reading
+from app.runtime.database import read_transaction
 from app.use_cases.audit.replaying import Wanted
 
 router = APIRouter(prefix="/v1/audit/replays", tags=["audit"], route_class=ReadAgain)
@@ -80,7 +80,7 @@ def read_replay(
     id: str,  # noqa: A002 - the path
 ) -> replay_models.Replay:
     """How far a replay has come, and what it found."""
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         run = find(connection, id)
     if run is None:
         raise ApiProblem(404, "not-found", "There is no such replay.")

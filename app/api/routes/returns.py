@@ -25,7 +25,7 @@ from app.api.http.paths import DIGITS, uscc_of
 from app.api.http.problems import ApiProblem, refused_rows
 from app.api.http.read_again import ReadAgain
 from app.ledger.ledger import Ledger
-from app.runtime.database import once_more, reading
+from app.runtime.database import read_transaction, retry_once
 from app.runtime.limits import PROBLEMS_MOST_LISTED
 from app.security.idempotency import AlreadyAnsweredError, KeptAnswer, find_answer, keep_answer
 from app.use_cases.filing.file_returns import (
@@ -80,7 +80,7 @@ def _file_once(
 ) -> Response:
     """File, or give the answer that is kept for the same request."""
     if idempotency_key is None or dry_run:
-        return _file(request, ledger, actor, body, dry_run=dry_run, alongside=None)
+        return _file(request, ledger, actor, body, dry_run=dry_run, in_same_transaction=None)
     if _IDEMPOTENCY_KEY.fullmatch(idempotency_key) is None:
         raise ApiProblem(400, "invalid-request", "Idempotency-Key has 1 to 255 visible ASCII characters.")
     request_sha256 = hashlib.sha256(body).hexdigest()
@@ -98,7 +98,7 @@ def _file_once(
         )
 
     try:
-        return _file(request, ledger, actor, body, dry_run=False, alongside=keep)
+        return _file(request, ledger, actor, body, dry_run=False, in_same_transaction=keep)
     except AlreadyAnsweredError:
         kept = _kept(ledger, actor, idempotency_key, request_sha256)
         if kept is None:
@@ -108,11 +108,11 @@ def _file_once(
 
 def _kept(ledger: Ledger, actor: str, idempotency_key: str, request_sha256: str) -> Response | None:
     def find() -> KeptAnswer | None:
-        with reading(ledger.engine) as connection:
+        with read_transaction(ledger.engine) as connection:
             now_us = ledger.clock()
             return find_answer(connection, actor=actor, idempotency_key=idempotency_key, now_us=now_us)
 
-    kept = once_more(find)
+    kept = retry_once(find)
     if kept is None:
         return None
     if kept.request_sha256 != request_sha256:
@@ -122,14 +122,22 @@ def _kept(ledger: Ledger, actor: str, idempotency_key: str, request_sha256: str)
 
 
 def _file(
-    request: Request, ledger: Ledger, actor: str, body: bytes, *, dry_run: bool, alongside: Alongside | None
+    request: Request,
+    ledger: Ledger,
+    actor: str,
+    body: bytes,
+    *,
+    dry_run: bool,
+    in_same_transaction: Alongside | None,
 ) -> Response:
     drafts, problems = read_batch(parse_json(body))
     if problems.rows:
         found, between = problems.found, problems_between(ledger, drafts)  # The second has one a row.
         rows = problems.rows + len(between)
         raise refused_rows([*found.kept, *between], more=found.more, rows=rows)
-    answer = file_returns(ledger, drafts, actor=actor, dry_run=dry_run, alongside=alongside)
+    answer = file_returns(
+        ledger, drafts, actor=actor, dry_run=dry_run, in_same_transaction=in_same_transaction
+    )
     if isinstance(answer, Refused):
         raise refused_rows(answer.problems)
     request.state.position = answer.position
@@ -192,7 +200,7 @@ def read(
     year: Annotated[int, Query(ge=2000, le=2099), DIGITS],
 ) -> models.EnterpriseReturns:
     """Each form and period of a year with all its versions."""
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         at = moment_of(connection, moment)
         if not has_ever_registered(connection, uscc_of(uscc), year):
             raise ApiProblem(404, "not-found", f"No return of {uscc} was ever registered for {year}.")

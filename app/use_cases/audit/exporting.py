@@ -15,7 +15,7 @@ from app.ledger.corruption import row_problem, shown
 from app.ledger.ledger import Ledger
 from app.ledger.lines import Line, canonical, ended_by, streamed_rows
 from app.ledger.publications import Publication
-from app.runtime.database import lift_time_outs, reading
+from app.runtime.database import disable_timeouts, read_transaction
 from app.transparency.merkle import leaf_hash
 from app.transparency.running_root import RunningRoot
 from app.transparency.sealing import seal
@@ -82,8 +82,8 @@ def export_log(
         PositionAheadError: `until` is above the head.
     """
     seal(ledger)
-    with reading(ledger.engine) as connection, NewFolder.opened(wanted.target) as folder:
-        lift_time_outs(connection)
+    with read_transaction(ledger.engine) as connection, NewFolder.opened(wanted.target) as folder:
+        disable_timeouts(connection)
         size = _size(connection, wanted.until)
         announce(size)
         tree, topics = RunningRoot(), Counter[str]()

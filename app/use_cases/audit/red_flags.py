@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.runtime.limits import RED_FLAGS_MOST_GROUPED, RED_FLAGS_MOST_SCANNED
-from app.use_cases.reading.as_of import Opened
+from app.use_cases.reading.as_of import PolicyAsOf
 from domain.periods import Window
 from domain.red_flags.enterprise_flags import DETECTORS, enterprise_flags
 from domain.red_flags.group_flags import COUNTERS
@@ -79,7 +79,7 @@ class TooManyError(Exception):
 
 
 def red_flags(
-    connection: Connection, asked: Asked, books: Opened, progress: Callable[[int], None]
+    connection: Connection, asked: Asked, books: PolicyAsOf, progress: Callable[[int], None]
 ) -> Iterator[RedFlag]:
     """Every question: those about one enterprise by code, then those about many returns.
 
@@ -103,13 +103,13 @@ def red_flags(
         yield from counter.flags()
 
 
-def enterprises_asked(connection: Connection, asked: Asked, books: Opened) -> int:
+def enterprises_asked(connection: Connection, asked: Asked, books: PolicyAsOf) -> int:
     """How many enterprises are looked through."""
     filed = totals.filed(connection, asked.window, books.moment.position)
     return sum(each.enterprises for each in filed if asked.region_code in {None, each.region_code})
 
 
-def group_flags(connection: Connection, asked: Asked, books: Opened) -> list[RedFlag]:
+def group_flags(connection: Connection, asked: Asked, books: PolicyAsOf) -> list[RedFlag]:
     """The questions about many returns together.
 
     Raises:
@@ -121,7 +121,9 @@ def group_flags(connection: Connection, asked: Asked, books: Opened) -> list[Red
     return list(red_flags(connection, asked, books, lambda _: None))
 
 
-def red_flag_page(connection: Connection, asked: Asked, books: Opened, *, limit: int, after: Place) -> Page:
+def red_flag_page(
+    connection: Connection, asked: Asked, books: PolicyAsOf, *, limit: int, after: Place
+) -> Page:
     """The next questions about one enterprise each, by code.
 
     A page looks through a bounded number of enterprises: it may be shorter than `limit`, even empty, before
@@ -145,7 +147,7 @@ def red_flag_page(connection: Connection, asked: Asked, books: Opened, *, limit:
     return Page(found, None)
 
 
-def _scope(asked: Asked, books: Opened) -> Scope:
+def _scope(asked: Asked, books: PolicyAsOf) -> Scope:
     window = Window.parse(asked.window)
     year, month = (window.year, 7) if window.half == 1 else (window.year + 1, 1)
     ended_at_us = (datetime(year, month, 1, tzinfo=_BEIJING) - _EPOCH) // _MICROSECOND
@@ -154,7 +156,7 @@ def _scope(asked: Asked, books: Opened) -> Scope:
     return Scope(asked.window, ended_at_us, covering, asked.region_code)
 
 
-def _slices(connection: Connection, asked: Asked, books: Opened, after: str) -> Iterator[Sequence[Known]]:
+def _slices(connection: Connection, asked: Asked, books: PolicyAsOf, after: str) -> Iterator[Sequence[Known]]:
     """The enterprises of the half-year, a slice at a time, of all regions."""
     at = books.moment.position
     histories.walk_along_keys(connection)
@@ -164,7 +166,7 @@ def _slices(connection: Connection, asked: Asked, books: Opened, after: str) -> 
 
 
 def _histories(
-    connection: Connection, asked: Asked, books: Opened, known: Sequence[Known]
+    connection: Connection, asked: Asked, books: PolicyAsOf, known: Sequence[Known]
 ) -> Iterator[EnterpriseHistory]:
     """The histories of those of a slice that are in the region asked for."""
     wanted = [each for each in known if asked.region_code in {None, each.region_code}]

@@ -15,11 +15,11 @@ from msgspec import structs
 from sqlalchemy import Connection
 
 from app.ledger.corruption import is_of_enterprise
-from app.ledger.helpers import Helpers, spare_processors
+from app.ledger.helpers import WorkerPool, spare_processors
 from app.ledger.ledger import Ledger, Slice, Unreadable
 from app.ledger.mapper import UnknownTypeError
 from app.ledger.publications import Publication, all_unfinished
-from app.runtime.database import DamagedError, reading, reading_whatever, steadily
+from app.runtime.database import DamagedError, read_transaction, read_untrusted, with_retries
 from app.runtime.limits import REPLAY_MOST_REPORTED
 from app.runtime.new_files import temporary_folder
 from app.use_cases.reading.as_of import PositionAheadError
@@ -175,11 +175,11 @@ def _replay(ledger: Ledger, wanted: Wanted, progress: Progress, *, is_damaged: b
     with temporary_folder("duixian-replay") as folder:
         aside = AsideFile(folder / "aside.db")
         aside.make()
-        task = steadily(lambda: _plan(ledger, wanted, aside.path, is_damaged=is_damaged))
-        found = steadily(lambda: _checkpoint_ahead(ledger, task))
+        task = with_retries(lambda: _plan(ledger, wanted, aside.path, is_damaged=is_damaged))
+        found = with_retries(lambda: _checkpoint_ahead(ledger, task))
         found.add(_replay_all(ledger, task, progress))
-        found.add(steadily(lambda: _compare_common(ledger, task, found)))
-        found.add(steadily(lambda: _rows_outside(ledger, task)))
+        found.add(with_retries(lambda: _compare_common(ledger, task, found)))
+        found.add(with_retries(lambda: _rows_outside(ledger, task)))
     progress(task.last, task.last)
     return Report(
         first=task.first,
@@ -191,7 +191,7 @@ def _replay(ledger: Ledger, wanted: Wanted, progress: Progress, *, is_damaged: b
 
 
 def _reading(ledger: Ledger, task: Task) -> AbstractContextManager[Connection]:
-    return (reading_whatever if task.is_damaged else reading)(ledger.engine)
+    return (read_untrusted if task.is_damaged else read_transaction)(ledger.engine)
 
 
 def check_range(ledger: Ledger, wanted: Wanted) -> None:
@@ -200,14 +200,14 @@ def check_range(ledger: Ledger, wanted: Wanted) -> None:
     Raises:
         PositionAheadError: The range ends above its head.
     """
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         head = ledger.head(connection)
     if max(wanted.first, wanted.last or 1) > max(head, 1):
         raise PositionAheadError(head)
 
 
 def _plan(ledger: Ledger, wanted: Wanted, aside: Path, *, is_damaged: bool) -> Task:
-    with (reading_whatever if is_damaged else reading)(ledger.engine) as connection:
+    with (read_untrusted if is_damaged else read_transaction)(ledger.engine) as connection:
         head = ledger.head(connection)
         is_whole = wanted.last is None
         return Task(
@@ -228,7 +228,7 @@ def _replay_all(ledger: Ledger, task: Task, progress: Progress) -> Found:
     processes = spare_processors() + 1 if len(task.slices) > 1 else 0
     tasks = max(processes * TASKS_PER_PROCESS, 1)
     found = Found()
-    with Helpers(ledger, processes) as helpers:
+    with WorkerPool(ledger, processes) as helpers:
         parts = [structs.replace(task, slices=task.slices[part::tasks]) for part in range(tasks)]
         replayed = [helpers.submit(replay_slices, part) for part in parts if part.slices]
         left = set(replayed)
@@ -265,7 +265,7 @@ def replay_slices(ledger: Ledger, task: Task) -> Found:
     aside = AsideFile(task.aside)
     found, common = Found(), PutAside()
     for codes in task.slices:
-        of_slice, more = steadily(lambda: _replay_slice(ledger, task, codes, publications))  # noqa: B023
+        of_slice, more = with_retries(lambda: _replay_slice(ledger, task, codes, publications))  # noqa: B023
         found.add(of_slice)
         common.merge(more)
         if common.rows > MOST_PUT_ASIDE or codes is task.slices[-1]:

@@ -14,7 +14,7 @@ from app.ledger.corruption import row_problem
 from app.ledger.ledger import Ledger
 from app.ledger.lines import Line, LineError, parse
 from app.ledger.recorder import PUBLICATION_TOPICS
-from app.runtime.database import CONSTRAINT_BROKEN, writing
+from app.runtime.database import CONSTRAINT_BROKEN, write_transaction
 from app.transparency import merkle
 from app.transparency.merkle import leaf_hash
 from app.transparency.running_root import RunningRoot
@@ -50,7 +50,7 @@ def restore(ledger: Ledger, folder: ExportFolder, progress: Progress = lambda _d
 def _insert(ledger: Ledger, folder: ExportFolder, progress: Progress) -> None:
     """Insert all rows in one transaction, which commits only if they are those of the manifest."""
     tree, last, publication = RunningRoot(), None, 0
-    with writing(ledger.engine, unhurried=True) as connection:
+    with write_transaction(ledger.engine, no_timeout=True) as connection:
         lock_empty(connection)
         for lines in _chunks(folder, tree):
             insert_lines(connection, lines)

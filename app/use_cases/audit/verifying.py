@@ -15,7 +15,7 @@ from app.ledger.mapper import EventMapper
 from app.ledger.publications import Publication
 from app.ledger.singletons import find_numbers
 from app.ledger.stream_index import StreamIndex
-from app.runtime.database import DamagedError, reading_whatever
+from app.runtime.database import DamagedError, read_untrusted
 from app.transparency.merkle import EMPTY_ROOT, HASH_BYTES
 from app.transparency.raw_tables import (
     Sequenced,
@@ -134,7 +134,7 @@ def verify_ledger(
         None where the database is damaged so that it cannot be read to the end.
     """
     try:
-        with reading_whatever(ledger.engine) as connection, StreamIndex.opened() as index:
+        with read_untrusted(ledger.engine) as connection, StreamIndex.opened() as index:
             return _verify_rows(connection, index, known, findings, progress)
     except DamagedError as error:
         findings.note("database-damaged", None, f"{error}。")

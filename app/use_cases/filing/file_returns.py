@@ -14,15 +14,15 @@ from sqlalchemy import Connection
 
 from app.ledger.ledger import Batch, Ledger
 from app.ledger.mapper import NewEvent
-from app.ledger.recorder import UNATTENDED, Guard, Recording
-from app.runtime.database import reading, steadily
+from app.ledger.recorder import UNATTENDED, AppendCondition, AppendRequest
+from app.runtime.database import read_transaction, with_retries
 from app.runtime.limits import LONG_BATCH_ROWS, LONG_BATCH_WAIT_S, PROBLEMS_MOST_KEPT
 from app.use_cases.filing import wording
 from app.use_cases.filing.first import First
 from app.use_cases.filing.notices import notices, own_figure
 from app.use_cases.filing.rows import Draft
-from app.use_cases.filing.working_set import Books, Change
-from app.use_cases.recording import carry_through
+from app.use_cases.filing.working_set import Change, WorkingSet
+from app.use_cases.recording import commit_with_retries
 from app.use_cases.upkeep.projecting import project_until
 from domain.errors import LedgerIntegrityError, Notice, Problem
 from domain.events import Origin, ReturnFiled, ReturnRevised, returns_stream
@@ -69,7 +69,7 @@ class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
 class Decision(NamedTuple):
     """What a batch comes to, and what that rests on."""
 
-    guard: Guard
+    guard: AppendCondition
     events: list[StoredEvent]
     filed: int
     revised: int
@@ -86,7 +86,7 @@ def file_returns(
     *,
     actor: str,
     dry_run: bool = False,
-    alongside: Alongside | None = None,
+    in_same_transaction: Alongside | None = None,
 ) -> FilingAnswer | Refused:
     """Register returns: all of them or none.
 
@@ -95,14 +95,14 @@ def file_returns(
         drafts: Rows that are in order by themselves.
         actor: The name of the key, or of the command.
         dry_run: Whether only to say what would happen.
-        alongside: Called with the answer in the transaction that records.
+        in_same_transaction: Called with the answer in the transaction that records.
     """
     if duplicate_rows(drafts):
         return Refused(problems_between(ledger, drafts))
-    command = _Command(actor, lambda connection: decide(ledger, connection, drafts), alongside)
+    command = _Command(actor, lambda connection: decide(ledger, connection, drafts), in_same_transaction)
     is_long = len(drafts) >= LONG_BATCH_ROWS
     with ledger.long_batches.taken(LONG_BATCH_WAIT_S) if is_long else nullcontext():
-        return steadily(lambda: command.preview(ledger)) if dry_run else command.carry_out(ledger)
+        return with_retries(lambda: command.preview(ledger)) if dry_run else command.carry_out(ledger)
 
 
 def withdraw_return(ledger: Ledger, withdrawal: Withdrawal, *, actor: str) -> FilingAnswer | Refused | None:
@@ -127,7 +127,7 @@ def conflicts(ledger: Ledger, drafts: Sequence[Draft]) -> list[Problem]:
     wanted: dict[tuple[str, str], list[str]] = {}
     for draft in drafts:
         wanted.setdefault((draft.registered.form, draft.registered.period), []).append(draft.uscc)
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         standing = standing_returns(connection, wanted)
     found = []
     for draft in drafts:
@@ -171,7 +171,7 @@ def record_decision(
         actor: The name of the key, or of the command.
     """
     command = _Command(actor, lambda connection: decide(ledger, connection, drafts()))
-    return command.answer(*carry_through(ledger, command.batch, command.batch_of(decision)))
+    return command.answer(*commit_with_retries(ledger, command.batch, command.batch_of(decision)))
 
 
 class _Command:
@@ -180,23 +180,23 @@ class _Command:
     Args:
         actor: The name of the key, or of the command.
         decide: What it comes to.
-        alongside: What is written in the transaction that records it.
+        in_same_transaction: What is written in the transaction that records it.
     """
 
     def __init__(
         self,
         actor: str,
         decide: Callable[[Connection], Decision | Refused],
-        alongside: Alongside | None = None,
+        in_same_transaction: Alongside | None = None,
     ) -> None:
         self._batch_id = uuid.uuid4().hex
         self._actor = actor
         self._decide = decide
-        self._alongside = alongside
+        self._in_same_transaction = in_same_transaction
 
     def preview(self, ledger: Ledger) -> FilingAnswer | Refused:
         """What it would come to; nothing is recorded."""
-        with reading(ledger.engine) as connection:
+        with read_transaction(ledger.engine) as connection:
             decision = self._decide(connection)
         if isinstance(decision, Refused):
             return decision
@@ -204,7 +204,7 @@ class _Command:
 
     def carry_out(self, ledger: Ledger) -> FilingAnswer | Refused:
         """Record it, and bring the read models up to it."""
-        decision, position = carry_through(ledger, self.batch)
+        decision, position = commit_with_retries(ledger, self.batch)
         project_until(ledger, position)
         return self.answer(decision, position)
 
@@ -216,14 +216,14 @@ class _Command:
         """What is recorded of a decision."""
         if isinstance(decision, Refused):
             return Batch(decision, (), UNATTENDED)
-        keep = self._alongside
+        keep = self._in_same_transaction
 
-        def answer_alongside(connection: Connection, position: int) -> None:
+        def keep_answer(connection: Connection, position: int) -> None:
             if keep is not None:
                 keep(connection, _answer(decision, self._batch_id, position))
 
-        recording = Recording(
-            self._actor, self._batch_id, decision.guard, None if keep is None else answer_alongside
+        recording = AppendRequest(
+            self._actor, self._batch_id, decision.guard, None if keep is None else keep_answer
         )
         return Batch(decision, decision.events, recording)
 
@@ -251,7 +251,7 @@ def _answer(
 def decide(ledger: Ledger, connection: Connection, drafts: Sequence[Draft]) -> Decision | Refused:
     """What registering the drafts comes to; nothing is recorded."""
     touched = [(draft.uscc, draft.registered.period) for draft in drafts]
-    books = Books(ledger, connection, touched, ledger.policies(connection))
+    books = WorkingSet(ledger, connection, touched, ledger.policies(connection))
     new: list[NewEvent] = []
     changed: set[tuple[str, str]] = set()
     problems = []
@@ -279,7 +279,7 @@ def decide(ledger: Ledger, connection: Connection, drafts: Sequence[Draft]) -> D
         return Refused([_disputed_problem(each, contradictions[each.uscc]) for each in disputed])
     found = _notices(connection, drafts, books)
     return Decision(
-        guard=Guard(books.read_at, books.streams),
+        guard=AppendCondition(books.read_at, books.streams),
         events=ledger.stored(new + assessed),
         filed=filed,
         revised=revised,
@@ -308,7 +308,7 @@ def _disputed_problem(draft: Draft, reason: str) -> Problem:
     return Problem(row=draft.row, field=None, code="records-disputed", message=message, conflict=True)
 
 
-def _notices(connection: Connection, drafts: Sequence[Draft], books: Books) -> First[Notice]:
+def _notices(connection: Connection, drafts: Sequence[Draft], books: WorkingSet) -> First[Notice]:
     wanted: dict[tuple[str, str], list[str]] = {}
     batch: dict[tuple[str, str, str], int | None] = {}
     for draft in drafts:
@@ -327,7 +327,7 @@ def _notices(connection: Connection, drafts: Sequence[Draft], books: Books) -> F
 
 def _decide_withdrawal(ledger: Ledger, connection: Connection, withdrawal: Withdrawal) -> Decision | Refused:
     touched = [(withdrawal.uscc, withdrawal.period)]
-    books = Books(ledger, connection, touched, ledger.policies(connection))
+    books = WorkingSet(ledger, connection, touched, ledger.policies(connection))
     try:
         returns = books.returns(withdrawal.uscc, withdrawal.period)
     except LedgerIntegrityError as error:
@@ -347,7 +347,7 @@ def _decide_withdrawal(ledger: Ledger, connection: Connection, withdrawal: Withd
     if contradictions:
         return Refused([_disputed_withdrawal(withdrawal, contradictions[withdrawal.uscc])])
     return Decision(
-        guard=Guard(books.read_at, books.streams),
+        guard=AppendCondition(books.read_at, books.streams),
         events=ledger.stored([NewEvent(stream, returns.version, event), *assessed]),
         filed=0,
         revised=0,

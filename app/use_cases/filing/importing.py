@@ -15,10 +15,10 @@ from typing import IO, Any, Final, NamedTuple, Self, TypeVar
 import msgspec
 from eventsourcing.persistence import StoredEvent
 
-from app.ledger.helpers import Helpers, spare_processors
+from app.ledger.helpers import WorkerPool, spare_processors
 from app.ledger.ledger import Ledger
-from app.ledger.recorder import Guard
-from app.runtime.database import has_several_writers, reading, writing
+from app.ledger.recorder import AppendCondition
+from app.runtime.database import has_several_writers, read_transaction, write_transaction
 from app.runtime.limits import PROBLEMS_MOST_KEPT
 from app.use_cases.filing import wording
 from app.use_cases.filing.file_returns import (
@@ -119,7 +119,7 @@ class PackedDecision(NamedTuple):
     def unpacked(self, read_at: int) -> Decision:
         """The decision, resting on what stood at `read_at`."""
         return Decision(
-            guard=Guard(read_at, self.streams),
+            guard=AppendCondition(read_at, self.streams),
             events=[StoredEvent(*each) for each in self.events],
             filed=self.filed,
             revised=self.revised,
@@ -161,7 +161,7 @@ def import_rows(  # noqa: PLR0913 - how a file is imported
     several = len(first) > 1
     with (
         tempfile.TemporaryFile() as file,
-        Helpers(ledger, spare_processors() if several else 0) as helpers,
+        WorkerPool(ledger, spare_processors() if several else 0) as helpers,
     ):
         checked = _Check(helpers, reader, file)
         problems = checked.check(chain(_taken(first), chunks), progress)
@@ -170,11 +170,11 @@ def import_rows(  # noqa: PLR0913 - how a file is imported
         if dry_run:  # Decided as one, since a later row may rest on an earlier one.
             return file_returns(ledger, list(checked.drafts()), actor=actor, dry_run=True)
         projects_beside = several and has_several_writers(ledger.engine)
-        with Helpers(ledger, 1 if projects_beside else 0) as projectors:
+        with WorkerPool(ledger, 1 if projects_beside else 0) as projectors:
             recording = _Recording(ledger, helpers, projectors, checked, actor=actor, progress=progress)
             answer = recording.record()
     if several:
-        with writing(ledger.engine, unhurried=True) as connection:
+        with write_transaction(ledger.engine, no_timeout=True) as connection:
             analyse(connection, LIVE)
     return answer
 
@@ -206,7 +206,7 @@ class _Check:
         kept: The chunks that were validated.
     """
 
-    def __init__(self, helpers: Helpers, reader: RowReader, file: IO[bytes]) -> None:
+    def __init__(self, helpers: WorkerPool, reader: RowReader, file: IO[bytes]) -> None:
         self.kept: list[Kept] = []
         self._helpers = helpers
         self._reader = reader
@@ -219,7 +219,7 @@ class _Check:
         """Validate every row; everything that keeps the file from being recorded."""
         problems: First[Problem] = First(PROBLEMS_MOST_KEPT)
         done = 0
-        for checked in self._helpers.spread(validate, ((self._reader, chunk) for chunk in chunks)):
+        for checked in self._helpers.map_ordered(validate, ((self._reader, chunk) for chunk in chunks)):
             self._take(checked)
             problems.extend(checked.problems, more=checked.more)
             done += checked.rows
@@ -267,7 +267,7 @@ class _Check:
 
 def decide_chunk(ledger: Ledger, packed: bytes) -> PackedDecision | Refused:
     """What registering a chunk of drafts comes to."""
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         decision = decide(ledger, connection, _drafts_decoder.decode(packed))
     return decision if isinstance(decision, Refused) else PackedDecision.of(decision)
 
@@ -282,8 +282,8 @@ class _Recording:
     def __init__(  # noqa: PLR0913 - what a recording needs
         self,
         ledger: Ledger,
-        helpers: Helpers,
-        projectors: Helpers,
+        helpers: WorkerPool,
+        projectors: WorkerPool,
         checked: _Check,
         *,
         actor: str,

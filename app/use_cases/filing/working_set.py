@@ -25,7 +25,7 @@ class Change(msgspec.Struct, frozen=True):
     after_fen: int | None
 
 
-class Books:
+class WorkingSet:
     """The aggregates that a batch touches, read in bulk.
 
     Args:

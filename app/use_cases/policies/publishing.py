@@ -12,11 +12,11 @@ from app.ledger.corruption import REBUILD, VERIFY
 from app.ledger.ledger import Batch, Ledger
 from app.ledger.mapper import NewEvent
 from app.ledger.publications import Publication
-from app.ledger.recorder import UNATTENDED, Guard, Recording
-from app.runtime.database import reading, steadily
-from app.use_cases.filing.working_set import Books, Reassessment
+from app.ledger.recorder import UNATTENDED, AppendCondition, AppendRequest
+from app.runtime.database import read_transaction, with_retries
+from app.use_cases.filing.working_set import Reassessment, WorkingSet
 from app.use_cases.policies.loader import LoadedPolicy
-from app.use_cases.recording import carry_through
+from app.use_cases.recording import commit_with_retries
 from app.use_cases.upkeep.projecting import project_until
 from domain.errors import LedgerIntegrityError
 from domain.events import (
@@ -108,7 +108,7 @@ def publish(ledger: Ledger, loaded: LoadedPolicy, *, actor: str, drop: Drop | No
         CoverageNarrowsError: It covers less, and `drop` is not given.
         NothingDroppedError: `drop` is given, and it covers no less.
     """
-    (ref, is_new), position = carry_through(
+    (ref, is_new), position = commit_with_retries(
         ledger, lambda connection: _decide(ledger, connection, loaded, actor, drop)
     )
     project_until(ledger, position)  # Another process may have published it just now.
@@ -119,12 +119,12 @@ def _decide(
     ledger: Ledger, connection: Connection, loaded: LoadedPolicy, actor: str, drop: Drop | None
 ) -> Batch[tuple[PolicyRef, bool]]:
     """The version that a document becomes, and whether it is a new one."""
-    guard = Guard(ledger.head(connection), ())
+    guard = AppendCondition(ledger.head(connection), ())
     history = ledger.policy_history(connection, loaded.typed.policy)
     before = history.in_force
     policy = _next_version(history, loaded)
     if before is not None and before.ref == policy.ref:
-        return Batch((policy.ref, False), (), Recording(actor, "", guard))
+        return Batch((policy.ref, False), (), AppendRequest(actor, "", guard))
     event = PolicyPublished(
         policy=policy.ref.id,
         version=policy.ref.version,
@@ -135,7 +135,7 @@ def _decide(
     )
     new = ledger.stored([NewEvent(policy_stream(policy.ref.id), history.version + 1, event)])
     begin = _begin(ledger, connection, policy, guard.read_at)
-    return Batch((policy.ref, True), new, Recording(actor, uuid.uuid4().hex, guard, begin))
+    return Batch((policy.ref, True), new, AppendRequest(actor, uuid.uuid4().hex, guard, begin))
 
 
 def _next_version(history: PolicyHistory, loaded: LoadedPolicy) -> Policy:
@@ -185,7 +185,7 @@ def withdraw_policy(ledger: Ledger, policy: str, drop: Drop, *, actor: str) -> P
         drop: Why, and the number of the document that orders it.
         actor: The name of the key, or of the command.
     """
-    ref, position = carry_through(
+    ref, position = commit_with_retries(
         ledger, lambda connection: _decide_withdrawal(ledger, connection, policy, drop, actor)
     )
     project_until(ledger, position)
@@ -195,7 +195,7 @@ def withdraw_policy(ledger: Ledger, policy: str, drop: Drop, *, actor: str) -> P
 def _decide_withdrawal(
     ledger: Ledger, connection: Connection, policy: str, drop: Drop, actor: str
 ) -> Batch[PolicyRef | None]:
-    guard = Guard(ledger.head(connection), ())
+    guard = AppendCondition(ledger.head(connection), ())
     history = ledger.policy_history(connection, policy)
     before = history.in_force
     if before is None or before.is_withdrawn:
@@ -205,7 +205,7 @@ def _decide_withdrawal(
     )
     new = ledger.stored([NewEvent(policy_stream(policy), history.version + 1, event)])
     begin = _begin(ledger, connection, before, guard.read_at)
-    return Batch(before.ref, new, Recording(actor, uuid.uuid4().hex, guard, begin))
+    return Batch(before.ref, new, AppendRequest(actor, uuid.uuid4().hex, guard, begin))
 
 
 def _begin(
@@ -234,9 +234,9 @@ def assess_published(ledger: Ledger, progress: Progress = lambda _done, _total: 
     Several processes may do so at once: a chunk counts for the one that records it first, and the others go
     on behind it.
     """
-    while (publication := steadily(lambda: unfinished_publication(ledger))) is not None:
+    while (publication := with_retries(lambda: unfinished_publication(ledger))) is not None:
         progress(publication.done, publication.total)
-        _, position = carry_through(ledger, lambda connection: _assess_chunk(ledger, connection))
+        _, position = commit_with_retries(ledger, lambda connection: _assess_chunk(ledger, connection))
         project_until(ledger, position)
 
 
@@ -264,7 +264,7 @@ class PublicationWatch:
 
 def unfinished_publication(ledger: Ledger) -> Publication | None:
     """The oldest publication whose assessment is not complete."""
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         return publications.unfinished(connection)
 
 
@@ -296,13 +296,13 @@ def _assess_chunk(ledger: Ledger, connection: Connection) -> Batch[None]:
             assessed_at=position if is_last else None,
         )
 
-    guard = Guard(books.read_at, books.streams)
-    return Batch(None, ledger.stored(new), Recording(ACTOR, uuid.uuid4().hex, guard, advance))
+    guard = AppendCondition(books.read_at, books.streams)
+    return Batch(None, ledger.stored(new), AppendRequest(ACTOR, uuid.uuid4().hex, guard, advance))
 
 
 def _reassess(
     ledger: Ledger, connection: Connection, policy: Policy, streams: list[str]
-) -> tuple[Books, Reassessment]:
+) -> tuple[WorkingSet, Reassessment]:
     """What follows from a policy for some annual returns.
 
     An enterprise whose records contradict each other stays as it is: it is disputed, and the others go on.
@@ -312,20 +312,20 @@ def _reassess(
         for _, uscc, year in (stream.split("/") for stream in streams)
         for period in (f"{year}-06", f"{year}-12")
     ]
-    books = Books(ledger, connection, touched, [policy])
+    books = WorkingSet(ledger, connection, touched, [policy])
     return books, books.reassess(books.accounts_of)
 
 
 def preview_publication(ledger: Ledger, loaded: LoadedPolicy) -> PublicationEffect:
     """What publishing a document would change; nothing is recorded."""
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         history = ledger.policy_history(connection, loaded.typed.policy)
         return _effect(ledger, connection, history.in_force, _next_version(history, loaded))
 
 
 def preview_withdrawal(ledger: Ledger, policy: str) -> PublicationEffect | None:
     """What withdrawing a policy would change; None where none of this id is in force."""
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         before = ledger.policy_history(connection, policy).in_force
         if before is None or before.is_withdrawn:
             return None

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from app.ledger import publications
 from app.ledger.ledger import Ledger
-from app.runtime.database import reading
+from app.runtime.database import read_transaction
 from app.transparency.tiles import root_at
 from domain.events import LogEntry, account_stream
 from domain.policy.policy import Policy
@@ -99,7 +99,7 @@ class Progress(msgspec.Struct, frozen=True):
     total: int
 
 
-class Opened(msgspec.Struct, frozen=True):
+class PolicyAsOf(msgspec.Struct, frozen=True):
     """The books at a moment, under a policy; `state` is None while no policy covers the window."""
 
     ledger: Ledger
@@ -164,7 +164,7 @@ def is_projected(ledger: Ledger, position: int) -> bool:
     Raises:
         PositionAheadError: The position is above the head of the log.
     """
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         if position_of(connection) >= position:
             return True
         head = ledger.head(connection)
@@ -241,7 +241,7 @@ def _last_transaction(ledger: Ledger, connection: Connection, asked: AskedMoment
 
 def opened(
     ledger: Ledger, connection: Connection, window: str, policy: str | None, asked: AskedMoment
-) -> Opened | ChoiceProblem:
+) -> PolicyAsOf | ChoiceProblem:
     """The books as asked for.
 
     Raises:
@@ -253,7 +253,7 @@ def opened(
     if isinstance(state, str):
         return state
     is_now = moment.position == moments.now(connection).position
-    return Opened(ledger, connection, window, moment, state, is_now)
+    return PolicyAsOf(ledger, connection, window, moment, state, is_now)
 
 
 def _state(

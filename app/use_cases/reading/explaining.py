@@ -4,7 +4,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.ledger.corruption import REBUILD
-from app.use_cases.reading.as_of import AsOf, Opened
+from app.use_cases.reading.as_of import AsOf, PolicyAsOf
 from domain.assessment.assess import Assessment, Step, assess
 from domain.assessment.explanation import Subject, sentence
 from domain.assessment.withholding import withheld_outcome, withhold, without_figures
@@ -80,7 +80,7 @@ class ExplainedPeriod(msgspec.Struct, frozen=True):
     steps: list[ExplainedStep]
 
 
-def read_account(connection: Connection, uscc: str, window: str, books: Opened) -> Account | None:
+def read_account(connection: Connection, uscc: str, window: str, books: PolicyAsOf) -> Account | None:
     """The account as it stood; None for an enterprise that never filed in the half-year."""
     if not accounts.has_ever_filed(connection, uscc, window):
         return None

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 from sqlalchemy import Connection
 
-from app.use_cases.reading.as_of import Opened
+from app.use_cases.reading.as_of import PolicyAsOf
 from projections.queries import disagreements
 from projections.queries import totals as sums
 from projections.queries.listing import (
@@ -48,7 +48,7 @@ class Listed(msgspec.Struct, frozen=True):
 def list_accounts(  # noqa: PLR0913 - the parts of a page
     connection: Connection,
     wanted: ListFilter,
-    at: Opened,
+    at: PolicyAsOf,
     *,
     sort: Sort,
     limit: int,
@@ -66,7 +66,7 @@ def list_accounts(  # noqa: PLR0913 - the parts of a page
 
 
 def _with_ceilings(
-    connection: Connection, accounts: Sequence[ListedAccount], at: Opened
+    connection: Connection, accounts: Sequence[ListedAccount], at: PolicyAsOf
 ) -> list[ListedWithCeiling]:
     policy, codes = at.policy_id, [each.uscc for each in accounts]
     if policy is None:
@@ -80,14 +80,14 @@ def _with_ceilings(
     ]
 
 
-def summarise(connection: Connection, window: str, dimension: Dimension, at: Opened) -> list[Group]:
+def summarise(connection: Connection, window: str, dimension: Dimension, at: PolicyAsOf) -> list[Group]:
     """The groups of a half-year; none while no policy covers it."""
     if at.policy_id is None:
         return []
     return sums.groups(connection, at.policy_id, window, dimension, at.moment.position)
 
 
-def count_disputed(connection: Connection, at: Opened) -> int:
+def count_disputed(connection: Connection, at: PolicyAsOf) -> int:
     """How many accounts of the half-year the log contradicts: they are in no sum."""
     if at.policy_id is None:
         return 0

@@ -8,7 +8,13 @@ import structlog
 
 from app.ledger.corruption import REBUILD
 from app.ledger.ledger import Ledger
-from app.runtime.database import CONSTRAINT_BROKEN, UNAVAILABLE, reading, steadily, writing
+from app.runtime.database import (
+    CONSTRAINT_BROKEN,
+    UNAVAILABLE,
+    read_transaction,
+    with_retries,
+    write_transaction,
+)
 from app.use_cases.upkeep.sealing import Sealer
 from domain.errors import LedgerIntegrityError
 from projections.projector import catch_up, position_of
@@ -48,20 +54,20 @@ def project_until(ledger: Ledger, position: int) -> None:
         NotProjectedError: The database failed it.
     """
     try:
-        while steadily(lambda: _reached(ledger)) < position:
-            steadily(lambda: _project_batch(ledger, position))
+        while with_retries(lambda: _reached(ledger)) < position:
+            with_retries(lambda: _project_batch(ledger, position))
     except UNAVAILABLE as error:
         raise NotProjectedError(position) from error
 
 
 def _reached(ledger: Ledger) -> int:
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         return position_of(connection)
 
 
 def _project_batch(ledger: Ledger, position: int) -> int:
     try:
-        with writing(ledger.engine) as connection:
+        with write_transaction(ledger.engine) as connection:
             return catch_up(ledger, connection, position)
     except CONSTRAINT_BROKEN as error:
         raise LedgerIntegrityError(f"查询表与其所至序号（checkpoint表）不符。{REBUILD}") from error
@@ -69,7 +75,7 @@ def _project_batch(ledger: Ledger, position: int) -> int:
 
 def project_all(ledger: Ledger) -> int:
     """Project what the log holds now; the position reached. At the start this completes what was cut off."""
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         head = ledger.head(connection)
     project_until(ledger, head)
     return head
@@ -120,6 +126,6 @@ def follow(
 
 def _project_next(ledger: Ledger) -> int:
     """Project a batch of what the log holds now; the position reached."""
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         head, at = ledger.head(connection), position_of(connection)
     return at if at >= head else _project_batch(ledger, head)

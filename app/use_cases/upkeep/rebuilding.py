@@ -6,15 +6,15 @@ from collections.abc import Callable
 from typing import Final
 
 from app.ledger.corruption import VERIFY
-from app.ledger.helpers import Helpers, spare_processors
+from app.ledger.helpers import WorkerPool, spare_processors
 from app.ledger.ledger import Ledger, Slice
 from app.runtime.database import (
     UNAVAILABLE,
     limit_lock_wait,
     met_a_lock,
-    reading,
-    steadily,
-    writing,
+    read_transaction,
+    with_retries,
+    write_transaction,
 )
 from domain.errors import LedgerIntegrityError
 from projections.projector import catch_up, position_of
@@ -61,14 +61,14 @@ def rebuild(ledger: Ledger, progress: Progress = lambda _, __: None) -> int:
     """
     token = 2 + secrets.randbelow(2**31 - 2)
     scratch = Scratch(ledger.engine.dialect.name, token)
-    with writing(ledger.engine, unhurried=True) as connection:
+    with write_transaction(ledger.engine, no_timeout=True) as connection:
         scratch.make(connection)
     _fill_enterprises(ledger, scratch, token, progress)
     _fill(ledger, scratch, progress)
     for attempt in range(MOST_ATTEMPTS):
         # Right before the switch: what comes in between keeps it from happening.
-        steadily(lambda: _fill_batch(ledger, scratch, progress))
-        position = steadily(lambda: _switch(ledger, scratch, whole=attempt * 2 < MOST_ATTEMPTS))  # noqa: B023
+        with_retries(lambda: _fill_batch(ledger, scratch, progress))
+        position = with_retries(lambda: _switch(ledger, scratch, whole=attempt * 2 < MOST_ATTEMPTS))  # noqa: B023
         if position is not None:
             return position
         time.sleep(PAUSE_S)
@@ -77,12 +77,12 @@ def rebuild(ledger: Ledger, progress: Progress = lambda _, __: None) -> int:
 
 def _fill_enterprises(ledger: Ledger, scratch: Scratch, token: int, progress: Progress) -> None:
     """Fill in every enterprise, and what they have in common."""
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         until = ledger.head(connection)
         slices = ledger.slices(connection)
         others = ledger.other_entries(connection, until=until)
     events = 0
-    with Helpers(ledger, spare_processors() if len(slices) > 1 else 0) as helpers:
+    with WorkerPool(ledger, spare_processors() if len(slices) > 1 else 0) as helpers:
         for count in helpers.share(fill_slice, [(token, each, until) for each in slices]):
             events += count
             progress(events, until)
@@ -91,13 +91,13 @@ def _fill_enterprises(ledger: Ledger, scratch: Scratch, token: int, progress: Pr
         raise LedgerIntegrityError(f"{until}条记录中缺少{missing}条。{VERIFY}")
 
     def finish_up() -> None:
-        with writing(ledger.engine, unhurried=True) as connection:
+        with write_transaction(ledger.engine, no_timeout=True) as connection:
             scratch.check(connection)
             if position_of(connection, scratch.models) == 0:
                 finish(connection, scratch.models, scratch.aside, others, until)
                 scratch.index(connection)
 
-    steadily(finish_up)
+    with_retries(finish_up)
 
 
 def fill_slice(ledger: Ledger, token: int, codes: Slice, until: int) -> int:
@@ -112,33 +112,33 @@ def fill_slice(ledger: Ledger, token: int, codes: Slice, until: int) -> int:
     scratch = Scratch(ledger.engine.dialect.name, token)
 
     def fill() -> int:  # Whatever a commit came to, this may be done again.
-        with reading(ledger.engine) as connection:
+        with read_transaction(ledger.engine) as connection:
             entries = ledger.entries_to_project(connection, codes, until=until)
         half_years, aside = make_afresh(scratch.models, entries)
-        with writing(ledger.engine, unhurried=True) as connection:
+        with write_transaction(ledger.engine, no_timeout=True) as connection:
             scratch.check(connection)
             if scratch.begins(connection, codes.above):
                 half_years.flush(connection)
                 aside.write(connection, scratch.aside)
         return len(entries)
 
-    return steadily(fill)
+    return with_retries(fill)
 
 
 def _fill(ledger: Ledger, scratch: Scratch, progress: Progress) -> None:
     """Project what the log holds by now and the new tables do not; what is recorded meanwhile comes later."""
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         head = ledger.head(connection)
     at = 0
     while at < head:  # On SQLite filings come in between, as `app.runtime.turns` has it.
-        at = steadily(lambda: _fill_batch(ledger, scratch, progress))
-    with writing(ledger.engine, unhurried=True) as connection:
+        at = with_retries(lambda: _fill_batch(ledger, scratch, progress))
+    with write_transaction(ledger.engine, no_timeout=True) as connection:
         scratch.check(connection)
         scratch.analyse(connection)
 
 
 def _fill_batch(ledger: Ledger, scratch: Scratch, progress: Progress) -> int:
-    with writing(ledger.engine, unhurried=True) as connection:
+    with write_transaction(ledger.engine, no_timeout=True) as connection:
         scratch.check(connection)
         at = catch_up(ledger, connection, models=scratch.models)
         progress(at, ledger.head(connection))
@@ -155,7 +155,7 @@ def _switch(ledger: Ledger, scratch: Scratch, *, whole: bool) -> int | None:
     A reader that waits for the switch sees the new tables as they were before it: they must hold all by then.
     """
     try:
-        with writing(ledger.engine, unhurried=True) as connection:
+        with write_transaction(ledger.engine, no_timeout=True) as connection:
             limit_lock_wait(connection, LOCK_WAIT_S)
             scratch.check(connection)
             old_at = scratch.take_over(connection)

@@ -10,12 +10,12 @@ import structlog
 from sqlalchemy import Connection
 
 from app.ledger.clock import ClockError
-from app.ledger.helpers import Helpers, spare_processors
+from app.ledger.helpers import WorkerPool, spare_processors
 from app.ledger.ledger import Batch, Ledger
 from app.ledger.mapper import NewEvent
 from app.ledger.own_stream import OwnStream, read_own_stream
-from app.ledger.recorder import UNATTENDED, Recording
-from app.runtime.database import reading
+from app.ledger.recorder import UNATTENDED, AppendRequest
+from app.runtime.database import read_transaction
 from app.transparency import merkle
 from app.transparency.sealing import EVENTS_PER_BATCH, seal_next, seal_within
 from app.transparency.tiles import TileReader, sealed_size
@@ -53,9 +53,9 @@ def tell_of_seal(ledger: Ledger, verifier_key: str | None) -> None:
         event = NewEvent(
             LEDGER_STREAM, own.version + 1, LogSealed(size=head, root=root, verifier_key=verifier_key)
         )
-        return Batch(None, ledger.stored([event]), Recording(ACTOR, uuid.uuid4().hex))
+        return Batch(None, ledger.stored([event]), AppendRequest(ACTOR, uuid.uuid4().hex))
 
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         head, own = ledger.head(connection), read_own_stream(connection)
         is_due = _is_to_be_told(connection, head, own, verifier_key)
     if is_due:
@@ -108,11 +108,11 @@ class Sealer:
                 _log.error("the log contradicts itself", error=str(error))
 
     def _seal(self, is_stopped: Callable[[], bool]) -> None:
-        with reading(self._ledger.engine) as connection:
+        with read_transaction(self._ledger.engine) as connection:
             size, head = sealed_size(connection), self._ledger.head(connection)
         before, by_another = -1, False
         is_long = head - size > EVENTS_PER_BATCH
-        with Helpers(self._ledger, self._processes() if is_long else 0) as helpers:
+        with WorkerPool(self._ledger, self._processes() if is_long else 0) as helpers:
             while before < size != head and not (by_another or is_stopped()):
                 before, (size, by_another) = size, helpers.submit(seal_next).result()
 

@@ -21,7 +21,7 @@ Outcome = TypeVar("Outcome")
 INTERRUPTED: Final = (*UNAVAILABLE, UncertainError, NotProjectedError, ClockError, BrokenExecutor)
 """What may keep a command from its end, and may not the next time; each says what is known.
 
-A process beside that ended, for want of memory or by a signal, is one of them: of a file that it helped to
+A worker process that ended, for want of memory or by a signal, is one of them: of a file that it helped to
 import, what was recorded stays.
 """
 

@@ -1,4 +1,4 @@
-"""Small files that have many chunks, and processes beside on any machine."""
+"""Small files that have many chunks, and worker processes on any machine."""
 
 import os
 from collections.abc import Iterator

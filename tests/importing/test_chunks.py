@@ -1,4 +1,4 @@
-"""A file that is imported in chunks, with processes beside, is recorded as if it were one batch."""
+"""A file that is imported in chunks, with worker processes, is recorded as if it were one batch."""
 
 import pytest
 from sqlalchemy import text

@@ -91,7 +91,7 @@ def test_an_import_that_was_killed_goes_on_where_it_ended(
 
 
 def _kill_one_beside(done: int, _: int | None, doing: str) -> None:
-    """Kill a process beside as soon as something is recorded."""
+    """Kill a worker process as soon as something is recorded."""
     children = multiprocessing.active_children()
     if doing == "登记" and done and children:
         children[0].kill()

@@ -9,11 +9,11 @@ from pymerkle import InmemoryTree
 from sqlalchemy import Connection, delete, event, insert, select, update
 
 from app.background.caretaker import Caretaker
-from app.ledger.helpers import spare_processors
 from app.ledger.ledger import Ledger
 from app.ledger.lines import canonical, read_lines
 from app.ledger.tables import events, log_seal, log_tiles, sequencer
 from app.runtime.database import read_transaction, write_transaction
+from app.runtime.worker_pool import spare_processors
 from app.transparency import sealing, tiles
 from app.transparency.merkle import EMPTY_ROOT, inclusion_proof, leaf_hash, verifies_inclusion
 from app.transparency.sealing import seal, seal_next

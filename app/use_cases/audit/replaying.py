@@ -15,13 +15,14 @@ from msgspec import structs
 from sqlalchemy import Connection
 
 from app.ledger.corruption import is_of_enterprise
-from app.ledger.helpers import WorkerPool, spare_processors
 from app.ledger.ledger import Ledger, Slice, Unreadable
 from app.ledger.mapper import UnknownTypeError
 from app.ledger.publications import Publication, all_unfinished
+from app.ledger.workers import ledger_workers
 from app.runtime.database import DamagedError, read_transaction, read_untrusted, with_retries
 from app.runtime.limits import REPLAY_MOST_REPORTED
 from app.runtime.new_files import temporary_folder
+from app.runtime.worker_pool import spare_processors
 from app.use_cases.reading.as_of import PositionAheadError
 from domain.assessment.replay import Kind, Mismatch, Publications, Replay, enterprise_year
 from domain.errors import LedgerIntegrityError
@@ -228,9 +229,9 @@ def _replay_all(ledger: Ledger, task: Task, progress: Progress) -> Found:
     processes = spare_processors() + 1 if len(task.slices) > 1 else 0
     tasks = max(processes * TASKS_PER_PROCESS, 1)
     found = Found()
-    with WorkerPool(ledger, processes) as helpers:
+    with ledger_workers(ledger, processes) as workers:
         parts = [structs.replace(task, slices=task.slices[part::tasks]) for part in range(tasks)]
-        replayed = [helpers.submit(replay_slices, part) for part in parts if part.slices]
+        replayed = [workers.submit(replay_slices, part) for part in parts if part.slices]
         left = set(replayed)
         while left:
             done, left = wait(left, TICK_S, FIRST_COMPLETED)

@@ -15,11 +15,12 @@ from typing import IO, Any, Final, NamedTuple, Self, TypeVar
 import msgspec
 from eventsourcing.persistence import StoredEvent
 
-from app.ledger.helpers import WorkerPool, spare_processors
 from app.ledger.ledger import Ledger
 from app.ledger.recorder import AppendCondition
+from app.ledger.workers import ledger_workers
 from app.runtime.database import has_several_writers, read_transaction, write_transaction
 from app.runtime.limits import PROBLEMS_MOST_KEPT
+from app.runtime.worker_pool import WorkerPool, spare_processors
 from app.use_cases.filing import wording
 from app.use_cases.filing.file_returns import (
     Decision,
@@ -161,17 +162,17 @@ def import_rows(  # noqa: PLR0913 - how a file is imported
     several = len(first) > 1
     with (
         tempfile.TemporaryFile() as file,
-        WorkerPool(ledger, spare_processors() if several else 0) as helpers,
+        ledger_workers(ledger, spare_processors() if several else 0) as workers,
     ):
-        checked = _Check(helpers, reader, file)
+        checked = _Check(workers, reader, file)
         problems = checked.check(chain(_taken(first), chunks), progress)
         if problems.total or not in_order():
             return Refused(problems.kept, problems.more)
         if dry_run:  # Decided as one, since a later row may rest on an earlier one.
             return file_returns(ledger, list(checked.drafts()), actor=actor, dry_run=True)
         projects_beside = several and has_several_writers(ledger.engine)
-        with WorkerPool(ledger, 1 if projects_beside else 0) as projectors:
-            recording = _Recording(ledger, helpers, projectors, checked, actor=actor, progress=progress)
+        with ledger_workers(ledger, 1 if projects_beside else 0) as projectors:
+            recording = _Recording(ledger, workers, projectors, checked, actor=actor, progress=progress)
             answer = recording.record()
     if several:
         with write_transaction(ledger.engine, no_timeout=True) as connection:
@@ -206,9 +207,9 @@ class _Check:
         kept: The chunks that were validated.
     """
 
-    def __init__(self, helpers: WorkerPool, reader: RowReader, file: IO[bytes]) -> None:
+    def __init__(self, workers: WorkerPool[Ledger], reader: RowReader, file: IO[bytes]) -> None:
         self.kept: list[Kept] = []
-        self._helpers = helpers
+        self._workers = workers
         self._reader = reader
         self._file = file
         # A number for each key takes a third of the memory; what seems to come again is looked up in the end.
@@ -219,7 +220,7 @@ class _Check:
         """Validate every row; everything that keeps the file from being recorded."""
         problems: First[Problem] = First(PROBLEMS_MOST_KEPT)
         done = 0
-        for checked in self._helpers.map_ordered(validate, ((self._reader, chunk) for chunk in chunks)):
+        for checked in self._workers.map_ordered(validate, ((self._reader, chunk) for chunk in chunks)):
             self._take(checked)
             problems.extend(checked.problems, more=checked.more)
             done += checked.rows
@@ -282,15 +283,15 @@ class _Recording:
     def __init__(  # noqa: PLR0913 - what a recording needs
         self,
         ledger: Ledger,
-        helpers: WorkerPool,
-        projectors: WorkerPool,
+        workers: WorkerPool[Ledger],
+        projectors: WorkerPool[Ledger],
         checked: _Check,
         *,
         actor: str,
         progress: Progress,
     ) -> None:
         self._ledger = ledger
-        self._helpers = helpers
+        self._workers = workers
         self._projectors = projectors
         self._checked = checked
         self._actor = actor
@@ -321,7 +322,7 @@ class _Recording:
             if self._projecting is not None and not kept.codes.isdisjoint(self._projecting[0].codes):
                 self._wait_for_projection()
             packed = self._checked.packed(kept)
-            self._ahead.append((kept, self._helpers.submit(decide_chunk, packed)))
+            self._ahead.append((kept, self._workers.submit(decide_chunk, packed)))
         while self._ahead:
             yield self._record_next()
         self._wait_for_projection()

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Final
 
 from app.ledger.corruption import VERIFY
-from app.ledger.helpers import WorkerPool, spare_processors
 from app.ledger.ledger import Ledger, Slice
+from app.ledger.workers import ledger_workers
 from app.runtime.database import (
     UNAVAILABLE,
     limit_lock_wait,
@@ -16,6 +16,7 @@ from app.runtime.database import (
     with_retries,
     write_transaction,
 )
+from app.runtime.worker_pool import spare_processors
 from domain.errors import LedgerIntegrityError
 from projections.projector import catch_up, position_of
 from projections.rebuild.fill import finish, make_afresh
@@ -82,8 +83,8 @@ def _fill_enterprises(ledger: Ledger, scratch: Scratch, token: int, progress: Pr
         slices = ledger.slices(connection)
         others = ledger.other_entries(connection, until=until)
     events = 0
-    with WorkerPool(ledger, spare_processors() if len(slices) > 1 else 0) as helpers:
-        for count in helpers.share(fill_slice, [(token, each, until) for each in slices]):
+    with ledger_workers(ledger, spare_processors() if len(slices) > 1 else 0) as workers:
+        for count in workers.share(fill_slice, [(token, each, until) for each in slices]):
             events += count
             progress(events, until)
     missing = until - events - len(others)

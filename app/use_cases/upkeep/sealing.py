@@ -10,12 +10,13 @@ import structlog
 from sqlalchemy import Connection
 
 from app.ledger.clock import ClockError
-from app.ledger.helpers import WorkerPool, spare_processors
 from app.ledger.ledger import Batch, Ledger
 from app.ledger.mapper import NewEvent
 from app.ledger.own_stream import OwnStream, read_own_stream
 from app.ledger.recorder import UNATTENDED, AppendRequest
+from app.ledger.workers import ledger_workers
 from app.runtime.database import read_transaction
+from app.runtime.worker_pool import spare_processors
 from app.transparency import merkle
 from app.transparency.sealing import EVENTS_PER_BATCH, seal_next, seal_within
 from app.transparency.tiles import TileReader, sealed_size
@@ -77,7 +78,7 @@ class Sealer:
     Args:
         ledger: The ledger.
         answers_meanwhile: Whether this process answers calls, which would wait for every step of a long
-            sealing: a month of a country keeps a processor busy for seconds. A process beside does it then.
+            sealing: a month of a country keeps a processor busy for seconds. A worker process does it then.
         verifier_key: Gives the operator's key; None where there is none.
     """
 
@@ -112,9 +113,9 @@ class Sealer:
             size, head = sealed_size(connection), self._ledger.head(connection)
         before, by_another = -1, False
         is_long = head - size > EVENTS_PER_BATCH
-        with WorkerPool(self._ledger, self._processes() if is_long else 0) as helpers:
+        with ledger_workers(self._ledger, self._processes() if is_long else 0) as workers:
             while before < size != head and not (by_another or is_stopped()):
-                before, (size, by_another) = size, helpers.submit(seal_next).result()
+                before, (size, by_another) = size, workers.submit(seal_next).result()
 
     def _processes(self) -> int:
         return min(spare_processors(), 1) if self._answers_meanwhile else 0

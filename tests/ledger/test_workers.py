@@ -1,4 +1,4 @@
-"""Processes beside: what they return and raise, and an end at any moment of theirs is told."""
+"""Worker processes: what they return and raise, and an end at any moment of theirs is told."""
 
 import multiprocessing
 import os
@@ -15,9 +15,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app.ledger.helpers import MOST_AHEAD, WorkerPool
 from app.ledger.ledger import Ledger, UncertainError
+from app.ledger.workers import ledger_workers
 from app.runtime.database import read_transaction
+from app.runtime.worker_pool import MOST_AHEAD, WorkerPool
 from app.use_cases.upkeep.projecting import NotProjectedError
 from tests.databases import only_on_sqlite
 
@@ -85,16 +86,16 @@ def kill_beside() -> None:
 
 
 @pytest.fixture
-def helper(ledger: Ledger) -> Iterator[WorkerPool]:
-    """A process beside, which must have ended with the test."""
-    with WorkerPool(ledger, 1) as helpers:
-        yield helpers
+def workers(ledger: Ledger) -> Iterator[WorkerPool[Ledger]]:
+    """A worker process, which must have ended with the test."""
+    with ledger_workers(ledger, 1) as workers:
+        yield workers
     assert multiprocessing.active_children() == []
 
 
-def check_broken(helpers: WorkerPool, work: Callable[..., Any], *given: Any) -> None:
+def check_broken(workers: WorkerPool[Ledger], work: Callable[..., Any], *given: Any) -> None:
     """The process ended, in this work or before it, and that is told."""
-    asked = helpers.submit(work, *given)
+    asked = workers.submit(work, *given)
     with pytest.raises(BrokenExecutor):
         asked.result(PATIENCE_S)
 
@@ -110,35 +111,35 @@ def check_broken(helpers: WorkerPool, work: Callable[..., Any], *given: Any) -> 
         end_within_the_answer,
     ],
 )
-def test_a_process_beside_that_ends_while_it_works_or_answers_is_told(
-    helper: WorkerPool, work: Callable[..., Any]
+def test_a_worker_process_that_ends_while_it_works_or_answers_is_told(
+    workers: WorkerPool[Ledger], work: Callable[..., Any]
 ) -> None:
-    check_broken(helper, work)
+    check_broken(workers, work)
 
 
 @only_on_sqlite
-def test_a_process_beside_that_ends_while_it_is_asked_is_told(helper: WorkerPool) -> None:
-    check_broken(helper, size, EndsItsReader(), bytes(MORE_THAN_A_PIPE_HOLDS))
+def test_a_worker_process_that_ends_while_it_is_asked_is_told(workers: WorkerPool[Ledger]) -> None:
+    check_broken(workers, size, EndsItsReader(), bytes(MORE_THAN_A_PIPE_HOLDS))
 
 
 @only_on_sqlite
-def test_processes_beside_that_end_before_they_have_begun_are_told(helper: WorkerPool) -> None:
+def test_worker_processes_that_end_before_they_have_begun_are_told(workers: WorkerPool[Ledger]) -> None:
     kill_beside()
-    check_broken(helper, size)
-    check_broken(helper, size, bytes(MORE_THAN_A_PIPE_HOLDS))
+    check_broken(workers, size)
+    check_broken(workers, size, bytes(MORE_THAN_A_PIPE_HOLDS))
 
 
 @only_on_sqlite
-def test_processes_beside_that_end_while_they_wait_are_told(helper: WorkerPool) -> None:
-    assert helper.submit(size, 1, 2).result(PATIENCE_S) == 2
+def test_worker_processes_that_end_while_they_wait_are_told(workers: WorkerPool[Ledger]) -> None:
+    assert workers.submit(size, 1, 2).result(PATIENCE_S) == 2
     kill_beside()
-    check_broken(helper, size)
+    check_broken(workers, size)
 
 
 @only_on_sqlite
-def test_what_a_process_beside_answered_before_it_ended_counts(helper: WorkerPool) -> None:
-    assert helper.submit(end_after_the_answer).result(PATIENCE_S) == 1
-    check_broken(helper, size)
+def test_what_a_worker_process_answered_before_it_ended_counts(workers: WorkerPool[Ledger]) -> None:
+    assert workers.submit(end_after_the_answer).result(PATIENCE_S) == 1
+    check_broken(workers, size)
 
 
 def wait_for_ever(_: Ledger) -> None:
@@ -146,12 +147,12 @@ def wait_for_ever(_: Ledger) -> None:
 
 
 @only_on_sqlite
-def test_an_error_here_ends_processes_beside_in_the_midst_of_their_work(ledger: Ledger) -> None:
+def test_an_error_here_ends_worker_processes_in_the_midst_of_their_work(ledger: Ledger) -> None:
     asked: list[Future[None]] = []
 
     def meet_an_error() -> NoReturn:
-        with WorkerPool(ledger, 2) as helpers:
-            asked.extend(helpers.submit(wait_for_ever) for _ in range(3))
+        with ledger_workers(ledger, 2) as workers:
+            asked.extend(workers.submit(wait_for_ever) for _ in range(3))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -165,8 +166,8 @@ def ask_for_what_is_not_there(ledger: Ledger) -> None:
         connection.execute(text("SELECT * FROM nowhere"))
 
 
-def test_what_the_database_tells_a_process_beside_is_told_here(helper: WorkerPool) -> None:
-    asked = helper.submit(ask_for_what_is_not_there)
+def test_what_the_database_tells_a_worker_process_is_told_here(workers: WorkerPool[Ledger]) -> None:
+    asked = workers.submit(ask_for_what_is_not_there)
     with pytest.raises(DBAPIError, match="nowhere"):
         asked.result(PATIENCE_S)
 
@@ -176,10 +177,10 @@ def fail(_: Ledger, error: type[Exception], of: object) -> NoReturn:
 
 
 @only_on_sqlite
-def test_an_error_of_a_process_beside_says_here_what_it_said_there(helper: WorkerPool) -> None:
+def test_an_error_of_a_worker_process_says_here_what_it_said_there(workers: WorkerPool[Ledger]) -> None:
     for error in (NotProjectedError(7), UncertainError("b1")):
         (of,) = vars(error).values()
-        told = helper.submit(fail, type(error), of).exception(PATIENCE_S)
+        told = workers.submit(fail, type(error), of).exception(PATIENCE_S)
         assert (type(told), str(told)) == (type(error), str(error))
         assert of in vars(told).values()
 
@@ -191,8 +192,8 @@ def same(_: Ledger, number: int) -> int:
 @only_on_sqlite
 @pytest.mark.parametrize("processes", [0, 1, 2])
 def test_tasks_that_are_shared_are_each_done_once(ledger: Ledger, processes: int) -> None:
-    with WorkerPool(ledger, processes) as helpers:
-        done = list(helpers.share(same, [(number,) for number in range(40)]))
+    with ledger_workers(ledger, processes) as workers:
+        done = list(workers.share(same, [(number,) for number in range(40)]))
     assert done == list(reversed(range(40)))
 
 
@@ -209,8 +210,8 @@ def test_of_tasks_that_are_shared_this_process_takes_the_last_and_another_the_fi
     ledger: Ledger, tmp_path: Path
 ) -> None:
     first, last = tmp_path / "first", tmp_path / "last"
-    with WorkerPool(ledger, 1) as helpers:
-        here, beside = helpers.share(meet, [(first, last), (last, first)])
+    with ledger_workers(ledger, 1) as workers:
+        here, beside = workers.share(meet, [(first, last), (last, first)])
     assert here == os.getpid() != beside
 
 
@@ -223,8 +224,8 @@ def fail_at(_: Ledger, number: int) -> int:
 @only_on_sqlite
 @pytest.mark.parametrize("processes", [0, 1])
 def test_an_error_of_a_task_that_is_shared_is_told(ledger: Ledger, processes: int) -> None:
-    with WorkerPool(ledger, processes) as helpers, pytest.raises(UncertainError):
-        list(helpers.share(fail_at, [(0,), (1,), (2,)]))
+    with ledger_workers(ledger, processes) as workers, pytest.raises(UncertainError):
+        list(workers.share(fail_at, [(0,), (1,), (2,)]))
 
 
 @only_on_sqlite
@@ -232,9 +233,9 @@ def test_an_error_of_a_task_that_is_shared_is_told(ledger: Ledger, processes: in
 def test_results_of_tasks_that_are_spread_come_in_the_order_of_the_tasks(
     ledger: Ledger, processes: int
 ) -> None:
-    with WorkerPool(ledger, processes) as helpers:
-        assert list(helpers.map_ordered(same, ((number,) for number in range(40)))) == list(range(40))
-        assert list(helpers.map_ordered(same, [])) == []
+    with ledger_workers(ledger, processes) as workers:
+        assert list(workers.map_ordered(same, ((number,) for number in range(40)))) == list(range(40))
+        assert list(workers.map_ordered(same, [])) == []
 
 
 @only_on_sqlite
@@ -242,8 +243,8 @@ def test_of_tasks_that_are_spread_this_process_takes_those_for_which_the_others_
     ledger: Ledger, tmp_path: Path
 ) -> None:
     first, last = tmp_path / "first", tmp_path / "last"
-    with WorkerPool(ledger, 1) as helpers:
-        beside, _, here = helpers.map_ordered(meet, [(first, last), (last, first), (last, first)])
+    with ledger_workers(ledger, 1) as workers:
+        beside, _, here = workers.map_ordered(meet, [(first, last), (last, first), (last, first)])
     assert here == os.getpid() != beside
 
 
@@ -258,8 +259,8 @@ def test_tasks_that_are_spread_are_read_only_so_far_ahead(ledger: Ledger, tmp_pa
                 (tmp_path / "go").touch()
             yield tmp_path / "went", tmp_path / ("go" if number == 0 else "went")
 
-    with WorkerPool(ledger, 1) as helpers:
-        results = helpers.map_ordered(meet, tasks())
+    with ledger_workers(ledger, 1) as workers:
+        results = workers.map_ordered(meet, tasks())
         next(results)
         assert len(read) == MOST_AHEAD + 1
         assert len(list(results)) == 3 * MOST_AHEAD - 1
@@ -268,5 +269,5 @@ def test_tasks_that_are_spread_are_read_only_so_far_ahead(ledger: Ledger, tmp_pa
 @only_on_sqlite
 @pytest.mark.parametrize("processes", [0, 1])
 def test_an_error_of_a_task_that_is_spread_is_told(ledger: Ledger, processes: int) -> None:
-    with WorkerPool(ledger, processes) as helpers, pytest.raises(UncertainError):
-        list(helpers.map_ordered(fail_at, [(0,), (1,), (2,)]))
+    with ledger_workers(ledger, processes) as workers, pytest.raises(UncertainError):
+        list(workers.map_ordered(fail_at, [(0,), (1,), (2,)]))

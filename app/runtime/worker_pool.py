@@ -1,4 +1,4 @@
-"""Processes that work beside this one: they read and decide while this one records."""
+"""Worker processes: they read and decide while this process records."""
 
 import os
 import signal
@@ -7,51 +7,50 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
-from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeVar
 
-from app.ledger.ledger import Ledger
-from app.runtime.database import open_engine
 from app.runtime.logs import configure_logs, log_format
 from app.runtime.memory import spare_collections
 
+C = TypeVar("C")
 P = ParamSpec("P")
 R = TypeVar("R")
 
-MOST_HELPERS: Final = 4
+MOST_WORKERS: Final = 4
 """What one process can record; more would wait for it."""
 
 MOST_AHEAD: Final = 8
-"""So many results wait for an earlier one: as many as come while a process beside starts."""
+"""How many results wait for an earlier one: as many as come while a worker process starts."""
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 """A terminal, and whoever stops a whole group, send them to every process: the parent decides what ends."""
 
 
-class WorkerPool:
-    """Runs functions over a ledger in other processes, or in this one where there is nothing to gain.
+class WorkerPool(Generic[C]):
+    """Runs functions in worker processes, or in this process where there are none.
 
     Args:
-        ledger: The ledger, which the other processes open for themselves.
-        processes: How many there are; 0 for none.
+        context: What the functions take as their first argument in this process.
+        open_context: Opens the same in a worker process, which closes it at its end; it can be pickled.
+        processes: How many worker processes there are; 0 for none.
     """
 
-    def __init__(self, ledger: Ledger, processes: int) -> None:
-        self._ledger = ledger
-        url = ledger.engine.url.render_as_string(hide_password=False)
-        self._all = [_Helper(url) for _ in range(processes)]
-        self._idle: SimpleQueue[_Helper] = SimpleQueue()
+    def __init__(
+        self, context: C, open_context: Callable[[], AbstractContextManager[C]], processes: int
+    ) -> None:
+        self._context = context
+        self._all = [_Worker(open_context) for _ in range(processes)]
+        self._idle: SimpleQueue[_Worker] = SimpleQueue()
         for each in self._all:
             self._idle.put(each)
         self._threads = ThreadPoolExecutor(processes) if processes else None
 
-    def submit(
-        self, work: Callable[Concatenate[Ledger, P], R], *args: P.args, **kwargs: P.kwargs
-    ) -> "Future[R]":
-        """Call a function of a module with the ledger and these arguments.
+    def submit(self, work: Callable[Concatenate[C, P], R], *args: P.args, **kwargs: P.kwargs) -> "Future[R]":
+        """Call a function of a module with the context and these arguments.
 
         The result raises what the function raised, or `BrokenExecutor` if its process ended.
         """
@@ -65,22 +64,22 @@ class WorkerPool:
         The others begin with the first task and this one with the last, until they meet.
 
         Args:
-            work: Takes the ledger and a task.
-            tasks: The arguments after the ledger.
+            work: Takes the context and a task.
+            tasks: The arguments after the context.
 
         Yields:
             The results, from the last to the first.
         """
         given = [self.submit(work, *task) for task in tasks]
         for task, future in zip(reversed(tasks), reversed(given), strict=True):
-            yield work(self._ledger, *task) if future.cancel() else future.result()
+            yield work(self._context, *task) if future.cancel() else future.result()
 
     def map_ordered(self, work: Callable[..., R], tasks: Iterable[tuple[Any, ...]]) -> Iterator[R]:
         """Call a function of a module for each of the tasks as they come, here whenever the others are busy.
 
         Args:
-            work: Takes the ledger and a task.
-            tasks: The arguments after the ledger; read as far ahead as there is work for everybody.
+            work: Takes the context and a task.
+            tasks: The arguments after the context; read as far ahead as there is work for everybody.
 
         Yields:
             The results, in the order of the tasks.
@@ -97,17 +96,17 @@ class WorkerPool:
     def _here(self, work: Callable[..., R], args: Any, kwargs: Any) -> "Future[R]":
         done: Future[R] = Future()
         try:
-            done.set_result(work(self._ledger, *args, **kwargs))
+            done.set_result(work(self._context, *args, **kwargs))
         except Exception as error:  # noqa: BLE001 - given to whoever asks for the result, as by a process
             done.set_exception(error)
         return done
 
     def _ask_one(self, work: Callable[..., R], args: Any, kwargs: Any) -> R:
-        helper = self._idle.get()
+        worker = self._idle.get()
         try:
-            result: R = helper.ask(work, args, kwargs)
+            result: R = worker.ask(work, args, kwargs)
         finally:
-            self._idle.put(helper)
+            self._idle.put(worker)
         return result
 
     def __enter__(self) -> Self:
@@ -126,21 +125,21 @@ class WorkerPool:
             each.close()
 
 
-class _Helper:
-    """A process beside, which is asked one thing at a time.
+class _Worker:
+    """A worker process, which is asked one thing at a time.
 
     Each of the two has one end of the pipe and nobody else has any: it breaks with the one that ends, at
     whatever moment. The pool of the standard library holds both ends of its queue of results, and waits
     for ever for the rest of a result whose process was killed while it sent it.
 
     Args:
-        url: Of the database.
+        open_context: Opens what the functions take as their first argument.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, open_context: Callable[[], AbstractContextManager[Any]]) -> None:
         context = get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, url, log_format()), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, open_context, log_format()), daemon=True)
         with _signals_blocked():
             self._process.start()
         theirs.close()
@@ -155,7 +154,7 @@ class _Helper:
             self._pipe.send((work, args, kwargs))
             result, error = self._pipe.recv()
         except (EOFError, OSError) as broken:
-            raise BrokenExecutor("a process beside ended") from broken
+            raise BrokenExecutor("a worker process ended") from broken
         if error is not None:
             raise error
         return result
@@ -172,8 +171,8 @@ class _Helper:
 
 
 def spare_processors() -> int:
-    """How many processes can work beside this one."""
-    return min(len(os.sched_getaffinity(0)) - 1, MOST_HELPERS)
+    """How many worker processes find a processor beside this one."""
+    return min(len(os.sched_getaffinity(0)) - 1, MOST_WORKERS)
 
 
 @contextmanager
@@ -187,21 +186,19 @@ def _signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _serve(pipe: Connection, url: str, logs_as: str) -> None:
-    """What a process beside does: it answers what it is asked, until its parent closes the pipe or ends."""
+def _serve(pipe: Connection, open_context: Callable[[], AbstractContextManager[Any]], logs_as: str) -> None:
+    """What a worker process does: it answers what it is asked, until its parent closes the pipe or ends."""
     configure_logs(logs_as)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     spare_collections()
-    ledger = Ledger(open_engine(url))
-    with suppress(EOFError, OSError):
+    with open_context() as context, suppress(EOFError, OSError):
         while True:
-            pipe.send(_answer(ledger, *pipe.recv()))
-    ledger.engine.dispose()
+            pipe.send(_answer(context, *pipe.recv()))
 
 
-def _answer(ledger: Ledger, work: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Exception | None]:
+def _answer(context: Any, work: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Exception | None]:
     try:
-        return work(ledger, *args, **kwargs), None
+        return work(context, *args, **kwargs), None
     except Exception as error:  # noqa: BLE001 - given to whoever asked
         error.add_note(traceback.format_exc())
         return None, error

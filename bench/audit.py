@@ -23,7 +23,7 @@ from app.transparency.sealing import seal
 from app.transparency.tiles import TileReader
 from app.use_cases.audit.exporting import ExportWanted, export_log
 from app.use_cases.audit.proving import prove_consistency, prove_inclusion
-from app.use_cases.audit.replaying import Wanted, replay
+from app.use_cases.audit.replaying import ReplayRange, replay
 from bench.ledgers import new_ledger
 from bench.month_close import import_month, seconds
 from bench.places import KINDS, Place, places
@@ -60,8 +60,8 @@ def _whole_log(kind: str, place: Place, enterprises: int) -> None:
     print(f"the log of {enterprises} enterprises and {MONTHS} months, {kind}, {head} events")
     _print_rate("reading and decoding alone", head, lambda: _read(ledger))
     _print_rate("sealing", head, lambda: seal(ledger))
-    _print_rate("replay, decisions", head, lambda: _replayed(ledger, Wanted(last=head)))
-    _print_rate("replay, with the read models", head, lambda: _replayed(ledger, Wanted()))
+    _print_rate("replay, decisions", head, lambda: _replayed(ledger, ReplayRange(last=head)))
+    _print_rate("replay, with the read models", head, lambda: _replayed(ledger, ReplayRange()))
     _print_rate("export", head, lambda: _exported(ledger, place))
     ledger.engine.dispose()
 
@@ -77,7 +77,7 @@ def _read(ledger: Ledger) -> None:
             after = entries[-1].position
 
 
-def _replayed(ledger: Ledger, wanted: Wanted) -> None:
+def _replayed(ledger: Ledger, wanted: ReplayRange) -> None:
     if not replay(ledger, wanted).is_clean:
         raise SystemExit("the replay found a mismatch")
 

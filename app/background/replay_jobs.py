@@ -16,7 +16,7 @@ from app.ledger import replay_runs
 from app.ledger.ledger import Ledger
 from app.ledger.replay_runs import Run, State
 from app.runtime.database import with_retries, write_transaction
-from app.use_cases.audit.replaying import Progress, Wanted, check_range, replay
+from app.use_cases.audit.replaying import Progress, ReplayRange, check_range, replay
 from app.use_cases.recording import INTERRUPTED
 from domain.errors import LedgerIntegrityError
 
@@ -65,7 +65,7 @@ class Replayer:
             if self._thread is not None:
                 self._thread.join()
 
-    def start(self, wanted: Wanted, *, asked_by: str) -> Run:
+    def start(self, wanted: ReplayRange, *, asked_by: str) -> Run:
         """Begin a replay.
 
         Raises:
@@ -92,7 +92,7 @@ class Replayer:
             with write_transaction(self._ledger.engine) as connection:
                 return replay_runs.begin(connection, run, now_us=now_us)
 
-    def _run(self, run: str, wanted: Wanted) -> None:
+    def _run(self, run: str, wanted: ReplayRange) -> None:
         try:
             report = replay(self._ledger, wanted, self._noting(run))
             self._end(run, "done", report=_encode(report))

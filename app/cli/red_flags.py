@@ -29,7 +29,13 @@ from app.cli.common import (
 )
 from app.runtime.database import read_transaction
 from app.runtime.reasons import reason_of
-from app.use_cases.audit.red_flags import ENTERPRISE_FLAGS, GROUP_FLAGS, Asked, enterprises_asked, red_flags
+from app.use_cases.audit.red_flags import (
+    ENTERPRISE_FLAGS,
+    GROUP_FLAGS,
+    RedFlagQuery,
+    enterprises_asked,
+    red_flags,
+)
 from app.use_cases.reading.as_of import PolicyAsOf
 from app.workbooks.red_flag_sheet import write_red_flag_sheet
 from domain.periods import Window
@@ -64,7 +70,7 @@ def audit_red_flags(
     bring_up(ledger)
     with read_transaction(ledger.engine) as connection, progress_bar("查找疑点") as progress:
         books = require_policy(ledger, connection, half, policy, asked_moment(position, known_at))
-        asked = Asked(half, flags, region_code)
+        asked = RedFlagQuery(half, flags, region_code)
         # How many questions there are is known after the last one: how many enterprises they may be about.
         disclose(context, ledger, enterprises_asked(connection, asked, books))
         found = red_flags(connection, asked, books, progress)
@@ -124,7 +130,7 @@ def _counted(counts: Counter[FlagId]) -> str:
     return f"共{counts.total()}条疑点：{parts}。"
 
 
-def _write(path: Path, found: Iterable[RedFlag], asked: Asked, books: PolicyAsOf) -> None:
+def _write(path: Path, found: Iterable[RedFlag], asked: RedFlagQuery, books: PolicyAsOf) -> None:
     counts: Counter[FlagId] = Counter()
 
     def counted() -> Iterator[RedFlag]:
@@ -139,7 +145,7 @@ def _write(path: Path, found: Iterable[RedFlag], asked: Asked, books: PolicyAsOf
     out.print(f"疑点清单已写入{path}。{_counted(counts)}", markup=False, soft_wrap=True)
 
 
-def _notes(asked: Asked, books: PolicyAsOf) -> list[tuple[str, str]]:
+def _notes(asked: RedFlagQuery, books: PolicyAsOf) -> list[tuple[str, str]]:
     """What the second sheet says: the moment, how to read the list, what each flag asks."""
     region = "全部处理地" if asked.region_code is None else region_name(asked.region_code)
     ref = None if books.newest is None else books.newest.ref

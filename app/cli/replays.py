@@ -28,7 +28,7 @@ from app.cli.terminal import Terminal, bold
 from app.ledger.ledger import Ledger
 from app.runtime.database import open_engine, read_transaction
 from app.runtime.new_files import temporary_folder
-from app.use_cases.audit.replaying import Report, Wanted, replay
+from app.use_cases.audit.replaying import ReplayRange, Report, replay
 from app.use_cases.audit.restoring import restore
 from app.use_cases.reading.as_of import PositionAheadError
 from domain.assessment.replay import Kind, Mismatch, Side
@@ -86,7 +86,7 @@ def audit_replay(
         raise typer.BadParameter("不能小于--from。", param_hint="--to")
     try:
         with _replayed_ledger(context, export) as ledger, progress_bar("复算") as progress:
-            report = replay(ledger, Wanted(first=first, last=last), progress)
+            report = replay(ledger, ReplayRange(first=first, last=last), progress)
             measures = measure_names(ledger)
         if export is None:
             disclose(context, ledger, report.found.mismatch_count + report.found.row_difference_count)

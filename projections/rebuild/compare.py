@@ -47,7 +47,7 @@ class RowDifference(msgspec.Struct, frozen=True, kw_only=True):
     derived: dict[str, Any] | None
 
 
-class Compared(NamedTuple):
+class CompareAt(NamedTuple):
     """Which rows are compared: as they were at a position.
 
     Attributes:
@@ -81,7 +81,7 @@ def differences_of(  # noqa: PLR0913 - the rows, and which of them
     above: str,
     up_to: str | None,
     accounts: Sequence[tuple[str, str]],
-    compared: Compared,
+    compared: CompareAt,
 ) -> list[RowDifference]:
     """Compare the rows of a slice of enterprises as they were at a position.
 
@@ -123,7 +123,7 @@ def _prefixes(table: Table, accounts: Iterable[tuple[str, str]]) -> Iterator[Col
         yield true()
 
 
-def _as_it_was(table: Table, names: Sequence[str], compared: Compared) -> Iterator[ColumnElement[Any]]:
+def _as_it_was(table: Table, names: Sequence[str], compared: CompareAt) -> Iterator[ColumnElement[Any]]:
     """The columns; a row that was replaced later held at the position."""
     for name in names:
         column = table.c[name]
@@ -217,7 +217,7 @@ def _outside(table: Table, row: Row) -> RowDifference:
 
 
 def common_differences(
-    connection: Connection, derived: Connection, models: ReadModels, compared: Compared
+    connection: Connection, derived: Connection, models: ReadModels, compared: CompareAt
 ) -> Iterator[RowDifference]:
     """Compare the rows in which enterprises meet, as they were at a position.
 
@@ -246,7 +246,7 @@ def common_differences(
 
 
 def _in_order(
-    connection: Connection, table: Table, names: Sequence[str], compared: Compared
+    connection: Connection, table: Table, names: Sequence[str], compared: CompareAt
 ) -> Iterator[Row]:
     query = select(*_as_it_was(table, names, compared)).where(_begins(table) <= compared.until)
     if table.name.startswith(LIVE.disagreements.name):  # Those of enterprises are compared with theirs.

@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, Connection, cast, func, insert, or_, select
 from domain.events import LogEntry
 from projections.half_years import HalfYears
 from projections.policies import project_others
-from projections.rebuild.shadow_tables import Aside
+from projections.rebuild.shadow_tables import CommonTables
 from projections.sums import TotalKey
 from projections.tables import FOREVER, ReadModels
 from projections.temporal_rows import insert_rows
@@ -32,7 +32,7 @@ _SUMS: Final = (
 )
 
 
-class PutAside:
+class CommonRows:
     """What enterprises have in common: transactions, and what each changes in the sums.
 
     Attributes:
@@ -53,7 +53,7 @@ class PutAside:
             for index, each in enumerate(change):
                 held[index] += each
 
-    def merge(self, other: "PutAside") -> None:
+    def merge(self, other: "CommonRows") -> None:
         """Add what was put aside of other enterprises."""
         self.times.update(other.times)
         for (key, at), change in other.changes.items():
@@ -64,7 +64,7 @@ class PutAside:
         """How much is put aside."""
         return len(self.changes) + len(self.times)
 
-    def write(self, connection: Connection, aside: Aside) -> None:
+    def write(self, connection: Connection, aside: CommonTables) -> None:
         """Write it to be added up."""
         if self.changes:
             rows = [(*key, at, *change) for (key, at), change in self.changes.items()]
@@ -75,28 +75,28 @@ class PutAside:
             )
 
 
-class Made(NamedTuple):
+class FilledRows(NamedTuple):
     """The rows of some enterprises, not yet written, and what is put aside."""
 
     half_years: HalfYears
-    aside: PutAside
+    aside: CommonRows
 
 
-def make_afresh(models: ReadModels, entries: Sequence[LogEntry]) -> Made:
+def fill_rows(models: ReadModels, entries: Sequence[LogEntry]) -> FilledRows:
     """Make the rows of enterprises.
 
     Args:
         models: The tables to fill, which hold nothing of these enterprises.
         entries: All their entries in the order of the log.
     """
-    half_years, aside = HalfYears(models, _nothing_was_left_out), PutAside()
+    half_years, aside = HalfYears(models, _nothing_was_left_out), CommonRows()
     for end, transaction in groupby(entries, key=attrgetter("transaction_end")):
         for entry in transaction:
             half_years.apply(entry)
             aside.times[end] = entry.recorded_at_us
         for key, change in half_years.finish_transaction(end).items():
             aside.add(key, end, change)
-    return Made(half_years, aside)
+    return FilledRows(half_years, aside)
 
 
 def _nothing_was_left_out(*_: str) -> NoReturn:
@@ -104,7 +104,7 @@ def _nothing_was_left_out(*_: str) -> NoReturn:
 
 
 def finish(
-    connection: Connection, models: ReadModels, aside: Aside, others: Sequence[LogEntry], until: int
+    connection: Connection, models: ReadModels, aside: CommonTables, others: Sequence[LogEntry], until: int
 ) -> None:
     """Fill the tables in which enterprises meet, after all enterprises up to a position.
 
@@ -115,7 +115,7 @@ def finish(
         others: Every entry that is of no enterprise.
         until: The position that all this comes up to.
     """
-    common = PutAside()
+    common = CommonRows()
     project_others(connection, models, others)
     for entry in others:
         common.times[entry.transaction_end] = entry.recorded_at_us
@@ -129,7 +129,7 @@ def finish(
     connection.execute(models.checkpoint.update().values(position=until))
 
 
-def _totals(aside: Aside) -> Any:
+def _totals(aside: CommonTables) -> Any:
     """The sums after each transaction that changed them: running sums of what was put aside."""
     put = aside.sum_changes.c
     key = (put.policy, put.window, put.dimension, put.key)

@@ -30,7 +30,7 @@ _MAKING: Final = 0x4475_6978_6961_6E
 """The number of an advisory lock of PostgreSQL."""
 
 
-class Aside(NamedTuple):
+class CommonTables(NamedTuple):
     """What is put aside while the enterprises are filled in, one after the other.
 
     Attributes:
@@ -44,11 +44,11 @@ class Aside(NamedTuple):
     slices: Table
 
 
-def tables_aside(metadata: MetaData) -> Aside:
+def common_tables(metadata: MetaData) -> CommonTables:
     """The tables of what is put aside; no migration knows them."""
     key = ("policy", "window", "dimension", "key")
     changes = ("position", *(each.name for each in LIVE.totals.c if each.name not in {*key, *_HELD}))
-    return Aside(
+    return CommonTables(
         Table(
             f"sum_changes{SUFFIX}",
             metadata,
@@ -69,7 +69,7 @@ class OvertakenError(Exception):
     """Another rebuild has begun since, with tables of its own in the place of these."""
 
 
-class Scratch:
+class ShadowTables:
     """The tables of one rebuild.
 
     Args:
@@ -82,7 +82,7 @@ class Scratch:
         self._metadata = metadata
         self._is_postgres = dialect == "postgresql"
         self._token = token  # It is the id of the checkpoint's row.
-        self.aside = tables_aside(metadata)
+        self.aside = common_tables(metadata)
         self.models = ReadModels(*(_beside(table, metadata, dialect) for table in LIVE))
 
     def make(self, connection: Connection) -> None:

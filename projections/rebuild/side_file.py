@@ -7,9 +7,9 @@ from typing import Final
 from sqlalchemy import Connection, NullPool, create_engine
 
 from domain.events import LogEntry
-from projections.rebuild.compare import Compared, RowDifference, common_differences
-from projections.rebuild.fill import PutAside, finish
-from projections.rebuild.shadow_tables import Scratch
+from projections.rebuild.compare import CompareAt, RowDifference, common_differences
+from projections.rebuild.fill import CommonRows, finish
+from projections.rebuild.shadow_tables import ShadowTables
 
 TOKEN: Final = 2
 """Of the tables, which nobody else sees."""
@@ -30,20 +30,20 @@ class AsideFile:
         self._engine = create_engine(
             f"sqlite:///{path}", poolclass=NullPool, connect_args={"timeout": WAIT_S}
         )
-        self._scratch = Scratch(self._engine.dialect.name, TOKEN)
+        self._scratch = ShadowTables(self._engine.dialect.name, TOKEN)
 
     def make(self) -> None:
         """Make the tables."""
         with self._engine.begin() as connection:
             self._scratch.make(connection)
 
-    def put(self, common: PutAside) -> None:
+    def put(self, common: CommonRows) -> None:
         """Put aside what some enterprises have in common with others."""
         with self._engine.begin() as connection:
             common.write(connection, self._scratch.aside)
 
     def differences(
-        self, connection: Connection, others: Sequence[LogEntry], compared: Compared
+        self, connection: Connection, others: Sequence[LogEntry], compared: CompareAt
     ) -> list[RowDifference]:
         """Compare the rows in which enterprises meet with those that follow.
 

@@ -11,7 +11,7 @@ from app.ledger.ledger import Ledger
 from app.ledger.mapper import UnknownTypeError
 from app.runtime.database import read_transaction
 from app.transparency.audit_key import make_audit_key
-from app.use_cases.audit.replaying import Report, Wanted, replay
+from app.use_cases.audit.replaying import ReplayRange, Report, replay
 from app.use_cases.upkeep.rebuilding import rebuild
 from domain.errors import LedgerIntegrityError
 from projections.tables import LIVE
@@ -44,7 +44,7 @@ def ledger(played: Database, clock: TestClock) -> Iterator[Ledger]:
 def replayed(ledger: Ledger) -> Report:
     """A replay that must end, and find something; it never passes its end, and comes to it."""
     steps: list[tuple[int, int]] = []
-    report = replay(ledger, Wanted(), lambda done, total: steps.append((done, total)))
+    report = replay(ledger, ReplayRange(), lambda done, total: steps.append((done, total)))
     assert not report.is_clean
     assert all(done <= total for done, total in steps)
     assert steps[-1] == (report.last, report.last)

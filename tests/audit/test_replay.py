@@ -13,7 +13,7 @@ from app.ledger.mapper import NewEvent
 from app.ledger.recorder import AppendRequest
 from app.ledger.tables import events, publications
 from app.runtime.database import write_transaction
-from app.use_cases.audit.replaying import Report, Wanted, replay
+from app.use_cases.audit.replaying import ReplayRange, Report, replay
 from app.use_cases.policies.publishing import publish
 from app.use_cases.reading.as_of import PositionAheadError
 from domain.events import ReturnWithdrawn
@@ -36,7 +36,7 @@ from tests.ledger.history import (
 from tests.office import TestClock
 
 SEEDS = (21, 22, 23)
-WHOLE = Wanted()
+WHOLE = ReplayRange()
 
 
 @pytest.fixture(scope="module", params=SEEDS)
@@ -68,7 +68,7 @@ def month(ledger: Ledger) -> Ledger:
     return ledger
 
 
-def checked(ledger: Ledger, wanted: Wanted = WHOLE) -> Report:
+def checked(ledger: Ledger, wanted: ReplayRange = WHOLE) -> Report:
     """A replay that must find nothing."""
     report = replay(ledger, wanted)
     assert report.found.mismatches == []
@@ -126,7 +126,7 @@ def test_an_empty_ledger_replays_to_nothing(ledger: Ledger) -> None:
 @pytest.mark.parametrize("part", [1, 2, 3])
 def test_up_to_any_position_a_log_replays_without_a_mismatch(played: Ledger, part: int) -> None:
     position = len(log(played)) * part // 4
-    report = checked(played, Wanted(last=position))
+    report = checked(played, ReplayRange(last=position))
     assert report.last == max(end for end in transaction_ends(played) if end <= position)
     assert report.projected is None
 
@@ -135,8 +135,8 @@ def test_from_a_position_on_only_what_was_decided_since_is_compared(month: Ledge
     altered = position_of(month, "EntitlementAssessed", uscc=code(1), period="2024-03")
     rewrite(month, altered, lambda data: data["outcome"].update(assessed_fen=0, open_fen=0, selected_fen=0))
     after = max(entry.transaction_end for entry in log(month) if entry.position == altered)
-    assert [each.position for each in replay(month, Wanted(last=after)).found.mismatches] == [altered]
-    later = replay(month, Wanted(first=after + 1))
+    assert [each.position for each in replay(month, ReplayRange(last=after)).found.mismatches] == [altered]
+    later = replay(month, ReplayRange(first=after + 1))
     assert later.found.mismatches == []
     assert later.found.assessments == sum(
         entry.type == "EntitlementAssessed" and entry.position > after for entry in log(month)
@@ -280,4 +280,4 @@ def test_rows_that_lag_behind_the_log_are_compared_as_far_as_they_are(month: Led
 
 def test_a_range_that_begins_after_the_log_is_refused(month: Ledger) -> None:
     with pytest.raises(PositionAheadError):
-        replay(month, Wanted(first=transaction_ends(month)[-1] + 1))
+        replay(month, ReplayRange(first=transaction_ends(month)[-1] + 1))

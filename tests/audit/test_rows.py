@@ -13,7 +13,7 @@ from app.ledger.mapper import NewEvent
 from app.ledger.recorder import AppendRequest
 from app.ledger.tables import events, sequencer
 from app.runtime.database import read_transaction, write_transaction
-from app.use_cases.audit.replaying import Wanted, replay
+from app.use_cases.audit.replaying import ReplayRange, replay
 from app.use_cases.policies.loader import LoadedPolicy, read_document
 from app.use_cases.policies.publishing import Drop, assess_published, withdraw_policy
 from domain.events import ReturnWithdrawn
@@ -107,7 +107,7 @@ def do(ledger: Ledger, statement: Executable) -> None:
 
 def differences(ledger: Ledger) -> list[RowDifference]:
     """What a replay finds of the rows; it must find nothing else."""
-    found = replay(ledger, Wanted()).found
+    found = replay(ledger, ReplayRange()).found
     assert found.mismatches == []
     assert found.row_difference_count == len(found.row_differences)
     return found.row_differences
@@ -216,7 +216,7 @@ def test_rows_that_go_on_after_what_is_said_to_be_projected_are_found(month: Led
     do(month, update(LIVE.checkpoint).values(position=0))
     found = differences(month)
     assert {each.table for each in found if each.derived is None} == set(TABLES)
-    assert replay(month, Wanted()).projected == 0
+    assert replay(month, ReplayRange()).projected == 0
 
 
 def test_what_was_projected_of_an_end_that_was_cut_off_is_found_row_by_row(month: Ledger) -> None:
@@ -239,9 +239,9 @@ def test_all_rows_outside_are_counted_though_not_all_are_told(
     month: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     do(month, update(LIVE.checkpoint).values(position=0))
-    whole = replay(month, Wanted()).found
+    whole = replay(month, ReplayRange()).found
     monkeypatch.setattr("app.use_cases.audit.replaying.REPLAY_MOST_REPORTED", 2)
-    found = replay(month, Wanted()).found
+    found = replay(month, ReplayRange()).found
     assert found.row_difference_count == whole.row_difference_count
     assert found.row_differences == whole.row_differences[:2]
 

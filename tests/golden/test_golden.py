@@ -14,7 +14,7 @@ from app.ledger.mapper import EventMapper, NewEvent
 from app.ledger.publications import Publication
 from app.ledger.schemas import schema_text
 from app.runtime.database import write_transaction
-from app.use_cases.audit.replaying import Wanted, replay
+from app.use_cases.audit.replaying import ReplayRange, replay
 from app.use_cases.policies.publishing import assess_published
 from app.use_cases.upkeep.projecting import project_all
 from app.use_cases.upkeep.rebuilding import rebuild
@@ -184,7 +184,7 @@ def _streams(entries: Any) -> dict[str, list[Event]]:
 
 def test_the_golden_log_replays_without_a_mismatch(restored: Ledger) -> None:
     project_all(restored)
-    report = replay(restored, Wanted())
+    report = replay(restored, ReplayRange())
     assert report.found.mismatches == []
     assert report.found.row_differences == []
     assert report.found.events == len(GOLDEN)
@@ -200,7 +200,7 @@ def test_what_was_recorded_of_the_ledger_and_of_policies_is_projected_rebuilt_an
     projected = read_model_rows(ledger)
     rebuild(ledger)
     assert read_model_rows(ledger) == projected
-    report = replay(ledger, Wanted())
+    report = replay(ledger, ReplayRange())
     assert report.is_clean
     assert report.found.events == len(golden)
 

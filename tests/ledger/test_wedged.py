@@ -13,7 +13,7 @@ from app.bootstrap import alembic_config, migrate, why_not_ready
 from app.ledger.ledger import Ledger
 from app.ledger.lines import parse
 from app.runtime.database import read_transaction, write_transaction
-from app.use_cases.audit.replaying import Wanted, replay
+from app.use_cases.audit.replaying import ReplayRange, replay
 from app.use_cases.upkeep.projecting import project_all
 from app.use_cases.upkeep.rebuilding import rebuild
 from tests.api.rows import code, trade
@@ -109,9 +109,9 @@ def test_as_it_stood_before_an_account_shows_what_was_recorded_and_says_so(wedge
 def test_its_replay_accepts_what_the_first_start_added_and_a_rebuild_equals_the_run(wedged: Ledger) -> None:
     with Office(wedged):
         pass
-    report = replay(wedged, Wanted())
+    report = replay(wedged, ReplayRange())
     assert report.found.mismatches == []
     assert report.found.row_differences == []
     assert report.is_clean
     rebuild(wedged)
-    assert replay(wedged, Wanted()).is_clean
+    assert replay(wedged, ReplayRange()).is_clean

@@ -13,7 +13,7 @@ from app.use_cases.upkeep.projecting import project_all
 from app.use_cases.upkeep.rebuilding import fill_slice, rebuild
 from domain.errors import LedgerIntegrityError
 from projections.rebuild.fill import finish
-from projections.rebuild.shadow_tables import Scratch
+from projections.rebuild.shadow_tables import ShadowTables
 from projections.tables import LIVE
 from tests.databases import Database
 from tests.ledger.history import (
@@ -92,7 +92,7 @@ def test_a_slice_whose_commit_nobody_heard_of_is_filled_in_once(
 ) -> None:
     monkeypatch.setattr(ledgers, "STREAMS_PER_SLICE", 3)
     made, head = read_model_rows(played), transaction_ends(played)[-1]
-    scratch = Scratch(played.engine.dialect.name, TOKEN)
+    scratch = ShadowTables(played.engine.dialect.name, TOKEN)
     with write_transaction(played.engine) as connection:
         scratch.make(connection)
         slices = played.slices(connection)

@@ -12,7 +12,7 @@ from app.ledger.mapper import NewEvent, UnknownTypeError
 from app.ledger.recorder import AppendRequest
 from app.ledger.tables import events
 from app.runtime.database import read_transaction, write_transaction
-from app.use_cases.audit.replaying import Wanted, replay
+from app.use_cases.audit.replaying import ReplayRange, replay
 from app.use_cases.policies.loader import YINGKOU_2024_14
 from app.use_cases.upkeep.projecting import project_all
 from app.use_cases.upkeep.rebuilding import rebuild
@@ -85,7 +85,7 @@ def check(office: Office, *positions: int, total_fen: int = 25_000_000) -> Any:
     before = rows(ledger)
     rebuild(ledger)
     assert rows(ledger) == before
-    assert replay(ledger, Wanted()).found.row_differences == []
+    assert replay(ledger, ReplayRange()).found.row_differences == []
     assert office.file(row(3), row(2, 110_000, "2024-04"))["entitlements_changed"] == 2
     return account
 

@@ -25,7 +25,7 @@ from app.runtime.database import met_a_lock, open_engine, read_transaction, writ
 from app.use_cases.upkeep import rebuilding
 from app.use_cases.upkeep.rebuilding import RebuildError, rebuild
 from projections import projector
-from projections.rebuild.shadow_tables import OvertakenError, Scratch
+from projections.rebuild.shadow_tables import OvertakenError, ShadowTables
 from projections.tables import LIVE
 from tests.databases import Database, only_on_postgresql, only_on_sqlite
 from tests.ledger.history import (
@@ -296,7 +296,7 @@ def test_a_rebuild_that_another_one_overtakes_is_told_and_the_other_ends_right(
             rebuild(other)
         else:
             with write_transaction(other.engine) as connection:
-                Scratch(connection.dialect.name, token=2).make(connection)
+                ShadowTables(connection.dialect.name, token=2).make(connection)
 
     with before_transaction(played.engine, number, overtake), pytest.raises(OvertakenError):
         rebuild(played)

@@ -13,7 +13,7 @@ from app.bootstrap import migrate
 from app.ledger.ledger import Ledger
 from app.ledger.tables import events, log_tiles, publications, sequencer
 from app.runtime.database import read_transaction
-from app.use_cases.audit.replaying import Wanted, replay
+from app.use_cases.audit.replaying import ReplayRange, replay
 from app.use_cases.audit.restoring import restore
 from app.use_cases.filing.file_returns import FilingAnswer
 from app.use_cases.policies import publishing
@@ -158,9 +158,9 @@ def test_an_assessment_that_was_under_way_at_the_end_of_an_export_is_carried_on(
     size = export(ledger, tmp_path / "out", until=head - 1).size
     assert published.position <= size < head
     restore(empty, ExportFolder(tmp_path / "out"))
-    assert replay(empty, Wanted()).is_clean
+    assert replay(empty, ReplayRange()).is_clean
     assess_published(empty)
-    assert replay(empty, Wanted()).is_clean
+    assert replay(empty, ReplayRange()).is_clean
     with Office(ledger) as exported, Office(empty) as restored:
         for uscc, window in ACCOUNTS:
             path = f"/v1/entitlements/{uscc}/{window}"

@@ -21,8 +21,8 @@ from app.use_cases.audit.red_flags import (
     BEGINNING,
     ENTERPRISE_FLAGS,
     GROUP_FLAGS,
-    Asked,
     Place,
+    RedFlagQuery,
     TooManyError,
     group_flags,
     red_flag_page,
@@ -70,7 +70,7 @@ def list_red_flags(
     """The questions about one enterprise each, by code, with the versions that they are asked of."""
     half = str(window_of(window))
     before = _sent(cursors)
-    asked = Asked(half, ENTERPRISE_FLAGS if flag is None else (flag,), region_code)
+    asked = RedFlagQuery(half, ENTERPRISE_FLAGS if flag is None else (flag,), region_code)
     with read_transaction(ledger.engine) as connection:
         if before is None:
             result, after = opened(ledger, connection, half, policy, moment), BEGINNING
@@ -109,7 +109,7 @@ def list_red_flag_groups(
 ) -> models.RedFlagGroups:
     """The questions about many returns: clusters just over a threshold, many corrections by one actor."""
     half = str(window_of(window))
-    asked = Asked(half, GROUP_FLAGS if flag is None else (flag,), region_code)
+    asked = RedFlagQuery(half, GROUP_FLAGS if flag is None else (flag,), region_code)
     with read_transaction(ledger.engine) as connection:
         books = require_policy(opened(ledger, connection, half, policy, moment))
         try:

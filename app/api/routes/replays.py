@@ -15,7 +15,7 @@ from app.api.http.read_again import ReadAgain
 from app.background.replay_jobs import Replayer, RunningError
 from app.ledger.replay_runs import find
 from app.runtime.database import read_transaction
-from app.use_cases.audit.replaying import Wanted
+from app.use_cases.audit.replaying import ReplayRange
 
 router = APIRouter(prefix="/v1/audit/replays", tags=["audit"], route_class=ReadAgain)
 
@@ -94,7 +94,7 @@ def _location(run: str) -> str:
     return f"/v1/audit/replays/{run}"
 
 
-def _wanted(data: Any) -> Wanted:
+def _wanted(data: Any) -> ReplayRange:
     if not isinstance(data, dict) or data.keys() - set(_KEYS):
         raise _invalid("The body is an object with first and last, or empty.")
     first, last = data.get("first", 1), data.get("last")
@@ -102,7 +102,7 @@ def _wanted(data: Any) -> Wanted:
         raise _invalid("first is a position: an integer from 1 on.")
     if last is not None and not (_is_position(last) and last >= first):
         raise _invalid("last is a position not before first, or null for the whole log.")
-    return Wanted(first=first, last=last)
+    return ReplayRange(first=first, last=last)
 
 
 def _is_position(value: Any) -> bool:

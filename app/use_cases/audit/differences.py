@@ -17,7 +17,7 @@ from app.use_cases.reading.as_of import AskedMoment, AsOf, moment_of
 from domain.errors import LedgerIntegrityError
 from domain.returns import ReturnVersion
 from projections.queries import differences as queries
-from projections.queries.differences import BEGINNING, Held, Identity, Place, Scope, Span
+from projections.queries.differences import BEGINNING, AmountInForce, Identity, Place, Scope, Span
 from projections.queries.policies import PolicyMark, PolicyVersion, published, states
 from projections.temporal_rows import chunks
 
@@ -218,11 +218,11 @@ def _within(
                 yield details.difference(held, identity)
 
 
-def _first_fen(held: Sequence[Held], span: Span) -> int | None:
+def _first_fen(held: Sequence[AmountInForce], span: Span) -> int | None:
     return held[0].assessed_fen if held[0].from_position <= span.first else None
 
 
-def _last_fen(held: Sequence[Held], span: Span) -> int | None:
+def _last_fen(held: Sequence[AmountInForce], span: Span) -> int | None:
     return held[-1].assessed_fen if held[-1].to_position > span.last else None
 
 
@@ -235,7 +235,7 @@ class _Details:
         rows: The amounts.
     """
 
-    def __init__(self, connection: Connection, span: Span, rows: Sequence[Held]) -> None:
+    def __init__(self, connection: Connection, span: Span, rows: Sequence[AmountInForce]) -> None:
         self._span = span
         codes = sorted({row.uscc for row in rows})
         self._identities = queries.identities(connection, {row.window for row in rows}, codes, span.last)
@@ -245,11 +245,11 @@ class _Details:
         self._times = queries.times_of(connection, {end for row in rows for end in _ends(row, span)})
         self._states = states(connection, span.last)
 
-    def identity(self, held: Held) -> Identity:
+    def identity(self, held: AmountInForce) -> Identity:
         """Name and region of the enterprise."""
         return self._identities[held.window, held.uscc]
 
-    def difference(self, held: Sequence[Held], identity: Identity) -> Difference:
+    def difference(self, held: Sequence[AmountInForce], identity: Identity) -> Difference:
         """The difference that these amounts of one period, in the order of time, make."""
         first = held[0]
         return Difference(
@@ -264,7 +264,7 @@ class _Details:
             changes=list(self._changes(held)),
         )
 
-    def _changes(self, held: Sequence[Held]) -> Iterator[Change]:
+    def _changes(self, held: Sequence[AmountInForce]) -> Iterator[Change]:
         began = {row.from_position: row for row in held}
         ended = {row.to_position: row for row in held}
         for end in sorted({end for row in held for end in _ends(row, self._span)}):
@@ -275,7 +275,7 @@ class _Details:
                 causes = self._causes(end, [each for each in (before, after) if each is not None])
                 yield Change(end, self._times[end], before_fen, after_fen, causes)
 
-    def _causes(self, end: int, sides: Sequence[Held]) -> list[Cause]:
+    def _causes(self, end: int, sides: Sequence[AmountInForce]) -> list[Cause]:
         """What caused a change, of which one side or both are given."""
         changed = sides[0]
         is_cut = any(each.half_year_ceiling for each in sides)
@@ -302,6 +302,6 @@ class _Details:
         return Publication(newest, earlier[-1] if earlier else None, next(repeated, None))
 
 
-def _ends(held: Held, span: Span) -> list[int]:
+def _ends(held: AmountInForce, span: Span) -> list[int]:
     """Where in the span an amount began and ended to hold."""
     return [end for end in (held.from_position, held.to_position) if span.first < end <= span.last]

@@ -41,7 +41,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Asked(msgspec.Struct, frozen=True):
+class RedFlagQuery(msgspec.Struct, frozen=True):
     """Which flags of which half-year and region are asked for; None for all regions."""
 
     window: str
@@ -79,7 +79,7 @@ class TooManyError(Exception):
 
 
 def red_flags(
-    connection: Connection, asked: Asked, books: PolicyAsOf, progress: Callable[[int], None]
+    connection: Connection, asked: RedFlagQuery, books: PolicyAsOf, progress: Callable[[int], None]
 ) -> Iterator[RedFlag]:
     """Every question: those about one enterprise by code, then those about many returns.
 
@@ -103,13 +103,13 @@ def red_flags(
         yield from counter.flags()
 
 
-def enterprises_asked(connection: Connection, asked: Asked, books: PolicyAsOf) -> int:
+def enterprises_asked(connection: Connection, asked: RedFlagQuery, books: PolicyAsOf) -> int:
     """How many enterprises are looked through."""
     filed = totals.filed(connection, asked.window, books.moment.position)
     return sum(each.enterprises for each in filed if asked.region_code in {None, each.region_code})
 
 
-def group_flags(connection: Connection, asked: Asked, books: PolicyAsOf) -> list[RedFlag]:
+def group_flags(connection: Connection, asked: RedFlagQuery, books: PolicyAsOf) -> list[RedFlag]:
     """The questions about many returns together.
 
     Raises:
@@ -122,7 +122,7 @@ def group_flags(connection: Connection, asked: Asked, books: PolicyAsOf) -> list
 
 
 def red_flag_page(
-    connection: Connection, asked: Asked, books: PolicyAsOf, *, limit: int, after: Place
+    connection: Connection, asked: RedFlagQuery, books: PolicyAsOf, *, limit: int, after: Place
 ) -> Page:
     """The next questions about one enterprise each, by code.
 
@@ -147,7 +147,7 @@ def red_flag_page(
     return Page(found, None)
 
 
-def _scope(asked: Asked, books: PolicyAsOf) -> Scope:
+def _scope(asked: RedFlagQuery, books: PolicyAsOf) -> Scope:
     window = Window.parse(asked.window)
     year, month = (window.year, 7) if window.half == 1 else (window.year + 1, 1)
     ended_at_us = (datetime(year, month, 1, tzinfo=_BEIJING) - _EPOCH) // _MICROSECOND
@@ -156,7 +156,9 @@ def _scope(asked: Asked, books: PolicyAsOf) -> Scope:
     return Scope(asked.window, ended_at_us, covering, asked.region_code)
 
 
-def _slices(connection: Connection, asked: Asked, books: PolicyAsOf, after: str) -> Iterator[Sequence[Known]]:
+def _slices(
+    connection: Connection, asked: RedFlagQuery, books: PolicyAsOf, after: str
+) -> Iterator[Sequence[Known]]:
     """The enterprises of the half-year, a slice at a time, of all regions."""
     at = books.moment.position
     histories.walk_along_keys(connection)
@@ -166,7 +168,7 @@ def _slices(connection: Connection, asked: Asked, books: PolicyAsOf, after: str)
 
 
 def _histories(
-    connection: Connection, asked: Asked, books: PolicyAsOf, known: Sequence[Known]
+    connection: Connection, asked: RedFlagQuery, books: PolicyAsOf, known: Sequence[Known]
 ) -> Iterator[EnterpriseHistory]:
     """The histories of those of a slice that are in the region asked for."""
     wanted = [each for each in known if asked.region_code in {None, each.region_code}]

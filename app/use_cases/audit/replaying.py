@@ -28,8 +28,8 @@ from domain.assessment.replay import Kind, Mismatch, Publications, Replay, enter
 from domain.errors import LedgerIntegrityError
 from domain.events import LogEntry, PolicyAssessed, PolicyPublished, PolicyWithdrawn
 from projections.projector import position_of
-from projections.rebuild.compare import Compared, RowDifference, differences_of, known_accounts, rows_outside
-from projections.rebuild.fill import MOST_PUT_ASIDE, PutAside, make_afresh
+from projections.rebuild.compare import CompareAt, RowDifference, differences_of, known_accounts, rows_outside
+from projections.rebuild.fill import MOST_PUT_ASIDE, CommonRows, fill_rows
 from projections.rebuild.side_file import AsideFile
 from projections.tables import LIVE
 
@@ -43,7 +43,7 @@ Progress = Callable[[int, int], None]
 """Called with the number of events that are replayed, and of how many."""
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class ReplayRange(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be replayed.
 
     Attributes:
@@ -55,7 +55,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     last: int | None = None
 
 
-class Found(msgspec.Struct, kw_only=True):
+class ReplayFindings(msgspec.Struct, kw_only=True):
     """What was counted and found.
 
     Attributes:
@@ -88,7 +88,7 @@ class Found(msgspec.Struct, kw_only=True):
         self.row_difference_count += len(more)
         self.row_differences += more[: REPLAY_MOST_REPORTED - len(self.row_differences)]
 
-    def add(self, other: "Found") -> None:
+    def add(self, other: "ReplayFindings") -> None:
         """Add what was found of other enterprises."""
         self.events += other.events
         self.assessments += other.assessments
@@ -116,7 +116,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     last: int
     projected: int | None
     unassessed: list[Publication]
-    found: Found
+    found: ReplayFindings
 
     @property
     def is_clean(self) -> bool:
@@ -151,7 +151,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     is_damaged: bool
 
 
-def replay(ledger: Ledger, wanted: Wanted, progress: Progress = lambda _, __: None) -> Report:
+def replay(ledger: Ledger, wanted: ReplayRange, progress: Progress = lambda _, __: None) -> Report:
     """Derive every assessment again from the facts alone, by the policy in force at each decision.
 
     In a replay of the whole log the rows of the read models are compared with those that follow from it.
@@ -172,7 +172,7 @@ def replay(ledger: Ledger, wanted: Wanted, progress: Progress = lambda _, __: No
         return _replay(ledger, wanted, progress, is_damaged=True)
 
 
-def _replay(ledger: Ledger, wanted: Wanted, progress: Progress, *, is_damaged: bool) -> Report:
+def _replay(ledger: Ledger, wanted: ReplayRange, progress: Progress, *, is_damaged: bool) -> Report:
     with temporary_folder("duixian-replay") as folder:
         aside = AsideFile(folder / "aside.db")
         aside.make()
@@ -195,7 +195,7 @@ def _reading(ledger: Ledger, task: Task) -> AbstractContextManager[Connection]:
     return (read_untrusted if task.is_damaged else read_transaction)(ledger.engine)
 
 
-def check_range(ledger: Ledger, wanted: Wanted) -> None:
+def check_range(ledger: Ledger, wanted: ReplayRange) -> None:
     """Whether the log holds the whole range.
 
     Raises:
@@ -207,7 +207,7 @@ def check_range(ledger: Ledger, wanted: Wanted) -> None:
         raise PositionAheadError(head)
 
 
-def _plan(ledger: Ledger, wanted: Wanted, aside: Path, *, is_damaged: bool) -> Task:
+def _plan(ledger: Ledger, wanted: ReplayRange, aside: Path, *, is_damaged: bool) -> Task:
     with (read_untrusted if is_damaged else read_transaction)(ledger.engine) as connection:
         head = ledger.head(connection)
         is_whole = wanted.last is None
@@ -224,11 +224,11 @@ def _plan(ledger: Ledger, wanted: Wanted, aside: Path, *, is_damaged: bool) -> T
         )
 
 
-def _replay_all(ledger: Ledger, task: Task, progress: Progress) -> Found:
+def _replay_all(ledger: Ledger, task: Task, progress: Progress) -> ReplayFindings:
     """Replay all enterprises, several processes some slices each, and look at the publications."""
     processes = spare_processors() + 1 if len(task.slices) > 1 else 0
     tasks = max(processes * TASKS_PER_PROCESS, 1)
-    found = Found()
+    found = ReplayFindings()
     with ledger_workers(ledger, processes) as workers:
         parts = [structs.replace(task, slices=task.slices[part::tasks]) for part in range(tasks)]
         replayed = [workers.submit(replay_slices, part) for part in parts if part.slices]
@@ -258,29 +258,29 @@ def _place(mismatch: Mismatch) -> tuple[int, str, str]:
     return mismatch.position or mismatch.transaction_end or 0, mismatch.stream, mismatch.period or ""
 
 
-def replay_slices(ledger: Ledger, task: Task) -> Found:
+def replay_slices(ledger: Ledger, task: Task) -> ReplayFindings:
     """Replay the enterprises of some slices, and compare their rows."""
     with _reading(ledger, task) as connection:
         published = ledger.publications(connection, until=task.last, unreadable=[])
     publications = _published(published)
     aside = AsideFile(task.aside)
-    found, common = Found(), PutAside()
+    found, common = ReplayFindings(), CommonRows()
     for codes in task.slices:
         of_slice, more = with_retries(lambda: _replay_slice(ledger, task, codes, publications))  # noqa: B023
         found.add(of_slice)
         common.merge(more)
         if common.rows > MOST_PUT_ASIDE or codes is task.slices[-1]:
             aside.put(common)
-            common = PutAside()
+            common = CommonRows()
     return found
 
 
 def _replay_slice(
     ledger: Ledger, task: Task, codes: Slice, publications: Publications
-) -> tuple[Found, PutAside]:
+) -> tuple[ReplayFindings, CommonRows]:
     """Replay a slice, read in one snapshot; and what its enterprises have in common with others."""
     unreadable: list[Unreadable] = []
-    found, aside = Found(), PutAside()
+    found, aside = ReplayFindings(), CommonRows()
     with _reading(ledger, task) as connection:
         entries = ledger.entries_of(connection, codes, until=task.last, unreadable=unreadable)
         if task.projected is not None:
@@ -300,18 +300,18 @@ def _replay_slice(
 
 
 def _compare_rows(
-    connection: Connection, task: Task, codes: Slice, entries: Sequence[LogEntry] | None, compared: Compared
-) -> tuple[Found, PutAside]:
+    connection: Connection, task: Task, codes: Slice, entries: Sequence[LogEntry] | None, compared: CompareAt
+) -> tuple[ReplayFindings, CommonRows]:
     """Compare the rows of a slice with those that follow; None of entries from some of which nothing does."""
-    found = Found()
+    found = ReplayFindings()
     projected = [each for each in entries or () if each.position <= compared.until]
     try:
-        made = None if entries is None else make_afresh(LIVE, projected)
+        made = None if entries is None else fill_rows(LIVE, projected)
     except LedgerIntegrityError:
         made = None
     if made is None:
         found.uncompared = 1
-        return found, PutAside()
+        return found, CommonRows()
     for history in made.half_years.histories:
         name = str(history.table.name)
         found.rows[name] = len(history.new)
@@ -328,9 +328,9 @@ def _compare_rows(
     return found, made.aside
 
 
-def _compared(ledger: Ledger, connection: Connection, task: Task) -> Compared:
+def _compared(ledger: Ledger, connection: Connection, task: Task) -> CompareAt:
     """Which rows are compared; the read models may have gone on since the replay began."""
-    return Compared(task.projected or 0, min(position_of(connection), ledger.head(connection)))
+    return CompareAt(task.projected or 0, min(position_of(connection), ledger.head(connection)))
 
 
 def _published(entries: Sequence[LogEntry]) -> Publications:
@@ -352,9 +352,9 @@ def _wrong(kind: Kind, position: int | None, stream: str, detail: str) -> Mismat
     )
 
 
-def _checkpoint_ahead(ledger: Ledger, task: Task) -> Found:
+def _checkpoint_ahead(ledger: Ledger, task: Task) -> ReplayFindings:
     """Whether the read models go on after the end of the log: its end was cut off."""
-    found = Found()
+    found = ReplayFindings()
     if task.projected is None:
         return found
     with _reading(ledger, task) as connection:
@@ -370,9 +370,9 @@ def _checkpoint_ahead(ledger: Ledger, task: Task) -> Found:
     return found
 
 
-def _rows_outside(ledger: Ledger, task: Task) -> Found:
+def _rows_outside(ledger: Ledger, task: Task) -> ReplayFindings:
     """The rows that the comparison cannot have met."""
-    found = Found()
+    found = ReplayFindings()
     if task.projected is None:
         return found
     with _reading(ledger, task) as connection:
@@ -383,9 +383,9 @@ def _rows_outside(ledger: Ledger, task: Task) -> Found:
     return found
 
 
-def _compare_common(ledger: Ledger, task: Task, so_far: Found) -> Found:
+def _compare_common(ledger: Ledger, task: Task, so_far: ReplayFindings) -> ReplayFindings:
     """Compare the rows in which enterprises meet, unless some of theirs could not be made."""
-    found = Found()
+    found = ReplayFindings()
     if task.projected is None or so_far.uncompared:
         return found
     with _reading(ledger, task) as connection:

@@ -77,7 +77,7 @@ class Checked(NamedTuple):
     rows: int
 
 
-class Kept(NamedTuple):
+class StoredChunk(NamedTuple):
     """Where a chunk of drafts lies in the temporary file, and whose they are."""
 
     start: int
@@ -208,7 +208,7 @@ class _Check:
     """
 
     def __init__(self, workers: WorkerPool[Ledger], reader: RowReader, file: IO[bytes]) -> None:
-        self.kept: list[Kept] = []
+        self.kept: list[StoredChunk] = []
         self._workers = workers
         self._reader = reader
         self._file = file
@@ -253,9 +253,9 @@ class _Check:
         codes = frozenset(key[:USCC_LENGTH] for key, _ in checked.keys)
         start = self._file.seek(0, SEEK_END)
         self._file.write(checked.drafts)
-        self.kept.append(Kept(start, len(checked.drafts), len(checked.keys), codes))
+        self.kept.append(StoredChunk(start, len(checked.drafts), len(checked.keys), codes))
 
-    def packed(self, kept: Kept) -> bytes:
+    def packed(self, kept: StoredChunk) -> bytes:
         """The drafts of a chunk, as they were validated."""
         self._file.seek(kept.start)
         return self._file.read(kept.length)
@@ -299,8 +299,8 @@ class _Recording:
         self._rows = sum(each.rows for each in checked.kept)
         self._done = 0
         self._own: dict[int, int] = {}
-        self._ahead: deque[tuple[Kept, Future[PackedDecision | Refused]]] = deque()
-        self._projecting: tuple[Kept, Future[None]] | None = None
+        self._ahead: deque[tuple[StoredChunk, Future[PackedDecision | Refused]]] = deque()
+        self._projecting: tuple[StoredChunk, Future[None]] | None = None
 
     def record(self) -> FilingAnswer | Refused:
         """Record all chunks; how it ended."""
@@ -333,7 +333,7 @@ class _Recording:
             future.result()
             self._projecting = None
 
-    def _must_wait(self, kept: Kept) -> bool:
+    def _must_wait(self, kept: StoredChunk) -> bool:
         return len(self._ahead) > CHUNKS_AHEAD or any(
             not kept.codes.isdisjoint(each.codes) for each, _ in self._ahead
         )

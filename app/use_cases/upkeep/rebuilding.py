@@ -19,8 +19,8 @@ from app.runtime.database import (
 from app.runtime.worker_pool import spare_processors
 from domain.errors import LedgerIntegrityError
 from projections.projector import catch_up, position_of
-from projections.rebuild.fill import finish, make_afresh
-from projections.rebuild.shadow_tables import Scratch
+from projections.rebuild.fill import fill_rows, finish
+from projections.rebuild.shadow_tables import ShadowTables
 
 LOCK_WAIT_S: Final = 2
 """The switch waits this long for those who read, and keeps those who come after them waiting meanwhile."""
@@ -61,7 +61,7 @@ def rebuild(ledger: Ledger, progress: Progress = lambda _, __: None) -> int:
             read models do.
     """
     token = 2 + secrets.randbelow(2**31 - 2)
-    scratch = Scratch(ledger.engine.dialect.name, token)
+    scratch = ShadowTables(ledger.engine.dialect.name, token)
     with write_transaction(ledger.engine, no_timeout=True) as connection:
         scratch.make(connection)
     _fill_enterprises(ledger, scratch, token, progress)
@@ -76,7 +76,7 @@ def rebuild(ledger: Ledger, progress: Progress = lambda _, __: None) -> int:
     raise RebuildError("others kept the read models busy; they are as they were")
 
 
-def _fill_enterprises(ledger: Ledger, scratch: Scratch, token: int, progress: Progress) -> None:
+def _fill_enterprises(ledger: Ledger, scratch: ShadowTables, token: int, progress: Progress) -> None:
     """Fill in every enterprise, and what they have in common."""
     with read_transaction(ledger.engine) as connection:
         until = ledger.head(connection)
@@ -110,12 +110,12 @@ def fill_slice(ledger: Ledger, token: int, codes: Slice, until: int) -> int:
         codes: The enterprises.
         until: The position.
     """
-    scratch = Scratch(ledger.engine.dialect.name, token)
+    scratch = ShadowTables(ledger.engine.dialect.name, token)
 
     def fill() -> int:  # Whatever a commit came to, this may be done again.
         with read_transaction(ledger.engine) as connection:
             entries = ledger.entries_to_project(connection, codes, until=until)
-        half_years, aside = make_afresh(scratch.models, entries)
+        half_years, aside = fill_rows(scratch.models, entries)
         with write_transaction(ledger.engine, no_timeout=True) as connection:
             scratch.check(connection)
             if scratch.begins(connection, codes.above):
@@ -126,7 +126,7 @@ def fill_slice(ledger: Ledger, token: int, codes: Slice, until: int) -> int:
     return with_retries(fill)
 
 
-def _fill(ledger: Ledger, scratch: Scratch, progress: Progress) -> None:
+def _fill(ledger: Ledger, scratch: ShadowTables, progress: Progress) -> None:
     """Project what the log holds by now and the new tables do not; what is recorded meanwhile comes later."""
     with read_transaction(ledger.engine) as connection:
         head = ledger.head(connection)
@@ -138,7 +138,7 @@ def _fill(ledger: Ledger, scratch: Scratch, progress: Progress) -> None:
         scratch.analyse(connection)
 
 
-def _fill_batch(ledger: Ledger, scratch: Scratch, progress: Progress) -> int:
+def _fill_batch(ledger: Ledger, scratch: ShadowTables, progress: Progress) -> int:
     with write_transaction(ledger.engine, no_timeout=True) as connection:
         scratch.check(connection)
         at = catch_up(ledger, connection, models=scratch.models)
@@ -150,7 +150,7 @@ class _LagsError(Exception):
     """The new tables do not yet hold all that the old ones do; what was begun is undone."""
 
 
-def _switch(ledger: Ledger, scratch: Scratch, *, whole: bool) -> int | None:
+def _switch(ledger: Ledger, scratch: ShadowTables, *, whole: bool) -> int | None:
     """Switch; None where the tables are busy or, if the new ones are to be whole, where they lag by now.
 
     A reader that waits for the switch sees the new tables as they were before it: they must hold all by then.

@@ -1,7 +1,8 @@
 """Rows that keep their history: replaced in memory, written in bulk."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from itertools import islice
 from operator import itemgetter
 from typing import Any, Final, TypeVar
@@ -25,6 +26,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects.sqlite import pysqlite
 
 from projections.tables import FOREVER
 
@@ -34,6 +36,10 @@ T = TypeVar("T")
 
 KEYS_PER_QUERY = 10_000
 """Few enough that what is read at once fits in some tens of megabytes."""
+
+_SQLITE: Final = pysqlite.dialect()
+_STATEMENTS_KEPT: Final = 64
+"""To make one from the table takes longer than SQLite takes to carry it out for one row."""
 
 _POSTGRES_TYPES: Final = {
     BigInteger: "int8",
@@ -128,7 +134,8 @@ class TemporalTable:
             if connection.dialect.name == "postgresql":
                 _close_from_arrays(connection, self._table, self._keys, self._closed)
             else:
-                _close_each(connection, self._table, self._keys, self._closed)
+                statement, arranged = _close_on_sqlite(self._table, tuple(self._keys))
+                connection.exec_driver_sql(statement, list(map(arranged, self._closed)))
         if self._new:
             insert_rows(connection, self._table, self._names, self._new)
         self._open, self._new, self._closed = {}, [], []
@@ -170,18 +177,30 @@ def insert_rows(
             execution_options={"copy_types": [_postgres_type(table, name) for name in names]},
         )
         return
-    compiled = insert(table).compile(dialect=connection.dialect, column_keys=list(names))
+    statement, arranged = _insert_on_sqlite(table, tuple(names))
+    connection.exec_driver_sql(statement, list(map(arranged, rows)))
+
+
+@lru_cache(maxsize=_STATEMENTS_KEPT)
+def _insert_on_sqlite(table: Table, names: tuple[str, ...]) -> tuple[str, Callable[[Sequence[Any]], Values]]:
+    """The statement that inserts a row of the named columns, and what puts their values in its order."""
+    compiled = insert(table).compile(dialect=_SQLITE, column_keys=list(names))
     order = [names.index(name) for name in compiled.positiontup or ()]
-    in_order = order == list(range(len(names)))
-    connection.exec_driver_sql(compiled.string, list(map(tuple if in_order else itemgetter(*order), rows)))
+    return compiled.string, tuple if order == list(range(len(names))) else itemgetter(*order)
 
 
 def _postgres_type(table: Table, name: str) -> str:
     return _POSTGRES_TYPES[type(table.c[name].type)]
 
 
-def _close_each(connection: Connection, table: Table, keys: Sequence[Any], closed: Sequence[Values]) -> None:
-    """Close the newest row of each key, found by the whole primary key: no planner can do worse."""
+@lru_cache(maxsize=_STATEMENTS_KEPT)
+def _close_on_sqlite(
+    table: Table, keys: tuple[Column[Any], ...]
+) -> tuple[str, Callable[[Sequence[Any]], Values]]:
+    """The statement that closes the newest row of a key, and what puts the time and the key in its order.
+
+    The row is found by the whole primary key: no planner can do worse.
+    """
     newest = table.alias("newest")
     last = select(func.max(newest.c.from_position))
     statement: Update = update(table).values(to_position=bindparam("closed_at"))
@@ -189,10 +208,9 @@ def _close_each(connection: Connection, table: Table, keys: Sequence[Any], close
         last = last.where(newest.c[key.name] == bindparam(f"key_{key.name}"))
         statement = statement.where(key == bindparam(f"key_{key.name}"))
     statement = statement.where(table.c.from_position == last.scalar_subquery())
-    compiled = statement.compile(dialect=connection.dialect)
+    compiled = statement.compile(dialect=_SQLITE)
     names = ["closed_at", *(f"key_{key.name}" for key in keys)]
-    pick = itemgetter(*(names.index(name) for name in compiled.positiontup or ()))
-    connection.exec_driver_sql(compiled.string, list(map(pick, closed)))
+    return compiled.string, itemgetter(*(names.index(name) for name in compiled.positiontup or ()))
 
 
 def _close_from_arrays(

@@ -54,8 +54,9 @@ def project_until(ledger: Ledger, position: int) -> None:
         NotProjectedError: The database failed it.
     """
     try:
-        while with_retries(lambda: _reached(ledger)) < position:
-            with_retries(lambda: _project_batch(ledger, position))
+        reached = with_retries(lambda: _reached(ledger))
+        while reached < position:
+            reached = with_retries(lambda: _project_batch(ledger, position))
     except UNAVAILABLE as error:
         raise NotProjectedError(position) from error
 

@@ -4,29 +4,35 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+LINT := $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
 # The rules are covered by tests of their own, every branch; measuring that costs the others half of their time.
 RULES := tests/domain tests/policies
 
-.PHONY: run test install bench format lock clean
+.PHONY: help run check test install bench format lock clean
 .DELETE_ON_ERROR:
 
-run: $(VENV)/.installed
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z]+:.* ## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/.installed ## Serve a sample ledger on http://127.0.0.1:8000.
 	$(BIN)/python -m app.demo
 
-test: $(VENV)/.installed-dev
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+check: $(VENV)/.installed-dev ## Lint, check types and imports, run the tests that need no database.
+	$(LINT)
+	$(BIN)/python -m pytest -n 2 -m "not database and not slow"
+
+test: $(VENV)/.installed-dev ## Run every check and every test, on SQLite and on PostgreSQL.
+	$(LINT)
 	$(BIN)/python -m pytest -n 2 $(RULES) --cov --cov-report=term
 	$(BIN)/python -m pytest -n 2 $(RULES:%=--ignore=%)
 
-install: $(VENV)/.installed
+install: $(VENV)/.installed ## Make the environment alone.
 
-bench: $(VENV)/.installed-dev
+bench: $(VENV)/.installed-dev ## Measure this machine.
 	$(BIN)/python -m bench
 
-format: $(VENV)/.installed-dev
+format: $(VENV)/.installed-dev ## Format, and mend what ruff can mend.
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 $(VENV)/bin/python:
@@ -44,12 +50,12 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	@$(PIP_INSTALL) --require-hashes -r requirements-dev.txt || { echo "The packages for the tests could not be installed: is a Python package index reachable?" >&2; exit 1; }
 	@touch $@
 
-clean:
+clean: ## Remove the environment, the caches and data/.
 	rm -rf $(VENV) data .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 
 # Made again after pyproject.toml has changed; names no index. Extras are kept: pip takes "coverage[toml]" for
 # another package than a pinned "coverage", and asks for its hash.
-lock: $(VENV)/bin/python
+lock: $(VENV)/bin/python ## Lock the requirements again.
 	@$(PIP_INSTALL) uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-strip-extras --no-header --no-annotate pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-strip-extras --no-header --no-annotate --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt

@@ -13,19 +13,19 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
-from app.database import missing_file, open_engine, reading, refusal_of
 from app.ledger import publications
 from app.ledger.clock import AHEAD_SAID_US, ClockError, beijing_text, now_us
 from app.ledger.ledger import Ledger
-from app.ledger.sealing import shortened_seal
 from app.ledger.write_probe import WriteProbe
-from app.limits import READY_LAG_S
-from app.reasons import REFUSALS
+from app.runtime.database import missing_file, open_engine, read_transaction, refusal_of
+from app.runtime.limits import READY_LAG_S
+from app.runtime.reasons import REFUSALS
+from app.runtime.settings import Settings
 from app.security.disclosures import open_disclosures
-from app.settings import Settings
-from app.use_cases.attempts import INTERRUPTED
-from app.use_cases.projecting import project_all
-from app.use_cases.publishing import assess_published
+from app.transparency.sealing import shortened_seal
+from app.use_cases.policies.publishing import assess_published
+from app.use_cases.recording import INTERRUPTED
+from app.use_cases.upkeep.projecting import project_all
 from projections.projector import position_of
 from projections.queries import disagreements
 
@@ -86,7 +86,7 @@ def _revision(engine: Engine, schema: Schema) -> tuple[str | None, str | None]:
     if schema == "disclosures" and missing_file(engine) is not None:
         return None, wanted  # Whoever opens it would make an empty one.
     options = {"version_table": "disclosures_version"} if schema == "disclosures" else {}
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         return MigrationContext.configure(connection, opts=options).get_current_revision(), wanted
 
 
@@ -118,7 +118,7 @@ def _schema_problem(ledger: Ledger) -> str | None:
 
 
 def _lag_problem(ledger: Ledger) -> str | None:
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         head, projected = ledger.head(connection), position_of(connection)
         unknown = ledger.unknown_type(connection, after=projected)
     if unknown is not None:
@@ -128,7 +128,7 @@ def _lag_problem(ledger: Ledger) -> str | None:
         if time.monotonic() > deadline:
             return f"The read models are at position {projected} of {head}."
         time.sleep(READY_LAG_S / 10)
-        with reading(ledger.engine) as connection:
+        with read_transaction(ledger.engine) as connection:
             projected = position_of(connection)
     return None
 
@@ -159,13 +159,13 @@ class Readiness:
         return _lag_problem(self._ledger) or self._clock_problem()
 
     def _clock_problem(self) -> str | None:
-        with reading(self._ledger.engine) as connection:
+        with read_transaction(self._ledger.engine) as connection:
             problem = self._ledger.sql_recorder.clock_problem(connection)
         return None if problem is None else f"{problem}。"
 
     def notices(self) -> dict[str, Any]:
         """What whoever runs it should look after although it can: disputed events, open assessments."""
-        with reading(self._ledger.engine) as connection:
+        with read_transaction(self._ledger.engine) as connection:
             disputed = disagreements.count(connection, position_of(connection))
             unfinished = publications.all_unfinished(connection)
             last_us, now_us = self._ledger.last_recorded_us(connection), self._ledger.clock()

@@ -22,7 +22,12 @@ from sqlalchemy import exc as sql_errors
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp
 
-from app.api import (
+from app.answers.models import Problem
+from app.api.http.bodies import BodyRoom
+from app.api.http.envelope import Envelope
+from app.api.http.problems import ApiProblem, add_problem_handlers, problem_response, unavailable
+from app.api.http.query import refuse_unknown_query
+from app.api.routes import (
     differences,
     disagreements,
     disclosures,
@@ -35,24 +40,19 @@ from app.api import (
     replays,
     returns,
 )
-from app.api.bodies import BodyRoom
-from app.api.envelope import Envelope
-from app.api.models import Problem
-from app.api.problems import ApiProblem, add_problem_handlers, problem_response, unavailable
-from app.api.query import refuse_unknown_query
+from app.background.caretaker import Caretaker
+from app.background.replay_jobs import Replayer
 from app.bootstrap import Readiness, complete_if_possible, open_ledger
-from app.caretaker import Caretaker
-from app.database import UNAVAILABLE, refusal_of
 from app.ledger.ledger import Ledger
 from app.ledger.mapper import UnknownTypeError
-from app.limits import CARETAKER_INTERVAL_S, STOP_REST_S
-from app.logs import configure_logs
-from app.memory import spare_collections
-from app.reasons import REFUSALS
-from app.replayer import Replayer
-from app.security.audit_key import verifier_key_in
+from app.runtime.database import UNAVAILABLE, refusal_of
+from app.runtime.limits import CARETAKER_INTERVAL_S, STOP_REST_S
+from app.runtime.logs import configure_logs
+from app.runtime.memory import spare_collections
+from app.runtime.reasons import REFUSALS
+from app.runtime.settings import Settings
 from app.security.disclosures import DisclosureLog
-from app.settings import Settings
+from app.transparency.audit_key import verifier_key_in
 from domain.errors import LedgerIntegrityError
 
 _log = structlog.get_logger()

@@ -2,7 +2,7 @@
 
 import argparse
 
-from app.memory import spare_collections
+from app.runtime.memory import spare_collections
 from bench import audit, concurrent, country, month_close, reads, rules
 
 

@@ -12,18 +12,18 @@ from typing import Any, Final
 from sqlalchemy import insert, select, update
 
 from app.bootstrap import migrate
-from app.database import open_engine, reading, writing
-from app.ledger import tiles
 from app.ledger.clock import now_us
 from app.ledger.ledger import Ledger
 from app.ledger.lines import Line, canonical
-from app.ledger.merkle import leaf_hash
-from app.ledger.sealing import seal
 from app.ledger.tables import events, sequencer
-from app.ledger.tiles import TileReader
-from app.use_cases.exporting import ExportWanted, export_log
-from app.use_cases.proving import prove_consistency, prove_inclusion
-from app.use_cases.replaying import Wanted, replay
+from app.runtime.database import open_engine, read_transaction, write_transaction
+from app.transparency import tiles
+from app.transparency.merkle import leaf_hash
+from app.transparency.sealing import seal
+from app.transparency.tiles import TileReader
+from app.use_cases.audit.exporting import ExportWanted, export_log
+from app.use_cases.audit.proving import prove_consistency, prove_inclusion
+from app.use_cases.audit.replaying import ReplayRange, replay
 from bench.ledgers import new_ledger
 from bench.month_close import import_month, seconds
 from bench.places import KINDS, Place, places
@@ -55,13 +55,13 @@ def _whole_log(kind: str, place: Place, enterprises: int) -> None:
         path = place.folder / f"{period}.csv"
         write_month(path, enterprises, period)
         import_month(ledger, path, period)
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         head = ledger.head(connection)
     print(f"the log of {enterprises} enterprises and {MONTHS} months, {kind}, {head} events")
     _print_rate("reading and decoding alone", head, lambda: _read(ledger))
     _print_rate("sealing", head, lambda: seal(ledger))
-    _print_rate("replay, decisions", head, lambda: _replayed(ledger, Wanted(last=head)))
-    _print_rate("replay, with the read models", head, lambda: _replayed(ledger, Wanted()))
+    _print_rate("replay, decisions", head, lambda: _replayed(ledger, ReplayRange(last=head)))
+    _print_rate("replay, with the read models", head, lambda: _replayed(ledger, ReplayRange()))
     _print_rate("export", head, lambda: _exported(ledger, place))
     ledger.engine.dispose()
 
@@ -72,12 +72,12 @@ def _print_rate(what: str, count: int, work: Callable[[], Any]) -> None:
 
 def _read(ledger: Ledger) -> None:
     after = 0
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         while entries := ledger.entries(connection, after=after, limit=20_000):
             after = entries[-1].position
 
 
-def _replayed(ledger: Ledger, wanted: Wanted) -> None:
+def _replayed(ledger: Ledger, wanted: ReplayRange) -> None:
     if not replay(ledger, wanted).is_clean:
         raise SystemExit("the replay found a mismatch")
 
@@ -119,7 +119,7 @@ def _month_s(place: Place, path: Path, *, is_sealed: bool) -> float:
 
 
 def _sealed(ledger: Ledger) -> int:
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         return tiles.sealed_size(connection)
 
 
@@ -161,10 +161,10 @@ def _grow(ledger: Ledger, lines: dict[int, Line]) -> None:
             leaf_hash(canonical(lines[at])) if at in lines else hashlib.sha256(at.to_bytes(8)).digest()
             for at in range(size + 1, size + LEAVES_AT_ONCE + 1)
         )
-        with writing(ledger.engine) as connection:
+        with write_transaction(ledger.engine) as connection:
             changed = list(tiles.grown(TileReader(connection), size=size, leaves=leaves))
             tiles.store(connection, changed, before=size, size=size + LEAVES_AT_ONCE)
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         connection.execute(insert(events), [line._asdict() for line in lines.values()])
         connection.execute(update(sequencer).values(last=LEAVES))
 
@@ -174,15 +174,15 @@ def _times_ms(ledger: Ledger, positions: list[int], work: Callable[[Ledger, int]
 
 
 def _prove_inclusion(ledger: Ledger, position: int) -> Any:
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         return prove_inclusion(ledger, connection, position=position, size=None)
 
 
 def _prove_consistency(ledger: Ledger, position: int) -> Any:
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         return prove_consistency(ledger, connection, first=position, second=LEAVES)
 
 
 def _read_row(ledger: Ledger, position: int) -> Any:
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         return connection.execute(select(events).where(events.c.position == position)).one()

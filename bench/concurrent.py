@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import text
 
-from app.database import open_engine, writing
+from app.runtime.database import open_engine, write_transaction
 from bench.ledgers import new_ledger
 from bench.month_close import import_month
 from bench.places import KINDS, places
@@ -91,15 +91,15 @@ def measure(kind: str, url: str, enterprises: int) -> None:
 
 def _bare_a_minute(url: str) -> int:
     engine = open_engine(url)
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         connection.execute(text("CREATE TABLE bench_bare (a INTEGER)"))
     started, done = time.perf_counter_ns(), 0
     while time.perf_counter_ns() - started < MEASURED_S * 10**9 // 2:
-        with writing(engine) as connection:
+        with write_transaction(engine) as connection:
             connection.execute(text("INSERT INTO bench_bare VALUES (1)"))
         done += 1
     taken = time.perf_counter_ns() - started
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         connection.execute(text("DROP TABLE bench_bare"))
     engine.dispose()
     return done * 60 * 10**9 // taken

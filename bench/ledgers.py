@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 
 from app.bootstrap import migrate
-from app.database import open_engine
 from app.ledger.ledger import Ledger
-from app.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
-from app.use_cases.publishing import publish
-from app.use_cases.rows import Draft, RowReader
+from app.runtime.database import open_engine
+from app.use_cases.filing.rows import Draft, RowReader
+from app.use_cases.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
+from app.use_cases.policies.publishing import publish
 from bench.rows import Row
 
 ACTOR = "bench"

@@ -15,10 +15,10 @@ from sqlalchemy import insert, select
 
 from app.bootstrap import migrate
 from app.cli.files import ImportOptions, import_file
-from app.database import open_engine, reading, writing
 from app.ledger.ledger import Ledger
 from app.ledger.tables import events
-from app.use_cases.importing import ROWS_PER_CHUNK
+from app.runtime.database import open_engine, read_transaction, write_transaction
+from app.use_cases.filing.importing import ROWS_PER_CHUNK
 from bench.ledgers import ACTOR, drafts, new_ledger
 from bench.places import KINDS, Place, places
 from bench.plain import Plain
@@ -69,7 +69,7 @@ def _month(  # noqa: PLR0913, PLR0917 - what is measured
 ) -> None:
     path = place.folder / f"{period}.csv"
     write_month(path, enterprises, period)
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         before = ledger.head(connection)
     whole_s = seconds(lambda: import_month(ledger, path, period))
     sample = drafts(islice(rows(enterprises, period), PLAIN_ROWS))
@@ -90,7 +90,7 @@ def _bare_s(ledger: Ledger, place: Place, after: int) -> float:
     migrate(engine)
     taken = 0.0
     for batch in _recorded(ledger, after):
-        with writing(engine) as connection:
+        with write_transaction(engine) as connection:
             taken -= time.perf_counter()
             if engine.dialect.name == "postgresql":
                 names = ", ".join(column.name for column in events.c)
@@ -111,7 +111,7 @@ def _bare_s(ledger: Ledger, place: Place, after: int) -> float:
 def _recorded(ledger: Ledger, after: int) -> Iterator[list[tuple[Any, ...]]]:
     query = select(events).order_by(events.c.position).limit(EVENTS_PER_INSERT)
     while True:
-        with reading(ledger.engine) as connection:
+        with read_transaction(ledger.engine) as connection:
             batch = [tuple(row) for row in connection.execute(query.where(events.c.position > after))]
         if not batch:
             return

@@ -12,12 +12,12 @@ from eventsourcing.application import AggregateNotFoundError, Application
 from eventsourcing.domain import Aggregate, event
 from sqlalchemy import make_url
 
-from app.use_cases.rows import Draft
+from app.use_cases.filing.rows import Draft
 from bench.ledgers import policy
-from domain.account import EntitlementAccount
+from domain.assessment.account import EntitlementAccount
 from domain.events import PolicyRef, Return
 from domain.periods import window_name
-from domain.policy import Policy, fingerprint
+from domain.policy.policy import Policy, fingerprint
 from domain.returns import AnnualReturns
 
 AGGREGATES_PER_SAVE = 1_000

@@ -17,13 +17,13 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection, event
 
-from app.database import open_engine, reading, writing
 from app.ledger.ledger import Ledger
-from app.ledger.sealing import seal
+from app.runtime.database import open_engine, read_transaction, write_transaction
 from app.security.keys import Role, create_key
-from app.use_cases.explaining import read_account
-from app.use_cases.listing import list_accounts, summarise
-from app.use_cases.reading import NOW, Opened, opened
+from app.transparency.sealing import seal
+from app.use_cases.reading.as_of import NOW, PolicyAsOf, opened
+from app.use_cases.reading.explaining import read_account
+from app.use_cases.reading.listing import list_accounts, summarise
 from bench.ledgers import new_ledger
 from bench.month_close import import_month
 from bench.places import places
@@ -95,7 +95,7 @@ def _ms(took: list[int], percent: int) -> str:
 def key_for(url: str, role: Role) -> str:
     """A new key."""
     engine = open_engine(url)
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         name = f"bench-{time.time_ns()}"
         key = create_key(connection, name=name, role=role, with_figures=True, now_us=0)
     engine.dispose()
@@ -195,7 +195,7 @@ def _plans(url: str, enterprises: int) -> None:
     ledger = Ledger(engine)
     uscc = code(enterprises // 2)
     wanted = ListFilter(policy="yingkou-2024-14", window=WINDOW, region_code=REGIONS[0])
-    reads: dict[str, Callable[[Connection, Opened], object]] = {
+    reads: dict[str, Callable[[Connection, PolicyAsOf], object]] = {
         "account": lambda connection, at: read_account(connection, uscc, WINDOW, at),
         "list": lambda connection, at: list_accounts(
             connection, wanted, at, sort="-assessed_fen", limit=100, after=(5_000_000, uscc), totals=False
@@ -207,9 +207,9 @@ def _plans(url: str, enterprises: int) -> None:
     }
     for name, read in reads.items():
         print(f"plans of: {name}")
-        with reading(engine) as connection:
+        with read_transaction(engine) as connection:
             at = opened(ledger, connection, WINDOW, None, NOW)
-            if isinstance(at, Opened):
+            if isinstance(at, PolicyAsOf):
                 for statement, given in _statements(connection, lambda: read(connection, at)):  # noqa: B023
                     _explain(connection, statement, given)
     engine.dispose()

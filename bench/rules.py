@@ -2,16 +2,16 @@
 
 from itertools import islice
 
-from app.database import reading
-from app.use_cases.rebuilding import rebuild
+from app.runtime.database import read_transaction
+from app.use_cases.upkeep.rebuilding import rebuild
 from bench.ledgers import drafts, new_ledger, policy
 from bench.month_close import import_month, seconds
 from bench.places import KINDS, places
 from bench.rows import PERIODS, rows, write_month
-from domain.assessment import assess
+from domain.assessment.assess import assess
 from domain.events import PolicyRef
 from domain.periods import period_of
-from domain.policy import Policy, fingerprint
+from domain.policy.policy import Policy, fingerprint
 
 MONTHS = 3
 SAMPLE = 10_000
@@ -49,7 +49,7 @@ def rebuilding(enterprises: int) -> None:
 
             def read(ledger: object = ledger) -> None:
                 after = 0
-                with reading(ledger.engine) as connection:  # type: ignore[attr-defined]
+                with read_transaction(ledger.engine) as connection:  # type: ignore[attr-defined]
                     while entries := ledger.entries(connection, after=after, limit=20_000):  # type: ignore[attr-defined]
                         after = entries[-1].position
 

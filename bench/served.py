@@ -6,8 +6,8 @@ nothing but the key.
 
 from fastapi import FastAPI
 
-from app.api import models
-from app.api.context import EntitlementsKey, LedgerNeeded, MomentAsked
+from app.answers import models
+from app.api.http.context import EntitlementsKey, LedgerNeeded, MomentAsked
 from app.main import create_default_app
 
 _PERIODS = ("2024-01~02", "2024-03", "2024-04", "2024-05", "2024-06")

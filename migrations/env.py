@@ -8,12 +8,12 @@ from typing import Any, Final
 
 from alembic import context
 
-from app.database import lift_time_outs, open_engine
 from app.ledger.tables import metadata as ledger
+from app.runtime.database import disable_timeouts, open_engine
+from app.runtime.settings import Settings
 from app.security.disclosures import open_disclosures
 from app.security.tables import disclosure_metadata
 from app.security.tables import metadata as security
-from app.settings import Settings
 from projections.tables import metadata as projections
 
 METADATA: Final = {"ledger": [ledger, projections, security], "disclosures": [disclosure_metadata]}
@@ -41,7 +41,7 @@ def _migrate() -> None:
             transactional_ddl=True,
         )
         with context.begin_transaction():
-            lift_time_outs(connection)  # An index of millions of rows takes minutes.
+            disable_timeouts(connection)  # An index of millions of rows takes minutes.
             context.run_migrations()
         connection.commit()
     if given is None:

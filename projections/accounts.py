@@ -8,10 +8,10 @@ from sqlalchemy import Connection, Select, select
 
 from domain.events import LogEntry, ReturnWithdrawn
 from projections.half_years import HalfYears, halves_of
-from projections.history import among, chunks, texts
 from projections.rows import DisputeKey, DisputeRow, Enterprise, EntitlementRow, account_row, latest
 from projections.sums import assessed_groups, list_key
 from projections.tables import FOREVER, ReadModels
+from projections.temporal_rows import among, chunks, texts
 
 
 def load_half_years(connection: Connection, models: ReadModels, entries: Iterable[LogEntry]) -> HalfYears:

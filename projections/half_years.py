@@ -23,8 +23,7 @@ from domain.events import (
 from domain.forms import FORMS
 from domain.money import FEN_LIMIT
 from domain.periods import PeriodError, is_window, window_name
-from domain.policy import MOST_ACCOUNT_FEN
-from projections.history import History
+from domain.policy.policy import MOST_ACCOUNT_FEN
 from projections.policies import MISPLACED
 from projections.rows import (
     AccountRow,
@@ -41,6 +40,7 @@ from projections.rows import (
 )
 from projections.sums import SumChanges, TotalKey, assessed_groups, list_key
 from projections.tables import ReadModels, policy_set
+from projections.temporal_rows import TemporalTable
 
 INDUSTRY_DIGITS = 2
 
@@ -177,11 +177,11 @@ class HalfYears:
     """
 
     def __init__(self, models: ReadModels, state_of: StateOf) -> None:
-        self._returns = History(models.returns)
-        self._enterprises = History(models.enterprises)
-        self._entitlements = History(models.entitlements)
-        self._accounts = History(models.accounts)
-        self._disagreements = History(models.disagreements)
+        self._returns = TemporalTable(models.returns)
+        self._enterprises = TemporalTable(models.enterprises)
+        self._entitlements = TemporalTable(models.entitlements)
+        self._accounts = TemporalTable(models.accounts)
+        self._disagreements = TemporalTable(models.disagreements)
         self._touched: dict[Half, HalfYear] = {}
         self._state_of = state_of
         self.halves: defaultdict[Half, HalfYear] = defaultdict(HalfYear)
@@ -280,7 +280,7 @@ class HalfYears:
             history.flush(connection)
 
     @property
-    def histories(self) -> tuple[History, ...]:
+    def histories(self) -> tuple[TemporalTable, ...]:
         """The changes to each table."""
         return self._returns, self._enterprises, self._entitlements, self._accounts, self._disagreements
 

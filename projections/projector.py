@@ -10,9 +10,9 @@ from domain.events import LogEntry
 from projections.accounts import load_half_years
 from projections.feed import Feed
 from projections.half_years import halves_of, is_of_enterprise
-from projections.history import find_by_key
 from projections.policies import project_others
 from projections.tables import LIVE, ReadModels
+from projections.temporal_rows import find_by_key
 from projections.totals import TotalsModel
 
 ENTRIES_PER_BATCH = 20_000

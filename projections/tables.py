@@ -27,7 +27,7 @@ NAMING_CONVENTION = {"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(colum
 metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
 _TEXT = Text().with_variant(Text(collation="C"), "postgresql")
-"""Text in the order of its code points on every database, as `app.database` has it for the log."""
+"""Text in the order of its code points on every database, as `app.runtime.database` has it for the log."""
 
 
 def _held() -> tuple[Column[int], Column[int]]:

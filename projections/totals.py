@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, select
 
-from projections.history import History
 from projections.sums import NOTHING, SumChanges, TotalKey, Totals, plus
 from projections.tables import FOREVER, ReadModels
+from projections.temporal_rows import TemporalTable
 
 
 class TotalsModel:
@@ -20,7 +20,7 @@ class TotalsModel:
 
     def __init__(self, connection: Connection, models: ReadModels, windows: Iterable[str]) -> None:
         self._connection = connection
-        self._history = History(models.totals)
+        self._history = TemporalTable(models.totals)
         self._sums: dict[TotalKey, Totals] = {}
         held = models.totals.c
         for window in windows:

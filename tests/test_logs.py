@@ -2,8 +2,8 @@
 
 import logging
 
-from app.limits import LOG_REPEATS_MOST, LOG_REPEATS_WINDOW_S
-from app.logs import Repeats, RepeatsFilter
+from app.runtime.limits import LOG_REPEATS_MOST, LOG_REPEATS_WINDOW_S
+from app.runtime.logs import Repeats, RepeatsFilter
 
 
 class Clock:

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from app.ledger.ledger import Ledger
-from app.ledger.sealing import seal
 from app.main import create_app
-from app.policies.loader import YINGKOU_2024_14
-from app.use_cases.rebuilding import rebuild
-from app.use_cases.replaying import Wanted, replay
+from app.transparency.sealing import seal
+from app.use_cases.audit.replaying import ReplayRange, replay
+from app.use_cases.policies.loader import YINGKOU_2024_14
+from app.use_cases.upkeep.rebuilding import rebuild
 from tests import oracle
 from tests.api.rows import CATERING, TRADE, catering, code, trade
 from tests.databases import Database
@@ -39,7 +39,7 @@ Key = tuple[str, str, str]
 """An enterprise, a form, a period."""
 
 
-class Kept(NamedTuple):
+class RowFacts(NamedTuple):
     """What a row says: what decides whether a later one is a change."""
 
     stage: str
@@ -94,7 +94,7 @@ class LedgerMachine(RuleBasedStateMachine):
         super().__init__()
         self.database = self.migrated.copy()
         self.clock = TestClock()
-        self.standing: dict[Key, Kept] = {}
+        self.standing: dict[Key, RowFacts] = {}
         self.ever: set[tuple[str, str]] = set()
         self.step_yuan: int | None = None
         self.covers: tuple[str, str] | None = None  # None while nothing is in force.
@@ -125,7 +125,7 @@ class LedgerMachine(RuleBasedStateMachine):
         with_reason=st.booleans(),
     )
     def file(self, batch: list[tuple[Key, Any]], stage: str, *, with_reason: bool) -> None:
-        rows = [(key, Kept(stage, *said)) for key, said in batch]
+        rows = [(key, RowFacts(stage, *said)) for key, said in batch]
         reason = {"reason": "企业改报", "origin": "enterprise"} if with_reason else {}
         body = {"unit": "qianyuan", "stage": stage, "returns": [as_json(*row) | reason for row in rows]}
         response = self.office.post(body)
@@ -145,7 +145,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self.standing.update(rows)
             self.ever |= {(uscc, window_of(period)) for (uscc, _, period), _ in rows}
 
-    def _conflicts(self, key: Key, kept: Kept, *, with_reason: bool) -> bool:
+    def _conflicts(self, key: Key, kept: RowFacts, *, with_reason: bool) -> bool:
         before = self.standing.get(key)
         if before is None or before.stage == "preliminary":
             return False
@@ -306,10 +306,10 @@ class LedgerMachine(RuleBasedStateMachine):
     def _check_the_replay(self) -> None:
         """Everything that was recorded follows, and a rebuild makes the rows that the run has made."""
         ledger = self.office.ledger
-        report = replay(ledger, Wanted())
+        report = replay(ledger, ReplayRange())
         assert report.is_clean, report.found
         rebuild(ledger)
-        assert replay(ledger, Wanted()).is_clean
+        assert replay(ledger, ReplayRange()).is_clean
 
 
 def account_periods(accounts: list[Any]) -> list[tuple[str, str]]:
@@ -321,7 +321,7 @@ def window_of(period: str) -> str:
     return next(window for window, periods in oracle.PERIODS_OF_WINDOW.items() if period in periods)
 
 
-def as_json(key: Key, kept: Kept) -> dict[str, Any]:
+def as_json(key: Key, kept: RowFacts) -> dict[str, Any]:
     uscc, form, period = key
     row = {TRADE: trade, CATERING: catering}[form](kept.current, kept.prior_year, period=period)
     return row | {

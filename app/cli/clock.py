@@ -6,8 +6,8 @@ import typer
 
 from app.cli.command import Commands, actor_of, shows_no_figures
 from app.cli.common import ledger_of, out, refuse
-from app.exports.cells import beijing
-from app.use_cases.clock import accept_clock
+from app.use_cases.upkeep.clock import accept_clock
+from app.workbooks.cells import beijing
 
 clock_app = Commands(no_args_is_help=True, help="时钟：认可本机时间。")
 

@@ -11,8 +11,8 @@ from typer._click.exceptions import ClickException
 from typer.core import TyperGroup
 
 from app.cli.common import refuse
-from app.escaping import escaped
 from app.ledger.ledger import Ledger
+from app.runtime.escaping import escaped
 from app.security.disclosures import DisclosureLog, Entry
 from app.security.keys import is_name
 

@@ -36,16 +36,16 @@ from app.cli.policies import policies_app
 from app.cli.reads import reads_app
 from app.cli.serving import serve_http
 from app.ledger.ledger import UncertainError
-from app.logs import configure_logs
-from app.memory import spare_collections
-from app.security.audit_key import verifier_key_in
-from app.settings import Settings
-from app.storable import is_storable
-from app.use_cases.projecting import NotProjectedError, follow
-from app.use_cases.publishing import PublicationWatch
-from app.use_cases.rebuilding import RebuildError, rebuild
+from app.runtime.logs import configure_logs
+from app.runtime.memory import spare_collections
+from app.runtime.settings import Settings
+from app.runtime.storable import is_storable
+from app.transparency.audit_key import verifier_key_in
+from app.use_cases.policies.publishing import PublicationWatch
+from app.use_cases.upkeep.projecting import NotProjectedError, follow
+from app.use_cases.upkeep.rebuilding import RebuildError, rebuild
 from domain.errors import LedgerIntegrityError
-from projections.scratch import OvertakenError
+from projections.rebuild.shadow_tables import OvertakenError
 
 _log = structlog.get_logger()
 

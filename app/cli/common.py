@@ -14,23 +14,23 @@ import typer
 from eventsourcing.persistence import MapperDeserialisationError
 from sqlalchemy import Connection
 
-from app.api.moments import MomentError, parse_known_at, parse_position
+from app.answers.moments import MomentError, parse_known_at, parse_position
 from app.bootstrap import is_migrated, open_ledger
 from app.cli.terminal import Terminal, progress_on
-from app.database import missing_file, refusal_of
-from app.escaping import escaped, escaped_json
 from app.ledger.clock import ClockError, now_us
 from app.ledger.ledger import Ledger, UncertainError
-from app.ledger.sealing import seal
-from app.reasons import REFUSALS, reason_of
-from app.security.audit_key import verifier_key_in
+from app.runtime.database import missing_file, refusal_of
+from app.runtime.escaping import escaped, escaped_json
+from app.runtime.reasons import REFUSALS, reason_of
+from app.runtime.settings import Settings
 from app.security.disclosures import DisclosureError
-from app.settings import Settings
-from app.use_cases.attempts import INTERRUPTED
-from app.use_cases.projecting import NotProjectedError, project_all
-from app.use_cases.publishing import assess_published, unfinished_publication
-from app.use_cases.reading import AskedMoment, DayAheadError, Opened, PositionAheadError, opened
-from app.use_cases.sealing import tell_of_seal
+from app.transparency.audit_key import verifier_key_in
+from app.transparency.sealing import seal
+from app.use_cases.policies.publishing import assess_published, unfinished_publication
+from app.use_cases.reading.as_of import AskedMoment, DayAheadError, PolicyAsOf, PositionAheadError, opened
+from app.use_cases.recording import INTERRUPTED
+from app.use_cases.upkeep.projecting import NotProjectedError, project_all
+from app.use_cases.upkeep.sealing import tell_of_seal
 from domain.errors import LedgerIntegrityError
 from domain.identifiers import has_uscc_shape
 from domain.periods import PeriodError, Window
@@ -235,9 +235,9 @@ def within_the_log() -> Iterator[None]:
         refuse(f"{error.day}尚未开始（北京时间），不能查询。")
 
 
-def books_of(
+def require_policy(
     ledger: Ledger, connection: Connection, window: str, policy: str | None, asked: AskedMoment
-) -> Opened:
+) -> PolicyAsOf:
     """The books of a half-year at the moment that the options ask for."""
     with within_the_log():
         books = opened(ledger, connection, window, policy, asked)

@@ -7,8 +7,8 @@ from typing import Annotated
 import msgspec
 import typer
 
-from app.api.difference_models import difference_item, heading
-from app.api.moments import MomentError, parse_moment
+from app.answers.differences import difference_item, heading
+from app.answers.moments import MomentError, parse_moment
 from app.cli import printing
 from app.cli.command import shows_no_figures
 from app.cli.common import (
@@ -22,13 +22,11 @@ from app.cli.common import (
     within_the_log,
     write_json,
 )
-from app.database import reading
-from app.exports.cells import RECORDS, beijing
-from app.exports.difference_sheet import DifferenceLine, SumsLine, write_difference_sheet
 from app.ledger.clock import now_us
-from app.ledger.damage import REBUILD
-from app.reasons import reason_of
-from app.use_cases.differences import (
+from app.ledger.corruption import REBUILD
+from app.runtime.database import read_transaction
+from app.runtime.reasons import reason_of
+from app.use_cases.audit.differences import (
     Cause,
     Difference,
     Moments,
@@ -38,7 +36,9 @@ from app.use_cases.differences import (
     moments_of,
     sums,
 )
-from app.use_cases.reading import AskedMoment
+from app.use_cases.reading.as_of import AskedMoment
+from app.workbooks.cells import RECORDS, beijing
+from app.workbooks.difference_sheet import DifferenceLine, SumsLine, write_difference_sheet
 from domain.errors import LedgerIntegrityError
 from domain.events import Return
 from domain.money import wanyuan_text
@@ -72,7 +72,7 @@ def audit_differences(
     )
     ledger = ledger_of(context)
     bring_up(ledger)
-    with reading(ledger.engine) as connection, within_the_log():
+    with read_transaction(ledger.engine) as connection, within_the_log():
         try:
             moments = moments_of(connection, *asked)
         except OrderError as error:

@@ -15,9 +15,9 @@ from app.cli.common import (
     print_json,
     within_the_log,
 )
-from app.database import reading
-from app.limits import DISAGREEMENTS_MOST_SHOWN
-from app.use_cases.reading import moment_of
+from app.runtime.database import read_transaction
+from app.runtime.limits import DISAGREEMENTS_MOST_SHOWN
+from app.use_cases.reading.as_of import moment_of
 from projections.queries import disagreements
 
 
@@ -32,7 +32,7 @@ def audit_disagreements(
     asked = asked_moment(position, known_at)
     ledger = ledger_of(context)
     bring_up(ledger)
-    with reading(ledger.engine) as connection, within_the_log():
+    with read_transaction(ledger.engine) as connection, within_the_log():
         at = moment_of(connection, asked)
         found = disagreements.page(connection, at.position, after=0, limit=DISAGREEMENTS_MOST_SHOWN)
         total = disagreements.count(connection, at.position)

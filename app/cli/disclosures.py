@@ -5,13 +5,13 @@ from typing import Annotated, Final
 
 import typer
 
-from app.api.disclosures import disclosure_item, time_of
-from app.api.times import rfc_3339
+from app.answers.disclosures import disclosure_item, time_of
+from app.answers.times import rfc_3339
 from app.cli.command import actor_of, disclosure_log, route_of, shows_no_figures
 from app.cli.common import AsJson, ledger_of, out, print_json, refuse, uscc_of
-from app.exports.cells import beijing
-from app.limits import DISCLOSURES_KEPT_DAYS
+from app.runtime.limits import DISCLOSURES_KEPT_DAYS
 from app.security.disclosures import Disclosure, Filter, Kind, TooYoungError
+from app.workbooks.cells import beijing
 
 KINDS: Final[dict[Kind, str]] = {
     "figures": "查阅单户数据",

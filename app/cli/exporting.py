@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from app.api.times import rfc_3339
+from app.answers.times import rfc_3339
+from app.archive.export_folder import ExportError, Manifest
 from app.cli.command import disclose, shows_figures
 from app.cli.common import (
     AsJson,
@@ -17,13 +18,12 @@ from app.cli.common import (
     refuse,
     seal_and_tell,
 )
-from app.ledger.export_folder import ExportError, Manifest
-from app.reasons import reason_of
-from app.security.audit_key import AuditKeyError, read_audit_key
-from app.security.notes import Signer
-from app.settings import Settings
-from app.use_cases.exporting import ExportWanted, Signing, export_log
-from app.use_cases.reading import PositionAheadError
+from app.runtime.reasons import reason_of
+from app.runtime.settings import Settings
+from app.transparency.audit_key import AuditKeyError, read_audit_key
+from app.transparency.notes import Signer
+from app.use_cases.audit.exporting import ExportWanted, Signing, export_log
+from app.use_cases.reading.as_of import PositionAheadError
 from domain.errors import LedgerIntegrityError
 
 

@@ -6,15 +6,15 @@ from typing import Any
 
 import msgspec
 
-from app.exports.problem_sheet import ProblemLine
 from app.ingest.reader import SourceFile, read_file
 from app.ingest.rows import FileProblem, FileRow
 from app.ledger.ledger import Ledger
-from app.limits import PROBLEMS_MOST_KEPT
-from app.use_cases.filing import FilingAnswer, Refused
-from app.use_cases.first import First
-from app.use_cases.importing import Progress, import_rows
-from app.use_cases.rows import RowReader
+from app.runtime.limits import PROBLEMS_MOST_KEPT
+from app.use_cases.filing.file_returns import FilingAnswer, Refused
+from app.use_cases.filing.first import First
+from app.use_cases.filing.importing import Progress, import_rows
+from app.use_cases.filing.rows import RowReader
+from app.workbooks.problem_sheet import ProblemLine
 from domain.errors import Notice, Problem
 from domain.events import Source, Stage
 

@@ -25,16 +25,16 @@ from app.cli.common import (
     stop_signals,
 )
 from app.cli.files import ImportedFile, ImportOptions, import_file
-from app.exports.problem_sheet import ProblemLine, write_problem_sheet
 from app.ingest.reader import shown_name
 from app.ingest.units import unit_code
 from app.ledger.ledger import Ledger, UncertainError
-from app.new_files import check_writable
-from app.reasons import reason_of
-from app.use_cases.importing import Progress
-from app.use_cases.notices import OF_THE_ROW_ALONE
-from app.use_cases.projecting import project_all
-from app.use_cases.rows import ORIGINS
+from app.runtime.new_files import check_writable
+from app.runtime.reasons import reason_of
+from app.use_cases.filing.importing import Progress
+from app.use_cases.filing.notices import OF_THE_ROW_ALONE
+from app.use_cases.filing.rows import ORIGINS
+from app.use_cases.upkeep.projecting import project_all
+from app.workbooks.problem_sheet import ProblemLine, write_problem_sheet
 from domain.events import Stage
 
 import_app = Commands()

@@ -5,14 +5,14 @@ from typing import Annotated, Final
 
 import typer
 
-from app.api.times import rfc_3339
+from app.answers.times import rfc_3339
 from app.cli.command import ACTOR, Commands, actor_of, disclosure_log, route_of, shows_no_figures
 from app.cli.common import AsJson, ledger_of, out, print_json, refuse
-from app.database import reading, writing
-from app.exports.cells import beijing
 from app.ledger.ledger import Ledger
+from app.runtime.database import read_transaction, write_transaction
 from app.security.disclosures import Entry, Kind
 from app.security.keys import ROLES, SEE_FIGURES, Key, create_key, is_name, list_keys, revoke_key
+from app.workbooks.cells import beijing
 
 keys_app = Commands(no_args_is_help=True, help="接口密钥：新建、查看、停用。")
 
@@ -39,7 +39,7 @@ def keys_create(
     if name in {key.name for key in _keys(ledger)}:
         refuse(_TAKEN.format(name))
     _record(context, ledger, "key-created", name, role + ("(with figures)" if with_figures else ""))
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         token = create_key(connection, name=name, role=role, with_figures=with_figures, now_us=ledger.clock())
     if token is None:
         refuse(_TAKEN.format(name))
@@ -69,7 +69,7 @@ def keys_revoke(context: typer.Context, name: str) -> None:
     ledger = ledger_of(context)
     if name in {key.name for key in _keys(ledger) if key.revoked_at_us is None}:
         _record(context, ledger, "key-revoked", name, None)
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         revoked = revoke_key(connection, name, now_us=ledger.clock())
     if not revoked:
         refuse(f"没有名称为“{name}”的有效密钥。")
@@ -77,7 +77,7 @@ def keys_revoke(context: typer.Context, name: str) -> None:
 
 
 def _keys(ledger: Ledger) -> list[Key]:
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         return list_keys(connection)
 
 

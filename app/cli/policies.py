@@ -5,7 +5,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from app.api.times import rfc_3339
+from app.answers.times import rfc_3339
 from app.cli import printing
 from app.cli.command import Commands, actor_of, shows_no_figures
 from app.cli.common import (
@@ -24,12 +24,12 @@ from app.cli.common import (
     within_the_log,
 )
 from app.cli.printing import wanyuan
-from app.database import reading
-from app.exports.cells import beijing
 from app.ledger.ledger import Ledger
-from app.policies.loader import LoadedPolicy, load_policy
-from app.reasons import reason_of
-from app.use_cases.publishing import (
+from app.runtime.database import read_transaction
+from app.runtime.reasons import reason_of
+from app.use_cases.filing.rows import TEXT_MAX_CHARS, printable
+from app.use_cases.policies.loader import LoadedPolicy, load_policy
+from app.use_cases.policies.publishing import (
     CoverageNarrowsError,
     Drop,
     NothingDroppedError,
@@ -38,11 +38,11 @@ from app.use_cases.publishing import (
     publish,
     withdraw_policy,
 )
-from app.use_cases.reading import moment_of
-from app.use_cases.rows import TEXT_MAX_CHARS, printable
+from app.use_cases.reading.as_of import moment_of
+from app.workbooks.cells import beijing
 from domain.events import PolicyRef
 from domain.periods import period_of
-from domain.policy import Policy, fingerprint
+from domain.policy.policy import Policy, fingerprint
 from projections.queries.policies import PolicyVersion, published
 
 policies_app = Commands(no_args_is_help=True, help="政策文件：检查、发布、查看。")
@@ -161,7 +161,7 @@ def policy_list(
     asked = asked_moment(position, known_at)
     ledger = ledger_of(context)
     bring_up(ledger)
-    with reading(ledger.engine) as connection, within_the_log():
+    with read_transaction(ledger.engine) as connection, within_the_log():
         at = moment_of(connection, asked)
         found = published(connection, at.position)
     if as_json:

@@ -6,17 +6,17 @@ from rich.table import Column, Table
 
 from app.cli.files import ImportedFile
 from app.cli.terminal import Terminal, bold
-from app.exports.cells import ORIGINS, RECORDS, beijing
-from app.exports.problem_sheet import ProblemLine
 from app.ledger.publications import Publication
-from app.limits import PROBLEMS_MOST_LISTED
-from app.use_cases.explaining import Account, ExplainedPeriod
-from app.use_cases.reading import AsOf, Progress
+from app.runtime.limits import PROBLEMS_MOST_LISTED
+from app.use_cases.reading.as_of import AsOf, Progress
+from app.use_cases.reading.explaining import Account, ExplainedPeriod
+from app.workbooks.cells import ORIGINS, RECORDS, beijing
+from app.workbooks.problem_sheet import ProblemLine
+from domain.assessment.explanation import STAGE_NAMES
 from domain.events import LogEntry, Return, ReturnWithdrawn, UnreadableEvent
-from domain.explanation import STAGE_NAMES
 from domain.money import qianyuan_text, wanyuan_text
 from domain.periods import Window, period_of
-from domain.policy import Policy
+from domain.policy.policy import Policy
 from domain.regions import region_name
 from domain.returns import ReturnVersion, required_figure
 from projections.queries.listing import ListedAccount, ListTotals

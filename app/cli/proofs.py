@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
-from app.api import proof_models
+from app.answers import proofs as proof_models
 from app.cli import printing
 from app.cli.command import disclose, shows_figures, shows_no_figures
 from app.cli.common import (
@@ -27,15 +27,15 @@ from app.cli.common import (
     window_of,
     within_the_log,
 )
-from app.database import reading
-from app.new_files import new_file
-from app.reasons import reason_of
-from app.security.audit_key import AuditKeyError, make_audit_key, read_audit_key
-from app.security.notes import NoteError, Signer
-from app.settings import Settings
-from app.use_cases.proving import NotSealedError, prove_consistency, prove_inclusion, tree_at
-from app.use_cases.reading import PositionAheadError
-from app.use_cases.receipts import write_receipt
+from app.runtime.database import read_transaction
+from app.runtime.new_files import new_file
+from app.runtime.reasons import reason_of
+from app.runtime.settings import Settings
+from app.transparency.audit_key import AuditKeyError, make_audit_key, read_audit_key
+from app.transparency.notes import NoteError, Signer
+from app.use_cases.audit.proving import NotSealedError, prove_consistency, prove_inclusion, tree_at
+from app.use_cases.audit.receipts import write_receipt
+from app.use_cases.reading.as_of import PositionAheadError
 from domain.identifiers import has_uscc_shape
 from domain.periods import Window
 
@@ -82,7 +82,7 @@ def audit_checkpoint(
     """签发日志校验点：先封存至台账现有的最后序号。"""
     ledger, signer = ledger_of(context), _signer()
     seal_and_tell(ledger, Settings().audit_key_file)
-    with _refusing_what_is_ahead(), reading(ledger.engine) as connection:
+    with _refusing_what_is_ahead(), read_transaction(ledger.engine) as connection:
         tree = tree_at(ledger, connection, size)
     answer = proof_models.checkpoint_answer(tree, signer)
     if out_file is not None:
@@ -104,7 +104,7 @@ def audit_inclusion(
     """证明一条台账记录包含在校验点内。"""
     ledger, signer = ledger_of(context), _signer()
     seal_and_tell(ledger, Settings().audit_key_file)
-    with _refusing_what_is_ahead(), reading(ledger.engine) as connection:
+    with _refusing_what_is_ahead(), read_transaction(ledger.engine) as connection:
         proved = prove_inclusion(ledger, connection, position=position, size=size)
     disclose(context, ledger, 0 if proved.uscc is None else 1, uscc=proved.uscc)
     answer = proof_models.inclusion_answer(proved, signer)
@@ -133,7 +133,7 @@ def audit_consistency(
         raise typer.BadParameter("FIRST不能大于SECOND。")
     ledger, signer = ledger_of(context), _signer()
     seal_and_tell(ledger, Settings().audit_key_file)
-    with _refusing_what_is_ahead(), reading(ledger.engine) as connection:
+    with _refusing_what_is_ahead(), read_transaction(ledger.engine) as connection:
         proved = prove_consistency(ledger, connection, first=first, second=second)
     answer = proof_models.consistency_answer(proved, signer)
     if as_json:
@@ -160,7 +160,7 @@ def audit_receipt(
     half, asked = window_of(window), asked_moment(position, known_at)
     ledger, signer = ledger_of(context), _signer()
     seal_and_tell(ledger, Settings().audit_key_file)
-    with within_the_log(), reading(ledger.engine) as connection:
+    with within_the_log(), read_transaction(ledger.engine) as connection:
         receipt = write_receipt(ledger, connection, uscc=uscc, window=half, asked=asked)
     if receipt is None:
         refuse(f"{uscc}在{Window.parse(half).chinese}没有登记过数据。")

@@ -5,7 +5,7 @@ from typing import Annotated, Final, cast
 import msgspec
 import typer
 
-from app.api import presenters
+from app.answers import presenters
 from app.cli import printing
 from app.cli.command import Commands, disclose, shows_figures, shows_no_figures
 from app.cli.common import (
@@ -15,21 +15,21 @@ from app.cli.common import (
     PositionAsked,
     WindowAsked,
     asked_moment,
-    books_of,
     bring_up,
     ledger_of,
     out,
     position_from,
     print_json,
     refuse,
+    require_policy,
     uscc_of,
     window_of,
     within_the_log,
 )
-from app.database import reading
-from app.use_cases.explaining import explain, read_account
-from app.use_cases.listing import count_disputed, list_accounts, summarise
-from app.use_cases.reading import events_after, log_moment_of, moment_of
+from app.runtime.database import read_transaction
+from app.use_cases.reading.as_of import events_after, log_moment_of, moment_of
+from app.use_cases.reading.explaining import explain, read_account
+from app.use_cases.reading.listing import count_disputed, list_accounts, summarise
 from domain.events import Return
 from domain.periods import Window
 from projections.queries.listing import ListFilter, Sort
@@ -58,8 +58,8 @@ def entitlement(
     uscc, half, asked = uscc_of(uscc), window_of(window), asked_moment(position, known_at)
     ledger = ledger_of(context)
     bring_up(ledger)
-    with reading(ledger.engine) as connection:
-        books = books_of(ledger, connection, half, policy, asked)
+    with read_transaction(ledger.engine) as connection:
+        books = require_policy(ledger, connection, half, policy, asked)
         account = read_account(connection, uscc, half, books)
         if account is None:
             refuse(f"{uscc}在{Window.parse(half).chinese}没有登记过数据。")
@@ -107,8 +107,8 @@ def list_command(
     half, asked = window_of(window), asked_moment(position, known_at)
     ledger = ledger_of(context)
     bring_up(ledger)
-    with reading(ledger.engine) as connection:
-        books = books_of(ledger, connection, half, policy, asked)
+    with read_transaction(ledger.engine) as connection:
+        books = require_policy(ledger, connection, half, policy, asked)
         wanted = ListFilter(
             policy=books.policy_id,
             window=half,
@@ -168,8 +168,8 @@ def summary(
     half, asked = window_of(window), asked_moment(position, known_at)
     ledger = ledger_of(context)
     bring_up(ledger)
-    with reading(ledger.engine) as connection:
-        books = books_of(ledger, connection, half, policy, asked)
+    with read_transaction(ledger.engine) as connection:
+        books = require_policy(ledger, connection, half, policy, asked)
         groups = summarise(connection, half, cast("Dimension", group_by), books)
         disputed, progress = count_disputed(connection, books), books.progress()
         newest = None if books.newest is None else policy_of(connection, books.newest.ref)
@@ -195,7 +195,7 @@ def returns(
     uscc, asked = uscc_of(uscc), asked_moment(position, known_at)
     ledger = ledger_of(context)
     bring_up(ledger)
-    with reading(ledger.engine) as connection, within_the_log():
+    with read_transaction(ledger.engine) as connection, within_the_log():
         at = moment_of(connection, asked)
         if not has_ever_registered(connection, uscc, year):
             refuse(f"{uscc}在{year}年没有登记过数据。")
@@ -223,7 +223,7 @@ def events(
     """按序号列出台账记录。"""
     of, asked = None if uscc is None else uscc_of(uscc), asked_moment(position, known_at)
     ledger = ledger_of(context)
-    with reading(ledger.engine) as connection, within_the_log():
+    with read_transaction(ledger.engine) as connection, within_the_log():
         at = log_moment_of(ledger, connection, asked)
         entries = events_after(ledger, connection, after, at, limit=limit, uscc=of)
     disclose(context, ledger, sum(isinstance(each.event, Return) for each in entries), uscc=of)

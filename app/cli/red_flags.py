@@ -8,7 +8,7 @@ from typing import Annotated, Final, cast
 import msgspec
 import typer
 
-from app.api import presenters
+from app.answers import presenters
 from app.cli import printing
 from app.cli.command import disclose, shows_figures
 from app.cli.common import (
@@ -18,23 +18,29 @@ from app.cli.common import (
     PositionAsked,
     WindowAsked,
     asked_moment,
-    books_of,
     bring_up,
     ledger_of,
     out,
     progress_bar,
     refuse,
+    require_policy,
     window_of,
     write_json,
 )
-from app.database import reading
-from app.exports.red_flag_sheet import write_red_flag_sheet
-from app.reasons import reason_of
-from app.use_cases.reading import Opened
-from app.use_cases.red_flags import ENTERPRISE_FLAGS, GROUP_FLAGS, Asked, enterprises_asked, red_flags
+from app.runtime.database import read_transaction
+from app.runtime.reasons import reason_of
+from app.use_cases.audit.red_flags import (
+    ENTERPRISE_FLAGS,
+    GROUP_FLAGS,
+    RedFlagQuery,
+    enterprises_asked,
+    red_flags,
+)
+from app.use_cases.reading.as_of import PolicyAsOf
+from app.workbooks.red_flag_sheet import write_red_flag_sheet
 from domain.periods import Window
-from domain.questions import FLAG_MEANINGS, FLAG_NAMES, NO_VERDICT
-from domain.red_flags import THRESHOLDS, FlagId, RedFlag
+from domain.red_flags.kinds import THRESHOLDS, FlagId, RedFlag
+from domain.red_flags.questions import FLAG_MEANINGS, FLAG_NAMES, NO_VERDICT
 from domain.regions import region_name
 
 FLAGS: Final = (*ENTERPRISE_FLAGS, *GROUP_FLAGS)
@@ -62,9 +68,9 @@ def audit_red_flags(
         raise typer.BadParameter("--xlsx与--json只能给一个。")
     ledger = ledger_of(context)
     bring_up(ledger)
-    with reading(ledger.engine) as connection, progress_bar("查找疑点") as progress:
-        books = books_of(ledger, connection, half, policy, asked_moment(position, known_at))
-        asked = Asked(half, flags, region_code)
+    with read_transaction(ledger.engine) as connection, progress_bar("查找疑点") as progress:
+        books = require_policy(ledger, connection, half, policy, asked_moment(position, known_at))
+        asked = RedFlagQuery(half, flags, region_code)
         # How many questions there are is known after the last one: how many enterprises they may be about.
         disclose(context, ledger, enterprises_asked(connection, asked, books))
         found = red_flags(connection, asked, books, progress)
@@ -85,7 +91,7 @@ def _flags_of(given: list[str] | None) -> tuple[FlagId, ...]:
     return cast("tuple[FlagId, ...]", tuple(given or FLAGS))
 
 
-def _print_json(found: Iterable[RedFlag], books: Opened) -> None:
+def _print_json(found: Iterable[RedFlag], books: PolicyAsOf) -> None:
     """One object, written as it comes: the questions of a country are never all in memory."""
     head = {"thresholds": THRESHOLDS, "as_of": presenters.as_of(books.moment).model_dump()}
     write_json(msgspec.json.encode(head).decode()[:-1] + ',"items":[')
@@ -96,7 +102,7 @@ def _print_json(found: Iterable[RedFlag], books: Opened) -> None:
     write_json("\n]}\n")
 
 
-def _print(found: Iterable[RedFlag], books: Opened) -> None:
+def _print(found: Iterable[RedFlag], books: PolicyAsOf) -> None:
     counts: Counter[FlagId] = Counter()
     for each in found:
         counts[each.flag] += 1
@@ -124,7 +130,7 @@ def _counted(counts: Counter[FlagId]) -> str:
     return f"共{counts.total()}条疑点：{parts}。"
 
 
-def _write(path: Path, found: Iterable[RedFlag], asked: Asked, books: Opened) -> None:
+def _write(path: Path, found: Iterable[RedFlag], asked: RedFlagQuery, books: PolicyAsOf) -> None:
     counts: Counter[FlagId] = Counter()
 
     def counted() -> Iterator[RedFlag]:
@@ -139,7 +145,7 @@ def _write(path: Path, found: Iterable[RedFlag], asked: Asked, books: Opened) ->
     out.print(f"疑点清单已写入{path}。{_counted(counts)}", markup=False, soft_wrap=True)
 
 
-def _notes(asked: Asked, books: Opened) -> list[tuple[str, str]]:
+def _notes(asked: RedFlagQuery, books: PolicyAsOf) -> list[tuple[str, str]]:
     """What the second sheet says: the moment, how to read the list, what each flag asks."""
     region = "全部处理地" if asked.region_code is None else region_name(asked.region_code)
     ref = None if books.newest is None else books.newest.ref

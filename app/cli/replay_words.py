@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from app.cli.printing import CEILINGS, STATUS, wanyuan
-from app.exports.cells import beijing
+from app.workbooks.cells import beijing
+from domain.assessment.explanation import STAGE_NAMES
 from domain.events import Outcome
-from domain.explanation import STAGE_NAMES
 
 NOTHING: Final = "无"
 MOST_SHOWN: Final = 60

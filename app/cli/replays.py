@@ -8,7 +8,8 @@ from typing import Annotated, Final
 import typer
 from eventsourcing.persistence import MapperDeserialisationError
 
-from app.api import replay_models
+from app.answers import replays as replay_models
+from app.archive.export_folder import ExportError, ExportFolder
 from app.bootstrap import migrate
 from app.cli.command import disclose, disclose_nothing, shows_figures
 from app.cli.common import (
@@ -24,18 +25,17 @@ from app.cli.common import (
 from app.cli.printing import print_unassessed, wanyuan
 from app.cli.replay_words import COLUMNS, FIELDS, NOTHING, column_values, outcome_values
 from app.cli.terminal import Terminal, bold
-from app.database import open_engine, reading
-from app.ledger.export_folder import ExportError, ExportFolder
 from app.ledger.ledger import Ledger
-from app.new_files import temporary_folder
-from app.use_cases.reading import PositionAheadError
-from app.use_cases.replaying import Report, Wanted, replay
-from app.use_cases.restoring import restore
+from app.runtime.database import open_engine, read_transaction
+from app.runtime.new_files import temporary_folder
+from app.use_cases.audit.replaying import ReplayRange, Report, replay
+from app.use_cases.audit.restoring import restore
+from app.use_cases.reading.as_of import PositionAheadError
+from domain.assessment.replay import Kind, Mismatch, Side
 from domain.errors import LedgerIntegrityError
 from domain.events import EntitlementAssessed
 from domain.periods import period_of
-from domain.replay import Kind, Mismatch, Side
-from projections.comparing import RowDifference
+from projections.rebuild.compare import RowDifference
 
 MOST_PRINTED: Final = 50
 """A screen or two; all that are reported come with `--json`."""
@@ -86,7 +86,7 @@ def audit_replay(
         raise typer.BadParameter("不能小于--from。", param_hint="--to")
     try:
         with _replayed_ledger(context, export) as ledger, progress_bar("复算") as progress:
-            report = replay(ledger, Wanted(first=first, last=last), progress)
+            report = replay(ledger, ReplayRange(first=first, last=last), progress)
             measures = measure_names(ledger)
         if export is None:
             disclose(context, ledger, report.found.mismatch_count + report.found.row_difference_count)
@@ -131,7 +131,7 @@ def _replayed_ledger(context: typer.Context, export: Path | None) -> Iterator[Le
 def measure_names(ledger: Ledger) -> dict[str, str]:
     """The names of the measures of every policy, by their ids; none where a policy cannot be read."""
     try:
-        with reading(ledger.engine) as connection:
+        with read_transaction(ledger.engine) as connection:
             policies = ledger.policies(connection)
     except (LedgerIntegrityError, MapperDeserialisationError):  # Which the replay itself tells.
         return {}

@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
+from app.archive.export_folder import ExportError, ExportFolder
+from app.archive.insert_unchecked import NotEmptyError
 from app.cli.command import shows_no_figures
 from app.cli.common import AsJson, ledger_of, out, print_json, progress_bar, refuse
 from app.cli.verifying import KeyAsked, given_verifier, print_findings, verify_opened
-from app.ledger.export_folder import ExportError, ExportFolder
-from app.ledger.verbatim import NotEmptyError
-from app.use_cases.restoring import restore
+from app.use_cases.audit.restoring import restore
 
 
 @shows_no_figures

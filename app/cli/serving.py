@@ -9,9 +9,9 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from app.limits import CONNECTIONS_WAITING_MOST
-from app.logs import library_logs
-from app.settings import Settings
+from app.runtime.limits import CONNECTIONS_WAITING_MOST
+from app.runtime.logs import library_logs
+from app.runtime.settings import Settings
 
 _APP: Final = "app.main:create_default_app"
 WORKER_SILENT_MOST_S: Final = 90
@@ -48,7 +48,7 @@ def serve_http(settings: Settings, *, host: str, port: int, workers: int) -> boo
         factory=True,
         host=host,
         port=port,
-        http="app.connections:Connection",
+        http="app.api.http.connections:Connection",
         ws="none",
         backlog=CONNECTIONS_WAITING_MOST,
         access_log=False,

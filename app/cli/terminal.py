@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from app.escaping import escaped
+from app.runtime.escaping import escaped
 
 
 class Terminal(Console):

@@ -8,16 +8,16 @@ from typing import Annotated, Final, Literal
 import msgspec
 import typer
 
+from app.archive.export_folder import ExportError, ExportFolder, read_note
 from app.cli.command import shows_no_figures
 from app.cli.common import REFUSED, AsJson, err, ledger_of, out, print_json, progress_bar, refuse
 from app.cli.printing import print_unassessed
-from app.ledger.export_folder import ExportError, ExportFolder, read_note
 from app.ledger.publications import Publication
-from app.security.audit_key import AuditKeyError, read_audit_key
-from app.security.notes import Checkpoint, NoteError, Verifier, read_checkpoint
-from app.settings import Settings
-from app.use_cases.findings import CHECKS, Finding, Findings, performed
-from app.use_cases.verifying import KnownRoot, Verified, verify_export, verify_ledger
+from app.runtime.settings import Settings
+from app.transparency.audit_key import AuditKeyError, read_audit_key
+from app.transparency.notes import Checkpoint, NoteError, Verifier, read_checkpoint
+from app.use_cases.audit.findings import CHECKS, Finding, Findings, performed
+from app.use_cases.audit.verifying import KnownRoot, Verified, verify_export, verify_ledger
 
 KEPT: Final = "留存的日志校验点"
 OF_EXPORT: Final = "导出件的日志校验点"

@@ -13,24 +13,24 @@ from app.cli.printing import CEILINGS, wanyuan
 from app.cli.proofs import DEFAULT_ORIGIN
 from app.cli.serving import serve_http
 from app.cli.terminal import Terminal, bold, progress_on
-from app.database import reading, writing
 from app.demo.sample import SampleFile, write_sample
 from app.ledger.ledger import Ledger
-from app.ledger.sealing import seal
-from app.logs import configure_logs
-from app.memory import spare_collections
-from app.new_files import new_file
-from app.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
-from app.private_files import make_private_folder
-from app.security.audit_key import AuditKeyError, make_audit_key, read_audit_key
+from app.runtime.database import read_transaction, write_transaction
+from app.runtime.logs import configure_logs
+from app.runtime.memory import spare_collections
+from app.runtime.new_files import new_file
+from app.runtime.private_files import make_private_folder
+from app.runtime.settings import Settings
 from app.security.disclosures import DisclosureLog, Entry
 from app.security.keys import Role, create_key, list_keys
-from app.settings import Settings
-from app.use_cases.listing import list_accounts, summarise
-from app.use_cases.projecting import project_all
-from app.use_cases.publishing import assess_published, publish
-from app.use_cases.reading import NOW, Opened, opened
-from app.use_cases.sealing import tell_of_seal
+from app.transparency.audit_key import AuditKeyError, make_audit_key, read_audit_key
+from app.transparency.sealing import seal
+from app.use_cases.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
+from app.use_cases.policies.publishing import assess_published, publish
+from app.use_cases.reading.as_of import NOW, PolicyAsOf, opened
+from app.use_cases.reading.listing import list_accounts, summarise
+from app.use_cases.upkeep.projecting import project_all
+from app.use_cases.upkeep.sealing import tell_of_seal
 from domain.events import Return
 from domain.periods import Window
 from domain.regions import region_name
@@ -118,7 +118,7 @@ def _registered_files(ledger: Ledger) -> set[str]:
     """The fingerprints of the files that returns in the log came from."""
     found: set[str] = set()
     after = 0
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         while entries := ledger.entries(connection, after=after, limit=ENTRIES_PER_BATCH):
             after = entries[-1].position
             sources = (each.event.source for each in entries if isinstance(each.event, Return))
@@ -138,13 +138,13 @@ def _import(ledger: Ledger, file: SampleFile) -> tuple[int, int]:
 
 def _keys(ledger: Ledger, path: Path) -> list[str]:
     """The keys of the demo users; kept in a file beside the database, as only a demo may."""
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         present = {key.name for key in list_keys(connection)}
     tokens = dict(line.split(" ", 1) for line in _lines_of(path))
     for name, role, with_figures in DEMO_USERS:
         if name not in present:
             _record_key(ledger, name, role)
-            with writing(ledger.engine) as connection:
+            with write_transaction(ledger.engine) as connection:
                 token = create_key(
                     connection, name=name, role=role, with_figures=with_figures, now_us=ledger.clock()
                 )
@@ -174,14 +174,14 @@ def _lines_of(path: Path) -> list[str]:
 
 
 def _summary(ledger: Ledger) -> None:
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         for window in WINDOWS:
             books = opened(ledger, connection, window, None, NOW)
-            if isinstance(books, Opened):
+            if isinstance(books, PolicyAsOf):
                 _print_window(connection, window, books)
 
 
-def _print_window(connection: Connection, window: str, books: Opened) -> None:
+def _print_window(connection: Connection, window: str, books: PolicyAsOf) -> None:
     policy = books.policy_id or ""
     wanted = ListFilter(policy=policy, window=window)
     listed = list_accounts(connection, wanted, books, sort="-assessed_fen", limit=10, after=None, totals=True)

@@ -11,7 +11,7 @@ import xlsxwriter  # type: ignore[import-untyped]
 from app.demo.cases import CATERING, FIRST_YEAR, PERIODS, PERIODS_A_YEAR, TRADE, at
 from app.demo.figures import ITEMS, REVISED_PERIOD, Figure, Report, make_reports, revised_figures
 from app.demo.firms import make_firms
-from app.private_files import make_private_folder, open_private
+from app.runtime.private_files import make_private_folder, open_private
 
 _IDENTITY = ("处理地编码", "统一社会信用代码", "单位详细名称", "[201-1] 行业代码(GB/T4754-2017)", "单位规模")
 _OVERRIDE = "校验例外理由"

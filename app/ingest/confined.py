@@ -22,7 +22,7 @@ import structlog
 import app
 from app.ingest.frames import LENGTH_BYTES, OUT_OF_MEMORY, Batch, End, Fault, Frame, Limits, Row, Task
 from app.ingest.rows import FileProblem, FileRow, Place
-from app.limits import (
+from app.runtime.limits import (
     READING_BYTES_PER_CPU_S,
     READING_FRAME_MAX_BYTES,
     READING_MAX_CPU_S,

@@ -27,7 +27,7 @@ from app.ingest.frames import (
 )
 from app.ingest.reading import Reading
 from app.ingest.rows import FileProblem, FileRow, Place
-from app.limits import READING_MOST_PROBLEMS, ROW_MAX_CHARS
+from app.runtime.limits import READING_MOST_PROBLEMS, ROW_MAX_CHARS
 
 _ITEMS_PER_FRAME: Final = 200
 _CHARS_PER_FRAME: Final = 500_000

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from app.ingest.opening import open_regular
-from app.limits import SOURCE_FILE_MAX_BYTES
+from app.runtime.limits import SOURCE_FILE_MAX_BYTES
 
 _BLOCK_BYTES: Final = 1 << 20
 # UTF-8 is tried first, since hardly any GB18030 text is also valid UTF-8, but the reverse is common.

@@ -13,7 +13,7 @@ from app.ingest.periods import normal_period
 from app.ingest.request import ReadRequest
 from app.ingest.rows import FILE_MISSING, FileProblem, FileRow
 from app.ingest.units import NAME_OF_CODE
-from app.limits import SOURCE_FILE_MAX_BYTES
+from app.runtime.limits import SOURCE_FILE_MAX_BYTES
 
 
 class SourceFile:

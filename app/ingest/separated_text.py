@@ -11,7 +11,7 @@ from charset_normalizer import from_bytes
 from app.ingest.header import Record
 from app.ingest.headings import is_recognised
 from app.ingest.rows import FileProblem
-from app.limits import CSV_RECORD_MAX_CHARS, HEADER_SEARCH_ROWS, TEXT_SAMPLE_BYTES
+from app.runtime.limits import CSV_RECORD_MAX_CHARS, HEADER_SEARCH_ROWS, TEXT_SAMPLE_BYTES
 
 _SEPARATORS: Final = (",", "\t", ";")
 # Exports that must keep a code as text write it as a formula, which Excel shows as its text.

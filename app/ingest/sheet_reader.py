@@ -9,7 +9,7 @@ from app.ingest.request import ReadRequest
 from app.ingest.rows import FileProblem, FileRow
 from app.ingest.table import Table
 from app.ingest.text import cleaned
-from app.limits import HEADER_SEARCH_ROWS
+from app.runtime.limits import HEADER_SEARCH_ROWS
 
 Records = Iterator[Record | FileProblem]
 

@@ -10,7 +10,7 @@ from app.ingest.header import Record
 from app.ingest.rows import FileProblem
 from app.ingest.text import text_of
 from app.ingest.workbook_scan import SheetScan, WorkbookTooLargeError, WorkbookUnsoundError, scan_workbook
-from app.limits import XLSX_MAX_BYTES
+from app.runtime.limits import XLSX_MAX_BYTES
 
 Sheet = tuple[str, Iterator[Record]]
 

@@ -16,7 +16,7 @@ from typing import Final
 from xml.parsers import expat
 
 from app.ingest.columns import column_index, column_letters
-from app.limits import SHEET_MAX_CELLS, SHEET_MAX_TEXT_CHARS, XLSX_MAX_UNPACKED_BYTES
+from app.runtime.limits import SHEET_MAX_CELLS, SHEET_MAX_TEXT_CHARS, XLSX_MAX_UNPACKED_BYTES
 
 _WORKBOOK: Final = "xl/workbook.xml"
 _RELATIONS: Final = "xl/_rels/workbook.xml.rels"

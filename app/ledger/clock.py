@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 from sqlalchemy import Connection
 
-from app.limits import CLOCK_AHEAD_SAID_S, CLOCK_REST_MOST_S, CLOCK_STEP_MOST_S
+from app.runtime.limits import CLOCK_AHEAD_SAID_S, CLOCK_REST_MOST_S, CLOCK_STEP_MOST_S
 
 STEP_MOST_US: Final = CLOCK_STEP_MOST_S * 1_000_000
 REST_MOST_US: Final = CLOCK_REST_MOST_S * 1_000_000

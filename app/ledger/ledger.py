@@ -33,15 +33,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.operators import custom_op
 
-from app.database import UNAVAILABLE, is_uncertain, steadily, writing
 from app.ledger.clock import now_us
-from app.ledger.damage import is_text, place_problem, row_problem, shown
+from app.ledger.corruption import is_text, place_problem, row_problem, shown
 from app.ledger.mapper import EventMapper, NewEvent, UnknownTypeError
-from app.ledger.one_row import read_number
-from app.ledger.recorder import Recording, SqlRecorder
+from app.ledger.recorder import AppendRequest, SqlRecorder
+from app.ledger.singletons import read_number
 from app.ledger.tables import events, sequencer
-from app.limits import LONG_BATCHES_AT_ONCE
-from app.turns import Turns
+from app.runtime.database import UNAVAILABLE, is_uncertain, with_retries, write_transaction
+from app.runtime.limits import LONG_BATCHES_AT_ONCE
+from app.runtime.turns import Turns
 from domain.errors import LedgerIntegrityError
 from domain.events import (
     LEDGER_STREAM,
@@ -51,7 +51,7 @@ from domain.events import (
     UnreadableEvent,
     policy_stream,
 )
-from domain.policy import Policy, PolicyHistory
+from domain.policy.policy import Policy, PolicyHistory
 
 STREAMS_PER_QUERY = 10_000
 """Few enough that what is read at once fits in some tens of megabytes."""
@@ -117,7 +117,7 @@ class Batch(NamedTuple, Generic[Outcome]):
 
     outcome: Outcome
     events: Sequence[StoredEvent]
-    recording: Recording
+    recording: AppendRequest
 
 
 class UncertainError(Exception):
@@ -180,8 +180,8 @@ class Ledger(Application[str]):
         to_stored_event = self.event_mapper.to_stored_event
         return [to_stored_event(each) for each in new_events]
 
-    def record(self, events_to_append: Sequence[StoredEvent], recording: Recording) -> int:
-        """Append events, and what goes alongside, in one transaction.
+    def record(self, events_to_append: Sequence[StoredEvent], recording: AppendRequest) -> int:
+        """Append events, and what goes with them, in one transaction.
 
         Returns:
             The position of the last event; without events, the head that was read.
@@ -192,10 +192,10 @@ class Ledger(Application[str]):
             sqlalchemy.exc.DBAPIError: Nothing was recorded.
             UncertainError: The connection was lost, and what became of the batch could not be found out.
         """
-        if not events_to_append and recording.alongside is None:
+        if not events_to_append and recording.in_same_transaction is None:
             return recording.read_at
         try:
-            with writing(self.engine) as connection:
+            with write_transaction(self.engine) as connection:
                 return self.sql_recorder.append(connection, events_to_append, recording)
         except Exception as error:  # noqa: BLE001 - raised again where the batch is not recorded
             return self._recorded_after(error, recording)
@@ -216,7 +216,7 @@ class Ledger(Application[str]):
         """
         batch: Batch[Outcome] | None = None
         try:
-            with writing(self.engine) as connection:
+            with write_transaction(self.engine) as connection:
                 self.sql_recorder.hold(connection)
                 batch = decide(connection)
                 return batch, self.sql_recorder.append(connection, batch.events, batch.recording)
@@ -227,17 +227,19 @@ class Ledger(Application[str]):
                 raise
             return batch, self._recorded_after(error, batch.recording)
 
-    def _recorded_after(self, error: Exception, recording: Recording) -> int:
+    def _recorded_after(self, error: Exception, recording: AppendRequest) -> int:
         """Where a batch ends that was recorded although its commit failed; else the error is raised."""
         position = self._position_of(recording) if is_uncertain(error) else None
         if position is None:
             raise error
         return position
 
-    def _position_of(self, recording: Recording) -> int | None:
+    def _position_of(self, recording: AppendRequest) -> int | None:
         """Where a batch ends whose commit is uncertain; None if it was not recorded and never will be."""
         try:
-            return steadily(lambda: self.sql_recorder.find_batch(recording.batch_id, after=recording.read_at))
+            return with_retries(
+                lambda: self.sql_recorder.find_batch(recording.batch_id, after=recording.read_at)
+            )
         except UNAVAILABLE as error:
             raise UncertainError(recording.batch_id) from error
 

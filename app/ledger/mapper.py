@@ -7,7 +7,7 @@ import msgspec
 from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import JSONTranscoder, Mapper, MapperDeserialisationError, StoredEvent
 
-from app.ledger.damage import shown
+from app.ledger.corruption import shown
 from domain.events import EVENT_TYPES, Event
 
 EventState = dict[str, Any]

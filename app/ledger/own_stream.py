@@ -5,7 +5,7 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy import Connection, select
 
-from app.ledger.damage import VERIFY
+from app.ledger.corruption import VERIFY
 from app.ledger.tables import events
 from domain.errors import LedgerIntegrityError
 from domain.events import LEDGER_STREAM, LogSealed

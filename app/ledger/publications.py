@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import Connection, func, insert, select, type_coerce, update
 from sqlalchemy.types import NullType
 
-from app.ledger.damage import VERIFY, is_returns, shown
+from app.ledger.corruption import VERIFY, is_returns, shown
 from app.ledger.recorder import ConcurrencyConflictError
 from app.ledger.tables import publications
 from domain.errors import LedgerIntegrityError

@@ -20,10 +20,10 @@ from eventsourcing.persistence import (
 from sqlalchemy import Connection, Engine, Select, case, func, insert, literal, or_, select, update
 from sqlalchemy import exc as sql_errors
 
-from app.database import reading, writing
 from app.ledger.clock import ClockError, ClockWatch, now_us, steady_us
-from app.ledger.one_row import find_numbers
+from app.ledger.singletons import find_numbers
 from app.ledger.tables import events, sequencer
+from app.runtime.database import read_transaction, write_transaction
 from domain.errors import LedgerIntegrityError
 
 POLL_INTERVAL_S = 0.05
@@ -37,7 +37,7 @@ class ConcurrencyConflictError(IntegrityError):
     """What a decision rests on was changed by another one that was recorded in between: decide again."""
 
 
-class Guard(msgspec.Struct, frozen=True):
+class AppendCondition(msgspec.Struct, frozen=True):
     """What a decision rests on.
 
     Attributes:
@@ -49,21 +49,21 @@ class Guard(msgspec.Struct, frozen=True):
     streams: Collection[str]
 
 
-class Recording(msgspec.Struct, frozen=True):
+class AppendRequest(msgspec.Struct, frozen=True):
     """What is recorded beside an event, the same for all of a transaction.
 
     Attributes:
         actor: Who records.
         batch_id: What is recorded together.
         guard: What the events rest on; None rests on nothing but the versions of its streams.
-        alongside: Called in the transaction, after the events, with the position of the last one; it must be
-            such that it may be done twice where there are no events.
+        in_same_transaction: Called in the transaction, after the events, with the position of the last one;
+            it must be such that it may be done twice where there are no events.
     """
 
     actor: str
     batch_id: str
-    guard: Guard | None = None
-    alongside: Callable[[Connection, int], None] | None = None
+    guard: AppendCondition | None = None
+    in_same_transaction: Callable[[Connection, int], None] | None = None
 
     @property
     def read_at(self) -> int:
@@ -71,7 +71,7 @@ class Recording(msgspec.Struct, frozen=True):
         return 0 if self.guard is None else self.guard.read_at
 
 
-UNATTENDED = Recording(actor="", batch_id="")
+UNATTENDED = AppendRequest(actor="", batch_id="")
 
 
 class SqlRecorder(ApplicationRecorder):
@@ -91,7 +91,7 @@ class SqlRecorder(ApplicationRecorder):
         self.watch = ClockWatch(clock, steady_us if steady is None and clock is now_us else steady)
 
     def insert_events(
-        self, stored_events: Sequence[StoredEvent], *, recording: Recording = UNATTENDED, **_: Any
+        self, stored_events: Sequence[StoredEvent], *, recording: AppendRequest = UNATTENDED, **_: Any
     ) -> Sequence[int]:
         """Append the events in one transaction; their positions.
 
@@ -101,7 +101,7 @@ class SqlRecorder(ApplicationRecorder):
         """
         if not stored_events:
             return []
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             last = self.append(connection, stored_events, recording)
         return list(range(last - len(stored_events) + 1, last + 1))
 
@@ -110,9 +110,9 @@ class SqlRecorder(ApplicationRecorder):
         connection.execute(select(sequencer.c.last).with_for_update())
 
     def append(
-        self, connection: Connection, stored_events: Sequence[StoredEvent], recording: Recording
+        self, connection: Connection, stored_events: Sequence[StoredEvent], recording: AppendRequest
     ) -> int:
-        """Append events, and what goes alongside, in a transaction that writes.
+        """Append events, and what goes with them, in a transaction that writes.
 
         Returns:
             The position of the last event; without events, the head that was read.
@@ -127,12 +127,12 @@ class SqlRecorder(ApplicationRecorder):
         else:
             last = recording.read_at
             self.hold(connection)
-        if recording.alongside is not None:
-            recording.alongside(connection, last)
+        if recording.in_same_transaction is not None:
+            recording.in_same_transaction(connection, last)
         return last
 
     def _append_events(
-        self, connection: Connection, stored_events: Sequence[StoredEvent], recording: Recording
+        self, connection: Connection, stored_events: Sequence[StoredEvent], recording: AppendRequest
     ) -> int:
         count = len(stored_events)
         vouches = any(stored.topic == ACCEPTANCE_TOPIC for stored in stored_events)
@@ -206,7 +206,7 @@ class SqlRecorder(ApplicationRecorder):
 
         A transaction that may still append it holds the sequencer's row until it ended: this waits for it.
         """
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             self.hold(connection)
             query = select(func.max(events.c.position))
             end: int | None = connection.scalar(
@@ -231,7 +231,7 @@ class SqlRecorder(ApplicationRecorder):
         if lte is not None:
             query = query.where(events.c.version <= lte)
         query = query.order_by(events.c.version.desc() if desc else events.c.version).limit(limit)
-        with reading(self._engine) as connection:
+        with read_transaction(self._engine) as connection:
             return [StoredEvent(*row) for row in connection.execute(query)]
 
     def select_notifications(
@@ -254,13 +254,13 @@ class SqlRecorder(ApplicationRecorder):
             query = query.where(events.c.position <= stop)
         if topics:
             query = query.where(events.c.topic.in_(topics))
-        with reading(self._engine) as connection:
+        with read_transaction(self._engine) as connection:
             rows = connection.execute(query.order_by(events.c.position).limit(limit))
             return [Notification(*row) for row in rows]
 
     def max_notification_id(self) -> int | None:
         """The head of the log, or None of an empty one."""
-        with reading(self._engine) as connection:
+        with read_transaction(self._engine) as connection:
             head: int | None = connection.scalar(select(func.max(events.c.position)))
             return head
 
@@ -311,7 +311,7 @@ def insert_rows(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None
     connection.exec_driver_sql(compiled.string, list(rows))
 
 
-def _check_guard(connection: Connection, guard: Guard, publication: int) -> None:
+def _check_guard(connection: Connection, guard: AppendCondition, publication: int) -> None:
     if publication > guard.read_at:
         raise ConcurrencyConflictError(f"a policy was published at {publication}")
     # Each of them, not the distinct ones: for these SQLite reads the names of the whole log.

@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, UniqueConstraint
 
-from app.database import TEXT, new_metadata
+from app.runtime.database import TEXT, new_metadata
 
 metadata = new_metadata()
 

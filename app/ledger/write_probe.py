@@ -7,10 +7,10 @@ from threading import Lock
 from sqlalchemy import Engine, update
 from sqlalchemy import exc as sql_errors
 
-from app.database import met_a_lock, refusal_of, writing_unless_locked
 from app.ledger.tables import write_probe
-from app.limits import WRITE_PROBE_BYTES, WRITE_PROBE_INTERVAL_S, WRITE_PROBE_WAIT_MS
-from app.reasons import Refusal
+from app.runtime.database import met_a_lock, refusal_of, writing_unless_locked
+from app.runtime.limits import WRITE_PROBE_BYTES, WRITE_PROBE_INTERVAL_S, WRITE_PROBE_WAIT_MS
+from app.runtime.reasons import Refusal
 
 
 class WriteProbe:

@@ -10,9 +10,15 @@ import msgspec
 from sqlalchemy import Connection, Engine, delete, func, insert, select, tuple_
 from sqlalchemy import exc as sql_errors
 
-from app.database import has_several_writers, once_more, open_beside, reading, writing
-from app.escaping import escaped
-from app.limits import DISCLOSURE_CONNECTIONS, DISCLOSURE_TEXT_MAX_CHARS, DISCLOSURES_KEPT_DAYS
+from app.runtime.database import (
+    has_several_writers,
+    open_beside,
+    read_transaction,
+    retry_once,
+    write_transaction,
+)
+from app.runtime.escaping import escaped
+from app.runtime.limits import DISCLOSURE_CONNECTIONS, DISCLOSURE_TEXT_MAX_CHARS, DISCLOSURES_KEPT_DAYS
 from app.security.tables import disclosures
 from domain.errors import LedgerIntegrityError
 
@@ -110,7 +116,7 @@ class DisclosureLog:
             DisclosureError: It could not be recorded.
         """
         with _refusing():
-            once_more(lambda: self._insert(entry))
+            retry_once(lambda: self._insert(entry))
 
     def record_use(self, key: str, route: str) -> None:
         """Record the first use of a key; nothing of the later ones.
@@ -121,7 +127,7 @@ class DisclosureLog:
         if key in self._used:
             return
         with _refusing():
-            if not once_more(lambda: self._was_used(key)):
+            if not retry_once(lambda: self._was_used(key)):
                 entry = Entry(kind="key-first-used", actor=key, key=key, route=route)
                 with suppress(sql_errors.IntegrityError):  # Another process recorded it at this moment.
                     self._insert(entry, first_use_of=key)
@@ -142,7 +148,7 @@ class DisclosureLog:
         if after is not None:
             query = query.where(tuple_(table.at_us, table.id) < after)
         query = query.order_by(table.at_us.desc(), table.id.desc()).limit(limit)
-        with reading(self._engine) as connection:
+        with read_transaction(self._engine) as connection:
             return [Disclosure(**row._asdict()) for row in connection.execute(query)]
 
     def remove(self, before_us: int, *, actor: str, route: str, query: str) -> int:
@@ -155,13 +161,13 @@ class DisclosureLog:
         if before_us > self._clock() - _KEPT_US:
             raise TooYoungError
         old = (disclosures.c.kind == "figures") & (disclosures.c.at_us < before_us)
-        with reading(self._engine) as connection:
+        with read_transaction(self._engine) as connection:
             count = connection.scalar(select(func.count()).where(old)) or 0
         self.record(Entry(kind="removed", actor=actor, route=route, query=query, count=count))
         some = select(disclosures.c.id).where(old).limit(_REMOVED_AT_ONCE)
         removed = 1
         while removed:
-            with self._turn, writing(self._engine) as connection:
+            with self._turn, write_transaction(self._engine) as connection:
                 removed = connection.execute(delete(disclosures).where(disclosures.c.id.in_(some))).rowcount
         return count
 
@@ -170,13 +176,13 @@ class DisclosureLog:
             name: _storable(value) if isinstance(value, str) else value
             for name, value in msgspec.structs.asdict(entry).items()
         }
-        with self._turn, writing(self._engine) as connection:
+        with self._turn, write_transaction(self._engine) as connection:
             connection.execute(
                 insert(disclosures).values(**values, at_us=self._clock(), first_use_of=first_use_of)
             )
 
     def _was_used(self, key: str) -> bool:
-        with reading(self._engine) as connection:
+        with read_transaction(self._engine) as connection:
             return _has_first_use(connection, key)
 
 

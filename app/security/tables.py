@@ -12,7 +12,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from app.database import TEXT, new_metadata
+from app.runtime.database import TEXT, new_metadata
 
 metadata = new_metadata()
 

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from app.database import TEXT
+from app.runtime.database import TEXT
 
 revision: str = "0005"
 down_revision: str | None = "0004"

@@ -10,11 +10,11 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, and_, case, func, or_, select, true, tuple_
 
 from domain.returns import ReturnVersion
-from projections.history import among, texts
 from projections.queries import totals
 from projections.queries.policies import PolicyVersion
 from projections.queries.returns import version_of
 from projections.tables import enterprises, entitlements, returns, transactions
+from projections.temporal_rows import among, texts
 
 SLICE: Final = 2_000
 """Rows that are looked through in one query."""
@@ -52,7 +52,7 @@ class Place(NamedTuple):
 BEGINNING: Final = Place("", "", "")
 
 
-class Held(NamedTuple):
+class AmountInForce(NamedTuple):
     """An amount, and from the end of which transaction to the end of which other one it held."""
 
     uscc: str
@@ -87,10 +87,10 @@ def slice_end(connection: Connection, scope: Scope, after: Place) -> Place | Non
 
 def held_within(
     connection: Connection, scope: Scope, span: Span, *, after: Place, until: Place | None
-) -> list[Held]:
+) -> list[AmountInForce]:
     """The amounts of a slice that began or ended to hold in the span, by account, period and time."""
     table = entitlements.c
-    query = select(*(table[name] for name in Held._fields)).where(
+    query = select(*(table[name] for name in AmountInForce._fields)).where(
         tuple_(table.uscc, table.policy, table.period) > tuple(after),
         or_(
             and_(table.from_position > span.first, table.from_position <= span.last),
@@ -104,7 +104,7 @@ def held_within(
     if scope.window is not None:
         query = query.where(table.window == scope.window)
     query = query.order_by(table.uscc, table.policy, table.period, table.from_position)
-    return [Held(*row) for row in connection.execute(query)]
+    return [AmountInForce(*row) for row in connection.execute(query)]
 
 
 def versions_within(

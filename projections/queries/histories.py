@@ -6,9 +6,9 @@ import msgspec
 from sqlalchemy import Connection, and_, func, select
 
 from domain.returns import ReturnVersion
-from projections.history import among, texts
 from projections.queries.returns import version_of
 from projections.tables import enterprises, returns
+from projections.temporal_rows import among, texts
 
 
 class Known(msgspec.Struct, frozen=True):

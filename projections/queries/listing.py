@@ -29,10 +29,10 @@ from sqlalchemy import (
     union,
 )
 
-from projections.history import find_by_key
 from projections.queries import totals
 from projections.queries.disagreements import disputes
 from projections.tables import accounts, enterprises, entitlements, policy_set
+from projections.temporal_rows import find_by_key
 
 Sort = Literal["-assessed_fen", "assessed_fen", "uscc"]
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, select
 
 from domain.events import PolicyRef
 from domain.periods import Window
-from domain.policy import Policy, policy_from_log
+from domain.policy.policy import Policy, policy_from_log
 from projections.tables import policies, policy_marks
 
 MOST_KEPT: Final = 100

@@ -8,30 +8,30 @@ from sqlalchemy import Column, ColumnElement, Connection, Row, and_, select
 
 from domain.events import Return, ReturnWithdrawn
 from domain.returns import ReturnVersion
-from projections.history import among, chunks, texts
 from projections.tables import FOREVER, returns
+from projections.temporal_rows import among, chunks, texts
 
 _RETURN = msgspec.json.Decoder(Return)
 _WITHDRAWN = msgspec.json.Decoder(ReturnWithdrawn)
 
 
-Wanted = Mapping[tuple[str, str], Sequence[str]]
+ReplayRange = Mapping[tuple[str, str], Sequence[str]]
 """Enterprises by form and period."""
 
 
-def own_figures(connection: Connection, wanted: Wanted) -> dict[tuple[str, str, str], int]:
+def own_figures(connection: Connection, wanted: ReplayRange) -> dict[tuple[str, str, str], int]:
     """The standing figures of the required item, by enterprise, form and period."""
     standing = _standing(connection, wanted, returns.c.current_fen)
     return {key: current_fen for key, current_fen in standing if current_fen is not None}
 
 
-def standing_returns(connection: Connection, wanted: Wanted) -> dict[tuple[str, str, str], Return]:
+def standing_returns(connection: Connection, wanted: ReplayRange) -> dict[tuple[str, str, str], Return]:
     """The returns that stand, by enterprise, form and period."""
     return {key: _RETURN.decode(state) for key, state in _standing(connection, wanted, returns.c.state)}
 
 
 def _standing(
-    connection: Connection, wanted: Wanted, column: Column[Any]
+    connection: Connection, wanted: ReplayRange, column: Column[Any]
 ) -> Iterator[tuple[tuple[str, str, str], Any]]:
     """A column of the returns that stand, by enterprise, form and period."""
     for (form, period), codes in wanted.items():

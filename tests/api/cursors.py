@@ -1,6 +1,6 @@
 """Cursors that nobody gave out."""
 
-from app.api.cursors import Cursors, digest_of
+from app.api.http.cursors import Cursors, digest_of
 
 
 def made_up_cursor(path: str, cursor: object, **query: str) -> str:

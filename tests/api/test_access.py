@@ -7,9 +7,9 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import URL, make_url
 
-from app.database import open_engine, writing
 from app.ledger.ledger import Ledger
 from app.main import create_app
+from app.runtime.database import open_engine, write_transaction
 from app.security.keys import ROLES, revoke_key
 from tests.api.rows import code, events, refused, trade
 from tests.databases import Database
@@ -85,7 +85,7 @@ def test_the_word_bearer_is_read_in_any_case(stocked: Office) -> None:
 
 
 def test_a_revoked_key_is_no_key_and_the_others_still_are(stocked: Office) -> None:
-    with writing(stocked.ledger.engine) as connection:
+    with write_transaction(stocked.ledger.engine) as connection:
         assert revoke_key(connection, "commerce", now_us=1)
     refused(stocked.get("/v1/policies", "commerce"), 401, "unauthenticated")
     assert stocked.get("/v1/policies", "commerce-with-figures").status_code == 200

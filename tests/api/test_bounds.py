@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from app.api.bodies import BodyRoom
-from app.api.problems import ApiProblem
-from app.limits import (
+from app.api.http.bodies import BodyRoom
+from app.api.http.problems import ApiProblem
+from app.runtime.limits import (
     BODY_MAX_BYTES,
     BODY_MAX_COMMAS,
     BODY_MAX_CONTAINERS,

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from app.bootstrap import complete
-from app.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
-from app.use_cases.publishing import publish
-from app.use_cases.replaying import Wanted, replay
+from app.use_cases.audit.replaying import ReplayRange, replay
+from app.use_cases.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
+from app.use_cases.policies.publishing import publish
 from tests.api.rows import code, trade
 from tests.office import Office
 
@@ -105,7 +105,7 @@ def test_dropped_periods_are_assessed_to_nothing_by_the_publication(filed: Offic
     for each in found["items"]:
         (change,) = each["changes"]
         assert [cause["type"] for cause in change["causes"]] == ["PolicyPublished"]
-    assert replay(filed.ledger, Wanted()).is_clean
+    assert replay(filed.ledger, ReplayRange()).is_clean
 
 
 def test_what_is_filed_for_a_dropped_period_afterwards_is_recorded_and_earns_nothing(filed: Office) -> None:
@@ -154,7 +154,7 @@ def test_a_withdrawn_policy_pays_for_nothing_and_says_why(filed: Office) -> None
     (difference, *_) = differences(filed, before)["items"]
     (cause,) = difference["changes"][0]["causes"]
     assert (cause["type"], cause["reason"], cause["document"]) == ("PolicyWithdrawn", *MEANT.values())
-    assert replay(filed.ledger, Wanted()).is_clean
+    assert replay(filed.ledger, ReplayRange()).is_clean
 
 
 def test_what_is_not_in_force_cannot_be_withdrawn(filed: Office) -> None:
@@ -213,10 +213,10 @@ def test_an_interrupted_publication_is_not_told_as_finished_and_whoever_starts_f
     shown = filed.read(f"/v1/policies/{POLICY}/versions/2")["assessment"]
     assert shown == {"done": 0, "total": 2}
     assert filed.get("/readyz").json()["assessments"] == [{"policy": POLICY, **under_way}]
-    report = replay(filed.ledger, Wanted())
+    report = replay(filed.ledger, ReplayRange())
     assert [(each.policy, each.version, each.done) for each in report.unassessed] == [(POLICY, 2, 0)]
     complete(filed.ledger)
     assert (account(filed, 1)["policy"]["version"], account(filed, 1)["assessed_fen"]) == (2, 24_000_000)
     assert filed.read("/v1/entitlements", window="2024H1")["assessment"] is None
     assert filed.read(f"/v1/policies/{POLICY}/versions/2")["assessment"] == {"done": 2, "total": 2}
-    assert replay(filed.ledger, Wanted()).unassessed == []
+    assert replay(filed.ledger, ReplayRange()).unassessed == []

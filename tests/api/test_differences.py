@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from app.cli.commands import app as command_line
 from app.ledger.ledger import Ledger
-from app.use_cases import publishing
+from app.use_cases.policies import publishing
 from projections.queries import differences as queries
 from tests.api.rows import refused
 from tests.databases import Database

@@ -8,12 +8,12 @@ import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 from sqlalchemy import select, update
 
-from app.api.disclosing import MAY_SHOW_FIGURES, Shown, shows_figures
-from app.database import open_engine, writing
+from app.api.http.disclosing import MAY_SHOW_FIGURES, Shown, shows_figures
 from app.ledger.ledger import Ledger
 from app.ledger.recorder import SqlRecorder
 from app.ledger.tables import events
 from app.main import create_app
+from app.runtime.database import open_engine, write_transaction
 from app.security.disclosures import DisclosureLog, Entry, open_disclosures
 from app.security.keys import create_key
 from app.security.tables import disclosures
@@ -44,7 +44,7 @@ def fill(office: Office) -> None:
 
 def lower(ledger: Ledger) -> None:
     """Alter an assessment by SQL, so that a replay finds something."""
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         query = select(events.c.position, events.c.state).where(events.c.topic == "EntitlementAssessed")
         position, state = connection.execute(query.order_by(events.c.position.desc()).limit(1)).one()
         data = msgspec.json.decode(bytes(state))
@@ -201,7 +201,7 @@ def test_where_it_cannot_be_recorded_no_figure_is_shown_and_all_else_goes_on(off
 def test_who_reads_figures_does_not_wait_for_a_filing_that_holds_the_log(office: Office) -> None:
     fill(office)
     before = len(recorded(office))
-    with writing(office.ledger.engine) as connection:
+    with write_transaction(office.ledger.engine) as connection:
         SqlRecorder(office.ledger.engine).hold(connection)
         assert office.get(f"/v1/returns/{JIA}", year=2024).status_code == 200
     assert len(recorded(office)) == before + 1
@@ -272,7 +272,7 @@ def test_auditors_alone_read_the_list(office: Office) -> None:
 
 
 def test_what_was_asked_for_is_kept_as_text_that_steers_no_terminal(office: Office) -> None:
-    with writing(office.ledger.engine) as connection:
+    with write_transaction(office.ledger.engine) as connection:
         token = create_key(connection, name="审计\u202e", role="auditor", with_figures=False, now_us=0)
     office.file(EARLIER)
     path = "/v1/events?limit=1&%6cimit=1"

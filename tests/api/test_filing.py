@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.limits import PROBLEMS_MOST_LISTED
+from app.runtime.limits import PROBLEMS_MOST_LISTED
 from tests.api.rows import (
     CATERING,
     STEP_FEN,

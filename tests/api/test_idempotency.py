@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from httpx2 import Response
 
-from app.database import writing
+from app.runtime.database import write_transaction
 from app.security.keys import create_key
 from tests.api.rows import events, refused, trade
 from tests.office import Office, TestClock
@@ -26,7 +26,7 @@ def post(
 
 
 def with_second_statistics_key(office: Office) -> str:
-    with writing(office.ledger.engine) as connection:
+    with write_transaction(office.ledger.engine) as connection:
         token = create_key(connection, name="second", role="statistics", with_figures=False, now_us=0)
     assert token is not None
     office.keys["second"] = token

@@ -1,6 +1,6 @@
 """The list has every enterprise with a return in the window, whatever the policy made of it."""
 
-from app.policies.loader import YINGKOU_2024_14
+from app.use_cases.policies.loader import YINGKOU_2024_14
 from tests.api.rows import trade
 from tests.office import Office
 

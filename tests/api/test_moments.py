@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import pytest
 
-from app.database import reading
 from app.ledger.lines import canonical, read_lines
 from app.ledger.mapper import NewEvent
-from app.ledger.recorder import Recording
-from app.ledger.sealing import seal
+from app.ledger.recorder import AppendRequest
+from app.runtime.database import read_transaction
+from app.transparency.sealing import seal
 from domain.events import ReturnFiled
 from tests.api.rows import code, events, refused, trade
 from tests.builders import SHIPPED_TEXT, edited
@@ -145,7 +145,7 @@ def test_the_log_is_read_up_to_its_head_though_the_read_models_lag(history: Offi
     filed = log(history.ledger)[1].event
     assert isinstance(filed, ReturnFiled)
     of_another = NewEvent(f"returns/{code(1002)}/2024", 1, filed)
-    assert history.ledger.record(history.ledger.stored([of_another]), Recording("statistics", "b")) == 10
+    assert history.ledger.record(history.ledger.stored([of_another]), AppendRequest("statistics", "b")) == 10
     for asked in ({}, {"position": 10}, {"known_at": "2024-06-05T00:00:00Z"}):
         page = history.read("/v1/events", after=9, **asked)
         assert [each["position"] for each in page["items"]] == [10]
@@ -190,7 +190,7 @@ def test_an_answer_carries_the_root_of_the_log_up_to_its_moment_once_that_is_sea
 ) -> None:
     assert ask(history, path, "position=7").json()["as_of"]["checkpoint"] is None
     seal(history.ledger)
-    with reading(history.ledger.engine) as connection:
+    with read_transaction(history.ledger.engine) as connection:
         lines = read_lines(connection, after=0, until=9, limit=9)
     for position in (0, 1, 3, 7, 9):
         root = base64.b64encode(root_of([canonical(each) for each in lines[:position]])).decode()

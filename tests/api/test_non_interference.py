@@ -18,7 +18,7 @@ from httpx2 import Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from app.ledger.ledger import Ledger
-from app.security.audit_key import make_audit_key
+from app.transparency.audit_key import make_audit_key
 from tests.api.rows import catering, code, trade
 from tests.builders import SHIPPED_TEXT, edited
 from tests.databases import Database

@@ -17,9 +17,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from app.database import open_engine
 from app.ledger.ledger import Ledger
 from app.main import create_app
+from app.runtime.database import open_engine
 from app.security.keys import ROLES
 from tests.api.rows import catering, trade
 from tests.office import Office, TestClock

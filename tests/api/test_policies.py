@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.policies.loader import YINGKOU_2024_14
+from app.use_cases.policies.loader import YINGKOU_2024_14
 from tests.api.rows import STEP_FEN, catering, code, events, refused, trade
 from tests.office import Office, TestClock
 

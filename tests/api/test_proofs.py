@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, update
 
-from app.api import proofs
-from app.database import writing
-from app.ledger import sealing
-from app.ledger.merkle import EMPTY_ROOT, leaf_hash, verifies_consistency, verifies_inclusion
+from app.api.routes import proofs
 from app.ledger.tables import events, log_tiles
-from app.security.audit_key import read_audit_key
-from app.security.notes import Verifier, read_checkpoint
+from app.runtime.database import write_transaction
+from app.transparency import sealing
+from app.transparency.audit_key import read_audit_key
+from app.transparency.merkle import EMPTY_ROOT, leaf_hash, verifies_consistency, verifies_inclusion
+from app.transparency.notes import Verifier, read_checkpoint
 from tests.api.rows import catering, code, trade
 from tests.office import Office
 
@@ -177,30 +177,30 @@ def test_a_long_backlog_is_sealed_call_by_call_and_what_is_not_sealed_is_said(
 
 def test_an_event_altered_after_it_was_sealed_is_named_and_never_proved(stocked: Office) -> None:
     stocked.read(f"{AUDIT}/checkpoint")
-    with writing(stocked.ledger.engine) as connection:
+    with write_transaction(stocked.ledger.engine) as connection:
         connection.execute(update(events).where(events.c.position == 3).values(actor="another"))
     assert "序号3的记录在封存后被改动" in refused(stocked, "inclusion/3", 500, "ledger-altered")
     assert stocked.get(f"{AUDIT}/inclusion/2").status_code == 200
 
 
 def test_a_deleted_event_is_named(stocked: Office) -> None:
-    with writing(stocked.ledger.engine) as connection:
+    with write_transaction(stocked.ledger.engine) as connection:
         connection.execute(delete(events).where(events.c.position == 5))
     assert "缺少序号5的记录" in refused(stocked, "checkpoint", 500, "ledger-altered")
 
 
 def test_an_event_that_is_not_text_or_is_lost_after_it_was_sealed_is_named(stocked: Office) -> None:
-    with writing(stocked.ledger.engine) as connection:
+    with write_transaction(stocked.ledger.engine) as connection:
         connection.execute(update(events).where(events.c.position == 3).values(state=b'{"a":"\xff"}'))
     assert "序号3的记录不是UTF-8" in refused(stocked, "inclusion/3", 500, "ledger-altered")
-    with writing(stocked.ledger.engine) as connection:
+    with write_transaction(stocked.ledger.engine) as connection:
         connection.execute(delete(events).where(events.c.position == 4))
     assert "缺少序号4的记录" in refused(stocked, "inclusion/4", 500, "ledger-altered")
 
 
 def test_a_lost_tile_is_named(stocked: Office) -> None:
     stocked.read(f"{AUDIT}/checkpoint")
-    with writing(stocked.ledger.engine) as connection:
+    with write_transaction(stocked.ledger.engine) as connection:
         connection.execute(delete(log_tiles))
     assert "第0层第0块记录指纹" in refused(stocked, "checkpoint", 500, "ledger-altered", size=3)
 

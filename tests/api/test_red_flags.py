@@ -7,8 +7,8 @@ import msgspec
 import pytest
 from httpx2 import Response
 
-from app.use_cases import red_flags
-from domain.red_flags import THRESHOLDS
+from app.use_cases.audit import red_flags
+from domain.red_flags.kinds import THRESHOLDS
 from tests.api.cursors import made_up_cursor
 from tests.api.rows import STEP_FEN, catering, code, trade
 from tests.office import Office, TestClock

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.api.moments import BEYOND, MomentError, parse_known_at, parse_moment, parse_position
-from app.api.times import parse_rfc_3339
-from app.use_cases.reading import NOW
+from app.answers.moments import BEYOND, MomentError, parse_known_at, parse_moment, parse_position
+from app.answers.times import parse_rfc_3339
+from app.use_cases.reading.as_of import NOW
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NEW_YEAR_2017_US = 1_483_228_800_000_000

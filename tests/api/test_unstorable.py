@@ -8,10 +8,10 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from app.api import differences, disclosures, entitlements, red_flags
-from app.api.cursors import digest_of
-from app.policies.loader import YINGKOU_2024_14
-from app.storable import is_storable
+from app.api.http.cursors import digest_of
+from app.api.routes import differences, disclosures, entitlements, red_flags
+from app.runtime.storable import is_storable
+from app.use_cases.policies.loader import YINGKOU_2024_14
 from tests.api.rows import code, trade
 from tests.api.test_openapi import COMMITTED, operations
 from tests.office import Office

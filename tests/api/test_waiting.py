@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from app.api import context
+from app.api.http import context
 from app.ledger.ledger import Ledger
-from app.use_cases.projecting import project_all
+from app.use_cases.upkeep.projecting import project_all
 from tests.api.rows import code, refused, trade
 from tests.ledger.history import Row
 from tests.office import Office

@@ -5,20 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import Settings
+from app.runtime.settings import Settings
 
-README = Path(__file__).parents[2] / "README.md"
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
 PREFIX = Settings.model_config["env_prefix"]
 NAMES = {f"{PREFIX}{name.upper()}": field.default for name, field in Settings.model_fields.items()}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_setting_stands_in_the_table_of_the_readme_with_its_default(name: str) -> None:
-    rows = [line for line in README.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    rows = [line for line in REFERENCE.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
     (row,) = (each for each in rows if f"`{name}`" in each)
     assert f"`{NAMES[name]}`" in row
 
 
 def test_the_readme_names_no_setting_that_there_is_not() -> None:
-    named = re.findall(rf"{PREFIX}[A-Z]+(?:_[A-Z]+)*", README.read_text(encoding="utf-8"))
+    named = re.findall(rf"{PREFIX}[A-Z]+(?:_[A-Z]+)*", REFERENCE.read_text(encoding="utf-8"))
     assert set(named) <= NAMES.keys()

@@ -7,9 +7,9 @@ LOOK = """
 from msgspec import ValidationError, _utils, convert
 
 from app import main
-from app.api import differences, disclosures, entitlements, red_flags
+from app.api.routes import differences, disclosures, entitlements, red_flags
 from app.ledger import publications
-from domain import policy
+from domain.policy import policy
 
 def refuse(kind):
     raise SystemExit(f"{kind.__name__} is made ready at its first use")

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
-from app.database import reading
 from app.ledger.ledger import Ledger
 from app.ledger.mapper import UnknownTypeError
-from app.security.audit_key import make_audit_key
-from app.use_cases.rebuilding import rebuild
-from app.use_cases.replaying import Report, Wanted, replay
+from app.runtime.database import read_transaction
+from app.transparency.audit_key import make_audit_key
+from app.use_cases.audit.replaying import ReplayRange, Report, replay
+from app.use_cases.upkeep.rebuilding import rebuild
 from domain.errors import LedgerIntegrityError
 from projections.tables import LIVE
 from tests.databases import Database, only_on_sqlite
@@ -44,7 +44,7 @@ def ledger(played: Database, clock: TestClock) -> Iterator[Ledger]:
 def replayed(ledger: Ledger) -> Report:
     """A replay that must end, and find something; it never passes its end, and comes to it."""
     steps: list[tuple[int, int]] = []
-    report = replay(ledger, Wanted(), lambda done, total: steps.append((done, total)))
+    report = replay(ledger, ReplayRange(), lambda done, total: steps.append((done, total)))
     assert not report.is_clean
     assert all(done <= total for done, total in steps)
     assert steps[-1] == (report.last, report.last)
@@ -119,7 +119,7 @@ def test_a_rebuild_notes_an_event_that_cannot_be_what_it_says_and_goes_on(ledger
     damage, (position, _) = DAMAGES[name]
     alter(ledger, damage)
     assert rebuild(ledger) == EVENTS
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         assert position in set(connection.scalars(select(LIVE.disagreements.c.position)))
 
 

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Executable, insert, text
 
-from app.database import writing
 from app.ledger.ledger import Ledger
 from app.ledger.tables import log_seal, sequencer
-from app.use_cases.findings import Findings
-from app.use_cases.rebuilding import rebuild
-from app.use_cases.replaying import Wanted, replay
-from app.use_cases.verifying import verify_ledger
+from app.runtime.database import write_transaction
+from app.use_cases.audit.findings import Findings
+from app.use_cases.audit.replaying import ReplayRange, replay
+from app.use_cases.audit.verifying import verify_ledger
+from app.use_cases.upkeep.rebuilding import rebuild
 from domain.errors import LedgerIntegrityError
 from projections.tables import LIVE
 from tests.databases import only_on_sqlite
@@ -58,7 +58,7 @@ def is_named(ledger: Ledger) -> bool:
 def is_told(ledger: Ledger) -> bool:
     """Whether a replay ends, with a report or with what is wrong."""
     try:
-        replay(ledger, Wanted())
+        replay(ledger, ReplayRange())
     except LedgerIntegrityError as error:
         return not str(error).isascii()
     return True
@@ -73,7 +73,7 @@ def answers(office: Office) -> Iterator[tuple[int, str]]:
 
 
 def do(ledger: Ledger, change: Any) -> None:
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         change(connection)
 
 
@@ -137,7 +137,7 @@ def test_read_models_that_are_ahead_of_what_they_say_are_mended_by_a_rebuild(
     with pytest.raises(LedgerIntegrityError, match="duixian projections rebuild"):
         file(month, trade(code(2), "2024-03", 110_000, 100_000))
     assert rebuild(month) == 5
-    assert replay(month, Wanted()).is_clean
+    assert replay(month, ReplayRange()).is_clean
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_read_models_that_do_not_say_how_far_they_are_are_mended_by_a_rebuild(
 ) -> None:
     do(month, lambda connection: connection.execute(change))
     assert rebuild(month) == 3
-    assert replay(month, Wanted()).is_clean
+    assert replay(month, ReplayRange()).is_clean
 
 
 @only_on_sqlite

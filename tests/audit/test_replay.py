@@ -7,17 +7,17 @@ import msgspec
 import pytest
 from sqlalchemy import delete, insert, select, update
 
-from app.database import writing
 from app.ledger import ledger as ledgers
 from app.ledger.ledger import Ledger
 from app.ledger.mapper import NewEvent
-from app.ledger.recorder import Recording
+from app.ledger.recorder import AppendRequest
 from app.ledger.tables import events, publications
-from app.use_cases.publishing import publish
-from app.use_cases.reading import PositionAheadError
-from app.use_cases.replaying import Report, Wanted, replay
+from app.runtime.database import write_transaction
+from app.use_cases.audit.replaying import ReplayRange, Report, replay
+from app.use_cases.policies.publishing import publish
+from app.use_cases.reading.as_of import PositionAheadError
 from domain.events import ReturnWithdrawn
-from domain.policy import fingerprint
+from domain.policy.policy import fingerprint
 from tests.databases import Database
 from tests.ledger.history import (
     RandomYear,
@@ -36,7 +36,7 @@ from tests.ledger.history import (
 from tests.office import TestClock
 
 SEEDS = (21, 22, 23)
-WHOLE = Wanted()
+WHOLE = ReplayRange()
 
 
 @pytest.fixture(scope="module", params=SEEDS)
@@ -68,7 +68,7 @@ def month(ledger: Ledger) -> Ledger:
     return ledger
 
 
-def checked(ledger: Ledger, wanted: Wanted = WHOLE) -> Report:
+def checked(ledger: Ledger, wanted: ReplayRange = WHOLE) -> Report:
     """A replay that must find nothing."""
     report = replay(ledger, wanted)
     assert report.found.mismatches == []
@@ -79,7 +79,7 @@ def checked(ledger: Ledger, wanted: Wanted = WHOLE) -> Report:
 
 def rewrite(ledger: Ledger, position: int, change: Callable[[dict[str, Any]], None]) -> None:
     """Change the state of an event by SQL."""
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         state = connection.scalar(select(events.c.state).where(events.c.position == position))
         data = msgspec.json.decode(bytes(state or b""))
         change(data)
@@ -126,7 +126,7 @@ def test_an_empty_ledger_replays_to_nothing(ledger: Ledger) -> None:
 @pytest.mark.parametrize("part", [1, 2, 3])
 def test_up_to_any_position_a_log_replays_without_a_mismatch(played: Ledger, part: int) -> None:
     position = len(log(played)) * part // 4
-    report = checked(played, Wanted(last=position))
+    report = checked(played, ReplayRange(last=position))
     assert report.last == max(end for end in transaction_ends(played) if end <= position)
     assert report.projected is None
 
@@ -135,8 +135,8 @@ def test_from_a_position_on_only_what_was_decided_since_is_compared(month: Ledge
     altered = position_of(month, "EntitlementAssessed", uscc=code(1), period="2024-03")
     rewrite(month, altered, lambda data: data["outcome"].update(assessed_fen=0, open_fen=0, selected_fen=0))
     after = max(entry.transaction_end for entry in log(month) if entry.position == altered)
-    assert [each.position for each in replay(month, Wanted(last=after)).found.mismatches] == [altered]
-    later = replay(month, Wanted(first=after + 1))
+    assert [each.position for each in replay(month, ReplayRange(last=after)).found.mismatches] == [altered]
+    later = replay(month, ReplayRange(first=after + 1))
     assert later.found.mismatches == []
     assert later.found.assessments == sum(
         entry.type == "EntitlementAssessed" and entry.position > after for entry in log(month)
@@ -172,7 +172,7 @@ def test_an_altered_figure_is_found_at_the_decision_that_it_led_to(month: Ledger
 
 def test_an_assessment_that_is_missing_is_found(month: Ledger) -> None:
     decided = position_of(month, "EntitlementAssessed", uscc=code(1), period="2024-04")
-    with writing(month.engine) as connection:
+    with write_transaction(month.engine) as connection:
         connection.execute(delete(events).where(events.c.position == decided))
     report = replay(month, WHOLE)
     (mismatch,) = report.found.mismatches
@@ -185,7 +185,7 @@ def test_an_assessment_that_is_missing_is_found(month: Ledger) -> None:
 
 def test_an_assessment_that_was_put_in_is_found(month: Ledger) -> None:
     entry = next(each for each in reversed(log(month)) if each.type == "EntitlementAssessed")
-    with writing(month.engine) as connection:
+    with write_transaction(month.engine) as connection:
         row = connection.execute(select(events).where(events.c.position == entry.position)).mappings().one()
         forged = {**row, "position": len(log(month)) + 1, "version": row["version"] + 1}
         connection.execute(insert(events).values(**{**forged, "transaction_end": forged["position"]}))
@@ -198,7 +198,7 @@ def test_an_assessment_that_was_put_in_is_found(month: Ledger) -> None:
 
 def test_facts_that_contradict_each_other_are_found_and_others_are_replayed(month: Ledger) -> None:
     revised = position_of(month, "ReturnRevised", uscc=code(2), period="2024-03")
-    with writing(month.engine) as connection:
+    with write_transaction(month.engine) as connection:
         connection.execute(update(events).where(events.c.position == revised).values(topic="ReturnFiled"))
     report = replay(month, WHOLE)
     assert [(each.kind, each.position) for each in report.found.mismatches] == [("facts-contradict", revised)]
@@ -208,7 +208,7 @@ def test_facts_that_contradict_each_other_are_found_and_others_are_replayed(mont
 @pytest.mark.parametrize("state", [b"{", b"\xff", b"[]", b""])
 def test_an_event_that_cannot_be_read_is_found_and_named(month: Ledger, state: bytes) -> None:
     filed = position_of(month, "ReturnFiled", uscc=code(1), period="2024-04")
-    with writing(month.engine) as connection:
+    with write_transaction(month.engine) as connection:
         connection.execute(update(events).where(events.c.position == filed).values(state=state))
     report = replay(month, WHOLE)
     assert [(each.kind, each.position) for each in report.found.mismatches] == [("unreadable", filed)]
@@ -254,7 +254,7 @@ def test_what_nobody_assessed_since_a_publication_is_found_once_it_counts_as_ass
     publish(month, policy(40_000), actor="admin")
     report = checked(month)
     assert [(each.version, each.done, each.total) for each in report.unassessed] == [(2, 0, 3)]
-    with writing(month.engine) as connection:
+    with write_transaction(month.engine) as connection:
         ended = {"done": publications.c.total, "assessed_at": publications.c.position}
         connection.execute(update(publications).values(ended))
     found = replay(month, WHOLE).found.mismatches
@@ -268,7 +268,7 @@ def test_rows_that_lag_behind_the_log_are_compared_as_far_as_they_are(month: Led
     at = transaction_ends(month)[-1]
     event = ReturnWithdrawn(form="S204-1", period="2024-04", reason="重复登记")
     new = NewEvent(f"returns/{code(3)}/2024", 3, event)
-    recorded = month.record(month.stored([new]), Recording("actor", "batch"))
+    recorded = month.record(month.stored([new]), AppendRequest("actor", "batch"))
     report = replay(month, WHOLE)
     assert (report.last, report.projected) == (recorded, at)
     assert report.found.row_differences == []
@@ -280,4 +280,4 @@ def test_rows_that_lag_behind_the_log_are_compared_as_far_as_they_are(month: Led
 
 def test_a_range_that_begins_after_the_log_is_refused(month: Ledger) -> None:
     with pytest.raises(PositionAheadError):
-        replay(month, Wanted(first=transaction_ends(month)[-1] + 1))
+        replay(month, ReplayRange(first=transaction_ends(month)[-1] + 1))

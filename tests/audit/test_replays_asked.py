@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 
 from app.cli.commands import app
 from app.cli.replay_words import COLUMNS
-from app.database import writing
 from app.ledger import replay_runs
 from app.ledger.ledger import Ledger
 from app.ledger.replay_runs import SILENT_US, Run
 from app.ledger.tables import events
-from app.use_cases.exporting import ExportWanted, export_log
+from app.runtime.database import write_transaction
+from app.use_cases.audit.exporting import ExportWanted, export_log
 from projections.tables import LIVE
 from tests.databases import Database
 from tests.ledger.history import code, file, publish_whole, trade
@@ -40,7 +40,7 @@ def month(ledger: Ledger) -> Ledger:
 
 def lower(ledger: Ledger) -> int:
     """Change the assessed amount by SQL; where."""
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         query = select(events.c.position, events.c.state).where(events.c.topic == "EntitlementAssessed")
         position, state = connection.execute(query).one()
         data = msgspec.json.decode(bytes(state))
@@ -115,7 +115,7 @@ def test_while_one_replay_runs_another_one_is_refused_and_told_where_it_is(
     month: Ledger, office: Office, clock: TestClock
 ) -> None:
     running = Run(id="other", asked_by="auditor", asked_at_us=clock.now_us, first=1, last=None)
-    with writing(month.engine) as connection:
+    with write_transaction(month.engine) as connection:
         assert replay_runs.begin(connection, running, now_us=clock.now_us) is None
     response = ask(office)
     assert response.status_code == 409
@@ -202,7 +202,7 @@ def test_a_range_that_ends_within_a_transaction_says_where_it_was_ended(database
 
 
 def test_a_row_of_a_read_model_is_told_in_the_words_of_officials(month: Ledger, database: Database) -> None:
-    with writing(month.engine) as connection:
+    with write_transaction(month.engine) as connection:
         state = b'{"period":"2024-04"}'
         connection.execute(update(LIVE.entitlements).values(assessed_fen=4_000_000, state=state))
         connection.execute(update(LIVE.accounts).values(name="另一企业"))
@@ -215,7 +215,7 @@ def test_a_row_of_a_read_model_is_told_in_the_words_of_officials(month: Ledger, 
 
 
 def test_what_an_assessment_says_is_told_in_the_words_of_officials(month: Ledger, database: Database) -> None:
-    with writing(month.engine) as connection:
+    with write_transaction(month.engine) as connection:
         assessed = events.c.topic == "EntitlementAssessed"
         state = connection.scalar(select(events.c.state).where(assessed))
         data = json.loads(state or b"")
@@ -250,7 +250,7 @@ def test_an_export_is_replayed_without_its_database(
     target = tmp_path / "export"
     wanted = ExportWanted(target=target, packed=False, until=None, made_at="", signing=None)
     export_log(month, wanted)
-    with writing(month.engine) as connection:
+    with write_transaction(month.engine) as connection:
         connection.execute(delete(events))
     result = run(database, str(target))
     assert result.exit_code == 1
@@ -278,7 +278,7 @@ def test_an_export_that_was_altered_is_not_replayed(
 def test_an_event_that_cannot_be_read_is_told_with_its_position(
     month: Ledger, office: Office, database: Database
 ) -> None:
-    with writing(month.engine) as connection:
+    with write_transaction(month.engine) as connection:
         connection.execute(update(events).where(events.c.position == 2).values(state=b"{"))
     shown = office.read("/v1/events", uscc=code(1))["items"]
     assert [each["position"] for each in shown] == [2, 3]

@@ -8,18 +8,18 @@ import msgspec
 import pytest
 from sqlalchemy import Column, Executable, Table, delete, insert, select, text, update
 
-from app.database import reading, writing
 from app.ledger.ledger import Ledger
 from app.ledger.mapper import NewEvent
-from app.ledger.recorder import Recording
+from app.ledger.recorder import AppendRequest
 from app.ledger.tables import events, sequencer
-from app.policies.loader import LoadedPolicy, read_document
-from app.use_cases.publishing import Drop, assess_published, withdraw_policy
-from app.use_cases.replaying import Wanted, replay
+from app.runtime.database import read_transaction, write_transaction
+from app.use_cases.audit.replaying import ReplayRange, replay
+from app.use_cases.policies.loader import LoadedPolicy, read_document
+from app.use_cases.policies.publishing import Drop, assess_published, withdraw_policy
 from domain.events import ReturnWithdrawn
 from domain.money import FEN_PER_YUAN
-from domain.policy import MOST_ACCOUNT_FEN, PolicyDocument
-from projections.comparing import RowDifference
+from domain.policy.policy import MOST_ACCOUNT_FEN, PolicyDocument
+from projections.rebuild.compare import RowDifference
 from projections.tables import FOREVER, LIVE
 from tests.databases import Database, only_on_sqlite
 from tests.ledger.history import (
@@ -79,7 +79,7 @@ def recorded(migrated: Database) -> Iterator[Database]:
     withdraw_policy(ledger, MISTAKEN, Drop("误发布", "营商函〔2024〕3号"), actor="admin")
     assess_published(ledger)
     event = ReturnWithdrawn(form="E204-1", period="2024-03", reason="重复登记")
-    ledger.record(ledger.stored([NewEvent("nobody", 1, event)]), Recording("actor", "batch"))
+    ledger.record(ledger.stored([NewEvent("nobody", 1, event)]), AppendRequest("actor", "batch"))
     for period in ("2024-03", "2024-04"):
         file(
             ledger,
@@ -101,13 +101,13 @@ def month(recorded: Database, clock: TestClock) -> Iterator[Ledger]:
 
 
 def do(ledger: Ledger, statement: Executable) -> None:
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         connection.execute(statement)
 
 
 def differences(ledger: Ledger) -> list[RowDifference]:
     """What a replay finds of the rows; it must find nothing else."""
-    found = replay(ledger, Wanted()).found
+    found = replay(ledger, ReplayRange()).found
     assert found.mismatches == []
     assert found.row_difference_count == len(found.row_differences)
     return found.row_differences
@@ -116,7 +116,7 @@ def differences(ledger: Ledger) -> list[RowDifference]:
 def row_of(ledger: Ledger, table: Table, column: Column[Any] | None = None) -> dict[str, Any]:
     """A row in the middle of a table; one that has a value in the column, where one is given."""
     query = select(table).order_by(*table.primary_key)
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         rows = connection.execute(query if column is None else query.where(column.is_not(None))).mappings()
         found = [dict(row) for row in rows]
     return found[len(found) // 2]
@@ -216,7 +216,7 @@ def test_rows_that_go_on_after_what_is_said_to_be_projected_are_found(month: Led
     do(month, update(LIVE.checkpoint).values(position=0))
     found = differences(month)
     assert {each.table for each in found if each.derived is None} == set(TABLES)
-    assert replay(month, Wanted()).projected == 0
+    assert replay(month, ReplayRange()).projected == 0
 
 
 def test_what_was_projected_of_an_end_that_was_cut_off_is_found_row_by_row(month: Ledger) -> None:
@@ -239,9 +239,9 @@ def test_all_rows_outside_are_counted_though_not_all_are_told(
     month: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     do(month, update(LIVE.checkpoint).values(position=0))
-    whole = replay(month, Wanted()).found
-    monkeypatch.setattr("app.use_cases.replaying.REPLAY_MOST_REPORTED", 2)
-    found = replay(month, Wanted()).found
+    whole = replay(month, ReplayRange()).found
+    monkeypatch.setattr("app.use_cases.audit.replaying.REPLAY_MOST_REPORTED", 2)
+    found = replay(month, ReplayRange()).found
     assert found.row_difference_count == whole.row_difference_count
     assert found.row_differences == whole.row_differences[:2]
 

@@ -8,9 +8,9 @@ import sys
 import pytest
 from sqlalchemy import delete
 
-from app.database import open_engine, writing
 from app.ledger.tables import events
-from app.security.notes import Verifier, read_checkpoint
+from app.runtime.database import open_engine, write_transaction
+from app.transparency.notes import Verifier, read_checkpoint
 from tests.cli.test_commands import E204_1, JIA, Desk, desk, trade
 from tests.databases import Database, only_on_sqlite
 from tests.docs.codes import ROOT
@@ -137,7 +137,7 @@ def test_a_receipt_of_nothing_is_refused(stocked: Desk) -> None:
 @only_on_sqlite
 def test_a_log_with_a_gap_is_told_without_a_traceback(stocked: Desk, database: Database) -> None:
     engine = open_engine(database.url)
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         connection.execute(delete(events).where(events.c.position == 4))
     engine.dispose()
     told = subprocess.run(

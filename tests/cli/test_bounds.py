@@ -9,8 +9,9 @@ import pytest
 from python_calamine import CalamineWorkbook
 
 from app.cli import files
-from app.limits import PROBLEMS_MOST_LISTED
-from app.use_cases import filing, importing
+from app.runtime.limits import PROBLEMS_MOST_LISTED
+from app.use_cases.filing import file_returns as filing
+from app.use_cases.filing import importing
 from tests.cli.test_commands import E204_1, JIA, Desk, desk, trade
 from tests.databases import only_on_sqlite
 

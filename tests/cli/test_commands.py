@@ -13,7 +13,7 @@ from python_calamine import CalamineWorkbook
 from typer.testing import CliRunner, Result
 
 from app.cli.commands import app
-from app.policies.loader import YINGKOU_2024_14
+from app.use_cases.policies.loader import YINGKOU_2024_14
 from tests.databases import Database
 
 E204_1 = [

@@ -13,11 +13,11 @@ from app.cli import command
 from app.cli.command import MAY_SHOW_FIGURES
 from app.cli.commands import app
 from app.cli.common import UNFINISHED, cause_of
-from app.limits import DISCLOSURES_KEPT_DAYS
-from app.policies.loader import YINGKOU_2024_14
-from app.security.audit_key import make_audit_key
+from app.runtime.limits import DISCLOSURES_KEPT_DAYS
 from app.security.disclosures import DisclosureError, open_disclosures
 from app.security.tables import disclosures
+from app.transparency.audit_key import make_audit_key
+from app.use_cases.policies.loader import YINGKOU_2024_14
 from tests.cli.test_commands import E204_1, JIA, Desk, trade
 from tests.command_line import COMMANDS
 from tests.databases import Database

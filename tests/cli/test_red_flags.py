@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from python_calamine import CalamineWorkbook
 
-from app.policies.loader import YINGKOU_2024_14
+from app.use_cases.policies.loader import YINGKOU_2024_14
 from tests.api.rows import code
 from tests.cli.test_commands import BING, DING, E204_1, Desk, trade
 from tests.databases import Database

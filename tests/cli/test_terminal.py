@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from rich.table import Table
 
 from app.cli.terminal import Terminal, bold, progress_on
-from app.escaping import escaped, escaped_json
-from app.logs import configure_logs
+from app.runtime.escaping import escaped, escaped_json
+from app.runtime.logs import configure_logs
 from tests.cli.test_commands import E204_1, JIA, Desk, desk, trade
 
 __all__ = ["desk"]

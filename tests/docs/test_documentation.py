@@ -8,32 +8,38 @@ from typing import Any
 
 import pytest
 
-from app.api import problems
-from app.limits import (
+from app.api.http import problems
+from app.runtime.limits import (
     BODY_MAX_BYTES,
     RED_FLAGS_MOST_GROUPED,
     RED_FLAGS_MOST_SCANNED,
     RETURNS_MAX_ROWS,
     VERIFY_MOST_PLACES,
 )
-from app.settings import Settings
-from app.use_cases.findings import CHECKS
+from app.runtime.settings import Settings
+from app.use_cases.audit.findings import CHECKS
+from domain.assessment.explanation import SENTENCES
+from domain.assessment.withholding import STATISTICAL_RULES
 from domain.events import EVENT_TYPES
-from domain.explanation import SENTENCES
-from domain.questions import FLAG_MEANINGS, FLAG_NAMES
-from domain.red_flags import THRESHOLDS
-from domain.withholding import STATISTICAL_RULES
+from domain.red_flags.kinds import THRESHOLDS
+from domain.red_flags.questions import FLAG_MEANINGS, FLAG_NAMES
 from tests.command_line import COMMANDS
 from tests.docs.codes import ROOT, codes_in
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+README_MOST_BYTES = 6_000
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 SOURCES = ("app", "domain", "projections")
 
 
-def section(title: str, text: str = README) -> str:
-    """What stands under a heading, up to the next one of its level or above."""
+def read(document: str) -> str:
+    """A document of the project."""
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
+def section(title: str, document: str = "docs/reference.md") -> str:
+    """What stands under a heading, up to the next one."""
+    text = read(document)
     match = re.search(rf"^(#+) {re.escape(title)}\n(.*?)(?=^#{{1,6}} |\Z)", text, re.MULTILINE | re.DOTALL)
     assert match is not None, f"no heading {title}"
     return match.group(2)
@@ -85,7 +91,7 @@ def test_the_codes_of_rows_and_the_warnings_are_those_of_the_use_cases() -> None
 
 
 def test_the_warnings_are_those_of_the_notices() -> None:
-    assert codes_in("app/use_cases/notices.py") == first_column(section("Warnings"))
+    assert codes_in("app/use_cases/filing/notices.py") == first_column(section("Warnings"))
 
 
 def test_the_codes_of_files_are_those_of_the_readers() -> None:
@@ -96,21 +102,21 @@ def test_the_codes_of_a_verification_are_those_of_its_checks() -> None:
     assert first_column(section("Codes of a verification")) == CHECKS.keys()
 
 
-def test_the_readme_tells_how_many_places_a_verification_names() -> None:
+def test_the_reference_tells_how_many_places_a_verification_names() -> None:
     assert f"first {VERIFY_MOST_PLACES} positions" in section("Codes of a verification")
 
 
 def test_the_table_of_events_names_every_type_and_no_other() -> None:
-    assert first_column(section("How an event flows")) == EVENT_TYPES.keys()
+    assert first_column(section("Events")) == EVENT_TYPES.keys()
 
 
-def test_the_readme_tells_the_limits_of_a_call() -> None:
+def test_the_reference_tells_the_limits_of_a_call() -> None:
     row = next(line for line in section("Codes of a request").splitlines() if "`too-large`" in line)
     assert f"{RETURNS_MAX_ROWS:,} rows" in row
     assert f"{BODY_MAX_BYTES // 1024 // 1024} MiB" in row
 
 
-def test_the_readme_names_every_red_flag_and_the_limits_of_its_calls() -> None:
+def test_the_reference_names_every_red_flag_and_the_limits_of_its_calls() -> None:
     told = section("Red flags")
     assert first_column(told) == FLAG_NAMES.keys() == FLAG_MEANINGS.keys()
     assert f"at most {RED_FLAGS_MOST_SCANNED:,} enterprises" in told
@@ -119,14 +125,13 @@ def test_the_readme_names_every_red_flag_and_the_limits_of_its_calls() -> None:
 
 
 def test_the_glossary_explains_every_rule_of_a_step_and_marks_what_is_withheld() -> None:
-    glossary = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
-    rules = section("The rules of the steps", glossary)
+    rules = section("The rules of the steps", "docs/glossary.md")
     assert first_column(rules) == SENTENCES.keys()
     assert set(re.findall(r"^\| `([a-z-]+)` \*", rules, re.MULTILINE)) == STATISTICAL_RULES
 
 
 def test_every_name_in_the_glossary_is_one_of_the_code() -> None:
-    glossary = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    glossary = read("docs/glossary.md")
     rows = [line.split("|") for line in glossary.splitlines() if line.startswith("|")]
     named = {name for row in rows if len(row) == 6 for name in re.findall(r"`([^`]+)`", row[2])}
     code = "\n".join(
@@ -168,11 +173,17 @@ def test_every_file_that_a_decision_names_is_there() -> None:
     assert {name for name in named if not (ROOT / name).exists()} == set()
 
 
-def test_every_make_target_of_the_readme_is_one_of_the_makefile() -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+def test_the_readme_is_read_in_a_few_minutes() -> None:
+    assert len(read("README.md").encode()) <= README_MOST_BYTES
+
+
+def test_every_make_target_is_documented_and_no_other() -> None:
+    makefile = read("Makefile")
     phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     assert phony is not None
-    assert set(re.findall(r"`make ([a-z]+)`", README)) == set(phony.group(1).split())
+    documented = set(re.findall(r"`make ([a-z]+)`", read("README.md") + read("CONTRIBUTING.md")))
+    assert documented == set(phony.group(1).split())
+    assert set(re.findall(r"^([a-z]+):.* ## ", makefile, re.MULTILINE)) == documented
 
 
 def test_every_folder_that_the_dockerfile_copies_is_let_through_to_the_build() -> None:
@@ -183,7 +194,7 @@ def test_every_folder_that_the_dockerfile_copies_is_let_through_to_the_build() -
     assert {"app", "domain", "projections", "migrations"} <= copied
 
 
-def test_the_example_of_the_readme_is_what_the_command_line_says_of_a_number_without_a_source(
+def test_the_example_of_the_policy_language_is_what_the_command_line_says_of_a_number_without_a_source(
     tmp_path: Path,
 ) -> None:
     text = (ROOT / "domain" / "policies" / "yingkou-2024-14.yaml").read_text(encoding="utf-8")
@@ -198,4 +209,4 @@ def test_the_example_of_the_readme_is_what_the_command_line_says_of_a_number_wit
         encoding="utf-8",
     )
     assert checked.returncode == 1
-    assert checked.stderr.strip() in section("Policies").splitlines()
+    assert checked.stderr.strip() in read("docs/policy-language.md").splitlines()

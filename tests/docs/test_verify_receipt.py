@@ -17,13 +17,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.api.proof_models import receipt_answer
-from app.database import reading
+from app.answers.proofs import receipt_answer
 from app.ledger.ledger import Ledger
-from app.ledger.merkle import inclusion_proof, root
-from app.ledger.sealing import seal
-from app.security.notes import NoteError, Signer, read_checkpoint
-from app.use_cases.receipts import write_receipt
+from app.runtime.database import read_transaction
+from app.transparency.merkle import inclusion_proof, root
+from app.transparency.notes import NoteError, Signer, read_checkpoint
+from app.transparency.sealing import seal
+from app.use_cases.audit.receipts import write_receipt
 from tests.databases import only_on_sqlite
 from tests.docs.codes import ROOT
 from tests.ledger.history import catering, code, file, policy, publish_whole, trade, withdraw
@@ -46,7 +46,7 @@ def receipt_of(ledger: Ledger) -> bytes:
     withdraw(ledger, USCC, "2024-05", "E204-1")
     publish_whole(ledger, policy(40_000))
     seal(ledger)
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         receipt = write_receipt(ledger, connection, uscc=USCC, window="2024H1")
     assert receipt is not None
     return msgspec.json.encode(receipt_answer(receipt, SIGNER).model_dump())

@@ -1,10 +1,10 @@
 """Builds the history of one enterprise for the red flags: what was registered, by whom, when."""
 
-from app.api.times import parse_rfc_3339
-from domain.enterprise_flags import DETECTORS, enterprise_flags
+from app.answers.times import parse_rfc_3339
 from domain.events import Return, ReturnWithdrawn
-from domain.policy import Policy
-from domain.red_flags import EnterpriseHistory, FlagId, RedFlag, Scope
+from domain.policy.policy import Policy
+from domain.red_flags.enterprise_flags import DETECTORS, enterprise_flags
+from domain.red_flags.kinds import EnterpriseHistory, FlagId, RedFlag, Scope
 from domain.returns import AnnualReturns, ReturnVersion, required_figure
 from tests.api.rows import code
 from tests.builders import QIANYUAN, policy_of, with_figure

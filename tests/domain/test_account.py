@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from domain.account import EntitlementAccount
+from domain.assessment.account import EntitlementAccount
 from domain.errors import LedgerIntegrityError
 from domain.events import (
     EntitlementAssessed,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.account import EntitlementAccount
+from domain.assessment.account import EntitlementAccount
 from domain.events import EVENT_TYPES, EntitlementAssessed, Event, Outcome, Return
 from domain.returns import AnnualReturns
 from tests.builders import WANYUAN, Enterprise

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from domain.events import Figure, Return
 from domain.periods import year_before
-from domain.red_flags import RedFlag
+from domain.red_flags.kinds import RedFlag
 from domain.returns import required_figure
 from tests.builders import QIANYUAN, WANYUAN, catering, trade, with_figure
 from tests.domain.dossier import WITHOUT_POLICY, Dossier, scope_of, with_cumulative

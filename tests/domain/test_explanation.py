@@ -8,10 +8,10 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from domain.assessment.explanation import SENTENCES, WITHHELD, amount_text, percent_text, rate_text
+from domain.assessment.withholding import STATISTICAL_RULES
 from domain.events import Return, Source
-from domain.explanation import SENTENCES, WITHHELD, amount_text, percent_text, rate_text
 from domain.money import qianyuan_text, wanyuan_text, yuan_text
-from domain.withholding import STATISTICAL_RULES
 from tests.builders import (
     SHIPPED_TEXT,
     WANYUAN,
@@ -27,7 +27,7 @@ from tests.builders import (
 
 GATE_BP = 800
 
-steadily = settings(derandomize=True, deadline=None, database=None)
+with_retries = settings(derandomize=True, deadline=None, database=None)
 
 
 def test_the_model_sentence_of_a_growth_that_is_too_low() -> None:
@@ -357,7 +357,7 @@ def without_figures(sentences: dict[str, str]) -> set[str]:
     return {number for sentence in sentences.values() for number in numbers_in(sentence)}
 
 
-@steadily
+@with_retries
 @given(st.booleans(), fen, fen)
 def test_no_figure_growth_or_gap_stands_in_a_withheld_sentence(
     is_trade: bool,  # noqa: FBT001 - drawn
@@ -382,7 +382,7 @@ def awards_of(registered: Return) -> set[str]:
     return told
 
 
-@steadily
+@with_retries
 @given(st.integers(0, 30), st.integers(0, 999_999_999), st.integers(0, 999_999_999), fen, fen)
 def test_withheld_sentences_of_trade_tell_no_more_than_the_verdict(
     steps: int, rest: int, other_rest: int, base: int, other_base: int
@@ -401,7 +401,7 @@ def _growing(steps: int, rest: int, base: int) -> Return:
     return with_figure(trade(0, 0), prior_year + increment, prior_year)
 
 
-@steadily
+@with_retries
 @given(st.integers(0, 40), st.integers(0, 99_999_999), st.integers(0, 99_999_999), fen, fen)
 def test_withheld_sentences_of_catering_tell_no_more_than_the_verdict(
     steps: int, rest: int, other_rest: int, base: int, other_base: int
@@ -411,7 +411,7 @@ def test_withheld_sentences_of_catering_tell_no_more_than_the_verdict(
     assert sentences_of(first, withheld=True) == sentences_of(second, withheld=True)
 
 
-@steadily
+@with_retries
 @given(fen, fen, fen, fen)
 def test_withheld_sentences_of_a_low_growth_are_all_the_same(
     base: int, less: int, other_base: int, other_less: int
@@ -421,7 +421,7 @@ def test_withheld_sentences_of_a_low_growth_are_all_the_same(
     assert sentences_of(first, withheld=True) == sentences_of(second, withheld=True)
 
 
-@steadily
+@with_retries
 @given(st.integers(min_value=-(10**12), max_value=10**13))
 def test_a_withheld_sentence_without_a_base_tells_nothing_of_the_current_figure(current_fen: int) -> None:
     for base in (trade(0, 0), catering(0, 0)):
@@ -466,7 +466,7 @@ near_the_gate = st.builds(
 anywhere = st.tuples(st.integers(-(10**17) + 1, 10**17 - 1), st.integers(1, 10**17 - 1))
 
 
-@steadily
+@with_retries
 @given(near_the_gate | anywhere)
 @example((108, 100))
 @example((1_080_004, 1_000_000))

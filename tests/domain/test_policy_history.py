@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from domain.account import EntitlementAccount
+from domain.assessment.account import EntitlementAccount
 from domain.errors import LedgerIntegrityError
 from domain.events import (
     AnyEvent,
@@ -16,7 +16,7 @@ from domain.events import (
     UnreadableEvent,
 )
 from domain.periods import Period, Window, is_window, periods_between
-from domain.policy import Policy, PolicyHistory, fingerprint
+from domain.policy.policy import Policy, PolicyHistory, fingerprint
 from domain.returns import AnnualReturns
 from tests.builders import SHIPPED_TEXT, edited, loaded
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.assessment.replay import Mismatch, Publications, Replay
 from domain.events import (
     EnterpriseEvent,
     EntitlementAssessed,
@@ -24,8 +25,7 @@ from domain.events import (
     returns_stream,
 )
 from domain.periods import window_name
-from domain.policy import Policy
-from domain.replay import Mismatch, Publications, Replay
+from domain.policy.policy import Policy
 from tests.builders import SHIPPED_TEXT, Enterprise, edited, policy_of, trade
 from tests.domain.histories import Filing, random_history
 

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.assessment import Assessment, Step, assess
+from domain.assessment.assess import Assessment, Step, assess
+from domain.assessment.explanation import WITHHELD, Subject, sentence
+from domain.assessment.withholding import STATISTICAL_RULES, withheld_outcome, withhold, without_figures
 from domain.events import Figure, Return
-from domain.explanation import WITHHELD, Subject, sentence
 from domain.periods import period_of
-from domain.policy import Policy
-from domain.withholding import STATISTICAL_RULES, withheld_outcome, withhold, without_figures
+from domain.policy.policy import Policy
 from tests.builders import QIANYUAN, SHIPPED_TEXT, WANYUAN, catering, edited, policy_of, sentences_of, trade
 
-steadily = settings(derandomize=True, deadline=None, database=None)
+with_retries = settings(derandomize=True, deadline=None, database=None)
 
 OPEN_NEGATIVE = edited(
     SHIPPED_TEXT,
@@ -281,7 +281,7 @@ def enterprises(draw: st.DrawFn) -> list[list[Return]]:
 policies = st.sampled_from([policy_of(text) for text in POLICIES.values()])
 
 
-@steadily
+@with_retries
 @given(policies, enterprises(), st.sampled_from([0, 160 * WANYUAN, 199 * WANYUAN, 200 * WANYUAN]))
 def test_what_is_seen_is_a_function_of_verdicts_and_amounts(
     policy: Policy, drawn: list[list[Return]], used_fen: int
@@ -301,7 +301,7 @@ def with_figures(registered: Return, figure: Figure) -> Return:
     return msgspec.structs.replace(registered, figures={item: figure, others[registered.form]: figure})
 
 
-@steadily
+@with_retries
 @given(policies, enterprises())
 def test_verdicts_and_amounts_themselves_are_not_withheld(policy: Policy, drawn: list[list[Return]]) -> None:
     for returns in drawn:
@@ -313,7 +313,7 @@ def test_verdicts_and_amounts_themselves_are_not_withheld(policy: Policy, drawn:
             assert step.has_figures == (step.rule in STATISTICAL_RULES)
 
 
-@steadily
+@with_retries
 @given(policies, enterprises())
 def test_what_is_told_of_an_increment_is_true(policy: Policy, drawn: list[list[Return]]) -> None:
     for returns in drawn:
@@ -327,7 +327,7 @@ def test_what_is_told_of_an_increment_is_true(policy: Policy, drawn: list[list[R
                 assert step.inputs["steps"] == full.inputs["steps"]
 
 
-@steadily
+@with_retries
 @given(enterprises())
 def test_by_the_shipped_policy_nothing_but_the_reading_of_a_decrease_is_another_one(
     drawn: list[list[Return]],

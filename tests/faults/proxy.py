@@ -10,8 +10,8 @@ from typing import BinaryIO
 
 from sqlalchemy import URL, make_url
 
-from app.database import open_engine
 from app.ledger.ledger import Ledger
+from app.runtime.database import open_engine
 from tests.databases import Database
 from tests.office import TestClock
 

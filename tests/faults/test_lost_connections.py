@@ -12,13 +12,13 @@ import pytest
 from sqlalchemy import exc as sql_errors
 from sqlalchemy import text
 
-from app.database import UNAVAILABLE, reading, writing
 from app.ledger.ledger import Ledger, UncertainError
-from app.use_cases import publishing
-from app.use_cases.attempts import INTERRUPTED
-from app.use_cases.filing import FilingAnswer
-from app.use_cases.projecting import NotProjectedError, project_all
-from app.use_cases.publishing import assess_published, publish
+from app.runtime.database import UNAVAILABLE, read_transaction, write_transaction
+from app.use_cases.filing.file_returns import FilingAnswer
+from app.use_cases.policies import publishing
+from app.use_cases.policies.publishing import assess_published, publish
+from app.use_cases.recording import INTERRUPTED
+from app.use_cases.upkeep.projecting import NotProjectedError, project_all
 from tests.api.rows import refused
 from tests.databases import Database
 from tests.faults.conftest import ON_POSTGRESQL
@@ -185,7 +185,7 @@ def test_a_call_past_sqlalchemy_that_loses_its_connection_is_a_lost_connection(
     proxy.decide = lambda message: Cut.BEFORE if b"COPY" in message else None
 
     def copy() -> None:
-        with writing(far.engine) as connection:
+        with write_transaction(far.engine) as connection:
             driver = connection.connection.dbapi_connection
             assert driver is not None
             driver.cursor().execute("COPY events TO STDOUT")
@@ -210,7 +210,7 @@ def test_a_service_whose_connections_were_all_cut_goes_on_by_itself(
     proxy.decide = never
     project_all(far)
     assert file(far, trade(code(1), "2024-04", 120_000, 100_000)).filed == 1
-    with reading(far.engine) as connection:
+    with read_transaction(far.engine) as connection:
         assert far.head(connection) == len(log(ledger)) == 2
 
 

@@ -13,13 +13,13 @@ from alembic import command
 from fastapi.testclient import TestClient
 from sqlalchemy import make_url, text
 
+from app.background.caretaker import Caretaker
 from app.bootstrap import alembic_config
-from app.caretaker import Caretaker
-from app.database import open_engine, reading, writing
 from app.ledger.ledger import Ledger
 from app.main import READINESS_THREADS, create_app
-from app.use_cases import publishing
-from app.use_cases.publishing import publish
+from app.runtime.database import open_engine, read_transaction, write_transaction
+from app.use_cases.policies import publishing
+from app.use_cases.policies.publishing import publish
 from projections.projector import position_of
 from tests.api.rows import refused
 from tests.databases import Database, Host, PostgresHost
@@ -100,11 +100,11 @@ def test_a_port_at_which_nobody_listens_is_unavailable_at_once() -> None:
 def test_a_database_at_another_revision_is_not_ready(database: Database, ledger: Ledger) -> None:
     with service(database.url) as client:
         assert is_ready(client)
-        with writing(ledger.engine) as connection:
+        with write_transaction(ledger.engine) as connection:
             wanted = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
             connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
         assert f"revision 0000, this software at {wanted}" in why_not_ready(client)
-        with writing(ledger.engine) as connection:
+        with write_transaction(ledger.engine) as connection:
             connection.execute(text("UPDATE alembic_version SET version_num = :wanted"), {"wanted": wanted})
         assert is_ready(client)
 
@@ -122,7 +122,9 @@ def test_read_models_that_lag_are_said_and_brought_up_by_the_caretaker(
     database: Database, ledger: Ledger
 ) -> None:
     file(ledger, ROW)
-    with writing(ledger.engine) as connection:  # As a process leaves it that ends before it projects.
+    with write_transaction(
+        ledger.engine
+    ) as connection:  # As a process leaves it that ends before it projects.
         empty_read_models(connection)
     with service(database.url) as client:
         assert "at position 0 of 1" in why_not_ready(client)
@@ -149,7 +151,7 @@ def wait_until_projected(ledger: Ledger) -> None:
     """Until the read models stand at the head of the log."""
     at = -1
     while at < len(log(ledger)):
-        with reading(ledger.engine) as connection:
+        with read_transaction(ledger.engine) as connection:
             at = position_of(connection)
 
 
@@ -157,7 +159,7 @@ def test_the_caretaker_works_while_the_service_runs(database: Database, ledger: 
     file(ledger, ROW)
     engine = database.open()
     with Caretaker(Ledger(engine, TestClock()), interval_s=0.01).at_work():
-        with writing(ledger.engine) as connection:
+        with write_transaction(ledger.engine) as connection:
             empty_read_models(connection)
         wait_until_projected(ledger)
     engine.dispose()
@@ -171,7 +173,7 @@ def test_the_caretaker_outlives_an_outage(ledger: Ledger, proxy: Proxy, far: Led
         proxy.decide = lambda _: Cut.BEFORE
         while proxy.cuts < 10:  # More often than one look tries again.
             sleep(0.01)
-        with writing(ledger.engine) as connection:
+        with write_transaction(ledger.engine) as connection:
             empty_read_models(connection)
         proxy.decide = never
         wait_until_projected(ledger)

@@ -13,15 +13,15 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 from sqlalchemy import Engine, event, make_url, text, update
 
-from app.caretaker import Caretaker
-from app.database import open_engine, writing
+from app.background.caretaker import Caretaker
 from app.ledger import write_probe as probing
 from app.ledger.ledger import Ledger
 from app.ledger.tables import write_probe
 from app.main import create_app
-from app.reasons import REFUSALS, Refusal
+from app.runtime.database import open_engine, write_transaction
+from app.runtime.reasons import REFUSALS, Refusal
 from app.security.disclosures import SUFFIX
-from app.use_cases.publishing import publish
+from app.use_cases.policies.publishing import publish
 from tests.api.rows import refused
 from tests.databases import Database, Host, PostgresHost
 from tests.faults.test_uncertain_commit import recorded
@@ -158,7 +158,7 @@ def test_what_a_stop_cut_off_is_left_by_a_start_that_cannot_write_and_done_when_
     place: Place, keys: Office
 ) -> None:
     file(keys.ledger, ROWS[0])
-    with writing(keys.ledger.engine) as connection:
+    with write_transaction(keys.ledger.engine) as connection:
         empty_read_models(connection)
     keys.ledger.engine.dispose()
     place.make_read_only()
@@ -227,7 +227,7 @@ class Disk:
 
     def _order(self, *statements: str) -> None:
         if self._engine.dialect.name == "postgresql":
-            with writing(self._engine) as connection:
+            with write_transaction(self._engine) as connection:
                 for each in statements:
                     connection.execute(text(each))
 
@@ -245,7 +245,7 @@ def test_a_full_disk_is_called_so_until_there_is_room(database: Database, office
 
 def test_a_database_that_somebody_else_writes_to_is_writable(database: Database, office: Office) -> None:
     service = Service(database.url, office)
-    with writing(office.ledger.engine) as connection:
+    with write_transaction(office.ledger.engine) as connection:
         connection.execute(update(write_probe).values(bytes=b"of another worker"))
         assert service.client.get("/readyz").json()["status"] == "ready"
     service.check_well()

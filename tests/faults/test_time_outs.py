@@ -9,13 +9,13 @@ import pytest
 from httpx2 import Response
 from sqlalchemy import Connection, Engine, event, text
 
-from app import database as app_database
 from app.bootstrap import open_ledger
-from app.database import lift_time_outs, open_engine, reading, writing
 from app.ledger.ledger import Ledger
-from app.settings import Settings
-from app.use_cases import filing
-from app.use_cases.rebuilding import rebuild
+from app.runtime import database as app_database
+from app.runtime.database import disable_timeouts, open_engine, read_transaction, write_transaction
+from app.runtime.settings import Settings
+from app.use_cases.filing import file_returns as filing
+from app.use_cases.upkeep.rebuilding import rebuild
 from tests.api.rows import refused, trade
 from tests.databases import Database
 from tests.faults.conftest import ON_POSTGRESQL
@@ -59,7 +59,7 @@ def is_told_to_come_again(response: Response) -> None:
 @contextmanager
 def holding(engine: Engine) -> Iterator[Connection]:
     """Another one holds what every writer needs."""
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         connection.execute(text("UPDATE sequencer SET last = last"))
         yield connection
 
@@ -128,7 +128,7 @@ def test_a_read_does_not_wait_for_a_writer(database: Database, ledger: Ledger) -
 @ON_POSTGRESQL
 def test_a_read_that_takes_too_long_is_told_to_come_again(database: Database, ledger: Ledger) -> None:
     with office_of(with_options(database, "-c lock_timeout=200")) as office:
-        with writing(ledger.engine) as connection:
+        with write_transaction(ledger.engine) as connection:
             connection.execute(text("LOCK TABLE events IN ACCESS EXCLUSIVE MODE"))
             is_told_to_come_again(office.get("/v1/events"))
         assert office.get("/v1/events").status_code == 200
@@ -140,7 +140,7 @@ def test_a_caller_who_gets_no_connection_in_time_is_told_to_come_again(
     monkeypatch.setattr(app_database, "POOL_TIMEOUT_S", 0.2)
     engine = open_engine(database.url, pool_size=1)
     with office_of(engine) as office:
-        with reading(engine):
+        with read_transaction(engine):
             is_told_to_come_again(office.get("/v1/events"))
             assert office.client.get("/healthz").status_code == 200
         assert office.get("/v1/events").status_code == 200
@@ -182,7 +182,7 @@ def wait_for_waiting(ledger: Ledger, count: int) -> None:
     )
     seen = -1
     while seen < count:
-        with reading(ledger.engine) as connection:
+        with read_transaction(ledger.engine) as connection:
             seen = connection.execute(waiting).scalar_one()
 
 
@@ -201,7 +201,7 @@ def test_a_filing_that_the_server_ends_in_a_deadlock_is_decided_again(
         answers: list[Response] = []
         met = states_met(office.ledger.engine)
         filing = Thread(target=lambda: answers.append(post(office)))
-        with writing(ledger.engine) as connection:
+        with write_transaction(ledger.engine) as connection:
             connection.execute(text("SELECT 1 FROM idempotent_answers FOR UPDATE"))
             filing.start()  # It takes the sequencer, and then wants to let go the answer that is old.
             wait_for_waiting(ledger, 1)
@@ -218,14 +218,14 @@ def test_a_rebuild_and_a_migration_take_as_long_as_they_need(database: Database,
     file(ledger, row(code(1), "2024-03", 120_000, 100_000))
     engine = with_options(database, "-c statement_timeout=1000")
     hurried = Ledger(engine, TestClock())
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         assert server_setting(connection, "statement_timeout") == "1s"
-        lift_time_outs(connection)
+        disable_timeouts(connection)
         assert server_setting(connection, "statement_timeout") == "0"
         assert server_setting(connection, "idle_in_transaction_session_timeout") == "0"
         assert server_setting(connection, "lock_timeout") != "0"
         connection.execute(text("SELECT pg_sleep(1.5)"))
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         assert server_setting(connection, "statement_timeout") == "1s"
     rebuild(hurried)
     engine.dispose()
@@ -234,7 +234,7 @@ def test_a_rebuild_and_a_migration_take_as_long_as_they_need(database: Database,
 @ON_POSTGRESQL
 def test_a_connection_tells_the_server_who_it_is_and_how_long_it_waits(database: Database) -> None:
     ledger = open_ledger(Settings(database_url=database.url, statement_timeout_s=7, pool_size=3))
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         assert server_setting(connection, "application_name") == "duixian"
         assert server_setting(connection, "statement_timeout") == "7s"
         assert server_setting(connection, "lock_timeout") == "30s"

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app.database import reading
 from app.ledger.ledger import Ledger, UncertainError
-from app.use_cases import publishing
-from app.use_cases.filing import FilingAnswer
-from app.use_cases.projecting import NotProjectedError, project_all
-from app.use_cases.publishing import assess_published, publish
-from app.use_cases.rebuilding import rebuild
+from app.runtime.database import read_transaction
+from app.use_cases.filing.file_returns import FilingAnswer
+from app.use_cases.policies import publishing
+from app.use_cases.policies.publishing import assess_published, publish
+from app.use_cases.upkeep.projecting import NotProjectedError, project_all
+from app.use_cases.upkeep.rebuilding import rebuild
 from tests.api.rows import refused
 from tests.faults.conftest import ON_POSTGRESQL
 from tests.faults.proxy import COMMIT, Cut, Proxy, never, once
@@ -154,7 +154,7 @@ def commit_is_held(ledger: Ledger, proxy: Proxy, then: Callable[[], object]) -> 
     waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
     blocked = 0
     while not blocked:
-        with reading(ledger.engine) as connection:
+        with read_transaction(ledger.engine) as connection:
             blocked = connection.execute(waiting).scalar_one()
     then()
     proxy.let_go.set()

@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import insert, update
 
-from app.database import writing
 from app.ledger.ledger import Ledger
 from app.ledger.tables import events, sequencer
+from app.runtime.database import write_transaction
 
 GOLDEN_LOG = Path(__file__).parent / "log.ndjson"
 GOLDEN_OF_LEDGER = Path(__file__).parent / "ledger.ndjson"
@@ -48,7 +48,7 @@ def restore(ledger: Ledger, golden: list[GoldenEvent]) -> None:
     rows = [{**msgspec.structs.asdict(each), "state": bytes(each.state)} for each in golden]
     published = max(each.position for each in golden if each.topic == "PolicyPublished")
     last = golden[-1]
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         connection.execute(insert(events), rows)
         connection.execute(
             update(sequencer).values(

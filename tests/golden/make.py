@@ -9,14 +9,14 @@ import msgspec
 from sqlalchemy import select
 
 from app.bootstrap import migrate
-from app.database import open_engine, reading
 from app.ledger.ledger import Ledger
 from app.ledger.tables import events
-from app.policies.loader import LoadedPolicy, load_policy
-from app.use_cases.filing import FilingAnswer, Withdrawal, file_returns, withdraw_return
-from app.use_cases.projecting import project_all
-from app.use_cases.publishing import Drop, assess_published, publish, withdraw_policy
-from app.use_cases.rows import Draft, RowReader
+from app.runtime.database import open_engine, read_transaction
+from app.use_cases.filing.file_returns import FilingAnswer, Withdrawal, file_returns, withdraw_return
+from app.use_cases.filing.rows import Draft, RowReader
+from app.use_cases.policies.loader import LoadedPolicy, load_policy
+from app.use_cases.policies.publishing import Drop, assess_published, publish, withdraw_policy
+from app.use_cases.upkeep.projecting import project_all
 from domain.events import Source, Stage
 from tests.golden.golden import (
     GOLDEN_LOG,
@@ -135,7 +135,7 @@ def write(path: Path, history: Callable[[Ledger, TestClock], None] = play, after
         clock = TestClock()
         ledger = Ledger(engine, clock)
         history(ledger, clock)
-        with reading(engine) as connection:
+        with read_transaction(engine) as connection:
             query = select(events).where(events.c.position > after).order_by(events.c.position)
             rows = connection.execute(query).mappings().all()
         engine.dispose()

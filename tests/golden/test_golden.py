@@ -8,17 +8,17 @@ from typing import Any
 import jsonschema
 import pytest
 
-from app.database import writing
 from app.ledger import publications
 from app.ledger.ledger import Ledger
 from app.ledger.mapper import EventMapper, NewEvent
 from app.ledger.publications import Publication
 from app.ledger.schemas import schema_text
-from app.use_cases.projecting import project_all
-from app.use_cases.publishing import assess_published
-from app.use_cases.rebuilding import rebuild
-from app.use_cases.replaying import Wanted, replay
-from domain.account import EntitlementAccount
+from app.runtime.database import write_transaction
+from app.use_cases.audit.replaying import ReplayRange, replay
+from app.use_cases.policies.publishing import assess_published
+from app.use_cases.upkeep.projecting import project_all
+from app.use_cases.upkeep.rebuilding import rebuild
+from domain.assessment.account import EntitlementAccount
 from domain.events import (
     EVENT_TYPES,
     EntitlementAssessed,
@@ -31,7 +31,7 @@ from domain.events import (
     ReturnRevised,
     ReturnWithdrawn,
 )
-from domain.policy import Policy, policy_from_log
+from domain.policy.policy import Policy, policy_from_log
 from domain.returns import AnnualReturns
 from tests.golden.golden import (
     EXPECTED,
@@ -184,7 +184,7 @@ def _streams(entries: Any) -> dict[str, list[Event]]:
 
 def test_the_golden_log_replays_without_a_mismatch(restored: Ledger) -> None:
     project_all(restored)
-    report = replay(restored, Wanted())
+    report = replay(restored, ReplayRange())
     assert report.found.mismatches == []
     assert report.found.row_differences == []
     assert report.found.events == len(GOLDEN)
@@ -200,7 +200,7 @@ def test_what_was_recorded_of_the_ledger_and_of_policies_is_projected_rebuilt_an
     projected = read_model_rows(ledger)
     rebuild(ledger)
     assert read_model_rows(ledger) == projected
-    report = replay(ledger, Wanted())
+    report = replay(ledger, ReplayRange())
     assert report.is_clean
     assert report.found.events == len(golden)
 
@@ -269,7 +269,7 @@ def assess_newest(ledger: Ledger) -> None:
     publication = Publication(
         policy="yingkou-2024-14", version=2, position=newest.position, after_stream="", done=0, total=5
     )
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         publications.begin(connection, publication)
     assess_published(ledger)
     (added,) = log(ledger)[len(GOLDEN) :]

@@ -1,4 +1,4 @@
-"""Small files that have many chunks, and processes beside on any machine."""
+"""Small files that have many chunks, and worker processes on any machine."""
 
 import os
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.ledger.ledger import Ledger
-from app.use_cases import importing
+from app.use_cases.filing import importing
 from tests.databases import Database
 from tests.importing.files import ROWS_PER_CHUNK
 from tests.office import TestClock

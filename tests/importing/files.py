@@ -6,11 +6,11 @@ from typing import Any
 
 import msgspec
 
-from app.database import reading
 from app.ledger.ledger import Ledger
-from app.use_cases.filing import FilingAnswer, Refused
-from app.use_cases.importing import Progress, import_rows
-from app.use_cases.rows import RowReader
+from app.runtime.database import read_transaction
+from app.use_cases.filing.file_returns import FilingAnswer, Refused
+from app.use_cases.filing.importing import Progress, import_rows
+from app.use_cases.filing.rows import RowReader
 from domain.events import AnyEvent, Stage
 from projections.tables import FOREVER, LIVE
 from tests.ledger.history import REGIONS, Row, catering, code, log, rows_of, trade
@@ -106,7 +106,7 @@ def contents(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
     from: what comes to the same is not assessed again.
     """
     found = {}
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         for table in (LIVE.returns, LIVE.enterprises, LIVE.entitlements, LIVE.accounts, LIVE.totals):
             names = [column.name for column in table.columns]
             rows = [dict(zip(names, row, strict=True)) for row in rows_of(connection, table)]

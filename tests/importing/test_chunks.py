@@ -1,10 +1,10 @@
-"""A file that is imported in chunks, with processes beside, is recorded as if it were one batch."""
+"""A file that is imported in chunks, with worker processes, is recorded as if it were one batch."""
 
 import pytest
 from sqlalchemy import text
 
-from app.database import reading
 from app.ledger.ledger import Ledger
+from app.runtime.database import read_transaction
 from domain.events import Stage
 from tests.databases import only_on_postgresql
 from tests.importing.files import ROWS_PER_CHUNK, changed, imported, one_month, random_file, same_contents
@@ -52,6 +52,6 @@ def test_postgresql_knows_what_an_import_has_brought(ledger: Ledger) -> None:
     publish_whole(ledger)
     rows = one_month(3 * ROWS_PER_CHUNK)
     imported(ledger, rows)
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         known = connection.scalar(text("SELECT reltuples FROM pg_class WHERE relname = 'accounts'"))
     assert known == len(rows)

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from app.bootstrap import complete
-from app.database import open_engine
 from app.ledger.ledger import Ledger
-from app.use_cases import importing
-from app.use_cases.attempts import INTERRUPTED
+from app.runtime.database import open_engine
+from app.use_cases.filing import importing
+from app.use_cases.recording import INTERRUPTED
 from tests.databases import Database
 from tests.importing.files import (
     ROWS_PER_CHUNK,
@@ -91,7 +91,7 @@ def test_an_import_that_was_killed_goes_on_where_it_ended(
 
 
 def _kill_one_beside(done: int, _: int | None, doing: str) -> None:
-    """Kill a process beside as soon as something is recorded."""
+    """Kill a worker process as soon as something is recorded."""
     children = multiprocessing.active_children()
     if doing == "登记" and done and children:
         children[0].kill()

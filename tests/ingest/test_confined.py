@@ -18,7 +18,7 @@ from app.ingest.frames import Limits, Task
 from app.ingest.reader import SourceFile, read_file
 from app.ingest.request import ReadRequest
 from app.ingest.rows import FileProblem, FileRow
-from app.limits import READING_MOST_PROBLEMS, ROW_MAX_CHARS, SOURCE_FILE_MAX_BYTES
+from app.runtime.limits import READING_MOST_PROBLEMS, ROW_MAX_CHARS, SOURCE_FILE_MAX_BYTES
 from tests.ingest import hostile
 from tests.ingest.files import SHOP, TRADE, codes, read, table, write_csv, write_xlsx
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from python_calamine import CalamineWorkbook
 
-from app.exports.problem_sheet import SHEET_NAME, ProblemLine, write_problem_sheet
-from app.limits import SHEET_CELL_MAX_CHARS
+from app.runtime.limits import SHEET_CELL_MAX_CHARS
+from app.workbooks.problem_sheet import SHEET_NAME, ProblemLine, write_problem_sheet
 
 COLUMNS = ["文件", "工作表", "行号", "列", "表头", "单元格内容", "类别", "代码", "问题说明"]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from app.ingest.reader import read_file
 from app.ingest.rows import FileProblem, FileRow
-from app.limits import CSV_RECORD_MAX_CHARS
+from app.runtime.limits import CSV_RECORD_MAX_CHARS
 from tests.ingest.files import CODE, SHOP, TRADE, codes, read, read_rows, table, write_csv
 
 ROW = f"210802,{CODE},营口某某商贸有限公司,5211,5,4\n"

@@ -11,7 +11,7 @@ import xlsxwriter  # type: ignore[import-untyped]
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.limits import SHEET_MAX_TEXT_CHARS, XLSX_MAX_BYTES, XLSX_MAX_UNPACKED_BYTES
+from app.runtime.limits import SHEET_MAX_TEXT_CHARS, XLSX_MAX_BYTES, XLSX_MAX_UNPACKED_BYTES
 from tests.ingest.files import BASE, CODE, SHOP, TRADE, codes, read, read_rows, table, write_xlsx
 
 SHEET_PART = "xl/worksheets/sheet1.xml"

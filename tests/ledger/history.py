@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import Connection, Table, select, update
 from stdnum.cn import uscc as stdnum_uscc
 
-from app.database import reading
 from app.ledger.ledger import Ledger
-from app.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
-from app.use_cases import publishing
-from app.use_cases.filing import FilingAnswer, Refused, Withdrawal, file_returns, withdraw_return
-from app.use_cases.publishing import assess_published, publish
-from app.use_cases.rows import Draft, RowReader
+from app.runtime.database import read_transaction
+from app.use_cases.filing.file_returns import FilingAnswer, Refused, Withdrawal, file_returns, withdraw_return
+from app.use_cases.filing.rows import Draft, RowReader
+from app.use_cases.policies import publishing
+from app.use_cases.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
+from app.use_cases.policies.publishing import assess_published, publish
 from domain.events import LogEntry, Stage
 from domain.identifiers import organisation_check_character
 from projections.tables import LIVE
@@ -203,7 +203,7 @@ def opened_copy(of: Database, clock: TestClock) -> Iterator[Ledger]:
 
 def log(ledger: Ledger) -> list[LogEntry]:
     """The whole log."""
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         return list(ledger.entries(connection, after=0, limit=1_000_000))
 
 
@@ -227,7 +227,7 @@ def rows_of(connection: Connection, table: Table) -> list[tuple[Any, ...]]:
 
 def read_model_rows(ledger: Ledger) -> dict[str, list[tuple[Any, ...]]]:
     """Every row of every read model."""
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         return {table.name: rows_of(connection, table) for table in read_models.sorted_tables}
 
 

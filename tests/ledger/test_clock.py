@@ -6,18 +6,18 @@ import pytest
 import structlog
 from fastapi.testclient import TestClient
 
-from app.api.times import parse_rfc_3339
+from app.answers.times import parse_rfc_3339
 from app.ledger import clock as clocks
 from app.ledger.clock import ClockError, now_us
 from app.ledger.ledger import Ledger
-from app.ledger.sealing import seal
-from app.limits import CLOCK_REST_MOST_S
 from app.main import create_app
-from app.use_cases.clock import accept_clock
-from app.use_cases.findings import Findings
-from app.use_cases.publishing import publish
-from app.use_cases.sealing import tell_of_seal
-from app.use_cases.verifying import verify_ledger
+from app.runtime.limits import CLOCK_REST_MOST_S
+from app.transparency.sealing import seal
+from app.use_cases.audit.findings import Findings
+from app.use_cases.audit.verifying import verify_ledger
+from app.use_cases.policies.publishing import publish
+from app.use_cases.upkeep.clock import accept_clock
+from app.use_cases.upkeep.sealing import tell_of_seal
 from domain.events import ClockAccepted
 from tests.api.rows import refused
 from tests.databases import Database, only_on_postgresql

@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 from eventsourcing.persistence import StoredEvent
 
-from app.database import reading, writing
 from app.ledger.ledger import Ledger
-from app.ledger.recorder import Recording
-from app.policies.loader import LoadedPolicy
+from app.ledger.recorder import AppendRequest
+from app.runtime.database import read_transaction, write_transaction
 from app.security.keys import create_key, find_key, list_keys
-from app.use_cases import publishing
-from app.use_cases.filing import FilingAnswer, file_returns
-from app.use_cases.projecting import project_all
-from app.use_cases.publishing import assess_published, assessment_progress, publish
-from app.use_cases.rebuilding import rebuild
-from domain.account import EntitlementAccount
+from app.use_cases.filing.file_returns import FilingAnswer, file_returns
+from app.use_cases.policies import publishing
+from app.use_cases.policies.loader import LoadedPolicy
+from app.use_cases.policies.publishing import assess_published, assessment_progress, publish
+from app.use_cases.upkeep.projecting import project_all
+from app.use_cases.upkeep.rebuilding import rebuild
+from domain.assessment.account import EntitlementAccount
 from domain.events import EntitlementAssessed, ReturnFiled, ReturnRevised
 from domain.returns import AnnualReturns
 from projections import tables
@@ -50,7 +50,7 @@ FIRST, SECOND, THIRD = policy(), policy(30_000), policy(20_000)
 
 def assessed_by(ledger: Ledger, uscc: str, window: str = "2024H1") -> dict[str, tuple[int, int]]:
     """By period of an account: the version of the policy, and the assessed amount in 万元."""
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         at = ledger.head(connection)
         found = periods(connection, POLICY, uscc, window, at)
     return {
@@ -73,7 +73,7 @@ def check_consistency(ledger: Ledger) -> None:
     for entry in entries:
         versions[entry.stream] += 1
         assert entry.version == versions[entry.stream]
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         policies = ledger.policies(connection)
         streams = ledger.streams(connection, versions)
     for name, events in streams.items():
@@ -99,7 +99,7 @@ class Interleaved(Ledger):
         super().__init__(*args)
         self.meanwhile: list[Any] = []
 
-    def record(self, new_events: Sequence[StoredEvent], recording: Recording) -> int:
+    def record(self, new_events: Sequence[StoredEvent], recording: AppendRequest) -> int:
         if self.meanwhile:
             self.meanwhile.pop(0)()
         return super().record(new_events, recording)
@@ -241,7 +241,7 @@ def test_what_goes_alongside_is_done_once_for_the_decision_that_was_recorded(
     row = trade(code(1), "2024-03", 120_000, 100_000)
     interleaved.meanwhile = [lambda: publish_whole(ledger)]
     answer = file_returns(
-        interleaved, drafts([row]), actor="statistics", alongside=lambda _, each: given.append(each)
+        interleaved, drafts([row]), actor="statistics", in_same_transaction=lambda _, each: given.append(each)
     )
     assert given == [answer]
 
@@ -276,10 +276,10 @@ def test_filings_that_race_publications_are_assessed_by_the_last_one(ledger: Led
 
 def test_two_moments_read_in_turns_each_see_the_policies_of_their_own(ledger: Ledger) -> None:
     publish_whole(ledger, FIRST)
-    with reading(ledger.engine) as earlier:
+    with read_transaction(ledger.engine) as earlier:
         assert [each.ref.version for each in ledger.policies(earlier)] == [1]
         publish_whole(ledger, SECOND)
-        with reading(ledger.engine) as later:
+        with read_transaction(ledger.engine) as later:
             for connection, version in [(later, 2), (earlier, 1), (later, 2), (later, 2), (earlier, 1)]:
                 assert [each.ref.version for each in ledger.policies(connection)] == [version]
 
@@ -305,7 +305,7 @@ def filed(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Ledger:
 
 
 def _final_amounts(ledger: Ledger) -> dict[Any, Any]:
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         return {
             (row.uscc, row.period): (row.status, row.assessed_fen, row.open_fen, row.month_ceiling)
             for row in held(connection, tables.entitlements, ledger.head(connection))
@@ -313,7 +313,7 @@ def _final_amounts(ledger: Ledger) -> dict[Any, Any]:
 
 
 def _progress(ledger: Ledger, version: int) -> tuple[int, int]:
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         progress = assessment_progress(connection, POLICY, version)
     return progress.done, progress.total
 
@@ -428,12 +428,12 @@ def test_a_name_that_two_keys_are_given_at_once_is_given_to_one(ledger: Ledger) 
 
     def create(_: int) -> str | None:
         start.wait()
-        with writing(ledger.engine) as connection:
+        with write_transaction(ledger.engine) as connection:
             return create_key(connection, name="统计局", role="statistics", with_figures=False, now_us=0)
 
     with ThreadPoolExecutor(FILERS) as pool:
         tokens = [token for token in pool.map(create, range(FILERS)) if token is not None]
     assert len(tokens) == 1
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         assert [key.name for key in list_keys(connection)] == ["统计局"]
         assert find_key(connection, tokens[0]) is not None

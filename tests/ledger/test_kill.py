@@ -20,15 +20,15 @@ import pytest
 from eventsourcing.persistence import StoredEvent
 
 from app.bootstrap import complete, why_not_ready
-from app.database import open_engine, reading, writing
 from app.ledger.ledger import Ledger
-from app.ledger.recorder import Recording
+from app.ledger.recorder import AppendRequest
+from app.runtime.database import open_engine, read_transaction, write_transaction
 from app.security.keys import create_key
-from app.use_cases import publishing
-from app.use_cases.filing import FilingAnswer, file_returns
-from app.use_cases.publishing import assess_published, publish
-from app.use_cases.rebuilding import rebuild
-from domain.account import EntitlementAccount
+from app.use_cases.filing.file_returns import FilingAnswer, file_returns
+from app.use_cases.policies import publishing
+from app.use_cases.policies.publishing import assess_published, publish
+from app.use_cases.upkeep.rebuilding import rebuild
+from domain.assessment.account import EntitlementAccount
 from domain.returns import AnnualReturns
 from tests.databases import Database, only_on_sqlite
 from tests.ledger.history import PERIODS, Row, code, drafts, file, log, policy, read_model_rows, trade
@@ -53,7 +53,7 @@ def check_complete(ledger: Ledger) -> None:
     assert why_not_ready(ledger) is None
     entries = log(ledger)
     assert [each.position for each in entries] == list(range(1, len(entries) + 1))
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         (standing,) = ledger.policies(connection)
         streams = ledger.streams(connection, {each.stream for each in entries})
     for name, events in streams.items():
@@ -125,7 +125,7 @@ def service(database: Database, tmp_path: Path) -> Iterator[Service]:
 
 @pytest.fixture
 def statistics_key(ledger: Ledger) -> str:
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         key = create_key(connection, name="statistics", role="statistics", with_figures=False, now_us=0)
     assert key is not None
     return key
@@ -182,14 +182,16 @@ def _die() -> NoReturn:
 class DiesAfterTheCommit(Ledger):
     """A process that ends between what it records and what it projects."""
 
-    def record(self, new_events: Sequence[StoredEvent], recording: Recording) -> int:
+    def record(self, new_events: Sequence[StoredEvent], recording: AppendRequest) -> int:
         super().record(new_events, recording)
         _die()
 
 
 def _before_the_commit(url: str) -> None:
     ledger = Ledger(open_engine(url))
-    file_returns(ledger, drafts(batch("2024-03")), actor="statistics", alongside=lambda _, __: _die())
+    file_returns(
+        ledger, drafts(batch("2024-03")), actor="statistics", in_same_transaction=lambda _, __: _die()
+    )
 
 
 def _after_the_commit(url: str) -> None:
@@ -255,7 +257,7 @@ def test_a_publication_that_was_killed_is_assessed_to_its_end_after_the_restart(
     ledger.engine.dispose()
     _run_until_killed(work, database)
     restarted = _restarted(database.url)
-    with reading(restarted.engine) as connection:
+    with read_transaction(restarted.engine) as connection:
         assert [each.ref.version for each in restarted.policies(connection)] == [2]
     check_complete(restarted)
     restarted.engine.dispose()

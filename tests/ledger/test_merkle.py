@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymerkle import InmemoryTree
 
-from app.ledger.merkle import (
+from app.transparency.merkle import (
     EMPTY_ROOT,
     HASH_BYTES,
     consistency_proof,

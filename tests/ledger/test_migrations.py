@@ -20,9 +20,9 @@ from app.bootstrap import (
     migrate,
     why_not_ready,
 )
-from app.database import reading
 from app.ledger import tables as ledger_tables
 from app.ledger.ledger import Ledger
+from app.runtime.database import read_transaction
 from app.security import tables as security_tables
 from app.security.disclosures import open_disclosures
 from projections import tables as projection_tables
@@ -74,7 +74,7 @@ def test_an_empty_database_gets_every_table_of_the_code_and_the_rows_it_starts_f
         }
     else:
         assert tables(engine) == declared("ledger") | declared("disclosures")
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         assert connection.execute(select(ledger_tables.sequencer)).all() == [(1, 0, 0, 0)]
         assert connection.execute(select(projection_tables.checkpoint)).all() == [(1, 0)]
 
@@ -111,7 +111,7 @@ def test_migrating_again_changes_nothing(engine: Engine) -> None:
     ledger = Ledger(engine)
     file(ledger, trade(code(1), "2024-03", 110_000, 100_000))
     migrate(engine)
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         assert ledger.head(connection) == 1
 
 
@@ -132,7 +132,7 @@ def test_text_on_postgresql_is_in_the_order_of_code_points_whatever_the_locale(e
         for column in table.c
         if isinstance(column.type, Text)
     }
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         found = connection.exec_driver_sql(
             "SELECT table_name, column_name FROM information_schema.columns"
             " WHERE table_schema = 'public' AND data_type = 'text' AND collation_name = 'C'"

@@ -16,14 +16,14 @@ from eventsourcing.persistence import StoredEvent
 from sqlalchemy import Connection, Engine, insert, select, text
 from sqlalchemy import exc as sql_errors
 
-from app import database as databases
-from app.database import reading, writing
 from app.ledger.ledger import Ledger
-from app.ledger.recorder import Recording, SqlRecorder
+from app.ledger.recorder import AppendRequest, SqlRecorder
 from app.ledger.tables import events
-from app.use_cases.filing import FilingAnswer, file_returns
-from app.use_cases.projecting import follow, project_all
-from app.use_cases.rebuilding import rebuild
+from app.runtime import database as databases
+from app.runtime.database import read_transaction, write_transaction
+from app.use_cases.filing.file_returns import FilingAnswer, file_returns
+from app.use_cases.upkeep.projecting import follow, project_all
+from app.use_cases.upkeep.rebuilding import rebuild
 from domain.events import LogEntry
 from projections.tables import transactions
 from tests.databases import Database
@@ -73,7 +73,7 @@ class Follower:
     def look(self) -> Sequence[int]:
         """Read what is new."""
         after = self.positions[-1] if self.positions else 0
-        with reading(self._ledger.engine) as connection:
+        with read_transaction(self._ledger.engine) as connection:
             entries = self._ledger.entries(connection, after=after, limit=3)
         self.positions.extend(each.position for each in entries)
         assert not entries or entries[-1].position == entries[-1].transaction_end
@@ -179,7 +179,7 @@ def test_no_reader_skips_an_event_while_writers_are_held_before_their_commit(
         draw = fire.draw(writer)
         for n in range(APPENDS):
             batch, happen = stored(f"{writer}/{n}", draw.randrange(1, 4)), fire.moment(draw)
-            recording = Recording("", "", alongside=lambda _, __, happen=happen: happen())  # type: ignore[misc]
+            recording = AppendRequest("", "", in_same_transaction=lambda _, __, happen=happen: happen())  # type: ignore[misc]
             try:
                 committed.extend(recorder.insert_events(batch, recording=recording))
             except RolledBackError:
@@ -223,7 +223,7 @@ def test_projections_have_every_filing_while_filings_are_held_before_their_commi
                     ledger,
                     drafts([row]),
                     actor="statistics",
-                    alongside=lambda _, __, happen=happen: happen(),  # type: ignore[misc]
+                    in_same_transaction=lambda _, __, happen=happen: happen(),  # type: ignore[misc]
                 )
             except RolledBackError:
                 continue
@@ -243,7 +243,7 @@ def test_projections_have_every_filing_while_filings_are_held_before_their_commi
     entries: list[LogEntry] = log(ledger)
     follower.check(len(entries))
     check_consistency(ledger)
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         assert [row[0] for row in rows_of(connection, transactions)] == transaction_ends(ledger)
     made = read_model_rows(ledger)
     rebuild(ledger)
@@ -269,7 +269,9 @@ def test_nobody_gets_ahead_of_a_writer_that_has_not_committed(
             raise RolledBackError
 
     with nullcontext() if commits else pytest.raises(RolledBackError):
-        recorder.insert_events(stored("slow", 3), recording=Recording("", "", alongside=try_to_overtake))
+        recorder.insert_events(
+            stored("slow", 3), recording=AppendRequest("", "", in_same_transaction=try_to_overtake)
+        )
     assert follower.look() == ([3, 4, 5] if commits else [])
     (position,) = SqlRecorder(impatient).insert_events(stored("quick", 1))
     assert position == (6 if commits else 3)
@@ -291,21 +293,21 @@ class TakesPositionsEarly:
         counter = (
             "TABLE numbers (n INTEGER PRIMARY KEY AUTOINCREMENT)" if self._is_sqlite else "SEQUENCE numbers"
         )
-        with writing(engine) as connection:
+        with write_transaction(engine) as connection:
             connection.execute(text(f"CREATE {counter}"))
 
     def append(self, stream: str, meanwhile: Callable[[], Any] = lambda: None) -> None:
         """Append an event; something else happens after its position is taken, and before it is committed."""
         if self._is_sqlite:  # It lets one transaction write at a time, so the counter has one of its own.
-            with writing(self._engine) as connection:
+            with write_transaction(self._engine) as connection:
                 position = connection.execute(
                     text("INSERT INTO numbers DEFAULT VALUES RETURNING n")
                 ).scalar_one()
             meanwhile()
-            with writing(self._engine) as connection:
+            with write_transaction(self._engine) as connection:
                 self._insert(connection, stream, position)
             return
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             position = connection.execute(text("SELECT nextval('numbers')")).scalar_one()
             self._insert(connection, stream, position)
             meanwhile()
@@ -336,7 +338,7 @@ def test_these_readers_do_notice_a_recorder_that_lets_a_later_position_commit_fi
 
     recorder.append("slow", overtake)
     assert follower.look() == []
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         in_the_log = connection.execute(
             select(events.c.position, events.c.stream).order_by(events.c.position)
         )

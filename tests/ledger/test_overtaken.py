@@ -7,13 +7,13 @@ from itertools import count
 import pytest
 from sqlalchemy import delete
 
-from app.database import writing
 from app.ledger.ledger import Batch, Ledger
 from app.ledger.recorder import UNATTENDED
 from app.ledger.tables import events
-from app.use_cases.attempts import ATTEMPTS_BESIDE_OTHERS
-from app.use_cases.filing import FilingAnswer, Refused, file_returns
-from app.use_cases.publishing import publish
+from app.runtime.database import write_transaction
+from app.use_cases.filing.file_returns import FilingAnswer, Refused, file_returns
+from app.use_cases.policies.publishing import publish
+from app.use_cases.recording import ATTEMPTS_BESIDE_OTHERS
 from domain.errors import LedgerIntegrityError
 from domain.events import ReturnFiled
 from tests.ledger.history import code, drafts, file, log, policy, publish_whole, trade, withdraw
@@ -96,7 +96,7 @@ def test_an_answer_without_an_event_is_kept_though_its_filing_is_overtaken_each_
         Overtaken(ledger, others),
         drafts([MARCH]),
         actor="statistics",
-        alongside=lambda _, answer: kept.append(answer),
+        in_same_transaction=lambda _, answer: kept.append(answer),
     )
     assert isinstance(answer, FilingAnswer)
     assert (answer.revised, answer.unchanged, answer.position) == (0, 1, log(ledger)[-1].position)
@@ -134,7 +134,7 @@ def test_a_stream_whose_versions_have_a_gap_is_told_of_as_damage(
 ) -> None:
     busy()
     busy()
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         connection.execute(delete(events).where(events.c.version == 2))
     with pytest.raises(LedgerIntegrityError):
         file(ledger, MARCH)

@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy import insert, select
 
-from app.database import reading, writing
 from app.ledger.ledger import Ledger
-from app.ledger.sealing import seal
+from app.runtime.database import read_transaction, write_transaction
 from app.security.idempotency import KeptAnswer, keep_answer
 from app.security.tables import idempotent_answers
-from app.use_cases.filing import FilingAnswer, file_returns
-from app.use_cases.importing import import_rows
-from app.use_cases.rows import RowReader
+from app.transparency.sealing import seal
+from app.use_cases.filing.file_returns import FilingAnswer, file_returns
+from app.use_cases.filing.importing import import_rows
+from app.use_cases.filing.rows import RowReader
 from projections.tables import LIVE
 from tests.databases import Database
 from tests.ledger.history import code, drafts, file, policy, publish_whole, trade, withdraw
@@ -53,7 +53,7 @@ def file_under_a_key(ledger: Ledger) -> None:
         ledger,
         drafts([trade(code(1), "2024-08", 110_000, 100_000)]),
         actor="statistics",
-        alongside=lambda connection, _: keep_answer(
+        in_same_transaction=lambda connection, _: keep_answer(
             connection, kept, actor="statistics", idempotency_key="another", now_us=ledger.clock()
         ),
     )
@@ -90,7 +90,7 @@ def year(migrated: Database) -> Iterator[Database]:
     publish_whole(ledger)
     for month in MONTHS:
         file(ledger, *(trade(code(n), month, 110_000, 100_000) for n in range(ENTERPRISES)))
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         answer = {"actor": "statistics", "request_sha256": "", "answer": b"", "created_at_us": ledger.clock()}
         kept = [{**answer, "idempotency_key": str(n)} for n in range(OLD_ROWS)]
         connection.execute(insert(idempotent_answers), kept)
@@ -108,7 +108,7 @@ def large(year: Database) -> Iterator[Ledger]:
     copied = year.copy()
     engine = copied.open()
     if not copied.is_sqlite:
-        with writing(engine) as connection:
+        with write_transaction(engine) as connection:
             connection.exec_driver_sql("ANALYZE")
     yield Ledger(engine, TestClock())
     engine.dispose()
@@ -131,7 +131,7 @@ def test_what_a_filing_rests_on_is_found_by_its_streams(large: Ledger) -> None:
 
 
 def test_the_events_of_an_enterprise_are_found_by_its_streams(large: Ledger) -> None:
-    with planned(large.engine) as statements, reading(large.engine) as connection:
+    with planned(large.engine) as statements, read_transaction(large.engine) as connection:
         head = large.head(connection)
         found = large.page(connection, after=1, until=head, limit=100, uscc=code(7))
         publications = large.publications(connection, until=head)

@@ -4,11 +4,11 @@ from contextlib import suppress
 
 import pytest
 
-from app.database import reading
 from app.ledger.ledger import Ledger
-from app.use_cases import publishing
-from app.use_cases.attempts import ATTEMPTS_BESIDE_OTHERS
-from app.use_cases.publishing import assess_published, assessment_progress, publish
+from app.runtime.database import read_transaction
+from app.use_cases.policies import publishing
+from app.use_cases.policies.publishing import assess_published, assessment_progress, publish
+from app.use_cases.recording import ATTEMPTS_BESIDE_OTHERS
 from tests.ledger.history import code, file, policy, trade
 from tests.ledger.test_concurrency import assessments, check_consistency
 from tests.processes.running import EndedError, EndsAfterTheCommit, Overtaken, projected
@@ -35,7 +35,7 @@ def assess_one_chunk(ledger: Ledger) -> None:
 
 
 def is_complete(ledger: Ledger) -> bool:
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         progress = assessment_progress(connection, "yingkou-2024-14", 1)
     return progress.done == progress.total == ENTERPRISES
 

@@ -18,9 +18,9 @@ from sqlalchemy import Connection, Engine, Row, select, update
 from sqlalchemy import exc as sql_errors
 
 from app.bootstrap import migrate
-from app.database import reading, writing
-from app.ledger.recorder import ConcurrencyConflictError, Guard, Recording, SqlRecorder
+from app.ledger.recorder import AppendCondition, AppendRequest, ConcurrencyConflictError, SqlRecorder
 from app.ledger.tables import events, sequencer
+from app.runtime.database import read_transaction, write_transaction
 from tests.databases import Database, Hosts
 from tests.office import TestClock
 
@@ -95,7 +95,7 @@ def stored(stream: str, version: int, topic: str = "ReturnFiled") -> StoredEvent
 
 
 def rows(engine: Engine) -> list[Row[tuple[object, ...]]]:
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         return list(connection.execute(select(events).order_by(events.c.position)))
 
 
@@ -152,7 +152,7 @@ def test_the_recorded_time_never_goes_back_when_the_clock_does(
 
 
 def test_actor_and_batch_are_recorded_beside_the_event(engine: Engine, recorder: SqlRecorder) -> None:
-    recorder.insert_events([stored("a", 1)], recording=Recording("statistics", "batch-1"))
+    recorder.insert_events([stored("a", 1)], recording=AppendRequest("statistics", "batch-1"))
     (row,) = rows(engine)
     assert (row.actor, row.batch_id) == ("statistics", "batch-1")
 
@@ -177,28 +177,28 @@ def test_a_stream_that_was_read_but_not_written_must_not_have_changed_in_between
     engine: Engine, recorder: SqlRecorder
 ) -> None:
     recorder.insert_events([stored("read", 1)])
-    guard = Guard(read_at=1, streams=frozenset({"read", "written"}))
+    guard = AppendCondition(read_at=1, streams=frozenset({"read", "written"}))
     recorder.insert_events([stored("read", 2)])
     with pytest.raises(ConcurrencyConflictError):
-        recorder.insert_events([stored("written", 1)], recording=Recording("", "", guard))
+        recorder.insert_events([stored("written", 1)], recording=AppendRequest("", "", guard))
     assert [row.stream for row in rows(engine)] == ["read", "read"]
 
 
 def test_what_others_record_elsewhere_is_no_conflict(recorder: SqlRecorder) -> None:
     recorder.insert_events([stored("read", 1)])
-    guard = Guard(read_at=1, streams=frozenset({"read", "written"}))
+    guard = AppendCondition(read_at=1, streams=frozenset({"read", "written"}))
     recorder.insert_events([stored("other", 1)])
-    assert recorder.insert_events([stored("written", 1)], recording=Recording("", "", guard)) == [3]
+    assert recorder.insert_events([stored("written", 1)], recording=AppendRequest("", "", guard)) == [3]
 
 
 def test_a_publication_in_between_is_a_conflict_for_every_decision(recorder: SqlRecorder) -> None:
     recorder.insert_events([stored("read", 1)])
-    guard = Guard(read_at=1, streams=frozenset({"read"}))
+    guard = AppendCondition(read_at=1, streams=frozenset({"read"}))
     recorder.insert_events([stored("policy/p", 1, topic="PolicyPublished"), stored("other", 1)])
     with pytest.raises(ConcurrencyConflictError):
-        recorder.insert_events([stored("read", 2)], recording=Recording("", "", guard))
-    later = Guard(read_at=3, streams=frozenset({"read"}))
-    assert recorder.insert_events([stored("read", 2)], recording=Recording("", "", later)) == [4]
+        recorder.insert_events([stored("read", 2)], recording=AppendRequest("", "", guard))
+    later = AppendCondition(read_at=3, streams=frozenset({"read"}))
+    assert recorder.insert_events([stored("read", 2)], recording=AppendRequest("", "", later)) == [4]
 
 
 def test_nothing_is_recorded_when_what_goes_alongside_fails(engine: Engine, recorder: SqlRecorder) -> None:
@@ -213,7 +213,7 @@ def test_nothing_is_recorded_when_what_goes_alongside_fails(engine: Engine, reco
         raise Unanswerable
 
     with pytest.raises(Unanswerable):
-        recorder.insert_events([stored("a", 1), stored("b", 1)], recording=Recording("", "", None, fail))
+        recorder.insert_events([stored("a", 1), stored("b", 1)], recording=AppendRequest("", "", None, fail))
     assert given == [2]
     assert rows(engine) == []
     assert recorder.insert_events([stored("a", 1)]) == [1]
@@ -227,7 +227,7 @@ def test_a_writer_waits_for_another_instead_of_failing(engine: Engine, recorder:
         return list(recorder.insert_events([stored("a", 1)]))
 
     with ThreadPoolExecutor(1) as pool:
-        with writing(engine) as other:
+        with write_transaction(engine) as other:
             other.execute(update(sequencer).values(last=sequencer.c.last))
             waiting = pool.submit(write)
             begun.wait()
@@ -238,7 +238,7 @@ def test_a_writer_waits_for_another_instead_of_failing(engine: Engine, recorder:
 
 def test_a_database_that_cannot_be_written_is_no_conflict(engine: Engine, recorder: SqlRecorder) -> None:
     recorder.insert_events([stored("a", 1)])
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         sequencer.drop(connection)
     with pytest.raises((sql_errors.OperationalError, sql_errors.ProgrammingError), match="sequencer"):
         recorder.insert_events([stored("a", 2)])

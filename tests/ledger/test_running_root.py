@@ -3,9 +3,9 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.ledger import merkle
-from app.ledger.merkle import leaf_hash
-from app.ledger.running_root import RunningRoot
+from app.transparency import merkle
+from app.transparency.merkle import leaf_hash
+from app.transparency.running_root import RunningRoot
 from tests.ledger.trees import InMemory
 
 

@@ -8,18 +8,18 @@ import structlog
 from pymerkle import InmemoryTree
 from sqlalchemy import Connection, delete, event, insert, select, update
 
-from app.caretaker import Caretaker
-from app.database import reading, writing
-from app.ledger import sealing, tiles
-from app.ledger.helpers import spare_processors
+from app.background.caretaker import Caretaker
 from app.ledger.ledger import Ledger
 from app.ledger.lines import canonical, read_lines
-from app.ledger.merkle import EMPTY_ROOT, inclusion_proof, leaf_hash, verifies_inclusion
-from app.ledger.sealing import seal, seal_next
 from app.ledger.tables import events, log_seal, log_tiles, sequencer
-from app.ledger.tiles import TileReader, root_at, sealed_size
-from app.use_cases import sealing as use_cases_sealing
-from app.use_cases.sealing import Sealer
+from app.runtime.database import read_transaction, write_transaction
+from app.runtime.worker_pool import spare_processors
+from app.transparency import sealing, tiles
+from app.transparency.merkle import EMPTY_ROOT, inclusion_proof, leaf_hash, verifies_inclusion
+from app.transparency.sealing import seal, seal_next
+from app.transparency.tiles import TileReader, root_at, sealed_size
+from app.use_cases.upkeep import sealing as use_cases_sealing
+from app.use_cases.upkeep.sealing import Sealer
 from domain.errors import LedgerIntegrityError
 from tests.databases import Database, only_on_sqlite
 from tests.ledger.history import RandomYear, code, file, trade
@@ -27,7 +27,7 @@ from tests.ledger.history import RandomYear, code, file, trade
 
 def record(ledger: Ledger, *sizes: int) -> None:
     """Record transactions of these sizes, straight into the tables."""
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         at = connection.execute(select(sequencer.c.last)).scalar_one()
         for size in sizes:
             row = {"topic": "ReturnFiled", "recorded_at_us": 0, "actor": "审计", "batch_id": "b"}
@@ -47,19 +47,19 @@ def record(ledger: Ledger, *sizes: int) -> None:
 def oracle(ledger: Ledger) -> InmemoryTree:
     """The tree over the whole log as another implementation has it."""
     tree = InmemoryTree(algorithm="sha256")
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         for line in read_lines(connection, after=0, until=10**6, limit=10**6):
             tree.append_entry(canonical(line))
     return tree
 
 
 def roots(ledger: Ledger, *sizes: int) -> list[bytes | None]:
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         return [root_at(connection, size) for size in sizes]
 
 
 def stored(ledger: Ledger) -> dict[tuple[int, int], bytes]:
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         return {(level, index): hashes for level, index, hashes in connection.execute(select(log_tiles))}
 
 
@@ -92,7 +92,7 @@ def test_a_log_sealed_batch_by_batch_has_the_tiles_of_one_sealed_at_once(
     step_by_step = stored(ledger)
     widths = {place: len(hashes) // 32 for place, hashes in step_by_step.items()}
     assert widths == {**{(0, index): 256 for index in range(4)}, (0, 4): 46, (1, 0): 4}
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         connection.execute(delete(log_tiles))
         connection.execute(update(log_seal).values(size=0))
     monkeypatch.setattr(sealing, "EVENTS_PER_BATCH", 20_000)
@@ -154,12 +154,12 @@ def test_what_is_sealed_while_others_file_is_a_beginning_of_all_that_follows(led
 
 def test_a_batch_that_another_one_sealed_meanwhile_is_not_stored_again(ledger: Ledger) -> None:
     record(ledger, 300)
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         hashes = b"".join(leaf_hash(b"late") for _ in range(300))
         late = list(tiles.grown(TileReader(connection), size=0, leaves=hashes))
     seal(ledger)
     sealed = stored(ledger)
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         assert not tiles.store(connection, late, before=0, size=300)
         assert sealed_size(connection) == 300
     assert stored(ledger) == sealed
@@ -169,7 +169,7 @@ def test_a_root_once_read_is_remembered_and_its_tiles_are_read_no_more(ledger: L
     record(ledger, 300)
     seal(ledger)
     (known,) = roots(ledger, 300)
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         connection.execute(delete(log_tiles))
     assert roots(ledger, 300) == [known]
 
@@ -177,7 +177,7 @@ def test_a_root_once_read_is_remembered_and_its_tiles_are_read_no_more(ledger: L
 def test_proofs_from_the_tiles_verify(ledger: Ledger) -> None:
     record(ledger, 700)
     seal(ledger)
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         lines = read_lines(connection, after=0, until=700, limit=700)
         root = root_at(connection, 700)
         for index in (0, 255, 256, 511, 512, 699):
@@ -190,17 +190,17 @@ def test_a_position_that_is_missing_is_named_and_what_was_sealed_stays(ledger: L
     record(ledger, 10)
     seal(ledger)
     record(ledger, 10)
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         connection.execute(delete(events).where(events.c.position.in_([14, 17])))
     with pytest.raises(LedgerIntegrityError, match="缺少序号14的记录"):
         seal(ledger)
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         assert sealed_size(connection) == 10
 
 
 def test_a_log_that_was_cut_off_at_its_end_is_named(ledger: Ledger) -> None:
     record(ledger, 10)
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         connection.execute(delete(events).where(events.c.position > 8))
     with pytest.raises(LedgerIntegrityError, match="缺少序号9的记录"):
         seal(ledger)
@@ -209,7 +209,7 @@ def test_a_log_that_was_cut_off_at_its_end_is_named(ledger: Ledger) -> None:
 def test_a_log_that_was_put_back_behind_its_seal_is_named(ledger: Ledger) -> None:
     record(ledger, 10)
     seal(ledger)
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         connection.execute(update(sequencer).values(last=8))
     with pytest.raises(LedgerIntegrityError, match="台账止于序号8，而已封存10条"):
         seal_next(ledger)
@@ -218,7 +218,7 @@ def test_a_log_that_was_put_back_behind_its_seal_is_named(ledger: Ledger) -> Non
 def test_a_tile_that_was_cut_or_lost_is_named(ledger: Ledger) -> None:
     record(ledger, 300)
     seal(ledger)
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         connection.execute(update(log_tiles).where(log_tiles.c.index == 1).values(hashes=b"\x00" * 64))
         connection.execute(delete(log_tiles).where(log_tiles.c.level == 1))
     record(ledger, 1)
@@ -229,7 +229,7 @@ def test_a_tile_that_was_cut_or_lost_is_named(ledger: Ledger) -> None:
 
 
 def sealed(ledger: Ledger) -> int:
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         return sealed_size(connection)
 
 
@@ -284,7 +284,7 @@ def test_the_caretaker_says_once_that_the_log_has_a_gap_and_does_the_rest_of_its
 ) -> None:
     position = file(ledger, trade(code(1), "2024-03", 110_000, 100_000)).position
     file(ledger, trade(code(2), "2024-03", 110_000, 100_000))
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         connection.execute(delete(events).where(events.c.position == position))
     caretaker = Caretaker(ledger, interval_s=1)
     with structlog.testing.capture_logs() as told:
@@ -298,7 +298,7 @@ def test_the_caretaker_says_once_that_the_log_has_a_gap_and_does_the_rest_of_its
 @only_on_sqlite
 def test_on_sqlite_an_event_altered_to_text_is_named(ledger: Ledger) -> None:
     record(ledger, 10)
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         connection.exec_driver_sql("UPDATE events SET state = replace(state, '7', '8') WHERE position = 7")
     with pytest.raises(LedgerIntegrityError, match="序号7的记录已被改动"):
         seal(ledger)

@@ -7,11 +7,11 @@ from threading import Event
 
 import pytest
 
-from app import turns
-from app.database import _WRITERS, writing
 from app.ledger.ledger import Ledger
-from app.turns import Gate, NoTurnError, Turns
-from app.use_cases import filing
+from app.runtime import turns
+from app.runtime.database import _WRITERS, write_transaction
+from app.runtime.turns import Gate, NoTurnError, Turns
+from app.use_cases.filing import file_returns as filing
 from tests.databases import only_on_sqlite
 from tests.ledger.history import code, file, log, trade
 from tests.processes.running import PATIENCE_S, eventually
@@ -169,7 +169,7 @@ def test_where_no_file_can_be_made_the_lock_is_asked_for_all_the_same(tmp_path: 
 
 @only_on_sqlite
 def test_filings_to_an_sqlite_file_are_recorded_in_the_order_in_which_they_came(ledger: Ledger) -> None:
-    with ThreadPoolExecutor(WAITERS) as pool, writing(ledger.engine):
+    with ThreadPoolExecutor(WAITERS) as pool, write_transaction(ledger.engine):
         line = _WRITERS[ledger.engine].turns
         for n in range(WAITERS):
             pool.submit(file, ledger, trade(code(n), "2024-03", 110_000, 100_000))

@@ -8,14 +8,14 @@ import pytest
 from alembic import command
 from sqlalchemy import text
 
+from app.archive.insert_unchecked import insert_lines, set_sequencer
 from app.bootstrap import alembic_config, migrate, why_not_ready
-from app.database import reading, writing
 from app.ledger.ledger import Ledger
 from app.ledger.lines import parse
-from app.ledger.verbatim import insert_lines, set_sequencer
-from app.use_cases.projecting import project_all
-from app.use_cases.rebuilding import rebuild
-from app.use_cases.replaying import Wanted, replay
+from app.runtime.database import read_transaction, write_transaction
+from app.use_cases.audit.replaying import ReplayRange, replay
+from app.use_cases.upkeep.projecting import project_all
+from app.use_cases.upkeep.rebuilding import rebuild
 from tests.api.rows import code, trade
 from tests.databases import Database
 from tests.office import Office, TestClock
@@ -44,7 +44,7 @@ def wedged(unmigrated: Database, clock: TestClock) -> Iterator[Ledger]:
     ledger = Ledger(unmigrated.open(), clock)
     command.upgrade(alembic_config(ledger.engine), "0004")
     lines = [parse(line) for line in LINES]
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         insert_lines(connection, lines)
         set_sequencer(connection, lines[-1], publication=15)
         connection.execute(
@@ -69,7 +69,7 @@ def row(n: int, current: int, period: str, **more: Any) -> dict[str, Any]:
 
 def test_what_it_holds_is_projected_and_what_cannot_be_followed_is_disputed(wedged: Ledger) -> None:
     assert project_all(wedged) == len(LINES)
-    with reading(wedged.engine) as connection:
+    with read_transaction(wedged.engine) as connection:
         disputed = connection.execute(
             text("SELECT uscc, position FROM disagreements ORDER BY position")
         ).all()
@@ -109,9 +109,9 @@ def test_as_it_stood_before_an_account_shows_what_was_recorded_and_says_so(wedge
 def test_its_replay_accepts_what_the_first_start_added_and_a_rebuild_equals_the_run(wedged: Ledger) -> None:
     with Office(wedged):
         pass
-    report = replay(wedged, Wanted())
+    report = replay(wedged, ReplayRange())
     assert report.found.mismatches == []
     assert report.found.row_differences == []
     assert report.is_clean
     rebuild(wedged)
-    assert replay(wedged, Wanted()).is_clean
+    assert replay(wedged, ReplayRange()).is_clean

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from app.ledger.merkle import complete_root, leaf_hash
+from app.transparency.merkle import complete_root, leaf_hash
 
 
 class InMemory:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.assessment import Step
+from domain.assessment.assess import Step
 from domain.events import Return
 from tests.builders import (
     SHIPPED_TEXT,

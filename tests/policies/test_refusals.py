@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.limits import POLICY_MAX_BYTES, POLICY_MAX_NODES
-from app.policies.loader import PolicyProblem, load_policy, read_document
+from app.runtime.limits import POLICY_MAX_BYTES, POLICY_MAX_NODES
+from app.use_cases.policies.loader import PolicyProblem, load_policy, read_document
 from tests.builders import SHIPPED_TEXT, edited
 
 FILE = "policies/next.yaml"

@@ -8,11 +8,11 @@ import msgspec
 import pytest
 import yaml
 
-from app.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
+from app.use_cases.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
 from domain.errors import LedgerIntegrityError
 from domain.events import PolicyRef
 from domain.periods import Period, Window
-from domain.policy import (
+from domain.policy.policy import (
     PolicyDocument,
     canonical_form,
     document_problems,

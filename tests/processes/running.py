@@ -12,11 +12,11 @@ from pathlib import Path
 
 from eventsourcing.persistence import StoredEvent
 
-from app.database import reading, writing
 from app.ledger.ledger import Ledger
-from app.ledger.recorder import Recording
-from app.ledger.tiles import sealed_size
+from app.ledger.recorder import AppendRequest
+from app.runtime.database import read_transaction, write_transaction
 from app.security.keys import ROLES, create_key
+from app.transparency.tiles import sealed_size
 from projections.projector import position_of
 from tests.databases import Database
 from tests.ledger.history import Row, file
@@ -34,7 +34,7 @@ class EndedError(Exception):
 class EndsAfterTheCommit(Ledger):
     """A process that ends between what it records and what it projects."""
 
-    def record(self, new_events: Sequence[StoredEvent], recording: Recording) -> int:
+    def record(self, new_events: Sequence[StoredEvent], recording: AppendRequest) -> int:
         """Record, and end."""
         super().record(new_events, recording)
         raise EndedError
@@ -56,7 +56,7 @@ class Overtaken(Ledger):
         self._ahead = ahead
         self.times = 0
 
-    def record(self, new_events: Sequence[StoredEvent], recording: Recording) -> int:
+    def record(self, new_events: Sequence[StoredEvent], recording: AppendRequest) -> int:
         """Record too late."""
         self.times += 1
         self._ahead()
@@ -67,26 +67,26 @@ def leave_unprojected(ledger: Ledger, *rows: Row) -> int:
     """File rows in a process that ends before it projects them; the head of the log."""
     with suppress(EndedError):
         file(EndsAfterTheCommit(ledger.engine, ledger.clock), *rows)
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         return ledger.head(connection)
 
 
 def projected(ledger: Ledger) -> int:
     """How far the read models are."""
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         return position_of(connection)
 
 
 def sealed(ledger: Ledger) -> int:
     """How far the log is sealed."""
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         return sealed_size(connection)
 
 
 def make_keys(ledger: Ledger) -> dict[str, dict[str, str]]:
     """By role, the headers of a caller."""
     headers: dict[str, dict[str, str]] = {}
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         for role in ROLES:
             key = create_key(connection, name=role, role=role, with_figures=False, now_us=0)
             headers[role] = {"Authorization": f"Bearer {key}"}

@@ -13,9 +13,9 @@ import httpx2
 import pytest
 from sqlalchemy import text
 
-from app.database import writing
 from app.ledger.ledger import Ledger
-from app.limits import LOG_REPEATS_MOST, STOP_REST_S
+from app.runtime.database import write_transaction
+from app.runtime.limits import LOG_REPEATS_MOST, STOP_REST_S
 from tests.api.rows import trade
 from tests.databases import only_on_sqlite
 from tests.processes.running import PATIENCE_S, STARTED, Machine, Running, eventually, make_keys
@@ -170,7 +170,7 @@ def test_a_filing_that_waits_for_a_lock_does_not_hold_the_stop_up(
     key = make_keys(ledger)["statistics"]["Authorization"]
     body = json.dumps({"unit": "qianyuan", "returns": [trade(110_000)]})
     head = HALF_A_BODY.format(key).replace("1000", str(len(body)))[: -len('{"unit"')]
-    with serving(machine, stop_s=1) as (service, address), writing(ledger.engine) as connection:
+    with serving(machine, stop_s=1) as (service, address), write_transaction(ledger.engine) as connection:
         waiting = clients.sent(address, head + body)
         assert httpx2.get(f"{address}/healthz").status_code == 200
         began = time.monotonic()

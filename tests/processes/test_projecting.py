@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import make_url
 
 from app.ledger.ledger import Ledger
-from app.use_cases.rebuilding import rebuild
+from app.use_cases.upkeep.rebuilding import rebuild
 from tests.databases import Database, Host, PostgresHost
 from tests.ledger.history import code, file, publish_whole, read_model_rows, trade
 from tests.processes.running import Machine, eventually, leave_unprojected, projected, sealed

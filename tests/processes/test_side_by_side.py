@@ -12,10 +12,10 @@ from typing import Any, Final
 
 import httpx2
 
-from app.database import reading
 from app.ledger.ledger import Ledger
-from app.policies.loader import YINGKOU_2024_14
-from app.use_cases.rebuilding import rebuild
+from app.runtime.database import read_transaction
+from app.use_cases.policies.loader import YINGKOU_2024_14
+from app.use_cases.upkeep.rebuilding import rebuild
 from domain.events import LogEntry, Return
 from projections.tables import transactions
 from tests.ledger.history import Row, code, log, policy, publish_whole, read_model_rows, rows_of, trade
@@ -133,7 +133,7 @@ def check_acknowledged(ledger: Ledger, acknowledged: Acknowledged) -> None:
 
 def check_projected(ledger: Ledger) -> None:
     """Each transaction is projected once, and the read models are what a rebuild makes of the log."""
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         positions = [row[0] for row in rows_of(connection, transactions)]
     assert positions == sorted({entry.transaction_end for entry in log(ledger)})
     made = read_model_rows(ledger)

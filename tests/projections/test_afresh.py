@@ -5,15 +5,15 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import delete, update
 
-from app.database import reading, writing
 from app.ledger import ledger as ledgers
 from app.ledger.ledger import Ledger
 from app.ledger.tables import events, sequencer
-from app.use_cases.projecting import project_all
-from app.use_cases.rebuilding import fill_slice, rebuild
+from app.runtime.database import read_transaction, write_transaction
+from app.use_cases.upkeep.projecting import project_all
+from app.use_cases.upkeep.rebuilding import fill_slice, rebuild
 from domain.errors import LedgerIntegrityError
-from projections.afresh import finish
-from projections.scratch import Scratch
+from projections.rebuild.fill import finish
+from projections.rebuild.shadow_tables import ShadowTables
 from projections.tables import LIVE
 from tests.databases import Database
 from tests.ledger.history import (
@@ -53,7 +53,7 @@ def test_the_slices_of_a_ledger_hold_every_event_of_an_enterprise_once(
 ) -> None:
     monkeypatch.setattr(ledgers, "STREAMS_PER_SLICE", streams)
     head = transaction_ends(played)[-1]
-    with reading(played.engine) as connection:
+    with read_transaction(played.engine) as connection:
         slices = played.slices(connection)
         held = [entry for each in slices for entry in played.entries_of(connection, each, until=head)]
         held += played.publications(connection, until=head)
@@ -62,7 +62,7 @@ def test_the_slices_of_a_ledger_hold_every_event_of_an_enterprise_once(
 
 
 def test_an_empty_ledger_is_one_slice_without_an_event(ledger: Ledger) -> None:
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         (only,) = ledger.slices(connection)
         assert ledger.entries_of(connection, only, until=0) == []
     assert rebuild(ledger) == 0
@@ -70,7 +70,7 @@ def test_an_empty_ledger_is_one_slice_without_an_event(ledger: Ledger) -> None:
 
 def test_a_slice_holds_what_was_recorded_up_to_a_position_in_the_order_of_the_log(played: Ledger) -> None:
     until = transaction_ends(played)[-1] // 2
-    with reading(played.engine) as connection:
+    with read_transaction(played.engine) as connection:
         (only,) = played.slices(connection)
         positions = [each.position for each in played.entries_of(connection, only, until=until)]
     assert positions == sorted(positions)
@@ -92,15 +92,15 @@ def test_a_slice_whose_commit_nobody_heard_of_is_filled_in_once(
 ) -> None:
     monkeypatch.setattr(ledgers, "STREAMS_PER_SLICE", 3)
     made, head = read_model_rows(played), transaction_ends(played)[-1]
-    scratch = Scratch(played.engine.dialect.name, TOKEN)
-    with writing(played.engine) as connection:
+    scratch = ShadowTables(played.engine.dialect.name, TOKEN)
+    with write_transaction(played.engine) as connection:
         scratch.make(connection)
         slices = played.slices(connection)
         publications = played.publications(connection, until=head)
     for each in slices:
         for _ in range(2):
             fill_slice(played, TOKEN, each, head)
-    with writing(played.engine) as connection:
+    with write_transaction(played.engine) as connection:
         finish(connection, scratch.models, scratch.aside, publications, head)
         for live, filled in zip(LIVE[1:], scratch.models[1:], strict=True):
             assert rows_of(connection, filled) == made[live.name]
@@ -110,7 +110,7 @@ def test_an_event_of_a_stream_that_nothing_knows_is_noted_by_a_rebuild(ledger: L
     file(ledger, trade(code(1), "2024-03", 110_000, 100_000))
     file(ledger, trade(code(2), "2024-03", 110_000, 100_000))
     made = read_model_rows(ledger)
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         connection.execute(update(events).where(events.c.position == 2).values(stream="stray/2"))
     assert rebuild(ledger) == 2
     rows = read_model_rows(ledger)
@@ -122,7 +122,7 @@ def test_a_log_that_ends_before_its_read_models_stops_a_rebuild_and_changes_noth
     file(ledger, trade(code(1), "2024-03", 110_000, 100_000))
     file(ledger, trade(code(2), "2024-03", 110_000, 100_000))
     made = read_model_rows(ledger)
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         connection.execute(delete(events).where(events.c.position == 2))
         connection.execute(update(sequencer).values(last=1))
     with pytest.raises(LedgerIntegrityError, match="台账止于序号1，查询表却已至序号2"):
@@ -132,7 +132,7 @@ def test_a_log_that_ends_before_its_read_models_stops_a_rebuild_and_changes_noth
 
 def test_a_log_that_ends_before_its_head_is_not_waited_for(ledger: Ledger) -> None:
     file(ledger, trade(code(1), "2024-03", 110_000, 100_000))
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         connection.execute(update(sequencer).values(last=2))
     with pytest.raises(LedgerIntegrityError, match="台账止于序号1，此前已至序号2"):
         project_all(ledger)

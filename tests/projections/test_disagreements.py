@@ -7,15 +7,15 @@ import pytest
 from eventsourcing.persistence import StoredEvent
 from sqlalchemy import select, update
 
-from app.database import reading, writing
 from app.ledger.ledger import Ledger
 from app.ledger.mapper import NewEvent, UnknownTypeError
-from app.ledger.recorder import Recording
+from app.ledger.recorder import AppendRequest
 from app.ledger.tables import events
-from app.policies.loader import YINGKOU_2024_14
-from app.use_cases.projecting import project_all
-from app.use_cases.rebuilding import rebuild
-from app.use_cases.replaying import Wanted, replay
+from app.runtime.database import read_transaction, write_transaction
+from app.use_cases.audit.replaying import ReplayRange, replay
+from app.use_cases.policies.loader import YINGKOU_2024_14
+from app.use_cases.upkeep.projecting import project_all
+from app.use_cases.upkeep.rebuilding import rebuild
 from domain.events import (
     EntitlementAssessed,
     PolicyPublished,
@@ -25,7 +25,7 @@ from domain.events import (
     account_stream,
     returns_stream,
 )
-from domain.policy import MOST_ACCOUNT_FEN
+from domain.policy.policy import MOST_ACCOUNT_FEN
 from projections.tables import FOREVER, LIVE
 from tests.api.rows import code, trade
 from tests.ledger.history import log
@@ -51,7 +51,7 @@ def filed(office: Office) -> Office:
 def record(ledger: Ledger, *new: NewEvent | StoredEvent) -> int:
     """Append events that no decision led to."""
     stored = [each if isinstance(each, StoredEvent) else ledger.stored([each])[0] for each in new]
-    return ledger.record(stored, Recording("statistics", "batch"))
+    return ledger.record(stored, AppendRequest("statistics", "batch"))
 
 
 def withdrawal(period: str = "2024-03") -> ReturnWithdrawn:
@@ -85,14 +85,14 @@ def check(office: Office, *positions: int, total_fen: int = 25_000_000) -> Any:
     before = rows(ledger)
     rebuild(ledger)
     assert rows(ledger) == before
-    assert replay(ledger, Wanted()).found.row_differences == []
+    assert replay(ledger, ReplayRange()).found.row_differences == []
     assert office.file(row(3), row(2, 110_000, "2024-04"))["entitlements_changed"] == 2
     return account
 
 
 def rows(ledger: Ledger) -> dict[str, list[tuple[Any, ...]]]:
     """Every row of the read models."""
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         return {
             table.name: sorted((tuple(each) for each in connection.execute(select(table))), key=repr)
             for table in LIVE
@@ -209,13 +209,13 @@ def test_an_event_of_a_type_to_come_halts_this_program_and_says_that_a_newer_one
 def test_the_rows_of_a_settled_dispute_say_how_long_it_held(filed: Office) -> None:
     record(filed.ledger, NewEvent(RETURNS, 2, withdrawal()))
     project_all(filed.ledger)
-    with reading(filed.ledger.engine) as connection:
+    with read_transaction(filed.ledger.engine) as connection:
         (held,) = connection.execute(select(LIVE.disagreements)).mappings()
     assert (held["position"], held["from_position"], held["to_position"]) == (6, 6, FOREVER)
 
 
 def test_damage_of_one_enterprise_keeps_no_publication_from_the_others(filed: Office) -> None:
-    with writing(filed.ledger.engine) as connection:
+    with write_transaction(filed.ledger.engine) as connection:
         connection.execute(update(events).where(events.c.position == 2).values(state=b"{}"))
     text = YINGKOU_2024_14.read_text(encoding="utf-8").replace("award: {yuan: 50000,", "award: {yuan: 40000,")
     assert filed.publish(text.encode()).status_code == 202

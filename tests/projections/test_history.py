@@ -9,9 +9,9 @@ import msgspec
 import pytest
 from sqlalchemy import Connection
 
-from app.database import reading
 from app.ledger.ledger import Ledger
-from app.use_cases import publishing
+from app.runtime.database import read_transaction
+from app.use_cases.policies import publishing
 from domain.events import EntitlementAssessed, Outcome, ReturnFiled
 from projections import tables
 from projections.accounts import load_half_years
@@ -46,7 +46,7 @@ def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_sums_equal_their_parts_at_the_end_of_every_transaction(ledger: Ledger, seed: int) -> None:
     RandomYear(seed).play(ledger, 25)
     for at in transaction_ends(ledger):
-        with reading(ledger.engine) as connection:
+        with read_transaction(ledger.engine) as connection:
             assert _accounts(connection, at) == _accounts_of_periods(connection, at)
             assert _totals(connection, at) == _totals_of_parts(connection, at)
 
@@ -160,7 +160,7 @@ def test_what_stands_at_every_moment_is_what_the_article_gives(ledger: Ledger, s
     year = RandomYear(seed)
     year.play(ledger, 20, published_at=())
     for at in transaction_ends(ledger):
-        with reading(ledger.engine) as connection:
+        with read_transaction(ledger.engine) as connection:
             returns = [row for row in held(connection, tables.returns, at) if row.type != "ReturnWithdrawn"]
             found = {
                 (row.uscc, row.period): _judged(row.state)
@@ -255,7 +255,7 @@ def test_the_half_years_that_a_batch_loads_go_with_it(ledger: Ledger) -> None:
     file(ledger, trade(code(1), "2024-03", 120_000, 100_000))
     gc.disable()
     try:
-        with reading(ledger.engine) as connection:
+        with read_transaction(ledger.engine) as connection:
             entries = ledger.entries(connection, after=1, limit=10)
             loaded = weakref.ref(load_half_years(connection, tables.LIVE, entries))
         assert loaded() is None

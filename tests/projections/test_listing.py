@@ -10,9 +10,9 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import Connection, text
 
-from app.database import reading
 from app.ledger.ledger import Ledger
-from app.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
+from app.runtime.database import read_transaction
+from app.use_cases.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
 from projections import tables
 from projections.queries import listing
 from projections.queries.listing import (
@@ -225,7 +225,7 @@ def moments_of(ledger: Ledger, draw: random.Random) -> list[int]:
 
 def test_the_pages_and_the_totals_are_what_the_rows_say(year: Ledger, draw: random.Random) -> None:
     listed = 0
-    with reading(year.engine) as connection:
+    with read_transaction(year.engine) as connection:
         for at in moments_of(year, draw):
             everybody = Everybody(connection, at)
             for _ in range(FILTERS):
@@ -245,7 +245,7 @@ def test_a_page_goes_on_after_any_place_even_of_nobody(year: Ledger, draw: rando
         "uscc": lambda place: place[1],
     }
     at = transaction_ends(year)[-1]
-    with reading(year.engine) as connection:
+    with read_transaction(year.engine) as connection:
         everybody = Everybody(connection, at)
         for _ in range(FILTERS):
             wanted, sort = drawn_filter(draw), draw.choice(SORTS)
@@ -262,7 +262,7 @@ def test_a_page_goes_on_after_any_place_even_of_nobody(year: Ledger, draw: rando
 def test_the_random_years_have_what_the_filters_ask_for(year: Ledger) -> None:
     """Else the tests above would compare nothing with nothing."""
     at = transaction_ends(year)[-1]
-    with reading(year.engine) as connection:
+    with read_transaction(year.engine) as connection:
         published = {row.policy for row in held(connection, tables.accounts, at)} | {None}
         without = with_account = 0
         for name, window in product(published, WINDOWS):
@@ -394,7 +394,7 @@ def test_a_filtered_page_never_reads_all_entitlements(ledger: Ledger, fields: di
     file(ledger, *(trade(code(n), "2024-03", 120_000, 100_000) for n in range(1, 20)))
     with ledger.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("ANALYZE"))
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         wanted = ListFilter(policy=WHOLE, window="2024H1", **fields)
         page = account_page(connection, wanted, ledger.head(connection), sort="uscc", limit=5, after=None)
         read_whole = text("SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relname = 'entitlements'")

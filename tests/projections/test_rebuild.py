@@ -8,10 +8,10 @@ import msgspec
 import pytest
 from sqlalchemy import Connection, event
 
-from app.database import reading, writing
 from app.ledger.ledger import Ledger
-from app.use_cases.projecting import project_all
-from app.use_cases.rebuilding import rebuild
+from app.runtime.database import read_transaction, write_transaction
+from app.use_cases.upkeep.projecting import project_all
+from app.use_cases.upkeep.rebuilding import rebuild
 from domain.events import LogEntry
 from projections import projector
 from projections.projector import catch_up, position_of, project
@@ -74,7 +74,7 @@ def test_projecting_in_batches_of_any_size_makes_the_same_rows(
     made = read_model_rows(played)
     for size in (1, 7, 64):
         monkeypatch.setattr(projector, "ENTRIES_PER_BATCH", size)
-        with writing(played.engine) as connection:
+        with write_transaction(played.engine) as connection:
             empty_read_models(connection)
         project_all(played)
         assert read_model_rows(played) == made
@@ -88,14 +88,14 @@ def test_a_projection_that_was_cut_off_goes_on_where_it_was(
 
     made = read_model_rows(played)
     monkeypatch.setattr(projector, "ENTRIES_PER_BATCH", 20)
-    with writing(played.engine) as connection:
+    with write_transaction(played.engine) as connection:
         empty_read_models(connection)
     reached = [0]
     while reached[-1] < transaction_ends(played)[-1]:
-        with pytest.raises(CutOff), writing(played.engine) as connection:  # noqa: PT012
+        with pytest.raises(CutOff), write_transaction(played.engine) as connection:  # noqa: PT012
             catch_up(played, connection)
             raise CutOff
-        with writing(played.engine) as connection:
+        with write_transaction(played.engine) as connection:
             assert position_of(connection) == reached[-1]
             reached.append(catch_up(played, connection))
     assert read_model_rows(played) == made
@@ -124,10 +124,10 @@ def test_a_rebuild_that_fails_leaves_the_read_models_as_they_were(ledger: Ledger
 def test_a_rebuild_waits_for_a_projection_that_is_under_way(ledger: Ledger) -> None:
     file(ledger, trade(code(1), "2024-03", 110_000, 100_000))
     made = read_model_rows(ledger)
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         empty_read_models(connection)
     with ThreadPoolExecutor(1) as pool:
-        with writing(ledger.engine) as connection:
+        with write_transaction(ledger.engine) as connection:
             catch_up(ledger, connection)
             rebuilding = pool.submit(rebuild, ledger)
             assert wait([rebuilding], timeout=WHILE_S).done == set()
@@ -139,14 +139,14 @@ def test_catching_up_with_nothing_to_do_changes_nothing(played: Ledger) -> None:
     made = read_model_rows(played)
     head = transaction_ends(played)[-1]
     assert project_all(played) == head
-    with writing(played.engine) as connection:
+    with write_transaction(played.engine) as connection:
         assert catch_up(played, connection) == head
         assert catch_up(played, connection, until=1) == head
     assert read_model_rows(played) == made
 
 
 def test_a_batch_ends_with_a_whole_transaction(played: Ledger) -> None:
-    with reading(played.engine) as connection:
+    with read_transaction(played.engine) as connection:
         for limit in (1, 3, 10):
             after = 0
             while entries := played.entries(connection, after=after, limit=limit):
@@ -178,7 +178,7 @@ def test_an_event_that_is_none_of_an_enterprise_is_noted_for_both_half_years_and
         batch_id="b",
         transaction_end=2,
     )
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         project(connection, [entry])
     noted = read_model_rows(ledger)
     assert len(noted["disagreements"]) == len(("2024H1", "2024H2"))

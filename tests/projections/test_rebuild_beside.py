@@ -19,13 +19,13 @@ from typer.testing import CliRunner, Result
 
 from app.bootstrap import alembic_config, complete, why_not_ready
 from app.cli.commands import app
-from app.database import met_a_lock, open_engine, reading, writing
 from app.ledger import ledger as ledgers
 from app.ledger.ledger import Ledger
-from app.use_cases import rebuilding
-from app.use_cases.rebuilding import RebuildError, rebuild
+from app.runtime.database import met_a_lock, open_engine, read_transaction, write_transaction
+from app.use_cases.upkeep import rebuilding
+from app.use_cases.upkeep.rebuilding import RebuildError, rebuild
 from projections import projector
-from projections.scratch import OvertakenError, Scratch
+from projections.rebuild.shadow_tables import OvertakenError, ShadowTables
 from projections.tables import LIVE
 from tests.databases import Database, only_on_postgresql, only_on_sqlite
 from tests.ledger.history import (
@@ -295,8 +295,8 @@ def test_a_rebuild_that_another_one_overtakes_is_told_and_the_other_ends_right(
         if goes_on:
             rebuild(other)
         else:
-            with writing(other.engine) as connection:
-                Scratch(connection.dialect.name, token=2).make(connection)
+            with write_transaction(other.engine) as connection:
+                ShadowTables(connection.dialect.name, token=2).make(connection)
 
     with before_transaction(played.engine, number, overtake), pytest.raises(OvertakenError):
         rebuild(played)
@@ -332,7 +332,7 @@ def test_of_rebuilds_that_begin_together_the_last_ends_right_and_others_are_told
 @only_on_sqlite
 def test_a_reader_on_sqlite_keeps_its_snapshot_across_the_switch(played: Ledger, other: Ledger) -> None:
     made = read_model_rows(played)
-    with reading(other.engine) as connection:
+    with read_transaction(other.engine) as connection:
         assert rows_of(connection, LIVE.transactions) == made["transactions"]
         file(played, LATER)
         rebuild(played)
@@ -347,7 +347,7 @@ def test_a_rebuild_gives_up_after_its_attempts_while_a_reader_on_postgresql_stay
 ) -> None:
     monkeypatch.setattr(rebuilding, "MOST_ATTEMPTS", 1)
     made = read_model_rows(played)
-    with reading(other.engine) as connection:
+    with read_transaction(other.engine) as connection:
         assert rows_of(connection, LIVE.transactions) == made["transactions"]
         with pytest.raises(RebuildError):
             rebuild(played)
@@ -369,7 +369,7 @@ def test_a_rebuild_on_postgresql_gets_through_when_the_reader_ends(played: Ledge
 
     event.listen(played.engine, "handle_error", look)
     with ThreadPoolExecutor(1) as pool:
-        with reading(other.engine) as connection:
+        with read_transaction(other.engine) as connection:
             assert rows_of(connection, LIVE.transactions) == made["transactions"]
             rebuilt = pool.submit(rebuild, played)
             assert has_waited.wait(PATIENCE_S)
@@ -388,7 +388,7 @@ def test_a_rebuild_on_postgresql_gets_through_when_the_reader_ends(played: Ledge
 
 def schema(engine: Engine) -> dict[str, Any]:
     """What a database says of its tables: columns, keys, indexes, options."""
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         found = inspect(connection)
         described: dict[str, Any] = {
             name: (
@@ -474,7 +474,7 @@ def test_the_command_says_that_a_reader_on_postgresql_kept_it_from_ending(
     played: Ledger, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rebuilding, "MOST_ATTEMPTS", 1)
-    with reading(played.engine) as connection:
+    with read_transaction(played.engine) as connection:
         made = rows_of(connection, LIVE.transactions)
         result = run(database, tmp_path, monkeypatch)
         assert rows_of(connection, LIVE.transactions) == made

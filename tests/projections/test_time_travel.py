@@ -13,14 +13,14 @@ from typer.testing import CliRunner
 
 from app.cli.commands import app as command_line
 from app.ledger import publications
-from app.ledger.damage import is_returns
+from app.ledger.corruption import is_returns
 from app.ledger.ledger import Ledger
 from app.ledger.mapper import NewEvent
 from app.ledger.publications import Publication
-from app.ledger.recorder import Recording
-from app.ledger.sealing import seal
-from app.use_cases import publishing
-from app.use_cases.projecting import project_all
+from app.ledger.recorder import AppendRequest
+from app.transparency.sealing import seal
+from app.use_cases.policies import publishing
+from app.use_cases.upkeep.projecting import project_all
 from domain.events import LogEntry, PolicyAssessed, PolicyPublished, UnreadableEvent
 from tests.databases import Database
 from tests.ledger.history import RandomYear, log, transaction_ends
@@ -51,14 +51,16 @@ def fresh_office(migrated: Database, entries: list[LogEntry]) -> Iterator[Office
         transaction = list(group)
         first = transaction[0]
         clock.now_us = first.recorded_at_us
-        alongside = partial(begin, first.event, entries) if isinstance(first.event, PolicyPublished) else None
+        in_same_transaction = (
+            partial(begin, first.event, entries) if isinstance(first.event, PolicyPublished) else None
+        )
         ledger.record(
             ledger.stored(
                 NewEvent(each.stream, each.version, each.event)
                 for each in transaction
                 if not isinstance(each.event, UnreadableEvent)
             ),
-            Recording(first.actor, first.batch_id, alongside=alongside),
+            AppendRequest(first.actor, first.batch_id, in_same_transaction=in_same_transaction),
         )
     assert log(ledger) == entries
     project_all(ledger)

@@ -8,7 +8,7 @@ import pytest
 from python_calamine import CalamineWorkbook
 
 from app.cli.files import ImportedFile, ImportOptions, import_file
-from app.exports.problem_sheet import write_problem_sheet
+from app.workbooks.problem_sheet import write_problem_sheet
 from tests.ingest.files import write_csv
 from tests.ledger.history import code
 from tests.office import Office, TestClock

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import event
 
 from app.ledger.ledger import Ledger
-from app.limits import DISCLOSURES_KEPT_DAYS
+from app.runtime.limits import DISCLOSURES_KEPT_DAYS
 from app.security.disclosures import DisclosureLog, Entry, Filter, TooYoungError, open_disclosures
 from tests.office import TestClock
 

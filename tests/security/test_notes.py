@@ -8,8 +8,8 @@ from Crypto.Signature import eddsa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.limits import NOTE_MOST_SIGNATURES
-from app.security.notes import Checkpoint, NoteError, Signer, Verifier, read_checkpoint
+from app.runtime.limits import NOTE_MOST_SIGNATURES
+from app.transparency.notes import Checkpoint, NoteError, Signer, Verifier, read_checkpoint
 
 # The example in the documentation of golang.org/x/mod/sumdb/note.
 GO_SECRET = "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz"  # noqa: S105

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from app.bootstrap import migrate
-from app.database import open_engine, writing
 from app.demo.cases import SPECIAL
 from app.demo.sample import write_sample
-from app.private_files import make_private_folder, open_private
-from app.security.audit_key import make_audit_key
+from app.runtime.database import open_engine, write_transaction
+from app.runtime.private_files import make_private_folder, open_private
+from app.transparency.audit_key import make_audit_key
 from tests.cli.test_commands import E204_1, JIA, Desk, desk, trade
 from tests.databases import only_on_sqlite
 
@@ -37,7 +37,7 @@ def modes(folder: Path) -> dict[str, int]:
 def test_a_new_database_its_logs_and_the_folders_above_it_are_its_owners_alone(tmp_path: Path) -> None:
     engine = open_engine(f"sqlite:///{tmp_path / 'new' / 'data' / 'ledger.db'}")
     migrate(engine)
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         connection.exec_driver_sql("DELETE FROM log_seal")
         found = modes(tmp_path / "new")
     engine.dispose()

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, delete, select, text, update
 
-from app.database import writing
 from app.ledger.ledger import Ledger
-from app.ledger.sealing import seal
 from app.ledger.tables import events, log_seal, log_tiles, sequencer
+from app.runtime.database import write_transaction
+from app.transparency.sealing import seal
 from projections.tables import LIVE
 
 Alteration = Callable[[Connection], object]
@@ -17,7 +17,7 @@ Alteration = Callable[[Connection], object]
 
 def alter(ledger: Ledger, alteration: Alteration) -> None:
     """Do something to the tables."""
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         alteration(connection)
 
 
@@ -102,7 +102,7 @@ def truncating(last: int) -> Alteration:
 
 def seal_anew(ledger: Ledger) -> None:
     """Seal the log as it is now, as if nothing had been sealed before."""
-    with writing(ledger.engine) as connection:
+    with write_transaction(ledger.engine) as connection:
         connection.execute(delete(log_tiles))
         connection.execute(update(log_seal).values(size=0))
     seal(ledger)

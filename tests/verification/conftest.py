@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from app.ledger.ledger import Ledger
-from app.ledger.sealing import seal
-from app.use_cases.projecting import project_all
+from app.transparency.sealing import seal
+from app.use_cases.upkeep.projecting import project_all
 from tests.databases import Database
 from tests.golden.make import play
 from tests.office import TestClock

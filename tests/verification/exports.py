@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from app.ledger.export_folder import Manifest
+from app.archive.export_folder import Manifest
 from app.ledger.ledger import Ledger
-from app.security.notes import Signer
-from app.use_cases.exporting import ExportWanted, Signing, export_log
+from app.transparency.notes import Signer
+from app.use_cases.audit.exporting import ExportWanted, Signing, export_log
 
 SIGNER = Signer("duixian.example/log", bytes(range(32)))
 MADE_AT = "2024-09-01T00:00:00Z"

@@ -16,13 +16,13 @@ import pytest
 from pymerkle import InmemoryTree
 from sqlalchemy import select
 
-from app.database import reading
-from app.ledger.export_folder import ExportError
+from app.archive.export_folder import ExportError
 from app.ledger.ledger import Ledger
 from app.ledger.tables import events
-from app.security.notes import read_checkpoint
-from app.use_cases.exporting import ExportWanted, export_log
-from app.use_cases.reading import PositionAheadError
+from app.runtime.database import read_transaction
+from app.transparency.notes import read_checkpoint
+from app.use_cases.audit.exporting import ExportWanted, export_log
+from app.use_cases.reading.as_of import PositionAheadError
 from domain.errors import LedgerIntegrityError
 from tests.databases import Database
 from tests.golden.schemas import SCHEMAS
@@ -48,7 +48,7 @@ def root_over(leaves: list[bytes]) -> str:
 
 def test_each_line_is_the_row_of_its_position_as_it_is_stored(ledger: Ledger, tmp_path: Path) -> None:
     export(ledger, tmp_path / "out")
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         rows = connection.execute(select(events).order_by(events.c.position)).all()
     written = [json.loads(line) for line in lines(tmp_path / "out")]
     assert [each["position"] for each in written] == list(range(1, EVENTS + 1))

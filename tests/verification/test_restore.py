@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from app.archive.export_folder import ExportError, ExportFolder
+from app.archive.insert_unchecked import NotEmptyError
 from app.bootstrap import migrate
-from app.database import reading
-from app.ledger.export_folder import ExportError, ExportFolder
 from app.ledger.ledger import Ledger
 from app.ledger.tables import events, log_tiles, publications, sequencer
-from app.ledger.verbatim import NotEmptyError
-from app.use_cases import publishing
-from app.use_cases.filing import FilingAnswer
-from app.use_cases.publishing import assess_published, publish, unfinished_publication
-from app.use_cases.replaying import Wanted, replay
-from app.use_cases.restoring import restore
+from app.runtime.database import read_transaction
+from app.use_cases.audit.replaying import ReplayRange, replay
+from app.use_cases.audit.restoring import restore
+from app.use_cases.filing.file_returns import FilingAnswer
+from app.use_cases.policies import publishing
+from app.use_cases.policies.publishing import assess_published, publish, unfinished_publication
 from tests.databases import KINDS, Database, Hosts
 from tests.ledger.history import (
     code,
@@ -59,12 +59,12 @@ def empty(request: pytest.FixtureRequest, empties: dict[str, Database]) -> Itera
 
 def kept_rows(ledger: Ledger) -> list[Any]:
     """Every row of the log, of what orders it, and of what is sealed."""
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         return [rows_of(connection, table) for table in (events, sequencer, publications, log_tiles)]
 
 
 def is_empty(ledger: Ledger) -> bool:
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         counted = connection.execute(select(func.count()).select_from(events)).scalar_one()
         return counted == 0 and ledger.head(connection) == 0 and rows_of(connection, publications) == []
 
@@ -153,14 +153,14 @@ def test_an_assessment_that_was_under_way_at_the_end_of_an_export_is_carried_on(
     monkeypatch.setattr(publishing, "STREAMS_PER_CHUNK", 1)
     published = publish(ledger, policy(20_000), actor="admin")
     assess_published(ledger)
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         head = ledger.head(connection)
     size = export(ledger, tmp_path / "out", until=head - 1).size
     assert published.position <= size < head
     restore(empty, ExportFolder(tmp_path / "out"))
-    assert replay(empty, Wanted()).is_clean
+    assert replay(empty, ReplayRange()).is_clean
     assess_published(empty)
-    assert replay(empty, Wanted()).is_clean
+    assert replay(empty, ReplayRange()).is_clean
     with Office(ledger) as exported, Office(empty) as restored:
         for uscc, window in ACCOUNTS:
             path = f"/v1/entitlements/{uscc}/{window}"

@@ -7,19 +7,19 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import delete, update
 
+from app.archive.export_folder import ExportFolder
+from app.background.caretaker import Caretaker
 from app.bootstrap import Readiness
-from app.caretaker import Caretaker
 from app.cli.verifying import verify_folder
-from app.database import reading, writing
-from app.ledger.export_folder import ExportFolder
 from app.ledger.ledger import Ledger
-from app.ledger.sealing import seal, seal_within
 from app.ledger.tables import log_seal, log_tiles
-from app.ledger.tiles import sealed_size
 from app.main import create_app
-from app.use_cases import sealing
-from app.use_cases.restoring import restore
-from app.use_cases.sealing import tell_of_seal
+from app.runtime.database import read_transaction, write_transaction
+from app.transparency.sealing import seal, seal_within
+from app.transparency.tiles import sealed_size
+from app.use_cases.audit.restoring import restore
+from app.use_cases.upkeep import sealing
+from app.use_cases.upkeep.sealing import tell_of_seal
 from domain.errors import LedgerIntegrityError
 from domain.events import LogSealed
 from tests.cli.test_commands import Desk, desk
@@ -112,7 +112,7 @@ def test_an_altered_amount_under_a_seal_that_was_taken_away_is_found_and_not_sea
         with pytest.raises(LedgerIntegrityError, match="封存缺失或变短"):
             refused()
     Caretaker(ledger, interval_s=1).look()
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         assert sealed_size(connection) == size
     answer = TestClient(create_app(ledger)).get("/readyz").json()
     assert answer["status"] == "ready"
@@ -125,7 +125,7 @@ def test_a_seal_that_was_made_anew_over_an_altered_amount_is_found_by_what_the_l
     tell_of_seal(ledger, KEY)
     raise_amount(ledger)
     unseal(ledger)
-    with writing(ledger.engine) as connection:  # Past the software's own refusal.
+    with write_transaction(ledger.engine) as connection:  # Past the software's own refusal.
         seal_within(connection, until=EVENTS + 1)
     assert found_in(ledger) == {"root-differs": [EVENTS + 1]}
 
@@ -152,7 +152,7 @@ def test_a_restored_log_is_sealed_as_far_as_it_says_and_goes_on(
     made = migrated.copy()
     restored = Ledger(made.open(), clock)
     assert restore(restored, ExportFolder(tmp_path / "out")) == EVENTS + 1
-    with reading(restored.engine) as connection:
+    with read_transaction(restored.engine) as connection:
         assert sealed_size(connection) == EVENTS + 1
     assert found_in(restored) == {}
     file(restored, trade(code(9), "2024-09", 110_000, 100_000))

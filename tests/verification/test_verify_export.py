@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.archive.export_folder import ExportFolder
 from app.cli.verifying import Report, verify_folder
-from app.ledger.export_folder import ExportFolder
 from app.ledger.ledger import Ledger
 from app.ledger.lines import canonical, parse
-from app.limits import EXPORT_LINE_MAX_BYTES, MANIFEST_MAX_BYTES
-from app.security.notes import Signer, Verifier
-from app.use_cases.findings import Findings
-from app.use_cases.verifying import verify_export
+from app.runtime.limits import EXPORT_LINE_MAX_BYTES, MANIFEST_MAX_BYTES
+from app.transparency.notes import Signer, Verifier
+from app.use_cases.audit.findings import Findings
+from app.use_cases.audit.verifying import verify_export
 from tests.databases import Database, only_on_sqlite
 from tests.verification.exports import SIGNER, export
 

@@ -7,14 +7,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, select, text, update
 
-from app.database import reading
 from app.ledger.ledger import Ledger
-from app.ledger.merkle import HASH_BYTES
 from app.ledger.tables import events, log_seal, log_tiles, publications, sequencer
-from app.ledger.tiles import root_at
-from app.limits import VERIFY_MOST_PLACES
-from app.use_cases.findings import CHECKS, Findings
-from app.use_cases.verifying import KnownRoot, Verified, verify_ledger
+from app.runtime.database import read_transaction
+from app.runtime.limits import VERIFY_MOST_PLACES
+from app.transparency.merkle import HASH_BYTES
+from app.transparency.tiles import root_at
+from app.use_cases.audit.findings import CHECKS, Findings
+from app.use_cases.audit.verifying import KnownRoot, Verified, verify_ledger
 from projections.tables import LIVE
 from tests.databases import Database, only_on_sqlite
 from tests.ledger.history import code, file, trade
@@ -49,7 +49,7 @@ def found_in(ledger: Ledger, *known: KnownRoot) -> Found:
 
 def kept(ledger: Ledger, size: int = EVENTS) -> KnownRoot:
     """The root of a checkpoint that an auditor has kept."""
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         root = root_at(connection, size)
     assert root is not None
     return KnownRoot(code="checkpoint-differs", name="留存的日志校验点", size=size, root=root)
@@ -380,7 +380,7 @@ def test_an_alteration_is_named_by_its_check_and_its_position(ledger: Ledger, na
 def test_any_byte_of_any_state_that_changes_is_found_at_its_position(
     ledger: Ledger, position: int, at: int, flipped: int
 ) -> None:
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         query = select(events.c.state).where(events.c.position == position)
         state = bytes(connection.execute(query).scalar_one())
     at %= len(state)
@@ -392,7 +392,7 @@ def test_any_byte_of_any_state_that_changes_is_found_at_its_position(
 
 
 def test_a_changed_hash_of_what_is_sealed_is_found_at_the_position_that_it_is_of(ledger: Ledger) -> None:
-    with reading(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection:
         hashes = bytes(connection.execute(select(log_tiles.c.hashes)).scalar_one())
     at = 6 * HASH_BYTES
     changed = hashes[:at] + bytes(HASH_BYTES) + hashes[at + HASH_BYTES :]

@@ -1,0 +1,195 @@
+"""Reads the bodies of filing and withdrawing, and describes them."""
+
+from typing import Any, Final
+
+from app.api.http.paths import form_of, period_in, uscc_of
+from app.api.http.problems import ApiProblem
+from app.runtime.limits import PROBLEMS_MOST_LISTED, RETURNS_MAX_ROWS
+from app.use_cases.filing.file_returns import Withdrawal
+from app.use_cases.filing.first import First
+from app.use_cases.filing.rows import COLUMNS, OPTIONAL, ORIGINS, REQUIRED, Draft, RowReader, printable
+from domain.errors import Problem
+from domain.events import Source
+from domain.forms import FORMS
+from domain.money import FEN_PER_UNIT
+
+_BATCH_KEYS: Final = {"unit", "stage", "source", "returns"}
+_STAGES: Final = ("final", "preliminary")
+
+
+class BatchProblems:
+    """The problems of the rows that are not in order by themselves.
+
+    Attributes:
+        found: The first of them, as many as an answer lists.
+        rows: How many rows have any.
+    """
+
+    def __init__(self) -> None:
+        self.found: First[Problem] = First(PROBLEMS_MOST_LISTED)
+        self.rows = 0
+
+
+def read_batch(data: Any) -> tuple[list[Draft], BatchProblems]:
+    """The drafts of a body, and the problems of the other rows.
+
+    Raises:
+        ApiProblem: The body is not acceptable.
+    """
+    if not isinstance(data, dict):
+        raise _invalid("The body is an object with unit and returns.")
+    unknown = sorted(data.keys() - _BATCH_KEYS)
+    if unknown:
+        raise _invalid(f"Unknown: {printable(unknown[0])}. The body has {', '.join(sorted(_BATCH_KEYS))}.")
+    unit, stage, rows = data.get("unit"), data.get("stage", "final"), data.get("returns")
+    if not isinstance(unit, str) or unit not in FEN_PER_UNIT:
+        raise _invalid(f"unit is required and one of {', '.join(FEN_PER_UNIT)}.")
+    if stage not in _STAGES:
+        raise _invalid("stage is final or preliminary.")
+    if not isinstance(rows, list):
+        raise _invalid("returns is required and a list of rows.")
+    if len(rows) > RETURNS_MAX_ROWS:
+        detail = f"A call takes at most {RETURNS_MAX_ROWS} rows, and these are {len(rows)}; send several."
+        raise ApiProblem(413, "too-large", detail)
+    reader = RowReader(unit=unit, stage=stage, source=_source(data.get("source")))
+    drafts: list[Draft] = []
+    problems = BatchProblems()
+    for index, row in enumerate(rows):
+        read = reader.read(index, row)
+        if isinstance(read, Draft):
+            drafts.append(read)
+        else:
+            problems.found.extend(read)
+            problems.rows += 1
+    return drafts, problems
+
+
+def _source(data: Any) -> Source | None:
+    if data is None:
+        return None
+    if not isinstance(data, dict) or data.keys() - {"name", "sha256"}:
+        raise _invalid("source is an object with name and sha256.")
+    name, sha256 = data.get("name"), data.get("sha256")
+    if name is not None and (not isinstance(name, str) or printable(name) != name or not name):
+        raise _invalid("source.name is a printable text of at most 500 characters, or null.")
+    if sha256 is not None and not (
+        isinstance(sha256, str) and len(sha256) == 64 and set(sha256) <= set("0123456789abcdef")  # noqa: PLR2004
+    ):
+        raise _invalid("source.sha256 is 64 hexadecimal digits in lower case, or null.")
+    return Source(name=name, sha256=sha256)
+
+
+def read_withdrawal(data: Any, *, uscc: str, period: str, form: str) -> Withdrawal:
+    """The withdrawal that a path and a body ask for.
+
+    Raises:
+        ApiProblem: The path or the body is not acceptable.
+    """
+    uscc_of(uscc), period_in(period), form_of(form)
+    if not isinstance(data, dict) or data.keys() - {"reason", "origin", "document"}:
+        raise _invalid("The body is an object with reason, and optionally origin and document.")
+    reason, origin, document = data.get("reason"), data.get("origin"), data.get("document")
+    if not isinstance(reason, str) or not reason.strip() or printable(reason) != reason:
+        raise _invalid("reason is required: a printable text of at most 500 characters.")
+    if origin is not None and origin not in ORIGINS:
+        raise _invalid(f"origin is one of {', '.join(ORIGINS)}, or null.")
+    if document is not None and (
+        not isinstance(document, str) or not document.strip() or printable(document) != document
+    ):
+        raise _invalid("document is a printable text of at most 500 characters, or null.")
+    return Withdrawal(
+        uscc=uscc, form=form, period=period, reason=reason.strip(), origin=origin, document=document
+    )
+
+
+def _invalid(detail: str) -> ApiProblem:
+    return ApiProblem(422, "invalid-request", detail)
+
+
+def _row_schema() -> dict[str, Any]:
+    amount = {"type": ["integer", "string", "null"], "description": "In the unit of the batch."}
+    figure = {
+        "type": "object",
+        "required": ["current", "prior_year"],
+        "additionalProperties": False,
+        "properties": dict.fromkeys(COLUMNS, amount),
+    }
+    text = {"type": ["string", "null"]}
+    items = sorted({item for form in FORMS.values() for item in form.items})
+    properties: dict[str, Any] = {
+        "form": {"type": "string", "enum": list(FORMS)},
+        "uscc": {"type": "string", "pattern": "^[0-9A-Z]{18}$"},
+        "name": {"type": "string", "minLength": 1},
+        "region_code": {"type": "string"},
+        "industry_code": {"type": "string", "description": "GB/T 4754-2017, two to four digits"},
+        "period": {"type": "string", "description": "2024-03; January and February: 2024-01~02"},
+        "in_database": {"type": "boolean"},
+        "figures": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": dict.fromkeys(items, figure),
+        },
+        **dict.fromkeys(OPTIONAL, text),
+        "origin": {"type": ["string", "null"], "enum": [*ORIGINS, None]},
+        "source_row": {
+            "type": ["object", "null"],
+            "properties": {"sheet": text, "row": {"type": "integer", "minimum": 1}},
+        },
+    }
+    return {
+        "type": "object",
+        "required": list(REQUIRED),
+        "additionalProperties": False,
+        "properties": properties,
+    }
+
+
+BATCH_SCHEMA: Final = {
+    "schema": {
+        "type": "object",
+        "required": ["unit", "returns"],
+        "additionalProperties": False,
+        "properties": {
+            "unit": {"type": "string", "enum": list(FEN_PER_UNIT)},
+            "stage": {"type": "string", "enum": list(_STAGES), "default": "final"},
+            "source": {
+                "type": ["object", "null"],
+                "properties": {"name": {"type": ["string", "null"]}, "sha256": {"type": ["string", "null"]}},
+            },
+            "returns": {"type": "array", "maxItems": RETURNS_MAX_ROWS, "items": _row_schema()},
+        },
+    },
+    "example": {
+        "unit": "qianyuan",
+        "stage": "final",
+        "source": {"name": "2024-03 E204-1.xlsx", "sha256": None},
+        "returns": [
+            {
+                "form": "E204-1",
+                "uscc": "91210802MA0010002C",
+                "name": "某某商贸有限公司",
+                "region_code": "210802",
+                "industry_code": "5211",
+                "period": "2024-03",
+                "in_database": True,
+                "figures": {"retail_sales": {"current": 123456, "prior_year": 100000}},
+            }
+        ],
+    },
+}
+"""The body of `POST /v1/returns`."""
+
+WITHDRAWAL_SCHEMA: Final = {
+    "schema": {
+        "type": "object",
+        "required": ["reason"],
+        "additionalProperties": False,
+        "properties": {
+            "reason": {"type": "string", "minLength": 1},
+            "origin": {"type": ["string", "null"], "enum": [*ORIGINS, None]},
+            "document": {"type": ["string", "null"]},
+        },
+    },
+    "example": {"reason": "登记到了另一家企业名下", "origin": "returned"},
+}
+"""The body of a withdrawal."""

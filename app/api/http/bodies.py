@@ -1,0 +1,44 @@
+"""The bodies of requests, all together: how much of them may be in memory."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from app.api.http.problems import unavailable
+from app.runtime.limits import BODIES_MAX_BYTES, BODY_WAIT_MOST_S
+
+
+class BodyRoom:
+    """Room in memory for the bodies that are received and worked on; the first to come is the first served.
+
+    Args:
+        free_bytes: How much room there is.
+        wait_most_s: How long a body waits for it.
+    """
+
+    def __init__(self, free_bytes: int = BODIES_MAX_BYTES, wait_most_s: float = BODY_WAIT_MOST_S) -> None:
+        self._free_bytes = free_bytes
+        self._wait_most_s = wait_most_s
+        self._turn = asyncio.Lock()
+        self._freed = asyncio.Event()
+
+    @asynccontextmanager
+    async def taken(self, size_bytes: int) -> AsyncIterator[None]:
+        """Room for a body, until the context is left.
+
+        Raises:
+            ApiProblem: 503, there was none in time.
+        """
+        try:
+            async with asyncio.timeout(self._wait_most_s), self._turn:
+                while self._free_bytes < size_bytes:
+                    self._freed.clear()
+                    await self._freed.wait()
+                self._free_bytes -= size_bytes
+        except TimeoutError as error:
+            raise unavailable("The service works on other large bodies; send it again.") from error
+        try:
+            yield
+        finally:
+            self._free_bytes += size_bytes
+            self._freed.set()

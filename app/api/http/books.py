@@ -1,0 +1,24 @@
+"""Which policy an answer is about, for the routes that assess by one."""
+
+from typing import Annotated
+
+from fastapi import Query
+
+from app.api.http.problems import ApiProblem
+from app.use_cases.reading.as_of import ChoiceProblem, PolicyAsOf
+
+PolicyAsked = Annotated[
+    str | None, Query(description="Optional while one policy covers the window.", max_length=100)
+]
+
+
+def require_policy(result: PolicyAsOf | ChoiceProblem) -> PolicyAsOf:
+    """The books, or the answer to a choice of policy that is none."""
+    if result == "policy-unknown":
+        raise ApiProblem(404, "not-found", "No policy of this id was ever published.")
+    if result == "policy-ambiguous":
+        detail = "Several policies cover this window; choose one with ?policy=."
+        raise ApiProblem(409, "policy-ambiguous", detail)
+    if isinstance(result, str):
+        raise TypeError(result)
+    return result

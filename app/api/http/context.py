@@ -1,0 +1,184 @@
+"""What the routes share: the ledger, the key of the caller, the moment asked for."""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Final
+
+from fastapi import Depends, Query, Request
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.concurrency import run_in_threadpool
+
+from app.answers.moments import MomentError, parse_known_at
+from app.api.http.bodies import BodyRoom
+from app.api.http.paths import POSITION
+from app.api.http.problems import ApiProblem, unavailable
+from app.ledger.ledger import Ledger
+from app.runtime.database import read_transaction, retry_once
+from app.runtime.limits import BODY_MAX_BYTES, BODY_SMALL_BYTES, WAIT_FOR_MOST_S
+from app.security.disclosures import DisclosureLog
+from app.security.keys import Key, Role, find_key
+from app.use_cases.reading.as_of import AskedMoment, is_projected
+
+_BEARER: Final = HTTPBearer(auto_error=False, description="`Authorization: Bearer <key>`")
+_LENGTH: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
+WAIT_POLL_S: Final = 0.05
+"""Who waits for a position looks this often: nobody notices the delay, and it costs two reads of a row."""
+
+
+def ledger_of(request: Request) -> Ledger:
+    """The ledger that the application was made with."""
+    ledger: Ledger = request.app.state.ledger
+    return ledger
+
+
+LedgerNeeded = Annotated[Ledger, Depends(ledger_of)]
+
+
+def disclosures_of(request: Request) -> DisclosureLog:
+    """Where it is recorded who sees figures."""
+    log: DisclosureLog = request.app.state.disclosures
+    return log
+
+
+def route_of(request: Request) -> str:
+    """The method and the route of a request."""
+    route: APIRoute = request.scope["route"]
+    return f"{request.method} {route.path_format}"
+
+
+def key_of(
+    request: Request,
+    ledger: LedgerNeeded,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
+) -> Key:
+    """The key of the caller."""
+    token = None if credentials is None else credentials.credentials
+    key = None if token is None else retry_once(lambda: _find(ledger, token))
+    if key is None:
+        detail = "A valid API key is needed: Authorization: Bearer <key>."
+        raise ApiProblem(401, "unauthenticated", detail, headers={"WWW-Authenticate": "Bearer"})
+    request.state.actor = key.name
+    disclosures_of(request).record_use(key.name, route_of(request))
+    return key
+
+
+def _find(ledger: Ledger, token: str) -> Key | None:
+    with read_transaction(ledger.engine) as connection:
+        return find_key(connection, token)
+
+
+def any_of(*roles: Role) -> Callable[[Key], Key]:
+    """A dependency that lets only these roles in."""
+
+    def check(key: Annotated[Key, Depends(key_of)]) -> Key:
+        if key.role not in roles:
+            detail = f"This needs a key of the role {' or '.join(roles)}; yours has the role {key.role}."
+            raise ApiProblem(403, "forbidden", detail)
+        return key
+
+    return check
+
+
+AnyKey = Annotated[Key, Depends(key_of)]
+StatisticsKey = Annotated[Key, Depends(any_of("statistics"))]
+ReturnsKey = Annotated[Key, Depends(any_of("statistics", "auditor"))]
+EntitlementsKey = Annotated[Key, Depends(any_of("commerce", "auditor", "admin"))]
+AuditorKey = Annotated[Key, Depends(any_of("auditor"))]
+AdminKey = Annotated[Key, Depends(any_of("admin"))]
+
+
+def asked_moment(
+    ledger: LedgerNeeded,
+    position: Annotated[
+        int | None, Query(ge=0, description="As it stood at this position."), POSITION
+    ] = None,
+    known_at: Annotated[
+        str | None,
+        Query(
+            description="As it was known at this time (RFC 3339), or at the end of this day in Beijing; "
+            "of today, as of now.",
+            max_length=100,
+        ),
+    ] = None,
+) -> AskedMoment:
+    """`position=` or `known_at=`: as of when an answer is wanted."""
+    if known_at is None:
+        return AskedMoment(position=position)
+    if position is not None:
+        raise ApiProblem(400, "invalid-request", "Give position or known_at, not both.")
+    try:
+        return parse_known_at(known_at, now_us=ledger.clock())
+    except MomentError as error:
+        raise ApiProblem(400, "invalid-request", f"known_at:{error}") from error
+
+
+MomentAsked = Annotated[AskedMoment, Depends(asked_moment)]
+
+
+async def wait_until_projected(
+    ledger: LedgerNeeded,
+    _: EntitlementsKey,
+    __: MomentAsked,
+    wait_for: Annotated[
+        int | None,
+        Query(ge=0, description="Answer when the read models have reached this position."),
+        POSITION,
+    ] = None,
+) -> None:
+    """`wait_for=`: hold the answer back, for a few seconds at most.
+
+    Whoever waits holds neither a connection nor a thread in between: any number may wait for one filing.
+    """
+    if wait_for is None:
+        return
+    give_up_at = time.monotonic() + WAIT_FOR_MOST_S
+    while not await run_in_threadpool(is_projected, ledger, wait_for):
+        if time.monotonic() >= give_up_at:
+            detail = f"The read models have not reached position {wait_for} in {WAIT_FOR_MOST_S:g} seconds."
+            raise unavailable(f"{detail} Ask again, or without wait_for.")
+        await asyncio.sleep(WAIT_POLL_S)
+
+
+MAY_WAIT: Final = [Depends(wait_until_projected)]
+"""The dependencies of a route that takes `wait_for=`."""
+
+
+async def read_body(request: Request) -> AsyncIterator[bytes]:
+    """The body, refused as soon as it is over the limit; its room is kept until it is answered."""
+    declared = request.headers.get("content-length", "")
+    size_bytes = int(declared) if _LENGTH.fullmatch(declared) else BODY_MAX_BYTES
+    if size_bytes > BODY_MAX_BYTES:
+        raise _body_too_large()
+    if size_bytes <= BODY_SMALL_BYTES:
+        yield await _received(request)
+        return
+    room: BodyRoom = request.app.state.body_room
+    async with room.taken(size_bytes):
+        yield await _received(request)
+
+
+async def _received(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_MAX_BYTES:
+            raise _body_too_large()
+    return bytes(body)
+
+
+def _body_too_large() -> ApiProblem:
+    detail = f"A body has at most {BODY_MAX_BYTES} bytes; send the rows in several calls."
+    return ApiProblem(413, "too-large", detail)
+
+
+Body = Annotated[bytes, Depends(read_body)]
+
+
+def require_media_type(request: Request, *accepted: str) -> None:
+    """Refuse a body that says it is something else; one that says nothing is taken at its word."""
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given and given not in accepted:
+        raise ApiProblem(415, "unsupported-media-type", f"The body is to be {' or '.join(accepted)}.")

@@ -1,0 +1,102 @@
+"""Cursors: where a page ended, as an opaque text that goes with the query that it was made for."""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Iterable
+from typing import Annotated, Final, TypeVar
+
+import msgspec
+from fastapi import Depends, Query, Request
+
+from app.api.http.problems import ApiProblem
+from app.runtime.storable import is_storable
+
+CursorT = TypeVar("CursorT", bound=msgspec.Struct)
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""A position, an amount or a number of things in a cursor."""
+
+_DIGEST_BYTES: Final = 9
+"""Against mistakes, not against forgers: a cursor that is made up shows nothing that a query would not."""
+
+
+class _Envelope(msgspec.Struct, frozen=True, array_like=True):
+    query: str
+    cursor: msgspec.Raw
+
+
+class Cursors:
+    """The cursor that a request brings, and those that its answer gives out.
+
+    Args:
+        query: The digest of the path and of every other parameter.
+        text: The cursor as it was sent; None for the first page.
+    """
+
+    def __init__(self, query: str, text: str | None) -> None:
+        self._query = query
+        self._text = text
+
+    def sent(self, kind: type[CursorT]) -> CursorT | None:
+        """The cursor that was sent; texts that no cursor of its kind has are for the route to refuse.
+
+        Raises:
+            ApiProblem: 400, it is none of ours, or goes with another query.
+        """
+        if self._text is None:
+            return None
+        try:
+            envelope = msgspec.json.decode(_unpadded(self._text), type=_Envelope)
+            if envelope.query != self._query:
+                raise _other_query()
+            cursor = msgspec.json.decode(envelope.cursor, type=kind)
+        except (ValueError, binascii.Error, msgspec.MsgspecError) as error:
+            raise not_ours() from error
+        if not is_storable(cursor):
+            raise not_ours()
+        return cursor
+
+    def text_of(self, cursor: object) -> str:
+        """A cursor for the next page of this query, as a text for a URL."""
+        envelope = _Envelope(self._query, msgspec.Raw(msgspec.json.encode(cursor)))
+        return base64.urlsafe_b64encode(msgspec.json.encode(envelope)).decode().rstrip("=")
+
+
+def cursors_of(
+    request: Request,
+    cursor: Annotated[
+        str | None,
+        Query(
+            max_length=1_000,
+            description="The next_cursor of the page before. Send every other parameter as for that page: "
+            "with others, 400. The answer stands at the moment of the first page.",
+        ),
+    ] = None,
+) -> Cursors:
+    """The cursors of a route that answers in pages."""
+    return Cursors(digest_of(request.url.path, request.query_params.multi_items()), cursor)
+
+
+CursorsNeeded = Annotated[Cursors, Depends(cursors_of)]
+
+
+def digest_of(path: str, query: Iterable[tuple[str, str]]) -> str:
+    """The digest of what is asked, in whichever order, but for the cursor."""
+    others = sorted(pair for pair in query if pair[0] != "cursor")
+    digest = hashlib.sha256(msgspec.json.encode([path, others])).digest()
+    return base64.urlsafe_b64encode(digest[:_DIGEST_BYTES]).decode()
+
+
+def _unpadded(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def _other_query() -> ApiProblem:
+    detail = "cursor须与取得它时的其他参数一并使用：参数已改变，请去掉cursor从第一页查起。"
+    return ApiProblem(400, "cursor-mismatch", detail)
+
+
+def not_ours() -> ApiProblem:
+    """The answer to a cursor that was not given out."""
+    return ApiProblem(400, "invalid-request", "This cursor is not one of ours: take next_cursor as it is.")

@@ -1,0 +1,97 @@
+"""What every answer carries, whoever gives it, and the line in the log that every request leaves."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import parse_qsl
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.http.problems import ApiProblem, problem_response, unavailable
+from app.runtime.storable import is_storable
+
+_log = structlog.get_logger()
+
+NO_PAGE: Final = "default-src 'none'; frame-ancestors 'none'"
+"""The content security policy of an answer that is no page: nothing in it is loaded, run or framed."""
+
+
+def safe_headers(path: str) -> dict[str, str]:
+    """How a browser and the caches on the way are to treat an answer; a route may say otherwise.
+
+    Under `/v1` any answer may hold figures of single enterprises, or say whether there are some.
+    """
+    headers = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": NO_PAGE}
+    return {**headers, "Cache-Control": "no-store"} if path.startswith("/v1/") else headers
+
+
+class Envelope:
+    """The outermost layer of the service.
+
+    It gives each request an id, which its answer and its lines in the log carry, refuses what no database
+    holds, and says what became of it.
+
+    Args:
+        app: The service.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id, started_ns = uuid.uuid4().hex, time.perf_counter_ns()
+        state = scope.setdefault("state", {})
+        status: int | None = None
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = request_id
+                for name, value in safe_headers(scope["path"]).items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            app = self._app if all(map(is_storable, _texts(scope))) else _UNSTORABLE
+            try:
+                await app(scope, receive, send_with_headers)
+            except asyncio.CancelledError:  # The stop waits no longer.
+                if status is not None:
+                    raise
+                await _STOPPING(scope, receive, send_with_headers)
+            finally:
+                _log.info(
+                    "request",
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=status,
+                    actor=state.get("actor"),
+                    position=state.get("position"),
+                    duration_us=(time.perf_counter_ns() - started_ns) // 1000,
+                )
+
+
+def _texts(scope: Scope) -> Iterator[str]:
+    yield scope["path"]
+    for pair in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True):
+        yield from pair
+    for _, value in scope["headers"]:
+        yield value.decode("latin-1")
+
+
+_STOPPING: Final = problem_response(
+    unavailable("The service stops. A filing is recorded whole or not at all: send it again.")
+)
+_UNSTORABLE: Final = problem_response(
+    ApiProblem(400, "invalid-request", "The path, the query or a header holds the character NUL.")
+)

@@ -1,0 +1,24 @@
+"""The errors of a route, for its description."""
+
+from typing import Any, Final
+
+from app.answers.models import Problem
+from app.api.http.problems import MEDIA_TYPE
+
+_MEANING: Final = {
+    400: "Not JSON, or a bad path or query value.",
+    401: "No valid key.",
+    403: "The key has not the role.",
+    404: "There is none.",
+    409: "It conflicts with what is recorded.",
+    413: "Too large.",
+    415: "Of another media type.",
+    422: "Understood, and not acceptable.",
+    503: "The database is unavailable; try again.",
+}
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The declarations of these statuses."""
+    schema = {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}
+    return {status: {"description": _MEANING[status], "content": {MEDIA_TYPE: schema}} for status in statuses}

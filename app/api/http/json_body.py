@@ -1,0 +1,64 @@
+"""Reads a JSON body strictly: a key stands once, and what is no number of JSON is refused."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Final
+
+from app.api.http.problems import ApiProblem
+from app.runtime.limits import BODY_MAX_COMMAS, BODY_MAX_CONTAINERS, BODY_OBJECT_MAX_KEYS
+
+_INTEGER_MAX_CHARS: Final = 1_000
+"""More than any field takes, and under the length from which Python does not read an integer."""
+
+
+class _NotJsonError(ValueError):
+    """What Python's parser would let pass."""
+
+
+def parse_json(body: bytes) -> Any:
+    """The value of a JSON body; a number with a fraction or an exponent stays a float, which no field takes.
+
+    Raises:
+        ApiProblem: 400, the body is not JSON; 413, it has more values than any filing.
+    """
+    if body.count(b",") > BODY_MAX_COMMAS or body.count(b"{") + body.count(b"[") > BODY_MAX_CONTAINERS:
+        raise ApiProblem(413, "too-large", "The body has more values than 50,000 rows; send several calls.")
+    try:
+        return _parsed(body.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        detail = f"The body is not JSON: {str(error)[:200] or type(error).__name__}."
+        raise ApiProblem(400, "invalid-json", detail.encode(errors="replace").decode()) from error
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return _loads(text, None)
+    except ValueError as error:
+        if isinstance(error, json.JSONDecodeError | _NotJsonError):
+            raise
+        return _loads(text, _integer)  # An integer has more digits than Python reads.
+
+
+def _loads(text: str, parse_int: Callable[[str], int | str] | None) -> Any:
+    return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse, parse_int=parse_int)
+
+
+def _integer(digits: str) -> int | str:
+    """The integer; a very long one as a text, which is longer than any field takes."""
+    return int(digits) if len(digits) <= _INTEGER_MAX_CHARS else digits
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
+        raise _NotJsonError(f"the key {twice!r} stands twice in one object")
+    if len(found) > BODY_OBJECT_MAX_KEYS:
+        detail = f"An object of a body has at most {BODY_OBJECT_MAX_KEYS} keys, and one has {len(found)}."
+        raise ApiProblem(413, "too-large", detail)
+    return found
+
+
+def _refuse(constant: str) -> Any:
+    raise _NotJsonError(f"{constant} is no JSON value")

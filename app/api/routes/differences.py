@@ -1,0 +1,111 @@
+"""`/v1/audit/differences`: what changed between two moments, and why."""
+
+from typing import Annotated, Final
+
+import msgspec
+from fastapi import APIRouter, Query
+
+from app.answers.differences import DifferencePage, difference_page
+from app.answers.moments import MomentError, parse_moment
+from app.api.http.context import AuditorKey, LedgerNeeded
+from app.api.http.cursors import Count, Cursors, CursorsNeeded, not_ours
+from app.api.http.disclosing import shows_no_figures
+from app.api.http.errors_declared import errors
+from app.api.http.paths import DIGITS, uscc_of, window_of
+from app.api.http.problems import ApiProblem
+from app.api.http.read_again import ReadAgain
+from app.runtime.database import read_transaction
+from app.use_cases.audit import differences
+from app.use_cases.audit.differences import OrderError, Sums
+from app.use_cases.reading.as_of import AskedMoment
+from domain.structs import prepared
+from projections.queries.differences import BEGINNING, Place, Scope
+
+router = APIRouter(prefix="/v1/audit/differences", tags=["audit"], route_class=ReadAgain)
+
+PAGE_MOST: Final = 500
+_TEXT: Final = r"^[^\x00-\x1f\x7f]*$"
+_MOMENT: Final = "A position, a time (RFC 3339), or a day in Beijing: "
+
+
+@prepared
+class Cursor(msgspec.Struct, frozen=True, array_like=True):
+    """Where a page ended: the moments of the first page and the sums at them, and the last period."""
+
+    first: Count
+    last: Count
+    day_in_progress: bool
+    before_fen: Count
+    after_fen: Count
+    uscc: str
+    policy: str
+    period: str
+
+
+@router.get(
+    "",
+    operation_id="listDifferences",
+    responses=errors(400, 401, 403, 422, 503),
+)
+@shows_no_figures
+def list_differences(
+    ledger: LedgerNeeded,
+    _: AuditorKey,
+    cursors: CursorsNeeded,
+    first: Annotated[str, Query(alias="from", description=f"{_MOMENT}its start.")],
+    last: Annotated[
+        str,
+        Query(alias="to", description=f"{_MOMENT}its end, and today as of now. Not before `from`."),
+    ],
+    window: Annotated[str | None, Query(description="Only this half-year.")] = None,
+    region_code: Annotated[
+        str | None,
+        Query(max_length=20, pattern=_TEXT, description="Only enterprises there at the later moment."),
+    ] = None,
+    uscc: Annotated[str | None, Query(description="Only this enterprise.")] = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MOST), DIGITS] = 100,
+) -> DifferencePage:
+    """The periods whose amounts differ, each with the records that caused it, a page at a time."""
+    now_us = ledger.clock()
+    asked = (_moment("from", first, now_us, is_start=True), _moment("to", last, now_us))
+    after = BEGINNING
+    scope = Scope(
+        window=None if window is None else str(window_of(window)),
+        region_code=region_code,
+        uscc=None if uscc is None else uscc_of(uscc),
+    )
+    seen = _sent(cursors)
+    if seen is not None:
+        again = AskedMoment(seen.last, day_in_progress=seen.day_in_progress)
+        asked = (AskedMoment(seen.first), again)
+        after = Place(seen.uscc, seen.policy, seen.period)
+    with read_transaction(ledger.engine) as connection:
+        try:
+            moments = differences.moments_of(connection, *asked)
+        except OrderError as error:
+            detail = "from lies after to: give the earlier moment first."
+            raise ApiProblem(400, "invalid-request", detail) from error
+        page = differences.difference_page(connection, scope, moments, limit=limit, after=after)
+        sums = (
+            differences.sums(connection, scope, moments)
+            if seen is None
+            else Sums(seen.before_fen, seen.after_fen)
+        )
+    end = page.next_after
+    as_asked = (*moments.span, moments.last.day_in_progress)
+    next_cursor = None if end is None else cursors.text_of(Cursor(*as_asked, *sums, *end))
+    return difference_page(page.differences, next_cursor, sums, moments)
+
+
+def _moment(name: str, text: str, now_us: int, *, is_start: bool = False) -> AskedMoment:
+    try:
+        return parse_moment(text, now_us=now_us, is_start=is_start)
+    except MomentError as error:
+        raise ApiProblem(400, "invalid-request", f"{name}:{error}") from error
+
+
+def _sent(cursors: Cursors) -> Cursor | None:
+    cursor = cursors.sent(Cursor)
+    if cursor is not None and any("\0" in each for each in (cursor.uscc, cursor.policy, cursor.period)):
+        raise not_ours()
+    return cursor

@@ -1,0 +1,46 @@
+"""`/v1/audit/disagreements`: what the log says and the read models cannot follow."""
+
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Query
+
+from app.answers import models
+from app.answers.presenters import as_of
+from app.api.http.context import AuditorKey, LedgerNeeded, MomentAsked
+from app.api.http.disclosing import shows_no_figures
+from app.api.http.errors_declared import errors
+from app.api.http.paths import DIGITS
+from app.api.http.read_again import ReadAgain
+from app.runtime.database import read_transaction
+from app.use_cases.reading.as_of import moment_of
+from projections.queries import disagreements
+
+router = APIRouter(prefix="/v1/audit", tags=["audit"], route_class=ReadAgain)
+
+
+@router.get(
+    "/disagreements",
+    operation_id="listDisagreements",
+    response_model=models.DisagreementPage,
+    responses=errors(400, 401, 403, 422, 503),
+)
+@shows_no_figures
+def list_disagreements(
+    ledger: LedgerNeeded,
+    _: AuditorKey,
+    moment: MomentAsked,
+    after: Annotated[int, Query(ge=0, lt=2**63), DIGITS] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000), DIGITS] = 100,
+) -> models.DisagreementPage:
+    """The events after a position that the read models cannot follow; `total` counts all of them."""
+    with read_transaction(ledger.engine) as connection:
+        at = moment_of(connection, moment)
+        found = disagreements.page(connection, at.position, after=after, limit=limit)
+        total = disagreements.count(connection, at.position)
+    return models.DisagreementPage(
+        items=[models.Disagreement(**msgspec.structs.asdict(each)) for each in found],
+        total=total,
+        next_after=found[-1].position if found else after,
+        as_of=as_of(at),
+    )

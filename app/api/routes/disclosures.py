@@ -1,0 +1,85 @@
+"""`/v1/audit/disclosures`: who saw figures of single units, and what became of keys."""
+
+from typing import Annotated, Final
+
+import msgspec
+from fastapi import APIRouter, Depends, Query
+
+from app.answers.disclosures import DisclosureItem, disclosure_item, time_of
+from app.answers.models import Model
+from app.api.http.context import AuditorKey, disclosures_of
+from app.api.http.cursors import Count, CursorsNeeded
+from app.api.http.disclosing import shows_no_figures
+from app.api.http.errors_declared import errors
+from app.api.http.paths import DIGITS, uscc_of
+from app.api.http.problems import ApiProblem
+from app.api.http.read_again import ReadAgain
+from app.security.disclosures import DisclosureLog, Filter
+from domain.structs import prepared
+
+router = APIRouter(prefix="/v1/audit/disclosures", tags=["audit"], route_class=ReadAgain)
+
+PAGE_MOST: Final = 500
+_TEXT: Final = r"^[^\x00-\x1f\x7f]*$"
+
+
+class DisclosurePage(Model):
+    """A page of entries, the newest first."""
+
+    items: list[DisclosureItem]
+    next_cursor: str | None
+
+
+@prepared
+class Cursor(msgspec.Struct, frozen=True, array_like=True):
+    """Where a page ended."""
+
+    at_us: Count
+    id: Count
+
+
+@router.get(
+    "",
+    operation_id="listDisclosures",
+    responses=errors(400, 401, 403, 503),
+)
+@shows_no_figures
+def list_disclosures(
+    log: Annotated[DisclosureLog, Depends(disclosures_of)],
+    _: AuditorKey,
+    cursors: CursorsNeeded,
+    who: Annotated[
+        str | None, Query(max_length=200, pattern=_TEXT, description="A key, or 命令行： and a name.")
+    ] = None,
+    uscc: Annotated[str | None, Query(description="Only what is recorded of this enterprise.")] = None,
+    since: Annotated[
+        str | None, Query(max_length=40, description="A time (RFC 3339), or a day: its start in Beijing.")
+    ] = None,
+    until: Annotated[
+        str | None, Query(max_length=40, description="A time (RFC 3339), or a day: its end in Beijing.")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MOST), DIGITS] = 100,
+) -> DisclosurePage:
+    """Who saw figures of single units, by which key, route and when; making, using and revoking keys."""
+    wanted = Filter(
+        actor=who,
+        uscc=None if uscc is None else uscc_of(uscc),
+        since_us=None if since is None else _time("since", since),
+        until_us=None if until is None else _time("until", until),
+    )
+    sent = cursors.sent(Cursor)
+    after = None if sent is None else (sent.at_us, sent.id)
+    found = log.page(wanted, limit=limit + 1, after=after)
+    items, last = found[:limit], found[limit - 1 : limit]
+    return DisclosurePage(
+        items=[disclosure_item(each) for each in items],
+        next_cursor=cursors.text_of(Cursor(last[0].at_us, last[0].id)) if len(found) > limit else None,
+    )
+
+
+def _time(name: str, text: str) -> int:
+    try:
+        return time_of(text, is_end=name == "until")
+    except ValueError as error:
+        detail = f"{name} is a day such as 2024-08-05, or a time with its offset."
+        raise ApiProblem(400, "invalid-request", detail) from error

@@ -1,0 +1,82 @@
+"""`/healthz`, `/readyz` and the documentation: no key needed."""
+
+import asyncio
+import base64
+import re
+from hashlib import sha256
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+from fastapi.openapi.docs import get_swagger_ui_html
+
+from app.api.http.disclosing import shows_no_figures
+from app.api.http.problems import problem_response, unavailable
+from app.runtime.limits import READY_TIMEOUT_S
+
+router = APIRouter(include_in_schema=False)
+
+_INLINE: Final = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
+
+
+@router.get("/healthz")
+@shows_no_figures
+async def health() -> dict[str, str]:
+    """The process answers, even while every thread waits for the database."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", response_model=None)
+@shows_no_figures
+async def ready(request: Request) -> Response | dict[str, Any]:
+    """The database is there, migrated, and the read models are complete."""
+    state = request.app.state
+    looking = asyncio.get_running_loop().run_in_executor(state.readiness_threads, _look, state.readiness)
+    try:
+        found = await asyncio.wait_for(looking, READY_TIMEOUT_S)
+    except TimeoutError:
+        found = f"The database did not answer within {READY_TIMEOUT_S:g} seconds."
+    if isinstance(found, str):
+        return problem_response(unavailable(found))
+    return {"status": "ready", **found}
+
+
+def _look(readiness: Any) -> str | dict[str, Any]:
+    """Why the service is not ready; else what somebody should look after."""
+    reason: str | None = readiness.why_not()
+    if reason is not None:
+        return reason
+    found: dict[str, Any] = readiness.notices()
+    return found
+
+
+@router.get("/docs")
+@shows_no_figures
+def docs(request: Request) -> Response:
+    """The description of the API as a page; its script and style come from here too."""
+    page = get_swagger_ui_html(
+        openapi_url="/openapi.json",
+        title=f"{request.app.title} API",
+        swagger_js_url="/static/swagger-ui-bundle.js",
+        swagger_css_url="/static/swagger-ui.css",
+        swagger_favicon_url="data:,",
+    )
+    page.headers["Content-Security-Policy"] = _policy_of(bytes(page.body))
+    return page
+
+
+def _policy_of(page: bytes) -> str:
+    """A content security policy that lets the scripts of the page run and no others."""
+    digests = (base64.b64encode(sha256(script).digest()).decode() for script in _INLINE.findall(page))
+    scripts = " ".join(f"'sha256-{digest}'" for digest in digests)
+    return (
+        f"default-src 'none'; script-src 'self' {scripts}; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    )
+
+
+@router.get("/")
+@shows_no_figures
+def root() -> Response:
+    """The page to open."""
+    return Response(status_code=307, headers={"Location": "/docs"})

@@ -1,0 +1,142 @@
+"""`/v1/audit`: signed checkpoints of the log, proofs against them, receipts."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+
+from app.answers import proofs as proof_models
+from app.api.http.context import AuditorKey, LedgerNeeded, MomentAsked
+from app.api.http.disclosing import ShownNeeded, shows_figures, shows_no_figures
+from app.api.http.errors_declared import errors
+from app.api.http.paths import POSITION, uscc_of, window_of
+from app.api.http.problems import RETRY_AFTER_S, ApiProblem
+from app.api.http.read_again import ReadAgain
+from app.runtime.database import read_transaction
+from app.runtime.limits import SEALED_PER_CALL_MOST
+from app.transparency.audit_key import AuditKeyError, read_audit_key
+from app.transparency.notes import Signer
+from app.transparency.sealing import seal
+from app.use_cases.audit.proving import prove_consistency, prove_inclusion, tree_at
+from app.use_cases.audit.receipts import write_receipt
+
+router = APIRouter(prefix="/v1/audit", tags=["audit"], route_class=ReadAgain)
+
+_TEXT: Final = "text/plain"
+_AS_TEXT: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {_TEXT: {"schema": {"type": "string", "description": "The signed note alone."}}}}
+}
+_AHEAD: Final = "More than the log has: 422. Left out, all that is sealed."
+SizeAsked = Annotated[int | None, Query(ge=0, description=f"How many events. {_AHEAD}"), POSITION]
+SizeNeeded = Annotated[int, Query(ge=0, description="How many events."), POSITION]
+
+
+def signer_of(request: Request, _: AuditorKey) -> Signer:
+    """The key of the service that checkpoints are signed with."""
+    path = request.app.state.audit_key_file
+    try:
+        signer = None if path is None else read_audit_key(path)
+    except AuditKeyError as error:
+        raise _no_audit_key(f"The key that signs checkpoints is unusable: {error}.") from error
+    if signer is None:
+        raise _no_audit_key("There is no key to sign checkpoints with: run duixian audit key.")
+    return signer
+
+
+def _no_audit_key(detail: str) -> ApiProblem:
+    return ApiProblem(503, "no-audit-key", detail, headers={"Retry-After": RETRY_AFTER_S})
+
+
+def sealed_behind(ledger: LedgerNeeded, _: Annotated[Signer, Depends(signer_of)]) -> None:
+    """Seal what was recorded a moment ago, so that an answer covers it."""
+    seal(ledger, at_most=SEALED_PER_CALL_MOST)
+
+
+SignerNeeded = Annotated[Signer, Depends(signer_of)]
+SEALED: Final = [Depends(sealed_behind)]
+
+
+@router.get(
+    "/checkpoint",
+    operation_id="getCheckpoint",
+    response_model=proof_models.CheckpointAnswer,
+    responses={**errors(400, 401, 403, 422, 503), **_AS_TEXT},
+    dependencies=SEALED,
+)
+@shows_no_figures
+def read_checkpoint(
+    request: Request, ledger: LedgerNeeded, signer: SignerNeeded, size: SizeAsked = None
+) -> Any:
+    """A signed checkpoint; as `text/plain` the signed note alone."""
+    with read_transaction(ledger.engine) as connection:
+        tree = tree_at(ledger, connection, size)
+    answer = proof_models.checkpoint_answer(tree, signer)
+    if _TEXT in request.headers.get("accept", ""):
+        return Response(answer.checkpoint, media_type=_TEXT)
+    return answer
+
+
+@router.get(
+    "/inclusion/{position}",
+    operation_id="proveInclusion",
+    response_model=proof_models.InclusionAnswer,
+    responses=errors(400, 401, 403, 422, 503),
+    dependencies=SEALED,
+)
+@shows_figures
+def read_inclusion(
+    ledger: LedgerNeeded,
+    signer: SignerNeeded,
+    shown: ShownNeeded,
+    position: Annotated[int, Path(ge=1), POSITION],
+    size: SizeAsked = None,
+) -> proof_models.InclusionAnswer:
+    """The proof that the event at a position is in the log of a checkpoint."""
+    with read_transaction(ledger.engine) as connection:
+        proved = prove_inclusion(ledger, connection, position=position, size=size)
+    shown.records(0 if proved.uscc is None else 1, uscc=proved.uscc)
+    return proof_models.inclusion_answer(proved, signer)
+
+
+@router.get(
+    "/consistency",
+    operation_id="proveConsistency",
+    response_model=proof_models.ConsistencyAnswer,
+    responses=errors(400, 401, 403, 422, 503),
+    dependencies=SEALED,
+)
+@shows_no_figures
+def read_consistency(
+    ledger: LedgerNeeded, signer: SignerNeeded, first: SizeNeeded, second: SizeNeeded
+) -> proof_models.ConsistencyAnswer:
+    """The proof that the log of one checkpoint is the beginning of the log of another."""
+    if first > second:
+        raise ApiProblem(400, "invalid-request", "first is the smaller size, second the larger one.")
+    with read_transaction(ledger.engine) as connection:
+        proved = prove_consistency(ledger, connection, first=first, second=second)
+    return proof_models.consistency_answer(proved, signer)
+
+
+@router.get(
+    "/receipts/{uscc}/{window}",
+    operation_id="getReceipt",
+    response_model=proof_models.ReceiptAnswer,
+    responses=errors(400, 401, 403, 404, 422, 503),
+    dependencies=SEALED,
+)
+@shows_figures
+def read_receipt(
+    ledger: LedgerNeeded,
+    signer: SignerNeeded,
+    shown: ShownNeeded,
+    moment: MomentAsked,
+    uscc: str,
+    window: str,
+) -> proof_models.ReceiptAnswer:
+    """The events of an enterprise's half-year with their proofs, to verify offline."""
+    name = str(window_of(window))
+    with read_transaction(ledger.engine) as connection:
+        receipt = write_receipt(ledger, connection, uscc=uscc_of(uscc), window=name, asked=moment)
+    if receipt is None:
+        raise ApiProblem(404, "not-found", f"{uscc} has filed nothing in {name}.")
+    shown.records(len(receipt.events), uscc=uscc)
+    return proof_models.receipt_answer(receipt, signer)

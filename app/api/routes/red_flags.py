@@ -1,0 +1,133 @@
+"""`/v1/audit/red-flags`: what an auditor may want to look into; questions, never verdicts."""
+
+from typing import Annotated, Final
+
+import msgspec
+from fastapi import APIRouter, Query
+
+from app.answers import models
+from app.answers.presenters import as_of, red_flag, thresholds
+from app.api.http.books import PolicyAsked, require_policy
+from app.api.http.context import AuditorKey, LedgerNeeded, MomentAsked
+from app.api.http.cursors import Count, Cursors, CursorsNeeded
+from app.api.http.disclosing import ShownNeeded, shows_figures
+from app.api.http.errors_declared import errors
+from app.api.http.paths import DIGITS, uscc_of, window_of
+from app.api.http.problems import ApiProblem
+from app.api.http.read_again import ReadAgain
+from app.runtime.database import read_transaction
+from app.runtime.limits import RED_FLAGS_MOST_GROUPED
+from app.use_cases.audit.red_flags import (
+    BEGINNING,
+    ENTERPRISE_FLAGS,
+    GROUP_FLAGS,
+    Place,
+    RedFlagQuery,
+    TooManyError,
+    group_flags,
+    red_flag_page,
+)
+from app.use_cases.reading.as_of import AskedMoment, opened
+from domain.red_flags.kinds import EnterpriseFlagId, GroupFlagId
+from domain.structs import prepared
+
+router = APIRouter(prefix="/v1/audit/red-flags", tags=["audit"], route_class=ReadAgain)
+
+PAGE_MOST: Final = 500
+
+RegionAsked = Annotated[str | None, Query(max_length=20, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+@prepared
+class Cursor(msgspec.Struct, frozen=True, array_like=True):
+    """Where a page ended: the moment of the first page, the last enterprise, what is told of the next."""
+
+    position: Count
+    day_in_progress: bool
+    uscc: str
+    taken: Count
+
+
+@router.get(
+    "",
+    operation_id="listRedFlags",
+    response_model=models.RedFlagPage,
+    responses=errors(400, 401, 403, 404, 409, 422, 503),
+)
+@shows_figures
+def list_red_flags(
+    ledger: LedgerNeeded,
+    _: AuditorKey,
+    shown: ShownNeeded,
+    moment: MomentAsked,
+    cursors: CursorsNeeded,
+    window: str,
+    policy: PolicyAsked = None,
+    flag: EnterpriseFlagId | None = None,
+    region_code: RegionAsked = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MOST), DIGITS] = 100,
+) -> models.RedFlagPage:
+    """The questions about one enterprise each, by code, with the versions that they are asked of."""
+    half = str(window_of(window))
+    before = _sent(cursors)
+    asked = RedFlagQuery(half, ENTERPRISE_FLAGS if flag is None else (flag,), region_code)
+    with read_transaction(ledger.engine) as connection:
+        if before is None:
+            result, after = opened(ledger, connection, half, policy, moment), BEGINNING
+        else:
+            again = AskedMoment(before.position, day_in_progress=before.day_in_progress)
+            result = opened(ledger, connection, half, policy, again)
+            after = Place(before.uscc, before.taken)
+        books = require_policy(result)
+        page = red_flag_page(connection, asked, books, limit=limit, after=after)
+    shown.records(len(page.found))
+    end, as_asked = page.next_after, (books.moment.position, books.moment.day_in_progress)
+    return models.RedFlagPage(
+        items=[red_flag(each) for each in page.found],
+        next_cursor=None if end is None else cursors.text_of(Cursor(*as_asked, *end)),
+        thresholds=thresholds(),
+        as_of=as_of(books.moment),
+    )
+
+
+@router.get(
+    "/groups",
+    operation_id="listRedFlagGroups",
+    response_model=models.RedFlagGroups,
+    responses=errors(400, 401, 403, 404, 409, 422, 503),
+)
+@shows_figures
+def list_red_flag_groups(
+    ledger: LedgerNeeded,
+    _: AuditorKey,
+    shown: ShownNeeded,
+    moment: MomentAsked,
+    window: str,
+    policy: PolicyAsked = None,
+    flag: GroupFlagId | None = None,
+    region_code: RegionAsked = None,
+) -> models.RedFlagGroups:
+    """The questions about many returns: clusters just over a threshold, many corrections by one actor."""
+    half = str(window_of(window))
+    asked = RedFlagQuery(half, GROUP_FLAGS if flag is None else (flag,), region_code)
+    with read_transaction(ledger.engine) as connection:
+        books = require_policy(opened(ledger, connection, half, policy, moment))
+        try:
+            found = group_flags(connection, asked, books)
+        except TooManyError as error:
+            detail = (
+                f"{error.enterprises} enterprises, and one call counts at most {RED_FLAGS_MOST_GROUPED}: "
+                "ask by region_code, or use duixian audit red-flags."
+            )
+            raise ApiProblem(422, "too-many-enterprises", detail) from error
+    shown.records(len(found))
+    return models.RedFlagGroups(
+        items=[red_flag(each) for each in found], thresholds=thresholds(), as_of=as_of(books.moment)
+    )
+
+
+def _sent(cursors: Cursors) -> Cursor | None:
+    cursor = cursors.sent(Cursor)
+    if cursor is not None and cursor.uscc:
+        uscc_of(cursor.uscc)
+    return cursor

@@ -1,0 +1,209 @@
+"""`/v1/returns`: filing, withdrawing and reading the returns."""
+
+import hashlib
+import re
+from typing import Annotated, Any, Final
+
+import msgspec
+from fastapi import APIRouter, Header, Query, Request, Response
+
+from app.answers import models
+from app.answers.presenters import enterprise_returns
+from app.api.http.batch import BATCH_SCHEMA, WITHDRAWAL_SCHEMA, read_batch, read_withdrawal
+from app.api.http.context import (
+    Body,
+    LedgerNeeded,
+    MomentAsked,
+    ReturnsKey,
+    StatisticsKey,
+    require_media_type,
+)
+from app.api.http.disclosing import ShownNeeded, shows_figures
+from app.api.http.errors_declared import errors
+from app.api.http.json_body import parse_json
+from app.api.http.paths import DIGITS, uscc_of
+from app.api.http.problems import ApiProblem, refused_rows
+from app.api.http.read_again import ReadAgain
+from app.ledger.ledger import Ledger
+from app.runtime.database import read_transaction, retry_once
+from app.runtime.limits import PROBLEMS_MOST_LISTED
+from app.security.idempotency import AlreadyAnsweredError, KeptAnswer, find_answer, keep_answer
+from app.use_cases.filing.file_returns import (
+    Alongside,
+    FilingAnswer,
+    Refused,
+    file_returns,
+    problems_between,
+    withdraw_return,
+)
+from app.use_cases.reading.as_of import moment_of
+from projections.queries.returns import has_ever_registered, versions
+
+router = APIRouter(prefix="/v1/returns", tags=["returns"], route_class=ReadAgain)
+
+_IDEMPOTENCY_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
+_REPLAYED: Final = {"Idempotency-Replayed": "true"}
+
+
+@router.post(
+    "",
+    operation_id="fileReturns",
+    status_code=201,
+    response_model=models.Filing,
+    responses={
+        200: {"model": models.FilingPreview, "description": "A dry run: nothing was recorded."},
+        **errors(400, 401, 403, 409, 413, 415, 422, 503),
+    },
+    openapi_extra={"requestBody": {"required": True, "content": {"application/json": BATCH_SCHEMA}}},
+)
+@shows_figures
+def file(
+    request: Request,
+    ledger: LedgerNeeded,
+    key: StatisticsKey,
+    shown: ShownNeeded,
+    body: Body,
+    dry_run: Annotated[bool, Query(description="Only say what would happen.")] = False,
+    idempotency_key: Annotated[
+        str | None, Header(description="The same key and body gives the first answer again, for 24 hours.")
+    ] = None,
+) -> Response:
+    """Register returns: all rows or none."""
+    require_media_type(request, "application/json")
+    answer = _file_once(request, ledger, key.name, body, idempotency_key, dry_run=dry_run)
+    shown.warnings(answer.body)
+    return answer
+
+
+def _file_once(
+    request: Request, ledger: Ledger, actor: str, body: bytes, idempotency_key: str | None, *, dry_run: bool
+) -> Response:
+    """File, or give the answer that is kept for the same request."""
+    if idempotency_key is None or dry_run:
+        return _file(request, ledger, actor, body, dry_run=dry_run, in_same_transaction=None)
+    if _IDEMPOTENCY_KEY.fullmatch(idempotency_key) is None:
+        raise ApiProblem(400, "invalid-request", "Idempotency-Key has 1 to 255 visible ASCII characters.")
+    request_sha256 = hashlib.sha256(body).hexdigest()
+    kept = _kept(ledger, actor, idempotency_key, request_sha256)
+    if kept is not None:
+        return kept
+
+    def keep(connection: Any, answer: FilingAnswer) -> None:
+        keep_answer(
+            connection,
+            KeptAnswer(request_sha256, _filing(answer)),
+            actor=actor,
+            idempotency_key=idempotency_key,
+            now_us=ledger.clock(),
+        )
+
+    try:
+        return _file(request, ledger, actor, body, dry_run=False, in_same_transaction=keep)
+    except AlreadyAnsweredError:
+        kept = _kept(ledger, actor, idempotency_key, request_sha256)
+        if kept is None:
+            raise
+        return kept
+
+
+def _kept(ledger: Ledger, actor: str, idempotency_key: str, request_sha256: str) -> Response | None:
+    def find() -> KeptAnswer | None:
+        with read_transaction(ledger.engine) as connection:
+            now_us = ledger.clock()
+            return find_answer(connection, actor=actor, idempotency_key=idempotency_key, now_us=now_us)
+
+    kept = retry_once(find)
+    if kept is None:
+        return None
+    if kept.request_sha256 != request_sha256:
+        detail = "This Idempotency-Key was used for another body within 24 hours; use a new one."
+        raise ApiProblem(422, "idempotency-key-reused", detail)
+    return Response(kept.answer, 201, headers=_REPLAYED, media_type="application/json")
+
+
+def _file(
+    request: Request,
+    ledger: Ledger,
+    actor: str,
+    body: bytes,
+    *,
+    dry_run: bool,
+    in_same_transaction: Alongside | None,
+) -> Response:
+    drafts, problems = read_batch(parse_json(body))
+    if problems.rows:
+        found, between = problems.found, problems_between(ledger, drafts)  # The second has one a row.
+        rows = problems.rows + len(between)
+        raise refused_rows([*found.kept, *between], more=found.more, rows=rows)
+    answer = file_returns(
+        ledger, drafts, actor=actor, dry_run=dry_run, in_same_transaction=in_same_transaction
+    )
+    if isinstance(answer, Refused):
+        raise refused_rows(answer.problems)
+    request.state.position = answer.position
+    return Response(_filing(answer), 200 if dry_run else 201, media_type="application/json")
+
+
+def _filing(answer: FilingAnswer) -> bytes:
+    listed = msgspec.structs.replace(answer, warnings=answer.warnings[:PROBLEMS_MOST_LISTED])
+    data = msgspec.to_builtins(listed)
+    if answer.preview is None:
+        del data["preview"]
+    return msgspec.json.encode(data)
+
+
+@router.post(
+    "/{uscc}/{period}/{form}/withdrawal",
+    operation_id="withdrawReturn",
+    response_model=models.Filing,
+    responses=errors(400, 401, 403, 404, 413, 415, 422, 503),
+    openapi_extra={"requestBody": {"required": True, "content": {"application/json": WITHDRAWAL_SCHEMA}}},
+)
+@shows_figures
+def withdraw(
+    request: Request,
+    ledger: LedgerNeeded,
+    key: StatisticsKey,
+    shown: ShownNeeded,
+    uscc: str,
+    period: str,
+    form: str,
+    body: Body,
+) -> Response:
+    """Withdraw a wrong registration; what it said stays in the log."""
+    require_media_type(request, "application/json")
+    withdrawal = read_withdrawal(parse_json(body), uscc=uscc, period=period, form=form)
+    answer = withdraw_return(ledger, withdrawal, actor=key.name)
+    if answer is None:
+        raise ApiProblem(404, "not-found", f"No return of {uscc} for {period} on {form} stands.")
+    if isinstance(answer, Refused):
+        raise refused_rows(answer.problems)
+    request.state.position = answer.position
+    filing = _filing(answer)
+    shown.warnings(filing)
+    return Response(filing, 200, media_type="application/json")
+
+
+@router.get(
+    "/{uscc}",
+    operation_id="getReturns",
+    response_model=models.EnterpriseReturns,
+    responses=errors(400, 401, 403, 404, 422, 503),
+)
+@shows_figures
+def read(
+    ledger: LedgerNeeded,
+    _: ReturnsKey,
+    shown: ShownNeeded,
+    moment: MomentAsked,
+    uscc: str,
+    year: Annotated[int, Query(ge=2000, le=2099), DIGITS],
+) -> models.EnterpriseReturns:
+    """Each form and period of a year with all its versions."""
+    with read_transaction(ledger.engine) as connection:
+        at = moment_of(connection, moment)
+        if not has_ever_registered(connection, uscc_of(uscc), year):
+            raise ApiProblem(404, "not-found", f"No return of {uscc} was ever registered for {year}.")
+        found = versions(connection, uscc, year, at.position)
+    shown.records(len(found), uscc=uscc)
+    return enterprise_returns(found, at, uscc=uscc, year=year)

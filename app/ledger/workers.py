@@ -1,0 +1,29 @@
+"""Worker processes that open the ledger of this process for themselves."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from app.ledger.ledger import Ledger
+from app.runtime.database import open_engine
+from app.runtime.worker_pool import WorkerPool
+
+
+def ledger_workers(ledger: Ledger, processes: int) -> WorkerPool[Ledger]:
+    """Worker processes whose functions take the ledger as their first argument.
+
+    Args:
+        ledger: The ledger, for what is done in this process.
+        processes: How many worker processes there are; 0 for none.
+    """
+    url = ledger.engine.url.render_as_string(hide_password=False)
+    return WorkerPool(ledger, partial(_open_ledger, url), processes)
+
+
+@contextmanager
+def _open_ledger(url: str) -> Iterator[Ledger]:
+    ledger = Ledger(open_engine(url))
+    try:
+        yield ledger
+    finally:
+        ledger.engine.dispose()

@@ -1,0 +1,144 @@
+"""Logs: lines for a terminal, JSON in production; a line that repeats itself is soon only counted."""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+
+from app.runtime.escaping import escaped, escaped_json
+from app.runtime.limits import LOG_REPEATS_MOST, LOG_REPEATS_WINDOW_S
+
+_KEYS_MOST: Final = 1_000
+
+
+class Repeats:
+    """Lines that come again and again: the first ones of a while are let through, the others are counted.
+
+    Args:
+        clock: The time in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lines: dict[tuple[str, ...], tuple[float, int]] = {}
+
+    def admit(self, *key: str) -> str | None:
+        """What a line is to say besides, "" mostly; None if it is to be left out."""
+        now_s = self._clock()
+        began_s, lines = self._lines.get(key, (now_s, 0))
+        left_out = 0
+        if now_s - began_s >= LOG_REPEATS_WINDOW_S:
+            left_out = max(lines - LOG_REPEATS_MOST, 0)
+            began_s, lines = now_s, 0
+        if key not in self._lines and len(self._lines) >= _KEYS_MOST:
+            self._lines.clear()
+        self._lines[key] = (began_s, lines + 1)
+        if lines + 1 > LOG_REPEATS_MOST:
+            return None
+        if lines + 1 == LOG_REPEATS_MOST:
+            return f"the same within {LOG_REPEATS_WINDOW_S} seconds is left out"
+        return f"{left_out} times more before" if left_out else ""
+
+
+class RepeatsFilter(logging.Filter):
+    """The same for the lines of libraries, by their first line: what follows names sockets and addresses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._repeats = Repeats()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a line is to be written."""
+        if record.levelno < logging.WARNING:
+            return True
+        said = self._repeats.admit(record.name, str(record.msg).partition("\n")[0])
+        if said:
+            record.msg = f"{record.msg} ({said})"
+        return said is not None
+
+
+def _bound_repeats(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    if event["level"] in {"warning", "error", "critical"}:
+        said = _repeats.admit(str(event.get("event")), str(event.get("error", event.get("exc_info"))))
+        if said is None:
+            raise structlog.DropEvent
+        if said:
+            event["repeats"] = said
+    return event
+
+
+_repeats: Final = Repeats()
+_SHARED: Final[list[structlog.typing.Processor]] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.processors.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+
+
+def _rendering(log_format: str) -> list[structlog.typing.Processor]:
+    if log_format == "json":
+        return [structlog.processors.JSONRenderer(serializer=_json)]
+    return [_escape, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+
+
+def configure_logs(log_format: str) -> None:
+    """Write logs to standard error, as `text` or as `json`."""
+    structlog.configure(
+        processors=[
+            *_SHARED,
+            _bound_repeats,
+            structlog.processors.format_exc_info,
+            *_rendering(log_format),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _escape(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Show what would steer a terminal as its code; an entry is one line, but for its traceback."""
+    return {
+        name: escaped(value, keep="\n" if name == "exception" else "") if isinstance(value, str) else value
+        for name, value in event.items()
+    }
+
+
+def _json(event: Any, **options: Any) -> str:
+    return escaped_json(json.dumps(event, ensure_ascii=False, **options))
+
+
+def library_formatter(log_format: str) -> logging.Formatter:
+    """Gives the lines of libraries the form of our own."""
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=_SHARED,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            *_rendering(log_format),
+        ],
+    )
+
+
+def library_logs(log_format: str) -> dict[str, Any]:
+    """How the server, asyncio and the other libraries log, as `logging.config.dictConfig` takes it."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"ours": {"()": library_formatter, "log_format": log_format}},
+        "filters": {"repeats": {"()": RepeatsFilter}},
+        "handlers": {
+            "ours": {"class": "logging.StreamHandler", "formatter": "ours", "filters": ["repeats"]},
+        },
+        "root": {"handlers": ["ours"], "level": "WARNING"},
+        "loggers": {"uvicorn": {"level": "INFO"}},
+    }
+
+
+def log_format() -> str:
+    """As what this process writes its logs, for the processes that it starts."""
+    renderer = structlog.get_config()["processors"][-1]
+    return "json" if isinstance(renderer, structlog.processors.JSONRenderer) else "text"

@@ -1,0 +1,59 @@
+"""What the tables beside the log hold, whatever it is: for those who do not take it as sound."""
+
+from typing import Any, NamedTuple
+
+from sqlalchemy import Column, Connection, select, type_coerce
+from sqlalchemy.types import NullType
+
+from app.ledger.singletons import find_numbers
+from app.ledger.tables import log_seal, log_tiles, sequencer
+from app.transparency import merkle
+from app.transparency.tiles import TILE_HASHES, TileReader
+from domain.errors import LedgerIntegrityError
+
+
+class Sequenced(NamedTuple):
+    """The row of the sequencer: the last position, its time, the position of the last `PolicyPublished`."""
+
+    last: int
+    recorded_at_us: int
+    publication: int
+
+
+def read_sequencer(connection: Connection) -> Sequenced | None:
+    """What the sequencer says; None where it is not one row of whole numbers."""
+    found = find_numbers(connection, [sequencer.c[name] for name in Sequenced._fields])
+    return None if found is None else Sequenced(*found)
+
+
+def read_sealed_size(connection: Connection) -> int | None:
+    """How many events are sealed; None where the table is not one row with a whole number."""
+    found = find_numbers(connection, [log_seal.c.size])
+    return None if found is None else found[0]
+
+
+def read_leaf_tiles(connection: Connection, *, first: int, last: int) -> dict[int, bytes]:
+    """The tiles with the hashes of the events at these positions, by index, but those that are no bytes."""
+    query = select(log_tiles.c.index, _as_stored(log_tiles.c.hashes)).where(
+        log_tiles.c.level == 0,
+        log_tiles.c.index.between((first - 1) // TILE_HASHES, (last - 1) // TILE_HASHES),
+    )
+    found = connection.execute(query, execution_options={"as_bytes": True})
+    return {index: hashes for index, hashes in found if type(hashes) is bytes}
+
+
+def read_root(connection: Connection, size: int) -> bytes:
+    """The root that the tiles make.
+
+    Raises:
+        LedgerIntegrityError: They make none.
+    """
+    try:
+        return merkle.root(TileReader(connection), size)
+    except TypeError as error:
+        raise LedgerIntegrityError("记录指纹不是字节") from error
+
+
+def _as_stored(column: Column[Any]) -> Any:
+    """A column whose values come as the driver gives them."""
+    return type_coerce(column, NullType())

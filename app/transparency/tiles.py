@@ -1,0 +1,146 @@
+"""The Merkle tree as it is stored: full tiles of 256 hashes, and the growing ones at the right edge."""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from threading import Lock
+from typing import Final
+from weakref import WeakKeyDictionary
+
+import msgspec
+from sqlalchemy import Connection, Engine, delete, insert, select, update
+
+from app.ledger.corruption import VERIFY
+from app.ledger.singletons import read_number
+from app.ledger.tables import log_seal, log_tiles
+from app.runtime.limits import ROOTS_KEPT
+from app.transparency import merkle
+from app.transparency.merkle import HASH_BYTES
+from domain.errors import LedgerIntegrityError
+
+TILE_HEIGHT: Final = 8
+TILE_HASHES: Final = 1 << TILE_HEIGHT
+TILE_BYTES: Final = TILE_HASHES * HASH_BYTES
+
+
+class Tile(msgspec.Struct, frozen=True):
+    """A row of `log_tiles`: up to 256 hashes one after the other, each of 256**level leaves."""
+
+    level: int
+    index: int
+    hashes: bytes
+
+
+class TileReader:
+    """The hashes of complete subtrees, from the tiles; each tile is read once.
+
+    Args:
+        connection: In a transaction that reads.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._read: dict[tuple[int, int], bytes] = {}
+
+    def subtree(self, *, level: int, index: int) -> bytes:
+        """The hash of the complete subtree over the 2**level leaves from leaf index * 2**level on.
+
+        Raises:
+            LedgerIntegrityError: The tile is missing, or too short.
+        """
+        tile_level, height = divmod(level, TILE_HEIGHT)
+        tile, first = divmod(index << height, TILE_HASHES)
+        hashes = self.tile(level=tile_level, index=tile)
+        wanted = hashes[first * HASH_BYTES : (first + (1 << height)) * HASH_BYTES]
+        if len(wanted) != HASH_BYTES << height:
+            raise LedgerIntegrityError(f"第{tile_level}层第{tile}块记录指纹缺失。{VERIFY}")
+        return merkle.complete_root(wanted)
+
+    def tile(self, *, level: int, index: int) -> bytes:
+        """The hashes of a tile; none if it is not there."""
+        found = self._read.get((level, index))
+        if found is None:
+            query = select(log_tiles.c.hashes).where(log_tiles.c.level == level, log_tiles.c.index == index)
+            found = self._read[level, index] = self._connection.scalar(query) or b""
+        return found
+
+
+def grown(reader: TileReader, *, size: int, leaves: bytes) -> Iterator[Tile]:
+    """The tiles that change when leaves are added.
+
+    Args:
+        reader: Of the tiles so far.
+        size: How many leaves there are so far.
+        leaves: The hashes of the leaves to add, one after the other.
+
+    Raises:
+        LedgerIntegrityError: The tile at the right edge has not as many hashes as the size says.
+    """
+    level, added = 0, leaves
+    while added:
+        first, kept = divmod(size, TILE_HASHES)
+        before = reader.tile(level=level, index=first) if kept else b""
+        if len(before) != kept * HASH_BYTES:
+            raise LedgerIntegrityError(f"第{level}层第{first}块记录指纹不是{kept}个。{VERIFY}")
+        hashes = before + added
+        tiles = [hashes[at : at + TILE_BYTES] for at in range(0, len(hashes), TILE_BYTES)]
+        yield from (Tile(level, index, tile) for index, tile in enumerate(tiles, first))
+        added = b"".join([merkle.complete_root(tile) for tile in tiles if len(tile) == TILE_BYTES])
+        level, size = level + 1, first
+
+
+def sealed_size(connection: Connection) -> int:
+    """How many events the tiles hold.
+
+    Raises:
+        LedgerIntegrityError: The table does not say.
+    """
+    return read_number(connection, log_seal.c.size)
+
+
+def store(connection: Connection, tiles: Sequence[Tile], *, before: int, size: int) -> bool:
+    """Store the tiles that changed between two sizes; False if another process did."""
+    moved = update(log_seal).where(log_seal.c.size == before).values(size=size)
+    if connection.execute(moved).rowcount != 1:
+        return False
+    edges = {each.level: each.index for each in reversed(tiles)}
+    for level, index in edges.items():  # The first of each level grows, if it is there.
+        connection.execute(delete(log_tiles).where(log_tiles.c.level == level, log_tiles.c.index == index))
+    connection.execute(insert(log_tiles), [msgspec.structs.asdict(each) for each in tiles])
+    return True
+
+
+class _Roots:
+    """The roots that were read last; one of a size never changes."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._by_size: OrderedDict[int, bytes] = OrderedDict()
+
+    def find(self, size: int) -> bytes | None:
+        with self._lock:
+            if size in self._by_size:
+                self._by_size.move_to_end(size)
+            return self._by_size.get(size)
+
+    def keep(self, size: int, root: bytes) -> None:
+        with self._lock:
+            self._by_size[size] = root
+            if len(self._by_size) > ROOTS_KEPT:
+                self._by_size.popitem(last=False)
+
+
+_ROOTS: WeakKeyDictionary[Engine, _Roots] = WeakKeyDictionary()
+
+
+def root_at(connection: Connection, size: int) -> bytes | None:
+    """The root of the Merkle tree over the first `size` events; None while they are not all sealed.
+
+    Raises:
+        LedgerIntegrityError: A tile that it is made from is missing, or too short.
+    """
+    roots = _ROOTS.setdefault(connection.engine, _Roots())
+    found = roots.find(size)
+    if found is None and size <= sealed_size(connection):
+        found = merkle.root(TileReader(connection), size)
+        roots.keep(size, found)
+    return found

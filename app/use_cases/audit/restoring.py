@@ -1,0 +1,97 @@
+"""Restoring a ledger from an export, into an empty database: all of it in one transaction, or nothing."""
+
+import base64
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final
+
+from sqlalchemy import Connection
+
+from app.archive.export_folder import ExportError, ExportFolder, Manifest
+from app.archive.insert_unchecked import insert_lines, lock_empty, set_sequencer
+from app.ledger import publications
+from app.ledger.corruption import row_problem
+from app.ledger.ledger import Ledger
+from app.ledger.lines import Line, LineError, parse
+from app.ledger.recorder import PUBLICATION_TOPICS
+from app.runtime.database import CONSTRAINT_BROKEN, write_transaction
+from app.transparency import merkle
+from app.transparency.merkle import leaf_hash
+from app.transparency.running_root import RunningRoot
+from app.transparency.sealing import seal_within
+from app.transparency.tiles import TileReader
+from app.use_cases.audit.exporting import Progress
+from app.use_cases.upkeep.projecting import project_all
+from domain.errors import LedgerIntegrityError
+
+ROWS_AT_ONCE: Final = 20_000
+"""A statement costs little for each of them, and they fit in some tens of megabytes."""
+
+
+def restore(ledger: Ledger, folder: ExportFolder, progress: Progress = lambda _done, _total: None) -> int:
+    """Put the events of an export that was verified into an empty ledger, as they are; how many.
+
+    They are sealed in the same transaction: a log that says that it was sealed is not sealed anew later. The
+    read models are made after it; where that is cut off, the next start goes on with it.
+
+    Raises:
+        ExportError: The export is not what it was when it was verified, or cannot be read.
+        LedgerIntegrityError: The database does not give back what was put into it.
+        NotEmptyError: The ledger is not empty.
+    """
+    try:
+        _insert(ledger, folder, progress)
+    except LineError as error:
+        raise ExportError(f"导出件在核验之后有变动（{error}）") from error
+    project_all(ledger)
+    return folder.manifest.size
+
+
+def _insert(ledger: Ledger, folder: ExportFolder, progress: Progress) -> None:
+    """Insert all rows in one transaction, which commits only if they are those of the manifest."""
+    tree, last, publication = RunningRoot(), None, 0
+    with write_transaction(ledger.engine, no_timeout=True) as connection:
+        lock_empty(connection)
+        for lines in _chunks(folder, tree):
+            insert_lines(connection, lines)
+            last = lines[-1]
+            published = [line.position for line in lines if line.topic in PUBLICATION_TOPICS]
+            publication = max([publication, *published])
+            progress(tree.size, max(tree.size, folder.manifest.size))
+        if base64.b64encode(tree.root()).decode() != folder.manifest.root:
+            raise LineError("树根与导出清单不符")
+        if last is not None:
+            set_sequencer(connection, last, publication=publication)
+        _restore_publications(connection, folder.manifest)
+        seal_within(connection, until=tree.size)
+        _compare_root(connection, folder.manifest)
+
+
+def _restore_publications(connection: Connection, manifest: Manifest) -> None:
+    try:
+        publications.restore(connection, manifest.publications)
+    except CONSTRAINT_BROKEN as error:
+        raise LineError("导出清单中的政策版本重复") from error
+
+
+def _chunks(folder: ExportFolder, tree: RunningRoot) -> Iterator[list[Line]]:
+    """The rows of an export, so many at once, which are leaves of the tree."""
+    lines = folder.lines()
+    while chunk := [_row(text, tree) for text in islice(lines, ROWS_AT_ONCE)]:
+        yield chunk
+
+
+def _row(text: bytes, tree: RunningRoot) -> Line:
+    tree.append(leaf_hash(text))
+    line = parse(text)
+    problem = row_problem(line)
+    if problem is not None:
+        raise LineError(f"第{tree.size}行：{problem}")
+    return line
+
+
+def _compare_root(connection: Connection, manifest: Manifest) -> None:
+    """Compare what the database gives back with what was exported."""
+    root = merkle.root(TileReader(connection), manifest.size)
+    if base64.b64encode(root).decode() != manifest.root:
+        raise LedgerIntegrityError(f"写入后的前{manifest.size}条记录与导出件不符。请换一个新的数据库重新恢复")

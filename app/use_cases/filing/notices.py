@@ -1,0 +1,82 @@
+"""The points to verify of a row: it is recorded all the same, and the clerk is told."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from app.use_cases.filing import wording
+from app.use_cases.filing.rows import Draft
+from domain.errors import Notice
+from domain.events import Figure, Return
+from domain.forms import FORMS
+from domain.periods import period_of
+from domain.regions import REGIONS
+from domain.returns import AnnualReturns, required_figure
+
+OF_THE_ROW_ALONE: Final = frozenset({"industry-unlike-form", "unknown-region", "negative-figure"})
+"""What these say stands in the row itself. Every other one may quote figures that the ledger holds."""
+
+
+def notices(draft: Draft, returns: AnnualReturns, own_base_fen: int | None) -> Iterator[Notice]:
+    """The points to verify of a draft.
+
+    Args:
+        draft: The row.
+        returns: The enterprise's returns of the year, with the batch applied.
+        own_base_fen: The ledger's own figure of the required item of a year before, if it has one.
+    """
+    registered = draft.registered
+    form, period = FORMS[registered.form], period_of(registered.period)
+    name = registered.name
+    if not registered.industry_code.startswith(form.industries):
+        message = wording.industry_unlike_form(name, registered.industry_code, form)
+        yield Notice(row=draft.row, code="industry-unlike-form", message=message)
+    if registered.region_code not in REGIONS:
+        message = wording.unknown_region(registered.region_code)
+        yield Notice(row=draft.row, code="unknown-region", message=message)
+    for item, figure in registered.figures.items():
+        if _is_negative(figure):
+            message = wording.negative_figure(name, period, form.items[item])
+            yield Notice(row=draft.row, code="negative-figure", message=message)
+    given_fen = required_figure(registered).prior_year_fen
+    if given_fen is not None and own_base_fen is not None and given_fen != own_base_fen:
+        message = wording.base_differs(name, period, given_fen, own_base_fen)
+        yield Notice(row=draft.row, code="base-differs", message=message)
+    yield from _balances(draft, returns)
+
+
+def _balances(draft: Draft, returns: AnnualReturns) -> Iterator[Notice]:
+    registered = draft.registered
+    period = period_of(registered.period)
+    before: Mapping[str, Figure] = {}
+    if period.previous is not None:
+        standing = returns.standing.get((registered.form, str(period.previous)))
+        if standing is None:
+            return
+        before = standing.registered.figures
+    for item, figure in registered.figures.items():
+        last = before.get(item, Figure()) if period.previous is not None else Figure(None, None, 0, 0)
+        for last_ytd, month, ytd in (
+            (last.current_ytd_fen, figure.current_fen, figure.current_ytd_fen),
+            (last.prior_year_ytd_fen, figure.prior_year_fen, figure.prior_year_ytd_fen),
+        ):
+            if last_ytd is None or month is None or ytd is None or last_ytd + month == ytd:
+                continue
+            message = wording.balance_differs(registered.name, period, last_ytd, month, ytd)
+            yield Notice(row=draft.row, code="balance-differs", message=message)
+
+
+def _is_negative(figure: Figure) -> bool:
+    return any(
+        value is not None and value < 0
+        for value in (
+            figure.current_fen,
+            figure.prior_year_fen,
+            figure.current_ytd_fen,
+            figure.prior_year_ytd_fen,
+        )
+    )
+
+
+def own_figure(registered: Return) -> int | None:
+    """The figure of the required item."""
+    return required_figure(registered).current_fen

@@ -1,0 +1,313 @@
+"""Reads the rows of `POST /v1/returns`, from HTTP and from files alike: drafts, or every problem of a row."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, Final, cast
+
+import msgspec
+
+from app.use_cases.filing import wording
+from app.use_cases.times import parse_rfc_3339
+from domain.errors import Problem
+from domain.events import Figure, Origin, Return, Source, Stage
+from domain.forms import FORMS, Form
+from domain.identifiers import has_uscc_shape, passes_uscc_check
+from domain.money import AmountError, to_fen
+from domain.periods import PeriodError, period_of
+
+TEXT_MAX_CHARS: Final = 500
+"""Longer than any name of an enterprise, any reason in one sentence or any file's name."""
+
+TIME_MAX_CHARS: Final = 40
+"""Longer than a time with nine decimals of a second."""
+
+REQUIRED: Final = (
+    "form",
+    "uscc",
+    "name",
+    "region_code",
+    "industry_code",
+    "period",
+    "in_database",
+    "figures",
+)
+OPTIONAL: Final = ("reported_at", "source_row", "reason", "origin", "document", "uscc_override")
+COLUMNS: Final = {
+    "current": "current_fen",
+    "prior_year": "prior_year_fen",
+    "current_ytd": "current_ytd_fen",
+    "prior_year_ytd": "prior_year_ytd_fen",
+}
+REQUIRED_COLUMNS: Final = ("current", "prior_year")
+ORIGINS: Final = ("enterprise", "returned", "enforcement")
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_REGION = re.compile(r"[0-9A-Za-z]{1,20}", re.ASCII)
+_INDUSTRY = re.compile(r"[0-9]{2,4}", re.ASCII)
+
+
+class Draft(msgspec.Struct, frozen=True, gc=False):
+    """A row that is in order by itself: its index, the enterprise, the return to register."""
+
+    row: int
+    uscc: str
+    registered: Return
+
+
+class RowReader:
+    """Reads rows of one batch.
+
+    Args:
+        unit: The unit of the amounts, a key of `FEN_PER_UNIT`.
+        stage: The stage of the returns.
+        source: The file that the rows come from.
+    """
+
+    def __init__(self, *, unit: str, stage: Stage, source: Source | None) -> None:
+        self._unit = unit
+        self._stage = stage
+        self._source = source
+
+    def read(self, row: int, data: Any) -> Draft | list[Problem]:
+        """The draft of a row, or all its problems."""
+        if not isinstance(data, dict):
+            return [Problem(row=row, field=None, code="field-invalid", message=wording.NOT_A_ROW)]
+        found = _RowProblems(row)
+        _check_names(found, data)
+        form = _form(found, data.get("form")) if "form" in data else None
+        values = {name: read(found, name, data[name]) for name, read in _READERS.items() if name in data}
+        _check_code(found, values)
+        figures = self._figures(found, form, data["figures"]) if form and "figures" in data else {}
+        if form and isinstance(data.get("figures"), dict):
+            _check_figures(found, form, figures, data["figures"])
+        source_row = _source_row(found, data.get("source_row"))
+        if found.problems or form is None:
+            return found.problems
+        return Draft(row, values.pop("uscc"), self._registered(form, values, figures, source_row))
+
+    def _registered(
+        self, form: Form, values: dict[str, Any], figures: dict[str, Figure], source_row: Source
+    ) -> Return:
+        base = self._source or Source()
+        source = Source(base.name, base.sha256, source_row.sheet, source_row.row)
+        return Return(
+            form=form.code,
+            stage=self._stage,
+            figures=figures,
+            source=None if source == Source() else source,
+            **values,
+        )
+
+    def _figures(self, found: "_RowProblems", form: Form, data: Any) -> dict[str, Figure]:
+        if not isinstance(data, dict):
+            found.add("figures", "field-invalid", wording.not_of_type("figures", "对象"))
+            return {}
+        figures = {}
+        for item, columns in data.items():
+            path = f"figures.{item}"
+            if item not in form.items:
+                shown = _shown(item)
+                found.add(f"figures.{shown}", "unknown-item", wording.unknown_item(shown, form))
+            elif not isinstance(columns, dict):
+                found.add(path, "field-invalid", wording.not_of_type(path, "对象"))
+            else:
+                figure = self._figure(found, path, columns)
+                if figure != Figure() or item == form.required_item:
+                    figures[item] = figure
+        return figures
+
+    def _figure(self, found: "_RowProblems", path: str, columns: dict[str, Any]) -> Figure:
+        for name in columns.keys() - COLUMNS.keys():
+            found.add(f"{path}.{_shown(name)}", "field-invalid", wording.unknown_field(_shown(name)))
+        for name in REQUIRED_COLUMNS:
+            if name not in columns:
+                found.add(f"{path}.{name}", "field-missing", wording.field_missing(f"{path}.{name}"))
+        amounts = {}
+        for name, column in COLUMNS.items():
+            value = columns.get(name)
+            if value is not None:
+                try:
+                    amounts[column] = to_fen(value, self._unit)
+                except AmountError:
+                    at = f"{path}.{name}"
+                    found.add(at, "amount-invalid", wording.amount_invalid(at, _shown(value)))
+        return Figure(**amounts)
+
+
+class _RowProblems:
+    """Collects the problems of one row."""
+
+    def __init__(self, row: int) -> None:
+        self.row = row
+        self.problems: list[Problem] = []
+
+    def add(self, field: str, code: str, message: str) -> None:
+        self.problems.append(Problem(row=self.row, field=field, code=code, message=message))
+
+    def has(self, field: str) -> bool:
+        return any(each.field == field for each in self.problems)
+
+
+def _check_names(found: _RowProblems, data: dict[str, Any]) -> None:
+    for name in REQUIRED:
+        if name not in data:
+            found.add(name, "field-missing", wording.field_missing(name))
+    for name in map(_shown, data.keys() - {*REQUIRED, *OPTIONAL}):
+        found.add(name, "field-invalid", wording.unknown_field(name))
+
+
+def _check_figures(found: _RowProblems, form: Form, figures: dict[str, Figure], data: dict[str, Any]) -> None:
+    required = f"figures.{form.required_item}"
+    if form.required_item not in data:
+        found.add(required, "field-missing", wording.field_missing(required))
+    elif (
+        not found.has(required)
+        and not found.has(f"{required}.current")
+        and figures[form.required_item].current_fen is None
+    ):
+        found.add(f"{required}.current", "field-missing", wording.nothing_reported(form))
+    for part, whole in form.parts:
+        for name, column in _exceeding(figures, part, whole):
+            part_fen = getattr(figures[part], column)
+            message = wording.part_exceeds_whole(
+                form, part, part_fen, whole, getattr(figures[whole], column), column
+            )
+            found.add(f"figures.{part}.{name}", "part-exceeds-whole", message)
+
+
+def _exceeding(figures: dict[str, Figure], part: str, whole: str) -> Iterator[tuple[str, str]]:
+    if part not in figures or whole not in figures:
+        return
+    for name, column in COLUMNS.items():
+        part_fen, whole_fen = getattr(figures[part], column), getattr(figures[whole], column)
+        if part_fen is not None and whole_fen is not None and part_fen > whole_fen:
+            yield name, column
+
+
+def _form(found: _RowProblems, value: Any) -> Form | None:
+    form = FORMS.get(value) if isinstance(value, str) else None
+    if form is None:
+        found.add("form", "unknown-form", wording.unknown_form(_shown(value)))
+    return form
+
+
+def _text(found: _RowProblems, field: str, value: Any) -> str:
+    if not isinstance(value, str):
+        found.add(field, "field-invalid", wording.not_of_type(field, "文字"))
+        return ""
+    text = value.strip()
+    if not text or len(text) > TEXT_MAX_CHARS or _UNPRINTABLE.search(text):
+        found.add(field, "field-invalid", wording.text_invalid(field, TEXT_MAX_CHARS))
+    return text
+
+
+def _optional_text(found: _RowProblems, field: str, value: Any) -> str | None:
+    return None if value is None else _text(found, field, value)
+
+
+def _matching(pattern: re.Pattern[str], expected: str) -> Callable[[_RowProblems, str, Any], str]:
+    def read(found: _RowProblems, field: str, value: Any) -> str:
+        if not isinstance(value, str) or pattern.fullmatch(value) is None:
+            found.add(field, "field-invalid", wording.not_like(field, _shown(value), expected))
+            return ""
+        return value
+
+    return read
+
+
+def _uscc(found: _RowProblems, field: str, value: Any) -> str:
+    if not isinstance(value, str) or not has_uscc_shape(value):
+        found.add(field, "field-invalid", wording.uscc_shape(_shown(value)))
+        return ""
+    return value
+
+
+def _check_code(found: _RowProblems, values: dict[str, Any]) -> None:
+    uscc = values.get("uscc")
+    if uscc and not values.get("uscc_override") and not passes_uscc_check(uscc):
+        found.add("uscc", "uscc-check", wording.uscc_check(uscc))
+
+
+def _period(found: _RowProblems, field: str, value: Any) -> str:
+    if not isinstance(value, str):
+        found.add(field, "period-invalid", wording.not_of_type(field, "文字"))
+        return ""
+    try:
+        period_of(value)
+    except PeriodError as error:
+        found.add(field, "period-invalid", _UNPRINTABLE.sub("?", str(error)))
+    return value
+
+
+def _in_database(found: _RowProblems, field: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        found.add(field, "field-invalid", wording.not_of_type(field, "true或false（当月在库：是或否）"))
+        return False
+    return value
+
+
+def _reported_at(found: _RowProblems, field: str, value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, str) and len(value) <= TIME_MAX_CHARS:
+        try:
+            parse_rfc_3339(value)
+        except ValueError:
+            pass
+        else:
+            return value
+    found.add(field, "field-invalid", wording.not_like(field, _shown(value), "2024-04-10T08:00:00+08:00"))
+    return None
+
+
+def _origin(found: _RowProblems, field: str, value: Any) -> Origin | None:
+    if value is None:
+        return None
+    if value not in ORIGINS:
+        found.add(field, "field-invalid", wording.origin_invalid(_shown(value)))
+        return None
+    return cast("Origin", value)
+
+
+def _source_row(found: _RowProblems, value: Any) -> Source:
+    if value is None:
+        return Source()
+    if (
+        isinstance(value, dict)
+        and value.keys() <= {"sheet", "row"}
+        and (value.get("sheet") is None or isinstance(value["sheet"], str))
+        and type(value.get("row")) is int
+        and 0 < value["row"] < 2**31
+    ):
+        sheet = _text(found, "source_row.sheet", value["sheet"]) if value.get("sheet") else None
+        return Source(sheet=sheet, row=value["row"])
+    found.add("source_row", "field-invalid", wording.not_like("source_row", "", '{"sheet": …, "row": 12}'))
+    return Source()
+
+
+def printable(text: str) -> str:
+    """The text as far as it may be recorded: at most `TEXT_MAX_CHARS` characters that can be shown."""
+    return _UNPRINTABLE.sub("?", text[:TEXT_MAX_CHARS])
+
+
+def _shown(value: Any) -> str:
+    """A value as a message may show it: short and printable."""
+    if isinstance(value, dict | list):
+        return "{…}" if isinstance(value, dict) else "[…]"
+    text = value if isinstance(value, str) else repr(value)
+    return _UNPRINTABLE.sub("?", text[:60])
+
+
+_READERS: Final[dict[str, Callable[[_RowProblems, str, Any], Any]]] = {
+    "uscc": _uscc,
+    "name": _text,
+    "region_code": _matching(_REGION, "210802"),
+    "industry_code": _matching(_INDUSTRY, "5211"),
+    "period": _period,
+    "in_database": _in_database,
+    "reported_at": _reported_at,
+    "reason": _optional_text,
+    "origin": _origin,
+    "document": _optional_text,
+    "uscc_override": _optional_text,
+}

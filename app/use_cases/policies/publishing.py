@@ -1,0 +1,373 @@
+"""Publishing a policy: its document is recorded, then what was filed before is assessed, chunk by chunk."""
+
+import uuid
+from collections.abc import Callable, Collection
+from typing import Final
+
+import msgspec
+from sqlalchemy import Connection
+
+from app.ledger import publications
+from app.ledger.corruption import REBUILD, VERIFY
+from app.ledger.ledger import Batch, Ledger
+from app.ledger.mapper import NewEvent
+from app.ledger.publications import Publication
+from app.ledger.recorder import UNATTENDED, AppendCondition, AppendRequest
+from app.runtime.database import read_transaction, with_retries
+from app.use_cases.filing.working_set import Reassessment, WorkingSet
+from app.use_cases.policies.loader import LoadedPolicy
+from app.use_cases.recording import commit_with_retries
+from app.use_cases.upkeep.projecting import project_until
+from domain.errors import LedgerIntegrityError
+from domain.events import (
+    DroppedCoverage,
+    PolicyAssessed,
+    PolicyPublished,
+    PolicyRef,
+    PolicyWithdrawn,
+    policy_stream,
+)
+from domain.policy.policy import Policy, PolicyHistory, fingerprint
+from projections.queries.accounts import assessed_by_period
+from projections.queries.policies import find_version, is_assessed
+
+STREAMS_PER_CHUNK: Final = 500
+"""A chunk is one transaction: small enough that a filing beside it waits for tenths of a second."""
+
+ACTOR: Final = "duixian"
+"""The name under which the software itself records what follows from a publication."""
+
+Progress = Callable[[int, int], None]
+"""Called with what is done and the total."""
+
+
+class Published(msgspec.Struct, frozen=True):
+    """A version of a policy, and whether it was published just now or stood already."""
+
+    ref: PolicyRef
+    position: int
+    is_new: bool
+
+
+class Drop(msgspec.Struct, frozen=True):
+    """Why a version may cover less than the one before, and the number of the document that orders it."""
+
+    reason: str
+    document: str
+
+
+class LostPeriod(msgspec.Struct, frozen=True):
+    """A period that a version no longer covers, and what is assessed for it now, in fen."""
+
+    period: str
+    enterprises: int
+    assessed_fen: int
+
+
+class CoverageNarrowsError(Exception):
+    """A version covers less than the one before, and nobody said that this is meant."""
+
+    def __init__(self, lost: list[LostPeriod]) -> None:
+        super().__init__(", ".join(each.period for each in lost))
+        self.lost = lost
+
+
+class NothingDroppedError(Exception):
+    """A version was to drop periods, and covers all that the one before covers."""
+
+
+class PublicationEffect(msgspec.Struct, frozen=True, kw_only=True):
+    """What a publication, or a withdrawal, would change; `lost` is what it no longer covers."""
+
+    policy: str
+    version: int
+    sha256: str
+    entitlements_changed: int
+    before_fen: int
+    after_fen: int
+    lost: list[LostPeriod]
+
+
+class AssessmentProgress(msgspec.Struct, frozen=True):
+    """How many of the annual returns filed before a publication are assessed by it."""
+
+    done: int
+    total: int
+
+
+def publish(ledger: Ledger, loaded: LoadedPolicy, *, actor: str, drop: Drop | None = None) -> Published:
+    """Record a document as the next version of its policy; the one that is in force records nothing.
+
+    Args:
+        ledger: The ledger.
+        loaded: The document.
+        actor: The name of the key, or of the command.
+        drop: Why it may cover less than the version before.
+
+    Raises:
+        CoverageNarrowsError: It covers less, and `drop` is not given.
+        NothingDroppedError: `drop` is given, and it covers no less.
+    """
+    (ref, is_new), position = commit_with_retries(
+        ledger, lambda connection: _decide(ledger, connection, loaded, actor, drop)
+    )
+    project_until(ledger, position)  # Another process may have published it just now.
+    return Published(ref, position, is_new)
+
+
+def _decide(
+    ledger: Ledger, connection: Connection, loaded: LoadedPolicy, actor: str, drop: Drop | None
+) -> Batch[tuple[PolicyRef, bool]]:
+    """The version that a document becomes, and whether it is a new one."""
+    guard = AppendCondition(ledger.head(connection), ())
+    history = ledger.policy_history(connection, loaded.typed.policy)
+    before = history.in_force
+    policy = _next_version(history, loaded)
+    if before is not None and before.ref == policy.ref:
+        return Batch((policy.ref, False), (), AppendRequest(actor, "", guard))
+    event = PolicyPublished(
+        policy=policy.ref.id,
+        version=policy.ref.version,
+        sha256=policy.ref.sha256,
+        text=loaded.text,
+        document=loaded.document,
+        dropped=_dropped(connection, before, policy, drop),
+    )
+    new = ledger.stored([NewEvent(policy_stream(policy.ref.id), history.version + 1, event)])
+    begin = _begin(ledger, connection, policy, guard.read_at)
+    return Batch((policy.ref, True), new, AppendRequest(actor, uuid.uuid4().hex, guard, begin))
+
+
+def _next_version(history: PolicyHistory, loaded: LoadedPolicy) -> Policy:
+    """What a document becomes: the version in force where it is the same, else the next one."""
+    before, sha256 = history.in_force, fingerprint(loaded.document)
+    if before is not None and before.ref.sha256 == sha256 and not before.is_withdrawn:
+        return before
+    ref = PolicyRef(loaded.typed.policy, history.versions + 1, sha256)
+    return Policy(ref, loaded.typed, earlier=frozenset() if before is None else before.reach)
+
+
+def _dropped(
+    connection: Connection, before: Policy | None, policy: Policy, drop: Drop | None
+) -> DroppedCoverage | None:
+    """What a version no longer covers, as it is recorded.
+
+    Raises:
+        CoverageNarrowsError: It covers less, and `drop` is not given.
+        NothingDroppedError: `drop` is given, and it covers no less.
+    """
+    periods = _lost_periods(before, policy)
+    if not periods:
+        if drop is not None:
+            raise NothingDroppedError
+        return None
+    if drop is None:
+        raise CoverageNarrowsError(_lost(connection, policy.ref.id, periods))
+    return DroppedCoverage(periods=tuple(periods), reason=drop.reason, document=drop.document)
+
+
+def _lost_periods(before: Policy | None, after: Policy) -> list[str]:
+    return [] if before is None else [str(each) for each in before.covered() if not after.covers_period(each)]
+
+
+def _lost(connection: Connection, policy: str, periods: Collection[str]) -> list[LostPeriod]:
+    """What is assessed now of periods, in the order of time."""
+    assessed = assessed_by_period(connection, policy, periods)
+    return [LostPeriod(each, *assessed.get(each, (0, 0))) for each in periods]
+
+
+def withdraw_policy(ledger: Ledger, policy: str, drop: Drop, *, actor: str) -> Published | None:
+    """Record that a policy is repealed, or was a mistake; None where none of this id is in force.
+
+    Args:
+        ledger: The ledger.
+        policy: Its id.
+        drop: Why, and the number of the document that orders it.
+        actor: The name of the key, or of the command.
+    """
+    ref, position = commit_with_retries(
+        ledger, lambda connection: _decide_withdrawal(ledger, connection, policy, drop, actor)
+    )
+    project_until(ledger, position)
+    return None if ref is None else Published(ref, position, is_new=True)
+
+
+def _decide_withdrawal(
+    ledger: Ledger, connection: Connection, policy: str, drop: Drop, actor: str
+) -> Batch[PolicyRef | None]:
+    guard = AppendCondition(ledger.head(connection), ())
+    history = ledger.policy_history(connection, policy)
+    before = history.in_force
+    if before is None or before.is_withdrawn:
+        return Batch(None, (), UNATTENDED)
+    event = PolicyWithdrawn(
+        policy=policy, version=before.ref.version, reason=drop.reason, document=drop.document
+    )
+    new = ledger.stored([NewEvent(policy_stream(policy), history.version + 1, event)])
+    begin = _begin(ledger, connection, before, guard.read_at)
+    return Batch(before.ref, new, AppendRequest(actor, uuid.uuid4().hex, guard, begin))
+
+
+def _begin(
+    ledger: Ledger, connection: Connection, policy: Policy, read_at: int
+) -> Callable[[Connection, int], None]:
+    found = ledger.count_returns_streams(connection, years=policy.years)
+
+    def begin(connection: Connection, position: int) -> None:
+        total = found + ledger.count_new_returns_streams(connection, years=policy.years, after=read_at)
+        publication = Publication(
+            policy=policy.ref.id,
+            version=policy.ref.version,
+            position=position,
+            after_stream="",
+            done=0,
+            total=total,
+        )
+        publications.begin(connection, publication)
+
+    return begin
+
+
+def assess_published(ledger: Ledger, progress: Progress = lambda _done, _total: None) -> None:
+    """Assess what was filed before each publication; goes on where it was left.
+
+    Several processes may do so at once: a chunk counts for the one that records it first, and the others go
+    on behind it.
+    """
+    while (publication := with_retries(lambda: unfinished_publication(ledger))) is not None:
+        progress(publication.done, publication.total)
+        _, position = commit_with_retries(ledger, lambda connection: _assess_chunk(ledger, connection))
+        project_until(ledger, position)
+
+
+class PublicationWatch:
+    """Finishes an assessment that nobody goes on with, as after the end of the process that published.
+
+    Args:
+        ledger: The ledger.
+        progress: Called before each chunk; it may raise to stop.
+    """
+
+    def __init__(self, ledger: Ledger, progress: Progress = lambda _done, _total: None) -> None:
+        self._ledger = ledger
+        self._progress = progress
+        self._seen: Publication | None = None
+
+    def look(self) -> None:
+        """Go on with a publication that stands where it stood at the last look."""
+        unfinished = unfinished_publication(self._ledger)
+        is_stuck = unfinished is not None and unfinished == self._seen
+        self._seen = unfinished
+        if is_stuck:
+            assess_published(self._ledger, self._progress)
+
+
+def unfinished_publication(ledger: Ledger) -> Publication | None:
+    """The oldest publication whose assessment is not complete."""
+    with read_transaction(ledger.engine) as connection:
+        return publications.unfinished(connection)
+
+
+def _assess_chunk(ledger: Ledger, connection: Connection) -> Batch[None]:
+    """What follows for the next annual returns from the oldest publication that is not yet assessed whole."""
+    publication = publications.unfinished(connection)
+    if publication is None:  # Another process has come to the end.
+        return Batch(None, (), UNATTENDED)
+    history = ledger.policy_history(connection, publication.policy)
+    if history.in_force is None:
+        raise LedgerIntegrityError(f"政策{publication.policy}没有发布的记录。{VERIFY}")
+    streams = ledger.returns_streams(
+        connection, after=publication.after_stream, years=history.in_force.years, limit=STREAMS_PER_CHUNK
+    )
+    books, found = _reassess(ledger, connection, history.in_force, streams)
+    new, is_last = list(found.new), len(streams) < STREAMS_PER_CHUNK
+    if is_last:
+        ended = PolicyAssessed(policy=publication.policy, version=publication.version)
+        new.append(NewEvent(policy_stream(publication.policy), history.version + 1, ended))
+    done = min(publication.done + len(streams), publication.total)
+    after_stream = streams[-1] if streams else publication.after_stream
+
+    def advance(connection: Connection, position: int) -> None:
+        publications.advance(
+            connection,
+            publication,
+            after_stream=after_stream,
+            done=publication.total if is_last else done,
+            assessed_at=position if is_last else None,
+        )
+
+    guard = AppendCondition(books.read_at, books.streams)
+    return Batch(None, ledger.stored(new), AppendRequest(ACTOR, uuid.uuid4().hex, guard, advance))
+
+
+def _reassess(
+    ledger: Ledger, connection: Connection, policy: Policy, streams: list[str]
+) -> tuple[WorkingSet, Reassessment]:
+    """What follows from a policy for some annual returns.
+
+    An enterprise whose records contradict each other stays as it is: it is disputed, and the others go on.
+    """
+    touched = [
+        (uscc, period)
+        for _, uscc, year in (stream.split("/") for stream in streams)
+        for period in (f"{year}-06", f"{year}-12")
+    ]
+    books = WorkingSet(ledger, connection, touched, [policy])
+    return books, books.reassess(books.accounts_of)
+
+
+def preview_publication(ledger: Ledger, loaded: LoadedPolicy) -> PublicationEffect:
+    """What publishing a document would change; nothing is recorded."""
+    with read_transaction(ledger.engine) as connection:
+        history = ledger.policy_history(connection, loaded.typed.policy)
+        return _effect(ledger, connection, history.in_force, _next_version(history, loaded))
+
+
+def preview_withdrawal(ledger: Ledger, policy: str) -> PublicationEffect | None:
+    """What withdrawing a policy would change; None where none of this id is in force."""
+    with read_transaction(ledger.engine) as connection:
+        before = ledger.policy_history(connection, policy).in_force
+        if before is None or before.is_withdrawn:
+            return None
+        withdrawn = Policy(before.ref, before.document, earlier=before.reach, is_withdrawn=True)
+        return _effect(ledger, connection, before, withdrawn)
+
+
+def _effect(
+    ledger: Ledger, connection: Connection, before: Policy | None, policy: Policy
+) -> PublicationEffect:
+    changed = before_fen = after_fen = 0
+    after_stream = ""
+    while streams := ledger.returns_streams(
+        connection, after=after_stream, years=policy.years, limit=STREAMS_PER_CHUNK
+    ):
+        _, found = _reassess(ledger, connection, policy, streams)
+        changed += len(found.changes)
+        before_fen += sum(each.before_fen or 0 for each in found.changes)
+        after_fen += sum(each.after_fen or 0 for each in found.changes)
+        after_stream = streams[-1]
+    return PublicationEffect(
+        policy=policy.ref.id,
+        version=policy.ref.version,
+        sha256=policy.ref.sha256,
+        entitlements_changed=changed,
+        before_fen=before_fen,
+        after_fen=after_fen,
+        lost=_lost(connection, policy.ref.id, _lost_periods(before, policy)),
+    )
+
+
+def assessment_progress(connection: Connection, policy: str, number: int) -> AssessmentProgress:
+    """How far the assessment of a version has come: all is done when the reads show that it ended.
+
+    Raises:
+        LedgerIntegrityError: The read models do not hold the version, or its progress is not noted.
+    """
+    version = find_version(connection, policy, number)
+    if version is None:
+        raise LedgerIntegrityError(f"查询表缺少政策{policy}版本{number}。{REBUILD}")
+    found = publications.find(connection, version.position)
+    if found is None:
+        raise LedgerIntegrityError(f"政策{policy}版本{number}的测算进度（publications表）缺失。{VERIFY}")
+    done = found.done if is_assessed(connection, version) else found.done_before_end
+    return AssessmentProgress(done, found.total)

@@ -1,0 +1,280 @@
+"""What every read begins with: the moment, and of the accounts the policy that they are about."""
+
+import base64
+from collections.abc import Collection, Sequence
+from typing import Literal, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection
+
+from app.ledger import publications
+from app.ledger.ledger import Ledger
+from app.runtime.database import read_transaction
+from app.transparency.tiles import root_at
+from domain.events import LogEntry, account_stream
+from domain.policy.policy import Policy
+from projections.projector import position_of
+from projections.queries import moments, policies
+from projections.queries.moments import Moment
+from projections.queries.policies import PolicyState, PolicyVersion
+
+ChoiceProblem = Literal["policy-unknown", "policy-ambiguous"]
+
+
+class PositionAheadError(Exception):
+    """A position above the head was asked for."""
+
+    def __init__(self, head: int) -> None:
+        super().__init__(f"the last position is {head}")
+        self.head = head
+
+
+class DayAheadError(Exception):
+    """A day was asked for that has not begun."""
+
+    def __init__(self, day: str) -> None:
+        super().__init__(f"{day} has not begun in Beijing")
+        self.day = day
+
+
+class AskedDay(NamedTuple):
+    """A day in Beijing that was asked for.
+
+    Attributes:
+        text: As it was written.
+        start_us: When it begins, in microseconds since 1970, as `asked_at_us`.
+        asked_at_us: What the clock showed when it was asked for.
+    """
+
+    text: str
+    start_us: int
+    asked_at_us: int
+
+
+class AskedMoment(NamedTuple):
+    """As of when an answer is wanted: at a position or by a time; now where neither is given.
+
+    Attributes:
+        position: Of the log.
+        known_at_us: Microseconds since 1970-01-01T00:00:00Z.
+        day: Where the time is the start or the end of a day.
+        day_in_progress: Of a position: it was found for a day that had not ended then.
+    """
+
+    position: int | None = None
+    known_at_us: int | None = None
+    day: AskedDay | None = None
+    day_in_progress: bool = False
+
+
+NOW = AskedMoment()
+
+
+class AsOf(Moment, frozen=True):
+    """The moment of an answer, and the root of the log's tree over the events up to it.
+
+    Attributes:
+        root: 32 bytes; None while the log is not sealed so far.
+        day_in_progress: A day was asked for that has not ended: it is answered as of now.
+    """
+
+    root: bytes | None
+    day_in_progress: bool = False
+
+    @property
+    def root_text(self) -> str | None:
+        """The root in base64."""
+        return None if self.root is None else base64.b64encode(self.root).decode()
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """An assessment under way: by which version, and how many annual returns of how many are done.
+
+    Attributes:
+        done: None of a past moment, of which this is not kept.
+    """
+
+    version: int
+    done: int | None
+    total: int
+
+
+class PolicyAsOf(msgspec.Struct, frozen=True):
+    """The books at a moment, under a policy; `state` is None while no policy covers the window."""
+
+    ledger: Ledger
+    connection: Connection
+    window: str
+    moment: AsOf
+    state: PolicyState | None
+    is_now: bool
+
+    @property
+    def policy_id(self) -> str | None:
+        """The policy's id."""
+        return None if self.state is None else self.state.newest.ref.id
+
+    @property
+    def newest(self) -> PolicyVersion | None:
+        """The newest version."""
+        return None if self.state is None else self.state.newest
+
+    def policy(self) -> Policy | None:
+        """The newest version, ready to assess by; None where there is none, or it was withdrawn."""
+        if self.state is None or self.state.withdrawn is not None:
+            return None
+        return policies.policy_of(self.connection, self.state.newest.ref)
+
+    def versions_of(self, codes: Collection[str]) -> dict[str, PolicyVersion]:
+        """The version that the account of each enterprise is of; none without a policy.
+
+        While everything is assessed by the newest version, that is the one; else the log is asked for the
+        latest assessment of each.
+        """
+        state = self.state
+        if state is None:
+            return {}
+        latest: dict[str, int] = {}
+        if not state.is_assessed:
+            streams = {account_stream(state.newest.ref.id, uscc, self.window): uscc for uscc in codes}
+            found = self.ledger.latest_versions(self.connection, streams, at=self.moment.position)
+            latest = {streams[stream]: version for stream, version in found.items()}
+        return {uscc: state.version_of(latest.get(uscc)) for uscc in codes}
+
+    def ceiling_fen(self, version: PolicyVersion | None) -> int:
+        """The half-year ceiling of a version; 0 without one."""
+        if version is None:
+            return 0
+        return policies.policy_of(self.connection, version.ref).half_year_limit.ceiling.fen
+
+    def progress(self) -> Progress | None:
+        """The assessment that is under way; None while there is none."""
+        state = self.state
+        if state is None or state.is_assessed:
+            return None
+        noted = publications.find(self.connection, state.begun)
+        if noted is None:
+            return None
+        return Progress(noted.version, noted.done_before_end if self.is_now else None, noted.total)
+
+
+def is_projected(ledger: Ledger, position: int) -> bool:
+    """Whether the read models hold a position of the log.
+
+    Raises:
+        PositionAheadError: The position is above the head of the log.
+    """
+    with read_transaction(ledger.engine) as connection:
+        if position_of(connection) >= position:
+            return True
+        head = ledger.head(connection)
+    if position > head:
+        raise PositionAheadError(head)
+    return False
+
+
+def moment_of(connection: Connection, asked: AskedMoment) -> AsOf:
+    """The end of the last transaction that had ended by the moment asked for; position 0 before the first.
+
+    Raises:
+        PositionAheadError: The position is above the head.
+        DayAheadError: The day has not begun.
+    """
+    head = moments.now(connection)
+    if asked.position is not None and asked.position > head.position:
+        raise PositionAheadError(head.position)
+    return _as_of(connection, _moment(connection, asked, head), asked, head)
+
+
+def _moment(connection: Connection, asked: AskedMoment, head: Moment) -> Moment:
+    if asked.known_at_us is not None:
+        return moments.at_time(connection, asked.known_at_us)
+    return head if asked.position is None else moments.at_position(connection, asked.position)
+
+
+def _as_of(connection: Connection, moment: Moment, asked: AskedMoment, head: Moment) -> AsOf:
+    root = root_at(connection, moment.position)
+    return AsOf(moment.position, moment.recorded_at_us, root, _is_in_progress(asked, head))
+
+
+def _is_in_progress(asked: AskedMoment, head: Moment) -> bool:
+    """Whether a day was asked for that has not ended; where the log is ahead of the clock, by its time."""
+    if asked.day is None or asked.known_at_us is None:
+        return asked.day_in_progress
+    now_us = max(asked.day.asked_at_us, head.recorded_at_us or 0)
+    if asked.day.start_us > now_us:
+        raise DayAheadError(asked.day.text)
+    return asked.known_at_us > now_us
+
+
+def log_moment_of(ledger: Ledger, connection: Connection, asked: AskedMoment) -> AsOf:
+    """The moment asked for by the log itself, which may be ahead of the read models.
+
+    Raises:
+        PositionAheadError: The position is above the head.
+        DayAheadError: The day has not begun.
+    """
+    if asked.position is not None and asked.position > (last := ledger.head(connection)):
+        raise PositionAheadError(last)
+    moment = _last_transaction(ledger, connection, asked)
+    head = moment if asked.day is None else _last_transaction(ledger, connection, NOW)
+    return _as_of(connection, moment, asked, head)
+
+
+def events_after(  # noqa: PLR0913 - the page that is asked for
+    ledger: Ledger, connection: Connection, after: int, at: AsOf, *, limit: int, uscc: str | None
+) -> Sequence[LogEntry]:
+    """At most `limit` events after a position that were recorded by a moment, of one enterprise or of all.
+
+    Raises:
+        PositionAheadError: The position is above the head.
+    """
+    if after > at.position and after > (head := ledger.head(connection)):
+        raise PositionAheadError(head)
+    return ledger.page(connection, after=after, until=at.position, limit=limit, uscc=uscc)
+
+
+def _last_transaction(ledger: Ledger, connection: Connection, asked: AskedMoment) -> Moment:
+    end = ledger.last_transaction(connection, position=asked.position, known_at_us=asked.known_at_us)
+    return moments.BEGINNING if end is None else Moment(*end)
+
+
+def opened(
+    ledger: Ledger, connection: Connection, window: str, policy: str | None, asked: AskedMoment
+) -> PolicyAsOf | ChoiceProblem:
+    """The books as asked for.
+
+    Raises:
+        PositionAheadError: The position is above the head.
+        DayAheadError: The day has not begun.
+    """
+    moment = moment_of(connection, asked)
+    state = _state(connection, window, moment.position, policy)
+    if isinstance(state, str):
+        return state
+    is_now = moment.position == moments.now(connection).position
+    return PolicyAsOf(ledger, connection, window, moment, state, is_now)
+
+
+def _state(
+    connection: Connection, window: str, at: int, policy: str | None
+) -> PolicyState | ChoiceProblem | None:
+    states = policies.states(connection, at)
+    if policy is not None:
+        found = states.get(policy)
+        if found is None and not policies.is_published(connection, policy):
+            return "policy-unknown"
+        return None if found is None else _completed(connection, found)
+    completed = [_completed(connection, each) for each in states.values()]
+    covering = [each for each in completed if each.covers(window)]
+    if len(covering) > 1:
+        return "policy-ambiguous"
+    return covering[0] if covering else None
+
+
+def _completed(connection: Connection, state: PolicyState) -> PolicyState:
+    """The state, which is assessed whole where nothing was filed before."""
+    noted = None if state.is_assessed else publications.find(connection, state.begun)
+    if noted is None or noted.total > 0:
+        return state
+    return msgspec.structs.replace(state, is_assessed=True)

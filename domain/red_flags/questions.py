@@ -1,0 +1,297 @@
+"""The questions of the red flags (疑点), one Chinese sentence each, in the words of the glossary.
+
+The facts, the comparison, then what to look into. Nothing is concluded, and nobody is blamed: enterprises
+report, the bureau registers.
+"""
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from domain.assessment.explanation import STAGE_NAMES, amount_text, rate_text
+from domain.events import Figure, Return
+from domain.forms import FORMS
+from domain.money import FEN_PER_YUAN, wanyuan_text
+from domain.periods import Period, Window
+from domain.red_flags.kinds import THRESHOLDS, Column, FlagId
+from domain.regions import region_name
+from domain.returns import required_figure
+
+FLAG_NAMES: Final[dict[FlagId, str]] = {
+    "base-changed": "上年同期数有更正",
+    "base-differs": "上年同期数与台账不同",
+    "base-earns": "更正上年同期数后测算金额增加",
+    "balance-differs": "累计数不平衡",
+    "december-jump": "12月变动较大",
+    "late-correction": "半年结束后更正",
+    "threshold-cluster": "集中在计奖临界值以上",
+    "many-corrections": "同一经办人更正较多",
+}
+"""The name of each flag for a reader."""
+
+FLAG_MEANINGS: Final[dict[FlagId, str]] = {
+    "base-changed": "同一数据首次登记后，上年同期数有过更正，含撤销后重新登记的。",
+    "base-differs": (
+        "所报上年同期数与台账中上年同一所属期的本期数不同。"
+        "分别列出按所报数、仅此处按台账中的数、半年内各处均按台账中的数的半年测算金额；其余数据不变。"
+    ),
+    "base-earns": (
+        "上年同期数首次登记后降低，或首次登记时未填、为零、为负而其后补填，半年测算金额因此增加。"
+        "分别列出按现数、仅此处按首次登记的数、半年内各处均按首次登记的数的半年测算金额；其余数据不变。"
+        "几处合起来才增加的（受半年累计上限或择高影响），每处都列。"
+    ),
+    "balance-differs": (
+        "上月累计加本月数不等于本月累计，本年与上年同期分别核对；上月未填累计的，由更早的累计逐月相加。"
+        "分别列出按所报数、仅此处按推算数、半年内各处均按推算数的半年测算金额；其余数据不变。"
+    ),
+    "december-jump": (
+        f"12月为负数，或达到当年此前月均的{THRESHOLDS.december_times}倍（含此前合计为零或为负）"
+        f"；此前登记不少于{THRESHOLDS.december_months_least}个月，1—2月按两个月计。季节因素一般不超过一倍半。"
+    ),
+    "late-correction": (
+        "半年结束（北京时间7月1日或次年1月1日零时）后更正或撤销登记，初报数转为审定数的除外。"
+        "分别列出按现数、仅此处按更正前的数、半年内各处均按更正前的数的半年测算金额；其余数据不变。"
+    ),
+    "threshold-cluster": (
+        f"把刚达到和刚未达到计奖临界值的户次相比：增量以计奖单位的1/{THRESHOLDS.step_parts}为范围，"
+        f"增速以{rate_text(THRESHOLDS.growth_band_bp).removesuffix('%')}个百分点为范围，"
+        "两边等宽。无特殊原因时约各占一半；多出的户次达到合计户次平方根的"
+        f"{THRESHOLDS.cluster_deviations}倍时，每740组中约有一组会偶然出现。"
+        f"合计不足{THRESHOLDS.cluster_least}户次的，几户即可左右占比，不列。"
+        "只计当月在库、行业相符、上年同期数大于零的数据；增速只计按临界增速即可达到首个增量临界值的企业。"
+    ),
+    "many-corrections": (
+        f"同一经办人更正或撤销不少于{THRESHOLDS.corrections_least}次，且达到其首次登记行数的"
+        f"{rate_text(THRESHOLDS.corrections_rate_bp)}；初报数转为审定数的除外。次数更少的可逐条查看。"
+        "参考占比为其首次登记行数占全部首次登记的比例。"
+    ),
+}
+"""What each flag asks, and from where on something stands out."""
+
+COLUMN_NAMES: Final = {
+    "current": "本期数",
+    "prior_year": "上年同期数",
+    "current_ytd": "1—本月累计",
+    "prior_year_ytd": "上年同期1—本月累计",
+}
+"""The columns of a form by the names of the contract."""
+
+NO_VERDICT: Final = "每条疑点都是供核实的线索，不是结论；列入清单不表示数据或金额有误。"
+
+_FEN_PER_100_YUAN: Final = 100 * FEN_PER_YUAN
+
+
+class About(NamedTuple):
+    """What a question about one return is asked of: the enterprise, the period, the name of the item."""
+
+    name: str
+    period: Period
+    item: str
+
+    def __str__(self) -> str:
+        """As a sentence begins."""
+        return f"{self.name}{self.period.chinese}{self.item}"
+
+
+class Amounts(NamedTuple):
+    """What a half-year is assessed to, in fen.
+
+    Attributes:
+        window: The half-year.
+        places: Of how many figures or returns in it the same is asked.
+        assessed_fen: As it stands.
+        compared_fen: With this one as compared.
+        together_fen: With all of them as compared.
+    """
+
+    window: str
+    places: int
+    assessed_fen: int
+    compared_fen: int
+    together_fen: int
+
+
+class MonthsBefore(NamedTuple):
+    """The months of a year before December: how many, and their figures together."""
+
+    months: int
+    total_fen: int
+
+    @property
+    def mean_fen(self) -> int | None:
+        """The mean month, rounded down to one fen; None where there is none."""
+        return self.total_fen // self.months if self.months else None
+
+
+class Near(NamedTuple):
+    """The returns near a threshold: whose they are, how many are over it and under it."""
+
+    whose: str
+    over: int
+    under: int
+    share_bp: int
+
+
+def base_changed(about: About, *, first_fen: int | None, last_fen: int | None) -> str:
+    """A later version has another prior-year figure than the first."""
+    return (
+        f"{about}首次登记的上年同期数为{_figure(first_fen)}，其后有更正，最后登记的为{_figure(last_fen)}，"
+        "请核实更正上年同期数的依据。"
+    )
+
+
+def base_differs(about: About, amounts: Amounts | None, *, base_fen: int, ledger_fen: int) -> str:
+    """The prior-year figure is not the ledger's own figure of a year before."""
+    return (
+        f"{about}上年同期数{_figure(base_fen)}，与台账中{about.period.year_before.chinese}"
+        f"本期数{_figure(ledger_fen)}相差{amount_text(abs(base_fen - ledger_fen))}"
+        f"{_assessed(amounts, stated='所报数', compared='台账中的数')}，请核实两数不同的原因。"
+    )
+
+
+def base_earns(
+    about: About, amounts: Amounts | None, *, first_fen: int | None, stands_fen: int | None
+) -> str:
+    """The half-year comes to more than with the prior-year figure of the first filing."""
+    return (
+        f"{about}首次登记的上年同期数为{_figure(first_fen)}，现为{_figure(stands_fen)}"
+        f"{_assessed(amounts, stated='现数', compared='首次登记的数')}，请核实更正上年同期数的依据。"
+    )
+
+
+def balance_differs(
+    about: About, column: Column, amounts: Amounts | None, *, month_fen: int, by_cumulative_fen: int
+) -> str:
+    """The figure of the month is not the difference of the cumulative figures."""
+    return (
+        f"{about}{COLUMN_NAMES[column]}{_wanyuan(month_fen)}，按累计数推算为{_wanyuan(by_cumulative_fen)}，"
+        f"相差{amount_text(abs(month_fen - by_cumulative_fen))}"
+        f"{_assessed(amounts, stated='所报数', compared='推算数')}，请核实以哪一数为准，是否含前期调整。"
+    )
+
+
+def _assessed(amounts: Amounts | None, *, stated: str, compared: str) -> str:
+    """The half-year as it stands, with this one as compared and, where there are more, with all of them."""
+    if amounts is None:
+        return ""
+    told = f"；{_half_year(amounts.window)}测算金额按{stated}为{_wanyuan(amounts.assessed_fen)}，"
+    alone = f"按{compared}为{_wanyuan(amounts.compared_fen)}"
+    if amounts.places == 1:
+        return told + alone
+    together = f"半年内{amounts.places}处均按{compared}为{_wanyuan(amounts.together_fen)}"
+    return f"{told}仅此处{alone}，{together}"
+
+
+def december_jump(about: About, december_fen: int, before: MonthsBefore) -> str:
+    """December is negative, or many times the mean of the months before it, or they come to nothing."""
+    mean = ""
+    if before.mean_fen is not None:
+        mean = f"当年此前{before.months}个月月均约{_rounded(before.mean_fen)}，"
+    if december_fen < 0:
+        return f"{about}为负数（{_wanyuan(december_fen)}），{mean}请核实是否含前期冲减。"
+    if before.total_fen <= 0:
+        return (
+            f"{about}{_wanyuan(december_fen)}，当年此前{before.months}个月合计{_wanyuan(before.total_fen)}，"
+            "请核实是否含前期调整。"
+        )
+    tenths = december_fen * before.months * 10 // before.total_fen
+    times = f"{tenths // 10}.{tenths % 10}"
+    return f"{about}{_wanyuan(december_fen)}，{mean}12月约为其{times}倍，请核实是否含前期调整。"
+
+
+def late_correction(  # noqa: PLR0913 - the return and the amounts before and after
+    about: About,
+    window: str,
+    corrections: int,
+    amounts: Amounts | None,
+    *,
+    before: Return | None,
+    stands: Return | None,
+) -> str:
+    """A return was corrected after the end of its half-year; None is no return."""
+    return (
+        f"{about}的登记数据在{_half_year(window)}结束后更正或撤销{corrections}次，"
+        f"{_corrected(before=before, stands=stands)}"
+        f"{_assessed(amounts, stated='现数', compared='更正前的数')}，请核实更正的依据和时间。"
+    )
+
+
+def _corrected(*, before: Return | None, stands: Return | None) -> str:
+    """What the corrections changed, whatever it is: an award may rest on more than the current figure."""
+    if before is None or stands is None:
+        return f"此前{_registered(before)}，现{_registered(stands)}"
+    then, now = dict(_contents(before)), dict(_contents(stands))
+    changes = [f"{label}由{then[label]}更正为{now[label]}" for label in now if then[label] != now[label]]
+    return "，".join(changes) or "现登记的数据与更正前相同"
+
+
+def _contents(registered: Return) -> Iterator[tuple[str, str]]:
+    """What a return says, by label; the figures that the award rests on first, without the item's name."""
+    form = FORMS[registered.form]
+    for item in sorted(form.items, key=lambda item: item != form.required_item):
+        figure = registered.figures.get(item, Figure())
+        of_item = "" if item == form.required_item else form.items[item]
+        for column, column_name in COLUMN_NAMES.items():
+            yield f"{of_item}{column_name}", _figure(getattr(figure, f"{column}_fen"))
+    yield "当月在库", "是" if registered.in_database else "否"
+    yield "行业代码", registered.industry_code
+    yield "处理地", region_name(registered.region_code)
+    yield "企业名称", registered.name
+    yield "阶段", STAGE_NAMES[registered.stage]
+
+
+def growth_cluster(near: Near, *, rate_bp: int, band_bp: int) -> str:
+    """Growth gathers just over the gate."""
+    gate = rate_text(rate_bp)
+    return (
+        f"{near.whose}同比增速高于{gate}、不高于{rate_text(rate_bp + band_bp)}的{near.over}户次，"
+        f"不高于{gate}、高于{rate_text(rate_bp - band_bp)}的{near.under}户次，{_share(near)}"
+        f"请了解增速集中在{gate}以上的原因。"
+    )
+
+
+def increment_cluster(near: Near, *, width_fen: int) -> str:
+    """Increments gather just over the thresholds."""
+    width = _wanyuan(width_fen)
+    return (
+        f"{near.whose}同比增量达到计奖临界值、超出不足{width}的{near.over}户次，"
+        f"未达到临界值、相差不超过{width}的{near.under}户次，{_share(near)}"
+        "请了解增量集中在临界值以上的原因。"
+    )
+
+
+def _share(near: Near) -> str:
+    return f"前者占{rate_text(near.share_bp)}，无特殊原因时约占50%，"
+
+
+def many_corrections(  # noqa: PLR0913 - the counts behind the question
+    actor: str, whose: str, *, corrections: int, share_bp: int, registered: int, registered_bp: int
+) -> str:
+    """One actor corrected much of what was registered."""
+    return (
+        f"经办人{actor}对{whose}数据更正或撤销{corrections}次，占全部更正和撤销的{rate_text(share_bp)}；"
+        f"首次登记{registered}行，占全部首次登记的{rate_text(registered_bp)}，请核对各次更正的依据文件。"
+    )
+
+
+def _half_year(window: str) -> str:
+    return Window.parse(window).chinese
+
+
+def _figure(fen: int | None) -> str:
+    return "未填" if fen is None else _wanyuan(fen)
+
+
+def _registered(registered: Return | None) -> str:
+    if registered is None:
+        return "无登记"
+    figure = required_figure(registered)
+    return f"登记的本期数为{_figure(figure.current_fen)}，上年同期数为{_figure(figure.prior_year_fen)}"
+
+
+def _rounded(fen: int) -> str:
+    """To 100 yuan: of a mean, more decimals would only look exact."""
+    return _wanyuan(fen - fen % _FEN_PER_100_YUAN)
+
+
+def _wanyuan(fen: int) -> str:
+    return f"{wanyuan_text(fen)}万元"

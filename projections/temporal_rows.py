@@ -1,0 +1,235 @@
+"""Rows that keep their history: replaced in memory, written in bulk."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from itertools import islice
+from operator import itemgetter
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    Update,
+    any_,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.dialects.sqlite import pysqlite
+
+from projections.tables import FOREVER
+
+Key = tuple[Any, ...]
+Values = tuple[Any, ...]
+T = TypeVar("T")
+
+KEYS_PER_QUERY = 10_000
+"""Few enough that what is read at once fits in some tens of megabytes."""
+
+_SQLITE: Final = pysqlite.dialect()
+_STATEMENTS_KEPT: Final = 64
+"""To make one from the table takes longer than SQLite takes to carry it out for one row."""
+
+_POSTGRES_TYPES: Final = {
+    BigInteger: "int8",
+    Integer: "int4",
+    Text: "text",
+    LargeBinary: "bytea",
+    Boolean: "bool",
+}
+
+
+def chunks(items: Iterable[T], size: int = KEYS_PER_QUERY) -> Iterable[list[T]]:
+    """The items in lists of at most `size`."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def among(connection: Connection, column: Column[str], name: str) -> ColumnElement[bool]:
+    """Whether the column is one of the texts that are given under a name as `texts` gives them.
+
+    One parameter for all of them: a statement with thousands would be made and parsed anew each time.
+    """
+    if connection.dialect.name == "postgresql":
+        return column == any_(bindparam(name, type_=ARRAY(Text)))
+    given = func.json_each(bindparam(name, type_=Text)).table_valued("value")
+    return column.in_(select(given.c.value))
+
+
+def texts(connection: Connection, given: Sequence[str]) -> Any:
+    """Texts as the parameter of `among`."""
+    return given if connection.dialect.name == "postgresql" else json.dumps(given)
+
+
+class TemporalTable:
+    """The changes to the rows of one table that are not yet written.
+
+    A key is the primary key without `from_position`; the values are the other columns in the table's order.
+
+    Args:
+        table: A table with `from_position` and `to_position`, whose primary key ends with the former.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._keys = [column for column in table.primary_key if column.name != "from_position"]
+        held = {*(column.name for column in self._keys), "from_position", "to_position"}
+        value_names = [column.name for column in table.c if column.name not in held]
+        key_names = [column.name for column in self._keys]
+        self._names = [*key_names, *value_names, "from_position", "to_position"]
+        self._open: dict[Key, list[Any]] = {}
+        self._new: list[list[Any]] = []
+        self._closed: list[Values] = []
+
+    def replace(self, key: Key, values: Values | None, at: int, *, held: bool) -> None:
+        """Replace what holds from the transaction that ends at `at` on, once in a transaction for each key.
+
+        Args:
+            key: Of the row.
+            values: What holds from then on; None for nothing.
+            at: The end of the transaction.
+            held: Whether a row of this key held before.
+        """
+        if held:
+            before = self._open.pop(key, None)
+            if before is None:
+                self._closed.append((at, *key))
+            else:
+                before[-1] = at
+        if values is not None:
+            row = [*key, *values, at, FOREVER]
+            self._open[key] = row
+            self._new.append(row)
+
+    @property
+    def table(self) -> Table:
+        """The table."""
+        return self._table
+
+    @property
+    def names(self) -> list[str]:
+        """The columns of the rows, in their order."""
+        return self._names
+
+    @property
+    def new(self) -> list[list[Any]]:
+        """The rows that are not yet written."""
+        return self._new
+
+    def flush(self, connection: Connection) -> None:
+        """Write the changes."""
+        if self._closed:
+            if connection.dialect.name == "postgresql":
+                _close_from_arrays(connection, self._table, self._keys, self._closed)
+            else:
+                statement, arranged = _close_on_sqlite(self._table, tuple(self._keys))
+                connection.exec_driver_sql(statement, list(map(arranged, self._closed)))
+        if self._new:
+            insert_rows(connection, self._table, self._names, self._new)
+        self._open, self._new, self._closed = {}, [], []
+
+
+def find_by_key(connection: Connection) -> None:
+    """Have PostgreSQL find rows by their keys for the rest of the transaction.
+
+    While a month of a country comes in, its statistics are those of an empty table, by which reading the
+    whole table looks cheap; a batch then takes as long as everything before it.
+    """
+    if connection.dialect.name == "postgresql":
+        names = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
+        connection.execute(select(*(func.set_config(name, "off", True) for name in names)))  # noqa: FBT003
+
+
+def analyse(connection: Connection, tables: Iterable[Table]) -> None:
+    """Tell PostgreSQL what tables hold by now, in a transaction that writes.
+
+    By the statistics of an empty table it sorts all accounts for the first page of the list, until its own
+    process comes round.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"ANALYZE {', '.join(each.name for each in tables)}")
+
+
+def insert_rows(
+    connection: Connection, table: Table, names: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> None:
+    """Insert rows that hold the named columns, by COPY where the database has it.
+
+    SQLAlchemy's look at each parameter of each row would take as long as the database does.
+    """
+    if connection.dialect.name == "postgresql":
+        columns = ", ".join(f'"{name}"' for name in names)
+        connection.exec_driver_sql(
+            f'COPY "{table.name}" ({columns}) FROM STDIN (FORMAT BINARY)',
+            list(map(tuple, rows)),
+            execution_options={"copy_types": [_postgres_type(table, name) for name in names]},
+        )
+        return
+    statement, arranged = _insert_on_sqlite(table, tuple(names))
+    connection.exec_driver_sql(statement, list(map(arranged, rows)))
+
+
+@lru_cache(maxsize=_STATEMENTS_KEPT)
+def _insert_on_sqlite(table: Table, names: tuple[str, ...]) -> tuple[str, Callable[[Sequence[Any]], Values]]:
+    """The statement that inserts a row of the named columns, and what puts their values in its order."""
+    compiled = insert(table).compile(dialect=_SQLITE, column_keys=list(names))
+    order = [names.index(name) for name in compiled.positiontup or ()]
+    return compiled.string, tuple if order == list(range(len(names))) else itemgetter(*order)
+
+
+def _postgres_type(table: Table, name: str) -> str:
+    return _POSTGRES_TYPES[type(table.c[name].type)]
+
+
+@lru_cache(maxsize=_STATEMENTS_KEPT)
+def _close_on_sqlite(
+    table: Table, keys: tuple[Column[Any], ...]
+) -> tuple[str, Callable[[Sequence[Any]], Values]]:
+    """The statement that closes the newest row of a key, and what puts the time and the key in its order.
+
+    The row is found by the whole primary key: no planner can do worse.
+    """
+    newest = table.alias("newest")
+    last = select(func.max(newest.c.from_position))
+    statement: Update = update(table).values(to_position=bindparam("closed_at"))
+    for key in keys:
+        last = last.where(newest.c[key.name] == bindparam(f"key_{key.name}"))
+        statement = statement.where(key == bindparam(f"key_{key.name}"))
+    statement = statement.where(table.c.from_position == last.scalar_subquery())
+    compiled = statement.compile(dialect=_SQLITE)
+    names = ["closed_at", *(f"key_{key.name}" for key in keys)]
+    return compiled.string, itemgetter(*(names.index(name) for name in compiled.positiontup or ()))
+
+
+def _close_from_arrays(
+    connection: Connection, table: Table, keys: Sequence[Any], closed: Sequence[Values]
+) -> None:
+    """Close the row that holds of each key, in one statement.
+
+    The order leads to the primary key: by what PostgreSQL knows of a table that is being filled, any index
+    that begins with the same columns looks as good, and takes ten times as long.
+    """
+    names = ["closed_at", *(key.name for key in keys)]
+    types = ["int8", *(_postgres_type(table, key.name) for key in keys)]
+    arrays = ", ".join(f"%b::{each}[]" for each in types)
+    where = " AND ".join(f'held."{key.name}" = given."{key.name}"' for key in keys)
+    given = ", ".join(f'"{name}"' for name in names)
+    connection.exec_driver_sql(
+        f'UPDATE "{table.name}" AS t SET to_position = newest.closed_at FROM ('  # noqa: S608 - names of ours
+        f"SELECT given.closed_at, row.ctid FROM unnest({arrays}) AS given({given}) CROSS JOIN LATERAL ("
+        f'SELECT held.ctid FROM "{table.name}" AS held WHERE {where} AND held.to_position = {FOREVER} '
+        "ORDER BY held.from_position DESC LIMIT 1) AS row) AS newest WHERE t.ctid = newest.ctid",
+        tuple(list(column) for column in zip(*closed, strict=True)),
+    )

@@ -1,10 +1,10 @@
 """Loading the half-years that a batch of entries touches, each with what holds of it."""
 
-from collections.abc import Iterable, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache, partial
+from typing import Any, Final
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Column, Connection, Select, Table, bindparam, select
 
 from domain.events import LogEntry, ReturnWithdrawn
 from projections.half_years import HalfYears, halves_of
@@ -12,6 +12,9 @@ from projections.rows import DisputeKey, DisputeRow, Enterprise, EntitlementRow,
 from projections.sums import assessed_groups, list_key
 from projections.tables import FOREVER, ReadModels
 from projections.temporal_rows import among, chunks, texts
+
+_QUERIES_KEPT: Final = 8
+"""The tables in use, and those of a rebuild, on two databases."""
 
 
 def load_half_years(connection: Connection, models: ReadModels, entries: Iterable[LogEntry]) -> HalfYears:
@@ -53,45 +56,63 @@ class _Loader:
         return self._loaded
 
     def _load_returns(self, window: str, codes: list[str]) -> None:
-        table = self._models.returns.c
-        columns = (table.uscc, table.period, table.form, table.type)
-        enterprise = (table.name, table.region_code, table.industry_code)
-        query = select(*columns, *enterprise).where(
-            table.window == window, among(self._connection, table.uscc, "codes"), table.to_position == FOREVER
-        )
-        for uscc, period, form, kind, *who in self._fetch(query, codes):
+        for uscc, period, form, kind, *who in self._fetch(_returns_in_force, window, codes):
             self._loaded.known_returns.add((uscc, period, form))
             if kind != ReturnWithdrawn.__name__:
                 self._loaded.halves[uscc, window].registered[period, form] = Enterprise(*who)
 
     def _load_entitlements(self, window: str, codes: list[str]) -> None:
         """Load what is assessed, but for the bulky `state`, which is hardly ever needed."""
-        table = self._models.entitlements.c
-        columns = [table[name] for name in EntitlementRow._fields if name != "state"]
-        query = select(table.uscc, table.policy, table.period, *columns).where(
-            table.window == window, among(self._connection, table.uscc, "codes"), table.to_position == FOREVER
-        )
-        for uscc, policy, period, *row, position in self._fetch(query, codes):
+        for uscc, policy, period, *row, position in self._fetch(_entitlements_in_force, window, codes):
             account = self._loaded.halves[uscc, window].account(policy)
             account.periods[period] = EntitlementRow._make([*row, None, position])
 
     def _load_disputes(self, window: str, codes: list[str]) -> None:
-        table = self._models.disagreements.c
-        columns = [table[name] for name in (*DisputeKey._fields, *DisputeRow._fields)]
-        query = select(table.uscc, *columns).where(
-            table.window == window, among(self._connection, table.uscc, "codes"), table.to_position == FOREVER
-        )
-        for uscc, policy, position, *row in self._fetch(query, codes):
+        for uscc, policy, position, *row in self._fetch(_disputes_in_force, window, codes):
             half = self._loaded.halves[uscc, window]
             half.disputes[DisputeKey(policy, position)] = DisputeRow(*row)
             half.disputes_before = dict(half.disputes)
 
-    def _fetch(self, query: Select[Any], codes: list[str]) -> Sequence[tuple[Any, ...]]:
+    def _fetch(
+        self, query_of: Callable[[ReadModels, str], Select[Any]], window: str, codes: list[str]
+    ) -> Sequence[tuple[Any, ...]]:
         """The rows as the driver gives them: a Row of SQLAlchemy around each took a third of the time."""
+        query = query_of(self._models, self._connection.dialect.name)
+        given = {"codes": texts(self._connection, codes), "of_window": window}
         rows: Sequence[tuple[Any, ...]] = self._connection.execute(
-            query, {"codes": texts(self._connection, codes)}, execution_options={"as_bytes": True}
+            query, given, execution_options={"as_bytes": True}
         ).cursor.fetchall()
         return rows
+
+
+@lru_cache(maxsize=_QUERIES_KEPT)
+def _returns_in_force(models: ReadModels, dialect: str) -> Select[Any]:
+    table = models.returns.c
+    enterprise = (table.name, table.region_code, table.industry_code)
+    return _in_force(models.returns, dialect, table.period, table.form, table.type, *enterprise)
+
+
+@lru_cache(maxsize=_QUERIES_KEPT)
+def _entitlements_in_force(models: ReadModels, dialect: str) -> Select[Any]:
+    table = models.entitlements.c
+    columns = [table[name] for name in EntitlementRow._fields if name != "state"]
+    return _in_force(models.entitlements, dialect, table.policy, table.period, *columns)
+
+
+@lru_cache(maxsize=_QUERIES_KEPT)
+def _disputes_in_force(models: ReadModels, dialect: str) -> Select[Any]:
+    columns = [models.disagreements.c[name] for name in (*DisputeKey._fields, *DisputeRow._fields)]
+    return _in_force(models.disagreements, dialect, *columns)
+
+
+def _in_force(table: Table, dialect: str, *columns: Column[Any]) -> Select[Any]:
+    """The rows in force of enterprises and a window, given as `codes` and `of_window`."""
+    held = table.c
+    return select(held.uscc, *columns).where(
+        held.window == bindparam("of_window"),
+        among(dialect, held.uscc, "codes"),
+        held.to_position == FOREVER,
+    )
 
 
 def _state_of(connection: Connection, models: ReadModels, uscc: str, policy: str, period: str) -> bytes:

@@ -57,12 +57,17 @@ def chunks(items: Iterable[T], size: int = KEYS_PER_QUERY) -> Iterable[list[T]]:
         yield chunk
 
 
-def among(connection: Connection, column: Column[str], name: str) -> ColumnElement[bool]:
+def among(dialect: str, column: Column[str], name: str) -> ColumnElement[bool]:
     """Whether the column is one of the texts that are given under a name as `texts` gives them.
 
-    One parameter for all of them: a statement with thousands would be made and parsed anew each time.
+    One parameter for all of them: a statement with thousands would be made and parsed each time.
+
+    Args:
+        dialect: The name of SQLAlchemy's dialect of the database.
+        column: The column.
+        name: Of the parameter.
     """
-    if connection.dialect.name == "postgresql":
+    if dialect == "postgresql":
         return column == any_(bindparam(name, type_=ARRAY(Text)))
     given = func.json_each(bindparam(name, type_=Text)).table_valued("value")
     return column.in_(select(given.c.value))

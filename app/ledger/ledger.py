@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from operator import itemgetter
 from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
@@ -441,11 +442,8 @@ class Ledger(Application[str]):
         found: dict[str, list[AnyEvent]] = {}
         wanted = sorted(set(names))
         decode = self.event_mapper.decode
-        query = (
-            select(events.c.stream, events.c.topic, events.c.state)
-            .where(_is_wanted(connection))
-            .order_by(events.c.stream, events.c.version)
-        )
+        find_by_stream(connection)
+        query = _of_streams(connection.dialect.name)
         for start in range(0, len(wanted), STREAMS_PER_QUERY):
             chunk = wanted[start : start + STREAMS_PER_QUERY]
             given = chunk if connection.dialect.name == "postgresql" else json.dumps(chunk)
@@ -587,13 +585,16 @@ def find_by_stream(connection: Connection) -> None:
         connection.execute(select(func.set_config("enable_seqscan", "off", True)))  # noqa: FBT003
 
 
-def _is_wanted(connection: Connection) -> ColumnElement[bool]:
-    """Whether a stream is among those that are given in one parameter, found by the index of their names."""
-    find_by_stream(connection)
-    if connection.dialect.name == "postgresql":
-        return events.c.stream == any_(bindparam("wanted", type_=ARRAY(Text)))
-    given = func.json_each(bindparam("wanted", type_=Text)).table_valued("value")
-    return events.c.stream.in_(select(given.c.value))
+@lru_cache(maxsize=4)
+def _of_streams(dialect: str) -> Select[Any]:
+    """The events of the streams that are given in one parameter."""
+    if dialect == "postgresql":
+        is_wanted = events.c.stream == any_(bindparam("wanted", type_=ARRAY(Text)))
+    else:
+        given = func.json_each(bindparam("wanted", type_=Text)).table_valued("value")
+        is_wanted = events.c.stream.in_(select(given.c.value))
+    query = select(events.c.stream, events.c.topic, events.c.state).where(is_wanted)
+    return query.order_by(events.c.stream, events.c.version)
 
 
 def _unindexed(column: ColumnElement[int]) -> ColumnElement[int]:

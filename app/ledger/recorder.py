@@ -17,7 +17,19 @@ from eventsourcing.persistence import (
     StoredEvent,
     Subscription,
 )
-from sqlalchemy import Connection, Engine, Select, case, func, insert, literal, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Engine,
+    Select,
+    bindparam,
+    case,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy import exc as sql_errors
 
 from app.ledger.clock import ClockError, ClockWatch, now_us, steady_us
@@ -72,6 +84,24 @@ class AppendRequest(msgspec.Struct, frozen=True):
 
 
 UNATTENDED = AppendRequest(actor="", batch_id="")
+
+
+_NOW: Final = bindparam("now_us", type_=BigInteger)
+_ADVANCE: Final = (
+    update(sequencer)
+    .where(
+        or_(
+            sequencer.c.last == 0,
+            sequencer.c.recorded_at_us >= bindparam("believed_after_us", type_=BigInteger),
+        )
+    )
+    .values(
+        last=sequencer.c.last + bindparam("count", type_=BigInteger),
+        recorded_at_us=case((sequencer.c.recorded_at_us > _NOW, sequencer.c.recorded_at_us), else_=_NOW),
+    )
+    .returning(sequencer.c.last, sequencer.c.recorded_at_us, sequencer.c.publication)
+)
+"""Takes the next positions, unless the clock is not believed."""
 
 
 class SqlRecorder(ApplicationRecorder):
@@ -172,18 +202,8 @@ class SqlRecorder(ApplicationRecorder):
         """
         now_us = self.watch.now()
         believed_after_us = 0 if vouches else self.watch.believed_after_us(connection, now_us)
-        now = literal(now_us)
-        rows = connection.execute(
-            update(sequencer)
-            .where(or_(sequencer.c.last == 0, sequencer.c.recorded_at_us >= believed_after_us))
-            .values(
-                last=sequencer.c.last + count,
-                recorded_at_us=case(
-                    (sequencer.c.recorded_at_us > now, sequencer.c.recorded_at_us), else_=now
-                ),
-            )
-            .returning(sequencer.c.last, sequencer.c.recorded_at_us, sequencer.c.publication)
-        ).all()
+        given = {"count": count, "now_us": now_us, "believed_after_us": believed_after_us}
+        rows = connection.execute(_ADVANCE, given).all()
         problem = None if rows else self.clock_problem(connection)
         if problem is not None:
             raise problem

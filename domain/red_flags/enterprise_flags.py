@@ -38,7 +38,7 @@ COLUMNS: Final[tuple[Column, ...]] = ("current", "prior_year")
 
 Detector = Callable[[EnterpriseHistory, Scope], Iterator[RedFlag]]
 
-CompareAt = Mapping[Key, Return | None]
+ComparedReturns = Mapping[Key, Return | None]
 """What stands in place of some returns of a half-year in a comparison; None stands for no return."""
 
 
@@ -175,7 +175,7 @@ def _is_lowered(base_fen: int | None, first_fen: int | None) -> bool:
     return first_fen is None or first_fen <= 0 or base_fen < first_fen
 
 
-def _without(returns: Mapping[Key, Return], key: Key) -> CompareAt:
+def _without(returns: Mapping[Key, Return], key: Key) -> ComparedReturns:
     return {each: found for each, found in returns.items() if each != key}
 
 
@@ -416,7 +416,12 @@ def _about(history: EnterpriseHistory, key: Key) -> About:
 
 
 def _amounts(
-    history: EnterpriseHistory, scope: Scope, *, alone: CompareAt, together: CompareAt, places: int
+    history: EnterpriseHistory,
+    scope: Scope,
+    *,
+    alone: ComparedReturns,
+    together: ComparedReturns,
+    places: int,
 ) -> Amounts | None:
     """The half-year as it stands, with one return as compared, and with all; None without a policy."""
     policy = scope.policy
@@ -434,7 +439,7 @@ def _amounts(
     )
 
 
-def _half_year_fen(history: EnterpriseHistory, window: str, policy: Policy, compared: CompareAt) -> int:
+def _half_year_fen(history: EnterpriseHistory, window: str, policy: Policy, compared: ComparedReturns) -> int:
     """What the half-year is assessed to with some returns as compared, the others as they stand, in fen."""
     standing = {key: found.event for key, found in history.standing_in(window).items()}
     returns = AnnualReturns()

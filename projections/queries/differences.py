@@ -113,7 +113,7 @@ def versions_within(
     """The versions of these enterprises' returns in the span, each after its transaction's end and window."""
     table = returns.c
     query = select(returns).where(
-        among(connection, table.uscc, "codes"),
+        among(connection.dialect.name, table.uscc, "codes"),
         table.from_position > span.first,
         table.from_position <= span.last,
     )
@@ -127,7 +127,9 @@ def identities(
     """By window and code, who the enterprises are; where all is withdrawn, as the last return had it."""
     table = enterprises.c
     query = select(table.window, table.uscc, table.name, table.region_code).where(
-        table.window.in_(windows), among(connection, table.uscc, "codes"), table.from_position <= at
+        table.window.in_(windows),
+        among(connection.dialect.name, table.uscc, "codes"),
+        table.from_position <= at,
     )
     rows = connection.execute(query.order_by(table.from_position), {"codes": texts(connection, codes)})
     return {(window, uscc): Identity(name, region_code) for window, uscc, name, region_code in rows}

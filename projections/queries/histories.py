@@ -59,7 +59,7 @@ def versions_of(
     query = (
         select(returns)
         .where(
-            among(connection, returns.c.uscc, "codes"),
+            among(connection.dialect.name, returns.c.uscc, "codes"),
             returns.c.window.in_(windows),
             returns.c.from_position <= at,
         )

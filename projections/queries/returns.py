@@ -1,10 +1,11 @@
 """Reads of the returns, with all their versions."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, ColumnElement, Connection, Row, and_, select
+from sqlalchemy import Column, ColumnElement, Connection, Row, Select, and_, bindparam, select
 
 from domain.events import Return, ReturnWithdrawn
 from domain.returns import ReturnVersion
@@ -15,36 +16,42 @@ _RETURN = msgspec.json.Decoder(Return)
 _WITHDRAWN = msgspec.json.Decoder(ReturnWithdrawn)
 
 
-ReplayRange = Mapping[tuple[str, str], Sequence[str]]
+EnterprisesByForm = Mapping[tuple[str, str], Sequence[str]]
 """Enterprises by form and period."""
 
 
-def own_figures(connection: Connection, wanted: ReplayRange) -> dict[tuple[str, str, str], int]:
+def own_figures(connection: Connection, wanted: EnterprisesByForm) -> dict[tuple[str, str, str], int]:
     """The standing figures of the required item, by enterprise, form and period."""
     standing = _standing(connection, wanted, returns.c.current_fen)
     return {key: current_fen for key, current_fen in standing if current_fen is not None}
 
 
-def standing_returns(connection: Connection, wanted: ReplayRange) -> dict[tuple[str, str, str], Return]:
+def standing_returns(connection: Connection, wanted: EnterprisesByForm) -> dict[tuple[str, str, str], Return]:
     """The returns that stand, by enterprise, form and period."""
     return {key: _RETURN.decode(state) for key, state in _standing(connection, wanted, returns.c.state)}
 
 
 def _standing(
-    connection: Connection, wanted: ReplayRange, column: Column[Any]
+    connection: Connection, wanted: EnterprisesByForm, column: Column[Any]
 ) -> Iterator[tuple[tuple[str, str, str], Any]]:
     """A column of the returns that stand, by enterprise, form and period."""
     for (form, period), codes in wanted.items():
-        query = select(returns.c.uscc, column).where(
-            among(connection, returns.c.uscc, "codes"),
-            returns.c.period == period,
-            returns.c.form == form,
-            returns.c.to_position == FOREVER,
-            returns.c.type != ReturnWithdrawn.__name__,
-        )
+        query = _standing_query(connection.dialect.name, column)
         for chunk in chunks(codes):
-            for uscc, value in connection.execute(query, {"codes": texts(connection, chunk)}):
+            given = {"codes": texts(connection, chunk), "of_period": period, "of_form": form}
+            for uscc, value in connection.execute(query, given):
                 yield (uscc, form, period), value
+
+
+@lru_cache(maxsize=8)
+def _standing_query(dialect: str, column: Column[Any]) -> Select[Any]:
+    return select(returns.c.uscc, column).where(
+        among(dialect, returns.c.uscc, "codes"),
+        returns.c.period == bindparam("of_period"),
+        returns.c.form == bindparam("of_form"),
+        returns.c.to_position == FOREVER,
+        returns.c.type != ReturnWithdrawn.__name__,
+    )
 
 
 def has_ever_registered(connection: Connection, uscc: str, year: int) -> bool:

@@ -24,7 +24,7 @@ PATIENCE_S = 60
 PREPARED = f"""
 import multiprocessing, os, signal, sys
 from sqlalchemy import Engine, event
-from app.use_cases import importing
+from app.use_cases.filing import importing
 importing.ROWS_PER_CHUNK = {ROWS_PER_CHUNK}
 os.sched_getaffinity = lambda _: {{0, 1, 2}}
 # As a terminal has it: tests that run in the background of a shell inherit that it is ignored.

@@ -22,9 +22,9 @@ REASON_LENGTH = 490
 IMPORT = """
 import re, sys
 from pathlib import Path
-from app import database
+from app.runtime import database
 from app.cli import main
-from app.use_cases import importing
+from app.use_cases.filing import importing
 
 importing.ROWS_PER_CHUNK = 100
 database.SQLITE_CACHE_KIB = 1_000

@@ -11,7 +11,7 @@ from app.workbooks.problem_sheet import SHEET_NAME, ProblemLine, write_problem_s
 COLUMNS = ["文件", "工作表", "行号", "列", "表头", "单元格内容", "类别", "代码", "问题说明"]
 
 
-def line(text: str = "12,34", *, row: int | None = 7, message: str = "第7行:不是有效金额。") -> ProblemLine:
+def line(text: str = "12,34", *, row: int | None = 7, message: str = "第7行：不是有效金额。") -> ProblemLine:
     return ProblemLine(
         file="2024-03.xlsx",
         sheet="零售",
@@ -40,7 +40,7 @@ def test_each_problem_is_a_line_that_names_its_cell_and_how_to_mend_it(tmp_path:
     path = tmp_path / "清单.xlsx"
     write_problem_sheet(path, [line(), line("", row=None)])
     before = ["2024-03.xlsx", "零售"]
-    after = ["审核错误", "amount-invalid", "第7行:不是有效金额。"]
+    after = ["审核错误", "amount-invalid", "第7行：不是有效金额。"]
     assert read_back(path) == [
         COLUMNS,
         [*before, 7.0, "E", "零售额;本年-本月", "12,34", *after],

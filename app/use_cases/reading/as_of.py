@@ -100,7 +100,7 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class PolicyAsOf(msgspec.Struct, frozen=True):
-    """The books at a moment, under a policy; `state` is None while no policy covers the window."""
+    """A window as of a moment, under a policy; `state` is None while no policy covers the window."""
 
     ledger: Ledger
     connection: Connection

@@ -29,8 +29,8 @@ from app.runtime.database import read_transaction, retry_once
 from app.runtime.limits import PROBLEMS_MOST_LISTED
 from app.security.idempotency import AlreadyAnsweredError, KeptAnswer, find_answer, keep_answer
 from app.use_cases.filing.file_returns import (
-    Alongside,
     FilingAnswer,
+    InSameTransaction,
     Refused,
     file_returns,
     problems_between,
@@ -128,7 +128,7 @@ def _file(
     body: bytes,
     *,
     dry_run: bool,
-    in_same_transaction: Alongside | None,
+    in_same_transaction: InSameTransaction | None,
 ) -> Response:
     drafts, problems = read_batch(parse_json(body))
     if problems.rows:

@@ -30,7 +30,7 @@ from domain.periods import period_of, window_name, year_before
 from domain.returns import Conflict, conflict_of
 from projections.queries.returns import own_figures, standing_returns
 
-Alongside = Callable[[Connection, "FilingAnswer"], None]
+InSameTransaction = Callable[[Connection, "FilingAnswer"], None]
 """Called in the transaction of the append, with the answer that will be given."""
 
 
@@ -86,7 +86,7 @@ def file_returns(
     *,
     actor: str,
     dry_run: bool = False,
-    in_same_transaction: Alongside | None = None,
+    in_same_transaction: InSameTransaction | None = None,
 ) -> FilingAnswer | Refused:
     """Register returns: all of them or none.
 
@@ -187,7 +187,7 @@ class _Command:
         self,
         actor: str,
         decide: Callable[[Connection], Decision | Refused],
-        in_same_transaction: Alongside | None = None,
+        in_same_transaction: InSameTransaction | None = None,
     ) -> None:
         self._batch_id = uuid.uuid4().hex
         self._actor = actor

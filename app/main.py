@@ -13,7 +13,6 @@ from types import FrameType
 from typing import Any, Final
 
 import structlog
-from eventsourcing.persistence import MapperDeserialisationError
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -44,7 +43,7 @@ from app.background.caretaker import Caretaker
 from app.background.replay_jobs import Replayer
 from app.bootstrap import Readiness, complete_if_possible, open_ledger
 from app.ledger.ledger import Ledger
-from app.ledger.mapper import UnknownTypeError
+from app.ledger.mapper import UndecodableEventError, UnknownTypeError
 from app.runtime.database import UNAVAILABLE, refusal_of
 from app.runtime.limits import CARETAKER_INTERVAL_S, STOP_REST_S
 from app.runtime.logs import configure_logs
@@ -185,7 +184,7 @@ def _add_integrity_handler(app: FastAPI) -> None:
         _log.error("a newer program is needed", error=str(error))
         return problem_response(unavailable(f"台账中有本程序不认识的记录，须使用更新的程序：{error}。"))
 
-    @app.exception_handler(MapperDeserialisationError)
+    @app.exception_handler(UndecodableEventError)
     @app.exception_handler(LedgerIntegrityError)
     def _(_: Request, error: Exception) -> Response:
         _log.error("the ledger contradicts itself", error=str(error))

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Final, NoReturn
 
 import msgspec
 import typer
-from eventsourcing.persistence import MapperDeserialisationError
 from sqlalchemy import Connection
 
 from app.answers.moments import MomentError, parse_known_at, parse_position
@@ -19,6 +18,7 @@ from app.bootstrap import is_migrated, open_ledger
 from app.cli.terminal import Terminal, progress_on
 from app.ledger.clock import ClockError, now_us
 from app.ledger.ledger import Ledger, UncertainError
+from app.ledger.mapper import UndecodableEventError
 from app.runtime.database import missing_file, refusal_of
 from app.runtime.escaping import escaped, escaped_json
 from app.runtime.reasons import REFUSALS, reason_of
@@ -38,7 +38,7 @@ from domain.periods import PeriodError, Window
 REFUSED: Final = 1
 WRONG_USAGE: Final = 2
 
-UNFINISHED: Final = (*INTERRUPTED, LedgerIntegrityError, MapperDeserialisationError, DisclosureError)
+UNFINISHED: Final = (*INTERRUPTED, LedgerIntegrityError, UndecodableEventError, DisclosureError)
 """What keeps a command from its end, and is a refusal: `cause_of` tells it."""
 
 
@@ -101,7 +101,7 @@ def cause_of(error: Exception) -> str:
         return f"台账已登记至序号{error.position}，但数据库连接中断，查询表尚未更新。"
     if isinstance(error, BrokenExecutor):
         return "协助处理的进程意外终止（可能是内存不足），本次未完成。"
-    if isinstance(error, LedgerIntegrityError | MapperDeserialisationError):
+    if isinstance(error, LedgerIntegrityError | UndecodableEventError):
         return f"台账数据前后不符，本次未完成。请保留数据库现状并报告。详情：{error}"
     if isinstance(error, OSError):
         advice = "请检查临时文件夹（环境变量TMPDIR）的权限和所在磁盘的空间。"

@@ -10,7 +10,8 @@ from app.ingest.reader import SourceFile, read_file
 from app.ingest.rows import FileProblem, FileRow
 from app.ledger.ledger import Ledger
 from app.runtime.limits import PROBLEMS_MOST_KEPT
-from app.use_cases.filing.file_returns import FilingAnswer, Refused
+from app.use_cases.filing.deciding import Refused
+from app.use_cases.filing.file_returns import FilingAnswer
 from app.use_cases.filing.first import First
 from app.use_cases.filing.importing import Progress, import_rows
 from app.use_cases.filing.rows import RowReader

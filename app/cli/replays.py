@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from eventsourcing.persistence import MapperDeserialisationError
 
 from app.answers import replays as replay_models
 from app.archive.export_folder import ExportError, ExportFolder
@@ -26,6 +25,7 @@ from app.cli.printing import print_unassessed, wanyuan
 from app.cli.replay_words import COLUMNS, FIELDS, NOTHING, column_values, outcome_values
 from app.cli.terminal import Terminal, bold
 from app.ledger.ledger import Ledger
+from app.ledger.mapper import UndecodableEventError
 from app.runtime.database import open_engine, read_transaction
 from app.runtime.new_files import temporary_folder
 from app.use_cases.audit.replaying import ReplayRange, Report, replay
@@ -133,7 +133,7 @@ def measure_names(ledger: Ledger) -> dict[str, str]:
     try:
         with read_transaction(ledger.engine) as connection:
             policies = ledger.policies(connection)
-    except (LedgerIntegrityError, MapperDeserialisationError):  # Which the replay itself tells.
+    except (LedgerIntegrityError, UndecodableEventError):  # Which the replay itself tells.
         return {}
     return {each.id: each.name for policy in policies for each in policy.document.measures}
 

@@ -1,4 +1,4 @@
-"""The ledger: the `eventsourcing` application over our recorder, with streams read in bulk."""
+"""The ledger: one log of events, whose streams are read in bulk."""
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -7,15 +7,6 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
 
-from eventsourcing.application import Application
-from eventsourcing.persistence import (
-    InfrastructureFactory,
-    IntegrityError,
-    Mapper,
-    MapperDeserialisationError,
-    StoredEvent,
-)
-from eventsourcing.utils import Environment, EnvType
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
@@ -36,8 +27,8 @@ from sqlalchemy.sql.operators import custom_op
 
 from app.ledger.clock import now_us
 from app.ledger.corruption import is_text, place_problem, row_problem, shown
-from app.ledger.mapper import EventMapper, NewEvent, UnknownTypeError
-from app.ledger.recorder import AppendRequest, SqlRecorder
+from app.ledger.mapper import EventMapper, NewEvent, StoredEvent, UndecodableEventError, UnknownTypeError
+from app.ledger.recorder import AppendRequest, ConcurrencyConflictError, SqlRecorder
 from app.ledger.singletons import read_number
 from app.ledger.tables import events, sequencer
 from app.runtime.database import UNAVAILABLE, is_uncertain, with_retries, write_transaction
@@ -137,7 +128,7 @@ class UncertainError(Exception):
         return f"whether batch {self.batch_id} was recorded is not known"
 
 
-class Ledger(Application[str]):
+class Ledger:
     """Appends events and reads streams; the one log of the city.
 
     Args:
@@ -160,28 +151,11 @@ class Ledger(Application[str]):
         self.long_batches = Turns(LONG_BATCHES_AT_ONCE)
         self.projecting = Coalescer()
         self._policies: tuple[int, tuple[Policy, ...]] = (0, ())
-        super().__init__()
-
-    def construct_env(self, name: str, env: EnvType | None = None) -> Environment:
-        """A fixed environment: no variable of the process decides how events are stored."""
-        return Environment(name, env or {})
-
-    def construct_factory(self, env: Environment) -> InfrastructureFactory[Any]:
-        """The library's default; recorder and mapper are ours."""
-        return InfrastructureFactory.construct(env)
-
-    def construct_mapper(self) -> Mapper[str]:
-        """Our mapper of structs."""
-        return self.event_mapper
-
-    def construct_recorder(self) -> SqlRecorder:
-        """Our recorder."""
-        return self.sql_recorder
 
     def stored(self, new_events: Iterable[NewEvent]) -> list[StoredEvent]:
         """The events as they are stored."""
-        to_stored_event = self.event_mapper.to_stored_event
-        return [to_stored_event(each) for each in new_events]
+        encode = self.event_mapper.encode
+        return [encode(new) for new in new_events]
 
     def record(self, events_to_append: Sequence[StoredEvent], recording: AppendRequest) -> int:
         """Append events, and what goes with them, in one transaction.
@@ -191,7 +165,7 @@ class Ledger(Application[str]):
 
         Raises:
             ClockError: The clock is not believed.
-            eventsourcing.persistence.IntegrityError: Something else was recorded in between: decide again.
+            ConcurrencyConflictError: Something else was recorded in between: decide again.
             sqlalchemy.exc.DBAPIError: Nothing was recorded.
             UncertainError: The connection was lost, and what became of the batch could not be found out.
         """
@@ -223,7 +197,7 @@ class Ledger(Application[str]):
                 self.sql_recorder.hold(connection)
                 batch = decide(connection)
                 return batch, self.sql_recorder.append(connection, batch.events, batch.recording)
-        except IntegrityError as error:
+        except ConcurrencyConflictError as error:
             raise LedgerIntegrityError(f"记录流的版本号不连续（{error}）") from error
         except Exception as error:
             if batch is None:
@@ -293,7 +267,7 @@ class Ledger(Application[str]):
             return self._entry(row)
         except UnknownTypeError:
             raise
-        except MapperDeserialisationError as error:
+        except UndecodableEventError as error:
             position, stream, version, topic, *recorded, state = row
             unreadable = UnreadableEvent(str(error))
             return LogEntry(position, stream, version, topic, unreadable, state, *recorded)
@@ -302,7 +276,7 @@ class Ledger(Application[str]):
         position, stream, version, topic, recorded_at_us, actor, batch_id, transaction_end, state = row
         try:
             event = self.event_mapper.decode(topic, state)
-        except MapperDeserialisationError as error:
+        except UndecodableEventError as error:
             raise type(error)(f"序号{position}的{error}") from error
         newest = self.event_mapper.newest(topic, state, event)
         return LogEntry(
@@ -338,7 +312,7 @@ class Ledger(Application[str]):
             unreadable: Takes the events that cannot be read, if it is given.
 
         Raises:
-            eventsourcing.persistence.MapperDeserialisationError: An event cannot be read.
+            UndecodableEventError: An event cannot be read.
         """
         return self._entries(self._rows_of(connection, codes, until), unreadable)
 
@@ -414,7 +388,7 @@ class Ledger(Application[str]):
             return Unreadable.told(row, problem)
         try:
             entry = self._entry(row)
-        except MapperDeserialisationError as error:
+        except UndecodableEventError as error:
             return Unreadable.told(row, str(error))
         problem = place_problem(entry.stream, entry.event)
         return entry if problem is None else Unreadable.told(row, problem)
@@ -456,7 +430,7 @@ class Ledger(Application[str]):
                     of_stream.append(decode(topic, state))
                 except UnknownTypeError:
                     raise
-                except MapperDeserialisationError as error:
+                except UndecodableEventError as error:
                     reason = self._unreadable_version(connection, stream, len(of_stream), error)
                     of_stream.append(UnreadableEvent(reason))
         return found

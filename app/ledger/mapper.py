@@ -1,11 +1,9 @@
 """Between the events of the domain and the bytes that are stored: JSON, under a short stable topic."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
-from eventsourcing.domain import DomainEventProtocol
-from eventsourcing.persistence import JSONTranscoder, Mapper, MapperDeserialisationError, StoredEvent
 
 from app.ledger.corruption import shown
 from domain.events import EVENT_TYPES, Event
@@ -18,20 +16,33 @@ UPCASTS: Mapping[str, Upcast] = {}
 """By topic. A changed type is stored under a new topic (`ReturnFiled.2`), the old one is upcast for ever."""
 
 
-class UnknownTypeError(MapperDeserialisationError):
+class UndecodableEventError(Exception):
+    """The stored bytes are no event of their topic."""
+
+
+class UnknownTypeError(UndecodableEventError):
     """An event is of a type that this program does not know: a newer one recorded it."""
 
 
-class NewEvent(msgspec.Struct, frozen=True, gc=False):
-    """An event with its place in a stream, in the words of the `eventsourcing` library."""
+class NewEvent(NamedTuple):
+    """An event with its place in a stream; versions count from 1."""
 
-    originator_id: str
-    originator_version: int
+    stream: str
+    version: int
     event: Event
 
 
-class EventMapper(Mapper[str]):
-    """Maps `NewEvent` to the library's `StoredEvent` and back.
+class StoredEvent(NamedTuple):
+    """The same as it is stored: the topic names the type, the state is JSON."""
+
+    stream: str
+    version: int
+    topic: str
+    state: bytes
+
+
+class EventMapper:
+    """Maps `NewEvent` to `StoredEvent` and back.
 
     Args:
         types: The types by topic.
@@ -41,7 +52,6 @@ class EventMapper(Mapper[str]):
     def __init__(
         self, types: Mapping[str, type[Any]] = EVENT_TYPES, upcasts: Mapping[str, Upcast] = UPCASTS
     ) -> None:
-        super().__init__(JSONTranscoder())
         self._topics = {kind: topic for topic, kind in types.items()}
         self._decoders = {topic: msgspec.json.Decoder(kind) for topic, kind in types.items()}
         self._types = types
@@ -53,31 +63,17 @@ class EventMapper(Mapper[str]):
         """The topics that can be decoded."""
         return frozenset({*self._types, *self._upcasts})
 
-    def to_stored_event(self, domain_event: DomainEventProtocol[str]) -> StoredEvent:
+    def encode(self, new: NewEvent) -> StoredEvent:
         """The event as it is stored."""
-        if not isinstance(domain_event, NewEvent):
-            raise TypeError(f"not a NewEvent: {domain_event!r}")
-        return StoredEvent(
-            originator_id=domain_event.originator_id,
-            originator_version=domain_event.originator_version,
-            topic=self._topics[type(domain_event.event)],
-            state=self._encode(domain_event.event),
-        )
-
-    def to_domain_event(self, stored_event: StoredEvent) -> NewEvent:
-        """The event as it was before it was stored, in the newest version of its type."""
-        return NewEvent(
-            str(stored_event.originator_id),
-            stored_event.originator_version,
-            self.decode(stored_event.topic, stored_event.state),
-        )
+        stream, version, event = new
+        return StoredEvent(stream, version, self._topics[type(event)], self._encode(event))
 
     def decode(self, topic: str, state: bytes) -> Event:
         """The event of a topic and a state.
 
         Raises:
             UnknownTypeError: This program does not know the topic.
-            MapperDeserialisationError: The state is not of its type.
+            UndecodableEventError: The state is not of its type.
         """
         decoder = self._decoders.get(topic)
         if decoder is None and topic not in self._upcasts:
@@ -89,7 +85,7 @@ class EventMapper(Mapper[str]):
             return self._upcast(topic, state)
         # Bytes that are no UTF-8, endless brackets; in SQLite a number in the place of bytes.
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise MapperDeserialisationError(f"内容不是{shown(topic)}类型的记录") from error
+            raise UndecodableEventError(f"内容不是{shown(topic)}类型的记录") from error
 
     def newest(self, topic: str, state: bytes, event: Event) -> bytes:
         """The state of a decoded event in the newest version of its type."""

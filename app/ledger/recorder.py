@@ -1,27 +1,17 @@
-"""One log with gapless positions, on SQLAlchemy Core, for the `eventsourcing` library.
+"""One log with gapless positions, on SQLAlchemy Core.
 
 A one-row sequencer is advanced in the transaction of every append. That serialises the writers, so the order
 of positions is the order of commits, and no reader can meet a position before all those under it.
 """
 
 from collections.abc import Callable, Collection, Sequence
-from threading import Event as Flag
 from typing import Any, Final
-from uuid import UUID
 
 import msgspec
-from eventsourcing.persistence import (
-    ApplicationRecorder,
-    IntegrityError,
-    Notification,
-    StoredEvent,
-    Subscription,
-)
 from sqlalchemy import (
     BigInteger,
     Connection,
     Engine,
-    Select,
     bindparam,
     case,
     func,
@@ -33,19 +23,19 @@ from sqlalchemy import (
 from sqlalchemy import exc as sql_errors
 
 from app.ledger.clock import ClockError, ClockWatch, now_us, steady_us
+from app.ledger.mapper import StoredEvent
 from app.ledger.singletons import find_numbers
 from app.ledger.tables import events, sequencer
-from app.runtime.database import read_transaction, write_transaction
+from app.runtime.database import write_transaction
 from domain.errors import LedgerIntegrityError
 
-POLL_INTERVAL_S = 0.05
 PUBLICATION_TOPICS: Final = frozenset({"PolicyPublished", "PolicyWithdrawn"})
 """What changes which version is in force: a decision made by another one is decided again."""
 
 ACCEPTANCE_TOPIC = "ClockAccepted"
 
 
-class ConcurrencyConflictError(IntegrityError):
+class ConcurrencyConflictError(Exception):
     """What a decision rests on was changed by another one that was recorded in between: decide again."""
 
 
@@ -104,8 +94,8 @@ _ADVANCE: Final = (
 """Takes the next positions, unless the clock is not believed."""
 
 
-class SqlRecorder(ApplicationRecorder):
-    """The library's recorder of events, on SQLite, PostgreSQL and its relatives alike.
+class SqlRecorder:
+    """Appends events to the log, on SQLite, PostgreSQL and its relatives alike.
 
     Args:
         engine: The database.
@@ -120,21 +110,6 @@ class SqlRecorder(ApplicationRecorder):
         self._engine = engine
         self.watch = ClockWatch(clock, steady_us if steady is None and clock is now_us else steady)
 
-    def insert_events(
-        self, stored_events: Sequence[StoredEvent], *, recording: AppendRequest = UNATTENDED, **_: Any
-    ) -> Sequence[int]:
-        """Append the events in one transaction; their positions.
-
-        Raises:
-            IntegrityError: A version of a stream is there already.
-            ConcurrencyConflictError: What `recording.guard` names was changed.
-        """
-        if not stored_events:
-            return []
-        with write_transaction(self._engine) as connection:
-            last = self.append(connection, stored_events, recording)
-        return list(range(last - len(stored_events) + 1, last + 1))
-
     def hold(self, connection: Connection) -> None:
         """Keep everybody else from recording until this transaction, which writes, has ended."""
         connection.execute(select(sequencer.c.last).with_for_update())
@@ -148,8 +123,8 @@ class SqlRecorder(ApplicationRecorder):
             The position of the last event; without events, the head that was read.
 
         Raises:
-            IntegrityError: A version of a stream is there already.
-            ConcurrencyConflictError: What `recording.guard` names was changed.
+            ConcurrencyConflictError: What `recording.guard` names was changed, or a version of a stream is
+                there already.
             ClockError: The clock is not believed.
         """
         if stored_events:
@@ -173,8 +148,8 @@ class SqlRecorder(ApplicationRecorder):
         rows = [
             (
                 position,
-                str(stored.originator_id),
-                stored.originator_version,
+                stored.stream,
+                stored.version,
                 stored.topic,
                 recorded_at_us,
                 recording.actor,
@@ -233,89 +208,6 @@ class SqlRecorder(ApplicationRecorder):
                 query.where(events.c.position > after, events.c.batch_id == batch_id)
             )
             return end
-
-    def select_events(
-        self,
-        originator_id: UUID | str,
-        *,
-        gt: int | None = None,
-        lte: int | None = None,
-        desc: bool = False,
-        limit: int | None = None,
-    ) -> Sequence[StoredEvent]:
-        """The events of one stream, in the order of their versions."""
-        query = select(events.c.stream, events.c.version, events.c.topic, events.c.state)
-        query = query.where(events.c.stream == str(originator_id))
-        if gt is not None:
-            query = query.where(events.c.version > gt)
-        if lte is not None:
-            query = query.where(events.c.version <= lte)
-        query = query.order_by(events.c.version.desc() if desc else events.c.version).limit(limit)
-        with read_transaction(self._engine) as connection:
-            return [StoredEvent(*row) for row in connection.execute(query)]
-
-    def select_notifications(
-        self,
-        start: int | None,
-        limit: int,
-        stop: int | None = None,
-        topics: Sequence[str] = (),
-        *,
-        inclusive_of_start: bool = True,
-    ) -> Sequence[Notification]:
-        """The events of the log from a position on, in its order."""
-        query: Select[Any] = select(
-            events.c.stream, events.c.version, events.c.topic, events.c.state, events.c.position
-        )
-        if start is not None:
-            at = events.c.position
-            query = query.where(at >= start if inclusive_of_start else at > start)
-        if stop is not None:
-            query = query.where(events.c.position <= stop)
-        if topics:
-            query = query.where(events.c.topic.in_(topics))
-        with read_transaction(self._engine) as connection:
-            rows = connection.execute(query.order_by(events.c.position).limit(limit))
-            return [Notification(*row) for row in rows]
-
-    def max_notification_id(self) -> int | None:
-        """The head of the log, or None of an empty one."""
-        with read_transaction(self._engine) as connection:
-            head: int | None = connection.scalar(select(func.max(events.c.position)))
-            return head
-
-    def subscribe(
-        self, gt: int | None = None, topics: Sequence[str] = ()
-    ) -> Subscription[ApplicationRecorder]:
-        """The events after a position, those to come included."""
-        return PollingSubscription(recorder=self, gt=gt, topics=topics)
-
-
-class PollingSubscription(Subscription[ApplicationRecorder]):
-    """Waits for events by asking again: no database's own way to notify is needed."""
-
-    def __init__(
-        self, recorder: ApplicationRecorder, gt: int | None = None, topics: Sequence[str] = ()
-    ) -> None:
-        super().__init__(recorder=recorder, gt=gt, topics=topics)
-        self._stopped = Flag()
-
-    def stop(self) -> None:
-        """Stop the subscription, also while it waits."""
-        super().stop()
-        self._stopped.set()
-
-    def __next__(self) -> Notification:
-        """The next event, as soon as there is one."""
-        while not self._stopped.is_set():
-            found = self._recorder.select_notifications(
-                self._last_notification_id, 1, topics=self._topics, inclusive_of_start=False
-            )
-            if found:
-                self._last_notification_id = found[0].id
-                return found[0]
-            self._stopped.wait(POLL_INTERVAL_S)
-        raise StopIteration
 
 
 _COPY: Final = f"COPY events ({', '.join(column.name for column in events.c)}) FROM STDIN (FORMAT BINARY)"

@@ -1,6 +1,15 @@
-"""The tables of the log: events, their sequencer, their Merkle tree, the progress of publications."""
+"""The tables of the log: events and their sequencer, their Merkle tree, what commands keep beside them."""
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    Table,
+    UniqueConstraint,
+)
 
 from app.runtime.database import TEXT, new_metadata
 
@@ -96,3 +105,16 @@ replays = Table(
 )
 """The replays that were asked of the service. `running` is 1 of the one that runs, else NULL: there is one at
 a time. Whoever runs it says so now and then, at `seen_at_us`; `report` is JSON."""
+
+idempotent_answers = Table(
+    "idempotent_answers",
+    metadata,
+    Column("actor", TEXT, nullable=False),
+    Column("idempotency_key", TEXT, nullable=False),
+    Column("request_sha256", TEXT, nullable=False),
+    Column("answer", LargeBinary, nullable=False),
+    Column("created_at_us", BigInteger, nullable=False),
+    PrimaryKeyConstraint("actor", "idempotency_key"),
+)
+Index(None, idempotent_answers.c.created_at_us)
+"""What was answered to requests with an `Idempotency-Key`; see `app/ledger/kept_answers.py`."""

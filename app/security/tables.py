@@ -1,4 +1,4 @@
-"""The tables of access: the API keys, the answers kept for requests sent again, who saw figures."""
+"""The tables of access: the API keys, who saw figures."""
 
 from sqlalchemy import (
     BigInteger,
@@ -6,8 +6,6 @@ from sqlalchemy import (
     Column,
     Index,
     Integer,
-    LargeBinary,
-    PrimaryKeyConstraint,
     Table,
     UniqueConstraint,
 )
@@ -28,18 +26,6 @@ api_keys = Table(
     UniqueConstraint("sha256"),
 )
 """A key itself is shown once and never stored; a name is never given again, since the log names it."""
-
-idempotent_answers = Table(
-    "idempotent_answers",
-    metadata,
-    Column("actor", TEXT, nullable=False),
-    Column("idempotency_key", TEXT, nullable=False),
-    Column("request_sha256", TEXT, nullable=False),
-    Column("answer", LargeBinary, nullable=False),
-    Column("created_at_us", BigInteger, nullable=False),
-    PrimaryKeyConstraint("actor", "idempotency_key"),
-)
-Index(None, idempotent_answers.c.created_at_us)
 
 disclosure_metadata = new_metadata()
 """Of a database of its own: on SQLite a second file, which is written while a filing holds the first."""

@@ -5,11 +5,11 @@ from concurrent.futures import BrokenExecutor
 from contextlib import suppress
 from typing import Final, TypeVar
 
-from eventsourcing.persistence import IntegrityError
 from sqlalchemy import Connection
 
 from app.ledger.clock import ClockError
 from app.ledger.ledger import Batch, Ledger, UncertainError
+from app.ledger.recorder import ConcurrencyConflictError
 from app.runtime.database import UNAVAILABLE, read_transaction, with_retries
 from app.use_cases.upkeep.projecting import NotProjectedError
 
@@ -48,7 +48,7 @@ def commit_with_retries(
     for _ in range(ATTEMPTS_BESIDE_OTHERS):
         if batch is None:
             batch = with_retries(lambda: _decide(ledger, decide))
-        with suppress(IntegrityError):
+        with suppress(ConcurrencyConflictError):
             return batch.outcome, _record(ledger, batch)
         batch = None  # What it was decided on is no longer so.
     batch, position = with_retries(lambda: ledger.record_alone(decide))

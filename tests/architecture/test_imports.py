@@ -47,6 +47,7 @@ def test_every_import_keeps_to_the_contracts() -> None:
         ("app/ingest/text.py", "import sqlalchemy", "Readers and writers of files"),
         ("app/ledger/ledger.py", "import app.use_cases.filing.working_set", "The folders state"),
         ("app/use_cases/filing/working_set.py", "import app.answers.models", "The folders state"),
+        ("app/use_cases/recording.py", "import eventsourcing.persistence", "The eventsourcing library"),
     ],
 )
 def test_an_import_against_the_direction_breaks_a_contract(

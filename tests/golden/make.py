@@ -12,7 +12,8 @@ from app.bootstrap import migrate
 from app.ledger.ledger import Ledger
 from app.ledger.tables import events
 from app.runtime.database import open_engine, read_transaction
-from app.use_cases.filing.file_returns import FilingAnswer, Withdrawal, file_returns, withdraw_return
+from app.use_cases.filing.deciding import Withdrawal
+from app.use_cases.filing.file_returns import FilingAnswer, file_returns, withdraw_return
 from app.use_cases.filing.rows import Draft, RowReader
 from app.use_cases.policies.loader import LoadedPolicy, load_policy
 from app.use_cases.policies.publishing import Drop, assess_published, publish, withdraw_policy

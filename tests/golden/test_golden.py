@@ -78,7 +78,7 @@ def test_the_golden_log_is_never_written_over() -> None:
 def test_a_golden_event_is_read_and_written_back_to_the_same_bytes(golden: GoldenEvent) -> None:
     mapper = EventMapper()
     event = mapper.decode(golden.topic, bytes(golden.state))
-    stored = mapper.to_stored_event(NewEvent(golden.stream, golden.version, event))
+    stored = mapper.encode(NewEvent(golden.stream, golden.version, event))
     assert (stored.topic, stored.state) == (golden.topic, bytes(golden.state))
 
 

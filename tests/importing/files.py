@@ -8,7 +8,8 @@ import msgspec
 
 from app.ledger.ledger import Ledger
 from app.runtime.database import read_transaction
-from app.use_cases.filing.file_returns import FilingAnswer, Refused
+from app.use_cases.filing.deciding import Refused
+from app.use_cases.filing.file_returns import FilingAnswer
 from app.use_cases.filing.importing import Progress, import_rows
 from app.use_cases.filing.rows import RowReader
 from domain.events import AnyEvent, Stage

@@ -6,7 +6,8 @@ from threading import Barrier
 import pytest
 
 from app.ledger.ledger import Ledger
-from app.use_cases.filing.file_returns import FilingAnswer, Refused
+from app.use_cases.filing.deciding import Refused
+from app.use_cases.filing.file_returns import FilingAnswer
 from domain.events import ReturnFiled, ReturnRevised
 from tests.databases import Database
 from tests.importing.files import (

@@ -10,7 +10,7 @@ import pytest
 
 from app.ledger.ledger import Ledger
 from app.use_cases.filing import importing
-from app.use_cases.filing.file_returns import Refused
+from app.use_cases.filing.deciding import Refused
 from domain.events import Stage
 from tests.cli.test_commands import E204_1, Desk
 from tests.databases import Database

@@ -12,7 +12,8 @@ from stdnum.cn import uscc as stdnum_uscc
 
 from app.ledger.ledger import Ledger
 from app.runtime.database import read_transaction
-from app.use_cases.filing.file_returns import FilingAnswer, Refused, Withdrawal, file_returns, withdraw_return
+from app.use_cases.filing.deciding import Refused, Withdrawal
+from app.use_cases.filing.file_returns import FilingAnswer, file_returns, withdraw_return
 from app.use_cases.filing.rows import Draft, RowReader
 from app.use_cases.policies import publishing
 from app.use_cases.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy

@@ -9,13 +9,14 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from eventsourcing.persistence import StoredEvent
 
+from app.ledger.kept_answers import RequestKey
 from app.ledger.ledger import Ledger
+from app.ledger.mapper import StoredEvent
 from app.ledger.recorder import AppendRequest
 from app.runtime.database import read_transaction, write_transaction
 from app.security.keys import create_key, find_key, list_keys
-from app.use_cases.filing.file_returns import FilingAnswer, file_returns
+from app.use_cases.filing.file_returns import FilingAnswer, Replayed, file_once
 from app.use_cases.policies import publishing
 from app.use_cases.policies.loader import LoadedPolicy
 from app.use_cases.policies.publishing import assess_published, assessment_progress, publish
@@ -234,16 +235,29 @@ def test_a_filing_that_keeps_being_overtaken_gets_through(ledger: Ledger, interl
     check_consistency(ledger)
 
 
-def test_what_goes_alongside_is_done_once_for_the_decision_that_was_recorded(
+def test_the_answer_that_is_kept_is_that_of_the_decision_that_was_recorded(
     ledger: Ledger, interleaved: Interleaved
 ) -> None:
-    given: list[FilingAnswer] = []
-    row = trade(code(1), "2024-03", 120_000, 100_000)
+    rows = drafts([trade(code(1), "2024-03", 120_000, 100_000)])
+    request = RequestKey("statistics", "march", "")
     interleaved.meanwhile = [lambda: publish_whole(ledger)]
-    answer = file_returns(
-        interleaved, drafts([row]), actor="statistics", in_same_transaction=lambda _, each: given.append(each)
-    )
-    assert given == [answer]
+    answer = file_once(interleaved, rows, request)
+    assert isinstance(answer, FilingAnswer)
+    assert answer.entitlements_changed == 1
+    assert file_once(ledger, rows, request) == Replayed(answer)
+
+
+def test_a_request_that_is_answered_at_the_same_time_gets_the_same_answer(
+    ledger: Ledger, interleaved: Interleaved
+) -> None:
+    rows = drafts([trade(code(1), "2024-03", 120_000, 100_000)])
+    request = RequestKey("statistics", "march", "")
+    first: list[object] = []
+    interleaved.meanwhile = [lambda: first.append(file_once(ledger, rows, request))]
+    answer = file_once(interleaved, rows, request)
+    assert isinstance(answer, Replayed)
+    assert first == [answer.answer]
+    assert sum(isinstance(entry.event, ReturnFiled) for entry in log(ledger)) == 1
 
 
 def test_filings_that_race_publications_are_assessed_by_the_last_one(ledger: Ledger) -> None:

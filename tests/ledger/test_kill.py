@@ -17,22 +17,23 @@ from typing import NoReturn
 
 import httpx2
 import pytest
-from eventsourcing.persistence import StoredEvent
 
 from app.bootstrap import complete, why_not_ready
 from app.ledger.ledger import Ledger
+from app.ledger.mapper import StoredEvent
 from app.ledger.recorder import AppendRequest
 from app.runtime.database import open_engine, read_transaction, write_transaction
 from app.security.keys import create_key
-from app.use_cases.filing.file_returns import FilingAnswer, file_returns
+from app.use_cases.filing.file_returns import FilingAnswer
 from app.use_cases.policies import publishing
 from app.use_cases.policies.publishing import assess_published, publish
 from app.use_cases.upkeep.rebuilding import rebuild
 from domain.assessment.account import EntitlementAccount
 from domain.returns import AnnualReturns
 from tests.databases import Database, only_on_sqlite
-from tests.ledger.history import PERIODS, Row, code, drafts, file, log, policy, read_model_rows, trade
+from tests.ledger.history import PERIODS, Row, code, file, log, policy, read_model_rows, trade
 from tests.office import TestClock
+from tests.processes.running import ActsBeforeTheCommit
 
 REPOSITORY = Path(__file__).parents[2]
 ENTERPRISES = 400
@@ -188,10 +189,7 @@ class DiesAfterTheCommit(Ledger):
 
 
 def _before_the_commit(url: str) -> None:
-    ledger = Ledger(open_engine(url))
-    file_returns(
-        ledger, drafts(batch("2024-03")), actor="statistics", in_same_transaction=lambda _, __: _die()
-    )
+    file(ActsBeforeTheCommit(Ledger(open_engine(url)), _die), *batch("2024-03"))
 
 
 def _after_the_commit(url: str) -> None:

@@ -17,11 +17,11 @@ from sqlalchemy import Connection, Engine, insert, select, text
 from sqlalchemy import exc as sql_errors
 
 from app.ledger.ledger import Ledger
-from app.ledger.recorder import AppendRequest, SqlRecorder
+from app.ledger.library import LibraryRecorder
+from app.ledger.recorder import AppendRequest
 from app.ledger.tables import events
 from app.runtime import database as databases
 from app.runtime.database import read_transaction, write_transaction
-from app.use_cases.filing.file_returns import FilingAnswer, file_returns
 from app.use_cases.upkeep.projecting import follow, project_all
 from app.use_cases.upkeep.rebuilding import rebuild
 from domain.events import LogEntry
@@ -30,7 +30,7 @@ from tests.databases import Database
 from tests.ledger.history import (
     PERIODS,
     code,
-    drafts,
+    file,
     log,
     publish_whole,
     read_model_rows,
@@ -39,6 +39,7 @@ from tests.ledger.history import (
     transaction_ends,
 )
 from tests.ledger.test_concurrency import check_consistency
+from tests.processes.running import ActsBeforeTheCommit
 
 SEEDS: Final = range(1, 7)
 WRITERS: Final = 4
@@ -171,7 +172,7 @@ def engine(database: Database) -> Iterator[Engine]:
 def test_no_reader_skips_an_event_while_writers_are_held_before_their_commit(
     engine: Engine, seed: int
 ) -> None:
-    recorder, follower, subscribed = SqlRecorder(engine), Follower(engine), []
+    recorder, follower, subscribed = LibraryRecorder(engine), Follower(engine), []
     fire = Fire(seed, follower)
     committed: list[int] = []
 
@@ -219,15 +220,9 @@ def test_projections_have_every_filing_while_filings_are_held_before_their_commi
             row = trade(uscc, period, 110_000 + 1_000 * writer + n, 100_000, reason="企业改报")
             happen = fire.moment(draw)
             try:
-                answer = file_returns(
-                    ledger,
-                    drafts([row]),
-                    actor="statistics",
-                    in_same_transaction=lambda _, __, happen=happen: happen(),  # type: ignore[misc]
-                )
+                file(ActsBeforeTheCommit(ledger, happen), row)
             except RolledBackError:
                 continue
-            assert isinstance(answer, FilingAnswer)
 
     def project(is_over: threading.Event) -> None:
         while not is_over.is_set():
@@ -256,13 +251,13 @@ def test_nobody_gets_ahead_of_a_writer_that_has_not_committed(
 ) -> None:
     monkeypatch.setattr(databases, "LOCK_TIMEOUT_S", 1)
     impatient = database.open()
-    recorder, follower = SqlRecorder(engine), Follower(engine)
+    recorder, follower = LibraryRecorder(engine), Follower(engine)
     recorder.insert_events(stored("before", 2))
 
     def try_to_overtake(_: Connection, last: int) -> None:
         assert last == 5
         with pytest.raises(sql_errors.OperationalError, match=r"locked|lock timeout"):
-            SqlRecorder(impatient).insert_events(stored("quick", 1))
+            LibraryRecorder(impatient).insert_events(stored("quick", 1))
         assert follower.look() == [1, 2]
         assert follower.look() == []
         if not commits:
@@ -273,7 +268,7 @@ def test_nobody_gets_ahead_of_a_writer_that_has_not_committed(
             stored("slow", 3), recording=AppendRequest("", "", in_same_transaction=try_to_overtake)
         )
     assert follower.look() == ([3, 4, 5] if commits else [])
-    (position,) = SqlRecorder(impatient).insert_events(stored("quick", 1))
+    (position,) = LibraryRecorder(impatient).insert_events(stored("quick", 1))
     assert position == (6 if commits else 3)
     assert follower.look() == [position]
     follower.check(position)

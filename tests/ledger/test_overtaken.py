@@ -7,11 +7,13 @@ from itertools import count
 import pytest
 from sqlalchemy import delete
 
+from app.ledger.kept_answers import RequestKey
 from app.ledger.ledger import Batch, Ledger
 from app.ledger.recorder import UNATTENDED
 from app.ledger.tables import events
 from app.runtime.database import write_transaction
-from app.use_cases.filing.file_returns import FilingAnswer, Refused, file_returns
+from app.use_cases.filing.deciding import Refused
+from app.use_cases.filing.file_returns import FilingAnswer, Replayed, file_once, file_returns
 from app.use_cases.policies.publishing import publish
 from app.use_cases.recording import ATTEMPTS_BESIDE_OTHERS
 from domain.errors import LedgerIntegrityError
@@ -88,19 +90,14 @@ def test_a_publication_that_is_overtaken_each_time_takes_the_next_version(ledger
 def test_an_answer_without_an_event_is_kept_though_its_filing_is_overtaken_each_time(
     ledger: Ledger, busy: Callable[[], FilingAnswer]
 ) -> None:
-    kept: list[FilingAnswer] = []
+    request = RequestKey("statistics", "march", "")
     others = in_turn(busy, busy, lambda: file(ledger, MARCH))
     changed = {**MARCH, "figures": {"retail_sales": {"current": 130_000, "prior_year": 100_000}}}
     file(ledger, changed)
-    answer = file_returns(
-        Overtaken(ledger, others),
-        drafts([MARCH]),
-        actor="statistics",
-        in_same_transaction=lambda _, answer: kept.append(answer),
-    )
+    answer = file_once(Overtaken(ledger, others), drafts([MARCH]), request)
     assert isinstance(answer, FilingAnswer)
     assert (answer.revised, answer.unchanged, answer.position) == (0, 1, log(ledger)[-1].position)
-    assert kept[-1] == answer
+    assert file_once(ledger, drafts([MARCH]), request) == Replayed(answer)
 
 
 def test_others_wait_for_a_decision_that_is_made_alone(ledger: Ledger) -> None:

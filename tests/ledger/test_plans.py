@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy import insert, select
 
+from app.ledger.kept_answers import RequestKey
 from app.ledger.ledger import Ledger
+from app.ledger.tables import idempotent_answers
 from app.runtime.database import read_transaction, write_transaction
-from app.security.idempotency import KeptAnswer, keep_answer
-from app.security.tables import idempotent_answers
 from app.transparency.sealing import seal
-from app.use_cases.filing.file_returns import FilingAnswer, file_returns
+from app.use_cases.filing.file_returns import FilingAnswer, file_once
 from app.use_cases.filing.importing import import_rows
 from app.use_cases.filing.rows import RowReader
 from projections.tables import LIVE
@@ -48,15 +48,8 @@ def decide_alone(ledger: Ledger) -> None:
 
 def file_under_a_key(ledger: Ledger) -> None:
     """File under an `Idempotency-Key`."""
-    kept = KeptAnswer("", b"")
-    file_returns(
-        ledger,
-        drafts([trade(code(1), "2024-08", 110_000, 100_000)]),
-        actor="statistics",
-        in_same_transaction=lambda connection, _: keep_answer(
-            connection, kept, actor="statistics", idempotency_key="another", now_us=ledger.clock()
-        ),
-    )
+    rows = drafts([trade(code(1), "2024-08", 110_000, 100_000)])
+    file_once(ledger, rows, RequestKey("statistics", "another", ""))
 
 
 def import_file(ledger: Ledger) -> None:

@@ -18,7 +18,8 @@ from sqlalchemy import Connection, Engine, Row, select, update
 from sqlalchemy import exc as sql_errors
 
 from app.bootstrap import migrate
-from app.ledger.recorder import AppendCondition, AppendRequest, ConcurrencyConflictError, SqlRecorder
+from app.ledger.library import LibraryRecorder
+from app.ledger.recorder import AppendCondition, AppendRequest
 from app.ledger.tables import events, sequencer
 from app.runtime.database import read_transaction, write_transaction
 from tests.databases import Database, Hosts
@@ -48,11 +49,11 @@ class OnADatabase(RecorderTestCase):
     def new_originator_id(self) -> str:
         return f"returns/{uuid4()}"
 
-    def create_recorder(self) -> SqlRecorder:
-        return SqlRecorder(self.engine)
+    def create_recorder(self) -> LibraryRecorder:
+        return LibraryRecorder(self.engine)
 
 
-class AsApplicationRecorder(OnADatabase, ApplicationRecorderTestCase[SqlRecorder]):
+class AsApplicationRecorder(OnADatabase, ApplicationRecorderTestCase[LibraryRecorder]):
     def test_insert_subscribe(self) -> None:
         self.optional_test_insert_subscribe()
 
@@ -86,8 +87,8 @@ def engine(database: Database) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def recorder(engine: Engine, clock: TestClock) -> SqlRecorder:
-    return SqlRecorder(engine, clock)
+def recorder(engine: Engine, clock: TestClock) -> LibraryRecorder:
+    return LibraryRecorder(engine, clock)
 
 
 def stored(stream: str, version: int, topic: str = "ReturnFiled") -> StoredEvent:
@@ -99,7 +100,7 @@ def rows(engine: Engine) -> list[Row[tuple[object, ...]]]:
         return list(connection.execute(select(events).order_by(events.c.position)))
 
 
-def test_positions_have_no_gap_whatever_many_writers_do(engine: Engine, recorder: SqlRecorder) -> None:
+def test_positions_have_no_gap_whatever_many_writers_do(engine: Engine, recorder: LibraryRecorder) -> None:
     def write(writer: int) -> None:
         draw = random.Random(writer)  # noqa: S311
         for n in range(WRITES_PER_WRITER):
@@ -116,7 +117,7 @@ def test_positions_have_no_gap_whatever_many_writers_do(engine: Engine, recorder
     assert [row.position for row in found] == list(range(1, len(found) + 1))
 
 
-def test_no_reader_ever_meets_a_position_before_those_under_it(recorder: SqlRecorder) -> None:
+def test_no_reader_ever_meets_a_position_before_those_under_it(recorder: LibraryRecorder) -> None:
     last = WRITERS * WRITES_PER_WRITER * 3
 
     def write(writer: int) -> None:
@@ -130,7 +131,7 @@ def test_no_reader_ever_meets_a_position_before_those_under_it(recorder: SqlReco
 
 
 def test_every_event_of_a_transaction_carries_its_last_position(
-    engine: Engine, recorder: SqlRecorder
+    engine: Engine, recorder: LibraryRecorder
 ) -> None:
     recorder.insert_events([stored("a", 1), stored("b", 1)])
     recorder.insert_events([stored("a", 2)])
@@ -139,7 +140,7 @@ def test_every_event_of_a_transaction_carries_its_last_position(
 
 
 def test_the_recorded_time_never_goes_back_when_the_clock_does(
-    engine: Engine, recorder: SqlRecorder, clock: TestClock
+    engine: Engine, recorder: LibraryRecorder, clock: TestClock
 ) -> None:
     for version, now in enumerate(
         ["2024-05-01T00:00:00Z", "2024-04-01T00:00:00Z", "2024-05-01T00:00:01Z"], start=1
@@ -151,57 +152,59 @@ def test_the_recorded_time_never_goes_back_when_the_clock_does(
     assert third == first + 1_000_000
 
 
-def test_actor_and_batch_are_recorded_beside_the_event(engine: Engine, recorder: SqlRecorder) -> None:
+def test_actor_and_batch_are_recorded_beside_the_event(engine: Engine, recorder: LibraryRecorder) -> None:
     recorder.insert_events([stored("a", 1)], recording=AppendRequest("statistics", "batch-1"))
     (row,) = rows(engine)
     assert (row.actor, row.batch_id) == ("statistics", "batch-1")
 
 
-def test_nothing_to_record_takes_no_position(recorder: SqlRecorder) -> None:
+def test_nothing_to_record_takes_no_position(recorder: LibraryRecorder) -> None:
     assert recorder.insert_events([]) == []
     assert recorder.max_notification_id() is None
     assert recorder.insert_events([stored("a", 1)]) == [1]
 
 
 def test_a_version_that_is_recorded_already_is_a_conflict_and_nothing_of_the_batch_stays(
-    engine: Engine, recorder: SqlRecorder
+    engine: Engine, recorder: LibraryRecorder
 ) -> None:
     recorder.insert_events([stored("a", 1)])
-    with pytest.raises(ConcurrencyConflictError):
+    with pytest.raises(IntegrityError):
         recorder.insert_events([stored("b", 1), stored("a", 1)])
     assert [(row.position, row.stream) for row in rows(engine)] == [(1, "a")]
     assert recorder.insert_events([stored("b", 1)]) == [2]
 
 
 def test_a_stream_that_was_read_but_not_written_must_not_have_changed_in_between(
-    engine: Engine, recorder: SqlRecorder
+    engine: Engine, recorder: LibraryRecorder
 ) -> None:
     recorder.insert_events([stored("read", 1)])
     guard = AppendCondition(read_at=1, streams=frozenset({"read", "written"}))
     recorder.insert_events([stored("read", 2)])
-    with pytest.raises(ConcurrencyConflictError):
+    with pytest.raises(IntegrityError):
         recorder.insert_events([stored("written", 1)], recording=AppendRequest("", "", guard))
     assert [row.stream for row in rows(engine)] == ["read", "read"]
 
 
-def test_what_others_record_elsewhere_is_no_conflict(recorder: SqlRecorder) -> None:
+def test_what_others_record_elsewhere_is_no_conflict(recorder: LibraryRecorder) -> None:
     recorder.insert_events([stored("read", 1)])
     guard = AppendCondition(read_at=1, streams=frozenset({"read", "written"}))
     recorder.insert_events([stored("other", 1)])
     assert recorder.insert_events([stored("written", 1)], recording=AppendRequest("", "", guard)) == [3]
 
 
-def test_a_publication_in_between_is_a_conflict_for_every_decision(recorder: SqlRecorder) -> None:
+def test_a_publication_in_between_is_a_conflict_for_every_decision(recorder: LibraryRecorder) -> None:
     recorder.insert_events([stored("read", 1)])
     guard = AppendCondition(read_at=1, streams=frozenset({"read"}))
     recorder.insert_events([stored("policy/p", 1, topic="PolicyPublished"), stored("other", 1)])
-    with pytest.raises(ConcurrencyConflictError):
+    with pytest.raises(IntegrityError):
         recorder.insert_events([stored("read", 2)], recording=AppendRequest("", "", guard))
     later = AppendCondition(read_at=3, streams=frozenset({"read"}))
     assert recorder.insert_events([stored("read", 2)], recording=AppendRequest("", "", later)) == [4]
 
 
-def test_nothing_is_recorded_when_what_goes_alongside_fails(engine: Engine, recorder: SqlRecorder) -> None:
+def test_nothing_is_recorded_when_what_is_written_with_it_fails(
+    engine: Engine, recorder: LibraryRecorder
+) -> None:
     class Unanswerable(Exception):  # noqa: N818
         pass
 
@@ -219,7 +222,7 @@ def test_nothing_is_recorded_when_what_goes_alongside_fails(engine: Engine, reco
     assert recorder.insert_events([stored("a", 1)]) == [1]
 
 
-def test_a_writer_waits_for_another_instead_of_failing(engine: Engine, recorder: SqlRecorder) -> None:
+def test_a_writer_waits_for_another_instead_of_failing(engine: Engine, recorder: LibraryRecorder) -> None:
     begun = threading.Event()
 
     def write() -> list[int]:
@@ -236,7 +239,7 @@ def test_a_writer_waits_for_another_instead_of_failing(engine: Engine, recorder:
         assert waiting.result() == [1]
 
 
-def test_a_database_that_cannot_be_written_is_no_conflict(engine: Engine, recorder: SqlRecorder) -> None:
+def test_a_database_that_cannot_be_written_is_no_conflict(engine: Engine, recorder: LibraryRecorder) -> None:
     recorder.insert_events([stored("a", 1)])
     with write_transaction(engine) as connection:
         sequencer.drop(connection)

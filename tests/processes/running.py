@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from eventsourcing.persistence import StoredEvent
+import msgspec
 
 from app.ledger.ledger import Ledger
+from app.ledger.mapper import StoredEvent
 from app.ledger.recorder import AppendRequest
 from app.runtime.database import read_transaction, write_transaction
 from app.security.keys import ROLES, create_key
@@ -25,6 +26,24 @@ ROOT = Path(__file__).parents[2]
 STARTED = "Application startup complete"
 PATIENCE_S = 60
 """When a test gives up: far longer than anything takes, also on a machine that is busy with other things."""
+
+
+class ActsBeforeTheCommit(Ledger):
+    """A process that does something between what it records and the commit.
+
+    Args:
+        ledger: The ledger that it records in.
+        act: What it does.
+    """
+
+    def __init__(self, ledger: Ledger, act: Callable[[], object]) -> None:
+        super().__init__(ledger.engine, ledger.clock)
+        self._act = act
+
+    def record(self, new_events: Sequence[StoredEvent], recording: AppendRequest) -> int:
+        """Record, and act."""
+        acting = msgspec.structs.replace(recording, in_same_transaction=lambda _, __: self._act())
+        return super().record(new_events, acting)
 
 
 class EndedError(Exception):

@@ -8,12 +8,12 @@ from os import kill
 
 import httpx2
 import pytest
-from eventsourcing.persistence import StoredEvent
 from sqlalchemy import text
 
 from app.cli.serving import WORKER_SILENT_MOST_S
 from app.ledger.ledger import Ledger
-from app.ledger.recorder import AppendRequest, SqlRecorder
+from app.ledger.mapper import StoredEvent
+from app.ledger.recorder import AppendRequest
 from app.runtime.limits import DISCLOSURE_CONNECTIONS
 from tests.databases import only_on_postgresql
 from tests.ledger.history import code, publish_whole, trade
@@ -87,8 +87,8 @@ def test_a_worker_that_ends_while_its_parent_waits_for_its_answer_is_replaced_at
 
 @ABOUT_PROCESSES
 def test_a_service_whose_workers_cannot_start_is_refused(ledger: Ledger, machine: Machine) -> None:
-    unknown = StoredEvent(originator_id="a", originator_version=1, topic="Unknown", state=b"{}")
-    SqlRecorder(ledger.engine).insert_events([unknown], recording=AppendRequest("", ""))
+    unknown = StoredEvent("a", 1, "Unknown", b"{}")
+    ledger.record([unknown], AppendRequest("", ""))
     service = machine.start("serve", "--port", "0", "--workers", "2")
     assert service.ended()[0] == 1
     assert "服务进程未能启动" in service.logged()

@@ -4,11 +4,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from eventsourcing.persistence import StoredEvent
 from sqlalchemy import select, update
 
 from app.ledger.ledger import Ledger
-from app.ledger.mapper import NewEvent, UnknownTypeError
+from app.ledger.mapper import NewEvent, StoredEvent, UnknownTypeError
 from app.ledger.recorder import AppendRequest
 from app.ledger.tables import events
 from app.runtime.database import read_transaction, write_transaction

@@ -5,7 +5,7 @@ from typing import Any, Final
 from app.api.http.paths import form_of, period_in, uscc_of
 from app.api.http.problems import ApiProblem
 from app.runtime.limits import PROBLEMS_MOST_LISTED, RETURNS_MAX_ROWS
-from app.use_cases.filing.file_returns import Withdrawal
+from app.use_cases.filing.deciding import Withdrawal
 from app.use_cases.filing.first import First
 from app.use_cases.filing.rows import COLUMNS, OPTIONAL, ORIGINS, REQUIRED, Draft, RowReader, printable
 from domain.errors import Problem

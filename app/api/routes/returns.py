@@ -2,9 +2,8 @@
 
 import hashlib
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-import msgspec
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from app.answers import models
@@ -24,18 +23,10 @@ from app.api.http.json_body import parse_json
 from app.api.http.paths import DIGITS, uscc_of
 from app.api.http.problems import ApiProblem, refused_rows
 from app.api.http.read_again import ReadAgain
-from app.ledger.ledger import Ledger
-from app.runtime.database import read_transaction, retry_once
-from app.runtime.limits import PROBLEMS_MOST_LISTED
-from app.security.idempotency import AlreadyAnsweredError, KeptAnswer, find_answer, keep_answer
-from app.use_cases.filing.file_returns import (
-    FilingAnswer,
-    InSameTransaction,
-    Refused,
-    file_returns,
-    problems_between,
-    withdraw_return,
-)
+from app.ledger.kept_answers import KeyReusedError, RequestKey
+from app.runtime.database import read_transaction
+from app.use_cases.filing.deciding import Refused, problems_between
+from app.use_cases.filing.file_returns import Replayed, file_once, file_returns, withdraw_return
 from app.use_cases.reading.as_of import moment_of
 from projections.queries.returns import has_ever_registered, versions
 
@@ -70,86 +61,39 @@ def file(
 ) -> Response:
     """Register returns: all rows or none."""
     require_media_type(request, "application/json")
-    answer = _file_once(request, ledger, key.name, body, idempotency_key, dry_run=dry_run)
-    shown.warnings(answer.body)
-    return answer
-
-
-def _file_once(
-    request: Request, ledger: Ledger, actor: str, body: bytes, idempotency_key: str | None, *, dry_run: bool
-) -> Response:
-    """File, or give the answer that is kept for the same request."""
-    if idempotency_key is None or dry_run:
-        return _file(request, ledger, actor, body, dry_run=dry_run, in_same_transaction=None)
-    if _IDEMPOTENCY_KEY.fullmatch(idempotency_key) is None:
-        raise ApiProblem(400, "invalid-request", "Idempotency-Key has 1 to 255 visible ASCII characters.")
-    request_sha256 = hashlib.sha256(body).hexdigest()
-    kept = _kept(ledger, actor, idempotency_key, request_sha256)
-    if kept is not None:
-        return kept
-
-    def keep(connection: Any, answer: FilingAnswer) -> None:
-        keep_answer(
-            connection,
-            KeptAnswer(request_sha256, _filing(answer)),
-            actor=actor,
-            idempotency_key=idempotency_key,
-            now_us=ledger.clock(),
-        )
-
-    try:
-        return _file(request, ledger, actor, body, dry_run=False, in_same_transaction=keep)
-    except AlreadyAnsweredError:
-        kept = _kept(ledger, actor, idempotency_key, request_sha256)
-        if kept is None:
-            raise
-        return kept
-
-
-def _kept(ledger: Ledger, actor: str, idempotency_key: str, request_sha256: str) -> Response | None:
-    def find() -> KeptAnswer | None:
-        with read_transaction(ledger.engine) as connection:
-            now_us = ledger.clock()
-            return find_answer(connection, actor=actor, idempotency_key=idempotency_key, now_us=now_us)
-
-    kept = retry_once(find)
-    if kept is None:
-        return None
-    if kept.request_sha256 != request_sha256:
-        detail = "This Idempotency-Key was used for another body within 24 hours; use a new one."
-        raise ApiProblem(422, "idempotency-key-reused", detail)
-    return Response(kept.answer, 201, headers=_REPLAYED, media_type="application/json")
-
-
-def _file(
-    request: Request,
-    ledger: Ledger,
-    actor: str,
-    body: bytes,
-    *,
-    dry_run: bool,
-    in_same_transaction: InSameTransaction | None,
-) -> Response:
     drafts, problems = read_batch(parse_json(body))
     if problems.rows:
         found, between = problems.found, problems_between(ledger, drafts)  # The second has one a row.
         rows = problems.rows + len(between)
         raise refused_rows([*found.kept, *between], more=found.more, rows=rows)
-    answer = file_returns(
-        ledger, drafts, actor=actor, dry_run=dry_run, in_same_transaction=in_same_transaction
+    request_key = (
+        None if idempotency_key is None or dry_run else _request_key(key.name, idempotency_key, body)
     )
+    try:
+        answer = (
+            file_returns(ledger, drafts, actor=key.name, dry_run=dry_run)
+            if request_key is None
+            else file_once(ledger, drafts, request_key)
+        )
+    except KeyReusedError as error:
+        detail = "This Idempotency-Key was used for another body within 24 hours; use a new one."
+        raise ApiProblem(422, "idempotency-key-reused", detail) from error
     if isinstance(answer, Refused):
         raise refused_rows(answer.problems)
-    request.state.position = answer.position
-    return Response(_filing(answer), 200 if dry_run else 201, media_type="application/json")
+    headers = None
+    if isinstance(answer, Replayed):
+        answer, headers = answer.answer, _REPLAYED
+    else:
+        request.state.position = answer.position
+    filing = answer.encoded()
+    shown.warnings(filing)
+    return Response(filing, 200 if dry_run else 201, headers=headers, media_type="application/json")
 
 
-def _filing(answer: FilingAnswer) -> bytes:
-    listed = msgspec.structs.replace(answer, warnings=answer.warnings[:PROBLEMS_MOST_LISTED])
-    data = msgspec.to_builtins(listed)
-    if answer.preview is None:
-        del data["preview"]
-    return msgspec.json.encode(data)
+def _request_key(actor: str, idempotency_key: str, body: bytes) -> RequestKey:
+    if _IDEMPOTENCY_KEY.fullmatch(idempotency_key) is None:
+        raise ApiProblem(400, "invalid-request", "Idempotency-Key has 1 to 255 visible ASCII characters.")
+    return RequestKey(actor, idempotency_key, hashlib.sha256(body).hexdigest())
 
 
 @router.post(
@@ -179,7 +123,7 @@ def withdraw(
     if isinstance(answer, Refused):
         raise refused_rows(answer.problems)
     request.state.position = answer.position
-    filing = _filing(answer)
+    filing = answer.encoded()
     shown.warnings(filing)
     return Response(filing, 200, media_type="application/json")
 

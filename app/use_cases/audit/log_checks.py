@@ -4,10 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from eventsourcing.persistence import MapperDeserialisationError
-
 from app.ledger.corruption import place_problem, row_problem, shown
 from app.ledger.lines import Line, LineError, canonical, parse
+from app.ledger.mapper import UndecodableEventError
 from app.ledger.publications import Logged
 from app.ledger.stream_index import Reference, StreamIndex, Version
 from app.transparency.merkle import leaf_hash
@@ -145,7 +144,7 @@ class LogChecks:
         form = None
         try:
             event = self._decode(line.topic, line.state)
-        except (MapperDeserialisationError, RecursionError):
+        except (UndecodableEventError, RecursionError):
             self._findings.note(
                 "state-unreadable",
                 line.position,

@@ -1,11 +1,11 @@
 """Receipts (核验凭据): what the ledger holds of an enterprise and half-year, each event with its proof."""
 
 import msgspec
-from eventsourcing.persistence import MapperDeserialisationError
 from sqlalchemy import Connection
 
 from app.ledger.ledger import Ledger
 from app.ledger.lines import Line, read_stream
+from app.ledger.mapper import UndecodableEventError
 from app.transparency.tiles import TileReader
 from app.use_cases.audit.proving import Inclusion, Tree, prove_line, tree_at
 from app.use_cases.reading.as_of import NOW, AskedMoment, log_moment_of
@@ -105,5 +105,5 @@ def _account(ledger: Ledger, policy: str, window: str, lines: list[Line]) -> Rec
 def _event(ledger: Ledger, line: Line) -> Event:
     try:
         return ledger.event_mapper.decode(line.topic, line.state)
-    except MapperDeserialisationError as error:
+    except UndecodableEventError as error:
         raise LedgerIntegrityError(f"序号{line.position}的{error}") from error

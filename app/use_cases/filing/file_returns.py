@@ -4,34 +4,33 @@ Read all streams of the batch, decide, append in one transaction, bring the read
 """
 
 import uuid
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import msgspec
-from eventsourcing.persistence import StoredEvent
 from sqlalchemy import Connection
 
+from app.ledger.kept_answers import AlreadyAnsweredError, RequestKey, find_answer, keep_answer
 from app.ledger.ledger import Batch, Ledger
-from app.ledger.mapper import NewEvent
-from app.ledger.recorder import UNATTENDED, AppendCondition, AppendRequest
-from app.runtime.database import read_transaction, with_retries
-from app.runtime.limits import LONG_BATCH_ROWS, LONG_BATCH_WAIT_S, PROBLEMS_MOST_KEPT
-from app.use_cases.filing import wording
-from app.use_cases.filing.first import First
-from app.use_cases.filing.notices import notices, own_figure
+from app.ledger.recorder import UNATTENDED, AppendRequest
+from app.runtime.database import read_transaction, retry_once, with_retries
+from app.runtime.limits import LONG_BATCH_ROWS, LONG_BATCH_WAIT_S, PROBLEMS_MOST_LISTED
+from app.use_cases.filing.deciding import (
+    Decision,
+    Refused,
+    Withdrawal,
+    decide,
+    decide_withdrawal,
+    duplicate_rows,
+    problems_between,
+)
 from app.use_cases.filing.rows import Draft
-from app.use_cases.filing.working_set import Change, WorkingSet
+from app.use_cases.filing.working_set import Change
 from app.use_cases.recording import commit_with_retries
 from app.use_cases.upkeep.projecting import project_until
-from domain.errors import LedgerIntegrityError, Notice, Problem
-from domain.events import Origin, ReturnFiled, ReturnRevised, returns_stream
-from domain.periods import period_of, window_name, year_before
-from domain.returns import Conflict, conflict_of
-from projections.queries.returns import own_figures, standing_returns
+from domain.errors import Notice
 
-InSameTransaction = Callable[[Connection, "FilingAnswer"], None]
-"""Called in the transaction of the append, with the answer that will be given."""
+Decide = Callable[[Connection], Decision | Refused]
 
 
 class FilingAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,46 +46,23 @@ class FilingAnswer(msgspec.Struct, frozen=True, kw_only=True):
     warnings_total: int
     preview: list[Change] | None = None
 
-
-class Refused(msgspec.Struct, frozen=True):
-    """Nothing was recorded, for these reasons, and for more that are only counted."""
-
-    problems: list[Problem]
-    more: int = 0
-
-
-class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
-    """A wrong registration to be withdrawn."""
-
-    uscc: str
-    form: str
-    period: str
-    reason: str
-    origin: Origin | None
-    document: str | None
+    def encoded(self) -> bytes:
+        """The answer as JSON, with as many warnings as are listed; without a preview unless it is one."""
+        listed = msgspec.structs.replace(self, warnings=self.warnings[:PROBLEMS_MOST_LISTED])
+        data = msgspec.to_builtins(listed)
+        if self.preview is None:
+            del data["preview"]
+        return msgspec.json.encode(data)
 
 
-class Decision(NamedTuple):
-    """What a batch comes to, and what that rests on."""
+class Replayed(msgspec.Struct, frozen=True):
+    """The answer that the same request was given before; nothing was recorded this time."""
 
-    guard: AppendCondition
-    events: list[StoredEvent]
-    filed: int
-    revised: int
-    unchanged: int
-    entitlements_changed: int
-    changes: list[Change]
-    notices: list[Notice]
-    notices_total: int
+    answer: FilingAnswer
 
 
 def file_returns(
-    ledger: Ledger,
-    drafts: Sequence[Draft],
-    *,
-    actor: str,
-    dry_run: bool = False,
-    in_same_transaction: InSameTransaction | None = None,
+    ledger: Ledger, drafts: Sequence[Draft], *, actor: str, dry_run: bool = False
 ) -> FilingAnswer | Refused:
     """Register returns: all of them or none.
 
@@ -95,66 +71,58 @@ def file_returns(
         drafts: Rows that are in order by themselves.
         actor: The name of the key, or of the command.
         dry_run: Whether only to say what would happen.
-        in_same_transaction: Called with the answer in the transaction that records.
     """
     if duplicate_rows(drafts):
         return Refused(problems_between(ledger, drafts))
-    command = _Command(actor, lambda connection: decide(ledger, connection, drafts), in_same_transaction)
-    is_long = len(drafts) >= LONG_BATCH_ROWS
-    with ledger.long_batches.taken(LONG_BATCH_WAIT_S) if is_long else nullcontext():
-        return with_retries(lambda: command.preview(ledger)) if dry_run else command.carry_out(ledger)
+    with _turn_of(ledger, drafts):
+        if dry_run:
+            return with_retries(lambda: _preview(ledger, drafts))
+        return _record_and_project(ledger, _decide(ledger, drafts), actor=actor)
+
+
+def file_once(
+    ledger: Ledger, drafts: Sequence[Draft], request: RequestKey
+) -> FilingAnswer | Replayed | Refused:
+    """Register the returns of a request that may be sent again: it is carried out once, and answered alike.
+
+    Args:
+        ledger: The ledger.
+        drafts: Rows that are in order by themselves.
+        request: The request.
+
+    Raises:
+        KeyReusedError: Its key was used for another request.
+    """
+    replayed = _replayed(ledger, request)
+    if replayed is not None:
+        return replayed
+    if duplicate_rows(drafts):
+        return Refused(problems_between(ledger, drafts))
+    try:
+        with _turn_of(ledger, drafts):
+            return _record_and_project(ledger, _decide(ledger, drafts), actor=request.actor, request=request)
+    except AlreadyAnsweredError:
+        replayed = _replayed(ledger, request)
+        if replayed is None:
+            raise
+        return replayed
+
+
+def _turn_of(ledger: Ledger, drafts: Sequence[Draft]) -> AbstractContextManager[None]:
+    """A turn among the long batches; a short one needs none."""
+    return ledger.long_batches.taken(LONG_BATCH_WAIT_S) if len(drafts) >= LONG_BATCH_ROWS else nullcontext()
+
+
+def _decide(ledger: Ledger, drafts: Sequence[Draft]) -> Decide:
+    return lambda connection: decide(ledger, connection, drafts)
 
 
 def withdraw_return(ledger: Ledger, withdrawal: Withdrawal, *, actor: str) -> FilingAnswer | Refused | None:
     """Withdraw a registration; None where none stands."""
-    command = _Command(actor, lambda connection: _decide_withdrawal(ledger, connection, withdrawal))
-    answer = command.carry_out(ledger)
+    answer = _record_and_project(
+        ledger, lambda connection: decide_withdrawal(ledger, connection, withdrawal), actor=actor
+    )
     return None if isinstance(answer, Refused) and not answer.problems else answer
-
-
-def problems_between(ledger: Ledger, drafts: Sequence[Draft]) -> list[Problem]:
-    """What is wrong with rows that are in order by themselves: duplicates, and conflicts of the others."""
-    duplicates = duplicate_rows(drafts)
-    twice = {each.row for each in duplicates}
-    return [*duplicates, *conflicts(ledger, [draft for draft in drafts if draft.row not in twice])]
-
-
-def conflicts(ledger: Ledger, drafts: Sequence[Draft]) -> list[Problem]:
-    """What conflicts with what stands, as far as the read models know: the check before anything is recorded.
-
-    The decision that is recorded looks at the log itself.
-    """
-    wanted: dict[tuple[str, str], list[str]] = {}
-    for draft in drafts:
-        wanted.setdefault((draft.registered.form, draft.registered.period), []).append(draft.uscc)
-    with read_transaction(ledger.engine) as connection:
-        standing = standing_returns(connection, wanted)
-    found = []
-    for draft in drafts:
-        before = standing.get((draft.uscc, draft.registered.form, draft.registered.period))
-        conflict = None if before is None else conflict_of(before, draft.registered)
-        if conflict is not None:
-            found.append(_conflict_problem(draft, conflict))
-    return found
-
-
-def duplicate_rows(drafts: Iterable[Draft]) -> list[Problem]:
-    """Rows that stand twice: for one enterprise, form and period there is one row."""
-    first: dict[tuple[str, str, str], Draft] = {}
-    problems = []
-    for draft in drafts:
-        key = (draft.uscc, draft.registered.form, draft.registered.period)
-        other = first.setdefault(key, draft)
-        if other is not draft:
-            message = wording.duplicate_row(str(row_number(other)))
-            problems.append(Problem(row=draft.row, field=None, code="duplicate-row", message=message))
-    return problems
-
-
-def row_number(draft: Draft) -> int:
-    """The row as its batch counts it: the sheet's own number for a file, from 0 for JSON."""
-    source = draft.registered.source
-    return draft.row if source is None or source.row is None else source.row
 
 
 def record_decision(
@@ -170,66 +138,74 @@ def record_decision(
         drafts: Gives the drafts.
         actor: The name of the key, or of the command.
     """
-    command = _Command(actor, lambda connection: decide(ledger, connection, drafts()))
-    return command.answer(*commit_with_retries(ledger, command.batch, command.batch_of(decision)))
+    return _record(
+        ledger, lambda connection: decide(ledger, connection, drafts()), actor=actor, decided=decision
+    )
 
 
-class _Command:
-    """A batch to be recorded, under one number however often it is decided on.
+def _replayed(ledger: Ledger, request: RequestKey) -> Replayed | None:
+    def find() -> bytes | None:
+        with read_transaction(ledger.engine) as connection:
+            return find_answer(connection, request, ledger.clock())
+
+    kept = retry_once(find)
+    return None if kept is None else Replayed(msgspec.json.decode(kept, type=FilingAnswer))
+
+
+def _preview(ledger: Ledger, drafts: Sequence[Draft]) -> FilingAnswer | Refused:
+    with read_transaction(ledger.engine) as connection:
+        decision = decide(ledger, connection, drafts)
+    if isinstance(decision, Refused):
+        return decision
+    return _answer(decision, uuid.uuid4().hex, decision.guard.read_at, preview=decision.changes)
+
+
+def _record_and_project(
+    ledger: Ledger, decide_batch: Decide, *, actor: str, request: RequestKey | None = None
+) -> FilingAnswer | Refused:
+    answer = _record(ledger, decide_batch, actor=actor, request=request)
+    if isinstance(answer, FilingAnswer):
+        project_until(ledger, answer.position)
+    return answer
+
+
+def _record(
+    ledger: Ledger,
+    decide_batch: Decide,
+    *,
+    actor: str,
+    request: RequestKey | None = None,
+    decided: Decision | Refused | None = None,
+) -> FilingAnswer | Refused:
+    """Record what is decided, under one number however often it is decided on.
 
     Args:
-        actor: The name of the key, or of the command.
-        decide: What it comes to.
-        in_same_transaction: What is written in the transaction that records it.
+        ledger: The ledger.
+        decide_batch: Reads and decides.
+        actor: Who records.
+        request: The request under which the answer is kept, in the same transaction.
+        decided: What it came to already, elsewhere.
     """
+    batch_id = uuid.uuid4().hex
 
-    def __init__(
-        self,
-        actor: str,
-        decide: Callable[[Connection], Decision | Refused],
-        in_same_transaction: InSameTransaction | None = None,
-    ) -> None:
-        self._batch_id = uuid.uuid4().hex
-        self._actor = actor
-        self._decide = decide
-        self._in_same_transaction = in_same_transaction
-
-    def preview(self, ledger: Ledger) -> FilingAnswer | Refused:
-        """What it would come to; nothing is recorded."""
-        with read_transaction(ledger.engine) as connection:
-            decision = self._decide(connection)
-        if isinstance(decision, Refused):
-            return decision
-        return _answer(decision, self._batch_id, decision.guard.read_at, preview=decision.changes)
-
-    def carry_out(self, ledger: Ledger) -> FilingAnswer | Refused:
-        """Record it, and bring the read models up to it."""
-        decision, position = commit_with_retries(ledger, self.batch)
-        project_until(ledger, position)
-        return self.answer(decision, position)
-
-    def batch(self, connection: Connection) -> Batch[Decision | Refused]:
-        """What it comes to."""
-        return self.batch_of(self._decide(connection))
-
-    def batch_of(self, decision: Decision | Refused) -> Batch[Decision | Refused]:
-        """What is recorded of a decision."""
+    def batch_of(decision: Decision | Refused) -> Batch[Decision | Refused]:
         if isinstance(decision, Refused):
             return Batch(decision, (), UNATTENDED)
-        keep = self._in_same_transaction
 
-        def keep_answer(connection: Connection, position: int) -> None:
-            if keep is not None:
-                keep(connection, _answer(decision, self._batch_id, position))
+        def keep(connection: Connection, position: int) -> None:
+            if request is not None:
+                answer = _answer(decision, batch_id, position).encoded()
+                keep_answer(connection, request, answer, ledger.clock())
 
-        recording = AppendRequest(
-            self._actor, self._batch_id, decision.guard, None if keep is None else keep_answer
-        )
+        recording = AppendRequest(actor, batch_id, decision.guard, None if request is None else keep)
         return Batch(decision, decision.events, recording)
 
-    def answer(self, decision: Decision | Refused, position: int) -> FilingAnswer | Refused:
-        """What was recorded."""
-        return decision if isinstance(decision, Refused) else _answer(decision, self._batch_id, position)
+    decision, position = commit_with_retries(
+        ledger,
+        lambda connection: batch_of(decide_batch(connection)),
+        None if decided is None else batch_of(decided),
+    )
+    return decision if isinstance(decision, Refused) else _answer(decision, batch_id, position)
 
 
 def _answer(
@@ -246,119 +222,3 @@ def _answer(
         warnings_total=decision.notices_total,
         preview=preview,
     )
-
-
-def decide(ledger: Ledger, connection: Connection, drafts: Sequence[Draft]) -> Decision | Refused:
-    """What registering the drafts comes to; nothing is recorded."""
-    touched = [(draft.uscc, draft.registered.period) for draft in drafts]
-    books = WorkingSet(ledger, connection, touched, ledger.policies(connection))
-    new: list[NewEvent] = []
-    changed: set[tuple[str, str]] = set()
-    problems = []
-    filed = revised = 0
-    for draft in drafts:
-        try:
-            returns = books.returns(draft.uscc, draft.registered.period)
-        except LedgerIntegrityError as error:
-            problems.append(_disputed_problem(draft, str(error)))
-            continue
-        event = returns.file(draft.registered)
-        if isinstance(event, Conflict):
-            problems.append(_conflict_problem(draft, event))
-        elif event is not None:
-            stream = returns_stream(draft.uscc, int(draft.registered.period[:4]))
-            new.append(NewEvent(stream, returns.version, event))
-            changed.add((draft.uscc, window_name(draft.registered.period)))
-            filed += isinstance(event, ReturnFiled)
-            revised += isinstance(event, ReturnRevised)
-    if problems:
-        return Refused(problems)
-    assessed, changes, contradictions = books.reassess(changed)
-    if contradictions:
-        disputed = [each for each in drafts if each.uscc in contradictions]
-        return Refused([_disputed_problem(each, contradictions[each.uscc]) for each in disputed])
-    found = _notices(connection, drafts, books)
-    return Decision(
-        guard=AppendCondition(books.read_at, books.streams),
-        events=ledger.stored(new + assessed),
-        filed=filed,
-        revised=revised,
-        unchanged=len(drafts) - filed - revised,
-        entitlements_changed=len(changes),
-        changes=changes,
-        notices=found.kept,
-        notices_total=found.total,
-    )
-
-
-def _conflict_problem(draft: Draft, conflict: Conflict) -> Problem:
-    period = period_of(draft.registered.period)
-    sentence: Callable[[str, Any], str] = {
-        "revision-needs-reason": wording.revision_needs_reason,
-        "stage-regresses": wording.stage_regresses,
-    }[conflict.code]
-    message = sentence(draft.registered.name, period)
-    field = "reason" if conflict.code == "revision-needs-reason" else None
-    return Problem(row=draft.row, field=field, code=conflict.code, message=message, conflict=True)
-
-
-def _disputed_problem(draft: Draft, reason: str) -> Problem:
-    """That nothing can be decided on records that contradict each other."""
-    message = wording.records_disputed(draft.registered.name, reason)
-    return Problem(row=draft.row, field=None, code="records-disputed", message=message, conflict=True)
-
-
-def _notices(connection: Connection, drafts: Sequence[Draft], books: WorkingSet) -> First[Notice]:
-    wanted: dict[tuple[str, str], list[str]] = {}
-    batch: dict[tuple[str, str, str], int | None] = {}
-    for draft in drafts:
-        form, period = draft.registered.form, draft.registered.period
-        batch[draft.uscc, form, period] = own_figure(draft.registered)
-        wanted.setdefault((form, year_before(period)), []).append(draft.uscc)
-    recorded = own_figures(connection, wanted)
-    found: First[Notice] = First(PROBLEMS_MOST_KEPT)
-    for draft in drafts:
-        form, period = draft.registered.form, draft.registered.period
-        base = (draft.uscc, form, year_before(period))
-        own = batch[base] if base in batch else recorded.get(base)
-        found.extend(notices(draft, books.returns(draft.uscc, period), own))
-    return found
-
-
-def _decide_withdrawal(ledger: Ledger, connection: Connection, withdrawal: Withdrawal) -> Decision | Refused:
-    touched = [(withdrawal.uscc, withdrawal.period)]
-    books = WorkingSet(ledger, connection, touched, ledger.policies(connection))
-    try:
-        returns = books.returns(withdrawal.uscc, withdrawal.period)
-    except LedgerIntegrityError as error:
-        return Refused([_disputed_withdrawal(withdrawal, str(error))])
-    event = returns.withdraw(
-        form=withdrawal.form,
-        period=withdrawal.period,
-        reason=withdrawal.reason,
-        origin=withdrawal.origin,
-        document=withdrawal.document,
-    )
-    if event is None:
-        return Refused([])
-    stream = returns_stream(withdrawal.uscc, int(withdrawal.period[:4]))
-    half = (withdrawal.uscc, window_name(withdrawal.period))
-    assessed, changes, contradictions = books.reassess({half})
-    if contradictions:
-        return Refused([_disputed_withdrawal(withdrawal, contradictions[withdrawal.uscc])])
-    return Decision(
-        guard=AppendCondition(books.read_at, books.streams),
-        events=ledger.stored([NewEvent(stream, returns.version, event), *assessed]),
-        filed=0,
-        revised=0,
-        unchanged=0,
-        entitlements_changed=len(changes),
-        changes=changes,
-        notices=[],
-        notices_total=0,
-    )
-
-
-def _disputed_withdrawal(withdrawal: Withdrawal, reason: str) -> Problem:
-    message = wording.records_disputed(withdrawal.uscc, reason)
-    return Problem(row=0, field=None, code="records-disputed", message=message, conflict=True)

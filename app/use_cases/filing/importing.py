@@ -13,25 +13,17 @@ from itertools import chain, islice
 from typing import IO, Any, Final, NamedTuple, Self, TypeVar
 
 import msgspec
-from eventsourcing.persistence import StoredEvent
 
 from app.ledger.ledger import Ledger
+from app.ledger.mapper import StoredEvent
 from app.ledger.recorder import AppendCondition
 from app.ledger.workers import ledger_workers
 from app.runtime.database import has_several_writers, read_transaction, write_transaction
 from app.runtime.limits import PROBLEMS_MOST_KEPT
 from app.runtime.worker_pool import WorkerPool, spare_processors
 from app.use_cases.filing import wording
-from app.use_cases.filing.file_returns import (
-    Decision,
-    FilingAnswer,
-    Refused,
-    conflicts,
-    decide,
-    file_returns,
-    record_decision,
-    row_number,
-)
+from app.use_cases.filing.deciding import Decision, Refused, conflicts, decide, row_number
+from app.use_cases.filing.file_returns import FilingAnswer, file_returns, record_decision
 from app.use_cases.filing.first import First
 from app.use_cases.filing.rows import Draft, RowReader
 from app.use_cases.upkeep.projecting import project_all, project_until
@@ -105,10 +97,7 @@ class PackedDecision(NamedTuple):
         return cls(
             decision.guard.read_at,
             frozenset(decision.guard.streams),
-            [
-                (str(each.originator_id), each.originator_version, each.topic, each.state)
-                for each in decision.events
-            ],
+            [(stored.stream, stored.version, stored.topic, stored.state) for stored in decision.events],
             decision.filed,
             decision.revised,
             decision.unchanged,

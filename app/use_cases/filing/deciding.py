@@ -1,0 +1,217 @@
+"""What a filing or a withdrawal comes to: read the streams of the batch, decide; nothing is recorded here."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection
+
+from app.ledger.ledger import Ledger
+from app.ledger.mapper import NewEvent, StoredEvent
+from app.ledger.recorder import AppendCondition
+from app.runtime.database import read_transaction
+from app.runtime.limits import PROBLEMS_MOST_KEPT
+from app.use_cases.filing import wording
+from app.use_cases.filing.first import First
+from app.use_cases.filing.notices import notices, own_figure
+from app.use_cases.filing.rows import Draft
+from app.use_cases.filing.working_set import Change, WorkingSet
+from domain.errors import LedgerIntegrityError, Notice, Problem
+from domain.events import Origin, ReturnFiled, ReturnRevised, returns_stream
+from domain.periods import period_of, window_name, year_before
+from domain.returns import Conflict, conflict_of
+from projections.queries.returns import own_figures, standing_returns
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """Nothing was recorded, for these reasons, and for more that are only counted."""
+
+    problems: list[Problem]
+    more: int = 0
+
+
+class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
+    """A wrong registration to be withdrawn."""
+
+    uscc: str
+    form: str
+    period: str
+    reason: str
+    origin: Origin | None
+    document: str | None
+
+
+class Decision(NamedTuple):
+    """What a batch comes to, and what that rests on."""
+
+    guard: AppendCondition
+    events: list[StoredEvent]
+    filed: int
+    revised: int
+    unchanged: int
+    entitlements_changed: int
+    changes: list[Change]
+    notices: list[Notice]
+    notices_total: int
+
+
+def problems_between(ledger: Ledger, drafts: Sequence[Draft]) -> list[Problem]:
+    """What is wrong with rows that are in order by themselves: duplicates, and conflicts of the others."""
+    duplicates = duplicate_rows(drafts)
+    twice = {each.row for each in duplicates}
+    return [*duplicates, *conflicts(ledger, [draft for draft in drafts if draft.row not in twice])]
+
+
+def conflicts(ledger: Ledger, drafts: Sequence[Draft]) -> list[Problem]:
+    """What conflicts with what stands, as far as the read models know: the check before anything is recorded.
+
+    The decision that is recorded looks at the log itself.
+    """
+    wanted: dict[tuple[str, str], list[str]] = {}
+    for draft in drafts:
+        wanted.setdefault((draft.registered.form, draft.registered.period), []).append(draft.uscc)
+    with read_transaction(ledger.engine) as connection:
+        standing = standing_returns(connection, wanted)
+    found = []
+    for draft in drafts:
+        before = standing.get((draft.uscc, draft.registered.form, draft.registered.period))
+        conflict = None if before is None else conflict_of(before, draft.registered)
+        if conflict is not None:
+            found.append(_conflict_problem(draft, conflict))
+    return found
+
+
+def duplicate_rows(drafts: Iterable[Draft]) -> list[Problem]:
+    """Rows that stand twice: for one enterprise, form and period there is one row."""
+    first: dict[tuple[str, str, str], Draft] = {}
+    problems = []
+    for draft in drafts:
+        key = (draft.uscc, draft.registered.form, draft.registered.period)
+        other = first.setdefault(key, draft)
+        if other is not draft:
+            message = wording.duplicate_row(str(row_number(other)))
+            problems.append(Problem(row=draft.row, field=None, code="duplicate-row", message=message))
+    return problems
+
+
+def row_number(draft: Draft) -> int:
+    """The row as its batch counts it: the sheet's own number for a file, from 0 for JSON."""
+    source = draft.registered.source
+    return draft.row if source is None or source.row is None else source.row
+
+
+def decide(ledger: Ledger, connection: Connection, drafts: Sequence[Draft]) -> Decision | Refused:
+    """What registering the drafts comes to; nothing is recorded."""
+    touched = [(draft.uscc, draft.registered.period) for draft in drafts]
+    books = WorkingSet(ledger, connection, touched, ledger.policies(connection))
+    new: list[NewEvent] = []
+    changed: set[tuple[str, str]] = set()
+    problems = []
+    filed = revised = 0
+    for draft in drafts:
+        try:
+            returns = books.returns(draft.uscc, draft.registered.period)
+        except LedgerIntegrityError as error:
+            problems.append(_disputed_problem(draft, str(error)))
+            continue
+        event = returns.file(draft.registered)
+        if isinstance(event, Conflict):
+            problems.append(_conflict_problem(draft, event))
+        elif event is not None:
+            stream = returns_stream(draft.uscc, int(draft.registered.period[:4]))
+            new.append(NewEvent(stream, returns.version, event))
+            changed.add((draft.uscc, window_name(draft.registered.period)))
+            filed += isinstance(event, ReturnFiled)
+            revised += isinstance(event, ReturnRevised)
+    if problems:
+        return Refused(problems)
+    assessed, changes, contradictions = books.reassess(changed)
+    if contradictions:
+        disputed = [each for each in drafts if each.uscc in contradictions]
+        return Refused([_disputed_problem(each, contradictions[each.uscc]) for each in disputed])
+    found = _notices(connection, drafts, books)
+    return Decision(
+        guard=AppendCondition(books.read_at, books.streams),
+        events=ledger.stored(new + assessed),
+        filed=filed,
+        revised=revised,
+        unchanged=len(drafts) - filed - revised,
+        entitlements_changed=len(changes),
+        changes=changes,
+        notices=found.kept,
+        notices_total=found.total,
+    )
+
+
+def _conflict_problem(draft: Draft, conflict: Conflict) -> Problem:
+    period = period_of(draft.registered.period)
+    sentence: Callable[[str, Any], str] = {
+        "revision-needs-reason": wording.revision_needs_reason,
+        "stage-regresses": wording.stage_regresses,
+    }[conflict.code]
+    message = sentence(draft.registered.name, period)
+    field = "reason" if conflict.code == "revision-needs-reason" else None
+    return Problem(row=draft.row, field=field, code=conflict.code, message=message, conflict=True)
+
+
+def _disputed_problem(draft: Draft, reason: str) -> Problem:
+    """That nothing can be decided on records that contradict each other."""
+    message = wording.records_disputed(draft.registered.name, reason)
+    return Problem(row=draft.row, field=None, code="records-disputed", message=message, conflict=True)
+
+
+def _notices(connection: Connection, drafts: Sequence[Draft], books: WorkingSet) -> First[Notice]:
+    wanted: dict[tuple[str, str], list[str]] = {}
+    batch: dict[tuple[str, str, str], int | None] = {}
+    for draft in drafts:
+        form, period = draft.registered.form, draft.registered.period
+        batch[draft.uscc, form, period] = own_figure(draft.registered)
+        wanted.setdefault((form, year_before(period)), []).append(draft.uscc)
+    recorded = own_figures(connection, wanted)
+    found: First[Notice] = First(PROBLEMS_MOST_KEPT)
+    for draft in drafts:
+        form, period = draft.registered.form, draft.registered.period
+        base = (draft.uscc, form, year_before(period))
+        own = batch[base] if base in batch else recorded.get(base)
+        found.extend(notices(draft, books.returns(draft.uscc, period), own))
+    return found
+
+
+def decide_withdrawal(ledger: Ledger, connection: Connection, withdrawal: Withdrawal) -> Decision | Refused:
+    """What a withdrawal comes to; refused without a problem where no return stands."""
+    touched = [(withdrawal.uscc, withdrawal.period)]
+    books = WorkingSet(ledger, connection, touched, ledger.policies(connection))
+    try:
+        returns = books.returns(withdrawal.uscc, withdrawal.period)
+    except LedgerIntegrityError as error:
+        return Refused([_disputed_withdrawal(withdrawal, str(error))])
+    event = returns.withdraw(
+        form=withdrawal.form,
+        period=withdrawal.period,
+        reason=withdrawal.reason,
+        origin=withdrawal.origin,
+        document=withdrawal.document,
+    )
+    if event is None:
+        return Refused([])
+    stream = returns_stream(withdrawal.uscc, int(withdrawal.period[:4]))
+    half = (withdrawal.uscc, window_name(withdrawal.period))
+    assessed, changes, contradictions = books.reassess({half})
+    if contradictions:
+        return Refused([_disputed_withdrawal(withdrawal, contradictions[withdrawal.uscc])])
+    return Decision(
+        guard=AppendCondition(books.read_at, books.streams),
+        events=ledger.stored([NewEvent(stream, returns.version, event), *assessed]),
+        filed=0,
+        revised=0,
+        unchanged=0,
+        entitlements_changed=len(changes),
+        changes=changes,
+        notices=[],
+        notices_total=0,
+    )
+
+
+def _disputed_withdrawal(withdrawal: Withdrawal, reason: str) -> Problem:
+    message = wording.records_disputed(withdrawal.uscc, reason)
+    return Problem(row=0, field=None, code="records-disputed", message=message, conflict=True)

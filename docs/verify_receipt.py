@@ -187,7 +187,7 @@ def verified_checkpoint(note: str, verifier_key: str) -> tuple[str, int, bytes]:
     match = re.fullmatch(r"(.+)\n(0|[1-9][0-9]{0,18})\n(.+)(?:\n.+)*", text, re.ASCII)
     if match is None or match.group(1) != name:
         raise NotVerifiedError("校验点不是该台账的校验点")
-    return name, int(match.group(2)), from_base64(match.group(3), "校验点的树根")
+    return name, int(match.group(2)), from_base64(match.group(3), "校验点的总校验值（Merkle树根）")
 
 
 def parsed_key(text: str) -> tuple[str, bytes, bytes]:
@@ -262,7 +262,7 @@ def account_policy(account: Any, number: int) -> str:
 def check_stream_names(names: set[str], uscc: str, window: str, policies: list[str]) -> None:
     """The streams are those of this enterprise, half-year and these policies, and all of them."""
     if re.fullmatch(r"[0-9]{4}H[12]", window, re.ASCII) is None:
-        raise NotVerifiedError(f"累计期“{window}”无法识别")
+        raise NotVerifiedError(f"半年度“{window}”无法识别")
     if not names and not policies:  # As of a moment before anything was filed.
         return
     expected = {f"returns/{uscc}/{window[:4]}"}

@@ -90,7 +90,7 @@ class Period(msgspec.Struct, frozen=True, order=True, gc=False):
 
 
 class Window(msgspec.Struct, frozen=True, order=True, gc=False):
-    """A half-year (累计期): January to June (1) or July to December (2)."""
+    """A half-year (半年度): January to June (1) or July to December (2)."""
 
     year: int
     half: int
@@ -104,7 +104,7 @@ class Window(msgspec.Struct, frozen=True, order=True, gc=False):
         """
         match = _WINDOW.fullmatch(text)
         if match is None:
-            raise PeriodError(f"累计期“{text}”无法识别。应写作2024H1（上半年）或2024H2（下半年）。")
+            raise PeriodError(f"半年度“{text}”无法识别。应写作2024H1（上半年）或2024H2（下半年）。")
         return cls(int(match.group(1)), int(match.group(2)))
 
     def __str__(self) -> str:

@@ -61,7 +61,7 @@ def decided(reading: str, answer: str, text: str = SHIPPED_TEXT) -> str:
     start = text.index(f"  - id: {reading}\n")
     end = text.index("    status: open\n", start) + len("    status: open\n")
     block = text[start:end].splitlines(keepends=True)
-    block[2:] = [
+    block[3:] = [
         f"    answer: {answer}\n",
         "    status: confirmed\n",
         '    decision: {by: 营口市商务局, document: 营商发〔2024〕1号, date: "2024-06-30"}\n',

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from app import main
 from app.bootstrap import migrate
@@ -12,6 +13,10 @@ from app.ledger.ledger import Ledger
 from app.transparency.audit_key import make_audit_key
 from tests.databases import KINDS, Database, Host, Hosts
 from tests.office import Office, TestClock
+
+settings.register_profile("duixian", deadline=None)
+settings.load_profile("duixian")
+"""No example fails by the time that it takes: machines differ, and others use them too."""
 
 SLOW = ("importing", "processes", "demo")
 """Folders whose tests start processes."""

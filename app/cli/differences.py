@@ -227,7 +227,7 @@ def _stacked(texts: Iterable[str]) -> str:
 def _notes(scope: Scope, moments: Moments) -> list[tuple[str, str]]:
     """What the second sheet says: the moments, what is listed, how to read a line."""
     region = "全部处理地" if scope.region_code is None else region_name(scope.region_code)
-    window = "全部累计期" if scope.window is None else Window.parse(scope.window).chinese
+    window = "全部半年度" if scope.window is None else Window.parse(scope.window).chinese
     enterprise = "全部企业" if scope.uscc is None else scope.uscc
     return [
         ("前一时点", printing.as_of_text(moments.first)),

@@ -34,13 +34,11 @@ def wanyuan(fen: int) -> str:
 
 
 def as_of_text(moment: AsOf) -> str:
-    """The moment of an answer, with its checkpoint's root."""
+    """The moment of an answer."""
     in_progress = IN_PROGRESS if moment.day_in_progress else ""
     if moment.recorded_at_us is None:
         return f"截至当时台账尚无记录（台账序号0{in_progress}）"
-    root = moment.root_text
-    checkpoint = "尚无日志校验点" if root is None else f"日志校验点{root}"
-    which = f"台账序号{moment.position}，{checkpoint}{in_progress}"
+    which = f"台账序号{moment.position}{in_progress}"
     return f"截至{beijing(moment.recorded_at_us)}（北京时间，{which}）"
 
 
@@ -106,7 +104,10 @@ def print_account(console: Terminal, account: Account, policy: Policy | None) ->
     if account.policy is None or policy is None:
         console.print(f"尚无覆盖该半年的政策，未测算。{as_of_text(account.as_of)}。", soft_wrap=True)
         return
-    table = Table("所属期", "阶段", "结论", "奖项", "条件测算额", "测算金额", "其中口径待明确", "核减原因")
+    table = Table(
+        *("所属期", "阶段", "结论", "奖项"),
+        *("限额前测算金额", "测算金额", "其中口径待明确", "核减原因"),
+    )
     for each in account.periods:
         outcome = each.outcome
         table.add_row(
@@ -317,5 +318,5 @@ def print_policy(console: Terminal, policy: Policy) -> None:
     console.print(
         f"  适用期：{period_of(document.covers.first).chinese}至{period_of(document.covers.last).chinese}"
     )
-    waiting = "、".join(sorted(policy.open_readings)) or "无"
+    waiting = "、".join(each.label for each in document.readings if each.status == "open") or "无"
     console.print(f"  口径待明确：{waiting}", markup=False, soft_wrap=True)

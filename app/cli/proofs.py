@@ -140,8 +140,8 @@ def audit_consistency(
         print_json(answer.model_dump())
         return
     out.print(f"前{first}条台账记录原样包含在前{second}条内。", markup=False)
-    out.print(f"前{first}条的树根：{answer.first_root}", markup=False)
-    out.print(f"前{second}条的树根：{answer.second_root}", markup=False)
+    out.print(f"前{first}条的总校验值（Merkle树根）：{answer.first_root}", markup=False)
+    out.print(f"前{second}条的总校验值（Merkle树根）：{answer.second_root}", markup=False)
     _print_proof("一致性证明", answer.proof, answer.checkpoint)
 
 

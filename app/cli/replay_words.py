@@ -1,7 +1,7 @@
 """What a replay found, in the words of the other commands: no field of a program, no value of a language."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from app.cli.printing import CEILINGS, STATUS, wanyuan
 from app.workbooks.cells import beijing
@@ -17,7 +17,7 @@ FIELDS: Final = {
     "status": "结论",
     "measure": "奖项",
     "measures": "各奖项结论",
-    "rule_fen": "条件测算额",
+    "rule_fen": "限额前测算金额",
     "selected_fen": "择高后金额",
     "assessed_fen": "测算金额",
     "open_fen": "其中口径待明确",
@@ -66,31 +66,40 @@ COLUMNS: Final = {
 _WORDS: Final[dict[str, Mapping[Any, str]]] = {"status": STATUS, "stage": STAGE_NAMES}
 
 
-def outcome_values(outcome: Outcome | None, measures: Mapping[str, str]) -> dict[str, str]:
+class PolicyNames(NamedTuple):
+    """The names that policies give their measures and readings, by id."""
+
+    measures: Mapping[str, str]
+    readings: Mapping[str, str]
+
+
+def outcome_values(outcome: Outcome | None, names: PolicyNames) -> dict[str, str]:
     """What an assessment says, by the names of `FIELDS`.
 
     Args:
         outcome: What it says; None where nothing is assessed any more.
-        measures: The names of the measures, by their ids.
+        names: The names of measures and readings.
     """
     if outcome is None:
         return {}
     of_measures = (
-        f"{measures.get(each.measure, each.measure)}{STATUS[each.status]}，条件测算额{wanyuan(each.rule_fen)}"
+        f"{names.measures.get(each.measure, each.measure)}{STATUS[each.status]}，"
+        f"{FIELDS['rule_fen']}{wanyuan(each.rule_fen)}"
         for each in outcome.measures
     )
     measure = outcome.measure
     return {
         "stage": STAGE_NAMES[outcome.stage],
         "status": STATUS[outcome.status],
-        "measure": NOTHING if measure is None else measures.get(measure, measure),
+        "measure": NOTHING if measure is None else names.measures.get(measure, measure),
         "measures": "；".join(of_measures) or NOTHING,
         "rule_fen": wanyuan(outcome.rule_fen),
         "selected_fen": wanyuan(outcome.selected_fen),
         "assessed_fen": wanyuan(outcome.assessed_fen),
         "open_fen": wanyuan(outcome.open_fen),
         "bound_by": "、".join(CEILINGS.get(each, each) for each in outcome.bound_by) or NOTHING,
-        "open_readings": "、".join(outcome.open_readings) or NOTHING,
+        "open_readings": "、".join(names.readings.get(each, each) for each in outcome.open_readings)
+        or NOTHING,
     }
 
 

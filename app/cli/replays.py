@@ -1,6 +1,6 @@
 """`duixian audit replay`: deriving every assessment again."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final
@@ -22,7 +22,7 @@ from app.cli.common import (
     refuse,
 )
 from app.cli.printing import print_unassessed, wanyuan
-from app.cli.replay_words import COLUMNS, FIELDS, NOTHING, column_values, outcome_values
+from app.cli.replay_words import COLUMNS, FIELDS, NOTHING, PolicyNames, column_values, outcome_values
 from app.cli.terminal import Terminal, bold
 from app.ledger.ledger import Ledger
 from app.ledger.mapper import UndecodableEventError
@@ -87,7 +87,7 @@ def audit_replay(
     try:
         with _replayed_ledger(context, export) as ledger, progress_bar("复算") as progress:
             report = replay(ledger, ReplayRange(first=first, last=last), progress)
-            measures = measure_names(ledger)
+            names = policy_names(ledger)
         if export is None:
             disclose(context, ledger, report.found.mismatch_count + report.found.row_difference_count)
         else:
@@ -97,7 +97,7 @@ def audit_replay(
     if as_json:
         print_json(replay_models.report(report).model_dump())
     else:
-        print_report(out, report, measures)
+        print_report(out, report, names)
         if last is not None and report.last < last:
             out.print(
                 f"序号{last}在一批登记之中，只复算到此前一批的末序号{report.last}；"
@@ -128,23 +128,26 @@ def _replayed_ledger(context: typer.Context, export: Path | None) -> Iterator[Le
             engine.dispose()
 
 
-def measure_names(ledger: Ledger) -> dict[str, str]:
-    """The names of the measures of every policy, by their ids; none where a policy cannot be read."""
+def policy_names(ledger: Ledger) -> PolicyNames:
+    """The names that every policy gives its measures and readings; none where a policy cannot be read."""
     try:
         with read_transaction(ledger.engine) as connection:
             policies = ledger.policies(connection)
     except (LedgerIntegrityError, UndecodableEventError):  # Which the replay itself tells.
-        return {}
-    return {each.id: each.name for policy in policies for each in policy.document.measures}
+        return PolicyNames({}, {})
+    return PolicyNames(
+        {each.id: each.name for policy in policies for each in policy.document.measures},
+        {each.id: each.label for policy in policies for each in policy.document.readings},
+    )
 
 
-def print_report(console: Terminal, report: Report, measures: Mapping[str, str]) -> None:
+def print_report(console: Terminal, report: Report, names: PolicyNames) -> None:
     """What a replay found.
 
     Args:
         console: Where it is printed.
         report: What it found.
-        measures: The names of the measures, by their ids.
+        names: The names of measures and readings.
     """
     found = report.found
     if report.last < report.first:
@@ -165,7 +168,7 @@ def print_report(console: Terminal, report: Report, measures: Mapping[str, str])
             soft_wrap=True,
         )
     for each in found.mismatches[:MOST_PRINTED]:
-        _print_mismatch(console, each, measures)
+        _print_mismatch(console, each, names)
     _print_rest(console, found.mismatch_count)
     if report.projected is not None:
         rows = "、".join(f"{TABLES[name]}{count}行" for name, count in found.rows.items())
@@ -188,14 +191,14 @@ def _print_rest(console: Terminal, count: int) -> None:
         console.print(f"  另有{count - MOST_PRINTED}处未列出，可用--json查看。")
 
 
-def _print_mismatch(console: Terminal, mismatch: Mismatch, measures: Mapping[str, str]) -> None:
+def _print_mismatch(console: Terminal, mismatch: Mismatch, names: PolicyNames) -> None:
     period = "" if mismatch.period is None else f" {period_of(mismatch.period).chinese}"
     place = "" if mismatch.position is None else f" 台账序号{mismatch.position}"
     console.print(f"  {mismatch.stream}{period}{place}：{KINDS[mismatch.kind]}", markup=False, soft_wrap=True)
     if mismatch.detail is not None:
         console.print(f"    {mismatch.detail}", markup=False, soft_wrap=True)
     if mismatch.recorded is not None and mismatch.derived is not None:
-        for told in _differences(mismatch.recorded.assessed, mismatch.derived.assessed, measures):
+        for told in _differences(mismatch.recorded.assessed, mismatch.derived.assessed, names):
             console.print(f"    {told}", markup=False, soft_wrap=True)
     if mismatch.recorded is not None:
         # The log holds no steps: what it names is put through the rule again.
@@ -205,10 +208,10 @@ def _print_mismatch(console: Terminal, mismatch: Mismatch, measures: Mapping[str
 
 
 def _differences(
-    recorded: EntitlementAssessed, derived: EntitlementAssessed, measures: Mapping[str, str]
+    recorded: EntitlementAssessed, derived: EntitlementAssessed, names: PolicyNames
 ) -> Iterator[str]:
     """In what an assessment and what follows differ, a line each."""
-    left, right = outcome_values(recorded.outcome, measures), outcome_values(derived.outcome, measures)
+    left, right = outcome_values(recorded.outcome, names), outcome_values(derived.outcome, names)
     for field, name in FIELDS.items():
         if field in left and field in right and left[field] != right[field]:
             yield f"{name}：记录为{left[field]}，复算为{right[field]}"

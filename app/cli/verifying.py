@@ -269,11 +269,11 @@ def _proven(verified: Verified | None, witnesses: Witnesses, found: Iterable[str
 
 def _print_report(report: Report) -> None:
     if report.size is not None:
-        out.print(f"共{report.size}条台账记录，树根{report.root}。", markup=False, soft_wrap=True)
+        out.print(f"共{report.size}条台账记录。")
     if report.sealed is not None:
         out.print(f"已与封存时的记录指纹逐条比对{report.sealed}条。")
     if report.told:
-        out.print(f"台账自身记载前{report.told}条曾经封存，并已与所记树根比对。")
+        out.print(f"台账自身记载前{report.told}条曾经封存，并已与所记总校验值（Merkle树根）比对。")
     for each in report.checkpoints:
         whose = "给出的验证公钥" if each.key == "given" else "运行方自己的公钥（不能代替审计人员留存的公钥）"
         out.print(

@@ -11,9 +11,9 @@ from typing import NamedTuple, cast
 from domain.assessment.assess import Step
 from domain.events import Return
 from domain.forms import FORMS, Form
-from domain.money import FEN_PER_WANYUAN, wanyuan_text, yuan_text
+from domain.money import wanyuan_text
 from domain.periods import Period
-from domain.policy.policy import Measure, Policy
+from domain.policy.policy import Measure, PerWholeStep, Policy, Reading
 from domain.regions import region_name
 
 WITHHELD = "（数据已按统计资料保密要求隐去）"
@@ -22,7 +22,7 @@ STAGE_NAMES = {"final": "审定数", "preliminary": "初报数"}
 """The stages as officials call them."""
 
 SHOWN_DECIMALS = 2
-"""Growth is shown in percent with two decimals, or with as many as it takes not to look like the gate."""
+"""Decimals of a growth in percent; more where it would look like the gate."""
 
 
 class Subject(NamedTuple):
@@ -69,35 +69,38 @@ def _cite(step: Step, subject: Subject) -> str:
 
 
 def _reading_or_cite(step: Step, subject: Subject) -> str:
-    return _cite(step, subject) if step.reading is None else f"（口径：{step.reading}）"
+    if step.reading is None:
+        return _cite(step, subject)
+    return f"（适用口径：{subject.policy.reading_label(step.reading)}）"
 
 
-def amount_text(fen: int) -> str:
-    """A difference in 万元, or in 元 where it is under 1万元."""
-    if abs(fen) < FEN_PER_WANYUAN:
-        return f"{yuan_text(fen)}元"
-    return f"{wanyuan_text(fen)}万元"
+def _reading_and_state(reading: Reading) -> str:
+    """The reading that a sentence rests on, and that it is not decided yet."""
+    state = "，待明确" if reading.status == "open" else ""
+    return f"（适用口径：{reading.label}{state}）"
 
 
 def percent_text(*, current_fen: int, prior_year_fen: int, over_bp: int) -> str:
-    """Growth in percent, cut to two decimals; with more where two would look like the gate and are not.
+    """Growth in percent, rounded half up to two decimals; with more where two would look like the gate.
 
     Exactly 8% is `8`; 8.0004% is `8.0004`, not `8`. Nor does a small change look like none.
     """
     numerator, denominator = (current_fen - prior_year_fen) * 100, prior_year_fen
     decimals = SHOWN_DECIMALS
-    scaled = _towards_zero(numerator * 10**decimals, denominator)
+    scaled = _rounded(numerator * 10**decimals, denominator)
     while scaled * denominator != numerator * 10**decimals and scaled * 100 in {0, over_bp * 10**decimals}:
         decimals += 1
-        scaled = _towards_zero(numerator * 10**decimals, denominator)
+        scaled = _rounded(numerator * 10**decimals, denominator)
     whole, fraction = divmod(abs(scaled), 10**decimals)
     digits = str(fraction).zfill(decimals).rstrip("0")
     text = f"{whole}.{digits}" if digits else str(whole)
     return f"-{text}" if scaled < 0 else text
 
 
-def _towards_zero(numerator: int, denominator: int) -> int:
-    return -(-numerator // denominator) if numerator < 0 else numerator // denominator
+def _rounded(numerator: int, denominator: int) -> int:
+    """A quotient rounded half away from zero, as spreadsheets do it."""
+    whole = (2 * abs(numerator) + denominator) // (2 * denominator)
+    return -whole if numerator < 0 else whole
 
 
 def rate_text(rate_bp: int) -> str:
@@ -171,11 +174,11 @@ def _growth_over(step: Step, subject: Subject) -> str:
     if step.met:
         return f"{facts}{growth}{verdict}。{_cite(step, subject)}"
     shortfall = step.shortfall_fen or 0
-    state = f"低于该数{yuan_text(shortfall)}元" if shortfall else "恰等于该数"
+    state = f"尚差{wanyuan_text(shortfall)}万元" if shortfall else "现恰等于该数"
     if f"{percent}%" == gate:
         growth = f"同比增速恰为{gate}，"
     threshold = wanyuan_text(current + shortfall)
-    return f"{facts}{growth}{verdict}；{item}须高于{threshold}万元方符合，现{state}。{_cite(step, subject)}"
+    return f"{facts}{growth}{verdict}；{item}须高于{threshold}万元，{state}。{_cite(step, subject)}"
 
 
 def _change_text(percent: str) -> str:
@@ -183,17 +186,11 @@ def _change_text(percent: str) -> str:
 
 
 def _whole_steps(step: Step, subject: Subject) -> str:
-    size = _wanyuan(step, "step_fen")
-    count = f"含{_number(step, 'steps')}个完整的{size}" if "steps" in step.inputs else f"达到{size}"
-    award = _wanyuan(step, "award_fen")
-    place = subject.policy.place(step.cite)
-    is_open = step.reading in subject.policy.open_readings
-    state = "为口径待明确，暂按上限测算" if is_open else _decided_by(step, subject)
-    bound = f"：每达{size}给予不超过{award}奖励" if is_open else ""
+    size, award = _wanyuan(step, "step_fen"), _wanyuan(step, "award_fen")
     return (
-        f"{_item(step, subject)}同比增量{_figure(step, 'increment_fen')}，"
-        f"{count}{_remainder(step, size)}；每个按{award}测算，"
-        f"计{wanyuan_text(step.output or 0)}万元（每个{award}{state}）。（政策{place}{bound}）"
+        f"{_item(step, subject)}同比增量{_figure(step, 'increment_fen')}，每满{size}按{award}测算，"
+        f"计{wanyuan_text(step.output or 0)}万元{_remainder(step, size)}"
+        f"（{_award_state(step, subject)}）。{_cite(step, subject)}"
     )
 
 
@@ -201,7 +198,17 @@ def _remainder(step: Step, size: str) -> str:
     if "increment_fen" not in step.inputs:
         return ""
     rest = _number(step, "increment_fen") - _number(step, "steps") * _number(step, "step_fen")
-    return f"，余{amount_text(rest)}不足{size}不计" if rest else ""
+    return f"；余{wanyuan_text(rest)}万元不足{size}，不予计算" if rest else ""
+
+
+def _award_state(step: Step, subject: Subject) -> str:
+    """What the award of a whole step rests on: an open reading, a decision, or the text."""
+    if step.reading not in subject.policy.open_readings:
+        return _decided_by(step, subject)
+    reward = _measure(step, subject).reward
+    if isinstance(reward, PerWholeStep) and step.reading == reward.award.reading:
+        return f"奖励标准尚待明确，暂按政策上限{_wanyuan(step, 'award_fen')}测算"
+    return f"适用口径：{subject.policy.reading_label(step.reading)}，待明确"
 
 
 def _decided_by(step: Step, subject: Subject) -> str:
@@ -217,7 +224,7 @@ def _no_whole_step(step: Step, subject: Subject) -> str:
 
 
 def _gap(step: Step) -> str:
-    return "" if step.shortfall_fen is None else f"，尚差{amount_text(step.shortfall_fen)}"
+    return "" if step.shortfall_fen is None else f"，尚差{wanyuan_text(step.shortfall_fen)}万元"
 
 
 def _growth_passed(step: Step, subject: Subject) -> str:
@@ -254,19 +261,20 @@ def _tail(step: Step, subject: Subject) -> str:
         f"{_item(step, subject)}同比增量{_figure(step, 'increment_fen')}，"
         f"达到{_wanyuan(step, 'at_least_fen')}。"
     )
-    size, first, award = (_wanyuan(step, name) for name in ("step_fen", "first_fen", "award_fen"))
+    size, award = _wanyuan(step, "step_fen"), _wanyuan(step, "award_fen")
+    is_open = step.reading in subject.policy.open_readings
     output = step.output or 0
     how = (
-        f"{first}加超过首个{_wanyuan(step, 'beyond_fen')}后每满{size}{award}测算，"
-        f"计{wanyuan_text(output)}万元"
+        f"首个{_wanyuan(step, 'beyond_fen')}计{_wanyuan(step, 'first_fen')}，"
+        f"其后每满{size}{'暂' if is_open else ''}按{award}测算，计{wanyuan_text(output)}万元"
     )
-    if step.reading not in subject.policy.open_readings:
-        return f"{head}按{how}（{_decided_by(step, subject)}）。{_cite(step, subject)}"
+    if not is_open:
+        return f"{head}{how}（{_decided_by(step, subject)}）。{_cite(step, subject)}"
     open_amount = wanyuan_text(output - _number(step, "first_fen"))
     return (
-        f"{head}政策仅规定“每达{size}再给予一定额度奖励”，未写明额度；暂按{how}，"
+        f"{head}政策仅规定“每达{size}再给予一定额度奖励”，未写明额度；{how}，"
         f"其中{open_amount}万元依据待明确口径。额度书面明确前，该部分不得作为公示和拨付依据。"
-        f"（口径：{step.reading}）"
+        f"{_reading_and_state(subject.policy.reading(step.reading or ''))}"
     )
 
 
@@ -279,10 +287,10 @@ def _below_bands(step: Step, subject: Subject) -> str:
 
 def _month_ceiling(step: Step, subject: Subject) -> str:
     ceiling = _wanyuan(step, "ceiling_fen")
-    cut = amount_text(_number(step, "amount_fen") - _number(step, "ceiling_fen"))
+    cut = wanyuan_text(_number(step, "amount_fen") - _number(step, "ceiling_fen"))
     return (
         f"本期测算{_wanyuan(step, 'amount_fen')}，"
-        f"超过每家企业月度上限{ceiling}，按{ceiling}计，核减{cut}。{_cite(step, subject)}"
+        f"超过每家企业月度上限{ceiling}，按{ceiling}计，核减{cut}万元。{_cite(step, subject)}"
     )
 
 
@@ -308,18 +316,17 @@ def _half_year_ceiling(step: Step, subject: Subject) -> str:
         f"{subject.period.window.chinese}此前各期已测算{_wanyuan(step, 'used_fen')}，"
         f"本期{_wanyuan(step, 'amount_fen')}，合计超过半年累计上限{_wanyuan(step, 'ceiling_fen')}；"
         f"本期按剩余额度{wanyuan_text(assessed)}万元计，"
-        f"核减{amount_text(_number(step, 'amount_fen') - assessed)}。{_cite(step, subject)}"
+        f"核减{wanyuan_text(_number(step, 'amount_fen') - assessed)}万元。{_cite(step, subject)}"
     )
 
 
 def _combined_period(step: Step, subject: Subject) -> str:
     reading = subject.policy.reading(step.reading or "")
-    state = "，待明确" if reading.status == "open" else ""
+    for_now = "暂" if reading.status == "open" else ""
     ceiling = wanyuan_text(subject.policy.month_limit.ceiling.fen)
     return (
-        "国家统计制度1、2月份数据合并调查，政策所称“各月度”在1—2月暂按一期测算："
-        f"一次增速判断、一次计算增量、适用一个月度上限{ceiling}万元。"
-        f"（口径：{reading.id}{state}）"
+        f"国家统计制度1、2月份数据合并调查，政策所称“各月度”在1—2月{for_now}按一期测算："
+        f"一次增速判断、一次计算增量、适用一个月度上限{ceiling}万元。{_reading_and_state(reading)}"
     )
 
 
@@ -328,7 +335,7 @@ def _preliminary(step: Step, subject: Subject) -> str:
     when = f"（{min(exported)}导出）" if exported else ""
     return (
         f"本期数据为初报数{when}，测算金额{wanyuan_text(step.output or 0)}万元仅供参考，"
-        "审定后重新测算，不计入拟奖励合计。"
+        "审定后重新测算；计入测算金额合计，另列其中初报数；不得列入拟奖励名单。"
     )
 
 

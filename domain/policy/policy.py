@@ -84,13 +84,23 @@ class Decision(_Part, frozen=True, kw_only=True):
 
 
 class Reading(_Part, frozen=True, kw_only=True):
-    """A recorded answer to a question that the text leaves to be answered (适用口径)."""
+    """A recorded answer to a question that the text leaves to be answered (适用口径).
+
+    Attributes:
+        name: What it is called in a sentence; documents of earlier days have none.
+    """
 
     id: str
+    name: str | None = None
     question: str
     answer: str
     status: ReadingStatus
     decision: Decision | None = None
+
+    @property
+    def label(self) -> str:
+        """How a sentence names it: by its name, or by its question where it has none."""
+        return self.name or self.question
 
 
 class InDatabase(Basis, frozen=True, kw_only=True):
@@ -452,6 +462,10 @@ class Policy:
     def reading(self, reading: str) -> Reading:
         """The reading of this id."""
         return next(each for each in self.document.readings if each.id == reading)
+
+    def reading_label(self, reading: str) -> str:
+        """How a sentence names a reading; its id where this version does not have it."""
+        return next((each.label for each in self.document.readings if each.id == reading), reading)
 
 
 def canonical_form(document: dict[str, Any]) -> bytes:

@@ -7,7 +7,7 @@ report, the bureau registers.
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from domain.assessment.explanation import STAGE_NAMES, amount_text, rate_text
+from domain.assessment.explanation import STAGE_NAMES, rate_text
 from domain.events import Figure, Return
 from domain.forms import FORMS
 from domain.money import FEN_PER_YUAN, wanyuan_text
@@ -133,17 +133,22 @@ class Near(NamedTuple):
 
 def base_changed(about: About, *, first_fen: int | None, last_fen: int | None) -> str:
     """A later version has another prior-year figure than the first."""
-    return (
-        f"{about}首次登记的上年同期数为{_figure(first_fen)}，其后有更正，最后登记的为{_figure(last_fen)}，"
-        "请核实更正上年同期数的依据。"
-    )
+    if first_fen is None:
+        first = "首次登记时上年同期数未填"
+    else:
+        first = f"首次登记的上年同期数为{_wanyuan(first_fen)}"
+    last = f"最后登记的{_stands(last_fen)}"
+    change = f"{first}，其后有更正，{last}"
+    if first_fen is not None and last_fen is None:
+        change = _changed("上年同期数", first_fen, last_fen)
+    return f"{about}{change}，请核实更正上年同期数的依据。"
 
 
 def base_differs(about: About, amounts: Amounts | None, *, base_fen: int, ledger_fen: int) -> str:
     """The prior-year figure is not the ledger's own figure of a year before."""
     return (
         f"{about}上年同期数{_figure(base_fen)}，与台账中{about.period.year_before.chinese}"
-        f"本期数{_figure(ledger_fen)}相差{amount_text(abs(base_fen - ledger_fen))}"
+        f"本期数{_figure(ledger_fen)}相差{_wanyuan(abs(base_fen - ledger_fen))}"
         f"{_assessed(amounts, stated='所报数', compared='台账中的数')}，请核实两数不同的原因。"
     )
 
@@ -152,9 +157,14 @@ def base_earns(
     about: About, amounts: Amounts | None, *, first_fen: int | None, stands_fen: int | None
 ) -> str:
     """The half-year comes to more than with the prior-year figure of the first filing."""
+    if first_fen is None:
+        compared = "原未填时"
+        change = _changed("上年同期数", first_fen, stands_fen)
+    else:
+        compared = "首次登记的数"
+        change = f"首次登记的上年同期数为{_wanyuan(first_fen)}，现{_stands(stands_fen)}"
     return (
-        f"{about}首次登记的上年同期数为{_figure(first_fen)}，现为{_figure(stands_fen)}"
-        f"{_assessed(amounts, stated='现数', compared='首次登记的数')}，请核实更正上年同期数的依据。"
+        f"{about}{change}{_assessed(amounts, stated='现数', compared=compared)}，请核实更正上年同期数的依据。"
     )
 
 
@@ -164,8 +174,8 @@ def balance_differs(
     """The figure of the month is not the difference of the cumulative figures."""
     return (
         f"{about}{COLUMN_NAMES[column]}{_wanyuan(month_fen)}，按累计数推算为{_wanyuan(by_cumulative_fen)}，"
-        f"相差{amount_text(abs(month_fen - by_cumulative_fen))}"
-        f"{_assessed(amounts, stated='所报数', compared='推算数')}，请核实以哪一数为准，是否含前期调整。"
+        f"相差{_wanyuan(abs(month_fen - by_cumulative_fen))}"
+        f"{_assessed(amounts, stated='所报数', compared='推算数')}，请核实以何数为准，是否含前期调整。"
     )
 
 
@@ -220,18 +230,31 @@ def _corrected(*, before: Return | None, stands: Return | None) -> str:
     if before is None or stands is None:
         return f"此前{_registered(before)}，现{_registered(stands)}"
     then, now = dict(_contents(before)), dict(_contents(stands))
-    changes = [f"{label}由{then[label]}更正为{now[label]}" for label in now if then[label] != now[label]]
+    changes = [_changed(label, then[label], now[label]) for label in now if then[label] != now[label]]
     return "，".join(changes) or "现登记的数据与更正前相同"
 
 
-def _contents(registered: Return) -> Iterator[tuple[str, str]]:
+def _changed(label: str, then: int | str | None, now: int | str | None) -> str:
+    """What a value was and is; of a figure in fen also that it was not filled in, or is not any more."""
+    if then is None:
+        return f"{label}原未填，现补填{_value(now)}"
+    if now is None:
+        return f"{label}原为{_value(then)}，更正后未填"
+    return f"{label}由{_value(then)}更正为{_value(now)}"
+
+
+def _value(value: int | str | None) -> str:
+    return value if isinstance(value, str) else _figure(value)
+
+
+def _contents(registered: Return) -> Iterator[tuple[str, int | str | None]]:
     """What a return says, by label; the figures that the award rests on first, without the item's name."""
     form = FORMS[registered.form]
     for item in sorted(form.items, key=lambda item: item != form.required_item):
         figure = registered.figures.get(item, Figure())
         of_item = "" if item == form.required_item else form.items[item]
         for column, column_name in COLUMN_NAMES.items():
-            yield f"{of_item}{column_name}", _figure(getattr(figure, f"{column}_fen"))
+            yield f"{of_item}{column_name}", getattr(figure, f"{column}_fen")
     yield "当月在库", "是" if registered.in_database else "否"
     yield "行业代码", registered.industry_code
     yield "处理地", region_name(registered.region_code)
@@ -281,11 +304,15 @@ def _figure(fen: int | None) -> str:
     return "未填" if fen is None else _wanyuan(fen)
 
 
+def _stands(fen: int | None) -> str:
+    return "未填" if fen is None else f"为{_wanyuan(fen)}"
+
+
 def _registered(registered: Return | None) -> str:
     if registered is None:
         return "无登记"
     figure = required_figure(registered)
-    return f"登记的本期数为{_figure(figure.current_fen)}，上年同期数为{_figure(figure.prior_year_fen)}"
+    return f"登记的本期数{_stands(figure.current_fen)}，上年同期数{_stands(figure.prior_year_fen)}"
 
 
 def _rounded(fen: int) -> str:

@@ -159,7 +159,7 @@ def test_an_unmet_condition_is_a_step_with_its_shortfall(office: Office) -> None
     }
     assert last["shortfall_fen"] == 10_000_000
     assert "同比增长7.9%，不高于8%" in last["sentence"]
-    assert "现低于该数100000元" in last["sentence"]
+    assert "零售额须高于10800万元，尚差10万元" in last["sentence"]
 
 
 def test_name_and_region_are_those_of_the_latest_period_and_trade_comes_first(office: Office) -> None:

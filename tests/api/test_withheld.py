@@ -81,7 +81,7 @@ def test_a_commerce_key_sees_no_figure_and_nothing_from_which_one_follows(
             assert (step["inputs"], step["output"], step["shortfall_fen"]) == (None, None, None)
             assert not re.search(r"[0-9.]+%(?<!8%)", step["sentence"])
             assert "尚差" not in step["sentence"]
-            assert "低于该数" not in step["sentence"]
+            assert "恰等于该数" not in step["sentence"]
         assert step["sentence"]
     assert not numbers(json.dumps(answer, ensure_ascii=False)) & telling(rows)
 

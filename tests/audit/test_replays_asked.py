@@ -225,7 +225,7 @@ def test_what_an_assessment_says_is_told_in_the_words_of_officials(month: Ledger
     told = run(database).output
     assert "结论：记录为不予奖励，复算为符合条件" in told
     assert "奖项：记录为无，复算为零售增长奖励" in told
-    assert "各奖项结论：记录为无，复算为零售增长奖励符合条件，条件测算额5万元" in told
+    assert "各奖项结论：记录为无，复算为零售增长奖励符合条件，限额前测算金额5万元" in told
     assert "按该记录所引的政策和数据推算（台账不保存步骤）" in told
     assert "None" not in told
 

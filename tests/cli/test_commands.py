@@ -142,7 +142,7 @@ def test_an_explanation_names_the_amount_and_the_clause(desk: Desk) -> None:
     month = desk.csv("2024年3月.csv", E204_1, trade(JIA, "123456", "100000"))
     desk.run("import", month, "--unit", "千元")
     output = desk.run("entitlement", JIA, "2024H1", "--explain").output
-    assert "含2个完整的1000万元" in output
+    assert "每满1000万元按5万元测算，计10万元" in output
     assert "第14条" in output
 
 

@@ -39,8 +39,8 @@ def desk(tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch) ->
 def test_each_question_is_printed_with_the_registrations_it_rests_on(desk: Desk) -> None:
     printed = desk.run(*COMMAND, "--flag", "base-earns").stdout
     assert (
-        f"[更正上年同期数后测算金额增加] {BING} 示例1001072024年3月零售额首次登记的上年同期数为未填，"
-        "现为10000万元；2024年上半年测算金额按现数为5万元，按首次登记的数为0万元，请核实更正上年同期数的依据。"
+        f"[更正上年同期数后测算金额增加] {BING} 示例1001072024年3月零售额上年同期数原未填，"
+        "现补填10000万元；2024年上半年测算金额按现数为5万元，按原未填时为0万元，请核实更正上年同期数的依据。"
     ) in printed
     (item,) = desk.json(*COMMAND, "--flag", "base-earns")["items"]
     first, then = item["evidence"]
@@ -123,7 +123,7 @@ def test_before_a_policy_covers_the_half_year_the_workbook_says_so(desk: Desk) -
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("audit", "red-flags", "2024H3"), 2, "累计期“2024H3”无法识别"),
+        (("audit", "red-flags", "2024H3"), 2, "半年度“2024H3”无法识别"),
         ((*COMMAND, "--flag", "none"), 2, "没有疑点none"),
         ((*COMMAND, "--xlsx", "a.xlsx", "--json"), 2, "--xlsx与--json只能给一个"),
         ((*COMMAND, "--position", "1", "--known-at", "2024-01-01T00:00:00Z"), 2, "只能给一个"),

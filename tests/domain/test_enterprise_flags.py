@@ -71,6 +71,22 @@ def test_a_base_that_another_version_changes_is_asked_about() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "told"),
+    [
+        (None, 56_400, "首次登记时上年同期数未填，其后有更正，最后登记的为5640万元，"),
+        (60_000, None, "上年同期数原为6000万元，更正后未填，"),
+    ],
+)
+def test_a_base_that_is_not_filled_in_is_said_to_be_so(
+    first: int | None, last: int | None, told: str
+) -> None:
+    dossier = Dossier()
+    dossier.file(trade(110_000, first), revised(110_000, last))
+    (flag,) = dossier.flags("base-changed")
+    assert flag.sentence == f"示例商贸公司2024年3月零售额{told}请核实更正上年同期数的依据。"
+
+
 def test_a_revision_that_leaves_the_base_is_no_question_about_it() -> None:
     dossier = Dossier()
     dossier.file(trade(110_000, 100_000), revised(120_000, 100_000))
@@ -207,8 +223,8 @@ def test_the_question_about_the_award_names_both_amounts() -> None:
     dossier = Dossier()
     dossier.file(trade(110_000, None), revised(110_000, 100_000))
     assert dossier.flags("base-earns")[0].sentence == (
-        "示例商贸公司2024年3月零售额首次登记的上年同期数为未填，现为10000万元；2024年上半年测算金额按现数为5万元，"
-        "按首次登记的数为0万元，请核实更正上年同期数的依据。"
+        "示例商贸公司2024年3月零售额上年同期数原未填，现补填10000万元；2024年上半年测算金额按现数为5万元，"
+        "按原未填时为0万元，请核实更正上年同期数的依据。"
     )
 
 
@@ -309,8 +325,8 @@ def test_a_month_unlike_the_cumulative_figures_is_asked_about_with_both_amounts(
     assert (flag.column, figures(flag)) == ("current", (110_000, 109_999))
     assert (amounts(flag), positions(flag)) == ((5, 0), [1, 2])
     assert flag.sentence == (
-        "示例商贸公司2024年3月零售额本期数11000万元，按累计数推算为10999.9万元，相差1000元；"
-        "2024年上半年测算金额按所报数为5万元，按推算数为0万元，请核实以哪一数为准，是否含前期调整。"
+        "示例商贸公司2024年3月零售额本期数11000万元，按累计数推算为10999.9万元，相差0.1万元；"
+        "2024年上半年测算金额按所报数为5万元，按推算数为0万元，请核实以何数为准，是否含前期调整。"
     )
 
 
@@ -393,8 +409,8 @@ def test_without_a_policy_a_month_is_balanced_and_no_amount_is_told() -> None:
     (flag,) = dossier.flags("balance-differs", scope=WITHOUT_POLICY)
     assert (flag.assessed_fen, flag.compared_assessed_fen) == (None, None)
     assert flag.sentence == (
-        "示例商贸公司2024年3月零售额本期数11000万元，按累计数推算为10999.9万元，相差1000元，"
-        "请核实以哪一数为准，是否含前期调整。"
+        "示例商贸公司2024年3月零售额本期数11000万元，按累计数推算为10999.9万元，相差0.1万元，"
+        "请核实以何数为准，是否含前期调整。"
     )
 
 
@@ -524,7 +540,7 @@ def test_late_corrections_do_not_hide_each_other_behind_the_half_year_ceiling() 
             revised(110_000, None),
             "prior_year",
             (None, 100_000),
-            "上年同期数由10000万元更正为未填；",
+            "上年同期数原为10000万元，更正后未填；",
         ),
         (
             revised(120_000, 90_000),
@@ -542,7 +558,7 @@ def test_late_corrections_do_not_hide_each_other_behind_the_half_year_ceiling() 
             with_cumulative(revised(110_000, 100_000, industry_code="5111"), 310_000, None),
             None,
             (None, None),
-            "1—本月累计由未填更正为31000万元，行业代码由5211更正为5111；",
+            "1—本月累计原未填，现补填31000万元，行业代码由5211更正为5111；",
         ),
     ],
 )
@@ -564,7 +580,7 @@ def test_a_late_correction_of_another_item_is_told_by_its_name() -> None:
     both = {"retail_sales": figure, "sales": Figure(current_fen=200_000 * QIANYUAN)}
     dossier.file(revised(110_000, 100_000, figures=both), at=JULY)
     (flag,) = dossier.flags("late-correction")
-    assert "更正或撤销1次，商品销售额本期数由未填更正为20000万元；" in flag.sentence
+    assert "更正或撤销1次，商品销售额本期数原未填，现补填20000万元；" in flag.sentence
 
 
 def test_late_corrections_that_undo_each_other_are_told_as_such() -> None:

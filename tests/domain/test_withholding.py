@@ -197,7 +197,7 @@ def test_a_base_that_cannot_serve_reads_the_same_whether_it_is_missing_zero_or_n
             "base",
             (
                 f"2024年3月零售额{WITHHELD}，上年同期数不能作为基数，增速无法计算，暂不能确定是否符合条件，暂计0元。"
-                "补充上年同期数并说明来源后重新测算。（口径：undetermined-base）"
+                "补充上年同期数并说明来源后重新测算。（适用口径：上年同期数缺失）"
             ),
         ),
         (
@@ -205,8 +205,8 @@ def test_a_base_that_cannot_serve_reads_the_same_whether_it_is_missing_zero_or_n
             "tail",
             (
                 f"餐费收入同比增量{WITHHELD}，达到200万元。政策仅规定“每达100万元再给予一定额度奖励”，未写明额度；"
-                "暂按2万元加超过首个100万元后每满100万元2万元测算，计52万元，其中50万元依据待明确口径。"
-                "额度书面明确前，该部分不得作为公示和拨付依据。（口径：catering-tail）"
+                "首个100万元计2万元，其后每满100万元暂按2万元测算，计52万元，其中50万元依据待明确口径。"
+                "额度书面明确前，该部分不得作为公示和拨付依据。（适用口径：餐饮超出部分的额度，待明确）"
             ),
         ),
     ],
@@ -234,7 +234,7 @@ def test_of_several_ways_to_an_award_only_the_lowest_threshold_is_told() -> None
 
 def test_steps_that_earn_nothing_are_not_counted() -> None:
     text = sentences_of(trade(250_000, 100_000), policy=policy_of(NO_AWARD), withheld=True)["whole-steps"]
-    assert f"零售额同比增量{WITHHELD}，达到1000万元；每个按0万元测算，计0万元" in text
+    assert f"零售额同比增量{WITHHELD}，每满1000万元按0万元测算，计0万元" in text
 
 
 # Any figures.

@@ -60,8 +60,8 @@ REFUSALS = {
     ),
     "unknown-level": ("level: municipal", "level: galactic  # here", "level: Invalid enum value 'galactic'"),
     "missing-key-inside": (
-        "  - id: rounding\n    question: 金额如何取整？\n",
-        "  - id: rounding  # here\n",
+        "  - id: rounding\n    name: 金额取整\n    question: 金额如何取整？\n",
+        "  - id: rounding  # here\n    name: 金额取整\n",
         "readings.14: Object missing required field `question`",
     ),
     "unknown-clause": ('cite: "14.4"', 'cite: "14.9"  # here', "unknown clause '14.9'"),
@@ -112,8 +112,8 @@ REFUSALS = {
     ),
     # Decisions.
     "confirmed-without-a-decision": (
-        "  - id: step-amount\n    question: “不超过5万元”是上限，每个1000万元实际给予多少？\n    "
-        + STEP_AMOUNT,
+        "  - id: step-amount\n    name: 每1000万元的奖励标准\n"
+        "    question: “不超过5万元”是上限，每个1000万元实际给予多少？\n    " + STEP_AMOUNT,
         "  - id: step-amount  # here\n    question: 多少？\n    answer: 5万元。\n    status: confirmed",
         "a confirmed reading names its decision",
     ),

@@ -94,7 +94,7 @@ def export_log(
                 progress(tree.size, size)
         root = tree.root()
         if tree.size != size or root != root_at(connection, size):
-            raise LedgerIntegrityError(f"前{size}条记录的树根与封存时的不同")
+            raise LedgerIntegrityError(f"前{size}条记录的总校验值（Merkle树根）与封存时的不同")
         manifest = _manifest(wanted, size, root, topics, _publications(ledger, connection, size))
         checkpoint = None if wanted.signing is None else wanted.signing.sign(size, root)
         return folder.finish(manifest, checkpoint)

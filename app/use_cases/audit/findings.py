@@ -20,7 +20,7 @@ CHECKS: Final = {
     "sequencer-differs": "序号登记与台账一致",
     "publication-differs": "政策测算进度与台账一致",
     "leaf-differs": "记录与封存时的指纹一致",
-    "root-differs": "树根一致",
+    "root-differs": "总校验值（Merkle树根）一致",
     "seal-shorter": "封存无缺失",
     "database-damaged": "数据库可以读完",
     "file-differs": "文件指纹一致",

@@ -59,7 +59,7 @@ def _insert(ledger: Ledger, folder: ExportFolder, progress: Progress) -> None:
             publication = max([publication, *published])
             progress(tree.size, max(tree.size, folder.manifest.size))
         if base64.b64encode(tree.root()).decode() != folder.manifest.root:
-            raise LineError("树根与导出清单不符")
+            raise LineError("总校验值（Merkle树根）与导出清单不符")
         if last is not None:
             set_sequencer(connection, last, publication=publication)
         _restore_publications(connection, folder.manifest)

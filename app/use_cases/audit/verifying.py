@@ -98,7 +98,7 @@ class _LogReading:
             self._findings.note(
                 "root-differs",
                 position,
-                f"前{self.tree.size}条记录的树根与序号{position}所记封存时的树根不符：其中有记录被改动。",
+                f"前{self.tree.size}条记录的总校验值（Merkle树根）与序号{position}所记封存时的不符：其中有记录被改动。",
             )
 
     def compare(self, known: KnownRoot) -> None:
@@ -112,7 +112,9 @@ class _LogReading:
             )
         elif self.roots[known.size] != known.root:
             self._findings.note(
-                known.code, None, f"前{known.size}条记录的树根与{known.name}不符：其中有记录被改动。"
+                known.code,
+                None,
+                f"前{known.size}条记录的总校验值（Merkle树根）与{known.name}不符：其中有记录被改动。",
             )
 
 
@@ -248,7 +250,7 @@ def _sealed_root(connection: Connection, sealed: int, findings: Findings) -> lis
     except LedgerIntegrityError as error:
         findings.note("root-differs", None, f"已封存的记录指纹不完整（{error}）。")
         return []
-    return [KnownRoot(code="root-differs", name="封存时的树根", size=sealed, root=root)]
+    return [KnownRoot(code="root-differs", name="封存时的总校验值", size=sealed, root=root)]
 
 
 def verify_export(
@@ -286,7 +288,7 @@ def _claimed_root(manifest: Manifest, findings: Findings) -> list[KnownRoot]:
     except ValueError:
         root = b""
     if len(root) != HASH_BYTES or manifest.size < 0:
-        findings.note("manifest-differs", None, "导出清单的记录数或树根无效。")
+        findings.note("manifest-differs", None, "导出清单的记录数或总校验值（Merkle树根）无效。")
         return []
     return [KnownRoot(code="root-differs", name="导出清单", size=manifest.size, root=root)]
 

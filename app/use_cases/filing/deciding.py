@@ -1,7 +1,7 @@
 """What a filing or a withdrawal comes to: read the streams of the batch, decide; nothing is recorded here."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import Connection
@@ -17,9 +17,9 @@ from app.use_cases.filing.notices import notices, own_figure
 from app.use_cases.filing.rows import Draft
 from app.use_cases.filing.working_set import Change, WorkingSet
 from domain.errors import LedgerIntegrityError, Notice, Problem
-from domain.events import Origin, ReturnFiled, ReturnRevised, returns_stream
+from domain.events import Origin, Return, ReturnFiled, ReturnRevised, returns_stream
 from domain.periods import period_of, window_name, year_before
-from domain.returns import Conflict, conflict_of
+from domain.returns import REVISION_NEEDS_REASON, Conflict, conflict_of
 from projections.queries.returns import own_figures, standing_returns
 
 
@@ -144,14 +144,26 @@ def decide(ledger: Ledger, connection: Connection, drafts: Sequence[Draft]) -> D
 
 
 def _conflict_problem(draft: Draft, conflict: Conflict) -> Problem:
-    period = period_of(draft.registered.period)
-    sentence: Callable[[str, Any], str] = {
-        "revision-needs-reason": wording.revision_needs_reason,
-        "stage-regresses": wording.stage_regresses,
-    }[conflict.code]
-    message = sentence(draft.registered.name, period)
-    field = "reason" if conflict.code == "revision-needs-reason" else None
+    registered, field = draft.registered, None
+    period = period_of(registered.period)
+    message = wording.stage_regresses(registered.name, period)
+    if conflict == REVISION_NEEDS_REASON:
+        field = "reason"
+        message = wording.revision_needs_reason(registered.name, period, missing_of_correction(registered))
     return Problem(row=draft.row, field=field, code=conflict.code, message=message, conflict=True)
+
+
+def missing_of_correction(registered: Return) -> list[str]:
+    """What a correction should say and does not."""
+    return [
+        name
+        for name, is_missing in (
+            ("更正原因", registered.reason is None),
+            ("更正来源", registered.origin is None),
+            ("依据文号", registered.origin == "enforcement" and registered.document is None),
+        )
+        if is_missing
+    ]
 
 
 def _disputed_problem(draft: Draft, reason: str) -> Problem:

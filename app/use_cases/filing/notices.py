@@ -55,13 +55,16 @@ def _balances(draft: Draft, returns: AnnualReturns) -> Iterator[Notice]:
         before = standing.registered.figures
     for item, figure in registered.figures.items():
         last = before.get(item, Figure()) if period.previous is not None else Figure(None, None, 0, 0)
-        for last_ytd, month, ytd in (
-            (last.current_ytd_fen, figure.current_fen, figure.current_ytd_fen),
-            (last.prior_year_ytd_fen, figure.prior_year_fen, figure.prior_year_ytd_fen),
+        name = FORMS[registered.form].items[item]
+        for label, last_ytd, month, ytd in (
+            (name, last.current_ytd_fen, figure.current_fen, figure.current_ytd_fen),
+            (f"{name}上年同期", last.prior_year_ytd_fen, figure.prior_year_fen, figure.prior_year_ytd_fen),
         ):
             if last_ytd is None or month is None or ytd is None or last_ytd + month == ytd:
                 continue
-            message = wording.balance_differs(registered.name, period, last_ytd, month, ytd)
+            before_fen = None if period.previous is None else last_ytd
+            cumulative = wording.Cumulative(label, before_fen, month, ytd)
+            message = wording.balance_differs(registered.name, period, cumulative)
             yield Notice(row=draft.row, code="balance-differs", message=message)
 
 

@@ -3,6 +3,9 @@
 No sentence names the row: whoever shows it does, as JSON counts or as the sheet shows it.
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from domain.forms import Form
 from domain.money import qianyuan_text
 from domain.periods import Period
@@ -100,11 +103,12 @@ def origin_invalid(text: str) -> str:
     return f"更正来源“{text}”无法识别，应为{known}。"
 
 
-def revision_needs_reason(name: str, period: Period) -> str:
+def revision_needs_reason(name: str, period: Period, missing: Sequence[str]) -> str:
     """A final figure may be changed with a reason only."""
     return (
         f"{name}{period.chinese}审定数已登记。"
-        "更正须填写原因、依据文号和更正来源（企业改报/审核退回/执法认定）。"
+        "更正须填写更正原因和更正来源（企业改报、审核退回、执法认定）；执法认定的须填写依据文号。"
+        f"缺少：{'、'.join(missing)}。"
     )
 
 
@@ -127,13 +131,28 @@ def base_differs(name: str, period: Period, given_fen: int, ledger_fen: int) -> 
     )
 
 
-def balance_differs(name: str, period: Period, before_fen: int, month_fen: int, ytd_fen: int) -> str:
+class Cumulative(NamedTuple):
+    """What is cumulated of an item, in fen; `before_fen` is None of the first period of a year."""
+
+    item: str
+    before_fen: int | None
+    month_fen: int
+    ytd_fen: int
+
+
+def balance_differs(name: str, period: Period, cumulative: Cumulative) -> str:
     """The cumulative figures do not add up."""
-    return (
-        f"{name}{period.chinese}：上月累计{qianyuan_text(before_fen)}+本月{qianyuan_text(month_fen)}"
-        f"≠本月累计{qianyuan_text(ytd_fen)}，"
-        f"相差{qianyuan_text(abs(before_fen + month_fen - ytd_fen))}千元，可能含前期调整。"
-    )
+    item, before_fen, month_fen, ytd_fen = cumulative
+    month, ytd = qianyuan_text(month_fen), qianyuan_text(ytd_fen)
+    difference = f"相差{qianyuan_text(abs((before_fen or 0) + month_fen - ytd_fen))}千元"
+    if before_fen is None:
+        contradiction = f"本期数{month}千元与累计数{ytd}千元不一致，{difference}，请核实以何数为准"
+    else:
+        contradiction = (
+            f"上月累计{qianyuan_text(before_fen)}千元与本月{month}千元之和不等于本月累计{ytd}千元，"
+            f"{difference}，可能含前期调整"
+        )
+    return f"{name}{period.chinese}{item}：{contradiction}。"
 
 
 def negative_figure(name: str, period: Period, item: str) -> str:
@@ -143,7 +162,7 @@ def negative_figure(name: str, period: Period, item: str) -> str:
 
 def industry_unlike_form(name: str, industry: str, form: Form) -> str:
     """An industry that the form does not cover."""
-    return f"{name}行业代码{industry}与{form.code}的统计范围不一致，请核对当月名录。"
+    return f"{name}行业代码{industry}与{form.code}表的统计范围不一致，请核对当月名录。"
 
 
 def unknown_region(region: str) -> str:

@@ -1,0 +1,1 @@
+"""What a filing says of its rows."""

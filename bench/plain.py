@@ -17,7 +17,8 @@ from bench.ledgers import policy
 from domain.assessment.account import EntitlementAccount
 from domain.events import PolicyRef, Return
 from domain.periods import window_name
-from domain.policy.policy import Policy, fingerprint
+from domain.policy.document import fingerprint
+from domain.policy.policy import Policy
 from domain.returns import AnnualReturns
 
 AGGREGATES_PER_SAVE = 1_000

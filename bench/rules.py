@@ -11,7 +11,8 @@ from bench.rows import PERIODS, rows, write_month
 from domain.assessment.assess import assess
 from domain.events import PolicyRef
 from domain.periods import period_of
-from domain.policy.policy import Policy, fingerprint
+from domain.policy.document import fingerprint
+from domain.policy.policy import Policy
 
 MONTHS = 3
 SAMPLE = 10_000

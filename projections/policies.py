@@ -16,7 +16,7 @@ from domain.events import (
     policy_stream,
 )
 from domain.periods import period_of
-from domain.policy.policy import PolicyDocument
+from domain.policy.document import PolicyDocument
 from projections.tables import FOREVER, ReadModels
 
 MISPLACED: Final = "记录流名称无效，或与记录内容不符"

@@ -23,7 +23,8 @@ from domain.events import (
 )
 from domain.money import FEN_PER_UNIT
 from domain.periods import period_of
-from domain.policy.policy import Policy, fingerprint
+from domain.policy.document import fingerprint
+from domain.policy.policy import Policy
 from domain.returns import AnnualReturns, Conflict
 
 SHIPPED_TEXT = YINGKOU_2024_14.read_text(encoding="utf-8")

@@ -42,7 +42,8 @@ from app.use_cases.reading.as_of import moment_of
 from app.workbooks.cells import beijing
 from domain.events import PolicyRef
 from domain.periods import period_of
-from domain.policy.policy import Policy, fingerprint
+from domain.policy.document import fingerprint
+from domain.policy.policy import Policy
 from projections.queries.policies import PolicyVersion, published
 
 policies_app = Commands(no_args_is_help=True, help="政策文件：检查、发布、查看。")

@@ -10,17 +10,8 @@ import msgspec
 
 from domain.events import MeasureOutcome, Outcome, Return, Stage, Status
 from domain.periods import Period
-from domain.policy.policy import (
-    Band,
-    BandsWithTail,
-    Basis,
-    GrowthOver,
-    Measure,
-    PerWholeStep,
-    Policy,
-    Reward,
-    Tail,
-)
+from domain.policy.document import Band, BandsWithTail, Basis, GrowthOver, Measure, PerWholeStep, Reward, Tail
+from domain.policy.policy import Policy
 
 BP_PER_WHOLE = 10_000
 
@@ -71,7 +62,7 @@ class _Verdict(NamedTuple):
 
 
 def assess(policy: Policy, period: Period, returns: Mapping[str, Return], used_fen: int) -> Assessment:
-    """Assess one period (article 14 of the policy; the fixed order of `domain.policy.policy`).
+    """Assess one period (article 14 of the policy; the fixed order of `domain.policy.document`).
 
     Args:
         policy: A policy that covers the period.

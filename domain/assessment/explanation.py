@@ -13,7 +13,8 @@ from domain.events import Return
 from domain.forms import FORMS, Form
 from domain.money import wanyuan_text
 from domain.periods import Period
-from domain.policy.policy import Measure, PerWholeStep, Policy, Reading
+from domain.policy.document import Measure, PerWholeStep, Reading
+from domain.policy.policy import Policy
 from domain.regions import region_name
 
 WITHHELD = "（数据已按统计资料保密要求隐去）"

@@ -22,7 +22,8 @@ from domain.assessment.assess import (
     whole_steps_basis,
 )
 from domain.events import Outcome, Return
-from domain.policy.policy import BandsWithTail, Basis, Measure, PerWholeStep, Policy, Tail
+from domain.policy.document import BandsWithTail, Basis, Measure, PerWholeStep, Tail
+from domain.policy.policy import Policy
 
 _Question = Literal["base", "condition", "reward"]
 

@@ -14,7 +14,8 @@ from typing import Final, Literal, NamedTuple
 from domain.assessment.assess import BP_PER_WHOLE
 from domain.events import Return
 from domain.periods import Window, period_of
-from domain.policy.policy import Measure, PerWholeStep, Policy, Reward
+from domain.policy.document import Measure, PerWholeStep, Reward
+from domain.policy.policy import Policy
 from domain.red_flags import questions
 from domain.red_flags.kinds import (
     THRESHOLDS,

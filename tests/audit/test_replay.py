@@ -17,7 +17,7 @@ from app.use_cases.audit.replaying import ReplayRange, Report, replay
 from app.use_cases.policies.publishing import publish
 from app.use_cases.reading.as_of import PositionAheadError
 from domain.events import ReturnWithdrawn
-from domain.policy.policy import fingerprint
+from domain.policy.document import fingerprint
 from tests.databases import Database
 from tests.ledger.history import (
     RandomYear,

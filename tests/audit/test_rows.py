@@ -18,7 +18,8 @@ from app.use_cases.policies.loader import LoadedPolicy, read_document
 from app.use_cases.policies.publishing import Drop, assess_published, withdraw_policy
 from domain.events import ReturnWithdrawn
 from domain.money import FEN_PER_YUAN
-from domain.policy.policy import MOST_ACCOUNT_FEN, PolicyDocument
+from domain.policy.document import PolicyDocument
+from domain.policy.policy import MOST_ACCOUNT_FEN
 from projections.rebuild.compare import RowDifference
 from projections.tables import FOREVER, LIVE
 from tests.databases import Database, only_on_sqlite

@@ -159,6 +159,12 @@ def test_a_decision_begins_with_a_sentence_to_quote_under_its_number(document: P
     assert len(first_line) <= 110
 
 
+@pytest.mark.parametrize("document", DECISIONS, ids=lambda path: path.stem)
+def test_a_decision_says_when_it_was_made_and_whether_it_stands(document: Path) -> None:
+    line = document.read_text(encoding="utf-8").splitlines()[2]
+    assert re.fullmatch(r"Date: 20\d\d-\d\d-\d\d\. Status: (accepted|superseded by \[\d{4}\]\(.+\))\.", line)
+
+
 def test_the_decisions_are_numbered_without_gaps() -> None:
     assert [int(document.name[:4]) for document in DECISIONS] == list(range(1, len(DECISIONS) + 1))
 

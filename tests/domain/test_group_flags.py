@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.events import Return
-from domain.policy.policy import Amount, Band, BandsWithTail, PerWholeStep, Reward, Tail
+from domain.policy.document import Amount, Band, BandsWithTail, PerWholeStep, Reward, Tail
 from domain.red_flags.group_flags import Clusters, Corrections, over_gate, over_step, stands_out
 from domain.red_flags.kinds import THRESHOLDS, RedFlag, Scope
 from tests.builders import SHIPPED_TEXT, catering, edited, policy_of, trade

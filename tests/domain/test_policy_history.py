@@ -16,7 +16,8 @@ from domain.events import (
     UnreadableEvent,
 )
 from domain.periods import Period, Window, is_window, periods_between
-from domain.policy.policy import Policy, PolicyHistory, fingerprint
+from domain.policy.document import fingerprint
+from domain.policy.policy import Policy, PolicyHistory
 from domain.returns import AnnualReturns
 from tests.builders import SHIPPED_TEXT, edited, loaded
 

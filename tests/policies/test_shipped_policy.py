@@ -12,13 +12,9 @@ from app.use_cases.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_po
 from domain.errors import LedgerIntegrityError
 from domain.events import PolicyRef
 from domain.periods import Period, Window
-from domain.policy.policy import (
-    PolicyDocument,
-    canonical_form,
-    document_problems,
-    fingerprint,
-    policy_from_log,
-)
+from domain.policy.checks import document_problems
+from domain.policy.document import PolicyDocument, canonical_form, fingerprint
+from domain.policy.policy import policy_from_log
 from tests.builders import SHIPPED_TEXT, edited, loaded, policy_of
 from tests.oracle import PERIODS_OF_WINDOW
 

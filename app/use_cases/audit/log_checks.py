@@ -23,7 +23,7 @@ from domain.events import (
     PolicyWithdrawn,
     returns_stream,
 )
-from domain.policy.policy import fingerprint
+from domain.policy.document import fingerprint
 
 _SMALL: Final = 2**31
 _TIME, _END = Line._fields.index("recorded_at_us"), Line._fields.index("transaction_end") + 1

@@ -8,7 +8,8 @@ import msgspec
 import yaml
 
 from app.runtime.limits import POLICY_MAX_BYTES, POLICY_MAX_NODES
-from domain.policy.policy import PolicyDocument, canonical_form, document_problems
+from domain.policy.checks import document_problems
+from domain.policy.document import PolicyDocument, canonical_form
 
 YINGKOU_2024_14 = Path(__file__).parents[3] / "domain" / "policies" / "yingkou-2024-14.yaml"
 """The policy that the ledger ships with."""

@@ -27,7 +27,8 @@ from domain.events import (
     PolicyWithdrawn,
     policy_stream,
 )
-from domain.policy.policy import Policy, PolicyHistory, fingerprint
+from domain.policy.document import fingerprint
+from domain.policy.policy import Policy, PolicyHistory
 from projections.queries.accounts import assessed_by_period
 from projections.queries.policies import find_version, is_assessed
 

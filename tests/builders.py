@@ -6,7 +6,7 @@ from typing import Any
 from app.use_cases.filing.rows import Draft, RowReader
 from app.use_cases.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
 from domain.assessment.account import EntitlementAccount
-from domain.assessment.assess import Assessment, Step, assess
+from domain.assessment.assess import Assessment, assess
 from domain.assessment.explanation import Subject, sentence
 from domain.assessment.withholding import withhold, without_figures
 from domain.events import (
@@ -25,6 +25,7 @@ from domain.money import FEN_PER_UNIT
 from domain.periods import period_of
 from domain.policy.document import fingerprint
 from domain.policy.policy import Policy
+from domain.policy.steps import Step
 from domain.returns import AnnualReturns, Conflict
 
 SHIPPED_TEXT = YINGKOU_2024_14.read_text(encoding="utf-8")

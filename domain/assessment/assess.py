@@ -6,43 +6,12 @@ Integers only: amounts in fen, rates in basis points, growth compared by cross-m
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import msgspec
-
 from domain.events import MeasureOutcome, Outcome, Return, Stage, Status
 from domain.periods import Period
-from domain.policy.document import Band, BandsWithTail, Basis, GrowthOver, Measure, PerWholeStep, Reward, Tail
+from domain.policy.document import Measure
+from domain.policy.parts import Basis
 from domain.policy.policy import Policy
-
-BP_PER_WHOLE = 10_000
-
-StepValue = int | str | bool | None
-
-
-class Step(msgspec.Struct, frozen=True, gc=False):
-    """One step of an assessment, in the order of computation.
-
-    Attributes:
-        rule: What was asked: a key of `domain.assessment.explanation.SENTENCES`.
-        measure: The measure that it belongs to, or None for the period as a whole.
-        cite: The id of the clause that it rests on.
-        reading: The id of the reading that it rests on.
-        inputs: What it was asked of; amounts in fen.
-        output: What came out: an amount in fen after this step, or None where the step only decides.
-        met: Whether the condition is met; of a ceiling: whether the amount stays under it.
-        shortfall_fen: What is missing to meet it; of a growth gate: to reach what must be passed.
-        has_figures: Whether it carries single-unit statistics, which `domain.assessment.withholding` keeps
-            from a reader without the right to them. A step does unless it says that it does not.
-    """
-
-    rule: str
-    measure: str | None
-    cite: str | None
-    reading: str | None
-    inputs: dict[str, StepValue]
-    output: int | None
-    met: bool
-    shortfall_fen: int | None = None
-    has_figures: bool = True
+from domain.policy.steps import Step, StepValue, Way
 
 
 class Assessment(NamedTuple):
@@ -102,13 +71,17 @@ def _judge(policy: Policy, measure: Measure, registered: Return) -> _Verdict:
         steps.append(_step("base", measure, measure.base, inputs, None, met=False))
         return _Verdict("undetermined", 0, 0, steps)
     for condition in measure.conditions:
-        if not _grows_over(policy, measure, condition, current=current, prior=prior, steps=steps):
+        way, shortfall_fen = condition.judge(
+            current_fen=current, prior_fen=prior, open_readings=policy.open_readings
+        )
+        steps.append(_measured(measure, way, None, shortfall_fen))
+        if shortfall_fen is not None:
             return _Verdict("not-eligible", 0, 0, steps)
     on_open = _any_open(policy, steps)
-    if isinstance(measure.reward, PerWholeStep):
-        rule_fen, undisputed_fen = _per_whole_step(policy, measure, measure.reward, current - prior, steps)
-    else:
-        rule_fen, undisputed_fen = _bands_with_tail(policy, measure, measure.reward, current - prior, steps)
+    way, rule_fen, undisputed_fen, shortfall_fen = measure.reward.give(
+        current - prior, decrease=measure.decrease, open_readings=policy.open_readings
+    )
+    steps.append(_measured(measure, way, rule_fen, shortfall_fen))
     ceiling = policy.month_limit.ceiling
     if rule_fen > ceiling.fen:
         inputs = {"amount_fen": rule_fen, "ceiling_fen": ceiling.fen}
@@ -119,6 +92,12 @@ def _judge(policy: Policy, measure: Measure, registered: Return) -> _Verdict:
     return _Verdict(
         "eligible" if rule_fen > 0 else "not-eligible", rule_fen, 0 if on_open else undisputed_fen, steps
     )
+
+
+def _measured(measure: Measure, way: Way, output: int | None, shortfall_fen: int | None) -> Step:
+    """The step of a condition or a reward, which is met where nothing is missing."""
+    met = shortfall_fen is None
+    return _step(way.rule, measure, way.basis, way.inputs, output, met=met, shortfall_fen=shortfall_fen)
 
 
 def _is_eligible(measure: Measure, registered: Return, steps: list[Step]) -> bool:
@@ -142,79 +121,6 @@ def _is_eligible(measure: Measure, registered: Return, steps: list[Step]) -> boo
         _step("industry", measure, eligibility.industries, inputs, None, met=fits, has_figures=False)
     )
     return fits
-
-
-def _grows_over(  # noqa: PLR0913 - both figures, and where the step goes
-    policy: Policy, measure: Measure, condition: GrowthOver, *, current: int, prior: int, steps: list[Step]
-) -> bool:
-    """Strictly over the rate: 增速高于8% means current/prior > 1.08, without a division."""
-    rate_bp = condition.rate.basis_points
-    threshold = prior * (BP_PER_WHOLE + rate_bp)
-    met = current * BP_PER_WHOLE > threshold
-    inputs: dict[str, StepValue] = {"current_fen": current, "prior_year_fen": prior, "over_bp": rate_bp}
-    shortfall = None if met else threshold // BP_PER_WHOLE - current
-    basis = condition_basis(policy, condition)
-    steps.append(_step("growth-over", measure, basis, inputs, None, met=met, shortfall_fen=shortfall))
-    return met
-
-
-def _per_whole_step(
-    policy: Policy, measure: Measure, reward: PerWholeStep, increment: int, steps: list[Step]
-) -> tuple[int, int]:
-    """每达1000万元: so much for each whole step, the rest of the increment counts nothing."""
-    step_fen, award = reward.step.fen, reward.award
-    count = max(increment, 0) // step_fen
-    rule_fen = count * award.fen
-    inputs: dict[str, StepValue] = {"increment_fen": increment, "step_fen": step_fen, "steps": count}
-    if count == 0:
-        basis = measure.decrease if increment < 0 else nothing_basis(policy, reward)
-        steps.append(
-            _step("no-whole-step", measure, basis, inputs, 0, met=False, shortfall_fen=step_fen - increment)
-        )
-        return 0, 0
-    inputs["award_fen"] = award.fen
-    basis = whole_steps_basis(policy, reward)
-    steps.append(_step("whole-steps", measure, basis, inputs, rule_fen, met=True))
-    return rule_fen, _firm(policy, rule_fen, basis)
-
-
-def _bands_with_tail(
-    policy: Policy, measure: Measure, reward: BandsWithTail, increment: int, steps: list[Step]
-) -> tuple[int, int]:
-    """100万元—200万元(不含): half-open bands; from the last one's end up, the tail."""
-    tail = reward.tail
-    if increment >= tail.at_least.fen:
-        count = (increment - tail.beyond.fen) // tail.step.fen
-        rule_fen = tail.first.fen + count * tail.award.fen
-        inputs: dict[str, StepValue] = {
-            "increment_fen": increment,
-            "at_least_fen": tail.at_least.fen,
-            "first_fen": tail.first.fen,
-            "beyond_fen": tail.beyond.fen,
-            "step_fen": tail.step.fen,
-            "steps": count,
-            "award_fen": tail.award.fen,
-        }
-        basis = tail_basis(policy, tail)
-        steps.append(_step("tail", measure, basis, inputs, rule_fen, met=True))
-        firm_first = _firm(policy, tail.first.fen, _resting_on(policy, tail.first, tail.at_least))
-        return rule_fen, max(firm_first, _firm(policy, rule_fen, basis))
-    for band in reward.bands:
-        if band.at_least.fen <= increment < band.below.fen:
-            inputs = {
-                "increment_fen": increment,
-                "at_least_fen": band.at_least.fen,
-                "below_fen": band.below.fen,
-            }
-            basis = band_basis(policy, band)
-            steps.append(_step("band", measure, basis, inputs, band.award.fen, met=True))
-            return band.award.fen, _firm(policy, band.award.fen, basis)
-    first = reward.bands[0]
-    inputs = {"increment_fen": increment, "at_least_fen": first.at_least.fen}
-    basis = measure.decrease if increment < 0 else nothing_basis(policy, reward)
-    shortfall = first.at_least.fen - increment
-    steps.append(_step("below-bands", measure, basis, inputs, 0, met=False, shortfall_fen=shortfall))
-    return 0, 0
 
 
 def _award(  # noqa: PLR0913, PLR0917 - the fields of the outcome that do not follow from the others
@@ -334,49 +240,6 @@ def _preliminary_step(outcome: Outcome) -> Step:
 def _any_open(policy: Policy, steps: list[Step]) -> bool:
     """Whether a step rests on an open reading."""
     return not policy.open_readings.isdisjoint([step.reading for step in steps])
-
-
-def _firm(policy: Policy, amount_fen: int, basis: Basis) -> int:
-    """The amount, or 0 where what it is said to rest on is an open reading."""
-    return 0 if basis.reading in policy.open_readings else amount_fen
-
-
-def condition_basis(policy: Policy, condition: GrowthOver) -> Basis:
-    """What a condition rests on."""
-    return _resting_on(policy, condition, condition.rate)
-
-
-def whole_steps_basis(policy: Policy, reward: PerWholeStep) -> Basis:
-    """What the award of whole steps rests on."""
-    return _resting_on(policy, reward.award, reward, reward.step)
-
-
-def band_basis(policy: Policy, band: Band) -> Basis:
-    """What the award of a band rests on."""
-    return _resting_on(policy, band, band.award, band.at_least, band.below)
-
-
-def tail_basis(policy: Policy, tail: Tail) -> Basis:
-    """What the award of the tail rests on."""
-    return _resting_on(policy, tail, tail.award, tail.beyond, tail.step, tail.first, tail.at_least)
-
-
-def nothing_basis(policy: Policy, reward: Reward) -> Basis:
-    """What it rests on that an increment is not enough; for a negative one it is the measure's `decrease`."""
-    if isinstance(reward, PerWholeStep):
-        return _resting_on(policy, reward, reward.step)
-    return _resting_on(policy, reward.bands[0], reward.bands[0].at_least)
-
-
-def _resting_on(policy: Policy, *bases: Basis) -> Basis:
-    """What a step is said to rest on: what is open of its bases, else the first that names a reading."""
-    fallback = bases[0]
-    for basis in bases:
-        if basis.reading in policy.open_readings:
-            return basis
-        if fallback.reading is None:
-            fallback = basis
-    return bases[0] if fallback.reading is None else fallback
 
 
 def _step(  # noqa: PLR0913 - the fields of a step, with the basis in one

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from domain.assessment.account import EntitlementAccount
-from domain.assessment.assess import Step, assess
+from domain.assessment.assess import assess
 from domain.assessment.explanation import Subject, sentence
 from domain.errors import LedgerIntegrityError
 from domain.events import (
@@ -26,6 +26,7 @@ from domain.events import (
 )
 from domain.periods import Window, period_of, window_name
 from domain.policy.policy import Policy, PolicyHistory
+from domain.policy.steps import Step
 from domain.returns import AnnualReturns
 
 Kind = Literal["differs", "not-derived", "not-recorded", "facts-contradict", "unreadable", "policy-altered"]

@@ -11,30 +11,20 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from domain.assessment.assess import (
-    Assessment,
-    Step,
-    StepValue,
-    band_basis,
-    condition_basis,
-    nothing_basis,
-    tail_basis,
-    whole_steps_basis,
-)
+from domain.assessment.assess import Assessment
 from domain.events import Outcome, Return
-from domain.policy.document import BandsWithTail, Basis, Measure, PerWholeStep, Tail
+from domain.policy.document import CONDITION_RULES, REWARD_RULES, Measure
+from domain.policy.parts import Basis
 from domain.policy.policy import Policy
+from domain.policy.shapes.bands_with_tail import BAND
+from domain.policy.steps import Step, Way
 
 _Question = Literal["base", "condition", "reward"]
 
 _QUESTIONS: Final[Mapping[str, _Question]] = {
     "base": "base",
-    "growth-over": "condition",
-    "whole-steps": "reward",
-    "no-whole-step": "reward",
-    "band": "reward",
-    "tail": "reward",
-    "below-bands": "reward",
+    **dict.fromkeys(CONDITION_RULES, "condition"),
+    **dict.fromkeys(REWARD_RULES, "reward"),
 }
 """The question of the measure that each rule with figures answers; a rule that is missing is not shown."""
 
@@ -58,14 +48,6 @@ class _Verdict(NamedTuple):
     condition: int
     met: bool
     rule_fen: int
-
-
-class _Way(NamedTuple):
-    """How a measure comes to an amount: the rule, the numbers of the document, what it rests on."""
-
-    rule: str
-    inputs: dict[str, StepValue]
-    basis: Basis
 
 
 def without_figures(returns: Mapping[str, Return]) -> dict[str, Return]:
@@ -117,11 +99,9 @@ def _withheld_step(policy: Policy, told: _Verdict) -> Step:
     measure = told.measure
     output = None
     if told.question == "base":
-        way = _Way("base", {}, measure.base)
+        way = Way("base", {}, measure.base)
     elif told.question == "condition":
-        condition = measure.conditions[told.condition]
-        inputs: dict[str, StepValue] = {"over_bp": condition.rate.basis_points}
-        way = _Way("growth-over", inputs, condition_basis(policy, condition))
+        way = measure.conditions[told.condition].way_alike(policy.open_readings)
     else:
         output = told.rule_fen
         way = _way_alike(policy, measure, output) if told.met else _way_to_nothing(policy, measure)
@@ -130,66 +110,25 @@ def _withheld_step(policy: Policy, told: _Verdict) -> Step:
 
 def _bases_alike(policy: Policy, measure: Measure, rule_fen: int) -> Iterator[Basis]:
     """What the amount may rest on, whatever the increment."""
-    for way in _ways_to(policy, measure, rule_fen):
+    for way in measure.reward.ways_to(rule_fen, policy.open_readings):
         yield way.basis
     if rule_fen == 0:
-        yield nothing_basis(policy, measure.reward)
+        yield measure.reward.nothing_basis(policy.open_readings)
         yield measure.decrease
 
 
-def _ways_to(policy: Policy, measure: Measure, rule_fen: int) -> Iterator[_Way]:
-    """How an increment that is large enough may give this amount, from the lowest increment up."""
-    reward = measure.reward
-    if isinstance(reward, PerWholeStep):
-        inputs: dict[str, StepValue] = {"step_fen": reward.step.fen, "award_fen": reward.award.fen}
-        if reward.award.fen:
-            inputs["steps"] = rule_fen // reward.award.fen
-        if (rule_fen > 0) == (reward.award.fen > 0):
-            yield _Way("whole-steps", inputs, whole_steps_basis(policy, reward))
-        return
-    for band in reward.bands:
-        if band.award.fen == rule_fen:
-            inputs = {"at_least_fen": band.at_least.fen, "below_fen": band.below.fen}
-            yield _Way("band", inputs, band_basis(policy, band))
-    if _gives(reward.tail, rule_fen):
-        yield _tail(policy, reward)
-
-
-def _gives(tail: Tail, rule_fen: int) -> bool:
-    """Whether the tail gives this amount for some increment."""
-    if tail.award.fen == 0:
-        return rule_fen == tail.first.fen
-    count, rest = divmod(rule_fen - tail.first.fen, tail.award.fen)
-    return rest == 0 and count >= (tail.at_least.fen - tail.beyond.fen) // tail.step.fen
-
-
-def _tail(policy: Policy, reward: BandsWithTail) -> _Way:
-    tail = reward.tail
-    inputs: dict[str, StepValue] = {
-        "at_least_fen": tail.at_least.fen,
-        "first_fen": tail.first.fen,
-        "beyond_fen": tail.beyond.fen,
-        "step_fen": tail.step.fen,
-        "award_fen": tail.award.fen,
-    }
-    return _Way("tail", inputs, tail_basis(policy, tail))
-
-
-def _way_alike(policy: Policy, measure: Measure, rule_fen: int) -> _Way:
+def _way_alike(policy: Policy, measure: Measure, rule_fen: int) -> Way:
     """The way to an amount; where there are several, only that the increment reaches the lowest of them."""
-    first, *others = _ways_to(policy, measure, rule_fen)
+    first, *others = measure.reward.ways_to(rule_fen, policy.open_readings)
     if not others:
         return first
     bases = (way.basis for way in (first, *others))
     basis = next((each for each in bases if each.reading in policy.open_readings), first.basis)
-    return _Way("band", {"at_least_fen": first.inputs["at_least_fen"]}, basis)
+    return Way(BAND, {"at_least_fen": first.inputs["at_least_fen"]}, basis)
 
 
-def _way_to_nothing(policy: Policy, measure: Measure) -> _Way:
+def _way_to_nothing(policy: Policy, measure: Measure) -> Way:
     """An increment that is too small, negative or not."""
-    reward = measure.reward
-    bases = (nothing_basis(policy, reward), measure.decrease)
+    bases = (measure.reward.nothing_basis(policy.open_readings), measure.decrease)
     basis = next((each for each in bases if each.reading in policy.open_readings), bases[0])
-    if isinstance(reward, PerWholeStep):
-        return _Way("no-whole-step", {"step_fen": reward.step.fen}, basis)
-    return _Way("below-bands", {"at_least_fen": reward.bands[0].at_least.fen}, basis)
+    return measure.reward.way_to_nothing(basis)

@@ -7,18 +7,12 @@ import msgspec
 from domain.forms import FORMS
 from domain.money import FEN_LIMIT, FEN_PER_YUAN
 from domain.periods import PeriodError, period_of
-from domain.policy.document import Amount, BandsWithTail, Basis, PerWholeStep, PolicyDocument, Rate
+from domain.policy.document import PolicyDocument
+from domain.policy.parts import Amount, Basis, DocumentProblem, Path, Rate
 from domain.policy.policy import MOST_ACCOUNT_FEN
 
 RATE_LIMIT_BP = 1_000_000
 """A hundredfold: no growth gate is higher, and a rate in percent by mistake stays visible."""
-
-
-class DocumentProblem(msgspec.Struct, frozen=True):
-    """What is wrong with a document, and the path to the place: `("measures", 0, "reward")`."""
-
-    path: tuple[str | int, ...]
-    message: str
 
 
 def document_problems(document: PolicyDocument) -> list[DocumentProblem]:
@@ -67,7 +61,7 @@ def _basis_problems(document: PolicyDocument) -> Iterator[DocumentProblem]:
         )
 
 
-def _bases(part: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Basis]]:
+def _bases(part: object, path: Path) -> Iterator[tuple[Path, Basis]]:
     if isinstance(part, Basis):
         yield path, part
     if isinstance(part, msgspec.Struct):
@@ -99,31 +93,7 @@ def _measure_problems(document: PolicyDocument) -> Iterator[DocumentProblem]:
             yield DocumentProblem(
                 (*path, "item"), f"'{measure.item}' is not the item that every {form.code} carries"
             )
-        if isinstance(measure.reward, PerWholeStep):
-            if measure.reward.step.yuan <= 0:
-                yield DocumentProblem((*path, "reward", "step"), "a step is more than 0")
-        else:
-            yield from _band_problems(measure.reward, (*path, "reward"))
-
-
-def _band_problems(reward: BandsWithTail, path: tuple[str | int, ...]) -> Iterator[DocumentProblem]:
-    if not reward.bands:
-        yield DocumentProblem((*path, "bands"), "at least one band stands before a tail")
-    if reward.tail.step.yuan <= 0:
-        yield DocumentProblem((*path, "tail", "step"), "a step is more than 0")
-    if reward.tail.beyond.yuan > reward.tail.at_least.yuan:
-        yield DocumentProblem((*path, "tail", "beyond"), "the tail counts from no more than it begins at")
-    starts = [(band.at_least, (*path, "bands", index)) for index, band in enumerate(reward.bands)]
-    starts.append((reward.tail.at_least, (*path, "tail")))
-    for index, band in enumerate(reward.bands):
-        if band.at_least.yuan <= 0 or band.below.yuan <= band.at_least.yuan:
-            yield DocumentProblem((*path, "bands", index), "a band starts above 0 and ends above its start")
-        following, at = starts[index + 1]
-        if band.below.yuan != following.yuan:
-            what = "a gap" if band.below.yuan < following.yuan else "an overlap"
-            yield DocumentProblem(
-                (*at, "at_least"), f"{what} between bands: {band.below.yuan} and {following.yuan} yuan"
-            )
+        yield from measure.reward.problems((*path, "reward"))
 
 
 def _limit_problems(document: PolicyDocument) -> Iterator[DocumentProblem]:

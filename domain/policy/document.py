@@ -5,83 +5,16 @@ eligibility → base → conditions → reward → monthly limits → choice →
 """
 
 import hashlib
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
-from domain.money import FEN_PER_YUAN
+from domain.policy.parts import Amount, Basis, Clause, Part, Reading
+from domain.policy.shapes import bands_with_tail, growth_over, per_whole_step
+from domain.policy.shapes.bands_with_tail import BandsWithTail
+from domain.policy.shapes.growth_over import GrowthOver
+from domain.policy.shapes.per_whole_step import PerWholeStep
 from domain.structs import prepared
-
-ReadingStatus = Literal["text", "open", "confirmed"]
-
-
-class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A part of the document; a key that is not in the vocabulary is refused."""
-
-
-class Basis(_Part, frozen=True, kw_only=True):
-    """Where something rests: on a clause (`cite`), on a reading, or on both.
-
-    Attributes:
-        cite: The id of a clause.
-        reading: The id of a reading.
-    """
-
-    cite: str | None = None
-    reading: str | None = None
-
-
-class Amount(Basis, frozen=True, kw_only=True):
-    """An amount of money in whole yuan."""
-
-    yuan: int
-
-    @property
-    def fen(self) -> int:
-        """The amount in fen."""
-        return self.yuan * FEN_PER_YUAN
-
-
-class Rate(Basis, frozen=True, kw_only=True):
-    """A rate in basis points: 800 is 8%."""
-
-    basis_points: int
-
-
-class Clause(_Part, frozen=True, kw_only=True):
-    """A clause of the text, word for word. `place` names it for a reader: `第14条`."""
-
-    id: str
-    place: str
-    text: str
-
-
-class Decision(_Part, frozen=True, kw_only=True):
-    """Who decided an open reading, in which document, on which day (`2024-06-30`)."""
-
-    by: str
-    document: str
-    date: str
-
-
-class Reading(_Part, frozen=True, kw_only=True):
-    """A recorded answer to a question that the text leaves to be answered (适用口径).
-
-    Attributes:
-        name: What it is called in a sentence; documents of earlier days have none.
-    """
-
-    id: str
-    name: str | None = None
-    question: str
-    answer: str
-    status: ReadingStatus
-    decision: Decision | None = None
-
-    @property
-    def label(self) -> str:
-        """How a sentence names it: by its name, or by its question where it has none."""
-        return self.name or self.question
 
 
 class InDatabase(Basis, frozen=True, kw_only=True):
@@ -94,59 +27,25 @@ class Industries(Basis, frozen=True, kw_only=True):
     prefixes: tuple[str, ...]
 
 
-class Eligibility(_Part, frozen=True, kw_only=True):
+class Eligibility(Part, frozen=True, kw_only=True):
     """Which returns a measure looks at."""
 
     in_database: InDatabase
     industries: Industries
 
 
-class GrowthOver(Basis, frozen=True, kw_only=True, tag_field="kind", tag="growth-over"):
-    """Growth on the comparable base is strictly more than `rate`, compared without division."""
-
-    rate: Rate
-
-
 Condition = GrowthOver
 """The conditions of the vocabulary; a further one makes this a union."""
 
-
-class PerWholeStep(Basis, frozen=True, kw_only=True, tag_field="kind", tag="per-whole-step"):
-    """`award` for each whole `step` of the increment. The basis is that of counting whole steps."""
-
-    step: Amount
-    award: Amount
-
-
-class Band(Basis, frozen=True, kw_only=True):
-    """`award` where the increment is in the half-open band [`at_least`, `below`)."""
-
-    at_least: Amount
-    below: Amount
-    award: Amount
-
-
-class Tail(Basis, frozen=True, kw_only=True):
-    """From `at_least` up: `first`, and `award` for each whole `step` of what exceeds `beyond`."""
-
-    at_least: Amount
-    first: Amount
-    beyond: Amount
-    step: Amount
-    award: Amount
-
-
-class BandsWithTail(_Part, frozen=True, kw_only=True, tag_field="kind", tag="bands-with-tail"):
-    """Bands that follow each other without a gap, and a tail above the last."""
-
-    bands: tuple[Band, ...]
-    tail: Tail
-
-
 Reward = PerWholeStep | BandsWithTail
+"""The rewards of the vocabulary, a file each in `domain.policy.shapes`."""
+
+CONDITION_RULES: Final = (growth_over.RULE,)
+REWARD_RULES: Final = (*per_whole_step.RULES, *bands_with_tail.RULES)
+"""The rules that the steps of conditions and rewards are about."""
 
 
-class Measure(_Part, frozen=True, kw_only=True):
+class Measure(Part, frozen=True, kw_only=True):
     """One award of the policy: which figure, of whom, on which conditions, how much.
 
     Attributes:
@@ -165,7 +64,7 @@ class Measure(_Part, frozen=True, kw_only=True):
     reward: Reward
 
 
-class Limit(_Part, frozen=True, kw_only=True):
+class Limit(Part, frozen=True, kw_only=True):
     """A ceiling for each enterprise over all measures, in a month or in a half-year."""
 
     per: Literal["month", "half-year"]
@@ -183,13 +82,13 @@ class Choice(Basis, frozen=True, kw_only=True):
     kind: Literal["highest"]
 
 
-class CombinedPeriod(_Part, frozen=True, kw_only=True):
+class CombinedPeriod(Part, frozen=True, kw_only=True):
     """A period of several months that is assessed as one: the reading it rests on."""
 
     reading: str
 
 
-class Coverage(_Part, frozen=True, kw_only=True):
+class Coverage(Part, frozen=True, kw_only=True):
     """The first and the last period that the policy covers."""
 
     first: str
@@ -197,7 +96,7 @@ class Coverage(_Part, frozen=True, kw_only=True):
 
 
 @prepared
-class PolicyDocument(_Part, frozen=True, kw_only=True):
+class PolicyDocument(Part, frozen=True, kw_only=True):
     """A policy, whole.
 
     Attributes:

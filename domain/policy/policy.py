@@ -15,7 +15,8 @@ from domain.events import (
     UnreadableEvent,
 )
 from domain.periods import Period, Window, period_of, periods_between
-from domain.policy.document import Measure, PolicyDocument, Reading, fingerprint
+from domain.policy.document import Measure, PolicyDocument, fingerprint
+from domain.policy.parts import Reading
 
 MOST_ACCOUNT_FEN = 10**10
 """A hundred million yuan: no ceiling is higher, and no account with more counts in a sum. With a million

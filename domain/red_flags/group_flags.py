@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from itertools import pairwise, product
 from typing import Final, Literal, NamedTuple
 
-from domain.assessment.assess import BP_PER_WHOLE
 from domain.events import Return
 from domain.periods import Window, period_of
-from domain.policy.document import Measure, PerWholeStep, Reward
+from domain.policy.document import Measure, Reward
 from domain.policy.policy import Policy
+from domain.policy.shapes.growth_over import BP_PER_WHOLE
 from domain.red_flags import questions
 from domain.red_flags.kinds import (
     THRESHOLDS,
@@ -169,7 +169,7 @@ def over_gate(rate_bp: int, reward: Reward, *, current_fen: int, base_fen: int) 
     left out, by their base alone, so that neither side is preferred.
     """
     band_bp = THRESHOLDS.growth_band_bp
-    if base_fen * rate_bp < first_threshold_fen(reward) * BP_PER_WHOLE:
+    if base_fen * rate_bp < reward.first_threshold_fen * BP_PER_WHOLE:
         return None
     scaled = (current_fen - base_fen) * BP_PER_WHOLE
     if base_fen * (rate_bp - band_bp) < scaled <= base_fen * (rate_bp + band_bp):
@@ -180,36 +180,15 @@ def over_gate(rate_bp: int, reward: Reward, *, current_fen: int, base_fen: int) 
 def over_step(reward: Reward, increment_fen: int) -> bool | None:
     """Whether the increment has just reached a threshold; None where it is not near."""
     width_fen = near_width_fen(reward)
-    passed_fen, next_fen = _thresholds_around(reward, increment_fen)
+    passed_fen, next_fen = reward.thresholds_around(increment_fen)
     if passed_fen is not None and increment_fen - passed_fen < width_fen:
         return True
     return False if next_fen - increment_fen <= width_fen else None
 
 
-def first_threshold_fen(reward: Reward) -> int:
-    """The smallest increment that earns something."""
-    return reward.step.fen if isinstance(reward, PerWholeStep) else reward.bands[0].at_least.fen
-
-
 def near_width_fen(reward: Reward) -> int:
     """How close to a threshold an increment is near it."""
-    step = reward.step if isinstance(reward, PerWholeStep) else reward.tail.step
-    return step.fen // THRESHOLDS.step_parts
-
-
-def _thresholds_around(reward: Reward, increment_fen: int) -> tuple[int | None, int]:
-    """The last threshold that the increment reaches, None under the first, and the next one."""
-    if isinstance(reward, PerWholeStep):
-        count = max(increment_fen, 0) // reward.step.fen
-        return (count * reward.step.fen if count else None), (count + 1) * reward.step.fen
-    tail = reward.tail
-    if increment_fen >= tail.at_least.fen:
-        count = (increment_fen - tail.beyond.fen) // tail.step.fen
-        passed_fen = max(tail.at_least.fen, tail.beyond.fen + count * tail.step.fen)
-        return passed_fen, tail.beyond.fen + (count + 1) * tail.step.fen
-    starts = [*(band.at_least.fen for band in reward.bands), tail.at_least.fen]
-    passed = [start for start in starts if start <= increment_fen]
-    return (passed[-1] if passed else None), starts[len(passed)]
+    return reward.step_fen // THRESHOLDS.step_parts
 
 
 def _question(measure: Measure, near: Near, rate_bp: int | None) -> str:

@@ -7,11 +7,12 @@ report, the bureau registers.
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from domain.assessment.explanation import STAGE_NAMES, rate_text
+from domain.assessment.explanation import STAGE_NAMES
 from domain.events import Figure, Return
 from domain.forms import FORMS
 from domain.money import FEN_PER_YUAN, wanyuan_text
 from domain.periods import Period, Window
+from domain.policy.shapes.phrases import rate_text
 from domain.red_flags.kinds import THRESHOLDS, Column, FlagId
 from domain.regions import region_name
 from domain.returns import required_figure

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from domain.assessment.explanation import SENTENCES, WITHHELD, percent_text, rate_text
+from domain.assessment.explanation import SENTENCES
 from domain.assessment.withholding import STATISTICAL_RULES
 from domain.events import Return, Source
 from domain.money import qianyuan_text, wanyuan_text, yuan_text
+from domain.policy.shapes.phrases import WITHHELD, percent_text, rate_text
 from tests.builders import (
     SHIPPED_TEXT,
     WANYUAN,

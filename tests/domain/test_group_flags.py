@@ -10,7 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.events import Return
-from domain.policy.document import Amount, Band, BandsWithTail, PerWholeStep, Reward, Tail
+from domain.policy.document import Reward
+from domain.policy.parts import Amount
+from domain.policy.shapes.bands_with_tail import Band, BandsWithTail, Tail
+from domain.policy.shapes.per_whole_step import PerWholeStep
 from domain.red_flags.group_flags import Clusters, Corrections, over_gate, over_step, stands_out
 from domain.red_flags.kinds import THRESHOLDS, RedFlag, Scope
 from tests.builders import SHIPPED_TEXT, catering, edited, policy_of, trade

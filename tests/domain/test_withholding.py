@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.assessment.assess import Assessment, Step, assess
-from domain.assessment.explanation import WITHHELD, Subject, sentence
+from domain.assessment.assess import Assessment, assess
+from domain.assessment.explanation import Subject, sentence
 from domain.assessment.withholding import STATISTICAL_RULES, withheld_outcome, withhold, without_figures
 from domain.events import Figure, Return
 from domain.periods import period_of
 from domain.policy.policy import Policy
+from domain.policy.shapes.phrases import WITHHELD
+from domain.policy.steps import Step
 from tests.builders import QIANYUAN, SHIPPED_TEXT, WANYUAN, catering, edited, policy_of, sentences_of, trade
 
 with_retries = settings(derandomize=True, deadline=None, database=None)

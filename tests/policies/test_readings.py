@@ -2,8 +2,8 @@
 
 import pytest
 
-from domain.assessment.assess import Step
 from domain.events import Return
+from domain.policy.steps import Step
 from tests.builders import (
     SHIPPED_TEXT,
     WANYUAN,

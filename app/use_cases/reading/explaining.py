@@ -5,13 +5,14 @@ from sqlalchemy import Connection
 
 from app.ledger.corruption import REBUILD
 from app.use_cases.reading.as_of import AsOf, PolicyAsOf
-from domain.assessment.assess import Assessment, Step, assess
+from domain.assessment.assess import Assessment, assess
 from domain.assessment.explanation import Subject, sentence
 from domain.assessment.withholding import withheld_outcome, withhold, without_figures
 from domain.errors import LedgerIntegrityError
 from domain.events import Outcome, PolicyRef, Return
 from domain.periods import period_of
 from domain.policy.policy import Policy
+from domain.policy.steps import Step
 from projections.queries import accounts, disagreements, policies, returns
 from projections.queries.accounts import AssessedPeriod
 

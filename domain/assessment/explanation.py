@@ -18,9 +18,6 @@ from domain.regions import region_name
 
 WITHHELD = "（数据已按统计资料保密要求隐去）"
 
-STAGE_NAMES = {"final": "审定数", "preliminary": "初报数"}
-"""The stages as officials call them."""
-
 SHOWN_DECIMALS = 2
 """Decimals of a growth in percent; more where it would look like the gate."""
 

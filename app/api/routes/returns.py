@@ -37,6 +37,7 @@ from app.use_cases.filing.file_returns import (
     withdraw_return,
 )
 from app.use_cases.reading.as_of import moment_of
+from domain.periods import period_of
 from projections.queries.returns import has_ever_registered, versions
 
 router = APIRouter(prefix="/v1/returns", tags=["returns"], route_class=ReadAgain)
@@ -82,7 +83,7 @@ def _file_once(
     if idempotency_key is None or dry_run:
         return _file(request, ledger, actor, body, dry_run=dry_run, in_same_transaction=None)
     if _IDEMPOTENCY_KEY.fullmatch(idempotency_key) is None:
-        raise ApiProblem(400, "invalid-request", "Idempotency-Key has 1 to 255 visible ASCII characters.")
+        raise ApiProblem(400, "invalid-request", "Idempotency-Key应为1至255个可见的ASCII字符。")
     request_sha256 = hashlib.sha256(body).hexdigest()
     kept = _kept(ledger, actor, idempotency_key, request_sha256)
     if kept is not None:
@@ -116,7 +117,7 @@ def _kept(ledger: Ledger, actor: str, idempotency_key: str, request_sha256: str)
     if kept is None:
         return None
     if kept.request_sha256 != request_sha256:
-        detail = "This Idempotency-Key was used for another body within 24 hours; use a new one."
+        detail = "该Idempotency-Key在24小时内已用于另一请求正文，请换一个新的。"
         raise ApiProblem(422, "idempotency-key-reused", detail)
     return Response(kept.answer, 201, headers=_REPLAYED, media_type="application/json")
 
@@ -175,7 +176,7 @@ def withdraw(
     withdrawal = read_withdrawal(parse_json(body), uscc=uscc, period=period, form=form)
     answer = withdraw_return(ledger, withdrawal, actor=key.name)
     if answer is None:
-        raise ApiProblem(404, "not-found", f"No return of {uscc} for {period} on {form} stands.")
+        raise ApiProblem(404, "not-found", f"{uscc}在{period_of(period).chinese}没有有效的{form}表登记。")
     if isinstance(answer, Refused):
         raise refused_rows(answer.problems)
     request.state.position = answer.position
@@ -203,7 +204,7 @@ def read(
     with read_transaction(ledger.engine) as connection:
         at = moment_of(connection, moment)
         if not has_ever_registered(connection, uscc_of(uscc), year):
-            raise ApiProblem(404, "not-found", f"No return of {uscc} was ever registered for {year}.")
+            raise ApiProblem(404, "not-found", f"{uscc}在{year}年没有登记过数据。")
         found = versions(connection, uscc, year, at.position)
     shown.records(len(found), uscc=uscc)
     return enterprise_returns(found, at, uscc=uscc, year=year)

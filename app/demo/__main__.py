@@ -150,7 +150,7 @@ def _keys(ledger: Ledger, path: Path) -> list[str]:
                     connection, name=name, role=role, with_figures=with_figures, now_us=ledger.clock()
                 )
             tokens[name] = token or ""
-    lines = [f"{name} {tokens.get(name, '(密钥文件已删除)')}" for name, _, _ in DEMO_USERS]
+    lines = [f"{name} {tokens.get(name, '（密钥文件已删除）')}" for name, _, _ in DEMO_USERS]
     with new_file(path) as beside:
         beside.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return [f"示例用户的密钥（也在{path}）：", *(f"  {line}" for line in lines)]

@@ -1,6 +1,6 @@
 """Reads the bodies of filing and withdrawing, and describes them."""
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from app.api.http.paths import form_of, period_in, uscc_of
 from app.api.http.problems import ApiProblem
@@ -9,7 +9,7 @@ from app.use_cases.filing.file_returns import Withdrawal
 from app.use_cases.filing.first import First
 from app.use_cases.filing.rows import COLUMNS, OPTIONAL, REQUIRED, Draft, RowReader, printable
 from domain.errors import Problem
-from domain.events import Source
+from domain.events import Origin, Source, Stage
 from domain.forms import FORMS
 from domain.money import FEN_PER_UNIT
 from domain.words import ORIGINS, STAGES
@@ -44,14 +44,14 @@ def read_batch(data: Any) -> tuple[list[Draft], BatchProblems]:
     unit, stage, rows = data.get("unit"), data.get("stage", "final"), data.get("returns")
     if not isinstance(unit, str) or unit not in FEN_PER_UNIT:
         raise _invalid(f"unit（单位）必填，应为{'、'.join(FEN_PER_UNIT)}之一。")
-    if stage not in STAGES:
+    if not isinstance(stage, str) or stage not in STAGES:
         raise _invalid("stage（阶段）应为final（审定数）或preliminary（初报数）。")
     if not isinstance(rows, list):
         raise _invalid("returns（数据行）必填，应为列表。")
     if len(rows) > RETURNS_MAX_ROWS:
         detail = f"一次最多登记{RETURNS_MAX_ROWS}行，现有{len(rows)}行，请分批提交。"
         raise ApiProblem(413, "too-large", detail)
-    reader = RowReader(unit=unit, stage=stage, source=_source(data.get("source")))
+    reader = RowReader(unit=unit, stage=cast("Stage", stage), source=_source(data.get("source")))
     drafts: list[Draft] = []
     problems = BatchProblems()
     for index, row in enumerate(rows):
@@ -91,14 +91,19 @@ def read_withdrawal(data: Any, *, uscc: str, period: str, form: str) -> Withdraw
     reason, origin, document = data.get("reason"), data.get("origin"), data.get("document")
     if not isinstance(reason, str) or not reason.strip() or printable(reason) != reason:
         raise _invalid("reason（原因）必填，应为不超过500个可显示的字符。")
-    if origin is not None and origin not in ORIGINS:
+    if origin is not None and (not isinstance(origin, str) or origin not in ORIGINS):
         raise _invalid(f"origin（更正来源）应为{'、'.join(ORIGINS)}之一，或为null。")
     if document is not None and (
         not isinstance(document, str) or not document.strip() or printable(document) != document
     ):
         raise _invalid("document（依据文号）应为不超过500个可显示的字符，或为null。")
     return Withdrawal(
-        uscc=uscc, form=form, period=period, reason=reason.strip(), origin=origin, document=document
+        uscc=uscc,
+        form=form,
+        period=period,
+        reason=reason.strip(),
+        origin=cast("Origin | None", origin),
+        document=document,
     )
 
 

@@ -263,7 +263,7 @@ def _reported_at(found: _RowProblems, field: str, value: Any) -> str | None:
 def _origin(found: _RowProblems, field: str, value: Any) -> Origin | None:
     if value is None:
         return None
-    if value not in ORIGINS:
+    if not isinstance(value, str) or value not in ORIGINS:
         found.add(field, "field-invalid", wording.origin_invalid(_shown(value)))
         return None
     return cast("Origin", value)

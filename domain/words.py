@@ -68,6 +68,11 @@ INDUSTRIES: Final[Mapping[str, str]] = {"51": "批发业", "52": "零售业", "6
 """The divisions of GB/T 4754-2017 that report on the forms."""
 
 
+def record_name(event: object) -> str:
+    """What the type of an event is called; of one that cannot be read there is none."""
+    return RECORDS.get(type(event).__name__, "无法读取的记录")
+
+
 class UnknownValueError(ValueError):
     """A value that is neither a code nor a Chinese name of one; the message names the known ones, in Chinese.
 

@@ -119,9 +119,11 @@ def print_account(console: Terminal, account: Account, policy: Policy | None) ->
         )
     console.print(table)
     counted = sum(each.outcome.assessed_fen > 0 for each in account.periods)
+    preliminary_fen = account.preliminary_fen
+    preliminary = f"，其中初报数{wanyuan(preliminary_fen)}" if preliminary_fen else ""
     console.print(
         f"{window.chinese}共{counted}期有测算金额，合计{wanyuan(account.assessed_fen)}，"
-        f"其中依据待明确口径{wanyuan(account.open_fen)}；半年剩余额度{wanyuan(account.headroom_fen)}。"
+        f"其中依据待明确口径{wanyuan(account.open_fen)}{preliminary}；半年剩余额度{wanyuan(account.headroom_fen)}。"
         f"{as_of_text(account.as_of)}，政策版本{account.policy.version}。",
         soft_wrap=True,
     )

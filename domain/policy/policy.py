@@ -23,6 +23,7 @@ from domain.forms import FORMS
 from domain.money import FEN_LIMIT, FEN_PER_YUAN
 from domain.periods import Period, PeriodError, Window, period_of, periods_between
 from domain.structs import prepared
+from domain.words import record_name
 
 RATE_LIMIT_BP = 1_000_000
 """A hundredfold: no growth gate is higher, and a rate in percent by mistake stays visible."""
@@ -543,13 +544,13 @@ class PolicyHistory:
             case UnreadableEvent():
                 raise LedgerIntegrityError(event.reason)
             case _:
-                raise LedgerIntegrityError(f"{type(event).__name__}不是政策的记录")
+                raise LedgerIntegrityError(f"{record_name(event)}不是政策的记录")
         self.in_force = in_force
         self.is_assessed = isinstance(event, PolicyAssessed)
         return in_force
 
     def _before(self, event: PolicyWithdrawn | PolicyAssessed) -> Policy:
         if self.in_force is None or self.in_force.ref.version != event.version:
-            name = type(event).__name__
+            name = record_name(event)
             raise LedgerIntegrityError(f"{name}所指的{event.policy}版本{event.version}不是当时的最新版本")
         return self.in_force

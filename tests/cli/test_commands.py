@@ -225,6 +225,20 @@ def test_a_refusal_ends_with_1_and_says_why(desk: Desk, words: tuple[str, ...]) 
     assert result.stderr.strip()
 
 
+def test_a_preliminary_amount_counts_in_the_sum_and_is_shown_apart(desk: Desk) -> None:
+    desk.run("policy", "publish", YINGKOU_2024_14)
+    month = desk.csv("2024年3月.csv", E204_1, trade(JIA, "123456", "100000"))
+    desk.run("import", month, "--unit", "千元", "--stage", "初报数")
+    printed = desk.run("entitlement", JIA, "2024H1", "--explain").stdout
+    assert "共1期有测算金额，合计10万元，其中依据待明确口径10万元，其中初报数10万元；" in printed
+    assert (
+        "测算金额10万元仅供参考，审定后重新测算；计入测算金额合计，另列其中初报数；不得列入拟奖励名单。"
+        in printed
+    )
+    desk.run("import", month, "--unit", "千元")
+    assert "初报数" not in desk.run("entitlement", JIA, "2024H1", "--explain").stdout
+
+
 def test_options_take_the_chinese_names(desk: Desk) -> None:
     desk.run("policy", "publish", YINGKOU_2024_14)
     month = desk.csv(

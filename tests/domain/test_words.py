@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from domain.events import EVENT_TYPES, Origin, Stage, Status
+from domain.events import EVENT_TYPES, LogSealed, Origin, Stage, Status, UnreadableEvent
 from domain.red_flags.kinds import EnterpriseFlagId, GroupFlagId
 from domain.words import (
     CEILINGS,
@@ -18,6 +18,7 @@ from domain.words import (
     STATUSES,
     UnknownValueError,
     parse_code,
+    record_name,
 )
 from tests.builders import policy_of
 
@@ -48,3 +49,8 @@ def test_what_is_neither_is_refused_with_what_is_known(text: str) -> None:
     assert str(refusal.value) == (
         f"没有“{text}”，已知的有：eligible（符合条件）、undetermined（暂不能确定）、not-eligible（不予奖励）"
     )
+
+
+def test_an_event_is_called_by_its_type() -> None:
+    assert record_name(LogSealed(size=1, root="", verifier_key=None)) == "封存台账"
+    assert record_name(UnreadableEvent("")) == "无法读取的记录"

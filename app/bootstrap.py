@@ -111,9 +111,9 @@ def why_not_ready(ledger: Ledger) -> str | None:
 def _schema_problem(ledger: Ledger) -> str | None:
     for there, wanted in _revisions(ledger.engine):
         if there is None:
-            return "The database is not migrated: run duixian migrate."
+            return "数据库尚未建立结构，请先运行duixian migrate。"
         if there != wanted:
-            return f"The database is at revision {there}, this software at {wanted}: run duixian migrate."
+            return f"数据库结构的版本为{there}，本程序为{wanted}，请先运行duixian migrate。"
     return None
 
 
@@ -122,11 +122,11 @@ def _lag_problem(ledger: Ledger) -> str | None:
         head, projected = ledger.head(connection), position_of(connection)
         unknown = ledger.unknown_type(connection, after=projected)
     if unknown is not None:
-        return f"The log holds events of the type {unknown}, unknown to this program: a newer one is needed."
+        return f"台账中有本程序不认识的记录（类型{unknown}），须使用更新的程序。"
     deadline = time.monotonic() + READY_LAG_S
     while projected < head:
         if time.monotonic() > deadline:
-            return f"The read models are at position {projected} of {head}."
+            return f"查询表更新至台账序号{projected}，台账已至{head}。"
         time.sleep(READY_LAG_S / 10)
         with read_transaction(ledger.engine) as connection:
             projected = position_of(connection)

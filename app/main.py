@@ -171,7 +171,7 @@ def _add_database_handlers(app: FastAPI) -> None:
     def answer(_: Request, error: Exception) -> Response:
         _log.error("database unavailable", error=str(error))
         refusal = refusal_of(error)
-        detail = "The database is unavailable; try again." if refusal is None else f"{REFUSALS[refusal]}。"
+        detail = "数据库暂时不可用，请稍后重试。" if refusal is None else f"{REFUSALS[refusal]}。"
         return problem_response(unavailable(detail))
 
     for kind in (*UNAVAILABLE, sql_errors.ProgrammingError):  # The last is PostgreSQL, not migrated.
@@ -188,7 +188,7 @@ def _add_integrity_handler(app: FastAPI) -> None:
     @app.exception_handler(LedgerIntegrityError)
     def _(_: Request, error: Exception) -> Response:
         _log.error("the ledger contradicts itself", error=str(error))
-        detail = f"What is stored contradicts itself: {error}. Keep the database as it is, and report it."
+        detail = f"台账数据前后不符：{error}。请保留数据库现状并报告。"
         return problem_response(ApiProblem(500, "ledger-altered", detail))
 
 
@@ -198,7 +198,7 @@ def _add_last_handler(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     def _(_: Request, error: Exception) -> Response:
         _log.error("fault", exc_info=error)
-        detail = "The software failed; nothing was half-done. The fault is in the log."
+        detail = "程序出错，没有登记不完整的数据；错误已记入程序日志。"
         return problem_response(ApiProblem(500, "fault", detail))
 
 

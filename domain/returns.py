@@ -18,6 +18,7 @@ from domain.events import (
 )
 from domain.forms import FORMS
 from domain.periods import window_name
+from domain.words import record_name
 
 RegisteredT = TypeVar("RegisteredT", ReturnFiled, ReturnRevised)
 
@@ -89,13 +90,13 @@ class AnnualReturns:
             case UnreadableEvent():
                 raise LedgerIntegrityError(event.reason)
             case _:
-                raise LedgerIntegrityError(f"{type(event).__name__}不是数据登记的记录")
+                raise LedgerIntegrityError(f"{record_name(event)}不是数据登记的记录")
 
     def _contradiction(self, event: Return | ReturnWithdrawn) -> LedgerIntegrityError:
         """What an auditor reads in a replay of such a log."""
         before = "已有登记" if (event.form, event.period) in self.standing else "没有登记"
         return LedgerIntegrityError(
-            f"第{self.version}版为{type(event).__name__}，而此前{event.period} {event.form}{before}"
+            f"第{self.version}版为{record_name(event)}，而此前{event.period} {event.form}{before}"
         )
 
     def file(self, draft: Return) -> ReturnFiled | ReturnRevised | Conflict | None:

@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,6 +34,7 @@ from app.use_cases.upkeep.sealing import tell_of_seal
 from domain.errors import LedgerIntegrityError
 from domain.identifiers import has_uscc_shape
 from domain.periods import PeriodError, Window
+from domain.words import UnknownValueError, parse_code
 
 REFUSED: Final = 1
 WRONG_USAGE: Final = 2
@@ -222,6 +223,25 @@ def asked_moment(position: int | None, known_at: str | None) -> AskedMoment:
         return parse_known_at(known_at, now_us=now_us())
     except MomentError as error:
         raise typer.BadParameter(str(error), param_hint="--known-at") from error
+
+
+_OPTIONS: Final = {"region_code": "--region", "group_by": "--group-by"}
+
+
+@contextmanager
+def known_values() -> Iterator[None]:
+    """Refuse a value that is neither a code nor a Chinese name of one, and name the known ones."""
+    try:
+        yield
+    except UnknownValueError as error:
+        option = _OPTIONS.get(error.field, f"--{error.field}")
+        raise typer.BadParameter(f"{error}。", param_hint=option) from error
+
+
+def code_of(field: str, text: str | None, names: Mapping[str, str]) -> str | None:
+    """The code that an option names, by itself or by its Chinese name; None where it is not given."""
+    with known_values():
+        return None if text is None else parse_code(field, text, names)
 
 
 @contextmanager

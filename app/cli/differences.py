@@ -14,6 +14,7 @@ from app.cli.command import shows_no_figures
 from app.cli.common import (
     AsJson,
     bring_up,
+    known_values,
     ledger_of,
     out,
     refuse,
@@ -37,7 +38,8 @@ from app.use_cases.audit.differences import (
     sums,
 )
 from app.use_cases.reading.as_of import AskedMoment
-from app.workbooks.cells import RECORDS, beijing
+from app.use_cases.reading.filters import parse_region
+from app.workbooks.cells import beijing
 from app.workbooks.difference_sheet import DifferenceLine, SumsLine, write_difference_sheet
 from domain.errors import LedgerIntegrityError
 from domain.events import Return
@@ -45,6 +47,7 @@ from domain.money import wanyuan_text
 from domain.periods import Window, period_of
 from domain.regions import region_name
 from domain.returns import ReturnVersion
+from domain.words import RECORDS
 from projections.queries.differences import Scope
 
 _MOMENT = "台账序号、RFC 3339时间或日期（北京时间）"
@@ -56,7 +59,9 @@ def audit_differences(
     first: Annotated[str, typer.Argument(metavar="FROM", help=f"前一时点：{_MOMENT}，日期指该日开始。")],
     last: Annotated[str, typer.Argument(metavar="TO", help=f"后一时点：{_MOMENT}，日期指该日终了。")],
     window: Annotated[str | None, typer.Option(help="只列此半年，如2024H1。")] = None,
-    region_code: Annotated[str | None, typer.Option("--region", help="后一时点的处理地代码。")] = None,
+    region_code: Annotated[
+        str | None, typer.Option("--region", help="后一时点的处理地，代码或名称。")
+    ] = None,
     uscc: Annotated[str | None, typer.Option(help="只列此企业（统一社会信用代码）。")] = None,
     xlsx: Annotated[Path | None, typer.Option(help="把差异清单写入此.xlsx文件。")] = None,
     as_json: AsJson = False,
@@ -65,14 +70,13 @@ def audit_differences(
     if xlsx is not None and as_json:
         raise typer.BadParameter("--xlsx与--json只能给一个。")
     asked = (_moment("FROM", first, is_start=True), _moment("TO", last))
-    scope = Scope(
-        window=None if window is None else window_of(window),
-        region_code=region_code,
-        uscc=None if uscc is None else uscc_of(uscc),
-    )
+    half = None if window is None else window_of(window)
+    uscc = None if uscc is None else uscc_of(uscc)
     ledger = ledger_of(context)
     bring_up(ledger)
     with read_transaction(ledger.engine) as connection, within_the_log():
+        with known_values():
+            scope = Scope(half, parse_region(connection, region_code, half), uscc)
         try:
             moments = moments_of(connection, *asked)
         except OrderError as error:

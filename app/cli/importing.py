@@ -17,6 +17,7 @@ from app.cli.common import (
     HeardOut,
     bring_up,
     cause_of,
+    code_of,
     err,
     ledger_of,
     print_json,
@@ -32,10 +33,10 @@ from app.runtime.new_files import check_writable
 from app.runtime.reasons import reason_of
 from app.use_cases.filing.importing import Progress
 from app.use_cases.filing.notices import OF_THE_ROW_ALONE
-from app.use_cases.filing.rows import ORIGINS
 from app.use_cases.upkeep.projecting import project_all
 from app.workbooks.problem_sheet import ProblemLine, write_problem_sheet
 from domain.events import Stage
+from domain.words import ORIGINS, STAGES
 
 import_app = Commands()
 
@@ -105,9 +106,11 @@ def import_command(
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", help=".xlsx或CSV，直报平台导出的格式。")],
     unit: Annotated[str, typer.Option(help="文件中金额的单位：元、千元或万元。")],
     period: Annotated[str | None, typer.Option(help="所属期，如2024-03；文件已写明的可省略。")] = None,
-    stage: Annotated[str, typer.Option(help="final（审定数）或preliminary（初报数）。")] = "final",
+    stage: Annotated[str, typer.Option(help="审定数（final）或初报数（preliminary）。")] = "final",
     reason: Annotated[str | None, typer.Option(help="更正原因，用于文件中未写原因的行。")] = None,
-    origin: Annotated[str | None, typer.Option(help="更正来源：enterprise、returned或enforcement。")] = None,
+    origin: Annotated[
+        str | None, typer.Option(help="更正来源：企业改报、审核退回或执法认定，也可用其代码。")
+    ] = None,
     document: Annotated[str | None, typer.Option(help="依据文号。")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="只试算，不登记。")] = False,
     problems: Annotated[Path | None, typer.Option(help="把审核问题清单写入此.xlsx文件。")] = None,
@@ -148,16 +151,12 @@ def _import_options(
         code = unit_code(unit)
     except ValueError as error:
         raise typer.BadParameter("单位应为元、千元或万元。", param_hint="--unit") from error
-    if stage not in {"final", "preliminary"}:
-        raise typer.BadParameter("应为final或preliminary。", param_hint="--stage")
-    if origin is not None and origin not in ORIGINS:
-        raise typer.BadParameter(f"应为{'、'.join(ORIGINS)}之一。", param_hint="--origin")
     return ImportOptions(
         unit=code,
         period=period,
-        stage=cast("Stage", stage),
+        stage=cast("Stage", code_of("stage", stage, STAGES)),
         reason=reason,
-        origin=origin,
+        origin=code_of("origin", origin, ORIGINS),
         document=document,
         dry_run=dry_run,
     )

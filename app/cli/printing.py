@@ -10,22 +10,19 @@ from app.ledger.publications import Publication
 from app.runtime.limits import PROBLEMS_MOST_LISTED
 from app.use_cases.reading.as_of import AsOf, Progress
 from app.use_cases.reading.explaining import Account, ExplainedPeriod
-from app.workbooks.cells import ORIGINS, RECORDS, beijing
+from app.workbooks.cells import beijing
 from app.workbooks.problem_sheet import ProblemLine
-from domain.assessment.explanation import STAGE_NAMES
 from domain.events import LogEntry, Return, ReturnWithdrawn, UnreadableEvent
 from domain.money import qianyuan_text, wanyuan_text
 from domain.periods import Window, period_of
 from domain.policy.policy import Policy
 from domain.regions import region_name
 from domain.returns import ReturnVersion, required_figure
+from domain.words import CEILINGS, DIMENSIONS, ORIGINS, RECORDS, STAGES, STATUSES
 from projections.queries.listing import ListedAccount, ListTotals
 from projections.queries.totals import Group
 
-STATUS = {"eligible": "符合条件", "undetermined": "暂不能确定", "not-eligible": "不予奖励"}
-GROUPS = {"region_code": "处理地", "industry": "行业", "period": "所属期", "measure": "奖项"}
 IN_PROGRESS = "；该日尚未结束，截至现在"
-CEILINGS = {"month-ceiling": "月度上限", "half-year-ceiling": "半年累计上限"}
 
 
 def wanyuan(fen: int) -> str:
@@ -112,8 +109,8 @@ def print_account(console: Terminal, account: Account, policy: Policy | None) ->
         outcome = each.outcome
         table.add_row(
             period_of(each.period).chinese,
-            STAGE_NAMES[outcome.stage],
-            STATUS[outcome.status],
+            STAGES[outcome.stage],
+            STATUSES[outcome.status],
             "—" if outcome.measure is None else policy.measure_name(outcome.measure),
             wanyuan(outcome.rule_fen),
             wanyuan(outcome.assessed_fen),
@@ -122,9 +119,11 @@ def print_account(console: Terminal, account: Account, policy: Policy | None) ->
         )
     console.print(table)
     counted = sum(each.outcome.assessed_fen > 0 for each in account.periods)
+    preliminary_fen = account.preliminary_fen
+    preliminary = f"，其中初报数{wanyuan(preliminary_fen)}" if preliminary_fen else ""
     console.print(
         f"{window.chinese}共{counted}期有测算金额，合计{wanyuan(account.assessed_fen)}，"
-        f"其中依据待明确口径{wanyuan(account.open_fen)}；半年剩余额度{wanyuan(account.headroom_fen)}。"
+        f"其中依据待明确口径{wanyuan(account.open_fen)}{preliminary}；半年剩余额度{wanyuan(account.headroom_fen)}。"
         f"{as_of_text(account.as_of)}，政策版本{account.policy.version}。",
         soft_wrap=True,
     )
@@ -191,7 +190,13 @@ def print_summary(
 ) -> None:
     """The sums of a half-year by group; the policy names its measures."""
     table = Table(
-        GROUPS[group_by], "户数", "测算金额", "其中口径待明确", "其中初报数", "月度上限核减", "半年上限核减"
+        DIMENSIONS[group_by],
+        "户数",
+        "测算金额",
+        "其中口径待明确",
+        "其中初报数",
+        "月度上限核减",
+        "半年上限核减",
     )
     for each in groups:
         table.add_row(
@@ -247,7 +252,7 @@ def _registered(version: ReturnVersion) -> tuple[str, str, str, str]:
     figure = required_figure(event)
     source = "" if event.source is None else event.source.name or ""
     return (
-        STAGE_NAMES[event.stage],
+        STAGES[event.stage],
         _qianyuan(figure.current_fen),
         _qianyuan(figure.prior_year_fen),
         source,

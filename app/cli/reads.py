@@ -1,6 +1,6 @@
 """The reads of the command line: accounts, list, summary, returns and events, as they stood at a moment."""
 
-from typing import Annotated, Final, cast
+from typing import Annotated, cast
 
 import msgspec
 import typer
@@ -16,6 +16,8 @@ from app.cli.common import (
     WindowAsked,
     asked_moment,
     bring_up,
+    code_of,
+    known_values,
     ledger_of,
     out,
     position_from,
@@ -29,17 +31,17 @@ from app.cli.common import (
 from app.runtime.database import read_transaction
 from app.use_cases.reading.as_of import events_after, log_moment_of, moment_of
 from app.use_cases.reading.explaining import explain, read_account
+from app.use_cases.reading.filters import parse_industry, parse_measure, parse_region
 from app.use_cases.reading.listing import count_disputed, list_accounts, summarise
 from domain.events import Return
 from domain.periods import Window
+from domain.words import DIMENSIONS, STAGES, STATUSES
 from projections.queries.listing import ListFilter, Sort
 from projections.queries.policies import policy_of
 from projections.queries.returns import has_ever_registered, versions
 from projections.queries.totals import Dimension
 
 reads_app = Commands()
-
-DIMENSIONS: Final = ("region_code", "industry", "period", "measure")
 
 
 @reads_app.command()
@@ -88,11 +90,11 @@ def entitlement(
 def list_command(
     context: typer.Context,
     window: WindowAsked,
-    region_code: Annotated[str | None, typer.Option("--region", help="处理地代码。")] = None,
-    industry: Annotated[str | None, typer.Option(help="行业代码的前几位。")] = None,
-    measure: Annotated[str | None, typer.Option(help="奖项，如retail-growth。")] = None,
-    status: Annotated[str | None, typer.Option(help="eligible、undetermined或not-eligible。")] = None,
-    stage: Annotated[str | None, typer.Option(help="final或preliminary。")] = None,
+    region_code: Annotated[str | None, typer.Option("--region", help="处理地的代码或名称。")] = None,
+    industry: Annotated[str | None, typer.Option(help="行业代码的前几位，或大类名称。")] = None,
+    measure: Annotated[str | None, typer.Option(help="奖项，如零售增长奖励或retail-growth。")] = None,
+    status: Annotated[str | None, typer.Option(help="结论，如符合条件或eligible。")] = None,
+    stage: Annotated[str | None, typer.Option(help="阶段，如审定数或final。")] = None,
     q: Annotated[str | None, typer.Option(help="企业名称或代码的开头。")] = None,
     sort: Annotated[str, typer.Option(help="-assessed_fen、assessed_fen或uscc。")] = "-assessed_fen",
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="最多列出几户。")] = 50,
@@ -105,16 +107,17 @@ def list_command(
     if sort not in {"-assessed_fen", "assessed_fen", "uscc"}:
         raise typer.BadParameter("应为-assessed_fen、assessed_fen或uscc。", param_hint="--sort")
     half, asked = window_of(window), asked_moment(position, known_at)
+    status, stage = code_of("status", status, STATUSES), code_of("stage", stage, STAGES)
     ledger = ledger_of(context)
     bring_up(ledger)
-    with read_transaction(ledger.engine) as connection:
+    with read_transaction(ledger.engine) as connection, known_values():
         books = require_policy(ledger, connection, half, policy, asked)
         wanted = ListFilter(
             policy=books.policy_id,
             window=half,
-            region_code=region_code,
-            industry=industry,
-            measure=measure,
+            region_code=parse_region(connection, region_code, half),
+            industry=parse_industry(connection, industry, half),
+            measure=parse_measure(connection, measure, books),
             status=status,
             stage=stage,
             q=q,
@@ -156,15 +159,14 @@ def list_command(
 def summary(
     context: typer.Context,
     window: WindowAsked,
-    group_by: Annotated[str, typer.Option(help="region_code、industry、period或measure。")] = "region_code",
+    group_by: Annotated[str, typer.Option(help="处理地、行业、所属期或奖项，也可用其代码。")] = "region_code",
     policy: PolicyAsked = None,
     position: PositionAsked = None,
     known_at: KnownAtAsked = None,
     as_json: AsJson = False,
 ) -> None:
     """按处理地、行业、所属期或奖项汇总半年的测算金额。"""
-    if group_by not in DIMENSIONS:
-        raise typer.BadParameter(f"应为{'、'.join(DIMENSIONS)}之一。", param_hint="--group-by")
+    group_by = code_of("group_by", group_by, DIMENSIONS) or group_by
     half, asked = window_of(window), asked_moment(position, known_at)
     ledger = ledger_of(context)
     bring_up(ledger)

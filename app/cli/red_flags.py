@@ -19,6 +19,8 @@ from app.cli.common import (
     WindowAsked,
     asked_moment,
     bring_up,
+    code_of,
+    known_values,
     ledger_of,
     out,
     progress_bar,
@@ -37,11 +39,13 @@ from app.use_cases.audit.red_flags import (
     red_flags,
 )
 from app.use_cases.reading.as_of import PolicyAsOf
+from app.use_cases.reading.filters import parse_region
 from app.workbooks.red_flag_sheet import write_red_flag_sheet
 from domain.periods import Window
 from domain.red_flags.kinds import THRESHOLDS, FlagId, RedFlag
-from domain.red_flags.questions import FLAG_MEANINGS, FLAG_NAMES, NO_VERDICT
+from domain.red_flags.questions import FLAG_MEANINGS, NO_VERDICT
 from domain.regions import region_name
+from domain.words import FLAGS as FLAG_NAMES
 
 FLAGS: Final = (*ENTERPRISE_FLAGS, *GROUP_FLAGS)
 SHOWN_EVIDENCE: Final = 12
@@ -52,10 +56,8 @@ SHOWN_EVIDENCE: Final = 12
 def audit_red_flags(
     context: typer.Context,
     window: WindowAsked,
-    flag: Annotated[
-        list[str] | None, typer.Option(help=f"只列此类疑点，可重复：{'、'.join(FLAGS)}。")
-    ] = None,
-    region_code: Annotated[str | None, typer.Option("--region", help="处理地代码。")] = None,
+    flag: Annotated[list[str] | None, typer.Option(help="只列此类疑点（名称或代码），可重复。")] = None,
+    region_code: Annotated[str | None, typer.Option("--region", help="处理地的代码或名称。")] = None,
     xlsx: Annotated[Path | None, typer.Option(help="把疑点清单写入此.xlsx文件。")] = None,
     policy: PolicyAsked = None,
     position: PositionAsked = None,
@@ -70,7 +72,8 @@ def audit_red_flags(
     bring_up(ledger)
     with read_transaction(ledger.engine) as connection, progress_bar("查找疑点") as progress:
         books = require_policy(ledger, connection, half, policy, asked_moment(position, known_at))
-        asked = RedFlagQuery(half, flags, region_code)
+        with known_values():
+            asked = RedFlagQuery(half, flags, parse_region(connection, region_code, half))
         # How many questions there are is known after the last one: how many enterprises they may be about.
         disclose(context, ledger, enterprises_asked(connection, asked, books))
         found = red_flags(connection, asked, books, progress)
@@ -83,12 +86,8 @@ def audit_red_flags(
 
 
 def _flags_of(given: list[str] | None) -> tuple[FlagId, ...]:
-    unknown = sorted(set(given or ()) - set(FLAGS))
-    if unknown:
-        raise typer.BadParameter(
-            f"没有疑点{'、'.join(unknown)}；应为{'、'.join(FLAGS)}。", param_hint="--flag"
-        )
-    return cast("tuple[FlagId, ...]", tuple(given or FLAGS))
+    codes = tuple(code_of("flag", each, FLAG_NAMES) for each in given or ())
+    return cast("tuple[FlagId, ...]", codes or FLAGS)
 
 
 def _print_json(found: Iterable[RedFlag], books: PolicyAsOf) -> None:

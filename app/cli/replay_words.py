@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from app.cli.printing import CEILINGS, STATUS, wanyuan
+from app.cli.printing import wanyuan
 from app.workbooks.cells import beijing
-from domain.assessment.explanation import STAGE_NAMES
 from domain.events import Outcome
+from domain.words import CEILINGS, STAGES, STATUSES
 
 NOTHING: Final = "无"
 MOST_SHOWN: Final = 60
@@ -63,7 +63,7 @@ COLUMNS: Final = {
 }
 """Of the read models, by the names of their columns; `id` stands in the key of one row alone."""
 
-_WORDS: Final[dict[str, Mapping[Any, str]]] = {"status": STATUS, "stage": STAGE_NAMES}
+_WORDS: Final[dict[str, Mapping[Any, str]]] = {"status": STATUSES, "stage": STAGES}
 
 
 class PolicyNames(NamedTuple):
@@ -83,14 +83,14 @@ def outcome_values(outcome: Outcome | None, names: PolicyNames) -> dict[str, str
     if outcome is None:
         return {}
     of_measures = (
-        f"{names.measures.get(each.measure, each.measure)}{STATUS[each.status]}，"
+        f"{names.measures.get(each.measure, each.measure)}{STATUSES[each.status]}，"
         f"{FIELDS['rule_fen']}{wanyuan(each.rule_fen)}"
         for each in outcome.measures
     )
     measure = outcome.measure
     return {
-        "stage": STAGE_NAMES[outcome.stage],
-        "status": STATUS[outcome.status],
+        "stage": STAGES[outcome.stage],
+        "status": STATUSES[outcome.status],
         "measure": NOTHING if measure is None else names.measures.get(measure, measure),
         "measures": "；".join(of_measures) or NOTHING,
         "rule_fen": wanyuan(outcome.rule_fen),

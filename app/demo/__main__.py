@@ -9,7 +9,7 @@ from sqlalchemy import Connection, make_url
 
 from app.bootstrap import complete, migrate, open_ledger
 from app.cli.files import ImportOptions, import_file
-from app.cli.printing import CEILINGS, wanyuan
+from app.cli.printing import wanyuan
 from app.cli.proofs import DEFAULT_ORIGIN
 from app.cli.serving import serve_http
 from app.cli.terminal import Terminal, bold, progress_on
@@ -34,6 +34,7 @@ from app.use_cases.upkeep.sealing import tell_of_seal
 from domain.events import Return
 from domain.periods import Window
 from domain.regions import region_name
+from domain.words import CEILINGS
 from projections.projector import ENTRIES_PER_BATCH
 from projections.queries.accounts import periods
 from projections.queries.listing import ListFilter
@@ -149,7 +150,7 @@ def _keys(ledger: Ledger, path: Path) -> list[str]:
                     connection, name=name, role=role, with_figures=with_figures, now_us=ledger.clock()
                 )
             tokens[name] = token or ""
-    lines = [f"{name} {tokens.get(name, '(密钥文件已删除)')}" for name, _, _ in DEMO_USERS]
+    lines = [f"{name} {tokens.get(name, '（密钥文件已删除）')}" for name, _, _ in DEMO_USERS]
     with new_file(path) as beside:
         beside.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return [f"示例用户的密钥（也在{path}）：", *(f"  {line}" for line in lines)]

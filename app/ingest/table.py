@@ -11,11 +11,12 @@ from app.ingest.layout import FormColumns, Layout
 from app.ingest.periods import in_chinese, normal_period
 from app.ingest.rows import FileProblem, FileRow
 from app.ingest.text import cleaned, compact, plain
+from domain.words import ORIGINS
 
 Figures = dict[str, dict[str, str | None]]
 
 _MEMBERSHIP: Final = {"是": True, "TRUE": True, "否": False, "FALSE": False}
-_ORIGINS: Final = {"企业改报": "enterprise", "审核退回": "returned", "执法认定": "enforcement"}
+_ORIGINS: Final = {name: code for code, name in ORIGINS.items()}
 _UNREPORTED: Final[dict[str, str | None]] = {"current": None, "prior_year": None}
 _TOTAL = re.compile(r".{0,12}(?:合计|总计|小计|共计)(?:\(.*\)|[0-9]+[家户个])?:?")
 _FOOTNOTE = re.compile(

@@ -42,9 +42,9 @@ def read_audit_key(path: Path) -> Signer | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise AuditKeyError(f"{path} cannot be read: {error.strerror}") from error
+        raise AuditKeyError(f"{path}无法读取（{error.strerror}）") from error
     except (NoteError, UnicodeDecodeError) as error:
-        raise AuditKeyError(f"{path} holds no key: {error}") from error
+        raise AuditKeyError(f"{path}不是签名密钥（{error}）") from error
 
 
 def verifier_key_in(path: Path | None) -> str | None:

@@ -9,22 +9,6 @@ from app.runtime.limits import SHEET_CELL_MAX_CHARS
 EXCEL_DIGITS: Final = 15
 """A number in Excel keeps so many digits."""
 
-RECORDS: Final = {
-    "ReturnFiled": "数据登记",
-    "ReturnRevised": "更正登记",
-    "ReturnWithdrawn": "撤销登记",
-    "EntitlementAssessed": "测算",
-    "PolicyPublished": "发布政策文件",
-    "PolicyWithdrawn": "撤销政策文件",
-    "PolicyAssessed": "政策测算完毕",
-    "LogSealed": "封存台账",
-    "ClockAccepted": "认可时钟",
-}
-"""The types of events as officials call them."""
-
-ORIGINS: Final = {"enterprise": "企业改报", "returned": "审核退回", "enforcement": "执法认定"}
-"""Whose correction it is."""
-
 _CUT_MARK: Final = "……"
 _EPOCH: Final = datetime(1970, 1, 1, 8, tzinfo=timezone(timedelta(hours=8)))
 

@@ -6,17 +6,16 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 from app.runtime.limits import RED_FLAG_SHEET_MAX_LINES
-from app.workbooks.cells import ORIGINS, RECORDS, beijing, exact_number, writable
+from app.workbooks.cells import beijing, exact_number, writable
 from app.workbooks.sheets import begin_sheet, new_workbook, text_format, write_notes
-from domain.assessment.explanation import STAGE_NAMES
 from domain.events import Figure, Return
 from domain.forms import FORMS
 from domain.money import wanyuan_text
 from domain.periods import period_of
 from domain.red_flags.kinds import RedFlag
-from domain.red_flags.questions import COLUMN_NAMES, FLAG_NAMES
 from domain.regions import region_name
 from domain.returns import ReturnVersion, required_figure
+from domain.words import COLUMNS, FLAGS, ORIGINS, RECORDS, STAGES
 
 SHEET_NAME: Final = "疑点清单"
 
@@ -118,14 +117,14 @@ def _question(n: int, flag: RedFlag) -> tuple[Cell, ...]:
         counts = (group.counted, group.total, group.share_bp, group.expected_bp)
     return (
         n,
-        FLAG_NAMES[flag.flag],
+        FLAGS[flag.flag],
         flag.uscc,
         flag.name,
         None if flag.region_code is None else region_name(flag.region_code),
         None if flag.period is None else period_of(flag.period).chinese,
         flag.form,
         flag.sentence,
-        None if flag.column is None else COLUMN_NAMES[flag.column],
+        None if flag.column is None else COLUMNS[flag.column],
         flag.stated_fen,
         flag.compared_fen,
         flag.assessed_fen,
@@ -148,7 +147,7 @@ def _evidence(version: ReturnVersion) -> tuple[Cell, ...]:
         version.uscc,
         period_of(version.period).chinese,
         version.form,
-        None if registered is None else STAGE_NAMES[registered.stage],
+        None if registered is None else STAGES[registered.stage],
         *_who(registered),
         figure.current_fen,
         figure.prior_year_fen,

@@ -10,6 +10,7 @@ from domain.money import wanyuan_text
 from domain.periods import period_of
 from domain.policy.policy import Policy
 from domain.returns import AnnualReturns
+from domain.words import record_name
 
 
 class EntitlementAccount:
@@ -43,7 +44,7 @@ class EntitlementAccount:
         if isinstance(event, UnreadableEvent):
             raise LedgerIntegrityError(event.reason)
         if not isinstance(event, EntitlementAssessed):
-            raise LedgerIntegrityError(f"{type(event).__name__}不是测算记录")
+            raise LedgerIntegrityError(f"{record_name(event)}不是测算记录")
         self.version += 1
         if event.outcome is None:
             if self.assessed.pop(event.period, None) is None:

@@ -25,9 +25,6 @@ from domain.policy.shapes.phrases import (
 from domain.policy.steps import Step
 from domain.regions import region_name
 
-STAGE_NAMES = {"final": "审定数", "preliminary": "初报数"}
-"""The stages as officials call them."""
-
 
 class Subject(NamedTuple):
     """What the sentences are about."""

@@ -28,6 +28,7 @@ from domain.periods import Window, period_of, window_name
 from domain.policy.policy import Policy, PolicyHistory
 from domain.policy.steps import Step
 from domain.returns import AnnualReturns
+from domain.words import record_name
 
 Kind = Literal["differs", "not-derived", "not-recorded", "facts-contradict", "unreadable", "policy-altered"]
 """What a mismatch is: another outcome follows; nothing follows of what was recorded; nothing was recorded of
@@ -210,7 +211,7 @@ class _Year:
     def _register(self, event: AnyEvent) -> str:
         """Apply a fact; the window that it is about."""
         if not isinstance(event, ReturnFiled | ReturnRevised | ReturnWithdrawn):
-            raise LedgerIntegrityError(f"{type(event).__name__}不是数据登记的记录")
+            raise LedgerIntegrityError(f"{record_name(event)}不是数据登记的记录")
         self._returns.apply(event)
         if not isinstance(event, ReturnWithdrawn):
             self._registered[self._returns.version] = event

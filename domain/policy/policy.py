@@ -17,6 +17,7 @@ from domain.events import (
 from domain.periods import Period, Window, period_of, periods_between
 from domain.policy.document import Measure, PolicyDocument, fingerprint
 from domain.policy.parts import Reading
+from domain.words import record_name
 
 MOST_ACCOUNT_FEN = 10**10
 """A hundred million yuan: no ceiling is higher, and no account with more counts in a sum. With a million
@@ -181,13 +182,13 @@ class PolicyHistory:
             case UnreadableEvent():
                 raise LedgerIntegrityError(event.reason)
             case _:
-                raise LedgerIntegrityError(f"{type(event).__name__}不是政策的记录")
+                raise LedgerIntegrityError(f"{record_name(event)}不是政策的记录")
         self.in_force = in_force
         self.is_assessed = isinstance(event, PolicyAssessed)
         return in_force
 
     def _before(self, event: PolicyWithdrawn | PolicyAssessed) -> Policy:
         if self.in_force is None or self.in_force.ref.version != event.version:
-            name = type(event).__name__
+            name = record_name(event)
             raise LedgerIntegrityError(f"{name}所指的{event.policy}版本{event.version}不是当时的最新版本")
         return self.in_force

@@ -7,7 +7,6 @@ report, the bureau registers.
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from domain.assessment.explanation import STAGE_NAMES
 from domain.events import Figure, Return
 from domain.forms import FORMS
 from domain.money import FEN_PER_YUAN, wanyuan_text
@@ -16,18 +15,7 @@ from domain.policy.shapes.phrases import rate_text
 from domain.red_flags.kinds import THRESHOLDS, Column, FlagId
 from domain.regions import region_name
 from domain.returns import required_figure
-
-FLAG_NAMES: Final[dict[FlagId, str]] = {
-    "base-changed": "上年同期数有更正",
-    "base-differs": "上年同期数与台账不同",
-    "base-earns": "更正上年同期数后测算金额增加",
-    "balance-differs": "累计数不平衡",
-    "december-jump": "12月变动较大",
-    "late-correction": "半年结束后更正",
-    "threshold-cluster": "集中在计奖临界值以上",
-    "many-corrections": "同一经办人更正较多",
-}
-"""The name of each flag for a reader."""
+from domain.words import COLUMNS, STAGES
 
 FLAG_MEANINGS: Final[dict[FlagId, str]] = {
     "base-changed": "同一数据首次登记后，上年同期数有过更正，含撤销后重新登记的。",
@@ -67,14 +55,6 @@ FLAG_MEANINGS: Final[dict[FlagId, str]] = {
     ),
 }
 """What each flag asks, and from where on something stands out."""
-
-COLUMN_NAMES: Final = {
-    "current": "本期数",
-    "prior_year": "上年同期数",
-    "current_ytd": "1—本月累计",
-    "prior_year_ytd": "上年同期1—本月累计",
-}
-"""The columns of a form by the names of the contract."""
 
 NO_VERDICT: Final = "每条疑点都是供核实的线索，不是结论；列入清单不表示数据或金额有误。"
 
@@ -174,7 +154,7 @@ def balance_differs(
 ) -> str:
     """The figure of the month is not the difference of the cumulative figures."""
     return (
-        f"{about}{COLUMN_NAMES[column]}{_wanyuan(month_fen)}，按累计数推算为{_wanyuan(by_cumulative_fen)}，"
+        f"{about}{COLUMNS[column]}{_wanyuan(month_fen)}，按累计数推算为{_wanyuan(by_cumulative_fen)}，"
         f"相差{_wanyuan(abs(month_fen - by_cumulative_fen))}"
         f"{_assessed(amounts, stated='所报数', compared='推算数')}，请核实以何数为准，是否含前期调整。"
     )
@@ -254,13 +234,13 @@ def _contents(registered: Return) -> Iterator[tuple[str, int | str | None]]:
     for item in sorted(form.items, key=lambda item: item != form.required_item):
         figure = registered.figures.get(item, Figure())
         of_item = "" if item == form.required_item else form.items[item]
-        for column, column_name in COLUMN_NAMES.items():
+        for column, column_name in COLUMNS.items():
             yield f"{of_item}{column_name}", getattr(figure, f"{column}_fen")
     yield "当月在库", "是" if registered.in_database else "否"
     yield "行业代码", registered.industry_code
     yield "处理地", region_name(registered.region_code)
     yield "企业名称", registered.name
-    yield "阶段", STAGE_NAMES[registered.stage]
+    yield "阶段", STAGES[registered.stage]
 
 
 def growth_cluster(near: Near, *, rate_bp: int, band_bp: int) -> str:

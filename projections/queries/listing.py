@@ -146,6 +146,14 @@ def account_page(  # noqa: PLR0913 - the parts of a page
     return Page(found, None)
 
 
+def has_industry(connection: Connection, window: str, prefix: str) -> bool:
+    """Whether some enterprise ever had a standing return in a window with an industry of this prefix."""
+    query = select(enterprises.c.uscc).where(
+        enterprises.c.window == window, enterprises.c.industry_code.startswith(prefix, autoescape=True)
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def list_totals(connection: Connection, wanted: ListFilter, at: int) -> ListTotals:
     """The sums over the list: kept ones where there are, else counted."""
     if not wanted.has_maintained_totals:

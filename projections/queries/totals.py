@@ -90,6 +90,13 @@ def listed(connection: Connection, policy: str, window: str, at: int) -> list[Li
     return found
 
 
+def regions(connection: Connection, window: str) -> set[str]:
+    """The regions of which some enterprise ever had a standing return in a window."""
+    asked = {"policy": "", "window": window, "dimension": FILED_DIMENSION}
+    keys = connection.execute(select(_KEYS.c.key).where(_KEYS.c.key.is_not(None)), asked).scalars()
+    return {key.partition("|")[0] for key in keys}
+
+
 def filed(connection: Connection, window: str, at: int) -> list[Filed]:
     """How many enterprises have a standing return, by region and by who has assessed them."""
     found = []

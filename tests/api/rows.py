@@ -1,5 +1,6 @@
 """Rows of `POST /v1/returns` to start from, of made-up enterprises."""
 
+import re
 from typing import Any
 
 from httpx2 import Response
@@ -12,6 +13,9 @@ TRADE = "E204-1"
 CATERING = "S204-1"
 STEP_FEN = 5_000_000
 """50,000 yuan: what one whole step of 10 million yuan of retail sales is worth."""
+
+
+CHINESE = re.compile("[\u4e00-\u9fff]")
 
 
 def code(number: int) -> str:
@@ -77,6 +81,8 @@ def refused(response: Response, status: int, code: str) -> dict[str, Any]:
     assert response.headers["content-type"] == "application/problem+json"
     body: dict[str, Any] = response.json()
     assert body.keys() >= {"type", "title", "status", "detail", "code"}
+    assert CHINESE.search(body["title"]), body["title"]
+    assert CHINESE.search(body["detail"]), body["detail"]
     assert (body["status"], body["code"]) == (status, code)
     return body
 

@@ -38,7 +38,7 @@ def test_the_first_thousand_problems_are_listed_and_all_are_counted(office: Offi
     answer = refused(office.post({"unit": "qianyuan", "returns": [row] * 1_200}), 422, "rows-refused")
     assert len(answer["problems"]) == PROBLEMS_MOST_LISTED
     assert answer["problems_total"] == 2_400
-    assert answer["detail"].startswith("1200 of the rows are refused")
+    assert answer["detail"].startswith("有1200行未通过")
     assert [each["row"] for each in answer["problems"]] == [n // 2 for n in range(PROBLEMS_MOST_LISTED)]
 
 
@@ -47,7 +47,7 @@ def test_duplicates_count_with_the_problems_that_are_not_listed(office: Office) 
     rows = [trade(1, number=n, wrong=1) for n in range(1, 1_102)] + [trade(1, number=1), trade(1, number=1)]
     answer = refused(office.post({"unit": "qianyuan", "returns": rows}), 422, "rows-refused")
     assert (len(answer["problems"]), answer["problems_total"]) == (PROBLEMS_MOST_LISTED, 1_102)
-    assert answer["detail"].startswith("1102 of the rows are refused")
+    assert answer["detail"].startswith("有1102行未通过")
 
 
 def test_conflicts_beyond_the_thousandth_are_counted_and_stay_a_conflict(office: Office) -> None:
@@ -88,7 +88,7 @@ def test_a_body_of_more_values_than_any_filing_is_refused_before_it_is_read(
     office: Office, rows: bytes
 ) -> None:
     answer = post_bytes(office, b'{"unit":"fen","returns":[' + rows + b"]}")
-    assert "more values" in refused(answer, 413, "too-large")["detail"]
+    assert "数据多于50000行" in refused(answer, 413, "too-large")["detail"]
 
 
 @only_on_sqlite

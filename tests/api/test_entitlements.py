@@ -219,10 +219,9 @@ def test_the_list_says_of_each_account_what_the_account_says(city: Office) -> No
 
 FILTERS: list[dict[str, Any]] = [
     {"region_code": "210803"},
-    {"region_code": "000000"},
+    {"region_code": "210882"},
     {"measure": "retail-growth"},
     {"measure": "catering-increment"},
-    {"measure": "none"},
     {"measure": "retail-growth", "region_code": "210881"},
     {"status": "eligible"},
     {"status": "undetermined"},

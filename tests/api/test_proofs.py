@@ -159,7 +159,7 @@ def test_without_an_audit_key_the_answer_says_how_to_make_one(office: Office, tm
     assert "duixian audit key" in refused(office, "checkpoint", 503, "no-audit-key")
     assert office.get(f"{AUDIT}/checkpoint").headers["retry-after"]
     (tmp_path / "audit.key").write_text("PRIVATE+KEY+broken", encoding="utf-8")
-    assert "holds no key" in refused(office, "checkpoint", 503, "no-audit-key")
+    assert "不是签名密钥" in refused(office, "checkpoint", 503, "no-audit-key")
 
 
 def test_a_long_backlog_is_sealed_call_by_call_and_what_is_not_sealed_is_said(

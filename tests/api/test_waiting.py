@@ -83,7 +83,7 @@ def test_a_position_that_is_reached_is_answered_at_once(
 def test_a_position_above_the_head_of_the_log_is_refused(office: Office, position: int, path: str) -> None:
     for above in (position + 1, 2**63, 10**30):
         body = refused(office.get(path, wait_for=above), 422, "position-ahead")
-        assert f"The last position is {position};" in body["detail"]
+        assert f"台账最后的序号是{position}，" in body["detail"]
 
 
 @pytest.mark.parametrize("path", READS)
@@ -92,7 +92,7 @@ def test_a_position_that_is_not_reached_in_time_is_unavailable_for_now(
 ) -> None:
     short_patience(monkeypatch)
     answer = office.get(path, wait_for=position)
-    assert f"have not reached position {position} " in refused(answer, 503, "unavailable")["detail"]
+    assert f"未更新至台账序号{position}。" in refused(answer, 503, "unavailable")["detail"]
     assert answer.headers["Retry-After"]
     assert office.get(path, wait_for=position - 1).status_code == 503  # Half of a transaction.
     assert office.get(path, wait_for=position - 2).status_code == 200

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -222,6 +223,68 @@ def test_wrong_usage_ends_with_2(desk: Desk, words: tuple[str, ...]) -> None:
 def test_a_refusal_ends_with_1_and_says_why(desk: Desk, words: tuple[str, ...]) -> None:
     result = desk.run(*words, code=1)
     assert result.stderr.strip()
+
+
+def test_a_preliminary_amount_counts_in_the_sum_and_is_shown_apart(desk: Desk) -> None:
+    desk.run("policy", "publish", YINGKOU_2024_14)
+    month = desk.csv("2024年3月.csv", E204_1, trade(JIA, "123456", "100000"))
+    desk.run("import", month, "--unit", "千元", "--stage", "初报数")
+    printed = desk.run("entitlement", JIA, "2024H1", "--explain").stdout
+    assert "共1期有测算金额，合计10万元，其中依据待明确口径10万元，其中初报数10万元；" in printed
+    assert (
+        "测算金额10万元仅供参考，审定后重新测算；计入测算金额合计，另列其中初报数；不得列入拟奖励名单。"
+        in printed
+    )
+    desk.run("import", month, "--unit", "千元")
+    assert "初报数" not in desk.run("entitlement", JIA, "2024H1", "--explain").stdout
+
+
+def test_options_take_the_chinese_names(desk: Desk) -> None:
+    desk.run("policy", "publish", YINGKOU_2024_14)
+    month = desk.csv(
+        "2024年3月.csv",
+        E204_1,
+        trade(JIA, "110000", "100000"),
+        trade(BING, "107900", "100000", region="210803"),
+    )
+    desk.run("import", month, "--unit", "千元", "--stage", "审定数")
+    for option, name, number in (
+        ("--region", "西市区", BING),
+        ("--measure", "零售增长奖励", JIA),
+        ("--status", "不予奖励", BING),
+    ):
+        assert [each["uscc"] for each in desk.json("list", "2024H1", option, name)["items"]] == [number]
+    assert desk.json("list", "2024H1", "--stage", "审定数", "--industry", "零售业")["total"] == 2
+    by_name = desk.json("summary", "2024H1", "--group-by", "处理地")
+    assert by_name == desk.json("summary", "2024H1", "--group-by", "region_code")
+
+    mended = desk.csv("2024年3月.csv", E204_1, trade(BING, "108000", "100000", region="210803"))
+    told = ("--unit", "千元", "--reason", "补报", "--origin", "企业改报")
+    desk.run("import", mended, *told)
+    assert desk.json("returns", BING, "2024")["returns"][0]["versions"][-1]["origin"] == "enterprise"
+
+
+@pytest.mark.parametrize(
+    ("words", "known"),
+    [
+        (("list", "2024H1", "--region", "月球"), "210802"),
+        (("list", "2024H1", "--measure", "没有的奖项"), "retail-growth"),
+        (("list", "2024H1", "--status", "可疑"), "undetermined"),
+        (("list", "2024H1", "--stage", "估计"), "preliminary"),
+        (("list", "2024H1", "--industry", "采矿业"), "51"),
+        (("summary", "2024H1", "--group-by", "颜色"), "period"),
+        (("import", "2024年3月.csv", "--unit", "千元", "--origin", "听说"), "enforcement"),
+        (("audit", "differences", "0", "1", "--region", "月球"), "210802"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_a_value_that_nobody_knows_ends_with_2_and_the_known_ones(
+    desk: Desk, words: tuple[str, ...], known: str
+) -> None:
+    desk.run("policy", "publish", YINGKOU_2024_14)
+    desk.csv("2024年3月.csv", E204_1, trade(JIA, "110000", "100000"))
+    framed = desk.run(*words, code=2).stderr
+    assert known in re.sub(r"[\s│]", "", framed)
 
 
 def test_a_bad_policy_is_refused_with_file_and_line(desk: Desk) -> None:

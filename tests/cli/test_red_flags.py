@@ -124,7 +124,8 @@ def test_before_a_policy_covers_the_half_year_the_workbook_says_so(desk: Desk) -
     ("words", "code", "said"),
     [
         (("audit", "red-flags", "2024H3"), 2, "半年度“2024H3”无法识别"),
-        ((*COMMAND, "--flag", "none"), 2, "没有疑点none"),
+        ((*COMMAND, "--flag", "none"), 2, "没有“none”"),
+        ((*COMMAND, "--region", "月球"), 2, "没有“月球”"),
         ((*COMMAND, "--xlsx", "a.xlsx", "--json"), 2, "--xlsx与--json只能给一个"),
         ((*COMMAND, "--position", "1", "--known-at", "2024-01-01T00:00:00Z"), 2, "只能给一个"),
         ((*COMMAND, "--position", "999999"), 1, "台账最后的序号是"),

@@ -22,7 +22,8 @@ from domain.assessment.explanation import SENTENCES
 from domain.assessment.withholding import STATISTICAL_RULES
 from domain.events import EVENT_TYPES
 from domain.red_flags.kinds import THRESHOLDS
-from domain.red_flags.questions import FLAG_MEANINGS, FLAG_NAMES
+from domain.red_flags.questions import FLAG_MEANINGS
+from domain.words import FLAGS
 from tests.command_line import COMMANDS
 from tests.docs.codes import ROOT, codes_in
 
@@ -118,7 +119,7 @@ def test_the_reference_tells_the_limits_of_a_call() -> None:
 
 def test_the_reference_names_every_red_flag_and_the_limits_of_its_calls() -> None:
     told = section("Red flags")
-    assert first_column(told) == FLAG_NAMES.keys() == FLAG_MEANINGS.keys()
+    assert first_column(told) == FLAGS.keys() == FLAG_MEANINGS.keys()
     assert f"at most {RED_FLAGS_MOST_SCANNED:,} enterprises" in told
     assert f"at most {RED_FLAGS_MOST_GROUPED:,}." in told
     assert f"up to {THRESHOLDS.listed_most} of the returns" in told

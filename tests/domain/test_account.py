@@ -140,7 +140,7 @@ def test_a_period_that_a_new_version_no_longer_covers_is_closed_and_leaves_its_r
 
 def test_an_account_refuses_the_event_of_another_stream() -> None:
     withdrawn = ReturnWithdrawn(form="E204-1", period="2024-03", reason="登记有误")
-    with pytest.raises(LedgerIntegrityError, match="ReturnWithdrawn不是测算记录"):
+    with pytest.raises(LedgerIntegrityError, match="撤销登记不是测算记录"):
         EntitlementAccount("2024H1", [withdrawn])
 
 
@@ -196,5 +196,5 @@ def test_an_account_with_a_month_over_its_ceiling_is_refused() -> None:
 
 def test_a_published_policy_is_no_event_of_an_account() -> None:
     published = PolicyPublished(policy="p", version=1, sha256="", text="", document={})
-    with pytest.raises(LedgerIntegrityError, match="PolicyPublished"):
+    with pytest.raises(LedgerIntegrityError, match="发布政策文件不是测算记录"):
         EntitlementAccount("2024H1").apply(published)

@@ -114,8 +114,8 @@ def test_a_version_after_a_withdrawal_pays_again_and_reaches_what_was_covered_be
 @pytest.mark.parametrize(
     ("before", "event", "reason"),
     [
-        ([], withdrawn(1), "PolicyWithdrawn所指的yingkou-2024-14版本1不是当时的最新版本"),
-        ([], assessed(1), "PolicyAssessed所指的yingkou-2024-14版本1不是当时的最新版本"),
+        ([], withdrawn(1), "撤销政策文件所指的yingkou-2024-14版本1不是当时的最新版本"),
+        ([], assessed(1), "政策测算完毕所指的yingkou-2024-14版本1不是当时的最新版本"),
         ([published(1), published(2)], withdrawn(1), "版本1不是当时的最新版本"),
         ([published(1)], assessed(2), "版本2不是当时的最新版本"),
         (
@@ -123,7 +123,7 @@ def test_a_version_after_a_withdrawal_pays_again_and_reaches_what_was_covered_be
             UnreadableEvent("内容不是PolicyPublished类型的记录"),
             "内容不是PolicyPublished类型的记录",
         ),
-        ([], LogSealed(size=1, root="", verifier_key=None), "LogSealed不是政策的记录"),
+        ([], LogSealed(size=1, root="", verifier_key=None), "封存台账不是政策的记录"),
         ([], msgspec.structs.replace(published(1), sha256="0" * 64), "版本1的内容已被改动"),
     ],
 )

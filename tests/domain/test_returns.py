@@ -154,17 +154,17 @@ def test_a_half_year_shows_its_periods_in_order_of_time() -> None:
 
 
 def test_a_stream_in_which_a_return_is_filed_twice_is_refused() -> None:
-    with pytest.raises(LedgerIntegrityError, match="第2版为ReturnFiled，而此前2024-03 E204-1已有登记"):
+    with pytest.raises(LedgerIntegrityError, match="第2版为数据登记，而此前2024-03 E204-1已有登记"):
         AnnualReturns([filed(FINAL), filed(FINAL)])
 
 
 def test_a_stream_that_revises_what_does_not_stand_is_refused() -> None:
-    with pytest.raises(LedgerIntegrityError, match="第1版为ReturnRevised，而此前2024-03 E204-1没有登记"):
+    with pytest.raises(LedgerIntegrityError, match="第1版为更正登记，而此前2024-03 E204-1没有登记"):
         AnnualReturns([revised(FINAL)])
 
 
 def test_a_stream_that_withdraws_what_does_not_stand_is_refused() -> None:
-    with pytest.raises(LedgerIntegrityError, match="第3版为ReturnWithdrawn，而此前2024-03 E204-1没有登记"):
+    with pytest.raises(LedgerIntegrityError, match="第3版为撤销登记，而此前2024-03 E204-1没有登记"):
         AnnualReturns([filed(FINAL), withdrawn(FINAL), withdrawn(FINAL)])
 
 

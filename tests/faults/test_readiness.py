@@ -62,7 +62,7 @@ def test_a_database_that_goes_and_comes_back_is_noticed_both_times(proxy: Proxy,
     assert is_ready(client)
     proxy.refuses = True
     proxy.decide = lambda _: Cut.BEFORE
-    assert "unavailable" in why_not_ready(client)
+    assert "暂时不可用" in why_not_ready(client)
     proxy.refuses = False
     proxy.decide = never
     assert is_ready(client)
@@ -77,7 +77,7 @@ def test_a_connection_on_which_nothing_comes_back_does_not_keep_readiness_waitin
     assert is_ready(client)
     proxy.decide = lambda _: Cut.HUNG
     for _ in range(READINESS_THREADS + 1):
-        assert "did not answer within" in why_not_ready(client)
+        assert "没有答复" in why_not_ready(client)
     proxy.decide = never
     proxy.let_go.set()
     assert is_ready(client)
@@ -87,14 +87,14 @@ def test_a_host_that_accepts_and_says_nothing_is_not_waited_for() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         with service(f"postgresql+psycopg://duixian@127.0.0.1:{port}/duixian") as client:
-            assert "did not answer within" in why_not_ready(client)
+            assert "没有答复" in why_not_ready(client)
 
 
 def test_a_port_at_which_nobody_listens_is_unavailable_at_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     with service(f"postgresql+psycopg://duixian@127.0.0.1:{port}/duixian") as client:
-        assert "unavailable" in why_not_ready(client)
+        assert "暂时不可用" in why_not_ready(client)
 
 
 def test_a_database_at_another_revision_is_not_ready(database: Database, ledger: Ledger) -> None:
@@ -103,7 +103,7 @@ def test_a_database_at_another_revision_is_not_ready(database: Database, ledger:
         with write_transaction(ledger.engine) as connection:
             wanted = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
             connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
-        assert f"revision 0000, this software at {wanted}" in why_not_ready(client)
+        assert f"版本为0000，本程序为{wanted}" in why_not_ready(client)
         with write_transaction(ledger.engine) as connection:
             connection.execute(text("UPDATE alembic_version SET version_num = :wanted"), {"wanted": wanted})
         assert is_ready(client)
@@ -113,7 +113,7 @@ def test_a_database_from_which_the_schema_was_taken_is_not_ready(database: Datab
     with service(database.url) as client:
         assert is_ready(client)
         command.downgrade(alembic_config(ledger.engine), "base")
-        assert "not migrated" in why_not_ready(client)
+        assert "尚未建立结构" in why_not_ready(client)
         command.upgrade(alembic_config(ledger.engine), "head")
         assert is_ready(client)
 
@@ -127,7 +127,7 @@ def test_read_models_that_lag_are_said_and_brought_up_by_the_caretaker(
     ) as connection:  # As a process leaves it that ends before it projects.
         empty_read_models(connection)
     with service(database.url) as client:
-        assert "at position 0 of 1" in why_not_ready(client)
+        assert "查询表更新至台账序号0" in why_not_ready(client)
         Caretaker(ledger, interval_s=1).look()
         assert is_ready(client)
     check_read_models(ledger)
@@ -188,7 +188,7 @@ def test_a_file_that_is_taken_away_is_noticed_and_nothing_is_written_to_it(
     with service(database.url) as client:
         assert is_ready(client)
         database.path.rename(tmp_path / "away.db")
-        assert "unavailable" in why_not_ready(client)
+        assert "暂时不可用" in why_not_ready(client)
         response = client.get("/v1/events", headers={"Authorization": "Bearer duixian-key"})
         refused(response, 503, "unavailable")
         assert not database.path.exists()  # An empty one would look like a ledger without an event.
@@ -223,7 +223,7 @@ def test_a_database_that_is_closed_to_us_and_opened_again_is_noticed_both_times(
         assert is_ready(client)
         host.order(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
         host.order(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
-        assert "unavailable" in why_not_ready(client)
+        assert "暂时不可用" in why_not_ready(client)
         host.order(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
         assert is_ready(client)
 

@@ -168,7 +168,7 @@ def test_what_a_stop_cut_off_is_left_by_a_start_that_cannot_write_and_done_when_
             service.check_refused("read-only")
     place.make_writable()
     with place.as_user():
-        assert "at position 0 of 1" in refused(service.client.get("/readyz"), 503, "unavailable")["detail"]
+        assert "查询表更新至台账序号0" in refused(service.client.get("/readyz"), 503, "unavailable")["detail"]
         Caretaker(service.ledger, interval_s=1).look()
         service.check_well()
         service.engine.dispose()

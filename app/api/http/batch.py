@@ -1,20 +1,20 @@
 """Reads the bodies of filing and withdrawing, and describes them."""
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from app.api.http.paths import form_of, period_in, uscc_of
 from app.api.http.problems import ApiProblem
 from app.runtime.limits import PROBLEMS_MOST_LISTED, RETURNS_MAX_ROWS
 from app.use_cases.filing.deciding import Withdrawal
 from app.use_cases.filing.first import First
-from app.use_cases.filing.rows import COLUMNS, OPTIONAL, ORIGINS, REQUIRED, Draft, RowReader, printable
+from app.use_cases.filing.rows import COLUMNS, OPTIONAL, REQUIRED, Draft, RowReader, printable
 from domain.errors import Problem
-from domain.events import Source
+from domain.events import Origin, Source, Stage
 from domain.forms import FORMS
 from domain.money import FEN_PER_UNIT
+from domain.words import ORIGINS, STAGES
 
 _BATCH_KEYS: Final = {"unit", "stage", "source", "returns"}
-_STAGES: Final = ("final", "preliminary")
 
 
 class BatchProblems:
@@ -37,21 +37,21 @@ def read_batch(data: Any) -> tuple[list[Draft], BatchProblems]:
         ApiProblem: The body is not acceptable.
     """
     if not isinstance(data, dict):
-        raise _invalid("The body is an object with unit and returns.")
+        raise _invalid("请求正文应为含unit和returns的JSON对象。")
     unknown = sorted(data.keys() - _BATCH_KEYS)
     if unknown:
-        raise _invalid(f"Unknown: {printable(unknown[0])}. The body has {', '.join(sorted(_BATCH_KEYS))}.")
+        raise _invalid(f"没有名为“{printable(unknown[0])}”的项，可用的有：{'、'.join(sorted(_BATCH_KEYS))}。")
     unit, stage, rows = data.get("unit"), data.get("stage", "final"), data.get("returns")
     if not isinstance(unit, str) or unit not in FEN_PER_UNIT:
-        raise _invalid(f"unit is required and one of {', '.join(FEN_PER_UNIT)}.")
-    if stage not in _STAGES:
-        raise _invalid("stage is final or preliminary.")
+        raise _invalid(f"unit（单位）必填，应为{'、'.join(FEN_PER_UNIT)}之一。")
+    if not isinstance(stage, str) or stage not in STAGES:
+        raise _invalid("stage（阶段）应为final（审定数）或preliminary（初报数）。")
     if not isinstance(rows, list):
-        raise _invalid("returns is required and a list of rows.")
+        raise _invalid("returns（数据行）必填，应为列表。")
     if len(rows) > RETURNS_MAX_ROWS:
-        detail = f"A call takes at most {RETURNS_MAX_ROWS} rows, and these are {len(rows)}; send several."
+        detail = f"一次最多登记{RETURNS_MAX_ROWS}行，现有{len(rows)}行，请分批提交。"
         raise ApiProblem(413, "too-large", detail)
-    reader = RowReader(unit=unit, stage=stage, source=_source(data.get("source")))
+    reader = RowReader(unit=unit, stage=cast("Stage", stage), source=_source(data.get("source")))
     drafts: list[Draft] = []
     problems = BatchProblems()
     for index, row in enumerate(rows):
@@ -68,14 +68,14 @@ def _source(data: Any) -> Source | None:
     if data is None:
         return None
     if not isinstance(data, dict) or data.keys() - {"name", "sha256"}:
-        raise _invalid("source is an object with name and sha256.")
+        raise _invalid("source（来源文件）应为含name和sha256的JSON对象。")
     name, sha256 = data.get("name"), data.get("sha256")
     if name is not None and (not isinstance(name, str) or printable(name) != name or not name):
-        raise _invalid("source.name is a printable text of at most 500 characters, or null.")
+        raise _invalid("source.name（文件名）应为不超过500个可显示的字符，或为null。")
     if sha256 is not None and not (
         isinstance(sha256, str) and len(sha256) == 64 and set(sha256) <= set("0123456789abcdef")  # noqa: PLR2004
     ):
-        raise _invalid("source.sha256 is 64 hexadecimal digits in lower case, or null.")
+        raise _invalid("source.sha256（文件指纹）应为64位小写十六进制数字，或为null。")
     return Source(name=name, sha256=sha256)
 
 
@@ -87,18 +87,23 @@ def read_withdrawal(data: Any, *, uscc: str, period: str, form: str) -> Withdraw
     """
     uscc_of(uscc), period_in(period), form_of(form)
     if not isinstance(data, dict) or data.keys() - {"reason", "origin", "document"}:
-        raise _invalid("The body is an object with reason, and optionally origin and document.")
+        raise _invalid("请求正文应为JSON对象，含reason，可另含origin和document。")
     reason, origin, document = data.get("reason"), data.get("origin"), data.get("document")
     if not isinstance(reason, str) or not reason.strip() or printable(reason) != reason:
-        raise _invalid("reason is required: a printable text of at most 500 characters.")
-    if origin is not None and origin not in ORIGINS:
-        raise _invalid(f"origin is one of {', '.join(ORIGINS)}, or null.")
+        raise _invalid("reason（原因）必填，应为不超过500个可显示的字符。")
+    if origin is not None and (not isinstance(origin, str) or origin not in ORIGINS):
+        raise _invalid(f"origin（更正来源）应为{'、'.join(ORIGINS)}之一，或为null。")
     if document is not None and (
         not isinstance(document, str) or not document.strip() or printable(document) != document
     ):
-        raise _invalid("document is a printable text of at most 500 characters, or null.")
+        raise _invalid("document（依据文号）应为不超过500个可显示的字符，或为null。")
     return Withdrawal(
-        uscc=uscc, form=form, period=period, reason=reason.strip(), origin=origin, document=document
+        uscc=uscc,
+        form=form,
+        period=period,
+        reason=reason.strip(),
+        origin=cast("Origin | None", origin),
+        document=document,
     )
 
 
@@ -151,7 +156,7 @@ BATCH_SCHEMA: Final = {
         "additionalProperties": False,
         "properties": {
             "unit": {"type": "string", "enum": list(FEN_PER_UNIT)},
-            "stage": {"type": "string", "enum": list(_STAGES), "default": "final"},
+            "stage": {"type": "string", "enum": list(STAGES), "default": "final"},
             "source": {
                 "type": ["object", "null"],
                 "properties": {"name": {"type": ["string", "null"]}, "sha256": {"type": ["string", "null"]}},

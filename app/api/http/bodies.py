@@ -36,7 +36,7 @@ class BodyRoom:
                     await self._freed.wait()
                 self._free_bytes -= size_bytes
         except TimeoutError as error:
-            raise unavailable("The service works on other large bodies; send it again.") from error
+            raise unavailable("服务正在处理其他较大的请求，请稍后重新提交。") from error
         try:
             yield
         finally:

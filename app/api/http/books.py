@@ -15,9 +15,9 @@ PolicyAsked = Annotated[
 def require_policy(result: PolicyAsOf | ChoiceProblem) -> PolicyAsOf:
     """The books, or the answer to a choice of policy that is none."""
     if result == "policy-unknown":
-        raise ApiProblem(404, "not-found", "No policy of this id was ever published.")
+        raise ApiProblem(404, "not-found", "没有发布过该编号的政策文件。")
     if result == "policy-ambiguous":
-        detail = "Several policies cover this window; choose one with ?policy=."
+        detail = "有多个政策文件覆盖该半年，请用policy指定。"
         raise ApiProblem(409, "policy-ambiguous", detail)
     if isinstance(result, str):
         raise TypeError(result)

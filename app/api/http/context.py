@@ -58,7 +58,7 @@ def key_of(
     token = None if credentials is None else credentials.credentials
     key = None if token is None else retry_once(lambda: _find(ledger, token))
     if key is None:
-        detail = "A valid API key is needed: Authorization: Bearer <key>."
+        detail = "须提供有效的密钥，请求头写作Authorization: Bearer <key>。"
         raise ApiProblem(401, "unauthenticated", detail, headers={"WWW-Authenticate": "Bearer"})
     request.state.actor = key.name
     disclosures_of(request).record_use(key.name, route_of(request))
@@ -75,7 +75,7 @@ def any_of(*roles: Role) -> Callable[[Key], Awaitable[Key]]:
 
     async def check(key: Annotated[Key, Depends(key_of)]) -> Key:
         if key.role not in roles:
-            detail = f"This needs a key of the role {' or '.join(roles)}; yours has the role {key.role}."
+            detail = f"须使用角色为{'或'.join(roles)}的密钥，所用密钥的角色为{key.role}。"
             raise ApiProblem(403, "forbidden", detail)
         return key
 
@@ -108,11 +108,11 @@ async def asked_moment(
     if known_at is None:
         return AskedMoment(position=position)
     if position is not None:
-        raise ApiProblem(400, "invalid-request", "Give position or known_at, not both.")
+        raise ApiProblem(400, "invalid-request", "position与known_at只能给一个。")
     try:
         return parse_known_at(known_at, now_us=ledger.clock())
     except MomentError as error:
-        raise ApiProblem(400, "invalid-request", f"known_at:{error}") from error
+        raise ApiProblem(400, "invalid-request", f"known_at：{error}") from error
 
 
 MomentAsked = Annotated[AskedMoment, Depends(asked_moment)]
@@ -137,8 +137,8 @@ async def wait_until_projected(
     give_up_at = time.monotonic() + WAIT_FOR_MOST_S
     while not await run_in_threadpool(is_projected, ledger, wait_for):
         if time.monotonic() >= give_up_at:
-            detail = f"The read models have not reached position {wait_for} in {WAIT_FOR_MOST_S:g} seconds."
-            raise unavailable(f"{detail} Ask again, or without wait_for.")
+            detail = f"查询表在{WAIT_FOR_MOST_S:g}秒内未更新至台账序号{wait_for}。"
+            raise unavailable(f"{detail}请稍后再查，或不带wait_for。")
         await asyncio.sleep(WAIT_POLL_S)
 
 
@@ -170,7 +170,7 @@ async def _received(request: Request) -> bytes:
 
 
 def _body_too_large() -> ApiProblem:
-    detail = f"A body has at most {BODY_MAX_BYTES} bytes; send the rows in several calls."
+    detail = f"请求正文最多{BODY_MAX_BYTES}字节，请分批提交。"
     return ApiProblem(413, "too-large", detail)
 
 
@@ -181,4 +181,4 @@ def require_media_type(request: Request, *accepted: str) -> None:
     """Refuse a body that says it is something else; one that says nothing is taken at its word."""
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given and given not in accepted:
-        raise ApiProblem(415, "unsupported-media-type", f"The body is to be {' or '.join(accepted)}.")
+        raise ApiProblem(415, "unsupported-media-type", f"请求正文的内容类型应为{'或'.join(accepted)}。")

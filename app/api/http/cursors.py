@@ -99,4 +99,4 @@ def _other_query() -> ApiProblem:
 
 def not_ours() -> ApiProblem:
     """The answer to a cursor that was not given out."""
-    return ApiProblem(400, "invalid-request", "This cursor is not one of ours: take next_cursor as it is.")
+    return ApiProblem(400, "invalid-request", "cursor不是本服务给出的：请原样使用next_cursor。")

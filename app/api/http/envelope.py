@@ -89,9 +89,7 @@ def _texts(scope: Scope) -> Iterator[str]:
         yield value.decode("latin-1")
 
 
-_STOPPING: Final = problem_response(
-    unavailable("The service stops. A filing is recorded whole or not at all: send it again.")
-)
+_STOPPING: Final = problem_response(unavailable("服务正在停止。登记要么全部完成，要么全未登记：请重新提交。"))
 _UNSTORABLE: Final = problem_response(
-    ApiProblem(400, "invalid-request", "The path, the query or a header holds the character NUL.")
+    ApiProblem(400, "invalid-request", "路径、查询参数或请求头中含有空字符（NUL）。")
 )

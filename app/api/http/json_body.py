@@ -23,12 +23,20 @@ def parse_json(body: bytes) -> Any:
         ApiProblem: 400, the body is not JSON; 413, it has more values than any filing.
     """
     if body.count(b",") > BODY_MAX_COMMAS or body.count(b"{") + body.count(b"[") > BODY_MAX_CONTAINERS:
-        raise ApiProblem(413, "too-large", "The body has more values than 50,000 rows; send several calls.")
+        raise ApiProblem(413, "too-large", "请求正文的数据多于50000行所能含有的，请分批提交。")
     try:
         return _parsed(body.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        detail = f"The body is not JSON: {str(error)[:200] or type(error).__name__}."
+        detail = f"请求正文不是有效的JSON：{_why_not(error)}。"
         raise ApiProblem(400, "invalid-json", detail.encode(errors="replace").decode()) from error
+
+
+def _why_not(error: ValueError | RecursionError) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"第{error.lineno}行第{error.colno}个字符处有误"
+    if isinstance(error, UnicodeDecodeError):
+        return f"第{error.start + 1}个字节处不是UTF-8编码的文字"
+    return str(error)[:200] if isinstance(error, _NotJsonError) else "嵌套过深"
 
 
 def _parsed(text: str) -> Any:
@@ -53,12 +61,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
-        raise _NotJsonError(f"the key {twice!r} stands twice in one object")
+        raise _NotJsonError(f"同一对象中“{twice}”重复")
     if len(found) > BODY_OBJECT_MAX_KEYS:
-        detail = f"An object of a body has at most {BODY_OBJECT_MAX_KEYS} keys, and one has {len(found)}."
+        detail = f"请求正文中一个对象最多有{BODY_OBJECT_MAX_KEYS}项，现有{len(found)}项。"
         raise ApiProblem(413, "too-large", detail)
     return found
 
 
 def _refuse(constant: str) -> Any:
-    raise _NotJsonError(f"{constant} is no JSON value")
+    raise _NotJsonError(f"{constant}不是JSON的值")

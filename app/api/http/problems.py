@@ -1,7 +1,6 @@
 """Errors as `application/problem+json` (RFC 9457)."""
 
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
@@ -11,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from app.api.http.invalid_fields import detail_of
 from app.ledger.clock import ClockError
 from app.ledger.ledger import UncertainError
 from app.runtime.database import refusal_of
@@ -21,6 +21,7 @@ from app.use_cases.audit.proving import NotSealedError
 from app.use_cases.reading.as_of import DayAheadError, PositionAheadError
 from app.use_cases.upkeep.projecting import NotProjectedError
 from domain.errors import Problem
+from domain.words import UnknownValueError
 
 _log = structlog.get_logger()
 
@@ -33,6 +34,27 @@ _CODES: Final = {
     404: "not-found",
     405: "method-not-allowed",
 }
+TITLES: Final = {
+    400: "请求有误",
+    401: "没有有效的密钥",
+    403: "没有权限",
+    404: "没有找到",
+    405: "不支持的请求方法",
+    409: "与现有数据冲突",
+    413: "内容过大",
+    415: "不支持的内容类型",
+    422: "内容未通过审核",
+    500: "程序故障",
+    503: "暂时不能提供服务",
+}
+"""What an error is, by its status."""
+
+_DETAILS: Final = {
+    400: "请求无法解析。",
+    404: "没有这个地址。",
+    405: "这个地址不支持该请求方法。",
+}
+"""What the framework refuses by itself."""
 
 
 class ApiProblem(Exception):  # noqa: N818 - the word of RFC 9457
@@ -73,7 +95,7 @@ def problem_response(problem: ApiProblem) -> Response:
     """The answer of an error."""
     body: dict[str, Any] = {
         "type": f"urn:duixian:problem:{problem.code}",
-        "title": HTTPStatus(problem.status).phrase,
+        "title": TITLES.get(problem.status, "请求不能完成"),
         "status": problem.status,
         "detail": problem.detail,
         "code": problem.code,
@@ -98,7 +120,7 @@ def refused_rows(problems: Sequence[Problem], *, more: int = 0, rows: int | None
     """
     ordered = sorted(problems, key=lambda each: (each.row, each.field or ""))
     refused = len({each.row for each in problems}) if rows is None else rows
-    detail = f"{refused} of the rows are refused, and nothing was recorded; see problems."
+    detail = f"有{refused}行未通过，全部未登记，详见problems。"
     if all(each.conflict for each in problems):
         return ApiProblem(409, "conflict", detail, problems=ordered, more=more)
     return ApiProblem(422, "rows-refused", detail, problems=ordered, more=more)
@@ -118,26 +140,27 @@ def add_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def _(_: Request, error: RequestValidationError) -> Response:
-        # A parameter that several dependencies of a route share is looked at for each of them.
-        said = dict.fromkeys(
-            f"{'.'.join(str(part) for part in each['loc'][1:])}: {each['msg']}" for each in error.errors()
-        )
-        return problem_response(ApiProblem(400, "invalid-request", "; ".join(said)))
+        return problem_response(ApiProblem(400, "invalid-request", detail_of(error.errors())))
 
     @app.exception_handler(HTTPException)
     def _(_: Request, error: HTTPException) -> Response:
         code = _CODES.get(error.status_code, "invalid-request")
-        return problem_response(ApiProblem(error.status_code, code, str(error.detail), headers=error.headers))
+        detail = _DETAILS.get(error.status_code, "请求不能完成。")
+        return problem_response(ApiProblem(error.status_code, code, detail, headers=error.headers))
 
     @app.exception_handler(ClientDisconnect)
     def _(_: Request, __: ClientDisconnect) -> Response:
         """Nobody reads it, but the fault is not ours."""
-        return problem_response(ApiProblem(400, "invalid-request", "The body did not come to its end."))
+        return problem_response(ApiProblem(400, "invalid-request", "请求正文没有传完。"))
 
     @app.exception_handler(PositionAheadError)
     def _(_: Request, error: PositionAheadError) -> Response:
-        detail = f"The last position is {error.head}; ask for it or an earlier one."
+        detail = f"台账最后的序号是{error.head}，不能查询更后的序号。"
         return problem_response(ApiProblem(422, "position-ahead", detail))
+
+    @app.exception_handler(UnknownValueError)
+    def _(_: Request, error: UnknownValueError) -> Response:
+        return problem_response(ApiProblem(400, "invalid-request", f"{error.field}：{error}。"))
 
     @app.exception_handler(DayAheadError)
     def _(_: Request, error: DayAheadError) -> Response:
@@ -162,13 +185,15 @@ def _add_waiting_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(NotSealedError)
     def _(_: Request, error: NotSealedError) -> Response:
-        return problem_response(unavailable(f"The log is sealed up to position {error.sealed}; ask again."))
+        return problem_response(
+            unavailable(f"台账已封存至序号{error.sealed}，其后的序号尚未封存，请稍后再查。")
+        )
 
     @app.exception_handler(UncertainError)
     def _(_: Request, error: UncertainError) -> Response:
         detail = (
-            f"The database was lost while batch {error.batch_id} was recorded, whole or not at all. "
-            "Send it again: what is recorded already is not recorded twice."
+            f"登记时数据库连接中断，批次{error.batch_id}要么全部登记，要么全未登记。"
+            "请重新提交：已登记的不会重复登记。"
         )
         return problem_response(unavailable(detail))
 
@@ -180,7 +205,7 @@ def _add_waiting_handlers(app: FastAPI) -> None:
     @app.exception_handler(NotProjectedError)
     def _(_: Request, error: NotProjectedError) -> Response:
         detail = (
-            f"It is recorded, up to position {error.position}; the database was lost before it could be "
-            "read. It will be: ask again, or send it again under the same Idempotency-Key."
+            f"已登记至台账序号{error.position}，但数据库连接中断，查询表尚未更新，其后会自动更新。"
+            "请稍后再查，或用同一Idempotency-Key重新提交。"
         )
         return problem_response(unavailable(detail))

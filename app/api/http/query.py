@@ -7,6 +7,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from app.api.http.problems import ApiProblem
+from app.use_cases.filing.rows import printable
 
 
 def refuse_unknown_query(request: Request) -> None:
@@ -22,11 +23,11 @@ def refuse_unknown_query(request: Request) -> None:
     known = _names(route.dependant)
     for name, times in given.items():
         if name not in known:
-            listed = ", ".join(sorted(known)) or "none"
-            detail = f"{name[:100]!r} is no query parameter here; these are: {listed}."
+            listed = "、".join(sorted(known)) or "无"
+            detail = f"没有名为“{printable(name[:100])}”的查询参数，可用的有：{listed}。"
             raise ApiProblem(400, "invalid-request", detail)
         if times > 1:
-            raise ApiProblem(400, "invalid-request", f"{name!r} is given {times} times; give it once.")
+            raise ApiProblem(400, "invalid-request", f"查询参数{name}给了{times}次，只能给一次。")
 
 
 def _names(dependant: Dependant) -> set[str]:

@@ -18,6 +18,7 @@ from app.runtime.database import read_transaction
 from app.use_cases.audit import differences
 from app.use_cases.audit.differences import OrderError, Sums
 from app.use_cases.reading.as_of import AskedMoment
+from app.use_cases.reading.filters import parse_region
 from domain.structs import prepared
 from projections.queries.differences import BEGINNING, Place, Scope
 
@@ -69,21 +70,19 @@ def list_differences(
     now_us = ledger.clock()
     asked = (_moment("from", first, now_us, is_start=True), _moment("to", last, now_us))
     after = BEGINNING
-    scope = Scope(
-        window=None if window is None else str(window_of(window)),
-        region_code=region_code,
-        uscc=None if uscc is None else uscc_of(uscc),
-    )
+    half = None if window is None else str(window_of(window))
+    uscc = None if uscc is None else uscc_of(uscc)
     seen = _sent(cursors)
     if seen is not None:
         again = AskedMoment(seen.last, day_in_progress=seen.day_in_progress)
         asked = (AskedMoment(seen.first), again)
         after = Place(seen.uscc, seen.policy, seen.period)
     with read_transaction(ledger.engine) as connection:
+        scope = Scope(half, parse_region(connection, region_code, half), uscc)
         try:
             moments = differences.moments_of(connection, *asked)
         except OrderError as error:
-            detail = "from lies after to: give the earlier moment first."
+            detail = "from晚于to，应先写较早的时点。"
             raise ApiProblem(400, "invalid-request", detail) from error
         page = differences.difference_page(connection, scope, moments, limit=limit, after=after)
         sums = (
@@ -101,7 +100,7 @@ def _moment(name: str, text: str, now_us: int, *, is_start: bool = False) -> Ask
     try:
         return parse_moment(text, now_us=now_us, is_start=is_start)
     except MomentError as error:
-        raise ApiProblem(400, "invalid-request", f"{name}:{error}") from error
+        raise ApiProblem(400, "invalid-request", f"{name}：{error}") from error
 
 
 def _sent(cursors: Cursors) -> Cursor | None:

@@ -81,5 +81,5 @@ def _time(name: str, text: str) -> int:
     try:
         return time_of(text, is_end=name == "until")
     except ValueError as error:
-        detail = f"{name} is a day such as 2024-08-05, or a time with its offset."
+        detail = f"{name}应为日期如2024-08-05，或带时差的时间如2024-08-05T18:00:00+08:00。"
         raise ApiProblem(400, "invalid-request", detail) from error

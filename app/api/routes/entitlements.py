@@ -12,14 +12,17 @@ from app.api.http.context import MAY_WAIT, EntitlementsKey, LedgerNeeded, Moment
 from app.api.http.cursors import Count, Cursors, CursorsNeeded
 from app.api.http.disclosing import ShownNeeded, shows_figures, shows_no_figures
 from app.api.http.errors_declared import errors
-from app.api.http.paths import DIGITS, period_in, uscc_of, window_of
+from app.api.http.paths import DIGITS, RegionAsked, named, period_in, uscc_of, window_of
 from app.api.http.problems import ApiProblem
 from app.api.http.read_again import ReadAgain
 from app.runtime.database import read_transaction
 from app.use_cases.reading.as_of import AskedMoment, opened
 from app.use_cases.reading.explaining import explain, read_account, withheld_account
+from app.use_cases.reading.filters import parse_industry, parse_measure, parse_region
 from app.use_cases.reading.listing import count_disputed, list_accounts, summarise
+from domain.periods import Window
 from domain.structs import prepared
+from domain.words import DIMENSIONS, STAGES, STATUSES
 from projections.queries.listing import ListFilter, Sort
 from projections.queries.totals import Dimension
 
@@ -93,7 +96,7 @@ def explain_entitlement(
             raise _never_filed(uscc, str(half))
         explained = explain(connection, account, str(asked), withheld=withheld)
     if explained is None:
-        detail = f"Nothing is assessed of {uscc} for {asked} in {half} at position {at.moment.position}."
+        detail = f"截至台账序号{at.moment.position}，{uscc}在{half.chinese}没有{asked.chinese}的测算。"
         raise ApiProblem(404, "not-found", detail)
     shown.records(0 if withheld else len(explained.steps), uscc=uscc)
     return explained_period(explained, withheld=withheld)
@@ -114,11 +117,20 @@ def list_entitlements(
     cursors: CursorsNeeded,
     window: str,
     policy: PolicyAsked = None,
-    region_code: Annotated[str | None, Query(max_length=20, pattern=_TEXT)] = None,
-    industry: Annotated[str | None, Query(pattern=r"^[0-9]{1,4}$", description="A prefix.")] = None,
-    measure: Annotated[str | None, Query(max_length=100, pattern=_TEXT)] = None,
-    status: models.Status | None = None,
-    stage: models.Stage | None = None,
+    region_code: RegionAsked = None,
+    industry: Annotated[
+        str | None,
+        Query(max_length=20, pattern=_TEXT, description="A prefix of its code, or the name of a division."),
+    ] = None,
+    measure: Annotated[
+        str | None, Query(max_length=100, pattern=_TEXT, description="Its id or its Chinese name.")
+    ] = None,
+    status: Annotated[
+        models.Status | None, Query(description="A code or its Chinese name."), named("status", STATUSES)
+    ] = None,
+    stage: Annotated[
+        models.Stage | None, Query(description="A code or its Chinese name."), named("stage", STAGES)
+    ] = None,
     min_assessed_fen: Annotated[int, Query(ge=0, lt=2**63), DIGITS] = 0,
     q: Annotated[
         str | None, Query(max_length=100, pattern=_TEXT, description="Prefix of name or code.")
@@ -136,9 +148,9 @@ def list_entitlements(
         wanted = ListFilter(
             policy=at.policy_id,
             window=half,
-            region_code=region_code,
-            industry=industry,
-            measure=measure,
+            region_code=parse_region(connection, region_code, half),
+            industry=parse_industry(connection, industry, half),
+            measure=parse_measure(connection, measure, at),
             status=status,
             stage=stage,
             min_assessed_fen=min_assessed_fen,
@@ -179,7 +191,7 @@ def read_summary(
     _: EntitlementsKey,
     moment: MomentAsked,
     window: str,
-    group_by: Dimension,
+    group_by: Annotated[Dimension, named("group_by", DIMENSIONS)],
     policy: PolicyAsked = None,
 ) -> models.Summary:
     """The sums of a half-year, by region, industry, period or measure."""
@@ -191,7 +203,7 @@ def read_summary(
 
 
 def _never_filed(uscc: str, window: str) -> ApiProblem:
-    return ApiProblem(404, "not-found", f"{uscc} never filed in {window}.")
+    return ApiProblem(404, "not-found", f"{uscc}在{Window.parse(window).chinese}没有登记过数据。")
 
 
 def _sent(cursors: Cursors) -> Cursor | None:

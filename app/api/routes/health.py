@@ -34,7 +34,7 @@ async def ready(request: Request) -> Response | dict[str, Any]:
     try:
         found = await asyncio.wait_for(looking, READY_TIMEOUT_S)
     except TimeoutError:
-        found = f"The database did not answer within {READY_TIMEOUT_S:g} seconds."
+        found = f"数据库在{READY_TIMEOUT_S:g}秒内没有答复。"
     if isinstance(found, str):
         return problem_response(unavailable(found))
     return {"status": "ready", **found}

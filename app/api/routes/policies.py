@@ -121,7 +121,8 @@ def publish_policy(
     loaded = load_policy(body, file="body")
     if not isinstance(loaded, LoadedPolicy):
         listed = loaded[:PROBLEMS_MOST_LISTED]
-        detail = "; ".join(f"line {each.line}: {each.message[:500]}" for each in listed)
+        told = "；".join(f"第{each.line}行：{each.message[:500]}" for each in listed)
+        detail = f"政策文件未通过检查。{told}"
         raise ApiProblem(422, "policy-invalid", detail)
     if dry_run:
         effect = preview_publication(ledger, loaded)
@@ -204,7 +205,7 @@ def repeal(
     require_media_type(request, "application/json")
     data = parse_json(body)
     if not isinstance(data, dict) or data.keys() - {"reason", "document"}:
-        raise ApiProblem(422, "invalid-request", "The body is an object with reason and document.")
+        raise ApiProblem(422, "invalid-request", "请求正文应为含reason和document的JSON对象。")
     meant = _drop(data.get("reason"), data.get("document"))
     if dry_run:
         effect = preview_withdrawal(ledger, policy)
@@ -214,7 +215,7 @@ def repeal(
         result = withdraw_policy(ledger, policy, meant, actor=key.name)
         if result is not None:
             return _accepted(request, ledger, background, result)
-    raise ApiProblem(404, "not-found", f"No policy {policy} is in force.")
+    raise ApiProblem(404, "not-found", f"没有有效的政策{policy}。")
 
 
 def _assess(ledger: Ledger) -> None:
@@ -279,7 +280,7 @@ def read_policy_version(
         at = moment_of(connection, moment)
         version = find_version(connection, policy, n)
         if version is None or version.position > at.position:
-            raise _unpublished(f"{policy} version {n}", at)
+            raise _unpublished(f"{policy}版本{n}", at)
         progress = assessment_progress(connection, policy, n)
         published_document = document_of(connection, version.ref)
     return models.PolicyVersion(
@@ -294,7 +295,7 @@ def read_policy_version(
 
 
 def _unpublished(what: str, at: Moment) -> ApiProblem:
-    return ApiProblem(404, "not-found", f"{what} was not published by position {at.position}.")
+    return ApiProblem(404, "not-found", f"截至台账序号{at.position}，没有发布过政策{what}。")
 
 
 def _preview(effect: PublicationEffect) -> models.PublicationPreview:

@@ -36,9 +36,9 @@ def signer_of(request: Request, _: AuditorKey) -> Signer:
     try:
         signer = None if path is None else read_audit_key(path)
     except AuditKeyError as error:
-        raise _no_audit_key(f"The key that signs checkpoints is unusable: {error}.") from error
+        raise _no_audit_key(f"签名密钥不可用：{error}。") from error
     if signer is None:
-        raise _no_audit_key("There is no key to sign checkpoints with: run duixian audit key.")
+        raise _no_audit_key("没有签名密钥，请先运行duixian audit key。")
     return signer
 
 
@@ -110,7 +110,7 @@ def read_consistency(
 ) -> proof_models.ConsistencyAnswer:
     """The proof that the log of one checkpoint is the beginning of the log of another."""
     if first > second:
-        raise ApiProblem(400, "invalid-request", "first is the smaller size, second the larger one.")
+        raise ApiProblem(400, "invalid-request", "first不能大于second。")
     with read_transaction(ledger.engine) as connection:
         proved = prove_consistency(ledger, connection, first=first, second=second)
     return proof_models.consistency_answer(proved, signer)
@@ -133,10 +133,10 @@ def read_receipt(
     window: str,
 ) -> proof_models.ReceiptAnswer:
     """The events of an enterprise's half-year with their proofs, to verify offline."""
-    name = str(window_of(window))
+    half = window_of(window)
     with read_transaction(ledger.engine) as connection:
-        receipt = write_receipt(ledger, connection, uscc=uscc_of(uscc), window=name, asked=moment)
+        receipt = write_receipt(ledger, connection, uscc=uscc_of(uscc), window=str(half), asked=moment)
     if receipt is None:
-        raise ApiProblem(404, "not-found", f"{uscc} has filed nothing in {name}.")
+        raise ApiProblem(404, "not-found", f"{uscc}在{half.chinese}没有登记过数据。")
     shown.records(len(receipt.events), uscc=uscc)
     return proof_models.receipt_answer(receipt, signer)

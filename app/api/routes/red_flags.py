@@ -12,7 +12,7 @@ from app.api.http.context import AuditorKey, LedgerNeeded, MomentAsked
 from app.api.http.cursors import Count, Cursors, CursorsNeeded
 from app.api.http.disclosing import ShownNeeded, shows_figures
 from app.api.http.errors_declared import errors
-from app.api.http.paths import DIGITS, uscc_of, window_of
+from app.api.http.paths import DIGITS, RegionAsked, named, uscc_of, window_of
 from app.api.http.problems import ApiProblem
 from app.api.http.read_again import ReadAgain
 from app.runtime.database import read_transaction
@@ -28,14 +28,16 @@ from app.use_cases.audit.red_flags import (
     red_flag_page,
 )
 from app.use_cases.reading.as_of import AskedMoment, opened
+from app.use_cases.reading.filters import parse_region
 from domain.red_flags.kinds import EnterpriseFlagId, GroupFlagId
 from domain.structs import prepared
+from domain.words import FLAGS
 
 router = APIRouter(prefix="/v1/audit/red-flags", tags=["audit"], route_class=ReadAgain)
 
 PAGE_MOST: Final = 500
-
-RegionAsked = Annotated[str | None, Query(max_length=20, pattern=r"^[^\x00-\x1f\x7f]*$")]
+ENTERPRISE_NAMES: Final = {each: FLAGS[each] for each in ENTERPRISE_FLAGS}
+GROUP_NAMES: Final = {each: FLAGS[each] for each in GROUP_FLAGS}
 
 
 @prepared
@@ -63,15 +65,16 @@ def list_red_flags(
     cursors: CursorsNeeded,
     window: str,
     policy: PolicyAsked = None,
-    flag: EnterpriseFlagId | None = None,
+    flag: Annotated[EnterpriseFlagId | None, named("flag", ENTERPRISE_NAMES)] = None,
     region_code: RegionAsked = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_MOST), DIGITS] = 100,
 ) -> models.RedFlagPage:
     """The questions about one enterprise each, by code, with the versions that they are asked of."""
     half = str(window_of(window))
     before = _sent(cursors)
-    asked = RedFlagQuery(half, ENTERPRISE_FLAGS if flag is None else (flag,), region_code)
     with read_transaction(ledger.engine) as connection:
+        region = parse_region(connection, region_code, half)
+        asked = RedFlagQuery(half, ENTERPRISE_FLAGS if flag is None else (flag,), region)
         if before is None:
             result, after = opened(ledger, connection, half, policy, moment), BEGINNING
         else:
@@ -104,20 +107,21 @@ def list_red_flag_groups(
     moment: MomentAsked,
     window: str,
     policy: PolicyAsked = None,
-    flag: GroupFlagId | None = None,
+    flag: Annotated[GroupFlagId | None, named("flag", GROUP_NAMES)] = None,
     region_code: RegionAsked = None,
 ) -> models.RedFlagGroups:
     """The questions about many returns: clusters just over a threshold, many corrections by one actor."""
     half = str(window_of(window))
-    asked = RedFlagQuery(half, GROUP_FLAGS if flag is None else (flag,), region_code)
     with read_transaction(ledger.engine) as connection:
+        region = parse_region(connection, region_code, half)
+        asked = RedFlagQuery(half, GROUP_FLAGS if flag is None else (flag,), region)
         books = require_policy(opened(ledger, connection, half, policy, moment))
         try:
             found = group_flags(connection, asked, books)
         except TooManyError as error:
             detail = (
-                f"{error.enterprises} enterprises, and one call counts at most {RED_FLAGS_MOST_GROUPED}: "
-                "ask by region_code, or use duixian audit red-flags."
+                f"共{error.enterprises}户，一次最多统计{RED_FLAGS_MOST_GROUPED}户："
+                "请按region_code（处理地）分别查询，或使用命令duixian audit red-flags。"
             )
             raise ApiProblem(422, "too-many-enterprises", detail) from error
     shown.records(len(found))

@@ -60,7 +60,7 @@ def start_replay(request: Request, key: AuditorKey, body: Body) -> Response:
     try:
         run = replayer.start(wanted, asked_by=key.name)
     except RunningError as error:
-        detail = "Another replay runs; wait until it has ended."
+        detail = "另一次复算正在进行，请待其结束。"
         raise ApiProblem(409, "replay-running", detail, headers={"Location": _location(error.run)}) from error
     answer = replay_models.replay(run).model_dump()
     return JSONResponse(answer, 202, headers={"Location": _location(run.id)})
@@ -83,7 +83,7 @@ def read_replay(
     with read_transaction(ledger.engine) as connection:
         run = find(connection, id)
     if run is None:
-        raise ApiProblem(404, "not-found", "There is no such replay.")
+        raise ApiProblem(404, "not-found", "没有这次复算。")
     answer = replay_models.replay(run)
     found = answer.report
     shown.records(0 if found is None else len(found.mismatches) + len(found.row_differences))
@@ -96,12 +96,12 @@ def _location(run: str) -> str:
 
 def _wanted(data: Any) -> ReplayRange:
     if not isinstance(data, dict) or data.keys() - set(_KEYS):
-        raise _invalid("The body is an object with first and last, or empty.")
+        raise _invalid("请求正文应为含first和last的JSON对象，或为空。")
     first, last = data.get("first", 1), data.get("last")
     if not _is_position(first):
-        raise _invalid("first is a position: an integer from 1 on.")
+        raise _invalid("first应为台账序号：不小于1的整数。")
     if last is not None and not (_is_position(last) and last >= first):
-        raise _invalid("last is a position not before first, or null for the whole log.")
+        raise _invalid("last应为不小于first的台账序号，或为null（至台账末尾）。")
     return ReplayRange(first=first, last=last)
 
 

@@ -28,6 +28,7 @@ from app.runtime.database import read_transaction
 from app.use_cases.filing.deciding import Refused, problems_between
 from app.use_cases.filing.file_returns import Replayed, file_once, file_returns, withdraw_return
 from app.use_cases.reading.as_of import moment_of
+from domain.periods import period_of
 from projections.queries.returns import has_ever_registered, versions
 
 router = APIRouter(prefix="/v1/returns", tags=["returns"], route_class=ReadAgain)
@@ -76,7 +77,7 @@ def file(
             else file_once(ledger, drafts, request_key)
         )
     except KeyReusedError as error:
-        detail = "This Idempotency-Key was used for another body within 24 hours; use a new one."
+        detail = "该Idempotency-Key在24小时内已用于另一请求正文，请换一个新的。"
         raise ApiProblem(422, "idempotency-key-reused", detail) from error
     if isinstance(answer, Refused):
         raise refused_rows(answer.problems)
@@ -92,7 +93,7 @@ def file(
 
 def _request_key(actor: str, idempotency_key: str, body: bytes) -> RequestKey:
     if _IDEMPOTENCY_KEY.fullmatch(idempotency_key) is None:
-        raise ApiProblem(400, "invalid-request", "Idempotency-Key has 1 to 255 visible ASCII characters.")
+        raise ApiProblem(400, "invalid-request", "Idempotency-Key应为1至255个可见的ASCII字符。")
     return RequestKey(actor, idempotency_key, hashlib.sha256(body).hexdigest())
 
 
@@ -119,7 +120,7 @@ def withdraw(
     withdrawal = read_withdrawal(parse_json(body), uscc=uscc, period=period, form=form)
     answer = withdraw_return(ledger, withdrawal, actor=key.name)
     if answer is None:
-        raise ApiProblem(404, "not-found", f"No return of {uscc} for {period} on {form} stands.")
+        raise ApiProblem(404, "not-found", f"{uscc}在{period_of(period).chinese}没有有效的{form}表登记。")
     if isinstance(answer, Refused):
         raise refused_rows(answer.problems)
     request.state.position = answer.position
@@ -147,7 +148,7 @@ def read(
     with read_transaction(ledger.engine) as connection:
         at = moment_of(connection, moment)
         if not has_ever_registered(connection, uscc_of(uscc), year):
-            raise ApiProblem(404, "not-found", f"No return of {uscc} was ever registered for {year}.")
+            raise ApiProblem(404, "not-found", f"{uscc}在{year}年没有登记过数据。")
         found = versions(connection, uscc, year, at.position)
     shown.records(len(found), uscc=uscc)
     return enterprise_returns(found, at, uscc=uscc, year=year)

@@ -14,6 +14,7 @@ from domain.forms import FORMS, Form
 from domain.identifiers import has_uscc_shape, passes_uscc_check
 from domain.money import AmountError, to_fen
 from domain.periods import PeriodError, period_of
+from domain.words import ORIGINS
 
 TEXT_MAX_CHARS: Final = 500
 """Longer than any name of an enterprise, any reason in one sentence or any file's name."""
@@ -39,7 +40,6 @@ COLUMNS: Final = {
     "prior_year_ytd": "prior_year_ytd_fen",
 }
 REQUIRED_COLUMNS: Final = ("current", "prior_year")
-ORIGINS: Final = ("enterprise", "returned", "enforcement")
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _REGION = re.compile(r"[0-9A-Za-z]{1,20}", re.ASCII)
@@ -263,7 +263,7 @@ def _reported_at(found: _RowProblems, field: str, value: Any) -> str | None:
 def _origin(found: _RowProblems, field: str, value: Any) -> Origin | None:
     if value is None:
         return None
-    if value not in ORIGINS:
+    if not isinstance(value, str) or value not in ORIGINS:
         found.add(field, "field-invalid", wording.origin_invalid(_shown(value)))
         return None
     return cast("Origin", value)

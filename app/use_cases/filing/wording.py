@@ -9,6 +9,7 @@ from typing import NamedTuple
 from domain.forms import Form
 from domain.money import qianyuan_text
 from domain.periods import Period
+from domain.words import ORIGINS
 
 NOT_A_ROW = "这一行不是一个对象（{…}）。"
 
@@ -99,8 +100,8 @@ def duplicate_row(other: str) -> str:
 
 def origin_invalid(text: str) -> str:
     """An origin of a correction that is not known."""
-    known = "enterprise（企业改报）、returned（审核退回）或enforcement（执法认定）"
-    return f"更正来源“{text}”无法识别，应为{known}。"
+    known = "、".join(f"{code}（{name}）" for code, name in ORIGINS.items())
+    return f"更正来源“{text}”无法识别，应为{known}之一。"
 
 
 def revision_needs_reason(name: str, period: Period, missing: Sequence[str]) -> str:

@@ -1,0 +1,56 @@
+"""One name for each code, taken in as it is shown."""
+
+from typing import get_args
+
+import pytest
+
+from domain.events import EVENT_TYPES, LogSealed, Origin, Stage, Status, UnreadableEvent
+from domain.red_flags.kinds import EnterpriseFlagId, GroupFlagId
+from domain.words import (
+    CEILINGS,
+    COLUMNS,
+    DIMENSIONS,
+    FLAGS,
+    INDUSTRIES,
+    ORIGINS,
+    RECORDS,
+    STAGES,
+    STATUSES,
+    UnknownValueError,
+    parse_code,
+    record_name,
+)
+from tests.builders import policy_of
+
+ALL = (CEILINGS, COLUMNS, DIMENSIONS, FLAGS, INDUSTRIES, ORIGINS, RECORDS, STAGES, STATUSES)
+
+
+def test_every_code_has_a_name() -> None:
+    assert STATUSES.keys() == set(get_args(Status))
+    assert STAGES.keys() == set(get_args(Stage))
+    assert ORIGINS.keys() == set(get_args(Origin))
+    assert RECORDS.keys() == EVENT_TYPES.keys()
+    assert FLAGS.keys() == {*get_args(EnterpriseFlagId), *get_args(GroupFlagId)}
+    assert CEILINGS.keys() == {limit.id for limit in policy_of().document.limits}
+
+
+def test_a_name_means_one_code() -> None:
+    for names in ALL:
+        assert len(set(names.values())) == len(names)
+        for code, name in names.items():
+            assert parse_code("field", code, names) == parse_code("field", name, names) == code
+
+
+@pytest.mark.parametrize("text", ["", "符合", "Eligible", "eligible "])
+def test_what_is_neither_is_refused_with_what_is_known(text: str) -> None:
+    with pytest.raises(UnknownValueError) as refusal:
+        parse_code("status", text, STATUSES)
+    assert refusal.value.field == "status"
+    assert str(refusal.value) == (
+        f"没有“{text}”，已知的有：eligible（符合条件）、undetermined（暂不能确定）、not-eligible（不予奖励）"
+    )
+
+
+def test_an_event_is_called_by_its_type() -> None:
+    assert record_name(LogSealed(size=1, root="", verifier_key=None)) == "封存台账"
+    assert record_name(UnreadableEvent("")) == "无法读取的记录"

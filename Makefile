@@ -18,6 +18,10 @@ help: ## List the targets.
 run: $(VENV)/.installed ## Serve a sample ledger on http://127.0.0.1:8000.
 	$(BIN)/python -m app.demo
 
+# Bytecode is kept, whatever the environment says of it: else each of the hundreds of processes that the tests
+# start compiles the whole program.
+check test: export PYTHONDONTWRITEBYTECODE =
+
 check: $(VENV)/.installed-dev ## Lint, check types and imports, run the tests that need no database.
 	$(LINT)
 	$(BIN)/python -m pytest -n 2 -m "not database and not slow"

@@ -1,17 +1,24 @@
 """A fresh ledger for each test, on SQLite and on PostgreSQL, copied from one that was migrated once."""
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from app import main
+from app.api.routes import policies
 from app.bootstrap import migrate
 from app.ledger import clock as clocks
 from app.ledger.ledger import Ledger
+from app.runtime import database as database_module
 from app.transparency.audit_key import make_audit_key
+from app.use_cases.policies.loader import load_policy
+from projections.rebuild import side_file
 from tests.databases import KINDS, Database, Host, Hosts
-from tests.office import Office, TestClock
+from tests.office import Office, TestClock, make_keys
+from tests.statements import create_engine_sharing
 
 SLOW = ("importing", "processes", "demo")
 """Folders whose tests start processes."""
@@ -42,6 +49,16 @@ def _commands_come_after_any_rest() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_is_worked_out_for_each_test_anew() -> Iterator[None]:
+    """What a process works out once for its one database, or one document, is kept from test to test."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (database_module, side_file):
+            patch.setattr(module, "create_engine", create_engine_sharing)
+        patch.setattr(policies, "load_policy", cache(load_policy))
+        yield
+
+
 @pytest.fixture(scope="session")
 def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
     """Where databases are made, by kind."""
@@ -67,10 +84,29 @@ def migrated(host: Host) -> Iterator[Database]:
     made.drop()
 
 
-@pytest.fixture
-def database(migrated: Database) -> Iterator[Database]:
-    """A fresh database."""
+class Staffed(NamedTuple):
+    """A migrated database with nothing in it but keys, to copy, and those keys by their holders."""
+
+    database: Database
+    keys: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def staffed(migrated: Database) -> Iterator[Staffed]:
+    """The keys of all callers, made once: to make them takes longer than most of what a test asks."""
     made = migrated.copy()
+    engine = made.open()
+    keys = make_keys(engine)
+    engine.dispose()
+    yield Staffed(made, keys)
+    made.drop()
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, migrated: Database) -> Iterator[Database]:
+    """A fresh database, with keys in it only where the test has an office."""
+    has_keys = "office" in request.fixturenames
+    made = request.getfixturevalue("staffed").database.copy() if has_keys else migrated.copy()
     yield made
     made.drop()
 
@@ -98,9 +134,9 @@ def ledger(database: Database, clock: TestClock) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def office(ledger: Ledger, tmp_path: Path) -> Iterator[Office]:
+def office(ledger: Ledger, staffed: Staffed, tmp_path: Path) -> Iterator[Office]:
     """The service over a fresh ledger, with a key of every role and one that signs checkpoints."""
     audit_key_file = tmp_path / "audit.key"
     make_audit_key(audit_key_file, "duixian.example/log")
-    with Office(ledger, audit_key_file) as opened:
+    with Office(ledger, audit_key_file, staffed.keys) as opened:
         yield opened

@@ -1,6 +1,7 @@
 """A fresh ledger for each test, on SQLite and on PostgreSQL, copied from one that was migrated once."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,8 @@ from app.transparency.audit_key import make_audit_key
 from app.use_cases.policies.loader import load_policy
 from projections.rebuild import side_file
 from tests.databases import KINDS, Database, Host, Hosts
-from tests.office import Office, TestClock, make_keys
+from tests.ledger.history import opened_copy
+from tests.office import NewOffice, Office, TestClock, make_keys, unchanged
 from tests.statements import create_engine_sharing
 
 SLOW = ("importing", "processes", "demo")
@@ -27,7 +29,7 @@ SLOW = ("importing", "processes", "demo")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what `make check` leaves out."""
     for item in items:
-        if "host" in getattr(item, "fixturenames", ()):
+        if {"host", "idle"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.database)
         if item.path.parent.name in SLOW:
             item.add_marker(pytest.mark.slow)
@@ -136,7 +138,46 @@ def ledger(database: Database, clock: TestClock) -> Iterator[Ledger]:
 @pytest.fixture
 def office(ledger: Ledger, staffed: Staffed, tmp_path: Path) -> Iterator[Office]:
     """The service over a fresh ledger, with a key of every role and one that signs checkpoints."""
-    audit_key_file = tmp_path / "audit.key"
-    make_audit_key(audit_key_file, "duixian.example/log")
-    with Office(ledger, audit_key_file, staffed.keys) as opened:
+    with Office(ledger, _audit_key(tmp_path), staffed.keys) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def new_office(staffed: Staffed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewOffice]:
+    """Opens the service over a fresh ledger for all tests of a module, which only read."""
+    with ExitStack() as opened:
+        yield lambda clock: opened.enter_context(_opened(staffed, clock, tmp_path_factory.mktemp("office")))
+
+
+@pytest.fixture(scope="session")
+def _idle_office(hosts: Hosts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    made = hosts.of("sqlite").empty()
+    engine = made.open()
+    migrate(engine)
+    staffed = Staffed(made, make_keys(engine))
+    engine.dispose()
+    with _opened(staffed, TestClock(), tmp_path_factory.mktemp("idle")) as opened:
+        yield opened
+    made.drop()
+
+
+@pytest.fixture
+def idle(_idle_office: Office) -> Iterator[Office]:
+    """The service over an empty ledger, on SQLite, for what is refused before any database is asked."""
+    with unchanged(_idle_office) as opened:
+        yield opened
+
+
+@contextmanager
+def _opened(staffed: Staffed, clock: TestClock, folder: Path) -> Iterator[Office]:
+    with (
+        opened_copy(staffed.database, clock) as ledger,
+        Office(ledger, _audit_key(folder), staffed.keys) as opened,
+    ):
+        yield opened
+
+
+def _audit_key(folder: Path) -> Path:
+    file = folder / "audit.key"
+    make_audit_key(file, "duixian.example/log")
+    return file

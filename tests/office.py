@@ -1,5 +1,7 @@
 """The people around the ledger, each with a key: what a test does through HTTP it does through them."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,7 +14,7 @@ from app.answers.times import parse_rfc_3339
 from app.ledger.clock import now_us
 from app.ledger.ledger import Ledger
 from app.main import create_app
-from app.runtime.database import write_transaction
+from app.runtime.database import read_transaction, write_transaction
 from app.security.keys import ROLES, Role, create_key
 from app.use_cases.policies.loader import YINGKOU_2024_14
 
@@ -120,6 +122,23 @@ class Office:
 
     def entitlement(self, uscc: str, window: str = "2024H1", **params: Any) -> Any:
         return self.read(f"/v1/entitlements/{uscc}/{window}", **params)
+
+
+NewOffice = Callable[[TestClock], Office]
+"""Opens the service over a fresh ledger with this clock."""
+
+
+@contextmanager
+def unchanged(office: Office) -> Iterator[Office]:
+    """An office that several tests share: this one records nothing."""
+    before = _head(office)
+    yield office
+    assert _head(office) == before, "a test records where other tests read"
+
+
+def _head(office: Office) -> int:
+    with read_transaction(office.ledger.engine) as connection:
+        return office.ledger.head(connection)
 
 
 CASES = Path(__file__).parent / "cases"

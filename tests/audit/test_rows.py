@@ -145,9 +145,7 @@ def as_told(value: Any) -> Any:
 
 def nth_columns(number: int) -> dict[str, str]:
     """The column with a number, from 0, of each table that has so many: one replay finds what each holds."""
-    return {
-        name: str(list(table.c)[number].name) for name, table in TABLES.items() if number < len(table.c)
-    }
+    return {name: str(list(table.c)[number].name) for name, table in TABLES.items() if number < len(table.c)}
 
 
 def by_table(found: list[RowDifference]) -> dict[str, list[RowDifference]]:

@@ -24,7 +24,7 @@ check test: export PYTHONDONTWRITEBYTECODE =
 
 check: $(VENV)/.installed-dev ## Lint, check types and imports, run the tests that need no database.
 	$(LINT)
-	$(BIN)/python -m pytest -n 2 -m "not database and not slow"
+	FEW_EXAMPLES=1 $(BIN)/python -m pytest -n 2 -m "not database and not slow"
 
 test: $(VENV)/.installed-dev ## Run every check and every test, on SQLite and on PostgreSQL.
 	$(LINT)

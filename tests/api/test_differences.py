@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -284,8 +285,12 @@ def busy_year(migrated: Database) -> Iterator[Office]:
     database.drop()
 
 
+@cache
 def amounts_at(office: Office, position: int) -> dict[tuple[str, str, str], int]:
-    """Every account of the year as the reads of accounts give it: by enterprise, half-year and period."""
+    """Every account of the year as the reads of accounts give it: by enterprise, half-year and period.
+
+    Nothing is recorded in it any more, so each position is read once.
+    """
     found = {}
     for window in WINDOWS:
         for n in range(1, 6):

@@ -4,6 +4,7 @@
 """
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +33,7 @@ BESIDE_JSON: Final = {"/v1/audit/checkpoint": {"text/plain"}}
 EXAMPLES_PER_ROLE: Final = 6
 
 
+@cache
 def described() -> dict[str, Any]:
     """The description that the application gives of itself; no database is opened for it."""
     return create_app(Ledger(open_engine("sqlite://"), TestClock())).openapi()

@@ -64,6 +64,7 @@ def test_a_process_gives_what_is_read_here(tmp_path: Path, name: str) -> None:
 
 @on_linux
 @pytest.mark.parametrize("name", hostile.CHANGES)
+@pytest.mark.slow
 def test_a_workbook_that_takes_too_much_is_refused_alone(tmp_path: Path, name: str) -> None:
     problem = problem_of(hostile.write_changed(tmp_path / "a.xlsx", hostile.CHANGES[name]), LIMITS)
     assert problem.code == "file-too-large"

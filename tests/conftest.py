@@ -29,7 +29,7 @@ SLOW = ("importing", "processes", "demo")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what `make check` leaves out."""
     for item in items:
-        if {"host", "idle"} & set(getattr(item, "fixturenames", ())):
+        if {"host", "hosts"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.database)
         if item.path.parent.name in SLOW:
             item.add_marker(pytest.mark.slow)

@@ -26,6 +26,8 @@ ROOT = Path(__file__).parents[2]
 LIMITS = Limits(memory_bytes=700_000_000, cpu_s=2, wait_s=60)
 GENEROUS = Limits(memory_bytes=2_000_000_000, cpu_s=60, wait_s=60)
 
+pytestmark = pytest.mark.slow
+
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the limits of the system hold on Linux")
 
 
@@ -64,7 +66,6 @@ def test_a_process_gives_what_is_read_here(tmp_path: Path, name: str) -> None:
 
 @on_linux
 @pytest.mark.parametrize("name", hostile.CHANGES)
-@pytest.mark.slow
 def test_a_workbook_that_takes_too_much_is_refused_alone(tmp_path: Path, name: str) -> None:
     problem = problem_of(hostile.write_changed(tmp_path / "a.xlsx", hostile.CHANGES[name]), LIMITS)
     assert problem.code == "file-too-large"

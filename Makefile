@@ -4,12 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-LINT := $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
-
 # The rules are covered by tests of their own, every branch; measuring that costs the others half of their time.
 RULES := tests/domain tests/policies
 
-.PHONY: help run check test install bench format lock clean
+.PHONY: help run check lint quick test install bench format lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets.
@@ -18,12 +16,20 @@ help: ## List the targets.
 run: $(VENV)/.installed ## Serve a sample ledger on http://127.0.0.1:8000.
 	$(BIN)/python -m app.demo
 
-check: $(VENV)/.installed-dev ## Lint, check types and imports, run the tests that need no database.
-	$(LINT)
-	$(BIN)/python -m pytest -n 2 -m "not database and not slow"
+# Bytecode is kept, whatever the environment says of it: else each of the hundreds of processes that the tests
+# start compiles the whole program.
+quick test: export PYTHONDONTWRITEBYTECODE =
 
-test: $(VENV)/.installed-dev ## Run every check and every test, on SQLite and on PostgreSQL.
-	$(LINT)
+check: $(VENV)/.installed-dev ## Lint and the quick tests, at the same time: before each commit.
+	@$(MAKE) --no-print-directory -j 2 lint quick
+
+lint: $(VENV)/.installed-dev ## Lint, check types and imports.
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+quick: $(VENV)/.installed-dev ## Run the tests that need no database and start no process, with a tenth of the examples.
+	FEW_EXAMPLES=1 $(BIN)/python -m pytest -n 2 -m "not database and not slow"
+
+test: lint ## Run every check and every test, on SQLite and on PostgreSQL.
 	$(BIN)/python -m pytest -n 2 $(RULES) --cov --cov-report=term
 	$(BIN)/python -m pytest -n 2 $(RULES:%=--ignore=%)
 

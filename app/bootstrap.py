@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -53,13 +54,24 @@ def open_ledger(settings: Settings, clock: Callable[[], int] = now_us) -> Ledger
 
 def alembic_config(engine: Engine, schema: Schema = "ledger") -> Config:
     """Alembic's configuration for an engine, and the schema that its database has."""
+    config = _scripts_config(schema)
+    config.attributes["engine"] = engine
+    return config
+
+
+def _scripts_config(schema: Schema) -> Config:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.set_main_option("version_locations", str(_MIGRATIONS / _VERSIONS[schema]))
     config.set_main_option("path_separator", "newline")
     config.set_main_option("schema", schema)
-    config.attributes["engine"] = engine
     return config
+
+
+@cache
+def _newest_revision(schema: Schema) -> str | None:
+    """The revision of this software: the migrations are read once, not at every question for readiness."""
+    return ScriptDirectory.from_config(_scripts_config(schema)).get_current_head()
 
 
 def migrate(engine: Engine) -> None:
@@ -82,7 +94,7 @@ def _revisions(engine: Engine) -> Iterator[tuple[str | None, str | None]]:
 
 
 def _revision(engine: Engine, schema: Schema) -> tuple[str | None, str | None]:
-    wanted = ScriptDirectory.from_config(alembic_config(engine, schema)).get_current_head()
+    wanted = _newest_revision(schema)
     if schema == "disclosures" and missing_file(engine) is not None:
         return None, wanted  # Whoever opens it would make an empty one.
     options = {"version_table": "disclosures_version"} if schema == "disclosures" else {}

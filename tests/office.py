@@ -1,18 +1,21 @@
 """The people around the ledger, each with a key: what a test does through HTTP it does through them."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from fastapi.testclient import TestClient
 from httpx2 import URL, Response
+from sqlalchemy import Engine
 
 from app.answers.times import parse_rfc_3339
 from app.ledger.clock import now_us
 from app.ledger.ledger import Ledger
 from app.main import create_app
-from app.runtime.database import write_transaction
-from app.security.keys import ROLES, create_key
+from app.runtime.database import read_transaction, write_transaction
+from app.security.keys import ROLES, Role, create_key
 from app.use_cases.policies.loader import YINGKOU_2024_14
 
 
@@ -38,27 +41,40 @@ class TestClock:
         return made
 
 
-class Office:
-    """The service and its callers."""
+HOLDERS: dict[str, tuple[Role, bool]] = {
+    **{role: (role, role == "admin") for role in ROLES},
+    "commerce-with-figures": ("commerce", True),
+    "admin-without-figures": ("admin", False),
+}
+"""Who holds a key: its role, and whether it sees figures though its role does not."""
 
-    def __init__(self, ledger: Ledger, audit_key_file: Path | None = None) -> None:
+
+def make_keys(engine: Engine) -> dict[str, str]:
+    """A key for every holder."""
+    keys = {}
+    with write_transaction(engine) as connection:
+        for name, (role, with_figures) in HOLDERS.items():
+            token = create_key(connection, name=name, role=role, with_figures=with_figures, now_us=0)
+            assert token is not None
+            keys[name] = token
+    return keys
+
+
+class Office:
+    """The service and its callers.
+
+    Args:
+        ledger: The ledger, on a database that is migrated.
+        audit_key_file: Of the key that signs checkpoints.
+        keys: Those that the ledger holds already; None to make them.
+    """
+
+    def __init__(
+        self, ledger: Ledger, audit_key_file: Path | None = None, keys: dict[str, str] | None = None
+    ) -> None:
         self.ledger = ledger
         self.client = TestClient(create_app(ledger, audit_key_file), raise_server_exceptions=True)
-        self.keys: dict[str, str] = {}
-        with write_transaction(ledger.engine) as connection:
-            for role in ROLES:
-                self.keys[role] = self._key(connection, name=role, role=role, with_figures=role == "admin")
-            for name, role, with_figures in (
-                ("commerce-with-figures", "commerce", True),
-                ("admin-without-figures", "admin", False),
-            ):
-                self.keys[name] = self._key(connection, name=name, role=role, with_figures=with_figures)
-
-    @staticmethod
-    def _key(connection: Any, **wanted: Any) -> str:
-        token = create_key(connection, now_us=0, **wanted)
-        assert token is not None
-        return token
+        self.keys = make_keys(ledger.engine) if keys is None else keys
 
     def __enter__(self) -> Self:
         self.client.__enter__()
@@ -106,6 +122,23 @@ class Office:
 
     def entitlement(self, uscc: str, window: str = "2024H1", **params: Any) -> Any:
         return self.read(f"/v1/entitlements/{uscc}/{window}", **params)
+
+
+NewOffice = Callable[[TestClock], Office]
+"""Opens the service over a fresh ledger with this clock."""
+
+
+@contextmanager
+def unchanged(office: Office) -> Iterator[Office]:
+    """An office that several tests share: this one records nothing."""
+    before = _head(office)
+    yield office
+    assert _head(office) == before, "a test records where other tests read"
+
+
+def _head(office: Office) -> int:
+    with read_transaction(office.ledger.engine) as connection:
+        return office.ledger.head(connection)
 
 
 CASES = Path(__file__).parent / "cases"

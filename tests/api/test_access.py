@@ -13,7 +13,7 @@ from app.runtime.database import open_engine, write_transaction
 from app.security.keys import ROLES, revoke_key
 from tests.api.rows import code, events, refused, trade
 from tests.databases import Database
-from tests.office import Office, TestClock
+from tests.office import NewOffice, Office, TestClock, unchanged
 
 USCC = code(1000)
 ALL = set(ROLES)
@@ -37,12 +37,20 @@ ROUTES = [
 OPEN = ["/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"]
 
 
-@pytest.fixture
-def stocked(office: Office) -> Office:
+@pytest.fixture(scope="module")
+def shared(new_office: NewOffice) -> Office:
     """A ledger in which every route finds what it asks for."""
+    office = new_office(TestClock())
     office.publish()
     office.file(trade(110_000))
     return office
+
+
+@pytest.fixture
+def stocked(shared: Office) -> Iterator[Office]:
+    """The same, to read."""
+    with unchanged(shared) as office:
+        yield office
 
 
 @pytest.mark.parametrize(
@@ -84,11 +92,11 @@ def test_the_word_bearer_is_read_in_any_case(stocked: Office) -> None:
     assert stocked.client.get("/v1/events", headers=headers).status_code == 200
 
 
-def test_a_revoked_key_is_no_key_and_the_others_still_are(stocked: Office) -> None:
-    with write_transaction(stocked.ledger.engine) as connection:
+def test_a_revoked_key_is_no_key_and_the_others_still_are(office: Office) -> None:
+    with write_transaction(office.ledger.engine) as connection:
         assert revoke_key(connection, "commerce", now_us=1)
-    refused(stocked.get("/v1/policies", "commerce"), 401, "unauthenticated")
-    assert stocked.get("/v1/policies", "commerce-with-figures").status_code == 200
+    refused(office.get("/v1/policies", "commerce"), 401, "unauthenticated")
+    assert office.get("/v1/policies", "commerce-with-figures").status_code == 200
 
 
 def test_a_refused_caller_records_nothing(stocked: Office) -> None:
@@ -100,8 +108,8 @@ def test_a_refused_caller_records_nothing(stocked: Office) -> None:
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/v1", "/v1/nothing", "/static/nothing.js"])
-def test_an_unknown_path_is_a_problem_with_404(office: Office, path: str) -> None:
-    refused(office.get(path), 404, "not-found")
+def test_an_unknown_path_is_a_problem_with_404(idle: Office, path: str) -> None:
+    refused(idle.get(path), 404, "not-found")
 
 
 @pytest.mark.parametrize(
@@ -115,9 +123,9 @@ def test_an_unknown_path_is_a_problem_with_404(office: Office, path: str) -> Non
     ],
 )
 def test_another_method_is_a_problem_with_405_and_says_which_there_are(
-    office: Office, method: str, path: str
+    idle: Office, method: str, path: str
 ) -> None:
-    response = office.client.request(method, path, headers=office.headers("admin"))
+    response = idle.client.request(method, path, headers=idle.headers("admin"))
     refused(response, 405, "method-not-allowed")
     assert response.headers["allow"]
 
@@ -127,13 +135,13 @@ def test_what_needs_no_key_answers_without_one(office: Office, path: str) -> Non
     assert office.client.get(path).status_code == 200
 
 
-def test_the_documentation_is_served_from_here(office: Office) -> None:
-    page = office.client.get("/docs").text
+def test_the_documentation_is_served_from_here(idle: Office) -> None:
+    page = idle.client.get("/docs").text
     assert "http://" not in page
     assert "https://" not in page
     for name in ("swagger-ui-bundle.js", "swagger-ui.css"):
         assert f"/static/{name}" in page
-        assert office.client.get(f"/static/{name}").status_code == 200
+        assert idle.client.get(f"/static/{name}").status_code == 200
 
 
 def test_the_metrics_count_requests_and_name_no_enterprise(stocked: Office) -> None:

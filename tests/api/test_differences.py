@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from projections.queries import differences as queries
 from tests.api.rows import refused
 from tests.databases import Database
 from tests.ledger.history import RandomYear, code, policy, publish_whole, trade, transaction_ends
-from tests.office import Office, TestClock
+from tests.office import NewOffice, Office, TestClock, unchanged
 
 PATH = "/v1/audit/differences"
 XIN = code(8)
@@ -32,8 +33,7 @@ def correction(period: str, current: int, document: str) -> dict[str, Any]:
     return trade(XIN, period, current, 100_000, reason=reason, origin="enterprise", document=document)
 
 
-@pytest.fixture
-def august(office: Office, clock: TestClock) -> Office:
+def play(office: Office, clock: TestClock) -> Office:
     """Scenario 3: 辛's half-year, corrected on 12 and on 20 August 2024 after the list of 5 August."""
     clock.set("2024-05-31T01:00:00Z")
     assert office.publish().status_code == 202
@@ -45,6 +45,26 @@ def august(office: Office, clock: TestClock) -> Office:
     office.file(correction("2024-04", 109_000, "改报2号"))
     clock.set("2025-01-01T01:00:00Z")
     return office
+
+
+@pytest.fixture(scope="module")
+def shared_august(new_office: NewOffice) -> Office:
+    """The same for all tests."""
+    clock = TestClock()
+    return play(new_office(clock), clock)
+
+
+@pytest.fixture
+def august(shared_august: Office) -> Iterator[Office]:
+    """The same, to read."""
+    with unchanged(shared_august) as office:
+        yield office
+
+
+@pytest.fixture
+def changing_august(office: Office, clock: TestClock) -> Office:
+    """The same, to record more."""
+    return play(office, clock)
 
 
 def test_the_three_differences_of_scenario_3_point_to_the_two_corrections(august: Office) -> None:
@@ -122,14 +142,14 @@ def test_a_first_moment_after_the_last_one_is_refused_within_a_transaction_too(
 
 
 def test_a_change_that_was_undone_in_between_is_none_and_one_of_several_steps_names_them_all(
-    august: Office, clock: TestClock
+    changing_august: Office, clock: TestClock
 ) -> None:
     clock.set("2024-08-25T01:00:00Z")
-    august.file(correction("2024-04", 130_000, "改报3号"))
+    changing_august.file(correction("2024-04", 130_000, "改报3号"))
     clock.set("2025-01-01T01:00:00Z")
     (april,) = (
         each
-        for each in august.read(PATH, **{"from": "2024-08-05", "to": "2024-08-31"})["items"]
+        for each in changing_august.read(PATH, **{"from": "2024-08-05", "to": "2024-08-31"})["items"]
         if each["period"] == "2024-04"
     )
     assert [(each["before_fen"], each["after_fen"]) for each in april["changes"]] == [
@@ -137,8 +157,8 @@ def test_a_change_that_was_undone_in_between_is_none_and_one_of_several_steps_na
         (0, 15 * WANYUAN),
     ]
     assert [causes_of(each)[0][2] for each in april["changes"]] == ["改报2号", "改报3号"]
-    august.file(correction("2024-04", 200_000, "改报4号"), correction("2024-03", 200_000, "改报5号"))
-    answer = august.read(PATH, **{"from": "2024-08-05", "to": "2025-01-01"})
+    changing_august.file(correction("2024-04", 200_000, "改报4号"), correction("2024-03", 200_000, "改报5号"))
+    answer = changing_august.read(PATH, **{"from": "2024-08-05", "to": "2025-01-01"})
     assert (answer["items"], answer["difference_fen"]) == ([], 0)
 
 
@@ -193,10 +213,10 @@ def test_a_publication_is_named_with_the_version_that_it_took_the_place_of(
     assert all(f"    {each}，经办：admin" in printed for each in listed)
 
 
-def test_a_withdrawal_leaves_a_period_unassessed_and_is_the_cause(august: Office) -> None:
-    before = august.read("/v1/events")["as_of"]["position"]
-    august.withdraw(trade(XIN, "2024-05", 200_000, 100_000), reason="重复登记")
-    (may,) = august.read(PATH, **{"from": str(before), "to": str(before + 2)})["items"]
+def test_a_withdrawal_leaves_a_period_unassessed_and_is_the_cause(changing_august: Office) -> None:
+    before = changing_august.read("/v1/events")["as_of"]["position"]
+    changing_august.withdraw(trade(XIN, "2024-05", 200_000, 100_000), reason="重复登记")
+    (may,) = changing_august.read(PATH, **{"from": str(before), "to": str(before + 2)})["items"]
     assert (may["period"], may["before_fen"], may["after_fen"]) == ("2024-05", 50 * WANYUAN, None)
     assert causes_of(may["changes"][0])[0][0] == "ReturnWithdrawn"
 
@@ -265,8 +285,12 @@ def busy_year(migrated: Database) -> Iterator[Office]:
     database.drop()
 
 
+@cache
 def amounts_at(office: Office, position: int) -> dict[tuple[str, str, str], int]:
-    """Every account of the year as the reads of accounts give it: by enterprise, half-year and period."""
+    """Every account of the year as the reads of accounts give it: by enterprise, half-year and period.
+
+    Nothing is recorded in it any more, so each position is read once.
+    """
     found = {}
     for window in WINDOWS:
         for n in range(1, 6):

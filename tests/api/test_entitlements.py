@@ -1,12 +1,12 @@
 """What is answered about entitlements: accounts, explanations, the list, the summary, and the past."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
 
 from tests.api.rows import CATERING, STEP_FEN, TRADE, catering, code, events, refused, trade
-from tests.office import Office, TestClock
+from tests.office import NewOffice, Office, TestClock, unchanged
 
 WINDOW = "2024H1"
 POLICY = "yingkou-2024-14"
@@ -41,13 +41,31 @@ PRELIMINARY: list[dict[str, Any]] = [
 ]
 
 
-@pytest.fixture
-def city(office: Office) -> Office:
+def stock(office: Office) -> Office:
     """Nine enterprises with every outcome: none, undetermined, awarded, cut by each ceiling, both forms."""
     office.publish()
     office.file(*FINAL)
     office.file(*PRELIMINARY, stage="preliminary")
     return office
+
+
+@pytest.fixture(scope="module")
+def shared_city(new_office: NewOffice) -> Office:
+    """These enterprises, for all tests."""
+    return stock(new_office(TestClock()))
+
+
+@pytest.fixture
+def city(shared_city: Office) -> Iterator[Office]:
+    """The same, to read."""
+    with unchanged(shared_city) as office:
+        yield office
+
+
+@pytest.fixture
+def changing_city(office: Office) -> Office:
+    """The same, to file more."""
+    return stock(office)
 
 
 def codes() -> list[str]:
@@ -326,29 +344,31 @@ def test_the_pages_before_a_policy_hold_every_enterprise_once(office: Office, li
 
 
 @pytest.mark.parametrize("sort", ["-assessed_fen", "assessed_fen", "uscc"])
-def test_the_pages_keep_the_position_of_the_first_while_others_file(city: Office, sort: str) -> None:
-    whole = listing(city, sort=sort)
-    page = listing(city, sort=sort, limit=2)
+def test_the_pages_keep_the_position_of_the_first_while_others_file(changing_city: Office, sort: str) -> None:
+    whole = listing(changing_city, sort=sort)
+    page = listing(changing_city, sort=sort, limit=2)
     found = list(page["items"])
     number = 100
     while page["next_cursor"] is not None:
-        city.file(trade(200_000, number=number), trade(100_000, number=number + 1))
-        city.file(trade(190_000, number=1, reason="更正"))
-        city.withdraw(FINAL[number % 4], reason="登记有误")
+        changing_city.file(trade(200_000, number=number), trade(100_000, number=number + 1))
+        changing_city.file(trade(190_000, number=1, reason="更正"))
+        changing_city.withdraw(FINAL[number % 4], reason="登记有误")
         number += 10
-        page = listing(city, sort=sort, limit=2, cursor=page["next_cursor"])
+        page = listing(changing_city, sort=sort, limit=2, cursor=page["next_cursor"])
         found += page["items"]
         assert page["as_of"] == whole["as_of"]
         assert (page["total"], page["assessed_fen"]) == (whole["total"], whole["assessed_fen"])
     assert found == whole["items"]
 
 
-def test_the_pages_of_the_past_stay_in_the_past(city: Office) -> None:
-    city.withdraw(FINAL[0], reason="登记有误")
-    position = events(city)[-1]["position"]
-    city.file(*(trade(200_000, number=number) for number in range(100, 110)))
-    found = list(pages(city, limit=3, position=position))
-    assert [item for page in found for item in page["items"]] == listing(city, position=position)["items"]
+def test_the_pages_of_the_past_stay_in_the_past(changing_city: Office) -> None:
+    changing_city.withdraw(FINAL[0], reason="登记有误")
+    position = events(changing_city)[-1]["position"]
+    changing_city.file(*(trade(200_000, number=number) for number in range(100, 110)))
+    found = list(pages(changing_city, limit=3, position=position))
+    assert [item for page in found for item in page["items"]] == listing(changing_city, position=position)[
+        "items"
+    ]
     assert {page["as_of"]["position"] for page in found} == {position}
 
 
@@ -375,32 +395,32 @@ def test_a_cursor_that_is_not_ours_is_a_bad_query(city: Office, cursor: str) -> 
     ],
     ids=str,
 )
-def test_a_bad_value_of_the_list_is_a_bad_query(office: Office, bad: dict[str, Any]) -> None:
-    refused(office.get("/v1/entitlements", window=WINDOW, **bad), 400, "invalid-request")
+def test_a_bad_value_of_the_list_is_a_bad_query(idle: Office, bad: dict[str, Any]) -> None:
+    refused(idle.get("/v1/entitlements", window=WINDOW, **bad), 400, "invalid-request")
 
 
-def test_the_list_and_the_summary_need_a_window(office: Office) -> None:
-    refused(office.get("/v1/entitlements"), 400, "invalid-request")
-    refused(office.get("/v1/summary", group_by="period"), 400, "invalid-request")
-    refused(office.get("/v1/summary", window=WINDOW), 400, "invalid-request")
-    refused(office.get("/v1/summary", window=WINDOW, group_by="name"), 400, "invalid-request")
+def test_the_list_and_the_summary_need_a_window(idle: Office) -> None:
+    refused(idle.get("/v1/entitlements"), 400, "invalid-request")
+    refused(idle.get("/v1/summary", group_by="period"), 400, "invalid-request")
+    refused(idle.get("/v1/summary", window=WINDOW), 400, "invalid-request")
+    refused(idle.get("/v1/summary", window=WINDOW, group_by="name"), 400, "invalid-request")
 
 
 @pytest.mark.parametrize("window", ["2024", "2024h1", "2024H3", "2024H1 ", "1999H1", "2024-03"])
-def test_a_window_that_is_none_is_a_bad_request_everywhere(office: Office, window: str) -> None:
+def test_a_window_that_is_none_is_a_bad_request_everywhere(idle: Office, window: str) -> None:
     for path, params in (
         (f"/v1/entitlements/{code(1000)}/{window}", {}),
         (f"/v1/entitlements/{code(1000)}/{window}/2024-03", {}),
         ("/v1/entitlements", {"window": window}),
         ("/v1/summary", {"window": window, "group_by": "period"}),
     ):
-        refused(office.get(path, **params), 400, "window-invalid")
+        refused(idle.get(path, **params), 400, "window-invalid")
 
 
 @pytest.mark.parametrize("uscc", ["91210802", "91210802ma0010002c", "91210802MA0010002C1", "一" * 18])
-def test_a_code_that_is_none_is_a_bad_path(office: Office, uscc: str) -> None:
-    refused(office.get(f"/v1/entitlements/{uscc}/{WINDOW}"), 400, "invalid-request")
-    refused(office.get(f"/v1/entitlements/{uscc}/{WINDOW}/2024-03"), 400, "invalid-request")
+def test_a_code_that_is_none_is_a_bad_path(idle: Office, uscc: str) -> None:
+    refused(idle.get(f"/v1/entitlements/{uscc}/{WINDOW}"), 400, "invalid-request")
+    refused(idle.get(f"/v1/entitlements/{uscc}/{WINDOW}/2024-03"), 400, "invalid-request")
 
 
 @pytest.mark.parametrize("period", ["2024-01", "2024-13", "2024", "三月"])
@@ -463,34 +483,36 @@ def test_the_summary_adds_up_the_single_accounts(city: Office, dimension: str) -
 
 
 @pytest.mark.parametrize("dimension", DIMENSIONS)
-def test_the_summary_follows_corrections_and_withdrawals(city: Office, dimension: str) -> None:
-    before = city.read("/v1/summary", window=WINDOW, group_by=dimension)
-    city.withdraw(FINAL[1], reason="登记有误")
-    city.file(*(row | {"figures": PRELIMINARY[0]["figures"], "reason": "更正"} for row in FINAL[:1]))
-    city.file(trade(107_000, number=5, region_code="210881", reason="更正"))
-    city.file(PRELIMINARY[0])
-    assert city.read("/v1/summary", window=WINDOW, group_by=dimension)["groups"] != before["groups"]
-    after = check_summary(city, dimension)
+def test_the_summary_follows_corrections_and_withdrawals(changing_city: Office, dimension: str) -> None:
+    before = changing_city.read("/v1/summary", window=WINDOW, group_by=dimension)
+    changing_city.withdraw(FINAL[1], reason="登记有误")
+    changing_city.file(*(row | {"figures": PRELIMINARY[0]["figures"], "reason": "更正"} for row in FINAL[:1]))
+    changing_city.file(trade(107_000, number=5, region_code="210881", reason="更正"))
+    changing_city.file(PRELIMINARY[0])
+    assert changing_city.read("/v1/summary", window=WINDOW, group_by=dimension)["groups"] != before["groups"]
+    after = check_summary(changing_city, dimension)
     position = before["as_of"]["position"]
-    assert check_summary(city, dimension, position=position) == before
+    assert check_summary(changing_city, dimension, position=position) == before
     assert after["as_of"]["position"] > position
 
 
-def test_the_half_years_are_summed_apart(city: Office) -> None:
-    before = city.read("/v1/summary", window=WINDOW, group_by="measure")["groups"]
-    city.file(trade(150_000, number=1, period="2024-07"))
-    assert city.read("/v1/summary", window=WINDOW, group_by="measure")["groups"] == before
-    second = city.read("/v1/summary", window="2024H2", group_by="measure")
+def test_the_half_years_are_summed_apart(changing_city: Office) -> None:
+    before = changing_city.read("/v1/summary", window=WINDOW, group_by="measure")["groups"]
+    changing_city.file(trade(150_000, number=1, period="2024-07"))
+    assert changing_city.read("/v1/summary", window=WINDOW, group_by="measure")["groups"] == before
+    second = changing_city.read("/v1/summary", window="2024H2", group_by="measure")
     assert [(group["key"], group["assessed_fen"]) for group in second["groups"]] == [
         ("retail-growth", 5 * STEP_FEN)
     ]
-    assert listing(city)["total"] == 9
-    assert city.read("/v1/entitlements", window="2024H2")["total"] == 1
+    assert listing(changing_city)["total"] == 9
+    assert changing_city.read("/v1/entitlements", window="2024H2")["total"] == 1
 
 
-@pytest.fixture
-def history(office: Office, clock: TestClock) -> Office:
+@pytest.fixture(scope="module")
+def shared_history(new_office: NewOffice) -> Office:
     """A policy (1), a filing (2-3) in April, a batch of two (4-7) in May, a revision (8-9) in June."""
+    clock = TestClock()
+    office = new_office(clock)
     office.publish()
     office.file(trade(110_000))
     clock.set("2024-05-12T00:00:00Z")
@@ -499,6 +521,13 @@ def history(office: Office, clock: TestClock) -> Office:
     office.file(trade(150_000, reason="企业改报"))
     assert [event["position"] for event in events(office)] == list(range(1, 10))
     return office
+
+
+@pytest.fixture
+def history(shared_history: Office) -> Iterator[Office]:
+    """The same, to read."""
+    with unchanged(shared_history) as office:
+        yield office
 
 
 ENDS = {0: 0, 1: 1, 2: 1, 3: 3, 4: 3, 5: 3, 6: 3, 7: 7, 8: 7, 9: 9}

@@ -236,47 +236,45 @@ ROW_PROBLEMS = [
     ("change", "expected"), [case[1:] for case in ROW_PROBLEMS], ids=[c[0] for c in ROW_PROBLEMS]
 )
 def test_a_problem_of_a_row_is_named_with_its_field_and_code(
-    office: Office, change: dict[str, Any], expected: tuple[str, str]
+    idle: Office, change: dict[str, Any], expected: tuple[str, str]
 ) -> None:
     row = {**trade(110_000), **change}
     body = refused(
-        post_bytes(office, json.dumps({"unit": "qianyuan", "returns": [row]}).encode()), 422, "rows-refused"
+        post_bytes(idle, json.dumps({"unit": "qianyuan", "returns": [row]}).encode()), 422, "rows-refused"
     )
     assert named(body) == [(0, *expected)]
-    assert events(office) == []
+    assert events(idle) == []
 
 
 @pytest.mark.parametrize(
     "name", ["form", "uscc", "name", "region_code", "industry_code", "period", "in_database", "figures"]
 )
-def test_a_required_field_that_is_missing_is_named(office: Office, name: str) -> None:
+def test_a_required_field_that_is_missing_is_named(idle: Office, name: str) -> None:
     batch = {"unit": "qianyuan", "returns": [without(trade(110_000), name)]}
-    assert named(refused(office.post(batch), 422, "rows-refused")) == [(0, name, "field-missing")]
+    assert named(refused(idle.post(batch), 422, "rows-refused")) == [(0, name, "field-missing")]
 
 
-def test_catering_revenue_over_the_turnover_is_refused(office: Office) -> None:
+def test_catering_revenue_over_the_turnover_is_refused(idle: Office) -> None:
     figures = {
         "catering_revenue": {"current": 11, "prior_year": 1},
         "turnover": {"current": 10, "prior_year": 1},
     }
     batch = {"unit": "qianyuan", "returns": [catering(0, figures=figures)]}
-    assert named(refused(office.post(batch), 422, "rows-refused")) == [
+    assert named(refused(idle.post(batch), 422, "rows-refused")) == [
         (0, "figures.catering_revenue.current", "part-exceeds-whole")
     ]
 
 
-def test_the_refusal_of_january_alone_says_that_it_is_surveyed_with_february(office: Office) -> None:
+def test_the_refusal_of_january_alone_says_that_it_is_surveyed_with_february(idle: Office) -> None:
     batch = {"unit": "qianyuan", "returns": [trade(1, period="2024-01")]}
-    message = refused(office.post(batch), 422, "rows-refused")["problems"][0]["message"]
+    message = refused(idle.post(batch), 422, "rows-refused")["problems"][0]["message"]
     assert "合并" in message
     assert "2024-01~02" in message
 
 
 @pytest.mark.parametrize("row", ["null", "1", '"E204-1"', "[]", "true"])
-def test_a_row_that_is_no_object_is_named(office: Office, row: str) -> None:
-    body = refused(
-        post_bytes(office, f'{{"unit": "yuan", "returns": [{row}]}}'.encode()), 422, "rows-refused"
-    )
+def test_a_row_that_is_no_object_is_named(idle: Office, row: str) -> None:
+    body = refused(post_bytes(idle, f'{{"unit": "yuan", "returns": [{row}]}}'.encode()), 422, "rows-refused")
     assert named(body) == [(0, None, "field-invalid")]
 
 
@@ -319,13 +317,13 @@ def test_a_row_that_is_no_object_is_named(office: Office, row: str) -> None:
     ],
     ids=lambda text: text[:20],
 )
-def test_what_is_no_exact_amount_in_the_unit_is_refused(office: Office, amount: str) -> None:
+def test_what_is_no_exact_amount_in_the_unit_is_refused(idle: Office, amount: str) -> None:
     row = json.dumps(trade("AMOUNT")).replace('"AMOUNT"', amount)
     body = refused(
-        post_bytes(office, f'{{"unit": "qianyuan", "returns": [{row}]}}'.encode()), 422, "rows-refused"
+        post_bytes(idle, f'{{"unit": "qianyuan", "returns": [{row}]}}'.encode()), 422, "rows-refused"
     )
     assert named(body) == [(0, "figures.retail_sales.current", "amount-invalid")]
-    assert events(office) == []
+    assert events(idle) == []
 
 
 @pytest.mark.parametrize(
@@ -349,7 +347,7 @@ def test_an_amount_is_taken_exactly_in_fen(office: Office, unit: str, amount: ob
     assert history["returns"][0]["versions"][0]["current_fen"] == fen
 
 
-def test_every_bad_row_is_named_with_every_problem_in_one_answer(office: Office) -> None:
+def test_every_bad_row_is_named_with_every_problem_in_one_answer(idle: Office) -> None:
     rows = [
         trade(1, number=1),
         trade(1.5, number=2, uscc="91210802MA0010002D", period="2024-02"),
@@ -358,7 +356,7 @@ def test_every_bad_row_is_named_with_every_problem_in_one_answer(office: Office)
         trade(2, number=3),
         trade(2, number=1),
     ]
-    body = refused(office.post({"unit": "qianyuan", "returns": rows}), 422, "rows-refused")
+    body = refused(idle.post({"unit": "qianyuan", "returns": rows}), 422, "rows-refused")
     assert sorted(named(body), key=lambda each: (each[0], each[2])) == [
         (1, "figures.retail_sales.current", "amount-invalid"),
         (1, "period", "period-invalid"),
@@ -368,7 +366,7 @@ def test_every_bad_row_is_named_with_every_problem_in_one_answer(office: Office)
         (4, None, "duplicate-row"),
         (5, None, "duplicate-row"),
     ]
-    assert events(office) == []
+    assert events(idle) == []
 
 
 def test_a_code_that_fails_its_check_is_registered_with_an_override_that_is_recorded(office: Office) -> None:
@@ -381,15 +379,15 @@ def test_a_code_that_fails_its_check_is_registered_with_an_override_that_is_reco
 
 
 @pytest.mark.parametrize("override", [None, "", "  "])
-def test_an_override_without_a_reason_overrides_nothing(office: Office, override: str | None) -> None:
+def test_an_override_without_a_reason_overrides_nothing(idle: Office, override: str | None) -> None:
     row = trade(110_000, uscc="91350211M00013FA1N", uscc_override=override)
-    body = refused(office.post({"unit": "qianyuan", "returns": [row]}), 422, "rows-refused")
+    body = refused(idle.post({"unit": "qianyuan", "returns": [row]}), 422, "rows-refused")
     assert (0, "uscc", "uscc-check") in named(body)
 
 
-def test_an_override_does_not_pass_a_code_of_another_shape(office: Office) -> None:
+def test_an_override_does_not_pass_a_code_of_another_shape(idle: Office) -> None:
     row = trade(110_000, uscc="9135021", uscc_override="早期代码")
-    body = refused(office.post({"unit": "qianyuan", "returns": [row]}), 422, "rows-refused")
+    body = refused(idle.post({"unit": "qianyuan", "returns": [row]}), 422, "rows-refused")
     assert named(body) == [(0, "uscc", "field-invalid")]
 
 
@@ -417,8 +415,8 @@ def test_an_override_does_not_pass_a_code_of_another_shape(office: Office) -> No
     ],
     ids=repr,
 )
-def test_a_body_that_is_no_batch_is_an_invalid_request(office: Office, batch: Any) -> None:
-    refused(post_bytes(office, json.dumps(batch).encode()), 422, "invalid-request")
+def test_a_body_that_is_no_batch_is_an_invalid_request(idle: Office, batch: Any) -> None:
+    refused(post_bytes(idle, json.dumps(batch).encode()), 422, "invalid-request")
 
 
 @pytest.mark.parametrize(
@@ -441,14 +439,14 @@ def test_a_body_that_is_no_batch_is_an_invalid_request(office: Office, batch: An
     ],
     ids=lambda body: repr(body[:40]),
 )
-def test_a_body_that_is_no_json_is_refused_with_400(office: Office, body: bytes) -> None:
-    refused(post_bytes(office, body), 400, "invalid-json")
-    assert events(office) == []
+def test_a_body_that_is_no_json_is_refused_with_400(idle: Office, body: bytes) -> None:
+    refused(post_bytes(idle, body), 400, "invalid-json")
+    assert events(idle) == []
 
 
 @pytest.mark.parametrize("depth", [10, 500, *range(930, 1010, 7)])
 @pytest.mark.parametrize("place", ["unit", "stage", "source", "returns", "name", "source_row"])
-def test_deep_nesting_anywhere_is_refused_and_never_a_failure(office: Office, depth: int, place: str) -> None:
+def test_deep_nesting_anywhere_is_refused_and_never_a_failure(idle: Office, depth: int, place: str) -> None:
     batch: dict[str, Any] = {
         "unit": "fen",
         "stage": "final",
@@ -459,7 +457,7 @@ def test_deep_nesting_anywhere_is_refused_and_never_a_failure(office: Office, de
     target[place] = "DEEP"
     for opening, closing in (("[", "]"), ('{"a":', "}")):
         deep = f"{opening * depth}{'1' if closing == '}' else ''}{closing * depth}"
-        response = post_bytes(office, json.dumps(batch).replace('"DEEP"', deep).encode())
+        response = post_bytes(idle, json.dumps(batch).replace('"DEEP"', deep).encode())
         assert response.status_code in {400, 422}
         assert response.headers["content-type"] == "application/problem+json"
 
@@ -467,30 +465,30 @@ def test_deep_nesting_anywhere_is_refused_and_never_a_failure(office: Office, de
 @pytest.mark.parametrize(
     "media_type", ["text/plain", "application/x-www-form-urlencoded", "application/yaml"]
 )
-def test_a_body_of_another_media_type_is_refused_with_415(office: Office, media_type: str) -> None:
+def test_a_body_of_another_media_type_is_refused_with_415(idle: Office, media_type: str) -> None:
     body = json.dumps({"unit": "fen", "returns": []}).encode()
-    refused(post_bytes(office, body, media_type), 415, "unsupported-media-type")
+    refused(post_bytes(idle, body, media_type), 415, "unsupported-media-type")
 
 
 @pytest.mark.parametrize("media_type", ["application/json; charset=utf-8", "Application/JSON", None])
-def test_json_is_taken_whatever_its_parameters(office: Office, media_type: str | None) -> None:
+def test_json_is_taken_whatever_its_parameters(idle: Office, media_type: str | None) -> None:
     body = json.dumps({"unit": "fen", "returns": []}).encode()
-    assert post_bytes(office, body, media_type).status_code == 201
+    assert post_bytes(idle, body, media_type).status_code == 201
 
 
-def test_a_body_of_32_mib_is_taken_and_one_byte_more_is_refused(office: Office) -> None:
+def test_a_body_of_32_mib_is_taken_and_one_byte_more_is_refused(idle: Office) -> None:
     body = b'{"unit": "fen", "returns": []}'.ljust(32 * MIB)
-    assert post_bytes(office, body).status_code == 201
-    refused(post_bytes(office, body + b" "), 413, "too-large")
+    assert post_bytes(idle, body).status_code == 201
+    refused(post_bytes(idle, body + b" "), 413, "too-large")
 
 
-def test_50000_rows_are_read_and_one_more_is_refused(office: Office) -> None:
+def test_50000_rows_are_read_and_one_more_is_refused(idle: Office) -> None:
     def batch(rows: int) -> bytes:
         return f'{{"unit": "fen", "returns": [{",".join(["0"] * rows)}]}}'.encode()
 
-    problem = refused(post_bytes(office, batch(50_000)), 422, "rows-refused")
+    problem = refused(post_bytes(idle, batch(50_000)), 422, "rows-refused")
     assert (len(problem["problems"]), problem["problems_total"]) == (PROBLEMS_MOST_LISTED, 50_000)
-    refused(post_bytes(office, batch(50_001)), 413, "too-large")
+    refused(post_bytes(idle, batch(50_001)), 413, "too-large")
 
 
 def warned(answer: dict[str, Any]) -> list[tuple[int, str]]:
@@ -657,9 +655,9 @@ def test_a_withdrawal_needs_a_reason_in_words(office: Office, body: dict[str, An
     ids=["uscc", "period", "form"],
 )
 def test_a_withdrawal_of_what_cannot_exist_is_a_bad_path(
-    office: Office, change: dict[str, Any], expected: str
+    idle: Office, change: dict[str, Any], expected: str
 ) -> None:
-    refused(office.withdraw({**trade(0), **change}, reason="登记有误"), 400, expected)
+    refused(idle.withdraw({**trade(0), **change}, reason="登记有误"), 400, expected)
 
 
 def test_the_returns_of_an_enterprise_are_told_with_all_their_versions(
@@ -711,5 +709,5 @@ def test_the_returns_of_who_never_filed_in_the_year_are_404(office: Office) -> N
 
 
 @pytest.mark.parametrize("year", ["", "二〇二四", "24", "1e3", "99999999999999999999"])
-def test_a_year_that_is_none_is_a_bad_query(office: Office, year: str) -> None:
-    refused(office.get(f"/v1/returns/{code(1000)}", year=year), 400, "invalid-request")
+def test_a_year_that_is_none_is_a_bad_query(idle: Office, year: str) -> None:
+    refused(idle.get(f"/v1/returns/{code(1000)}", year=year), 400, "invalid-request")

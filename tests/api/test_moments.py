@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
@@ -15,7 +16,7 @@ from domain.events import ReturnFiled
 from tests.api.rows import code, events, refused, trade
 from tests.builders import SHIPPED_TEXT, edited
 from tests.ledger.history import log
-from tests.office import Office, TestClock
+from tests.office import NewOffice, Office, TestClock, unchanged
 
 POLICY: Final = "yingkou-2024-14"
 USCC: Final = code(1000)
@@ -40,9 +41,8 @@ NAMED: Final = (
 """Reads of one thing, which was not there before it was recorded."""
 
 
-@pytest.fixture
-def history(office: Office, clock: TestClock) -> Office:
-    """A policy (1), a filing (2-3), in May a batch of two (4-7), in June a withdrawal (8-9)."""
+def play(office: Office, clock: TestClock) -> Office:
+    """Record a policy (1), a filing (2-3), in May a batch of two (4-7), in June a withdrawal (8-9)."""
     office.publish()
     office.file(trade(110_000))
     clock.set("2024-05-12T00:00:00Z")
@@ -51,6 +51,26 @@ def history(office: Office, clock: TestClock) -> Office:
     assert office.withdraw(trade(110_000), reason="登记到了另一家企业名下").status_code == 200
     assert [event["position"] for event in events(office)] == list(range(1, 10))
     return office
+
+
+@pytest.fixture(scope="module")
+def shared_history(new_office: NewOffice) -> Office:
+    """This history, for all tests."""
+    clock = TestClock()
+    return play(new_office(clock), clock)
+
+
+@pytest.fixture
+def history(shared_history: Office) -> Iterator[Office]:
+    """The same, to read."""
+    with unchanged(shared_history) as office:
+        yield office
+
+
+@pytest.fixture
+def changing_history(office: Office, clock: TestClock) -> Office:
+    """The same, to record more and to seal."""
+    return play(office, clock)
 
 
 def ask(office: Office, path: str, moment: str) -> Any:
@@ -141,26 +161,34 @@ def test_the_events_of_a_moment_end_with_it(history: Office) -> None:
     assert history.read("/v1/events", position=3, after=5)["next_after"] == 5
 
 
-def test_the_log_is_read_up_to_its_head_though_the_read_models_lag(history: Office) -> None:
-    filed = log(history.ledger)[1].event
+def test_the_log_is_read_up_to_its_head_though_the_read_models_lag(changing_history: Office) -> None:
+    filed = log(changing_history.ledger)[1].event
     assert isinstance(filed, ReturnFiled)
     of_another = NewEvent(f"returns/{code(1002)}/2024", 1, filed)
-    assert history.ledger.record(history.ledger.stored([of_another]), AppendRequest("statistics", "b")) == 10
+    assert (
+        changing_history.ledger.record(
+            changing_history.ledger.stored([of_another]), AppendRequest("statistics", "b")
+        )
+        == 10
+    )
     for asked in ({}, {"position": 10}, {"known_at": "2024-06-05T00:00:00Z"}):
-        page = history.read("/v1/events", after=9, **asked)
+        page = changing_history.read("/v1/events", after=9, **asked)
         assert [each["position"] for each in page["items"]] == [10]
         assert page["as_of"]["position"] == 10
-    assert history.read("/v1/policies")["as_of"]["position"] == 9
+    assert changing_history.read("/v1/policies")["as_of"]["position"] == 9
 
 
-def test_a_policy_published_later_is_none_yet(history: Office, clock: TestClock) -> None:
+def test_a_policy_published_later_is_none_yet(changing_history: Office, clock: TestClock) -> None:
     clock.set("2024-07-01T00:00:00Z")
-    history.publish(edited(SHIPPED_TEXT, ("award: {yuan: 50000,", "award: {yuan: 40000,")).encode())
+    changing_history.publish(edited(SHIPPED_TEXT, ("award: {yuan: 50000,", "award: {yuan: 40000,")).encode())
     path = f"/v1/policies/{POLICY}"
-    assert (history.read(path)["version"], history.read(path, position=9)["version"]) == (2, 1)
-    assert [each["version"] for each in history.read("/v1/policies", position=9)["items"]] == [1]
-    refused(history.get(f"{path}/versions/2", position=9), 404, "not-found")
-    assert history.read(f"{path}/versions/2")["version"] == 2
+    assert (changing_history.read(path)["version"], changing_history.read(path, position=9)["version"]) == (
+        2,
+        1,
+    )
+    assert [each["version"] for each in changing_history.read("/v1/policies", position=9)["items"]] == [1]
+    refused(changing_history.get(f"{path}/versions/2", position=9), 404, "not-found")
+    assert changing_history.read(f"{path}/versions/2")["version"] == 2
 
 
 @pytest.mark.parametrize("path", [*ANSWERED[:3], NAMED[0]])
@@ -186,13 +214,13 @@ def root_of(leaves: list[bytes]) -> bytes:
 
 @pytest.mark.parametrize("path", ANSWERED)
 def test_an_answer_carries_the_root_of_the_log_up_to_its_moment_once_that_is_sealed(
-    history: Office, path: str
+    changing_history: Office, path: str
 ) -> None:
-    assert ask(history, path, "position=7").json()["as_of"]["checkpoint"] is None
-    seal(history.ledger)
-    with read_transaction(history.ledger.engine) as connection:
+    assert ask(changing_history, path, "position=7").json()["as_of"]["checkpoint"] is None
+    seal(changing_history.ledger)
+    with read_transaction(changing_history.ledger.engine) as connection:
         lines = read_lines(connection, after=0, until=9, limit=9)
     for position in (0, 1, 3, 7, 9):
         root = base64.b64encode(root_of([canonical(each) for each in lines[:position]])).decode()
         checkpoint = {"size": position, "root": root}
-        assert ask(history, path, f"position={position}").json()["as_of"]["checkpoint"] == checkpoint
+        assert ask(changing_history, path, f"position={position}").json()["as_of"]["checkpoint"] == checkpoint

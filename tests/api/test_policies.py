@@ -275,15 +275,15 @@ CHANGED_PART = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_document_that_is_not_understood_is_refused_with_the_line(office: Office, name: str) -> None:
+def test_a_document_that_is_not_understood_is_refused_with_the_line(idle: Office, name: str) -> None:
     text = BAD[name]
-    body = refused(office.publish(text.encode()), 422, "policy-invalid")
+    body = refused(idle.publish(text.encode()), 422, "policy-invalid")
     assert re.search("第[0-9]+行", body["detail"])
     if name in CHANGED_PART:
         assert f"第{line_of(text, CHANGED_PART[name])}行：" in body["detail"]
-    assert refused(office.publish(text.encode(), dry_run="true"), 422, "policy-invalid") == body
-    assert events(office) == []
-    assert office.read("/v1/policies")["items"] == []
+    assert refused(idle.publish(text.encode(), dry_run="true"), 422, "policy-invalid") == body
+    assert events(idle) == []
+    assert idle.read("/v1/policies")["items"] == []
 
 
 @pytest.mark.parametrize(
@@ -302,15 +302,15 @@ def test_a_document_that_is_not_understood_is_refused_with_the_line(office: Offi
     ],
     ids=lambda content: repr(content[:12]),
 )
-def test_what_is_no_document_at_all_is_refused_with_the_line(office: Office, content: bytes) -> None:
-    detail = refused(office.publish(content), 422, "policy-invalid")["detail"]
+def test_what_is_no_document_at_all_is_refused_with_the_line(idle: Office, content: bytes) -> None:
+    detail = refused(idle.publish(content), 422, "policy-invalid")["detail"]
     assert re.search("第[0-9]+行", detail)
-    assert events(office) == []
+    assert events(idle) == []
 
 
-def test_a_document_of_another_media_type_is_refused_with_415(office: Office) -> None:
-    headers = {**office.headers("admin"), "Content-Type": "application/json"}
-    response = office.client.post("/v1/policies", content=TEXT.encode(), headers=headers)
+def test_a_document_of_another_media_type_is_refused_with_415(idle: Office) -> None:
+    headers = {**idle.headers("admin"), "Content-Type": "application/json"}
+    response = idle.client.post("/v1/policies", content=TEXT.encode(), headers=headers)
     refused(response, 415, "unsupported-media-type")
 
 

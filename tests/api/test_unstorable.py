@@ -14,7 +14,7 @@ from app.runtime.storable import is_storable
 from app.use_cases.policies.loader import YINGKOU_2024_14
 from tests.api.rows import code, trade
 from tests.api.test_openapi import COMMITTED, operations
-from tests.office import Office
+from tests.office import NewOffice, Office, TestClock, unchanged
 
 IN_URLS: Final = ("%00", "a%00b", "%ED%A0%80", str(2**63), str(-(2**63) - 1), "9" * 400)
 IN_JSON: Final = ("\0", "\ud800", 2**63, -(2**63) - 1, 10**400)
@@ -122,34 +122,48 @@ def role_for(method: str, path: str) -> str:
     return "auditor" if method == "get" else next(ROLES[each] for each in ROLES if path.startswith(each))
 
 
-@pytest.mark.parametrize(("method", "path"), operations())
-def test_a_value_that_no_database_holds_makes_no_fault_wherever_it_stands(
-    office: Office, method: str, path: str
-) -> None:
-    operation = DESCRIPTION["paths"][path][method]
+@pytest.fixture(scope="module")
+def shared(new_office: NewOffice) -> Office:
+    """A ledger in which every route finds what it asks for."""
+    office = new_office(TestClock())
     office.publish()
     office.file(trade(110_000))
-    headers = office.headers(role_for(method, path))
+    return office
+
+
+@pytest.fixture
+def stocked(shared: Office) -> Iterator[Office]:
+    """The same, in which nothing is recorded."""
+    with unchanged(shared) as office:
+        yield office
+
+
+@pytest.mark.parametrize(("method", "path"), operations())
+def test_a_value_that_no_database_holds_makes_no_fault_wherever_it_stands(
+    stocked: Office, method: str, path: str
+) -> None:
+    operation = DESCRIPTION["paths"][path][method]
+    headers = stocked.headers(role_for(method, path))
     for address in calls(path, operation.get("parameters", [])):
-        answer = office.client.request(method, address, headers=headers)
+        answer = stocked.client.request(method, address, headers=headers)
         assert answer.status_code < 500, (address, answer.text)
         if "%00" in address:
             assert (answer.status_code, answer.json()["code"]) == (400, "invalid-request"), address
     plain = path.format(**VALID)
     for media_type, body in bodies(operation):
         given = {**headers, "Content-Type": media_type}
-        answer = office.client.request(method, plain, headers=given, content=body)
+        answer = stocked.client.request(method, plain, headers=given, content=body)
         assert 400 <= answer.status_code < 500, (body[:2000], answer.text)
 
 
 @pytest.mark.parametrize("name", ["Idempotency-Key", "Authorization", "Accept", "Content-Type", "X-Any"])
 @pytest.mark.parametrize("value", [b"\0", b"Bearer a\0b", b"\xff\xfe", b"\xed\xa0\x80"])
-def test_a_header_that_no_database_holds_makes_no_fault(office: Office, name: str, value: bytes) -> None:
+def test_a_header_that_no_database_holds_makes_no_fault(stocked: Office, name: str, value: bytes) -> None:
     headers = {
-        **{key.encode(): given.encode() for key, given in office.headers("statistics").items()},
+        **{key.encode(): given.encode() for key, given in stocked.headers("statistics").items()},
         name.encode(): value,
     }
-    answer = office.client.post("/v1/returns", headers=headers, json={"unit": "yuan", "returns": []})
+    answer = stocked.client.post("/v1/returns", headers=headers, json={"unit": "yuan", "returns": []})
     assert answer.status_code < 500
     assert b"\0" not in value or answer.status_code == 400
 

@@ -2,12 +2,13 @@
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.api.rows import catering, code, refused, trade
-from tests.office import Office
+from tests.office import NewOffice, Office, TestClock, unchanged
 
 WINDOW = "2024H1"
 STATISTICAL = ("base", "growth-over", "whole-steps", "no-whole-step", "band", "tail", "below-bands")
@@ -61,11 +62,19 @@ def explained(office: Office, who: str) -> Any:
     return office.read(f"/v1/entitlements/{code(1000)}/{WINDOW}/2024-03", who)
 
 
-@pytest.fixture(params=list(CASES.values()), ids=list(CASES))
-def filed(office: Office, request: pytest.FixtureRequest) -> tuple[Office, list[dict[str, Any]]]:
+@pytest.fixture(scope="module", params=list(CASES.values()), ids=list(CASES))
+def shared(new_office: NewOffice, request: pytest.FixtureRequest) -> tuple[Office, list[dict[str, Any]]]:
+    office = new_office(TestClock())
     office.publish()
     office.file(*request.param)
     return office, request.param
+
+
+@pytest.fixture
+def filed(shared: tuple[Office, list[dict[str, Any]]]) -> Iterator[tuple[Office, list[dict[str, Any]]]]:
+    office, rows = shared
+    with unchanged(office):
+        yield office, rows
 
 
 def test_a_commerce_key_sees_no_figure_and_nothing_from_which_one_follows(

@@ -50,6 +50,7 @@ def test_every_import_keeps_to_the_contracts() -> None:
         ("app/use_cases/recording.py", "import eventsourcing.persistence", "The eventsourcing library"),
     ],
 )
+@pytest.mark.slow
 def test_an_import_against_the_direction_breaks_a_contract(
     tmp_path: Path, module: str, line: str, contract: str
 ) -> None:

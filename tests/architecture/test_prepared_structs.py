@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 LOOK = """
 from msgspec import ValidationError, _utils, convert
 
@@ -30,6 +32,7 @@ for kind in (
 """
 
 
+@pytest.mark.slow
 def test_what_requests_read_is_made_ready_before_the_service_has_threads() -> None:
     looked = subprocess.run([sys.executable, "-c", LOOK], check=False, capture_output=True, encoding="utf-8")
     assert looked.stderr == ""

@@ -66,6 +66,7 @@ def test_warnings_beyond_those_that_are_kept_are_counted(
     assert answer["answer"]["warnings_total"] == 8
 
 
+@pytest.mark.slow
 def test_a_word_that_is_no_utf_8_is_wrong_usage_and_a_file_may_have_any_name(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"\xff.yaml")).write_text("a: 1\n", encoding="utf-8")
 

@@ -1,6 +1,7 @@
 """`duixian audit red-flags`, as an auditor types it."""
 
 import re
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,21 @@ COMMAND = ("audit", "red-flags", "2024H1")
 NO_VERDICT = "每条疑点都是供核实的线索，不是结论；列入清单不表示数据或金额有误。"
 
 
-@pytest.fixture
-def desk(tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    """A desk whose ledger holds a base that was filled in, after the half-year, and one that was raised."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DUIXIAN_DATABASE_URL", database.url)
-    made = Desk(tmp_path)
-    made.run("migrate")
+@pytest.fixture(scope="module")
+def recorded(migrated: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """A ledger that holds a base that was filled in, after the half-year, and one that was raised."""
+    database = migrated.copy()
+    folder = tmp_path_factory.mktemp("desk")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("DUIXIAN_DATABASE_URL", database.url)
+        record(Desk(folder))
+    yield database
+    database.drop()
+
+
+def record(made: Desk) -> None:
+    """File for two enterprises, and correct both."""
     made.run("policy", "publish", YINGKOU_2024_14)
     first = [trade(BING, "110000", ""), trade(DING, "110000", "100000", region="210803")]
     made.run("import", made.csv("2024年3月 E204-1.csv", E204_1, *first), "--unit", "千元")
@@ -33,7 +42,22 @@ def desk(tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch) ->
         made.csv("2024年3月更正 E204-1.csv", E204_1, *then),
         *("--unit", "千元", "--reason", "=企业改报", "--origin", "enterprise"),
     )
-    return made
+
+
+@pytest.fixture
+def database(recorded: Database) -> Iterator[Database]:
+    """A copy of it."""
+    made = recorded.copy()
+    yield made
+    made.drop()
+
+
+@pytest.fixture
+def desk(tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """A desk with this ledger."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DUIXIAN_DATABASE_URL", database.url)
+    return Desk(tmp_path)
 
 
 def test_each_question_is_printed_with_the_registrations_it_rests_on(desk: Desk) -> None:

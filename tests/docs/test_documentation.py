@@ -201,6 +201,7 @@ def test_every_folder_that_the_dockerfile_copies_is_let_through_to_the_build() -
     assert {"app", "domain", "projections", "migrations"} <= copied
 
 
+@pytest.mark.slow
 def test_the_example_of_the_policy_language_is_what_the_command_line_says_of_a_number_without_a_source(
     tmp_path: Path,
 ) -> None:

@@ -13,12 +13,13 @@ from domain.events import EVENT_TYPES, EntitlementAssessed, Event, Outcome, Retu
 from domain.returns import AnnualReturns
 from tests.builders import WANYUAN, Enterprise
 from tests.domain.histories import PERIODS, Filing, Operation, StandingReturns, random_history, random_return
+from tests.examples import examples
 from tests.oracle import PERIODS_OF_WINDOW, OraclePeriod, entitlements
 
-HISTORIES_PER_SEED = 400
+HISTORIES_PER_SEED = examples(400)
 
-thorough = settings(max_examples=1000, derandomize=True, deadline=None, database=None)
-quick = settings(thorough, max_examples=250)
+thorough = settings(max_examples=examples(1000), derandomize=True, deadline=None, database=None)
+quick = settings(thorough, max_examples=examples(250))
 histories = st.randoms(use_true_random=False).map(random_history)
 
 

@@ -16,6 +16,7 @@ from domain.returns import required_figure
 from tests.builders import QIANYUAN, WANYUAN, catering, trade, with_figure
 from tests.domain.dossier import WITHOUT_POLICY, Dossier, scope_of, with_cumulative
 from tests.domain.histories import Filing, Operation, StandingReturns, random_history
+from tests.examples import examples
 from tests.oracle import PERIODS_OF_WINDOW, entitlements
 
 JULY = "2024-07-01T00:00:00+08:00"
@@ -686,7 +687,7 @@ def test_the_questions_of_a_flag_come_by_period_and_form() -> None:
     ]
 
 
-@settings(max_examples=150, derandomize=True, deadline=None, database=None)
+@settings(max_examples=examples(150), derandomize=True, deadline=None, database=None)
 @given(st.randoms(use_true_random=False))
 def test_a_base_earns_where_an_independent_working_of_the_article_says_so(random: Random) -> None:
     questions_as_by_the_oracle(random_history(random))
@@ -696,7 +697,7 @@ TRADE_BASES = st.sampled_from([None, 0, 100_000, 150_000, 200_000, 235_000, 250_
 CATERING_BASES = st.sampled_from([None, -5, 2_000, 10_000, 20_000, 30_000])
 
 
-@settings(max_examples=100, derandomize=True, deadline=None, database=None)
+@settings(max_examples=examples(100), derandomize=True, deadline=None, database=None)
 @given(
     st.lists(st.tuples(TRADE_BASES, TRADE_BASES), min_size=5, max_size=5),
     st.lists(st.tuples(CATERING_BASES, CATERING_BASES), min_size=2, max_size=2),
@@ -754,7 +755,7 @@ def questions_as_by_the_oracle(history: list[Operation]) -> None:
         }
 
 
-@settings(max_examples=100, derandomize=True, deadline=None, database=None)
+@settings(max_examples=examples(100), derandomize=True, deadline=None, database=None)
 @given(st.randoms(use_true_random=False))
 def test_a_differing_base_is_told_with_the_amounts_of_an_independent_working(random: Random) -> None:
     dossier, standing = Dossier(), StandingReturns()

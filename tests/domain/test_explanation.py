@@ -25,10 +25,11 @@ from tests.builders import (
     trade,
     with_figure,
 )
+from tests.examples import examples
 
 GATE_BP = 800
 
-with_retries = settings(derandomize=True, deadline=None, database=None)
+with_retries = settings(max_examples=examples(100), derandomize=True, deadline=None, database=None)
 
 
 def test_the_model_sentence_of_a_growth_that_is_too_low() -> None:

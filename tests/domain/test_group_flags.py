@@ -18,8 +18,9 @@ from domain.red_flags.group_flags import Clusters, Corrections, over_gate, over_
 from domain.red_flags.kinds import THRESHOLDS, RedFlag, Scope
 from tests.builders import SHIPPED_TEXT, catering, edited, policy_of, trade
 from tests.domain.dossier import WITHOUT_POLICY, Dossier, scope_of
+from tests.examples import examples
 
-thorough = settings(max_examples=500, derandomize=True, deadline=None, database=None)
+thorough = settings(max_examples=examples(500), derandomize=True, deadline=None, database=None)
 BASE = 100_000
 """千元, so large that growth at the gate of 8% is 8,000 千元: under the first step, so near no gate."""
 LARGE = 125_000

@@ -17,8 +17,9 @@ from domain.policy.policy import Policy
 from domain.policy.shapes.phrases import WITHHELD
 from domain.policy.steps import Step
 from tests.builders import QIANYUAN, SHIPPED_TEXT, WANYUAN, catering, edited, policy_of, sentences_of, trade
+from tests.examples import examples
 
-with_retries = settings(derandomize=True, deadline=None, database=None)
+with_retries = settings(max_examples=examples(100), derandomize=True, deadline=None, database=None)
 
 OPEN_NEGATIVE = edited(
     SHIPPED_TEXT,

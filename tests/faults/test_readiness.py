@@ -228,6 +228,7 @@ def test_a_database_that_is_closed_to_us_and_opened_again_is_noticed_both_times(
         assert is_ready(client)
 
 
+@pytest.mark.slow
 def test_the_command_line_says_in_chinese_that_there_is_no_database(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]

@@ -17,7 +17,7 @@ from projections.tables import FOREVER, LIVE
 from tests.ledger.history import REGIONS, Row, catering, code, log, rows_of, trade
 
 ROWS_PER_CHUNK = 20
-ENTERPRISES = 40
+ENTERPRISES = 24
 MONTHS = ("2024-01~02", "2024-03", "2024-04", "2024-07")
 POSITIONS = {"position", "from_position", "to_position", "recorded_at_us"}
 

@@ -15,7 +15,7 @@ from tests.importing.files import number_of_facts
 from tests.importing.test_commands import PATIENCE_S, ROOT
 from tests.ledger.history import code, publish_whole
 
-FEW, MANY = 2_000, 14_000
+FEW, MANY = 1_000, 7_000
 REASON_LENGTH = 490
 """Bulky rows: what is kept of each to the end, some 200 bytes, is little beside the row itself."""
 

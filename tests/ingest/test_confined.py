@@ -26,6 +26,8 @@ ROOT = Path(__file__).parents[2]
 LIMITS = Limits(memory_bytes=700_000_000, cpu_s=2, wait_s=60)
 GENEROUS = Limits(memory_bytes=2_000_000_000, cpu_s=60, wait_s=60)
 
+pytestmark = pytest.mark.slow
+
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the limits of the system hold on Linux")
 
 

@@ -94,6 +94,7 @@ def test_a_record_without_end_is_not_drawn_into_memory(tmp_path: Path, line: str
     assert codes(problems) == ["line-unreadable"]
 
 
+@pytest.mark.slow
 def test_fifty_thousand_rows_are_read_as_a_stream(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text(HEADER + ROW * 50_000, encoding="gb18030")

@@ -209,6 +209,7 @@ def test_a_workbook_over_the_limit_is_to_be_saved_as_csv(one_row: Path) -> None:
     assert "CSV" in problem.message
 
 
+@pytest.mark.slow
 def test_a_workbook_that_unpacks_without_end_is_refused(one_row: Path) -> None:
     block = b" " * 10_000_000
     with (

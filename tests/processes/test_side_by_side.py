@@ -23,7 +23,7 @@ from tests.ledger.test_concurrency import check_consistency
 from tests.processes.running import PATIENCE_S, Machine, make_keys
 
 CLIENTS: Final = 4
-FILINGS: Final = 8
+FILINGS: Final = 4
 CODES: Final = [code(n) for n in range(1, 13)]
 MONTHS: Final = ("2024-03", "2024-04", "2024-07")
 HEADINGS: Final = (

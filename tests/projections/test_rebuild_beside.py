@@ -101,7 +101,7 @@ class Filer:
         self._codes = [code(10 * number + n) for n in range(1, 4)]
 
     def file_and_read(self) -> None:
-        for period in self._random.sample(PERIODS[:5], 5) * 2:
+        for period in self._random.sample(PERIODS[:5], 3) * 2:
             rows = [self._row(uscc, period) for uscc in self._codes]
             answer = self._office.file(*rows)
             for row in rows:

@@ -27,7 +27,7 @@ from tests.ledger.history import RandomYear, log, transaction_ends
 from tests.office import Office, TestClock
 
 SEEDS = range(3)
-MOMENTS_PER_SEED = 2
+MOMENTS_PER_SEED = 1
 WINDOWS = ("2024H1", "2024H2")
 DIMENSIONS = ("region_code", "industry", "period", "measure")
 POLICY = "yingkou-2024-14"

@@ -46,6 +46,22 @@ def test_the_model_sentence_of_whole_steps() -> None:
     )
 
 
+def test_a_threshold_and_a_gap_are_in_one_unit() -> None:
+    assert sentences_of(trade(10_727, 10_888))["growth-over"] == (
+        "示例商贸公司2024年3月零售额1072.7万元，上年同期1088.8万元，同比下降1.48%，不高于8%，不符合增速条件；"
+        "零售额须高于1175.904万元，尚差103.204万元。（政策第14条）"
+    )
+
+
+def test_one_whole_step_and_a_rest() -> None:
+    sentences = sentences_of(trade(41_000, 30_000))
+    assert "同比增长36.67%，高于8%" in sentences["growth-over"]
+    assert sentences["whole-steps"] == (
+        "零售额同比增量1100万元，每满1000万元按5万元测算，计5万元；余100万元不足1000万元，不予计算"
+        "（奖励标准尚待明确，暂按政策上限5万元测算）。（政策第14条）"
+    )
+
+
 def test_the_model_sentence_of_the_half_year_ceiling() -> None:
     sentences = sentences_of(trade(200_000, 100_000, period="2024-06"), used_fen=180 * WANYUAN)
     assert sentences["half-year-ceiling"] == (

@@ -79,19 +79,19 @@ def main() -> None:
         for each in error.errors():
             name = f"DUIXIAN_{each['loc'][0]}".upper()
             told = _SETTING_PROBLEMS.get(each["type"], each["msg"]).format(**each.get("ctx", {}))
-            err.print(f"设置{name}无效：{told}。", markup=False, soft_wrap=True)
+            err.print(f"设置{name}无效：{told}。")
         sys.exit(WRONG_USAGE)
     for word in sys.argv[1:]:
         # A path may be of any bytes; in any other word those that are no UTF-8 are lone surrogates.
         if not is_storable(word) and not Path(word).exists():
-            err.print(f"参数{word!a}含有不是UTF-8编码的字符。", markup=False, soft_wrap=True)
+            err.print(f"参数{word!a}含有不是UTF-8编码的字符。")
             sys.exit(WRONG_USAGE)
     try:
         app()
     except UNFINISHED as error:
         is_recording = isinstance(error, UncertainError | NotProjectedError | BrokenExecutor)
         advice = "请重试，已登记的不会重复登记。" if is_recording else ""
-        err.print(cause_of(error) + advice, markup=False, soft_wrap=True)
+        err.print(cause_of(error) + advice)
         sys.exit(REFUSED)
 
 

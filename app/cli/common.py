@@ -52,8 +52,7 @@ class HeardOut(Terminal):
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
-# A pipe has no width to fit in: names and headings stay whole.
-out = Terminal(width=None if sys.stdout.isatty() else 240)
+out = Terminal()
 err = Terminal(stderr=True)
 
 
@@ -89,7 +88,7 @@ KnownAtAsked = Annotated[
 
 def refuse(message: str) -> NoReturn:
     """Say why on standard error, and end with `REFUSED`."""
-    err.print(message, markup=False, soft_wrap=True)
+    err.print(message)
     raise typer.Exit(REFUSED)
 
 

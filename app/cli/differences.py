@@ -130,19 +130,16 @@ def _print(found: Iterable[Difference], summed: Sums, moments: Moments) -> None:
         out.print(
             f"{each.name}（{each.uscc}）{period_of(each.period).chinese}：{_amount(each.before_fen)} → "
             f"{_amount(each.after_fen)}，{_signed(each.difference_fen)}",
-            markup=False,
-            soft_wrap=True,
         )
         for change in each.changes:
             for cause in change.causes:
-                out.print(f"    {_told(cause)}", markup=False, soft_wrap=True)
+                out.print(f"    {_told(cause)}")
     out.print(
         f"共{count}项变动。测算金额合计：{_amount(summed.before_fen)} → {_amount(summed.after_fen)}，"
         f"{_signed(summed.difference_fen)}。",
-        soft_wrap=True,
     )
-    out.print(f"前一时点{printing.as_of_text(moments.first)}", soft_wrap=True)
-    out.print(f"后一时点{printing.as_of_text(moments.last)}", soft_wrap=True)
+    out.print(f"前一时点{printing.as_of_text(moments.first)}")
+    out.print(f"后一时点{printing.as_of_text(moments.last)}")
 
 
 def _amount(fen: int | None) -> str:
@@ -192,7 +189,7 @@ def _write(path: Path, found: Iterable[Difference], summed: Sums, notes: list[tu
         write_difference_sheet(path, map(_line, found), totals, notes)
     except OSError as error:
         refuse(f"差异清单无法写入{path}：{reason_of(error)}。请关闭已打开的文件或换一个位置。")
-    out.print(f"差异清单已写入{path}。合计{_signed(summed.difference_fen)}。", markup=False, soft_wrap=True)
+    out.print(f"差异清单已写入{path}。合计{_signed(summed.difference_fen)}。")
 
 
 def _line(difference: Difference) -> DifferenceLine:

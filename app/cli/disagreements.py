@@ -43,8 +43,6 @@ def audit_disagreements(
         account = " ".join(part for part in (each.uscc, each.window, each.policy, each.period) if part)
         out.print(
             f"台账序号{each.position} {each.type} {account or each.stream}：{each.reason}",
-            markup=False,
-            soft_wrap=True,
         )
     told = f"共{total}条记录有矛盾" if total else "没有互相矛盾的记录"
-    out.print(f"{told}。{printing.as_of_text(at)}", soft_wrap=True)
+    out.print(f"{told}。{printing.as_of_text(at)}")

@@ -45,7 +45,7 @@ def audit_disclosures(
         print_json([disclosure_item(each).model_dump() for each in found])
         return
     for each in found:
-        out.print("，".join(_told(each)), soft_wrap=True)
+        out.print("，".join(_told(each)))
     if not found:
         out.print("没有查阅记录。")
 

@@ -88,12 +88,10 @@ def _signing_with(signer: Signer) -> Signing:
 
 def _print_manifest(target: Path, manifest: Manifest) -> None:
     extent = f"台账序号1至{manifest.size}" if manifest.size else "台账尚无记录"
-    out.print(f"台账已导出至{target}：{extent}，树根{manifest.root}。", markup=False, soft_wrap=True)
+    out.print(f"台账已导出至{target}：{extent}，树根{manifest.root}。")
     if manifest.checkpoint is None:
         out.print("没有签名密钥，导出件不含日志校验点。需要时请先运行：duixian audit key")
     else:
         out.print(
             f"日志校验点由{manifest.origin}签名，验证公钥：{manifest.verifier_key}",
-            markup=False,
-            soft_wrap=True,
         )

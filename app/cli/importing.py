@@ -215,7 +215,7 @@ def _tell(outcome: Outcome, options: ImportOptions, *, on_out: bool) -> None:
     """Say what became of a file: the result on standard output, all else on standard error."""
     if outcome.reason is not None:
         for told in (outcome.reason, _extent_text(outcome)):
-            err.print(told, markup=False, soft_wrap=True)
+            err.print(told)
     elif on_out and outcome.state != "not-begun":
         printing.print_import(_out, outcome.imported, dry_run=options.dry_run)
     printing.print_lines(err, outcome.imported)
@@ -243,7 +243,7 @@ def _tell_other_files(outcomes: Sequence[Outcome]) -> None:
     for state, told in (("done", "此前已完成的文件"), ("not-begun", "其后的文件未处理")):
         names = [each.imported.name for each in outcomes if each.state == state]
         if names:
-            err.print(f"{told}：{'、'.join(names)}", markup=False, soft_wrap=True)
+            err.print(f"{told}：{'、'.join(names)}")
 
 
 def _data(outcome: Outcome) -> dict[str, Any]:
@@ -276,7 +276,7 @@ def _write_problems(path: Path, lines: list[ProblemLine], *, more: int) -> None:
     except OSError as error:
         refuse(_unwritable(path, error))
     left_out = f"，另有{more}条未列出" if more else ""
-    err.print(f"审核问题清单已写入{path}，共{len(lines)}行{left_out}。", markup=False, soft_wrap=True)
+    err.print(f"审核问题清单已写入{path}，共{len(lines)}行{left_out}。")
 
 
 def _unwritable(path: Path, error: OSError) -> str:

@@ -57,9 +57,7 @@ def keys_list(context: typer.Context, as_json: AsJson = False) -> None:
     for key in keys:
         figures = "，可见单户数据" if key.sees_figures and key.role not in SEE_FIGURES else ""
         state = "" if key.revoked_at_us is None else f"，{beijing(key.revoked_at_us)}停用"
-        out.print(
-            f"{key.name}（{key.role}{figures}）{rfc_3339(key.created_at_us)[:10]}新建{state}", markup=False
-        )
+        out.print(f"{key.name}（{key.role}{figures}）{rfc_3339(key.created_at_us)[:10]}新建{state}")
 
 
 @keys_app.command("revoke")
@@ -73,7 +71,7 @@ def keys_revoke(context: typer.Context, name: str) -> None:
         revoked = revoke_key(connection, name, now_us=ledger.clock())
     if not revoked:
         refuse(f"没有名称为“{name}”的有效密钥。")
-    out.print(f"{name}已停用。", markup=False)
+    out.print(f"{name}已停用。")
 
 
 def _keys(ledger: Ledger) -> list[Key]:

@@ -104,14 +104,13 @@ def policy_withdraw(
             f"{policy} 版本{effect.version}：试算（未登记）。"
             f"撤销将变动测算结果{effect.entitlements_changed}期，"
             f"测算金额{wanyuan(effect.before_fen)} → {wanyuan(effect.after_fen)}。",
-            markup=False,
         )
         return
     result = withdraw_policy(ledger, policy, meant, actor=actor_of(context))
     if result is None:
         refuse(f"没有有效的政策{policy}。")
     _assess(ledger)
-    out.print(f"{policy} 版本{result.ref.version} 已撤销（台账序号{result.position}）。", markup=False)
+    out.print(f"{policy} 版本{result.ref.version} 已撤销（台账序号{result.position}）。")
 
 
 def _assess(ledger: Ledger) -> None:
@@ -145,7 +144,7 @@ def _load(file: Path) -> LoadedPolicy:
     if isinstance(loaded, LoadedPolicy):
         return loaded
     for problem in loaded:
-        err.print(str(problem), markup=False, soft_wrap=True)
+        err.print(str(problem))
     raise typer.Exit(REFUSED)
 
 
@@ -170,7 +169,6 @@ def policy_list(
     for each in found:
         out.print(
             f"{each.ref.id} 版本{each.ref.version}：{each.title}，{beijing(each.recorded_at_us)}发布",
-            markup=False,
         )
     if not found:
         out.print("尚未发布政策文件。")

@@ -87,7 +87,7 @@ def audit_checkpoint(
     answer = proof_models.checkpoint_answer(tree, signer)
     if out_file is not None:
         _write(out_file, answer.checkpoint)
-        out.print(f"日志校验点已写入{out_file}，含台账记录{tree.size}条。", markup=False)
+        out.print(f"日志校验点已写入{out_file}，含台账记录{tree.size}条。")
     elif as_json:
         print_json(answer.model_dump())
     else:
@@ -111,9 +111,9 @@ def audit_inclusion(
     if as_json:
         print_json(answer.model_dump())
         return
-    out.print(f"台账序号{position}的记录包含在以下校验点内。", markup=False)
-    out.print(f"记录：{answer.leaf}", markup=False, soft_wrap=True)
-    out.print(f"记录指纹：{answer.leaf_hash}", markup=False)
+    out.print(f"台账序号{position}的记录包含在以下校验点内。")
+    out.print(f"记录：{answer.leaf}")
+    out.print(f"记录指纹：{answer.leaf_hash}")
     _print_proof("包含证明", answer.proof, answer.checkpoint)
 
 
@@ -139,9 +139,9 @@ def audit_consistency(
     if as_json:
         print_json(answer.model_dump())
         return
-    out.print(f"前{first}条台账记录原样包含在前{second}条内。", markup=False)
-    out.print(f"前{first}条的树根：{answer.first_root}", markup=False)
-    out.print(f"前{second}条的树根：{answer.second_root}", markup=False)
+    out.print(f"前{first}条台账记录原样包含在前{second}条内。")
+    out.print(f"前{first}条的树根：{answer.first_root}")
+    out.print(f"前{second}条的树根：{answer.second_root}")
     _print_proof("一致性证明", answer.proof, answer.checkpoint)
 
 
@@ -172,7 +172,7 @@ def audit_receipt(
     _write(out_file, msgspec.json.format(msgspec.json.encode(answer)).decode() + "\n")
     in_progress = printing.IN_PROGRESS if receipt.day_in_progress else ""
     told = f"含台账记录{len(receipt.events)}条及其证明，截至台账序号{receipt.tree.size}{in_progress}"
-    out.print(f"核验凭据已写入{out_file}，{told}。", markup=False)
+    out.print(f"核验凭据已写入{out_file}，{told}。")
 
 
 def _signer() -> Signer:
@@ -198,10 +198,10 @@ def _refusing_what_is_ahead() -> Iterator[None]:
 
 
 def _print_proof(name: str, proof: list[str], checkpoint: str) -> None:
-    out.print(f"{name}（RFC 9162），共{len(proof)}个指纹：", markup=False)
+    out.print(f"{name}（RFC 9162），共{len(proof)}个指纹：")
     for each in proof:
-        out.print(f"  {each}", markup=False)
-    out.print("日志校验点：", markup=False)
+        out.print(f"  {each}")
+    out.print("日志校验点：")
     sys.stdout.write(checkpoint)
 
 

@@ -107,9 +107,9 @@ def _print(found: Iterable[RedFlag], books: PolicyAsOf) -> None:
     for each in found:
         counts[each.flag] += 1
         for line in _told(each):
-            out.print(line, markup=False, soft_wrap=True)
+            out.print(line)
     moment = printing.as_of_text(books.moment)
-    out.print(f"{_counted(counts)}{moment}。{NO_VERDICT}", markup=False, soft_wrap=True)
+    out.print(f"{_counted(counts)}{moment}。{NO_VERDICT}")
 
 
 def _told(flag: RedFlag) -> Iterator[str]:
@@ -142,7 +142,7 @@ def _write(path: Path, found: Iterable[RedFlag], asked: RedFlagQuery, books: Pol
         write_red_flag_sheet(path, counted(), _notes(asked, books))
     except OSError as error:
         refuse(f"疑点清单无法写入{path}：{reason_of(error)}。请关闭已打开的文件或换一个位置。")
-    out.print(f"疑点清单已写入{path}。{_counted(counts)}", markup=False, soft_wrap=True)
+    out.print(f"疑点清单已写入{path}。{_counted(counts)}")
 
 
 def _notes(asked: RedFlagQuery, books: PolicyAsOf) -> list[tuple[str, str]]:

@@ -42,4 +42,4 @@ def audit_restore(
     if as_json:
         print_json({"size": size, "root": report.root})
     else:
-        out.print(f"台账已由{export}恢复，共{size}条记录，树根{report.root}。", markup=False, soft_wrap=True)
+        out.print(f"台账已由{export}恢复，共{size}条记录，树根{report.root}。")

@@ -269,7 +269,7 @@ def _proven(verified: Verified | None, witnesses: Witnesses, found: Iterable[str
 
 def _print_report(report: Report) -> None:
     if report.size is not None:
-        out.print(f"共{report.size}条台账记录，树根{report.root}。", markup=False, soft_wrap=True)
+        out.print(f"共{report.size}条台账记录，树根{report.root}。")
     if report.sealed is not None:
         out.print(f"已与封存时的记录指纹逐条比对{report.sealed}条。")
     if report.told:
@@ -278,21 +278,18 @@ def _print_report(report: Report) -> None:
         whose = "给出的验证公钥" if each.key == "given" else "运行方自己的公钥（不能代替审计人员留存的公钥）"
         out.print(
             f"{each.name}：{each.origin}，含{each.size}条记录，签名有效，依据{whose}。",
-            markup=False,
-            soft_wrap=True,
         )
     passed = [CHECKS[each.code] for each in report.checks if not each.count]
     if passed:
-        out.print(f"核验无误：{'、'.join(passed)}。", soft_wrap=True)
+        out.print(f"核验无误：{'、'.join(passed)}。")
     if not any(each.name == KEPT for each in report.checkpoints):
         out.print(
             "未与审计人员留存的日志校验点比对：能改动全部数据的人也能改动其中的指纹，"
             "末尾若连同封存一并被截去，台账本身也看不出来。",
-            soft_wrap=True,
         )
     print_findings(report)
     print_unassessed(out, report.unassessed)
-    out.print(_conclusion(report), soft_wrap=True)
+    out.print(_conclusion(report))
 
 
 def _conclusion(report: Report) -> str:
@@ -309,8 +306,8 @@ def _conclusion(report: Report) -> str:
 def print_findings(report: Report) -> None:
     """What was found, on standard error."""
     for finding in (each for each in report.checks if each.count):
-        err.print(f"{finding.code} {CHECKS[finding.code]}：{finding.count}处不符", markup=False)
+        err.print(f"{finding.code} {CHECKS[finding.code]}：{finding.count}处不符")
         for place in finding.places:
-            err.print(f"  {place.message}", markup=False, soft_wrap=True)
+            err.print(f"  {place.message}")
         if finding.count > len(finding.places):
             err.print(f"  其余{finding.count - len(finding.places)}处从略。")

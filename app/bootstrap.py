@@ -4,14 +4,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import structlog
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
+from sqlalchemy import Engine, column, inspect, select, table
 
 from app.ledger import publications
 from app.ledger.clock import AHEAD_SAID_US, ClockError, beijing_text, now_us
@@ -23,11 +19,13 @@ from app.runtime.reasons import REFUSALS
 from app.runtime.settings import Settings
 from app.security.disclosures import open_disclosures
 from app.transparency.sealing import shortened_seal
-from app.use_cases.policies.publishing import assess_published
 from app.use_cases.recording import INTERRUPTED
 from app.use_cases.upkeep.projecting import project_all
 from projections.projector import position_of
 from projections.queries import disagreements
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 _log = structlog.get_logger()
 _MIGRATIONS = Path(__file__).parents[1] / "migrations"
@@ -35,6 +33,12 @@ _MIGRATIONS = Path(__file__).parents[1] / "migrations"
 Schema = Literal["ledger", "disclosures"]
 _VERSIONS: Final[dict[Schema, str]] = {"ledger": "versions", "disclosures": "disclosures"}
 """Where the migrations of each lie."""
+
+_VERSION_TABLES: Final[dict[Schema, str]] = {
+    "ledger": "alembic_version",
+    "disclosures": "disclosures_version",
+}
+"""Where each says at which revision it is."""
 
 
 class NotMigratedError(Exception):
@@ -51,8 +55,10 @@ def open_ledger(settings: Settings, clock: Callable[[], int] = now_us) -> Ledger
     return Ledger(engine, clock)
 
 
-def alembic_config(engine: Engine, schema: Schema = "ledger") -> Config:
+def alembic_config(engine: Engine, schema: Schema = "ledger") -> "Config":
     """Alembic's configuration for an engine, and the schema that its database has."""
+    from alembic.config import Config  # noqa: PLC0415 - a command that only reads does not wait for this
+
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.set_main_option("version_locations", str(_MIGRATIONS / _VERSIONS[schema]))
@@ -64,6 +70,8 @@ def alembic_config(engine: Engine, schema: Schema = "ledger") -> Config:
 
 def migrate(engine: Engine) -> None:
     """Bring the schemas up to this software: that of the ledger, and that of its disclosures."""
+    from alembic import command  # noqa: PLC0415 - as above
+
     command.upgrade(alembic_config(engine), "head")
     with _disclosures(engine) as disclosures:
         command.upgrade(alembic_config(disclosures, "disclosures"), "head")
@@ -82,12 +90,19 @@ def _revisions(engine: Engine) -> Iterator[tuple[str | None, str | None]]:
 
 
 def _revision(engine: Engine, schema: Schema) -> tuple[str | None, str | None]:
-    wanted = ScriptDirectory.from_config(alembic_config(engine, schema)).get_current_head()
+    wanted = newest_revision(schema)
     if schema == "disclosures" and missing_file(engine) is not None:
         return None, wanted  # Whoever opens it would make an empty one.
-    options = {"version_table": "disclosures_version"} if schema == "disclosures" else {}
+    versions = table(_VERSION_TABLES[schema], column("version_num"))
     with read_transaction(engine) as connection:
-        return MigrationContext.configure(connection, opts=options).get_current_revision(), wanted
+        if not inspect(connection).has_table(versions.name):
+            return None, wanted
+        return connection.scalar(select(versions.c.version_num)), wanted
+
+
+def newest_revision(schema: Schema) -> str:
+    """The revision that the last migration of a schema leads to: the files are numbered."""
+    return max(path.name[:4] for path in (_MIGRATIONS / _VERSIONS[schema]).glob("[0-9]*.py"))
 
 
 @contextmanager
@@ -196,6 +211,8 @@ def complete(ledger: Ledger) -> None:
     """
     if not is_migrated(ledger.engine):
         raise NotMigratedError("The database is not migrated: run duixian migrate.")
+    from app.use_cases.policies.publishing import assess_published  # noqa: PLC0415 - as above
+
     project_all(ledger)
     assess_published(ledger)
 

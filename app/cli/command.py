@@ -7,12 +7,10 @@ from functools import wraps
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
-from typer._click.exceptions import ClickException
 
 from app.cli.common import refuse
 from app.cli.help import Command, Group
 from app.ledger.ledger import Ledger
-from app.runtime.escaping import escaped
 from app.security.disclosures import DisclosureLog, Entry
 from app.security.keys import is_name
 
@@ -61,18 +59,6 @@ class Commands(typer.Typer):
             return command
 
         return add
-
-
-class Root(Group):
-    """The group of all commands: what it refuses, such as the name of a file, is told safely."""
-
-    def invoke(self, context: Any) -> Any:
-        """Run a command."""
-        try:
-            return super().invoke(context)
-        except ClickException as error:
-            error.message = escaped(error.message, keep="\n")
-            raise
 
 
 def _accountable(command: Callable[..., None]) -> Callable[..., None]:

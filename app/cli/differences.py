@@ -10,7 +10,7 @@ import typer
 from app.answers.differences import difference_item, heading
 from app.answers.moments import MomentError, parse_moment
 from app.cli import printing
-from app.cli.command import shows_no_figures
+from app.cli.command import Commands, shows_no_figures
 from app.cli.common import (
     AsJson,
     bring_up,
@@ -47,9 +47,12 @@ from domain.regions import region_name
 from domain.returns import ReturnVersion
 from projections.queries.differences import Scope
 
+app = Commands()
+
 _MOMENT = "台账序号、RFC 3339时间或日期（北京时间）"
 
 
+@app.command("differences")
 @shows_no_figures
 def audit_differences(
     context: typer.Context,

@@ -3,7 +3,7 @@
 import typer
 
 from app.cli import printing
-from app.cli.command import shows_no_figures
+from app.cli.command import Commands, shows_no_figures
 from app.cli.common import (
     AsJson,
     KnownAtAsked,
@@ -20,7 +20,10 @@ from app.runtime.limits import DISAGREEMENTS_MOST_SHOWN
 from app.use_cases.reading.as_of import moment_of
 from projections.queries import disagreements
 
+app = Commands()
 
+
+@app.command("disagreements")
 @shows_no_figures
 def audit_disagreements(
     context: typer.Context,

@@ -7,7 +7,7 @@ import typer
 
 from app.answers.times import rfc_3339
 from app.archive.export_folder import ExportError, Manifest
-from app.cli.command import disclose, shows_figures
+from app.cli.command import Commands, disclose, shows_figures
 from app.cli.common import (
     AsJson,
     ledger_of,
@@ -16,17 +16,20 @@ from app.cli.common import (
     print_json,
     progress_bar,
     refuse,
-    seal_and_tell,
 )
+from app.cli.sealing import seal_and_tell
 from app.runtime.reasons import reason_of
-from app.runtime.settings import Settings
+from app.runtime.settings import read_settings
 from app.transparency.audit_key import AuditKeyError, read_audit_key
 from app.transparency.notes import Signer
 from app.use_cases.audit.exporting import ExportWanted, Signing, export_log
 from app.use_cases.reading.as_of import PositionAheadError
 from domain.errors import LedgerIntegrityError
 
+app = Commands()
 
+
+@app.command("export")
 @shows_figures
 def audit_export(
     context: typer.Context,
@@ -50,10 +53,10 @@ def audit_export(
         packed=packed,
         until=until,
         made_at=rfc_3339(ledger.clock()),
-        signing=_signing(Settings().audit_key_file),
+        signing=_signing(read_settings().audit_key_file),
     )
     try:
-        seal_and_tell(ledger, Settings().audit_key_file)
+        seal_and_tell(ledger, read_settings().audit_key_file)
         with progress_bar("导出台账") as progress:
             manifest = export_log(ledger, wanted, progress, lambda size: disclose(context, ledger, size))
     except ExportError as error:

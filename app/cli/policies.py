@@ -45,10 +45,10 @@ from domain.periods import period_of
 from domain.policy.policy import Policy, fingerprint
 from projections.queries.policies import PolicyVersion, published
 
-policies_app = Commands(no_args_is_help=True, help="政策文件：检查、发布、查看。")
+app = Commands(no_args_is_help=True, help="政策文件：检查、发布、查看。")
 
 
-@policies_app.command("check")
+@app.command("check")
 @shows_no_figures
 def policy_check(file: Path) -> None:
     """检查政策文件是否符合要求。"""
@@ -58,7 +58,7 @@ def policy_check(file: Path) -> None:
     )
 
 
-@policies_app.command("publish")
+@app.command("publish")
 @shows_no_figures
 def policy_publish(
     context: typer.Context,
@@ -84,7 +84,7 @@ def policy_publish(
     printing.print_policy(out, Policy(result.ref, loaded.typed))
 
 
-@policies_app.command("withdraw")
+@app.command("withdraw")
 @shows_no_figures
 def policy_withdraw(
     context: typer.Context,
@@ -148,7 +148,7 @@ def _load(file: Path) -> LoadedPolicy:
     raise typer.Exit(REFUSED)
 
 
-@policies_app.command("list")
+@app.command("list")
 @shows_no_figures
 def policy_list(
     context: typer.Context,

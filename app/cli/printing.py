@@ -2,15 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
-from app.cli.files import ImportedFile
 from app.cli.tables import Column, print_table
 from app.cli.terminal import Terminal, bold
 from app.ledger.publications import Publication
-from app.runtime.limits import PROBLEMS_MOST_LISTED
 from app.use_cases.reading.as_of import AsOf, Progress
 from app.use_cases.reading.explaining import Account, ExplainedPeriod
 from app.workbooks.cells import ORIGINS, RECORDS, beijing
-from app.workbooks.problem_sheet import ProblemLine
 from domain.assessment.explanation import STAGE_NAMES
 from domain.events import LogEntry, Return, ReturnWithdrawn, UnreadableEvent
 from domain.money import qianyuan_text, wanyuan_text
@@ -41,57 +38,6 @@ def as_of_text(moment: AsOf) -> str:
     checkpoint = "尚无日志校验点" if root is None else f"日志校验点{root}"
     which = f"台账序号{moment.position}，{checkpoint}{in_progress}"
     return f"截至{beijing(moment.recorded_at_us)}（北京时间，{which}）"
-
-
-def print_import(console: Terminal, imported: ImportedFile, *, dry_run: bool) -> None:
-    """What became of a file."""
-    answer = imported.answer
-    if answer is None:
-        total = len(imported.problems) + imported.more
-        console.print(bold(imported.name), f"：未登记，发现{total}处审核错误。", sep="")
-        return
-    head = "试算（未登记）" if dry_run else "登记完成"
-    console.print(
-        bold(imported.name),
-        f"：{head}。新登记{answer.filed}行，更正{answer.revised}行，"
-        f"无变化{answer.unchanged}行；测算结果变动{answer.entitlements_changed}期；台账序号{answer.position}。",
-        sep="",
-    )
-    if imported.lines:
-        console.print(f"  核实提示{answer.warnings_total}条。")
-    if imported.ignored_headings:
-        headings = "、".join(imported.ignored_headings)
-        console.print(f"  未使用的表头：{headings}")
-    changes = answer.preview or []
-    for change in changes[:PROBLEMS_MOST_LISTED]:
-        before = "首次测算" if change.before_fen is None else wanyuan(change.before_fen)
-        after = "不再测算" if change.after_fen is None else wanyuan(change.after_fen)
-        console.print(f"  {change.uscc} {period_of(change.period).chinese}：{before} → {after}")
-    if len(changes) > PROBLEMS_MOST_LISTED:
-        console.print(f"  另有{len(changes) - PROBLEMS_MOST_LISTED}期未列出，可用--json查看。")
-
-
-def print_lines(console: Terminal, imported: ImportedFile) -> None:
-    """The first problems and points to verify of a file, one a line, and how many more there are."""
-    listed = imported.lines[:PROBLEMS_MOST_LISTED]
-    _print_lines(console, listed)
-    more = len(imported.lines) + imported.more - len(listed)
-    if more:
-        told = f"{imported.name}：另有{more}条未列出，可用--problems写入审核问题清单。"
-        console.print(told)
-
-
-def _print_lines(console: Terminal, lines: Iterable[ProblemLine]) -> None:
-    for line in lines:
-        where = "".join(
-            (
-                f"工作表{line.sheet} " if line.sheet else "",
-                f"第{line.row}行 " if line.row is not None else "",
-                f"{line.column}列 " if line.column else "",
-                f"单元格“{line.text}” " if line.text else "",
-            )
-        )
-        console.print(f"{line.file} {where}[{line.category}] {line.code}：{line.message}")
 
 
 def print_account(console: Terminal, account: Account, policy: Policy | None) -> None:

@@ -5,7 +5,6 @@ from typing import Annotated, Final, cast
 import msgspec
 import typer
 
-from app.answers import presenters
 from app.cli import printing
 from app.cli.command import Commands, disclose, shows_figures, shows_no_figures
 from app.cli.common import (
@@ -37,12 +36,12 @@ from projections.queries.policies import policy_of
 from projections.queries.returns import has_ever_registered, versions
 from projections.queries.totals import Dimension
 
-reads_app = Commands()
+app = Commands()
 
 DIMENSIONS: Final = ("region_code", "industry", "period", "measure")
 
 
-@reads_app.command()
+@app.command()
 @shows_figures
 def entitlement(
     context: typer.Context,
@@ -71,6 +70,8 @@ def entitlement(
         applied = None if account.policy is None else policy_of(connection, account.policy)
     disclose(context, ledger, sum(len(each.steps) for each in reasons), uscc=uscc)
     if as_json:
+        from app.answers import presenters
+
         answer = presenters.entitlement(account).model_dump()
         if explained:
             answer["periods"] = [
@@ -83,7 +84,7 @@ def entitlement(
         printing.print_steps(out, each)
 
 
-@reads_app.command("list")
+@app.command("list")
 @shows_no_figures
 def list_command(
     context: typer.Context,
@@ -129,6 +130,8 @@ def list_command(
             shown, after = shown + page.accounts, page.next_after
         disputed, progress = count_disputed(connection, books), books.progress()
     if as_json:
+        from app.answers import presenters
+
         print_json(
             {
                 "items": [
@@ -151,7 +154,7 @@ def list_command(
     printing.print_reservations(out, disputed, progress)
 
 
-@reads_app.command()
+@app.command()
 @shows_no_figures
 def summary(
     context: typer.Context,
@@ -174,6 +177,8 @@ def summary(
         disputed, progress = count_disputed(connection, books), books.progress()
         newest = None if books.newest is None else policy_of(connection, books.newest.ref)
     if as_json:
+        from app.answers import presenters
+
         answer = presenters.summary(groups, books.moment, disputed=disputed, progress=progress)
         print_json(answer.model_dump())
         return
@@ -181,7 +186,7 @@ def summary(
     printing.print_reservations(out, disputed, progress)
 
 
-@reads_app.command()
+@app.command()
 @shows_figures
 def returns(
     context: typer.Context,
@@ -202,12 +207,14 @@ def returns(
         found = versions(connection, uscc, year, at.position)
     disclose(context, ledger, len(found), uscc=uscc)
     if as_json:
+        from app.answers import presenters
+
         print_json(presenters.enterprise_returns(found, at, uscc=uscc, year=year).model_dump())
         return
     printing.print_returns(out, found, at)
 
 
-@reads_app.command()
+@app.command()
 @shows_figures
 def events(
     context: typer.Context,
@@ -228,6 +235,8 @@ def events(
         entries = events_after(ledger, connection, after, at, limit=limit, uscc=of)
     disclose(context, ledger, sum(isinstance(each.event, Return) for each in entries), uscc=of)
     if as_json:
+        from app.answers import presenters
+
         print_json(presenters.event_page(entries, at, after=after).model_dump())
         return
     printing.print_events(out, entries, at)

@@ -10,7 +10,7 @@ import typer
 
 from app.answers import presenters
 from app.cli import printing
-from app.cli.command import disclose, shows_figures
+from app.cli.command import Commands, disclose, shows_figures
 from app.cli.common import (
     AsJson,
     KnownAtAsked,
@@ -43,11 +43,14 @@ from domain.red_flags.kinds import THRESHOLDS, FlagId, RedFlag
 from domain.red_flags.questions import FLAG_MEANINGS, FLAG_NAMES, NO_VERDICT
 from domain.regions import region_name
 
+app = Commands()
+
 FLAGS: Final = (*ENTERPRISE_FLAGS, *GROUP_FLAGS)
 SHOWN_EVIDENCE: Final = 12
 """So many versions stand under a question on the terminal; the others are counted."""
 
 
+@app.command("red-flags")
 @shows_figures
 def audit_red_flags(
     context: typer.Context,

@@ -11,7 +11,7 @@ from eventsourcing.persistence import MapperDeserialisationError
 from app.answers import replays as replay_models
 from app.archive.export_folder import ExportError, ExportFolder
 from app.bootstrap import migrate
-from app.cli.command import disclose, disclose_nothing, shows_figures
+from app.cli.command import Commands, disclose, disclose_nothing, shows_figures
 from app.cli.common import (
     REFUSED,
     AsJson,
@@ -36,6 +36,8 @@ from domain.errors import LedgerIntegrityError
 from domain.events import EntitlementAssessed
 from domain.periods import period_of
 from projections.rebuild.compare import RowDifference
+
+app = Commands()
 
 MOST_PRINTED: Final = 50
 """A screen or two; all that are reported come with `--json`."""
@@ -62,6 +64,7 @@ TABLES: Final = {
 }
 
 
+@app.command("replay")
 @shows_figures
 def audit_replay(
     context: typer.Context,

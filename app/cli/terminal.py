@@ -1,12 +1,14 @@
 """The terminal of the command line: nothing in a text is markup, and nothing in it steers the terminal."""
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from app.runtime.escaping import escaped
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 PIPE_WIDTH: Final = 1_000_000
 """Cells: a pipe and a file have no width that a line would have to fit in."""
@@ -33,8 +35,10 @@ def bold(text: str) -> Text:
     return Text(escaped(text), style="bold")
 
 
-def progress_on(console: Console) -> Progress:
+def progress_on(console: Console) -> "Progress":
     """A progress bar, whose descriptions are to be escaped; gone when it is done."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
     return Progress(
         TextColumn("{task.description}", style="progress.description", markup=False),
         BarColumn(),

@@ -9,15 +9,17 @@ import msgspec
 import typer
 
 from app.archive.export_folder import ExportError, ExportFolder, read_note
-from app.cli.command import shows_no_figures
+from app.cli.command import Commands, shows_no_figures
 from app.cli.common import REFUSED, AsJson, err, ledger_of, out, print_json, progress_bar, refuse
 from app.cli.printing import print_unassessed
 from app.ledger.publications import Publication
-from app.runtime.settings import Settings
+from app.runtime.settings import read_settings
 from app.transparency.audit_key import AuditKeyError, read_audit_key
 from app.transparency.notes import Checkpoint, NoteError, Verifier, read_checkpoint
 from app.use_cases.audit.findings import CHECKS, Finding, Findings, performed
 from app.use_cases.audit.verifying import KnownRoot, Verified, verify_export, verify_ledger
+
+app = Commands()
 
 KEPT: Final = "留存的日志校验点"
 OF_EXPORT: Final = "导出件的日志校验点"
@@ -109,6 +111,7 @@ class Witnesses:
         return checkpoint
 
 
+@app.command("verify")
 @shows_no_figures
 def audit_verify(
     context: typer.Context,
@@ -170,7 +173,7 @@ def _verify_database(context: typer.Context, verifier: Verifier | None, note: st
 def _own_verifier() -> Verifier | None:
     """The key of whoever runs this ledger."""
     try:
-        signer = read_audit_key(Settings().audit_key_file)
+        signer = read_audit_key(read_settings().audit_key_file)
     except AuditKeyError as error:
         refuse(f"签名密钥不可用：{error}")
     return None if signer is None else signer.verifier

@@ -3,13 +3,13 @@
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from app.runtime.settings import Settings
+from app.runtime.settings import PREFIX, Settings, variable_of
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
-PREFIX = Settings.model_config["env_prefix"]
-NAMES = {f"{PREFIX}{name.upper()}": field.default for name, field in Settings.model_fields.items()}
+NAMES = {variable_of(field.name): field.default for field in msgspec.structs.fields(Settings)}
 
 
 @pytest.mark.parametrize("name", NAMES)

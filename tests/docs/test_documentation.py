@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from app.api.http import problems
@@ -16,7 +17,7 @@ from app.runtime.limits import (
     RETURNS_MAX_ROWS,
     VERIFY_MOST_PLACES,
 )
-from app.runtime.settings import Settings
+from app.runtime.settings import Settings, variable_of
 from app.use_cases.audit.findings import CHECKS
 from domain.assessment.explanation import SENTENCES
 from domain.assessment.withholding import STATISTICAL_RULES
@@ -64,8 +65,7 @@ def options_of(command: Any) -> set[str]:
 
 
 def test_the_table_of_settings_names_every_setting_and_no_other() -> None:
-    prefix = Settings.model_config["env_prefix"]
-    names = {f"{prefix}{name}".upper() for name in Settings.model_fields}
+    names = {variable_of(field.name) for field in msgspec.structs.fields(Settings)}
     assert first_column(section("Settings")) == names
 
 

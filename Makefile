@@ -9,7 +9,7 @@ LINT := $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(
 # The rules are covered by tests of their own, every branch; measuring that costs the others half of their time.
 RULES := tests/domain tests/policies
 
-.PHONY: help run check test install bench format lock clean
+.PHONY: help run check test install docs bench format lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets.
@@ -28,6 +28,10 @@ test: $(VENV)/.installed-dev ## Run every check and every test, on SQLite and on
 	$(BIN)/python -m pytest -n 2 $(RULES:%=--ignore=%)
 
 install: $(VENV)/.installed ## Make the environment alone.
+
+docs: $(VENV)/.installed-dev ## Write the tables of the reference and the description of the API again.
+	$(BIN)/python -m tests.docs.reference
+	$(BIN)/python -m tests.api.test_openapi
 
 bench: $(VENV)/.installed-dev ## Measure this machine.
 	$(BIN)/python -m bench

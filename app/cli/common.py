@@ -25,7 +25,15 @@ from app.runtime.escaping import escaped, escaped_json
 from app.runtime.reasons import REFUSALS, reason_of
 from app.runtime.settings import read_settings
 from app.security.disclosures import DisclosureError
-from app.use_cases.reading.as_of import AskedMoment, DayAheadError, PolicyAsOf, PositionAheadError, opened
+from app.use_cases.reading.as_of import (
+    AskedMoment,
+    AsOf,
+    DayAheadError,
+    PolicyAsOf,
+    PositionAheadError,
+    moment_of,
+    opened,
+)
 from app.use_cases.recording import INTERRUPTED
 from app.use_cases.upkeep.projecting import NotProjectedError, project_all
 from domain.errors import LedgerIntegrityError
@@ -244,6 +252,24 @@ def require_policy(
     if isinstance(books, str):
         raise TypeError(books)
     return books
+
+
+@contextmanager
+def read_as_of(ledger: Ledger, asked: AskedMoment) -> Iterator[tuple[Connection, AsOf]]:
+    """A transaction that reads, of read models brought up to the log, and the moment that is asked for."""
+    bring_up(ledger)
+    with read_transaction(ledger.engine) as connection, within_the_log():
+        yield connection, moment_of(connection, asked)
+
+
+@contextmanager
+def read_policy_as_of(
+    ledger: Ledger, window: str, policy: str | None, asked: AskedMoment
+) -> Iterator[tuple[Connection, PolicyAsOf]]:
+    """The same, and the policy of a half-year at the moment that is asked for."""
+    bring_up(ledger)
+    with read_transaction(ledger.engine) as connection:
+        yield connection, require_policy(ledger, connection, window, policy, asked)
 
 
 def uscc_of(text: str) -> str:

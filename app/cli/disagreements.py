@@ -9,15 +9,12 @@ from app.cli.common import (
     KnownAtAsked,
     PositionAsked,
     asked_moment,
-    bring_up,
     ledger_of,
     out,
     print_json,
-    within_the_log,
+    read_as_of,
 )
-from app.runtime.database import read_transaction
 from app.runtime.limits import DISAGREEMENTS_MOST_SHOWN
-from app.use_cases.reading.as_of import moment_of
 from projections.queries import disagreements
 
 app = Commands()
@@ -33,10 +30,7 @@ def audit_disagreements(
 ) -> None:
     """列出查询表无法依从的台账记录（互相矛盾或无法读取）；有则退出码仍为0。"""
     asked = asked_moment(position, known_at)
-    ledger = ledger_of(context)
-    bring_up(ledger)
-    with read_transaction(ledger.engine) as connection, within_the_log():
-        at = moment_of(connection, asked)
+    with read_as_of(ledger_of(context), asked) as (connection, at):
         found = disagreements.page(connection, at.position, after=0, limit=DISAGREEMENTS_MOST_SHOWN)
         total = disagreements.count(connection, at.position)
     if as_json:

@@ -20,12 +20,11 @@ from app.cli.common import (
     out,
     print_json,
     progress_bar,
+    read_as_of,
     refuse,
-    within_the_log,
 )
 from app.cli.printing import wanyuan
 from app.ledger.ledger import Ledger
-from app.runtime.database import read_transaction
 from app.runtime.reasons import reason_of
 from app.use_cases.filing.rows import TEXT_MAX_CHARS, printable
 from app.use_cases.policies.loader import LoadedPolicy, load_policy
@@ -38,7 +37,6 @@ from app.use_cases.policies.publishing import (
     publish,
     withdraw_policy,
 )
-from app.use_cases.reading.as_of import moment_of
 from app.workbooks.cells import beijing
 from domain.events import PolicyRef
 from domain.periods import period_of
@@ -158,10 +156,7 @@ def policy_list(
 ) -> None:
     """列出已发布的政策文件及各版本。"""
     asked = asked_moment(position, known_at)
-    ledger = ledger_of(context)
-    bring_up(ledger)
-    with read_transaction(ledger.engine) as connection, within_the_log():
-        at = moment_of(connection, asked)
+    with read_as_of(ledger_of(context), asked) as (connection, at):
         found = published(connection, at.position)
     if as_json:
         print_json([_version(each) for each in found])

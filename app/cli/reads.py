@@ -14,19 +14,19 @@ from app.cli.common import (
     PositionAsked,
     WindowAsked,
     asked_moment,
-    bring_up,
     ledger_of,
     out,
     position_from,
     print_json,
+    read_as_of,
+    read_policy_as_of,
     refuse,
-    require_policy,
     uscc_of,
     window_of,
     within_the_log,
 )
 from app.runtime.database import read_transaction
-from app.use_cases.reading.as_of import events_after, log_moment_of, moment_of
+from app.use_cases.reading.as_of import events_after, log_moment_of
 from app.use_cases.reading.explaining import explain, read_account
 from app.use_cases.reading.listing import count_disputed, list_accounts, summarise
 from domain.events import Return
@@ -56,9 +56,7 @@ def entitlement(
     """查询一家企业半年的奖励测算结果。"""
     uscc, half, asked = uscc_of(uscc), window_of(window), asked_moment(position, known_at)
     ledger = ledger_of(context)
-    bring_up(ledger)
-    with read_transaction(ledger.engine) as connection:
-        books = require_policy(ledger, connection, half, policy, asked)
+    with read_policy_as_of(ledger, half, policy, asked) as (connection, books):
         account = read_account(connection, uscc, half, books)
         if account is None:
             refuse(f"{uscc}在{Window.parse(half).chinese}没有登记过数据。")
@@ -107,9 +105,7 @@ def list_command(
         raise typer.BadParameter("应为-assessed_fen、assessed_fen或uscc。", param_hint="--sort")
     half, asked = window_of(window), asked_moment(position, known_at)
     ledger = ledger_of(context)
-    bring_up(ledger)
-    with read_transaction(ledger.engine) as connection:
-        books = require_policy(ledger, connection, half, policy, asked)
+    with read_policy_as_of(ledger, half, policy, asked) as (connection, books):
         wanted = ListFilter(
             policy=books.policy_id,
             window=half,
@@ -170,9 +166,7 @@ def summary(
         raise typer.BadParameter(f"应为{'、'.join(DIMENSIONS)}之一。", param_hint="--group-by")
     half, asked = window_of(window), asked_moment(position, known_at)
     ledger = ledger_of(context)
-    bring_up(ledger)
-    with read_transaction(ledger.engine) as connection:
-        books = require_policy(ledger, connection, half, policy, asked)
+    with read_policy_as_of(ledger, half, policy, asked) as (connection, books):
         groups = summarise(connection, half, cast("Dimension", group_by), books)
         disputed, progress = count_disputed(connection, books), books.progress()
         newest = None if books.newest is None else policy_of(connection, books.newest.ref)
@@ -199,9 +193,7 @@ def returns(
     """列出一家企业一年各期数据的全部版本。"""
     uscc, asked = uscc_of(uscc), asked_moment(position, known_at)
     ledger = ledger_of(context)
-    bring_up(ledger)
-    with read_transaction(ledger.engine) as connection, within_the_log():
-        at = moment_of(connection, asked)
+    with read_as_of(ledger, asked) as (connection, at):
         if not has_ever_registered(connection, uscc, year):
             refuse(f"{uscc}在{year}年没有登记过数据。")
         found = versions(connection, uscc, year, at.position)

@@ -18,16 +18,14 @@ from app.cli.common import (
     PositionAsked,
     WindowAsked,
     asked_moment,
-    bring_up,
     ledger_of,
     out,
     progress_bar,
+    read_policy_as_of,
     refuse,
-    require_policy,
     window_of,
     write_json,
 )
-from app.runtime.database import read_transaction
 from app.runtime.reasons import reason_of
 from app.use_cases.audit.red_flags import (
     ENTERPRISE_FLAGS,
@@ -70,9 +68,11 @@ def audit_red_flags(
     if xlsx is not None and as_json:
         raise typer.BadParameter("--xlsx与--json只能给一个。")
     ledger = ledger_of(context)
-    bring_up(ledger)
-    with read_transaction(ledger.engine) as connection, progress_bar("查找疑点") as progress:
-        books = require_policy(ledger, connection, half, policy, asked_moment(position, known_at))
+    moment = asked_moment(position, known_at)
+    with (
+        read_policy_as_of(ledger, half, policy, moment) as (connection, books),
+        progress_bar("查找疑点") as progress,
+    ):
         asked = RedFlagQuery(half, flags, region_code)
         # How many questions there are is known after the last one: how many enterprises they may be about.
         disclose(context, ledger, enterprises_asked(connection, asked, books))

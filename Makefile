@@ -7,7 +7,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # The rules are covered by tests of their own, every branch; measuring that costs the others half of their time.
 RULES := tests/domain tests/policies
 
-.PHONY: help run check lint quick test install bench format lock clean
+.PHONY: help run check lint quick test install docs bench format lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets.
@@ -34,6 +34,10 @@ test: lint ## Run every check and every test, on SQLite and on PostgreSQL.
 	$(BIN)/python -m pytest -n 2 $(RULES:%=--ignore=%)
 
 install: $(VENV)/.installed ## Make the environment alone.
+
+docs: $(VENV)/.installed-dev ## Write the tables of the reference and the description of the API again.
+	$(BIN)/python -m tests.docs.reference
+	$(BIN)/python -m tests.api.test_openapi
 
 bench: $(VENV)/.installed-dev ## Measure this machine.
 	$(BIN)/python -m bench

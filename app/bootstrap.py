@@ -5,14 +5,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import structlog
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
+from sqlalchemy import Engine, column, inspect, select, table
 
 from app.ledger import publications
 from app.ledger.clock import AHEAD_SAID_US, ClockError, beijing_text, now_us
@@ -24,11 +20,13 @@ from app.runtime.reasons import REFUSALS
 from app.runtime.settings import Settings
 from app.security.disclosures import open_disclosures
 from app.transparency.sealing import shortened_seal
-from app.use_cases.policies.publishing import assess_published
 from app.use_cases.recording import INTERRUPTED
 from app.use_cases.upkeep.projecting import project_all
 from projections.projector import position_of
 from projections.queries import disagreements
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 _log = structlog.get_logger()
 _MIGRATIONS = Path(__file__).parents[1] / "migrations"
@@ -36,6 +34,12 @@ _MIGRATIONS = Path(__file__).parents[1] / "migrations"
 Schema = Literal["ledger", "disclosures"]
 _VERSIONS: Final[dict[Schema, str]] = {"ledger": "versions", "disclosures": "disclosures"}
 """Where the migrations of each lie."""
+
+_VERSION_TABLES: Final[dict[Schema, str]] = {
+    "ledger": "alembic_version",
+    "disclosures": "disclosures_version",
+}
+"""Where each says at which revision it is."""
 
 
 class NotMigratedError(Exception):
@@ -52,30 +56,23 @@ def open_ledger(settings: Settings, clock: Callable[[], int] = now_us) -> Ledger
     return Ledger(engine, clock)
 
 
-def alembic_config(engine: Engine, schema: Schema = "ledger") -> Config:
+def alembic_config(engine: Engine, schema: Schema = "ledger") -> "Config":
     """Alembic's configuration for an engine, and the schema that its database has."""
-    config = _scripts_config(schema)
-    config.attributes["engine"] = engine
-    return config
+    from alembic.config import Config  # noqa: PLC0415 - a command that only reads does not wait for this
 
-
-def _scripts_config(schema: Schema) -> Config:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.set_main_option("version_locations", str(_MIGRATIONS / _VERSIONS[schema]))
     config.set_main_option("path_separator", "newline")
     config.set_main_option("schema", schema)
+    config.attributes["engine"] = engine
     return config
-
-
-@cache
-def _newest_revision(schema: Schema) -> str | None:
-    """The revision of this software: the migrations are read once, not at every question for readiness."""
-    return ScriptDirectory.from_config(_scripts_config(schema)).get_current_head()
 
 
 def migrate(engine: Engine) -> None:
     """Bring the schemas up to this software: that of the ledger, and that of its disclosures."""
+    from alembic import command  # noqa: PLC0415 - as above
+
     command.upgrade(alembic_config(engine), "head")
     with _disclosures(engine) as disclosures:
         command.upgrade(alembic_config(disclosures, "disclosures"), "head")
@@ -94,12 +91,20 @@ def _revisions(engine: Engine) -> Iterator[tuple[str | None, str | None]]:
 
 
 def _revision(engine: Engine, schema: Schema) -> tuple[str | None, str | None]:
-    wanted = _newest_revision(schema)
+    wanted = newest_revision(schema)
     if schema == "disclosures" and missing_file(engine) is not None:
         return None, wanted  # Whoever opens it would make an empty one.
-    options = {"version_table": "disclosures_version"} if schema == "disclosures" else {}
+    versions = table(_VERSION_TABLES[schema], column("version_num"))
     with read_transaction(engine) as connection:
-        return MigrationContext.configure(connection, opts=options).get_current_revision(), wanted
+        if not inspect(connection).has_table(versions.name):
+            return None, wanted
+        return connection.scalar(select(versions.c.version_num)), wanted
+
+
+@cache
+def newest_revision(schema: Schema) -> str:
+    """The revision that the last migration of a schema leads to: the files are numbered."""
+    return max(path.name[:4] for path in (_MIGRATIONS / _VERSIONS[schema]).glob("[0-9]*.py"))
 
 
 @contextmanager
@@ -208,6 +213,8 @@ def complete(ledger: Ledger) -> None:
     """
     if not is_migrated(ledger.engine):
         raise NotMigratedError("The database is not migrated: run duixian migrate.")
+    from app.use_cases.policies.publishing import assess_published  # noqa: PLC0415 - as above
+
     project_all(ledger)
     assess_published(ledger)
 

@@ -49,7 +49,7 @@ from app.runtime.limits import CARETAKER_INTERVAL_S, STOP_REST_S
 from app.runtime.logs import configure_logs
 from app.runtime.memory import spare_collections
 from app.runtime.reasons import REFUSALS
-from app.runtime.settings import Settings
+from app.runtime.settings import read_settings
 from app.security.disclosures import DisclosureLog
 from app.transparency.audit_key import verifier_key_in
 from domain.errors import LedgerIntegrityError
@@ -131,7 +131,7 @@ def create_default_app() -> FastAPI:
     """The application of the settings, for `uvicorn --factory`."""
     spare_collections()
     sys.setswitchinterval(THREAD_TURN_S)
-    settings = Settings()
+    settings = read_settings()
     configure_logs(settings.log_format)
     _end_in_time(settings.stop_timeout_s + STOP_REST_S)
     return create_app(open_ledger(settings), settings.audit_key_file)

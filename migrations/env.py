@@ -10,7 +10,7 @@ from alembic import context
 
 from app.ledger.tables import metadata as ledger
 from app.runtime.database import disable_timeouts, open_engine
-from app.runtime.settings import Settings
+from app.runtime.settings import read_settings
 from app.security.disclosures import open_disclosures
 from app.security.tables import disclosure_metadata
 from app.security.tables import metadata as security
@@ -49,7 +49,7 @@ def _migrate() -> None:
 
 
 def _open(schema: str | None) -> Any:
-    engine = open_engine(Settings().database_url)
+    engine = open_engine(read_settings().database_url)
     return engine if schema == "ledger" else open_disclosures(engine)
 
 

@@ -9,15 +9,15 @@ from app.cli.common import ledger_of, out, refuse
 from app.use_cases.upkeep.clock import accept_clock
 from app.workbooks.cells import beijing
 
-clock_app = Commands(no_args_is_help=True, help="时钟：认可本机时间。")
+app = Commands(no_args_is_help=True, help="时钟：认可本机时间。")
 
 
-@clock_app.callback()
+@app.callback()
 def _clock() -> None:
     """时钟：认可本机时间。"""
 
 
-@clock_app.command("accept")
+@app.command("accept")
 @shows_no_figures
 def clock_accept(
     context: typer.Context,

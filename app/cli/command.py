@@ -7,12 +7,10 @@ from functools import wraps
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
-from typer._click.exceptions import ClickException
-from typer.core import TyperGroup
 
 from app.cli.common import refuse
+from app.cli.help import Command, Group
 from app.ledger.ledger import Ledger
-from app.runtime.escaping import escaped
 from app.security.disclosures import DisclosureLog, Entry
 from app.security.keys import is_name
 
@@ -49,27 +47,18 @@ def shows_no_figures(command: CommandT) -> CommandT:
 class Commands(typer.Typer):
     """A group of commands: each takes `--as`, and is marked."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**({"cls": Group} | options), rich_markup_mode=None)
+
     def command(self, name: str | None = None, **options: Any) -> Callable[[CommandT], CommandT]:
         """As of any group."""
-        register = super().command(name, **options)
+        register = super().command(name, cls=Command, **options)
 
         def add(command: CommandT) -> CommandT:
             register(_accountable(command))
             return command
 
         return add
-
-
-class Root(TyperGroup):
-    """The group of all commands: what it refuses, such as the name of a file, is told safely."""
-
-    def invoke(self, context: Any) -> Any:
-        """Run a command."""
-        try:
-            return super().invoke(context)
-        except ClickException as error:
-            error.message = escaped(error.message, keep="\n")
-            raise
 
 
 def _accountable(command: Callable[..., None]) -> Callable[..., None]:

@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
 
@@ -16,21 +16,26 @@ from sqlalchemy import Connection
 from app.answers.moments import MomentError, parse_known_at, parse_position
 from app.bootstrap import is_migrated, open_ledger
 from app.cli.terminal import Terminal, progress_on
+from app.ledger import publications
 from app.ledger.clock import ClockError, now_us
 from app.ledger.ledger import Ledger, UncertainError
 from app.ledger.mapper import UndecodableEventError
-from app.runtime.database import missing_file, refusal_of
+from app.runtime.database import missing_file, read_transaction, refusal_of
 from app.runtime.escaping import escaped, escaped_json
 from app.runtime.reasons import REFUSALS, reason_of
-from app.runtime.settings import Settings
+from app.runtime.settings import read_settings
 from app.security.disclosures import DisclosureError
-from app.transparency.audit_key import verifier_key_in
-from app.transparency.sealing import seal
-from app.use_cases.policies.publishing import assess_published, unfinished_publication
-from app.use_cases.reading.as_of import AskedMoment, DayAheadError, PolicyAsOf, PositionAheadError, opened
+from app.use_cases.reading.as_of import (
+    AskedMoment,
+    AsOf,
+    DayAheadError,
+    PolicyAsOf,
+    PositionAheadError,
+    moment_of,
+    opened,
+)
 from app.use_cases.recording import INTERRUPTED
 from app.use_cases.upkeep.projecting import NotProjectedError, project_all
-from app.use_cases.upkeep.sealing import tell_of_seal
 from domain.errors import LedgerIntegrityError
 from domain.identifiers import has_uscc_shape
 from domain.periods import PeriodError, Window
@@ -53,8 +58,7 @@ class HeardOut(Terminal):
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
-# A pipe has no width to fit in: names and headings stay whole.
-out = Terminal(width=None if sys.stdout.isatty() else 240)
+out = Terminal()
 err = Terminal(stderr=True)
 
 
@@ -90,7 +94,7 @@ KnownAtAsked = Annotated[
 
 def refuse(message: str) -> NoReturn:
     """Say why on standard error, and end with `REFUSED`."""
-    err.print(message, markup=False, soft_wrap=True)
+    err.print(message)
     raise typer.Exit(REFUSED)
 
 
@@ -147,7 +151,7 @@ def stop_signals() -> Iterator[list[int]]:
 def opened_ledger(context: typer.Context) -> Ledger:
     """The ledger of the settings, migrated or not, until the command ends."""
     try:
-        ledger = open_ledger(Settings())
+        ledger = open_ledger(read_settings())
     except OSError as error:
         refuse(f"数据库文件所在的文件夹无法建立：{reason_of(error)}（{error.filename}）。")
     context.call_on_close(ledger.engine.dispose)
@@ -167,19 +171,16 @@ def ledger_of(context: typer.Context) -> Ledger:
 
 def bring_up(ledger: Ledger) -> int:
     """Bring the read models up to the log, and finish an assessment that was interrupted; the position."""
-    project_all(ledger)
-    if unfinished_publication(ledger) is not None:
-        err.print("此前发布的政策尚未测算完毕，现继续测算。")
-        with progress_bar("测算此前登记的数据") as progress:
-            assess_published(ledger, progress)
-    return project_all(ledger)
+    position = project_all(ledger)
+    with read_transaction(ledger.engine) as connection:
+        is_finished = publications.unfinished(connection) is None
+    if is_finished:
+        return position
+    from app.use_cases.policies.publishing import assess_published
 
-
-def seal_and_tell(ledger: Ledger, key_file: Path) -> int:
-    """Seal the log, and have it say so where it is time; the position that the read models have reached."""
-    seal(ledger)
-    with suppress(ClockError):  # What is wanted here does not wait for it.
-        tell_of_seal(ledger, verifier_key_in(key_file))
+    err.print("此前发布的政策尚未测算完毕，现继续测算。")
+    with progress_bar("测算此前登记的数据") as progress:
+        assess_published(ledger, progress)
     return project_all(ledger)
 
 
@@ -196,6 +197,9 @@ def write_json(text: str) -> None:
 @contextmanager
 def progress_bar(label: str, total: int | None = None) -> Iterator[Any]:
     """A progress bar on a terminal, else nothing."""
+    if not err.is_terminal:
+        yield lambda *_: None
+        return
     with progress_on(err) as bar:
         task = bar.add_task(escaped(label), total=total)
 
@@ -268,6 +272,24 @@ def require_policy(
     if isinstance(books, str):
         raise TypeError(books)
     return books
+
+
+@contextmanager
+def read_as_of(ledger: Ledger, asked: AskedMoment) -> Iterator[tuple[Connection, AsOf]]:
+    """A transaction that reads, of read models brought up to the log, and the moment that is asked for."""
+    bring_up(ledger)
+    with read_transaction(ledger.engine) as connection, within_the_log():
+        yield connection, moment_of(connection, asked)
+
+
+@contextmanager
+def read_policy_as_of(
+    ledger: Ledger, window: str, policy: str | None, asked: AskedMoment
+) -> Iterator[tuple[Connection, PolicyAsOf]]:
+    """The same, and the policy of a half-year at the moment that is asked for."""
+    bring_up(ledger)
+    with read_transaction(ledger.engine) as connection:
+        yield connection, require_policy(ledger, connection, window, policy, asked)
 
 
 def uscc_of(text: str) -> str:

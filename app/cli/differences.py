@@ -10,7 +10,7 @@ import typer
 from app.answers.differences import difference_item, heading
 from app.answers.moments import MomentError, parse_moment
 from app.cli import printing
-from app.cli.command import shows_no_figures
+from app.cli.command import Commands, shows_no_figures
 from app.cli.common import (
     AsJson,
     bring_up,
@@ -50,9 +50,12 @@ from domain.returns import ReturnVersion
 from domain.words import RECORDS
 from projections.queries.differences import Scope
 
+app = Commands()
+
 _MOMENT = "台账序号、RFC 3339时间或日期（北京时间）"
 
 
+@app.command("differences")
 @shows_no_figures
 def audit_differences(
     context: typer.Context,
@@ -134,19 +137,16 @@ def _print(found: Iterable[Difference], summed: Sums, moments: Moments) -> None:
         out.print(
             f"{each.name}（{each.uscc}）{period_of(each.period).chinese}：{_amount(each.before_fen)} → "
             f"{_amount(each.after_fen)}，{_signed(each.difference_fen)}",
-            markup=False,
-            soft_wrap=True,
         )
         for change in each.changes:
             for cause in change.causes:
-                out.print(f"    {_told(cause)}", markup=False, soft_wrap=True)
+                out.print(f"    {_told(cause)}")
     out.print(
         f"共{count}项变动。测算金额合计：{_amount(summed.before_fen)} → {_amount(summed.after_fen)}，"
         f"{_signed(summed.difference_fen)}。",
-        soft_wrap=True,
     )
-    out.print(f"前一时点{printing.as_of_text(moments.first)}", soft_wrap=True)
-    out.print(f"后一时点{printing.as_of_text(moments.last)}", soft_wrap=True)
+    out.print(f"前一时点{printing.as_of_text(moments.first)}")
+    out.print(f"后一时点{printing.as_of_text(moments.last)}")
 
 
 def _amount(fen: int | None) -> str:
@@ -196,7 +196,7 @@ def _write(path: Path, found: Iterable[Difference], summed: Sums, notes: list[tu
         write_difference_sheet(path, map(_line, found), totals, notes)
     except OSError as error:
         refuse(f"差异清单无法写入{path}：{reason_of(error)}。请关闭已打开的文件或换一个位置。")
-    out.print(f"差异清单已写入{path}。合计{_signed(summed.difference_fen)}。", markup=False, soft_wrap=True)
+    out.print(f"差异清单已写入{path}。合计{_signed(summed.difference_fen)}。")
 
 
 def _line(difference: Difference) -> DifferenceLine:

@@ -3,24 +3,24 @@
 import typer
 
 from app.cli import printing
-from app.cli.command import shows_no_figures
+from app.cli.command import Commands, shows_no_figures
 from app.cli.common import (
     AsJson,
     KnownAtAsked,
     PositionAsked,
     asked_moment,
-    bring_up,
     ledger_of,
     out,
     print_json,
-    within_the_log,
+    read_as_of,
 )
-from app.runtime.database import read_transaction
 from app.runtime.limits import DISAGREEMENTS_MOST_SHOWN
-from app.use_cases.reading.as_of import moment_of
 from projections.queries import disagreements
 
+app = Commands()
 
+
+@app.command("disagreements")
 @shows_no_figures
 def audit_disagreements(
     context: typer.Context,
@@ -30,10 +30,7 @@ def audit_disagreements(
 ) -> None:
     """列出查询表无法依从的台账记录（互相矛盾或无法读取）；有则退出码仍为0。"""
     asked = asked_moment(position, known_at)
-    ledger = ledger_of(context)
-    bring_up(ledger)
-    with read_transaction(ledger.engine) as connection, within_the_log():
-        at = moment_of(connection, asked)
+    with read_as_of(ledger_of(context), asked) as (connection, at):
         found = disagreements.page(connection, at.position, after=0, limit=DISAGREEMENTS_MOST_SHOWN)
         total = disagreements.count(connection, at.position)
     if as_json:
@@ -43,8 +40,6 @@ def audit_disagreements(
         account = " ".join(part for part in (each.uscc, each.window, each.policy, each.period) if part)
         out.print(
             f"台账序号{each.position} {each.type} {account or each.stream}：{each.reason}",
-            markup=False,
-            soft_wrap=True,
         )
     told = f"共{total}条记录有矛盾" if total else "没有互相矛盾的记录"
-    out.print(f"{told}。{printing.as_of_text(at)}", soft_wrap=True)
+    out.print(f"{told}。{printing.as_of_text(at)}")

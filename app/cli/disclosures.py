@@ -7,11 +7,13 @@ import typer
 
 from app.answers.disclosures import disclosure_item, time_of
 from app.answers.times import rfc_3339
-from app.cli.command import actor_of, disclosure_log, route_of, shows_no_figures
+from app.cli.command import Commands, actor_of, disclosure_log, route_of, shows_no_figures
 from app.cli.common import AsJson, ledger_of, out, print_json, refuse, uscc_of
 from app.runtime.limits import DISCLOSURES_KEPT_DAYS
 from app.security.disclosures import Disclosure, Filter, Kind, TooYoungError
 from app.workbooks.cells import beijing
+
+app = Commands()
 
 KINDS: Final[dict[Kind, str]] = {
     "figures": "查阅单户数据",
@@ -23,6 +25,7 @@ KINDS: Final[dict[Kind, str]] = {
 _TIME: Final = "日期（北京时间）或RFC 3339时间"
 
 
+@app.command("disclosures")
 @shows_no_figures
 def audit_disclosures(
     context: typer.Context,
@@ -45,11 +48,12 @@ def audit_disclosures(
         print_json([disclosure_item(each).model_dump() for each in found])
         return
     for each in found:
-        out.print("，".join(_told(each)), soft_wrap=True)
+        out.print("，".join(_told(each)))
     if not found:
         out.print("没有查阅记录。")
 
 
+@app.command("remove-disclosures")
 @shows_no_figures
 def audit_remove_disclosures(
     context: typer.Context,

@@ -7,7 +7,7 @@ import typer
 
 from app.answers.times import rfc_3339
 from app.archive.export_folder import ExportError, Manifest
-from app.cli.command import disclose, shows_figures
+from app.cli.command import Commands, disclose, shows_figures
 from app.cli.common import (
     AsJson,
     ledger_of,
@@ -16,17 +16,20 @@ from app.cli.common import (
     print_json,
     progress_bar,
     refuse,
-    seal_and_tell,
 )
+from app.cli.sealing import seal_and_tell
 from app.runtime.reasons import reason_of
-from app.runtime.settings import Settings
+from app.runtime.settings import read_settings
 from app.transparency.audit_key import AuditKeyError, read_audit_key
 from app.transparency.notes import Signer
 from app.use_cases.audit.exporting import ExportWanted, Signing, export_log
 from app.use_cases.reading.as_of import PositionAheadError
 from domain.errors import LedgerIntegrityError
 
+app = Commands()
 
+
+@app.command("export")
 @shows_figures
 def audit_export(
     context: typer.Context,
@@ -50,10 +53,10 @@ def audit_export(
         packed=packed,
         until=until,
         made_at=rfc_3339(ledger.clock()),
-        signing=_signing(Settings().audit_key_file),
+        signing=_signing(read_settings().audit_key_file),
     )
     try:
-        seal_and_tell(ledger, Settings().audit_key_file)
+        seal_and_tell(ledger, read_settings().audit_key_file)
         with progress_bar("导出台账") as progress:
             manifest = export_log(ledger, wanted, progress, lambda size: disclose(context, ledger, size))
     except ExportError as error:
@@ -88,12 +91,10 @@ def _signing_with(signer: Signer) -> Signing:
 
 def _print_manifest(target: Path, manifest: Manifest) -> None:
     extent = f"台账序号1至{manifest.size}" if manifest.size else "台账尚无记录"
-    out.print(f"台账已导出至{target}：{extent}。", markup=False, soft_wrap=True)
+    out.print(f"台账已导出至{target}：{extent}。")
     if manifest.checkpoint is None:
         out.print("没有签名密钥，导出件不含日志校验点。需要时请先运行：duixian audit key")
     else:
         out.print(
             f"日志校验点由{manifest.origin}签名，验证公钥：{manifest.verifier_key}",
-            markup=False,
-            soft_wrap=True,
         )

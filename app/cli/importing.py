@@ -1,14 +1,13 @@
 """`duixian import`: registers files one after the other; where it ends early, it says how far it came."""
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple, cast
 
 import typer
 
-from app.cli import printing
 from app.cli.command import Commands, actor_of, disclose, shows_figures
 from app.cli.common import (
     REFUSED,
@@ -26,9 +25,12 @@ from app.cli.common import (
     stop_signals,
 )
 from app.cli.files import ImportedFile, ImportOptions, import_file
+from app.cli.printing import wanyuan
+from app.cli.terminal import Terminal, bold
 from app.ingest.reader import shown_name
 from app.ingest.units import unit_code
 from app.ledger.ledger import Ledger, UncertainError
+from app.runtime.limits import PROBLEMS_MOST_LISTED
 from app.runtime.new_files import check_writable
 from app.runtime.reasons import reason_of
 from app.use_cases.filing.importing import Progress
@@ -36,9 +38,10 @@ from app.use_cases.filing.notices import OF_THE_ROW_ALONE
 from app.use_cases.upkeep.projecting import project_all
 from app.workbooks.problem_sheet import ProblemLine, write_problem_sheet
 from domain.events import Stage
+from domain.periods import period_of
 from domain.words import ORIGINS, STAGES
 
-import_app = Commands()
+app = Commands()
 
 State = Literal["done", "refused", "unfinished", "stopped", "not-begun"]
 
@@ -99,7 +102,7 @@ class _Extent:
         return watched
 
 
-@import_app.command("import")
+@app.command("import")
 @shows_figures
 def import_command(
     context: typer.Context,
@@ -214,10 +217,61 @@ def _tell(outcome: Outcome, options: ImportOptions, *, on_out: bool) -> None:
     """Say what became of a file: the result on standard output, all else on standard error."""
     if outcome.reason is not None:
         for told in (outcome.reason, _extent_text(outcome)):
-            err.print(told, markup=False, soft_wrap=True)
+            err.print(told)
     elif on_out and outcome.state != "not-begun":
-        printing.print_import(_out, outcome.imported, dry_run=options.dry_run)
-    printing.print_lines(err, outcome.imported)
+        _print_import(_out, outcome.imported, dry_run=options.dry_run)
+    _print_first_lines(err, outcome.imported)
+
+
+def _print_import(console: Terminal, imported: ImportedFile, *, dry_run: bool) -> None:
+    """What became of a file."""
+    answer = imported.answer
+    if answer is None:
+        total = len(imported.problems) + imported.more
+        console.print(bold(imported.name), f"：未登记，发现{total}处审核错误。", sep="")
+        return
+    head = "试算（未登记）" if dry_run else "登记完成"
+    console.print(
+        bold(imported.name),
+        f"：{head}。新登记{answer.filed}行，更正{answer.revised}行，"
+        f"无变化{answer.unchanged}行；测算结果变动{answer.entitlements_changed}期；台账序号{answer.position}。",
+        sep="",
+    )
+    if imported.lines:
+        console.print(f"  核实提示{answer.warnings_total}条。")
+    if imported.ignored_headings:
+        headings = "、".join(imported.ignored_headings)
+        console.print(f"  未使用的表头：{headings}")
+    changes = answer.preview or []
+    for change in changes[:PROBLEMS_MOST_LISTED]:
+        before = "首次测算" if change.before_fen is None else wanyuan(change.before_fen)
+        after = "不再测算" if change.after_fen is None else wanyuan(change.after_fen)
+        console.print(f"  {change.uscc} {period_of(change.period).chinese}：{before} → {after}")
+    if len(changes) > PROBLEMS_MOST_LISTED:
+        console.print(f"  另有{len(changes) - PROBLEMS_MOST_LISTED}期未列出，可用--json查看。")
+
+
+def _print_first_lines(console: Terminal, imported: ImportedFile) -> None:
+    """The first problems and points to verify of a file, one a line, and how many more there are."""
+    listed = imported.lines[:PROBLEMS_MOST_LISTED]
+    _print_lines(console, listed)
+    more = len(imported.lines) + imported.more - len(listed)
+    if more:
+        told = f"{imported.name}：另有{more}条未列出，可用--problems写入审核问题清单。"
+        console.print(told)
+
+
+def _print_lines(console: Terminal, lines: Iterable[ProblemLine]) -> None:
+    for line in lines:
+        where = "".join(
+            (
+                f"工作表{line.sheet} " if line.sheet else "",
+                f"第{line.row}行 " if line.row is not None else "",
+                f"{line.column}列 " if line.column else "",
+                f"单元格“{line.text}” " if line.text else "",
+            )
+        )
+        console.print(f"{line.file} {where}[{line.category}] {line.code}：{line.message}")
 
 
 def _extent_text(outcome: Outcome) -> str:
@@ -242,7 +296,7 @@ def _tell_other_files(outcomes: Sequence[Outcome]) -> None:
     for state, told in (("done", "此前已完成的文件"), ("not-begun", "其后的文件未处理")):
         names = [each.imported.name for each in outcomes if each.state == state]
         if names:
-            err.print(f"{told}：{'、'.join(names)}", markup=False, soft_wrap=True)
+            err.print(f"{told}：{'、'.join(names)}")
 
 
 def _data(outcome: Outcome) -> dict[str, Any]:
@@ -275,7 +329,7 @@ def _write_problems(path: Path, lines: list[ProblemLine], *, more: int) -> None:
     except OSError as error:
         refuse(_unwritable(path, error))
     left_out = f"，另有{more}条未列出" if more else ""
-    err.print(f"审核问题清单已写入{path}，共{len(lines)}行{left_out}。", markup=False, soft_wrap=True)
+    err.print(f"审核问题清单已写入{path}，共{len(lines)}行{left_out}。")
 
 
 def _unwritable(path: Path, error: OSError) -> str:

@@ -14,12 +14,12 @@ from app.security.disclosures import Entry, Kind
 from app.security.keys import ROLES, SEE_FIGURES, Key, create_key, is_name, list_keys, revoke_key
 from app.workbooks.cells import beijing
 
-keys_app = Commands(no_args_is_help=True, help="接口密钥：新建、查看、停用。")
+app = Commands(no_args_is_help=True, help="接口密钥：新建、查看、停用。")
 
 _TAKEN: Final = "名称“{}”已用过。台账以名称记录经办人，请换一个名称。"
 
 
-@keys_app.command("create")
+@app.command("create")
 @shows_no_figures
 def keys_create(
     context: typer.Context,
@@ -46,7 +46,7 @@ def keys_create(
     sys.stdout.write(token + "\n")
 
 
-@keys_app.command("list")
+@app.command("list")
 @shows_no_figures
 def keys_list(context: typer.Context, as_json: AsJson = False) -> None:
     """列出全部密钥（不显示密钥本身）。"""
@@ -57,12 +57,10 @@ def keys_list(context: typer.Context, as_json: AsJson = False) -> None:
     for key in keys:
         figures = "，可见单户数据" if key.sees_figures and key.role not in SEE_FIGURES else ""
         state = "" if key.revoked_at_us is None else f"，{beijing(key.revoked_at_us)}停用"
-        out.print(
-            f"{key.name}（{key.role}{figures}）{rfc_3339(key.created_at_us)[:10]}新建{state}", markup=False
-        )
+        out.print(f"{key.name}（{key.role}{figures}）{rfc_3339(key.created_at_us)[:10]}新建{state}")
 
 
-@keys_app.command("revoke")
+@app.command("revoke")
 @shows_no_figures
 def keys_revoke(context: typer.Context, name: str) -> None:
     """停用密钥。"""
@@ -73,7 +71,7 @@ def keys_revoke(context: typer.Context, name: str) -> None:
         revoked = revoke_key(connection, name, now_us=ledger.clock())
     if not revoked:
         refuse(f"没有名称为“{name}”的有效密钥。")
-    out.print(f"{name}已停用。", markup=False)
+    out.print(f"{name}已停用。")
 
 
 def _keys(ledger: Ledger) -> list[Key]:

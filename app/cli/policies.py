@@ -20,12 +20,11 @@ from app.cli.common import (
     out,
     print_json,
     progress_bar,
+    read_as_of,
     refuse,
-    within_the_log,
 )
 from app.cli.printing import wanyuan
 from app.ledger.ledger import Ledger
-from app.runtime.database import read_transaction
 from app.runtime.reasons import reason_of
 from app.use_cases.filing.rows import TEXT_MAX_CHARS, printable
 from app.use_cases.policies.loader import LoadedPolicy, load_policy
@@ -38,7 +37,6 @@ from app.use_cases.policies.publishing import (
     publish,
     withdraw_policy,
 )
-from app.use_cases.reading.as_of import moment_of
 from app.workbooks.cells import beijing
 from domain.events import PolicyRef
 from domain.periods import period_of
@@ -46,10 +44,10 @@ from domain.policy.document import fingerprint
 from domain.policy.policy import Policy
 from projections.queries.policies import PolicyVersion, published
 
-policies_app = Commands(no_args_is_help=True, help="政策文件：检查、发布、查看。")
+app = Commands(no_args_is_help=True, help="政策文件：检查、发布、查看。")
 
 
-@policies_app.command("check")
+@app.command("check")
 @shows_no_figures
 def policy_check(file: Path) -> None:
     """检查政策文件是否符合要求。"""
@@ -59,7 +57,7 @@ def policy_check(file: Path) -> None:
     )
 
 
-@policies_app.command("publish")
+@app.command("publish")
 @shows_no_figures
 def policy_publish(
     context: typer.Context,
@@ -85,7 +83,7 @@ def policy_publish(
     printing.print_policy(out, Policy(result.ref, loaded.typed))
 
 
-@policies_app.command("withdraw")
+@app.command("withdraw")
 @shows_no_figures
 def policy_withdraw(
     context: typer.Context,
@@ -105,14 +103,13 @@ def policy_withdraw(
             f"{policy} 版本{effect.version}：试算（未登记）。"
             f"撤销将变动测算结果{effect.entitlements_changed}期，"
             f"测算金额{wanyuan(effect.before_fen)} → {wanyuan(effect.after_fen)}。",
-            markup=False,
         )
         return
     result = withdraw_policy(ledger, policy, meant, actor=actor_of(context))
     if result is None:
         refuse(f"没有有效的政策{policy}。")
     _assess(ledger)
-    out.print(f"{policy} 版本{result.ref.version} 已撤销（台账序号{result.position}）。", markup=False)
+    out.print(f"{policy} 版本{result.ref.version} 已撤销（台账序号{result.position}）。")
 
 
 def _assess(ledger: Ledger) -> None:
@@ -146,11 +143,11 @@ def _load(file: Path) -> LoadedPolicy:
     if isinstance(loaded, LoadedPolicy):
         return loaded
     for problem in loaded:
-        err.print(str(problem), markup=False, soft_wrap=True)
+        err.print(str(problem))
     raise typer.Exit(REFUSED)
 
 
-@policies_app.command("list")
+@app.command("list")
 @shows_no_figures
 def policy_list(
     context: typer.Context,
@@ -160,10 +157,7 @@ def policy_list(
 ) -> None:
     """列出已发布的政策文件及各版本。"""
     asked = asked_moment(position, known_at)
-    ledger = ledger_of(context)
-    bring_up(ledger)
-    with read_transaction(ledger.engine) as connection, within_the_log():
-        at = moment_of(connection, asked)
+    with read_as_of(ledger_of(context), asked) as (connection, at):
         found = published(connection, at.position)
     if as_json:
         print_json([_version(each) for each in found])
@@ -171,7 +165,6 @@ def policy_list(
     for each in found:
         out.print(
             f"{each.ref.id} 版本{each.ref.version}：{each.title}，{beijing(each.recorded_at_us)}发布",
-            markup=False,
         )
     if not found:
         out.print("尚未发布政策文件。")

@@ -2,16 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
-from rich.table import Column, Table
-
-from app.cli.files import ImportedFile
+from app.cli.tables import Column, print_table
 from app.cli.terminal import Terminal, bold
 from app.ledger.publications import Publication
-from app.runtime.limits import PROBLEMS_MOST_LISTED
 from app.use_cases.reading.as_of import AsOf, Progress
 from app.use_cases.reading.explaining import Account, ExplainedPeriod
 from app.workbooks.cells import beijing
-from app.workbooks.problem_sheet import ProblemLine
 from domain.events import LogEntry, Return, ReturnWithdrawn, UnreadableEvent
 from domain.money import qianyuan_text, wanyuan_text
 from domain.periods import Window, period_of
@@ -39,85 +35,36 @@ def as_of_text(moment: AsOf) -> str:
     return f"截至{beijing(moment.recorded_at_us)}（北京时间，{which}）"
 
 
-def print_import(console: Terminal, imported: ImportedFile, *, dry_run: bool) -> None:
-    """What became of a file."""
-    answer = imported.answer
-    if answer is None:
-        total = len(imported.problems) + imported.more
-        console.print(bold(imported.name), f"：未登记，发现{total}处审核错误。", sep="", soft_wrap=True)
-        return
-    head = "试算（未登记）" if dry_run else "登记完成"
-    console.print(
-        bold(imported.name),
-        f"：{head}。新登记{answer.filed}行，更正{answer.revised}行，"
-        f"无变化{answer.unchanged}行；测算结果变动{answer.entitlements_changed}期；台账序号{answer.position}。",
-        sep="",
-        soft_wrap=True,
-    )
-    if imported.lines:
-        console.print(f"  核实提示{answer.warnings_total}条。")
-    if imported.ignored_headings:
-        headings = "、".join(imported.ignored_headings)
-        console.print(f"  未使用的表头：{headings}", markup=False, soft_wrap=True)
-    changes = answer.preview or []
-    for change in changes[:PROBLEMS_MOST_LISTED]:
-        before = "首次测算" if change.before_fen is None else wanyuan(change.before_fen)
-        after = "不再测算" if change.after_fen is None else wanyuan(change.after_fen)
-        console.print(f"  {change.uscc} {period_of(change.period).chinese}：{before} → {after}")
-    if len(changes) > PROBLEMS_MOST_LISTED:
-        console.print(f"  另有{len(changes) - PROBLEMS_MOST_LISTED}期未列出，可用--json查看。")
-
-
-def print_lines(console: Terminal, imported: ImportedFile) -> None:
-    """The first problems and points to verify of a file, one a line, and how many more there are."""
-    listed = imported.lines[:PROBLEMS_MOST_LISTED]
-    _print_lines(console, listed)
-    more = len(imported.lines) + imported.more - len(listed)
-    if more:
-        told = f"{imported.name}：另有{more}条未列出，可用--problems写入审核问题清单。"
-        console.print(told, markup=False, soft_wrap=True)
-
-
-def _print_lines(console: Terminal, lines: Iterable[ProblemLine]) -> None:
-    for line in lines:
-        where = "".join(
-            (
-                f"工作表{line.sheet} " if line.sheet else "",
-                f"第{line.row}行 " if line.row is not None else "",
-                f"{line.column}列 " if line.column else "",
-                f"单元格“{line.text}” " if line.text else "",
-            )
-        )
-        console.print(
-            f"{line.file} {where}[{line.category}] {line.code}：{line.message}", markup=False, soft_wrap=True
-        )
-
-
 def print_account(console: Terminal, account: Account, policy: Policy | None) -> None:
     """A half-year account, with the version of the policy that it is of."""
     window = Window.parse(account.window)
     who = (bold(account.name), f"（{account.uscc}）") if account.name else (account.uscc,)
-    console.print(*who, f"{window.chinese}奖励测算结果", sep="", soft_wrap=True)
+    console.print(*who, f"{window.chinese}奖励测算结果", sep="")
     if account.policy is None or policy is None:
-        console.print(f"尚无覆盖该半年的政策，未测算。{as_of_text(account.as_of)}。", soft_wrap=True)
+        console.print(f"尚无覆盖该半年的政策，未测算。{as_of_text(account.as_of)}。")
         return
-    table = Table(
-        *("所属期", "阶段", "结论", "奖项"),
-        *("限额前测算金额", "测算金额", "其中口径待明确", "核减原因"),
+    columns = (
+        Column("所属期"),
+        Column("阶段"),
+        Column("结论"),
+        Column("奖项", "text"),
+        *(Column(heading, "figure") for heading in ("限额前测算金额", "测算金额", "其中口径待明确")),
+        Column("核减原因", "text"),
     )
-    for each in account.periods:
-        outcome = each.outcome
-        table.add_row(
+    rows = (
+        (
             period_of(each.period).chinese,
-            STAGES[outcome.stage],
-            STATUSES[outcome.status],
-            "—" if outcome.measure is None else policy.measure_name(outcome.measure),
-            wanyuan(outcome.rule_fen),
-            wanyuan(outcome.assessed_fen),
-            wanyuan(outcome.open_fen),
-            "、".join(CEILINGS[name] for name in outcome.bound_by),
+            STAGES[each.outcome.stage],
+            STATUSES[each.outcome.status],
+            "—" if each.outcome.measure is None else policy.measure_name(each.outcome.measure),
+            wanyuan(each.outcome.rule_fen),
+            wanyuan(each.outcome.assessed_fen),
+            wanyuan(each.outcome.open_fen),
+            "、".join(CEILINGS[name] for name in each.outcome.bound_by),
         )
-    console.print(table)
+        for each in account.periods
+    )
+    print_table(console, columns, rows)
     counted = sum(each.outcome.assessed_fen > 0 for each in account.periods)
     preliminary_fen = account.preliminary_fen
     preliminary = f"，其中初报数{wanyuan(preliminary_fen)}" if preliminary_fen else ""
@@ -125,13 +72,11 @@ def print_account(console: Terminal, account: Account, policy: Policy | None) ->
         f"{window.chinese}共{counted}期有测算金额，合计{wanyuan(account.assessed_fen)}，"
         f"其中依据待明确口径{wanyuan(account.open_fen)}{preliminary}；半年剩余额度{wanyuan(account.headroom_fen)}。"
         f"{as_of_text(account.as_of)}，政策版本{account.policy.version}。",
-        soft_wrap=True,
     )
     if account.disputed:
         positions = "、".join(map(str, account.disputed))
         console.print(
             f"该账户与台账记录有矛盾（台账序号{positions}），以上为最后一次记录的结果，不计入合计。",
-            soft_wrap=True,
         )
 
 
@@ -139,17 +84,21 @@ def print_steps(console: Terminal, explained: ExplainedPeriod) -> None:
     """The reasons of a period."""
     console.print(bold(period_of(explained.period.period).chinese))
     for n, step in enumerate(explained.steps, 1):
-        console.print(f"  {n}. {step.sentence}", markup=False, soft_wrap=True)
+        console.print(f"  {n}. {step.sentence}")
 
 
 def print_list(
     console: Terminal, accounts: Iterable[ListedAccount], totals: ListTotals | None, moment: AsOf
 ) -> None:
     """A page of the list."""
-    code = Column("统一社会信用代码", no_wrap=True)
-    table = Table(code, "企业", "处理地", "期数", "测算金额", "其中口径待明确", "其中初报数")
-    for each in accounts:
-        table.add_row(
+    columns = (
+        Column("统一社会信用代码"),
+        Column("企业", "text"),
+        Column("处理地"),
+        *(Column(heading, "figure") for heading in ("期数", "测算金额", "其中口径待明确", "其中初报数")),
+    )
+    rows = (
+        (
             each.uscc,
             each.name,
             region_name(each.region_code),
@@ -158,7 +107,9 @@ def print_list(
             wanyuan(each.open_fen),
             wanyuan(each.preliminary_fen),
         )
-    console.print(table)
+        for each in accounts
+    )
+    print_table(console, columns, rows)
     if totals is not None:
         console.print(f"共{totals.total}户，测算金额合计{wanyuan(totals.assessed_fen)}。", end="")
     console.print(as_of_text(moment))
@@ -180,8 +131,6 @@ def print_unassessed(console: Terminal, unassessed: Iterable[Publication]) -> No
         console.print(
             f"政策{each.policy}版本{each.version}发布（或撤销）后的测算尚未完成，已测算{each.done_before_end}/{each.total}；"
             "运行duixian project --once或启动服务即继续。",
-            markup=False,
-            soft_wrap=True,
         )
 
 
@@ -189,17 +138,10 @@ def print_summary(
     console: Terminal, groups: Sequence[Group], group_by: str, policy: Policy | None, moment: AsOf
 ) -> None:
     """The sums of a half-year by group; the policy names its measures."""
-    table = Table(
-        DIMENSIONS[group_by],
-        "户数",
-        "测算金额",
-        "其中口径待明确",
-        "其中初报数",
-        "月度上限核减",
-        "半年上限核减",
-    )
-    for each in groups:
-        table.add_row(
+    figures = ("户数", "测算金额", "其中口径待明确", "其中初报数", "月度上限核减", "半年上限核减")
+    columns = (Column(DIMENSIONS[group_by], "text"), *(Column(heading, "figure") for heading in figures))
+    rows = (
+        (
             _group_name(each.key, group_by, policy),
             str(each.enterprises),
             wanyuan(each.assessed_fen),
@@ -208,9 +150,11 @@ def print_summary(
             f"{each.month_ceiling}期",
             f"{each.half_year_ceiling}期",
         )
-    console.print(table)
+        for each in groups
+    )
+    print_table(console, columns, rows)
     assessed_fen = sum(each.assessed_fen for each in groups)
-    console.print(f"测算金额合计{wanyuan(assessed_fen)}。{as_of_text(moment)}", soft_wrap=True)
+    console.print(f"测算金额合计{wanyuan(assessed_fen)}。{as_of_text(moment)}")
 
 
 def _group_name(key: str, group_by: str, policy: Policy | None) -> str:
@@ -225,12 +169,16 @@ def _group_name(key: str, group_by: str, policy: Policy | None) -> str:
 
 def print_returns(console: Terminal, versions: Iterable[ReturnVersion], moment: AsOf) -> None:
     """The versions of an enterprise's returns."""
-    table = Table(
-        *("所属期", "表号", "记录", "阶段", "本期数（千元）", "上年同期数（千元）", "来源文件"),
-        *("经办人", "登记时间（北京时间）", "台账序号", "原因"),
+    columns = (
+        *map(Column, ("所属期", "表号", "记录", "阶段")),
+        *(Column(heading, "figure") for heading in ("本期数（千元）", "上年同期数（千元）")),
+        *(Column(heading, "text") for heading in ("来源文件", "经办人")),
+        Column("登记时间（北京时间）"),
+        Column("台账序号", "figure"),
+        Column("原因", "text"),
     )
-    for each in versions:
-        table.add_row(
+    rows = (
+        (
             period_of(each.period).chinese,
             each.form,
             RECORDS[each.type],
@@ -240,7 +188,9 @@ def print_returns(console: Terminal, versions: Iterable[ReturnVersion], moment: 
             str(each.position),
             each.event.reason or "",
         )
-    console.print(table)
+        for each in versions
+    )
+    print_table(console, columns, rows)
     console.print(as_of_text(moment))
 
 
@@ -304,8 +254,6 @@ def print_events(console: Terminal, entries: Iterable[LogEntry], moment: AsOf) -
             f"{each.position} {beijing(each.recorded_at_us)} {RECORDS[each.type]} {each.stream}"
             f" 第{each.version}版 经办：{each.actor}"
             + (f" 内容无法读取：{each.event.reason}" if isinstance(each.event, UnreadableEvent) else ""),
-            markup=False,
-            soft_wrap=True,
         )
     console.print(as_of_text(moment))
 
@@ -317,11 +265,10 @@ def print_policy(console: Terminal, policy: Policy) -> None:
         bold(document.policy),
         f"：《{document.title}》（{document.document_number}）{document.article}",
         sep="",
-        soft_wrap=True,
     )
     console.print(f"  指纹（SHA-256）：{policy.ref.sha256}")
     console.print(
         f"  适用期：{period_of(document.covers.first).chinese}至{period_of(document.covers.last).chinese}"
     )
     waiting = "、".join(each.label for each in document.readings if each.status == "open") or "无"
-    console.print(f"  口径待明确：{waiting}", markup=False, soft_wrap=True)
+    console.print(f"  口径待明确：{waiting}")

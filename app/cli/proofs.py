@@ -11,7 +11,7 @@ import typer
 
 from app.answers import proofs as proof_models
 from app.cli import printing
-from app.cli.command import disclose, shows_figures, shows_no_figures
+from app.cli.command import Commands, disclose, shows_figures, shows_no_figures
 from app.cli.common import (
     AsJson,
     KnownAtAsked,
@@ -23,14 +23,14 @@ from app.cli.common import (
     position_from,
     print_json,
     refuse,
-    seal_and_tell,
     window_of,
     within_the_log,
 )
+from app.cli.sealing import seal_and_tell
 from app.runtime.database import read_transaction
 from app.runtime.new_files import new_file
 from app.runtime.reasons import reason_of
-from app.runtime.settings import Settings
+from app.runtime.settings import read_settings
 from app.transparency.audit_key import AuditKeyError, make_audit_key, read_audit_key
 from app.transparency.notes import NoteError, Signer
 from app.use_cases.audit.proving import NotSealedError, prove_consistency, prove_inclusion, tree_at
@@ -38,6 +38,8 @@ from app.use_cases.audit.receipts import write_receipt
 from app.use_cases.reading.as_of import PositionAheadError
 from domain.identifiers import has_uscc_shape
 from domain.periods import Window
+
+app = Commands()
 
 DEFAULT_ORIGIN: Final = "duixian.local/ledger"
 """An address without a scheme, as c2sp.org/tlog-checkpoint recommends; several logs need several names."""
@@ -54,13 +56,14 @@ SizeAsked = Annotated[
 OutAsked = Annotated[Path | None, typer.Option("--out", help="写入该文件，不在屏幕显示。")]
 
 
+@app.command("key")
 @shows_no_figures
 def audit_key(
     name: Annotated[str, typer.Option("--name", help="台账名称，如不带协议的网址。")] = DEFAULT_ORIGIN,
     as_json: AsJson = False,
 ) -> None:
     """新建校验点签名密钥，显示验证公钥；请审计人员自行留存公钥。"""
-    path = Settings().audit_key_file
+    path = read_settings().audit_key_file
     try:
         signer = make_audit_key(path, name)
     except NoteError as error:
@@ -75,25 +78,27 @@ def audit_key(
         sys.stdout.write(f"{signer.verifier.text}\n")
 
 
+@app.command("checkpoint")
 @shows_no_figures
 def audit_checkpoint(
     context: typer.Context, size: SizeAsked = None, out_file: OutAsked = None, as_json: AsJson = False
 ) -> None:
     """签发日志校验点：先封存至台账现有的最后序号。"""
     ledger, signer = ledger_of(context), _signer()
-    seal_and_tell(ledger, Settings().audit_key_file)
+    seal_and_tell(ledger, read_settings().audit_key_file)
     with _refusing_what_is_ahead(), read_transaction(ledger.engine) as connection:
         tree = tree_at(ledger, connection, size)
     answer = proof_models.checkpoint_answer(tree, signer)
     if out_file is not None:
         _write(out_file, answer.checkpoint)
-        out.print(f"日志校验点已写入{out_file}，含台账记录{tree.size}条。", markup=False)
+        out.print(f"日志校验点已写入{out_file}，含台账记录{tree.size}条。")
     elif as_json:
         print_json(answer.model_dump())
     else:
         sys.stdout.write(answer.checkpoint)
 
 
+@app.command("inclusion")
 @shows_figures
 def audit_inclusion(
     context: typer.Context,
@@ -103,7 +108,7 @@ def audit_inclusion(
 ) -> None:
     """证明一条台账记录包含在校验点内。"""
     ledger, signer = ledger_of(context), _signer()
-    seal_and_tell(ledger, Settings().audit_key_file)
+    seal_and_tell(ledger, read_settings().audit_key_file)
     with _refusing_what_is_ahead(), read_transaction(ledger.engine) as connection:
         proved = prove_inclusion(ledger, connection, position=position, size=size)
     disclose(context, ledger, 0 if proved.uscc is None else 1, uscc=proved.uscc)
@@ -111,12 +116,13 @@ def audit_inclusion(
     if as_json:
         print_json(answer.model_dump())
         return
-    out.print(f"台账序号{position}的记录包含在以下校验点内。", markup=False)
-    out.print(f"记录：{answer.leaf}", markup=False, soft_wrap=True)
-    out.print(f"记录指纹：{answer.leaf_hash}", markup=False)
+    out.print(f"台账序号{position}的记录包含在以下校验点内。")
+    out.print(f"记录：{answer.leaf}")
+    out.print(f"记录指纹：{answer.leaf_hash}")
     _print_proof("包含证明", answer.proof, answer.checkpoint)
 
 
+@app.command("consistency")
 @shows_no_figures
 def audit_consistency(
     context: typer.Context,
@@ -132,19 +138,20 @@ def audit_consistency(
     if first > second:
         raise typer.BadParameter("FIRST不能大于SECOND。")
     ledger, signer = ledger_of(context), _signer()
-    seal_and_tell(ledger, Settings().audit_key_file)
+    seal_and_tell(ledger, read_settings().audit_key_file)
     with _refusing_what_is_ahead(), read_transaction(ledger.engine) as connection:
         proved = prove_consistency(ledger, connection, first=first, second=second)
     answer = proof_models.consistency_answer(proved, signer)
     if as_json:
         print_json(answer.model_dump())
         return
-    out.print(f"前{first}条台账记录原样包含在前{second}条内。", markup=False)
-    out.print(f"前{first}条的总校验值（Merkle树根）：{answer.first_root}", markup=False)
-    out.print(f"前{second}条的总校验值（Merkle树根）：{answer.second_root}", markup=False)
+    out.print(f"前{first}条台账记录原样包含在前{second}条内。")
+    out.print(f"前{first}条的总校验值（Merkle树根）：{answer.first_root}")
+    out.print(f"前{second}条的总校验值（Merkle树根）：{answer.second_root}")
     _print_proof("一致性证明", answer.proof, answer.checkpoint)
 
 
+@app.command("receipt")
 @shows_figures
 def audit_receipt(
     context: typer.Context,
@@ -159,7 +166,7 @@ def audit_receipt(
         raise typer.BadParameter("应为18位数字和大写字母。", param_hint="USCC")
     half, asked = window_of(window), asked_moment(position, known_at)
     ledger, signer = ledger_of(context), _signer()
-    seal_and_tell(ledger, Settings().audit_key_file)
+    seal_and_tell(ledger, read_settings().audit_key_file)
     with within_the_log(), read_transaction(ledger.engine) as connection:
         receipt = write_receipt(ledger, connection, uscc=uscc, window=half, asked=asked)
     if receipt is None:
@@ -172,12 +179,12 @@ def audit_receipt(
     _write(out_file, msgspec.json.format(msgspec.json.encode(answer)).decode() + "\n")
     in_progress = printing.IN_PROGRESS if receipt.day_in_progress else ""
     told = f"含台账记录{len(receipt.events)}条及其证明，截至台账序号{receipt.tree.size}{in_progress}"
-    out.print(f"核验凭据已写入{out_file}，{told}。", markup=False)
+    out.print(f"核验凭据已写入{out_file}，{told}。")
 
 
 def _signer() -> Signer:
     """The key that checkpoints are signed with."""
-    path = Settings().audit_key_file
+    path = read_settings().audit_key_file
     try:
         signer = read_audit_key(path)
     except AuditKeyError as error:
@@ -198,10 +205,10 @@ def _refusing_what_is_ahead() -> Iterator[None]:
 
 
 def _print_proof(name: str, proof: list[str], checkpoint: str) -> None:
-    out.print(f"{name}（RFC 9162），共{len(proof)}个指纹：", markup=False)
+    out.print(f"{name}（RFC 9162），共{len(proof)}个指纹：")
     for each in proof:
-        out.print(f"  {each}", markup=False)
-    out.print("日志校验点：", markup=False)
+        out.print(f"  {each}")
+    out.print("日志校验点：")
     sys.stdout.write(checkpoint)
 
 

@@ -5,7 +5,6 @@ from typing import Annotated, cast
 import msgspec
 import typer
 
-from app.answers import presenters
 from app.cli import printing
 from app.cli.command import Commands, disclose, shows_figures, shows_no_figures
 from app.cli.common import (
@@ -15,21 +14,21 @@ from app.cli.common import (
     PositionAsked,
     WindowAsked,
     asked_moment,
-    bring_up,
     code_of,
     known_values,
     ledger_of,
     out,
     position_from,
     print_json,
+    read_as_of,
+    read_policy_as_of,
     refuse,
-    require_policy,
     uscc_of,
     window_of,
     within_the_log,
 )
 from app.runtime.database import read_transaction
-from app.use_cases.reading.as_of import events_after, log_moment_of, moment_of
+from app.use_cases.reading.as_of import events_after, log_moment_of
 from app.use_cases.reading.explaining import explain, read_account
 from app.use_cases.reading.filters import parse_industry, parse_measure, parse_region
 from app.use_cases.reading.listing import count_disputed, list_accounts, summarise
@@ -41,10 +40,10 @@ from projections.queries.policies import policy_of
 from projections.queries.returns import has_ever_registered, versions
 from projections.queries.totals import Dimension
 
-reads_app = Commands()
+app = Commands()
 
 
-@reads_app.command()
+@app.command()
 @shows_figures
 def entitlement(
     context: typer.Context,
@@ -59,9 +58,7 @@ def entitlement(
     """查询一家企业半年的奖励测算结果。"""
     uscc, half, asked = uscc_of(uscc), window_of(window), asked_moment(position, known_at)
     ledger = ledger_of(context)
-    bring_up(ledger)
-    with read_transaction(ledger.engine) as connection:
-        books = require_policy(ledger, connection, half, policy, asked)
+    with read_policy_as_of(ledger, half, policy, asked) as (connection, books):
         account = read_account(connection, uscc, half, books)
         if account is None:
             refuse(f"{uscc}在{Window.parse(half).chinese}没有登记过数据。")
@@ -73,6 +70,8 @@ def entitlement(
         applied = None if account.policy is None else policy_of(connection, account.policy)
     disclose(context, ledger, sum(len(each.steps) for each in reasons), uscc=uscc)
     if as_json:
+        from app.answers import presenters
+
         answer = presenters.entitlement(account).model_dump()
         if explained:
             answer["periods"] = [
@@ -85,7 +84,7 @@ def entitlement(
         printing.print_steps(out, each)
 
 
-@reads_app.command("list")
+@app.command("list")
 @shows_no_figures
 def list_command(
     context: typer.Context,
@@ -109,9 +108,7 @@ def list_command(
     half, asked = window_of(window), asked_moment(position, known_at)
     status, stage = code_of("status", status, STATUSES), code_of("stage", stage, STAGES)
     ledger = ledger_of(context)
-    bring_up(ledger)
-    with read_transaction(ledger.engine) as connection, known_values():
-        books = require_policy(ledger, connection, half, policy, asked)
+    with read_policy_as_of(ledger, half, policy, asked) as (connection, books), known_values():
         wanted = ListFilter(
             policy=books.policy_id,
             window=half,
@@ -132,6 +129,8 @@ def list_command(
             shown, after = shown + page.accounts, page.next_after
         disputed, progress = count_disputed(connection, books), books.progress()
     if as_json:
+        from app.answers import presenters
+
         print_json(
             {
                 "items": [
@@ -154,7 +153,7 @@ def list_command(
     printing.print_reservations(out, disputed, progress)
 
 
-@reads_app.command()
+@app.command()
 @shows_no_figures
 def summary(
     context: typer.Context,
@@ -169,13 +168,13 @@ def summary(
     group_by = code_of("group_by", group_by, DIMENSIONS) or group_by
     half, asked = window_of(window), asked_moment(position, known_at)
     ledger = ledger_of(context)
-    bring_up(ledger)
-    with read_transaction(ledger.engine) as connection:
-        books = require_policy(ledger, connection, half, policy, asked)
+    with read_policy_as_of(ledger, half, policy, asked) as (connection, books):
         groups = summarise(connection, half, cast("Dimension", group_by), books)
         disputed, progress = count_disputed(connection, books), books.progress()
         newest = None if books.newest is None else policy_of(connection, books.newest.ref)
     if as_json:
+        from app.answers import presenters
+
         answer = presenters.summary(groups, books.moment, disputed=disputed, progress=progress)
         print_json(answer.model_dump())
         return
@@ -183,7 +182,7 @@ def summary(
     printing.print_reservations(out, disputed, progress)
 
 
-@reads_app.command()
+@app.command()
 @shows_figures
 def returns(
     context: typer.Context,
@@ -196,20 +195,20 @@ def returns(
     """列出一家企业一年各期数据的全部版本。"""
     uscc, asked = uscc_of(uscc), asked_moment(position, known_at)
     ledger = ledger_of(context)
-    bring_up(ledger)
-    with read_transaction(ledger.engine) as connection, within_the_log():
-        at = moment_of(connection, asked)
+    with read_as_of(ledger, asked) as (connection, at):
         if not has_ever_registered(connection, uscc, year):
             refuse(f"{uscc}在{year}年没有登记过数据。")
         found = versions(connection, uscc, year, at.position)
     disclose(context, ledger, len(found), uscc=uscc)
     if as_json:
+        from app.answers import presenters
+
         print_json(presenters.enterprise_returns(found, at, uscc=uscc, year=year).model_dump())
         return
     printing.print_returns(out, found, at)
 
 
-@reads_app.command()
+@app.command()
 @shows_figures
 def events(
     context: typer.Context,
@@ -230,6 +229,8 @@ def events(
         entries = events_after(ledger, connection, after, at, limit=limit, uscc=of)
     disclose(context, ledger, sum(isinstance(each.event, Return) for each in entries), uscc=of)
     if as_json:
+        from app.answers import presenters
+
         print_json(presenters.event_page(entries, at, after=after).model_dump())
         return
     printing.print_events(out, entries, at)

@@ -10,7 +10,7 @@ import typer
 
 from app.answers import presenters
 from app.cli import printing
-from app.cli.command import disclose, shows_figures
+from app.cli.command import Commands, disclose, shows_figures
 from app.cli.common import (
     AsJson,
     KnownAtAsked,
@@ -18,18 +18,16 @@ from app.cli.common import (
     PositionAsked,
     WindowAsked,
     asked_moment,
-    bring_up,
     code_of,
     known_values,
     ledger_of,
     out,
     progress_bar,
+    read_policy_as_of,
     refuse,
-    require_policy,
     window_of,
     write_json,
 )
-from app.runtime.database import read_transaction
 from app.runtime.reasons import reason_of
 from app.use_cases.audit.red_flags import (
     ENTERPRISE_FLAGS,
@@ -47,11 +45,14 @@ from domain.red_flags.questions import FLAG_MEANINGS, NO_VERDICT
 from domain.regions import region_name
 from domain.words import FLAGS as FLAG_NAMES
 
+app = Commands()
+
 FLAGS: Final = (*ENTERPRISE_FLAGS, *GROUP_FLAGS)
 SHOWN_EVIDENCE: Final = 12
 """So many versions stand under a question on the terminal; the others are counted."""
 
 
+@app.command("red-flags")
 @shows_figures
 def audit_red_flags(
     context: typer.Context,
@@ -69,9 +70,11 @@ def audit_red_flags(
     if xlsx is not None and as_json:
         raise typer.BadParameter("--xlsx与--json只能给一个。")
     ledger = ledger_of(context)
-    bring_up(ledger)
-    with read_transaction(ledger.engine) as connection, progress_bar("查找疑点") as progress:
-        books = require_policy(ledger, connection, half, policy, asked_moment(position, known_at))
+    moment = asked_moment(position, known_at)
+    with (
+        read_policy_as_of(ledger, half, policy, moment) as (connection, books),
+        progress_bar("查找疑点") as progress,
+    ):
         with known_values():
             asked = RedFlagQuery(half, flags, parse_region(connection, region_code, half))
         # How many questions there are is known after the last one: how many enterprises they may be about.
@@ -106,9 +109,9 @@ def _print(found: Iterable[RedFlag], books: PolicyAsOf) -> None:
     for each in found:
         counts[each.flag] += 1
         for line in _told(each):
-            out.print(line, markup=False, soft_wrap=True)
+            out.print(line)
     moment = printing.as_of_text(books.moment)
-    out.print(f"{_counted(counts)}{moment}。{NO_VERDICT}", markup=False, soft_wrap=True)
+    out.print(f"{_counted(counts)}{moment}。{NO_VERDICT}")
 
 
 def _told(flag: RedFlag) -> Iterator[str]:
@@ -141,7 +144,7 @@ def _write(path: Path, found: Iterable[RedFlag], asked: RedFlagQuery, books: Pol
         write_red_flag_sheet(path, counted(), _notes(asked, books))
     except OSError as error:
         refuse(f"疑点清单无法写入{path}：{reason_of(error)}。请关闭已打开的文件或换一个位置。")
-    out.print(f"疑点清单已写入{path}。{_counted(counts)}", markup=False, soft_wrap=True)
+    out.print(f"疑点清单已写入{path}。{_counted(counts)}")
 
 
 def _notes(asked: RedFlagQuery, books: PolicyAsOf) -> list[tuple[str, str]]:

@@ -10,7 +10,10 @@ from domain.words import CEILINGS, STAGES, STATUSES
 
 NOTHING: Final = "无"
 MOST_SHOWN: Final = 60
-"""Characters of a text: enough to see where two of them differ."""
+"""Characters of a document: enough to see where two of them differ."""
+
+DOCUMENTS: Final = {"document", "state", "text"}
+"""The columns that may hold whole documents; every other value is shown whole."""
 
 FIELDS: Final = {
     "stage": "阶段",
@@ -107,7 +110,7 @@ def column_values(column: str, stored: Any, derived: Any) -> tuple[str, str]:
     """What stands in a column and what follows, where they differ."""
     words = _WORDS.get(column, {})
     stored, derived = words.get(stored, stored), words.get(derived, derived)
-    if isinstance(stored, str) and isinstance(derived, str):
+    if column in DOCUMENTS and isinstance(stored, str) and isinstance(derived, str):
         return _around_the_difference(stored, derived)
     return _value(column, stored), _value(column, derived)
 
@@ -121,7 +124,7 @@ def _value(column: str, value: Any) -> str:
         return beijing(value)
     if isinstance(value, bool):
         return "是" if value else "否"
-    return _cut(str(value), 0)
+    return _cut(value, 0) if column in DOCUMENTS and isinstance(value, str) else f"“{value}”"
 
 
 def _around_the_difference(left: str, right: str) -> tuple[str, str]:

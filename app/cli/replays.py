@@ -10,7 +10,7 @@ import typer
 from app.answers import replays as replay_models
 from app.archive.export_folder import ExportError, ExportFolder
 from app.bootstrap import migrate
-from app.cli.command import disclose, disclose_nothing, shows_figures
+from app.cli.command import Commands, disclose, disclose_nothing, shows_figures
 from app.cli.common import (
     REFUSED,
     AsJson,
@@ -37,6 +37,8 @@ from domain.events import EntitlementAssessed
 from domain.periods import period_of
 from projections.rebuild.compare import RowDifference
 
+app = Commands()
+
 MOST_PRINTED: Final = 50
 """A screen or two; all that are reported come with `--json`."""
 
@@ -62,6 +64,7 @@ TABLES: Final = {
 }
 
 
+@app.command("replay")
 @shows_figures
 def audit_replay(
     context: typer.Context,
@@ -102,7 +105,6 @@ def audit_replay(
             out.print(
                 f"序号{last}在一批登记之中，只复算到此前一批的末序号{report.last}；"
                 f"其后的部分请用--from {report.last + 1}复算。",
-                soft_wrap=True,
             )
     if not report.is_clean:
         raise typer.Exit(REFUSED)
@@ -153,19 +155,16 @@ def print_report(console: Terminal, report: Report, names: PolicyNames) -> None:
     if report.last < report.first:
         console.print(
             f"该范围内没有完整的登记批次（此前最后一批止于序号{report.last}），没有可比对的内容。",
-            soft_wrap=True,
         )
         return
     console.print(
         f"复算台账序号{report.first}至{report.last}：读取台账记录{found.events}条，"
         f"比对测算记录{found.assessments}条，不一致{found.mismatch_count}处。",
-        soft_wrap=True,
     )
     if found.events != report.last:
         console.print(
             f"  台账应有记录{report.last}条，能归入企业和政策的只有{found.events}条，"
             "请运行duixian audit verify查明。",
-            soft_wrap=True,
         )
     for each in found.mismatches[:MOST_PRINTED]:
         _print_mismatch(console, each, names)
@@ -175,7 +174,6 @@ def print_report(console: Terminal, report: Report, names: PolicyNames) -> None:
         console.print(
             f"核对查询表（截至台账序号{report.projected}）：{rows or '没有记录'}，"
             f"不一致{found.row_difference_count}行。",
-            soft_wrap=True,
         )
         if found.uncompared:
             console.print(f"  有{found.uncompared}组企业因台账本身有问题，其查询表无法核对。")
@@ -194,12 +192,12 @@ def _print_rest(console: Terminal, count: int) -> None:
 def _print_mismatch(console: Terminal, mismatch: Mismatch, names: PolicyNames) -> None:
     period = "" if mismatch.period is None else f" {period_of(mismatch.period).chinese}"
     place = "" if mismatch.position is None else f" 台账序号{mismatch.position}"
-    console.print(f"  {mismatch.stream}{period}{place}：{KINDS[mismatch.kind]}", markup=False, soft_wrap=True)
+    console.print(f"  {mismatch.stream}{period}{place}：{KINDS[mismatch.kind]}")
     if mismatch.detail is not None:
-        console.print(f"    {mismatch.detail}", markup=False, soft_wrap=True)
+        console.print(f"    {mismatch.detail}")
     if mismatch.recorded is not None and mismatch.derived is not None:
         for told in _differences(mismatch.recorded.assessed, mismatch.derived.assessed, names):
-            console.print(f"    {told}", markup=False, soft_wrap=True)
+            console.print(f"    {told}")
     if mismatch.recorded is not None:
         # The log holds no steps: what it names is put through the rule again.
         _print_side(console, "记录", mismatch.recorded, "按该记录所引的政策和数据推算（台账不保存步骤）：")
@@ -226,11 +224,11 @@ def _returns(assessed: EntitlementAssessed) -> str:
 
 
 def _print_side(console: Terminal, name: str, side: Side, steps: str) -> None:
-    console.print(f"    {name}：{_amount(side.assessed)}", markup=False, soft_wrap=True)
+    console.print(f"    {name}：{_amount(side.assessed)}")
     if side.steps:
-        console.print(f"      {steps}", markup=False, soft_wrap=True)
+        console.print(f"      {steps}")
     for n, each in enumerate(side.steps, 1):
-        console.print(f"      {n}. {each.sentence}", markup=False, soft_wrap=True)
+        console.print(f"      {n}. {each.sentence}")
 
 
 def _amount(assessed: EntitlementAssessed) -> str:
@@ -245,10 +243,10 @@ def _print_row(console: Terminal, difference: RowDifference) -> None:
     if difference.derived is None or difference.stored is None:
         how = "多出此行" if difference.derived is None else "缺少此行"
     place = f"（{key}）" if key else ""
-    console.print(f"  {TABLES[difference.table]}{place}：{how}", markup=False, soft_wrap=True)
+    console.print(f"  {TABLES[difference.table]}{place}：{how}")
     if difference.stored is None or difference.derived is None:
         return
     for column, stored in difference.stored.items():
         stands, follows = column_values(column, stored, difference.derived[column])
         told = f"    {COLUMNS[column]}：查询表为{stands}，应为{follows}"
-        console.print(told, markup=False, soft_wrap=True)
+        console.print(told)

@@ -7,12 +7,15 @@ import typer
 
 from app.archive.export_folder import ExportError, ExportFolder
 from app.archive.insert_unchecked import NotEmptyError
-from app.cli.command import shows_no_figures
+from app.cli.command import Commands, shows_no_figures
 from app.cli.common import AsJson, ledger_of, out, print_json, progress_bar, refuse
 from app.cli.verifying import KeyAsked, given_verifier, print_findings, verify_opened
 from app.use_cases.audit.restoring import restore
 
+app = Commands()
 
+
+@app.command("restore")
 @shows_no_figures
 def audit_restore(
     context: typer.Context,
@@ -42,4 +45,4 @@ def audit_restore(
     if as_json:
         print_json({"size": size, "root": report.root})
     else:
-        out.print(f"台账已由{export}恢复，共{size}条记录。", markup=False, soft_wrap=True)
+        out.print(f"台账已由{export}恢复，共{size}条记录。")

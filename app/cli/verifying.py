@@ -9,15 +9,17 @@ import msgspec
 import typer
 
 from app.archive.export_folder import ExportError, ExportFolder, read_note
-from app.cli.command import shows_no_figures
+from app.cli.command import Commands, shows_no_figures
 from app.cli.common import REFUSED, AsJson, err, ledger_of, out, print_json, progress_bar, refuse
 from app.cli.printing import print_unassessed
 from app.ledger.publications import Publication
-from app.runtime.settings import Settings
+from app.runtime.settings import read_settings
 from app.transparency.audit_key import AuditKeyError, read_audit_key
 from app.transparency.notes import Checkpoint, NoteError, Verifier, read_checkpoint
 from app.use_cases.audit.findings import CHECKS, Finding, Findings, performed
 from app.use_cases.audit.verifying import KnownRoot, Verified, verify_export, verify_ledger
+
+app = Commands()
 
 KEPT: Final = "留存的日志校验点"
 OF_EXPORT: Final = "导出件的日志校验点"
@@ -109,6 +111,7 @@ class Witnesses:
         return checkpoint
 
 
+@app.command("verify")
 @shows_no_figures
 def audit_verify(
     context: typer.Context,
@@ -170,7 +173,7 @@ def _verify_database(context: typer.Context, verifier: Verifier | None, note: st
 def _own_verifier() -> Verifier | None:
     """The key of whoever runs this ledger."""
     try:
-        signer = read_audit_key(Settings().audit_key_file)
+        signer = read_audit_key(read_settings().audit_key_file)
     except AuditKeyError as error:
         refuse(f"签名密钥不可用：{error}")
     return None if signer is None else signer.verifier
@@ -278,21 +281,18 @@ def _print_report(report: Report) -> None:
         whose = "给出的验证公钥" if each.key == "given" else "运行方自己的公钥（不能代替审计人员留存的公钥）"
         out.print(
             f"{each.name}：{each.origin}，含{each.size}条记录，签名有效，依据{whose}。",
-            markup=False,
-            soft_wrap=True,
         )
     passed = [CHECKS[each.code] for each in report.checks if not each.count]
     if passed:
-        out.print(f"核验无误：{'、'.join(passed)}。", soft_wrap=True)
+        out.print(f"核验无误：{'、'.join(passed)}。")
     if not any(each.name == KEPT for each in report.checkpoints):
         out.print(
             "未与审计人员留存的日志校验点比对：能改动全部数据的人也能改动其中的指纹，"
             "末尾若连同封存一并被截去，台账本身也看不出来。",
-            soft_wrap=True,
         )
     print_findings(report)
     print_unassessed(out, report.unassessed)
-    out.print(_conclusion(report), soft_wrap=True)
+    out.print(_conclusion(report))
 
 
 def _conclusion(report: Report) -> str:
@@ -309,8 +309,8 @@ def _conclusion(report: Report) -> str:
 def print_findings(report: Report) -> None:
     """What was found, on standard error."""
     for finding in (each for each in report.checks if each.count):
-        err.print(f"{finding.code} {CHECKS[finding.code]}：{finding.count}处不符", markup=False)
+        err.print(f"{finding.code} {CHECKS[finding.code]}：{finding.count}处不符")
         for place in finding.places:
-            err.print(f"  {place.message}", markup=False, soft_wrap=True)
+            err.print(f"  {place.message}")
         if finding.count > len(finding.places):
             err.print(f"  其余{finding.count - len(finding.places)}处从略。")

@@ -20,7 +20,7 @@ from app.runtime.logs import configure_logs
 from app.runtime.memory import spare_collections
 from app.runtime.new_files import new_file
 from app.runtime.private_files import make_private_folder
-from app.runtime.settings import Settings
+from app.runtime.settings import read_settings
 from app.security.disclosures import DisclosureLog, Entry
 from app.security.keys import Role, create_key, list_keys
 from app.transparency.audit_key import AuditKeyError, make_audit_key, read_audit_key
@@ -54,7 +54,7 @@ console = Terminal(soft_wrap=True)
 
 def main() -> None:
     """Prepare what is missing, say what there is, serve."""
-    settings = Settings()
+    settings = read_settings()
     spare_collections()
     configure_logs(settings.log_format)
     ledger = open_ledger(settings)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
-import psycopg
 import structlog
 from sqlalchemy import URL, Connection, Engine, MetaData, Text, create_engine, event, make_url
 from sqlalchemy import exc as sql_errors
@@ -215,7 +214,9 @@ def _copy_many(cursor: Any, statement: str, rows: Sequence[Any], context: Any) -
 def _execute(cursor: Any, statement: str, given: Any, context: Any) -> bool:
     """With the option `as_bytes` values come as bytes, not as text to parse: an event takes half the time."""
     if context.execution_options.get("as_bytes", False):
-        cursor.format = psycopg.pq.Format.BINARY
+        from psycopg.pq import Format  # noqa: PLC0415 - a ledger on SQLite does without the driver
+
+        cursor.format = Format.BINARY
     return _copy_many(cursor, statement, [given], context)
 
 
@@ -487,6 +488,8 @@ def is_transient(error: Exception) -> bool:
     """Whether the same may work in a moment: a lost connection, a deadlock, a serialisation failure."""
     if not isinstance(error, sql_errors.DBAPIError):
         return False
+    import psycopg  # noqa: PLC0415 - as above
+
     if isinstance(error.orig, psycopg.errors.ConnectionTimeout):
         return False  # The wait was long enough.
     cannot_connect = isinstance(error.orig, psycopg.OperationalError) and _state(error) is None

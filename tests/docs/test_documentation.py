@@ -4,28 +4,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from app.api.http import problems
-from app.runtime.limits import (
-    BODY_MAX_BYTES,
-    RED_FLAGS_MOST_GROUPED,
-    RED_FLAGS_MOST_SCANNED,
-    RETURNS_MAX_ROWS,
-    VERIFY_MOST_PLACES,
-)
-from app.runtime.settings import Settings
-from app.use_cases.audit.findings import CHECKS
 from domain.assessment.explanation import SENTENCES
 from domain.assessment.withholding import STATISTICAL_RULES
-from domain.events import EVENT_TYPES
-from domain.red_flags.kinds import THRESHOLDS
-from domain.red_flags.questions import FLAG_MEANINGS
-from domain.words import FLAGS
-from tests.command_line import COMMANDS
-from tests.docs.codes import ROOT, codes_in
+from tests.docs.codes import ROOT
 
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 README_MOST_BYTES = 6_000
@@ -50,79 +34,6 @@ def first_column(text: str) -> set[str]:
     """The names in backticks in the first column of the tables of a text."""
     cells = [line.split("|")[1] for line in text.splitlines() if line.startswith("|")]
     return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
-
-
-def documented_commands() -> dict[str, str]:
-    """The rows of the table of commands by the words that call them."""
-    rows = [line for line in section("The command line").splitlines() if line.startswith("| `duixian ")]
-    return {" ".join(re.findall(r"\b[a-z]+(?:-[a-z]+)*\b", row.split("|")[1])): row for row in rows}
-
-
-def options_of(command: Any) -> set[str]:
-    """The long options of a command, but for those that each has."""
-    found = {name for each in command.params for name in each.opts if name.startswith("--")}
-    return found - {"--help", "--as"}
-
-
-def test_the_table_of_settings_names_every_setting_and_no_other() -> None:
-    prefix = Settings.model_config["env_prefix"]
-    names = {f"{prefix}{name}".upper() for name in Settings.model_fields}
-    assert first_column(section("Settings")) == names
-
-
-def test_the_table_of_commands_names_every_command_and_no_other() -> None:
-    assert documented_commands().keys() == COMMANDS.keys()
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_the_row_of_a_command_names_its_options_and_no_other(name: str) -> None:
-    assert set(re.findall(r"`(--[a-z-]+)`", documented_commands()[name])) == options_of(COMMANDS[name])
-
-
-def test_the_codes_of_requests_are_those_of_the_api() -> None:
-    raised = codes_in("app/api", "app/main.py") | set(problems._CODES.values())
-    also_of_rows = {"period-invalid", "unknown-form"}
-    assert raised - also_of_rows == first_column(section("Codes of a request"))
-    assert also_of_rows <= first_column(section("Codes of a row"))
-
-
-def test_the_codes_of_rows_and_the_warnings_are_those_of_the_use_cases() -> None:
-    told = first_column(section("Codes of a row")) | first_column(section("Warnings"))
-    assert codes_in("app/use_cases", "domain/returns.py") == told
-
-
-def test_the_warnings_are_those_of_the_notices() -> None:
-    assert codes_in("app/use_cases/filing/notices.py") == first_column(section("Warnings"))
-
-
-def test_the_codes_of_files_are_those_of_the_readers() -> None:
-    assert codes_in("app/ingest") - {"period-invalid"} == first_column(section("Codes of a file"))
-
-
-def test_the_codes_of_a_verification_are_those_of_its_checks() -> None:
-    assert first_column(section("Codes of a verification")) == CHECKS.keys()
-
-
-def test_the_reference_tells_how_many_places_a_verification_names() -> None:
-    assert f"first {VERIFY_MOST_PLACES} positions" in section("Codes of a verification")
-
-
-def test_the_table_of_events_names_every_type_and_no_other() -> None:
-    assert first_column(section("Events")) == EVENT_TYPES.keys()
-
-
-def test_the_reference_tells_the_limits_of_a_call() -> None:
-    row = next(line for line in section("Codes of a request").splitlines() if "`too-large`" in line)
-    assert f"{RETURNS_MAX_ROWS:,} rows" in row
-    assert f"{BODY_MAX_BYTES // 1024 // 1024} MiB" in row
-
-
-def test_the_reference_names_every_red_flag_and_the_limits_of_its_calls() -> None:
-    told = section("Red flags")
-    assert first_column(told) == FLAGS.keys() == FLAG_MEANINGS.keys()
-    assert f"at most {RED_FLAGS_MOST_SCANNED:,} enterprises" in told
-    assert f"at most {RED_FLAGS_MOST_GROUPED:,}." in told
-    assert f"up to {THRESHOLDS.listed_most} of the returns" in told
 
 
 def test_the_glossary_explains_every_rule_of_a_step_and_marks_what_is_withheld() -> None:

@@ -1,0 +1,42 @@
+"""Groups whose commands are imported when they are called, so that a read does not wait for a server."""
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any, ClassVar
+
+from typer._click.core import Command
+from typer.main import get_group
+
+from app.cli.help import Group
+
+
+class LazyGroup(Group):
+    """A group of commands that are imported when they are asked for.
+
+    Attributes:
+        modules: The module of `app.cli` that holds a command, or a group of commands, by its name, in the
+            order of the help.
+    """
+
+    modules: ClassVar[Mapping[str, str]]
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands: Any = _Commands(self.modules)
+
+
+class _Commands(Mapping[str, Command]):
+    """The commands by their names: those of the `app` of each module, or the group itself."""
+
+    def __init__(self, modules: Mapping[str, str]) -> None:
+        self._modules = modules
+
+    def __getitem__(self, name: str) -> Command:
+        group = get_group(import_module(f"app.cli.{self._modules[name]}").app)
+        return group.commands.get(name, group)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __len__(self) -> int:
+        return len(self._modules)

@@ -12,11 +12,11 @@ from tests.ledger.history import file, log, policy, publish_whole
 from tests.ledger.test_concurrency import check_consistency
 
 
-@pytest.mark.usefixtures("helpers")
-@pytest.mark.parametrize(("seed", "in_months"), [(1, True), (2, False)])
-def test_many_chunks_record_what_one_batch_records(
-    ledger: Ledger, other: Ledger, seed: int, *, in_months: bool
+@pytest.mark.parametrize(("seed", "in_months", "beside"), [(1, True, "helper"), (2, False, "helpers")])
+def test_many_chunks_record_what_one_batch_records(  # noqa: PLR0913 - what a case is, by name
+    request: pytest.FixtureRequest, ledger: Ledger, other: Ledger, seed: int, beside: str, *, in_months: bool
 ) -> None:
+    request.getfixturevalue(beside)
     rows = random_file(seed, in_months=in_months)
     final = [{**row, "reason": "年报核定"} for row in changed(rows[: len(rows) // 2], seed)]
     files: list[tuple[Stage, list[dict[str, object]]]] = [

@@ -10,7 +10,7 @@ from python_calamine import CalamineWorkbook
 
 from app.cli import files
 from app.runtime.limits import PROBLEMS_MOST_LISTED
-from app.use_cases.filing import file_returns as filing
+from app.use_cases.filing import deciding as filing
 from app.use_cases.filing import importing
 from tests.cli.test_commands import E204_1, JIA, Desk, desk, trade
 from tests.databases import only_on_sqlite

@@ -224,7 +224,8 @@ def test_every_command_shows_names_codes_and_figures_whole(
         ("audit", "differences", "0", str(head)): [NAME, FIRST_FILE, ACTOR, *accounts],
         ("audit", "red-flags", "2024H1"): [JIA, NAME, ACTOR, REASON, FIRST_FILE],
         ("audit", "inclusion", "1"): [ledger.json("audit", "inclusion", "1")["leaf_hash"]],
-        ("audit", "verify"): [ledger.json("audit", "verify")["root"]],
+        ("audit", "verify"): [f"共{head}条"],
+        ("audit", "consistency", "1", "2"): [ledger.json("audit", "consistency", "1", "2")["second_root"]],
         ("audit", "disagreements"): [f"台账序号{head}"],
         ("audit", "replay"): [f"至{head}："],
     }

@@ -11,7 +11,7 @@ from app.runtime.settings import Settings, SettingsError, read_settings, variabl
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory of its own, and an environment that sets nothing."""
     monkeypatch.chdir(tmp_path)
-    for name in Settings.__struct_fields__:
+    for name in Settings.model_fields:
         monkeypatch.delenv(variable_of(name), raising=False)
     return tmp_path
 

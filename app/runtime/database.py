@@ -176,16 +176,13 @@ def open_beside(engine: Engine, suffix: str, *, pool_size: int) -> Engine:
     """An engine of its own for what is written while transactions of another one write.
 
     On SQLite, where a database has one writer at a time, it is of another file: the name is that of the
-    first with a suffix. On PostgreSQL it is of the same database. It is disposed of with the first one.
+    first with a suffix. On PostgreSQL it is of the same database.
     """
     if engine.dialect.name != "sqlite":
-        beside = open_engine(**engine.get_execution_options()["opened"], pool_size=pool_size)
-    else:
-        url = engine.url
-        name = url.database if url.database in {None, "", ":memory:"} else f"{url.database}{suffix}"
-        beside = _open_sqlite(url.set(database=name), pool_size)
-    event.listen(engine, "engine_disposed", lambda _: beside.dispose())
-    return beside
+        return open_engine(**engine.get_execution_options()["opened"], pool_size=pool_size)
+    url = engine.url
+    name = url.database if url.database in {None, "", ":memory:"} else f"{url.database}{suffix}"
+    return _open_sqlite(url.set(database=name), pool_size)
 
 
 def missing_file(engine: Engine) -> Path | None:

@@ -7,7 +7,7 @@ from threading import Lock
 from typing import Final, Literal
 
 import msgspec
-from sqlalchemy import Connection, Engine, delete, func, insert, select, tuple_
+from sqlalchemy import Connection, Engine, delete, event, func, insert, select, tuple_
 from sqlalchemy import exc as sql_errors
 
 from app.runtime.database import (
@@ -91,7 +91,8 @@ def open_disclosures(engine: Engine) -> Engine:
 class DisclosureLog:
     """Entries, which are inserted and never changed.
 
-    No filing keeps it waiting: it has connections of its own, on SQLite to a file of its own.
+    No filing keeps it waiting: it has connections of its own, on SQLite to a file of its own. They are closed
+    with those of the ledger.
 
     Args:
         engine: Of the ledger.
@@ -99,14 +100,20 @@ class DisclosureLog:
     """
 
     def __init__(self, engine: Engine, clock: Callable[[], int]) -> None:
+        self._ledger_engine = engine
         self._engine = open_disclosures(engine)
+        event.listen(engine, "engine_disposed", self._dispose)
         self._clock = clock
         # On SQLite, who waits for the lock asks now and again: those of one process had better take turns.
         self._turn = nullcontext() if has_several_writers(engine) else Lock()
         self._used: set[str] = set()
 
     def close(self) -> None:
-        """Close its connections."""
+        """Close its connections; it is not used again."""
+        event.remove(self._ledger_engine, "engine_disposed", self._dispose)
+        self._engine.dispose()
+
+    def _dispose(self, _: Engine) -> None:
         self._engine.dispose()
 
     def record(self, entry: Entry) -> None:

@@ -18,7 +18,6 @@ HEAVY = {
     "fastapi",
     "prometheus_client",
     "psycopg",
-    "pydantic_settings",
     "python_calamine",
     "uvicorn",
     "xlsxwriter",

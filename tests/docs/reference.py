@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import msgspec
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
@@ -53,9 +52,8 @@ class Table(NamedTuple):
 def settings() -> Table:
     """What an operator may set."""
     rows = []
-    for field in msgspec.structs.fields(Settings):
-        meaning = field.type.__metadata__[0].description
-        rows.append((f"`{variable_of(field.name)}`", f"`{field.default}`", meaning))
+    for name, field in Settings.model_fields.items():
+        rows.append((f"`{variable_of(name)}`", f"`{field.default}`", field.description or ""))
     return Table(("Variable", "Default", "Meaning"), rows, has_meaning=False)
 
 

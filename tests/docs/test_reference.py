@@ -65,7 +65,7 @@ def _is_of(pattern: str, call: str) -> bool:
 
 def test_the_reference_names_no_setting_that_there_is_not() -> None:
     named = re.findall(rf"{PREFIX}[A-Z]+(?:_[A-Z]+)*", DOCUMENT)
-    assert set(named) == {variable_of(name) for name in Settings.__struct_fields__}
+    assert set(named) == {variable_of(name) for name in Settings.model_fields}
 
 
 def test_the_reference_tells_how_many_places_a_verification_names() -> None:

@@ -1,13 +1,15 @@
 """The log of disclosures by itself: nothing is changed, old rows are removed with a trace."""
 
+import gc
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 
+from app.bootstrap import is_migrated
 from app.ledger.ledger import Ledger
 from app.runtime.limits import DISCLOSURES_KEPT_DAYS
-from app.security.disclosures import DisclosureLog, Entry, Filter, TooYoungError, open_disclosures
+from app.security.disclosures import DisclosureLog, Entry, Filter, TooYoungError
 from tests.office import TestClock
 
 DAY_US = 24 * 3600 * 1_000_000
@@ -85,12 +87,24 @@ def test_a_text_is_kept_as_any_database_holds_it(log: DisclosureLog) -> None:
     assert len(entry.query) == 1_000
 
 
-def test_its_connections_are_closed_with_those_of_the_ledger(ledger: Ledger) -> None:
-    beside = open_disclosures(ledger.engine)
+def test_its_connections_are_closed_with_those_of_the_ledger(ledger: Ledger, log: DisclosureLog) -> None:
     closed: list[object] = []
-    event.listen(beside, "close", lambda *given: closed.append(given))
-    with beside.connect():
-        pass
+    event.listen(log._engine, "close", lambda *given: closed.append(given))
+    assert log.page(Filter(), limit=10) == []
     assert not closed
     ledger.engine.dispose()
     assert len(closed) == 1
+    assert log.page(Filter(), limit=10) == []
+
+
+def test_nothing_of_a_look_at_the_schemas_is_kept(ledger: Ledger) -> None:
+    def kept() -> int:
+        gc.collect()
+        return sum(isinstance(each, Engine) for each in gc.get_objects())
+
+    assert is_migrated(ledger.engine)
+    before = kept()
+    for _ in range(5):
+        assert is_migrated(ledger.engine)
+        DisclosureLog(ledger.engine, ledger.clock).close()
+    assert kept() == before

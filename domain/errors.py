@@ -21,8 +21,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     conflict: bool = False
 
 
-class Notice(msgspec.Struct, frozen=True, kw_only=True):
-    """A point to verify (核实提示): the row is recorded all the same. Fields as in `Problem`."""
+class FilingWarning(msgspec.Struct, frozen=True, kw_only=True):
+    """What a clerk should verify (核实提示): the row is recorded all the same. Fields as in `Problem`."""
 
     row: int
     code: str

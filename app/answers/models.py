@@ -39,7 +39,7 @@ class AsOf(Model):
 
 
 class RowWarning(Model):
-    """A point to verify; the row is recorded all the same."""
+    """What a clerk should verify; the row is recorded all the same."""
 
     row: int
     code: str = Field(examples=["base-differs"])

@@ -16,7 +16,7 @@ from app.use_cases.filing.first import First
 from app.use_cases.filing.importing import Progress, import_rows
 from app.use_cases.filing.rows import RowReader
 from app.workbooks.problem_sheet import ProblemLine
-from domain.errors import Notice, Problem
+from domain.errors import FilingWarning, Problem
 from domain.events import Source, Stage
 
 
@@ -33,12 +33,12 @@ class ImportOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImportedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a file: an answer, or problems and nothing recorded; points to verify in both cases.
+    """What became of a file: an answer, or problems and nothing recorded; warnings in both cases.
 
     Attributes:
         name: Its name without folders.
         answer: None where it is refused.
-        lines: The problems and the points to verify.
+        lines: The problems and the warnings.
         more: How many there are besides those that have a line.
         ignored_headings: The headings that are not ours.
         unread: Whether it is refused because the file itself cannot be read.
@@ -94,7 +94,7 @@ def import_file(
         in_order=lambda: not unreadable.total,
         progress=progress,
     )
-    found: Sequence[Problem | Notice]
+    found: Sequence[Problem | FilingWarning]
     if isinstance(result, Refused):
         found, more = result.problems, result.more
     else:
@@ -123,9 +123,9 @@ def _unreadable_line(name: str, problem: FileProblem) -> ProblemLine:
     )
 
 
-def _lines(file: SourceFile, found: Iterable[Problem | Notice]) -> list[ProblemLine]:
+def _lines(file: SourceFile, found: Iterable[Problem | FilingWarning]) -> list[ProblemLine]:
     """The lines of what was found, with the cells that it is about: the file is read once more for them."""
-    by_row: dict[int, list[Problem | Notice]] = {}
+    by_row: dict[int, list[Problem | FilingWarning]] = {}
     for each in found:
         by_row.setdefault(each.row, []).append(each)
     if not by_row:
@@ -134,7 +134,7 @@ def _lines(file: SourceFile, found: Iterable[Problem | Notice]) -> list[ProblemL
     return [_line(file.name, row, each) for index, row in enumerate(rows) for each in by_row.get(index, ())]
 
 
-def _line(name: str, row: FileRow, found: Problem | Notice) -> ProblemLine:
+def _line(name: str, row: FileRow, found: Problem | FilingWarning) -> ProblemLine:
     field = (found.field if isinstance(found, Problem) else None) or ""
     cell = row.cells.get(field)
     message = found.message if cell is None else found.message.replace(f"“{field}”", f"“{cell.heading}”")

@@ -34,7 +34,7 @@ from app.runtime.limits import PROBLEMS_MOST_LISTED
 from app.runtime.new_files import check_writable
 from app.runtime.reasons import reason_of
 from app.use_cases.filing.importing import Progress
-from app.use_cases.filing.notices import OF_THE_ROW_ALONE
+from app.use_cases.filing.row_warnings import OF_THE_ROW_ALONE
 from app.use_cases.upkeep.projecting import project_all
 from app.workbooks.problem_sheet import ProblemLine, write_problem_sheet
 from domain.events import Stage
@@ -205,7 +205,7 @@ def _outcome(
 
 
 def _quoting(imported: ImportedFile) -> int:
-    """How many points to verify may quote what the ledger holds."""
+    """How many warnings may quote what the ledger holds."""
     return sum(each.category == "核实提示" and each.code not in OF_THE_ROW_ALONE for each in imported.lines)
 
 
@@ -252,7 +252,7 @@ def _print_import(console: Terminal, imported: ImportedFile, *, dry_run: bool) -
 
 
 def _print_first_lines(console: Terminal, imported: ImportedFile) -> None:
-    """The first problems and points to verify of a file, one a line, and how many more there are."""
+    """The first problems and warnings of a file, one a line, and how many more there are."""
     listed = imported.lines[:PROBLEMS_MOST_LISTED]
     _print_lines(console, listed)
     more = len(imported.lines) + imported.more - len(listed)

@@ -194,7 +194,7 @@ class Ledger:
         batch: Batch[Outcome] | None = None
         try:
             with write_transaction(self.engine) as connection:
-                self.sql_recorder.hold(connection)
+                self.sql_recorder.lock_log(connection)
                 batch = decide(connection)
                 return batch, self.sql_recorder.append(connection, batch.events, batch.recording)
         except ConcurrencyConflictError as error:

@@ -110,7 +110,7 @@ class SqlRecorder:
         self._engine = engine
         self.watch = ClockWatch(clock, steady_us if steady is None and clock is now_us else steady)
 
-    def hold(self, connection: Connection) -> None:
+    def lock_log(self, connection: Connection) -> None:
         """Keep everybody else from recording until this transaction, which writes, has ended."""
         connection.execute(select(sequencer.c.last).with_for_update())
 
@@ -131,7 +131,7 @@ class SqlRecorder:
             last = self._append_events(connection, stored_events, recording)
         else:
             last = recording.read_at
-            self.hold(connection)
+            self.lock_log(connection)
         if recording.in_same_transaction is not None:
             recording.in_same_transaction(connection, last)
         return last
@@ -202,7 +202,7 @@ class SqlRecorder:
         A transaction that may still append it holds the sequencer's row until it ended: this waits for it.
         """
         with write_transaction(self._engine) as connection:
-            self.hold(connection)
+            self.lock_log(connection)
             query = select(func.max(events.c.position))
             end: int | None = connection.scalar(
                 query.where(events.c.position > after, events.c.batch_id == batch_id)

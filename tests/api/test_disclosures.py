@@ -202,7 +202,7 @@ def test_who_reads_figures_does_not_wait_for_a_filing_that_holds_the_log(office:
     fill(office)
     before = len(recorded(office))
     with write_transaction(office.ledger.engine) as connection:
-        SqlRecorder(office.ledger.engine).hold(connection)
+        SqlRecorder(office.ledger.engine).lock_log(connection)
         assert office.get(f"/v1/returns/{JIA}", year=2024).status_code == 200
     assert len(recorded(office)) == before + 1
 

@@ -18,7 +18,7 @@ POSITIONS = {
 }
 """Where the code stands among the arguments of a call, by the name of what is called."""
 
-BY_KEYWORD = {"Problem", "Notice", "FileProblem", "ProblemLine"}
+BY_KEYWORD = {"Problem", "FilingWarning", "FileProblem", "ProblemLine"}
 """What takes its code by keyword."""
 
 

@@ -105,7 +105,7 @@ def _codes(found: Iterable[str]) -> Table:
 def row_codes() -> Table:
     """The codes of a row."""
     return _codes(
-        codes_in("app/use_cases", "domain/returns.py") - codes_in("app/use_cases/filing/notices.py")
+        codes_in("app/use_cases", "domain/returns.py") - codes_in("app/use_cases/filing/row_warnings.py")
     )
 
 
@@ -115,8 +115,8 @@ def file_codes() -> Table:
 
 
 def warnings() -> Table:
-    """The codes of the points to verify."""
-    return _codes(codes_in("app/use_cases/filing/notices.py"))
+    """The codes of the warnings."""
+    return _codes(codes_in("app/use_cases/filing/row_warnings.py"))
 
 
 def findings() -> Table:

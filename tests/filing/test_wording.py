@@ -3,7 +3,7 @@
 import pytest
 
 from app.use_cases.filing.deciding import missing_of_correction
-from app.use_cases.filing.notices import notices
+from app.use_cases.filing.row_warnings import find_warnings
 from app.use_cases.filing.rows import Draft
 from app.use_cases.filing.wording import revision_needs_reason
 from domain.events import Figure, Origin, Return
@@ -33,7 +33,7 @@ def warnings_of(*filed: Return) -> list[str]:
     returns = AnnualReturns()
     for each in filed:
         returns.file(each)
-    return [each.message for each in notices(Draft(0, USCC, filed[-1]), returns, None)]
+    return [each.message for each in find_warnings(Draft(0, USCC, filed[-1]), returns, None)]
 
 
 def test_cumulative_figures_that_do_not_add_up_name_item_year_and_unit() -> None:

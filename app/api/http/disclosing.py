@@ -13,7 +13,7 @@ from fastapi import Depends, Request
 
 from app.api.http.context import AnyKey, disclosures_of, route_of
 from app.security.disclosures import DisclosureLog, Entry
-from app.use_cases.filing.notices import OF_THE_ROW_ALONE
+from app.use_cases.filing.row_warnings import OF_THE_ROW_ALONE
 
 P = ParamSpec("P")
 Answer = TypeVar("Answer")

@@ -13,10 +13,10 @@ from app.runtime.database import read_transaction
 from app.runtime.limits import PROBLEMS_MOST_KEPT
 from app.use_cases.filing import wording
 from app.use_cases.filing.first import First
-from app.use_cases.filing.notices import notices, own_figure
+from app.use_cases.filing.row_warnings import find_warnings, own_figure
 from app.use_cases.filing.rows import Draft
 from app.use_cases.filing.working_set import Change, WorkingSet
-from domain.errors import LedgerIntegrityError, Notice, Problem
+from domain.errors import FilingWarning, LedgerIntegrityError, Problem
 from domain.events import Origin, Return, ReturnFiled, ReturnRevised, returns_stream
 from domain.periods import period_of, window_name, year_before
 from domain.returns import REVISION_NEEDS_REASON, Conflict, conflict_of
@@ -51,8 +51,8 @@ class Decision(NamedTuple):
     unchanged: int
     entitlements_changed: int
     changes: list[Change]
-    notices: list[Notice]
-    notices_total: int
+    warnings: list[FilingWarning]
+    warnings_total: int
 
 
 def problems_between(ledger: Ledger, drafts: Sequence[Draft]) -> list[Problem]:
@@ -129,7 +129,7 @@ def decide(ledger: Ledger, connection: Connection, drafts: Sequence[Draft]) -> D
     if contradictions:
         disputed = [each for each in drafts if each.uscc in contradictions]
         return Refused([_disputed_problem(each, contradictions[each.uscc]) for each in disputed])
-    found = _notices(connection, drafts, books)
+    found = _find_warnings(connection, drafts, books)
     return Decision(
         guard=AppendCondition(books.read_at, books.streams),
         events=ledger.stored(new + assessed),
@@ -138,8 +138,8 @@ def decide(ledger: Ledger, connection: Connection, drafts: Sequence[Draft]) -> D
         unchanged=len(drafts) - filed - revised,
         entitlements_changed=len(changes),
         changes=changes,
-        notices=found.kept,
-        notices_total=found.total,
+        warnings=found.kept,
+        warnings_total=found.total,
     )
 
 
@@ -172,7 +172,9 @@ def _disputed_problem(draft: Draft, reason: str) -> Problem:
     return Problem(row=draft.row, field=None, code="records-disputed", message=message, conflict=True)
 
 
-def _notices(connection: Connection, drafts: Sequence[Draft], books: WorkingSet) -> First[Notice]:
+def _find_warnings(
+    connection: Connection, drafts: Sequence[Draft], books: WorkingSet
+) -> First[FilingWarning]:
     wanted: dict[tuple[str, str], list[str]] = {}
     batch: dict[tuple[str, str, str], int | None] = {}
     for draft in drafts:
@@ -180,12 +182,12 @@ def _notices(connection: Connection, drafts: Sequence[Draft], books: WorkingSet)
         batch[draft.uscc, form, period] = own_figure(draft.registered)
         wanted.setdefault((form, year_before(period)), []).append(draft.uscc)
     recorded = own_figures(connection, wanted)
-    found: First[Notice] = First(PROBLEMS_MOST_KEPT)
+    found: First[FilingWarning] = First(PROBLEMS_MOST_KEPT)
     for draft in drafts:
         form, period = draft.registered.form, draft.registered.period
         base = (draft.uscc, form, year_before(period))
         own = batch[base] if base in batch else recorded.get(base)
-        found.extend(notices(draft, books.returns(draft.uscc, period), own))
+        found.extend(find_warnings(draft, books.returns(draft.uscc, period), own))
     return found
 
 
@@ -219,8 +221,8 @@ def decide_withdrawal(ledger: Ledger, connection: Connection, withdrawal: Withdr
         unchanged=0,
         entitlements_changed=len(changes),
         changes=changes,
-        notices=[],
-        notices_total=0,
+        warnings=[],
+        warnings_total=0,
     )
 
 

@@ -28,7 +28,7 @@ from app.use_cases.filing.rows import Draft
 from app.use_cases.filing.working_set import Change
 from app.use_cases.recording import commit_with_retries
 from app.use_cases.upkeep.projecting import project_until
-from domain.errors import Notice
+from domain.errors import FilingWarning
 
 Decide = Callable[[Connection], Decision | Refused]
 
@@ -42,7 +42,7 @@ class FilingAnswer(msgspec.Struct, frozen=True, kw_only=True):
     revised: int
     unchanged: int
     entitlements_changed: int
-    warnings: list[Notice]
+    warnings: list[FilingWarning]
     warnings_total: int
     preview: list[Change] | None = None
 
@@ -218,7 +218,7 @@ def _answer(
         revised=decision.revised,
         unchanged=decision.unchanged,
         entitlements_changed=decision.entitlements_changed,
-        warnings=decision.notices,
-        warnings_total=decision.notices_total,
+        warnings=decision.warnings,
+        warnings_total=decision.warnings_total,
         preview=preview,
     )

@@ -27,7 +27,7 @@ from app.use_cases.filing.file_returns import FilingAnswer, file_returns, record
 from app.use_cases.filing.first import First
 from app.use_cases.filing.rows import Draft, RowReader
 from app.use_cases.upkeep.projecting import project_all, project_until
-from domain.errors import Notice, Problem
+from domain.errors import FilingWarning, Problem
 from domain.identifiers import USCC_LENGTH
 from projections.tables import LIVE
 from projections.temporal_rows import analyse
@@ -88,8 +88,8 @@ class PackedDecision(NamedTuple):
     revised: int
     unchanged: int
     entitlements_changed: int
-    notices: list[Notice]
-    notices_total: int
+    warnings: list[FilingWarning]
+    warnings_total: int
 
     @classmethod
     def of(cls, decision: Decision) -> Self:
@@ -102,8 +102,8 @@ class PackedDecision(NamedTuple):
             decision.revised,
             decision.unchanged,
             decision.entitlements_changed,
-            decision.notices,
-            decision.notices_total,
+            decision.warnings,
+            decision.warnings_total,
         )
 
     def unpacked(self, read_at: int) -> Decision:
@@ -116,8 +116,8 @@ class PackedDecision(NamedTuple):
             unchanged=self.unchanged,
             entitlements_changed=self.entitlements_changed,
             changes=[],
-            notices=self.notices,
-            notices_total=self.notices_total,
+            warnings=self.warnings,
+            warnings_total=self.warnings_total,
         )
 
 
@@ -133,7 +133,7 @@ def import_rows(  # noqa: PLR0913 - how a file is imported
 ) -> FilingAnswer | Refused:
     """Register the rows of a file. Each chunk is all or nothing; none is begun unless the file is in order.
 
-    Problems and points to verify count the rows of the file from 0. A conflict that others record after the
+    Problems and warnings count the rows of the file from 0. A conflict that others record after the
     check refuses its chunk and those to come; what was recorded before stays.
 
     Args:

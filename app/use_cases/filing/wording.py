@@ -1,4 +1,4 @@
-"""The sentences of problems and of points to verify, in the words of the glossary (section 3).
+"""The sentences of problems and of warnings, in the words of the glossary (section 3).
 
 No sentence names the row: whoever shows it does, as JSON counts or as the sheet shows it.
 """

@@ -1,11 +1,11 @@
-"""The points to verify of a row: it is recorded all the same, and the clerk is told."""
+"""The warnings of a row: it is recorded all the same, and the clerk is told."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 from app.use_cases.filing import wording
 from app.use_cases.filing.rows import Draft
-from domain.errors import Notice
+from domain.errors import FilingWarning
 from domain.events import Figure, Return
 from domain.forms import FORMS
 from domain.periods import period_of
@@ -16,8 +16,8 @@ OF_THE_ROW_ALONE: Final = frozenset({"industry-unlike-form", "unknown-region", "
 """What these say stands in the row itself. Every other one may quote figures that the ledger holds."""
 
 
-def notices(draft: Draft, returns: AnnualReturns, own_base_fen: int | None) -> Iterator[Notice]:
-    """The points to verify of a draft.
+def find_warnings(draft: Draft, returns: AnnualReturns, own_base_fen: int | None) -> Iterator[FilingWarning]:
+    """The warnings of a draft.
 
     Args:
         draft: The row.
@@ -29,22 +29,22 @@ def notices(draft: Draft, returns: AnnualReturns, own_base_fen: int | None) -> I
     name = registered.name
     if not registered.industry_code.startswith(form.industries):
         message = wording.industry_unlike_form(name, registered.industry_code, form)
-        yield Notice(row=draft.row, code="industry-unlike-form", message=message)
+        yield FilingWarning(row=draft.row, code="industry-unlike-form", message=message)
     if registered.region_code not in REGIONS:
         message = wording.unknown_region(registered.region_code)
-        yield Notice(row=draft.row, code="unknown-region", message=message)
+        yield FilingWarning(row=draft.row, code="unknown-region", message=message)
     for item, figure in registered.figures.items():
         if _is_negative(figure):
             message = wording.negative_figure(name, period, form.items[item])
-            yield Notice(row=draft.row, code="negative-figure", message=message)
+            yield FilingWarning(row=draft.row, code="negative-figure", message=message)
     given_fen = required_figure(registered).prior_year_fen
     if given_fen is not None and own_base_fen is not None and given_fen != own_base_fen:
         message = wording.base_differs(name, period, given_fen, own_base_fen)
-        yield Notice(row=draft.row, code="base-differs", message=message)
+        yield FilingWarning(row=draft.row, code="base-differs", message=message)
     yield from _balances(draft, returns)
 
 
-def _balances(draft: Draft, returns: AnnualReturns) -> Iterator[Notice]:
+def _balances(draft: Draft, returns: AnnualReturns) -> Iterator[FilingWarning]:
     registered = draft.registered
     period = period_of(registered.period)
     before: Mapping[str, Figure] = {}
@@ -65,7 +65,7 @@ def _balances(draft: Draft, returns: AnnualReturns) -> Iterator[Notice]:
             before_fen = None if period.previous is None else last_ytd
             cumulative = wording.Cumulative(label, before_fen, month, ytd)
             message = wording.balance_differs(registered.name, period, cumulative)
-            yield Notice(row=draft.row, code="balance-differs", message=message)
+            yield FilingWarning(row=draft.row, code="balance-differs", message=message)
 
 
 def _is_negative(figure: Figure) -> bool:

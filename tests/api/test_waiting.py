@@ -14,7 +14,7 @@ from app.use_cases.upkeep.projecting import project_all
 from tests.api.rows import code, refused, trade
 from tests.ledger.history import Row
 from tests.office import Office
-from tests.processes.running import leave_unprojected
+from tests.processes.running import PATIENCE_S, leave_unprojected
 
 READS = (
     f"/v1/entitlements/{code(1000)}/2024H1?",
@@ -43,7 +43,7 @@ class Polls:
 
     def wait_for(self, times: int) -> None:
         with self._changed:
-            assert self._changed.wait_for(lambda: self._seen >= times, timeout=30)
+            assert self._changed.wait_for(lambda: self._seen >= times, timeout=PATIENCE_S)
 
 
 @pytest.fixture
@@ -53,6 +53,12 @@ def position(office: Office) -> int:
     row: Row = trade(110_000)
     office.file(row)
     return leave_unprojected(office.ledger, {**row, "period": "2024-04"})
+
+
+@pytest.fixture(autouse=True)
+def _long_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is waited for comes about, however busy the machine is."""
+    monkeypatch.setattr(context, "WAIT_FOR_MOST_S", PATIENCE_S)
 
 
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:

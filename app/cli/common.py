@@ -262,7 +262,7 @@ def within_the_log() -> Iterator[None]:
 def require_policy(
     ledger: Ledger, connection: Connection, window: str, policy: str | None, asked: AskedMoment
 ) -> PolicyAsOf:
-    """The books of a half-year at the moment that the options ask for."""
+    """The policy of a half-year as of the moment that the options ask for."""
     with within_the_log():
         books = opened(ledger, connection, window, policy, asked)
     if books == "policy-unknown":

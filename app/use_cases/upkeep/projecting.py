@@ -61,10 +61,17 @@ def project_until(ledger: Ledger, position: int) -> None:
         return with_retries(lambda: _project_batch(ledger, position))
 
     try:
+        if with_retries(lambda: _reached(ledger)) >= position:
+            return  # Who only reads needs no lock, and no database that can be written.
         while ledger.projecting.advance(position, project_batch, LOCK_TIMEOUT_S) < position:
             pass
     except UNAVAILABLE as error:
         raise NotProjectedError(position) from error
+
+
+def _reached(ledger: Ledger) -> int:
+    with read_transaction(ledger.engine) as connection:
+        return position_of(connection)
 
 
 def _project_batch(ledger: Ledger, position: int) -> int:

@@ -15,8 +15,8 @@ from sqlalchemy import make_url
 from app.use_cases.filing.rows import Draft
 from bench.ledgers import policy
 from domain.assessment.account import EntitlementAccount
-from domain.events import PolicyRef, Return
-from domain.periods import window_name
+from domain.events import PolicyRef, Return, returns_stream
+from domain.periods import period_of
 from domain.policy.document import fingerprint
 from domain.policy.policy import Policy
 from domain.returns import AnnualReturns
@@ -95,11 +95,11 @@ class Plain:
         returns = self._load(PlainReturns, draft.uscc)
         account = self._load(PlainAccount, draft.uscc)
         returns.file(draft.registered.period, msgspec.to_builtins(draft.registered))
-        standing = AnnualReturns()
+        standing = AnnualReturns(returns_stream(draft.uscc, period_of(draft.registered.period).year))
         for registered in returns.filed.values():
             standing.file(msgspec.convert(registered, Return))
-        half_year = EntitlementAccount(window_name(draft.registered.period))
-        for assessed in half_year.reassess(self._policy, standing):
+        (window,) = self._policy.touched_by(period_of(draft.registered.period))
+        for assessed in EntitlementAccount(window).reassess(self._policy, [standing]):
             outcome = msgspec.to_builtins(assessed.outcome)
             if account.outcomes.get(assessed.period) != outcome:
                 account.assess(assessed.period, outcome)

@@ -55,6 +55,15 @@ def _account(uscc: str, window: str) -> models.Entitlement:
         open_fen=25_000_000,
         preliminary_fen=0,
         headroom_fen=175_000_000,
+        limits=[
+            models.LimitUse(
+                id="half-year-ceiling",
+                per="half-year",
+                window=window,
+                ceiling_fen=200_000_000,
+                used_fen=25_000_000,
+            )
+        ],
         periods=periods,
         disputed=[],
         as_of=models.AsOf(

@@ -82,11 +82,10 @@ def verify(content: bytes, verifier_key: str) -> list[str]:
     policies = [account_policy(each, n) for n, each in enumerate(accounts, 1)]
     check_stream_names(set(streams), uscc, window, policies)
     documents = {policy: verified_documents(streams[f"policy/{policy}"], policy) for policy in policies}
-    filed = streams.get(f"returns/{uscc}/{window[:4]}", [])
     for policy, account in zip(policies, accounts, strict=True):
         assessed = streams[f"entitlement/{policy}/{uscc}/{window}"]
         for event in assessed:
-            check_assessment(event, policy, documents[policy], filed, window)
+            check_assessment(event, policy, documents[policy], streams, (uscc, window))
         check_amounts(account, assessed, policy)
     return report(uscc, window, accounts, streams, f"{origin}，台账记录{size}条")
 
@@ -95,7 +94,7 @@ def report(uscc: str, window: str, accounts: list[Any], streams: dict[str, list[
     """The lines that say what was verified."""
     count = sum(map(len, streams.values()))
     lines = [
-        f"核验通过：{uscc} {window[:4]}年{'上' if window[5:] == '1' else '下'}半年",
+        f"核验通过：{uscc} {chinese_window(window)}",
         f"1. 日志校验点的签名与留存的公钥相符（{log}）。",
         f"2. 凭据所载{count}条记录均原样包含在该校验点内。",
         f"3. {len(streams)}个记录序列的版本自1起连续。",
@@ -115,6 +114,16 @@ def report(uscc: str, window: str, accounts: list[Any], streams: dict[str, list[
         "未核验：凭据所列之后有无其他记录，无论在校验点之内或之后（须核验整份导出件）；测算是否符合政策（须复算）。"
     )
     return lines
+
+
+def chinese_window(window: str) -> str:
+    """A window as an official writes it: `2024年上半年`, `2024年第二季度`, `2024—2025年`."""
+    year, rest = window[:4], window[4:]
+    if rest.startswith("-"):
+        return chinese(window)
+    names = {"": "年", "H1": "年上半年", "H2": "年下半年"}
+    names |= {f"Q{n}": f"年第{name}季度" for n, name in enumerate("一二三四", 1)}
+    return year + names.get(rest, f"—{rest[1:]}年")
 
 
 def chinese(period: str) -> str:
@@ -260,17 +269,20 @@ def account_policy(account: Any, number: int) -> str:
 
 
 def check_stream_names(names: set[str], uscc: str, window: str, policies: list[str]) -> None:
-    """The streams are those of this enterprise, half-year and these policies, and all of them."""
-    if re.fullmatch(r"[0-9]{4}H[12]", window, re.ASCII) is None:
-        raise NotVerifiedError(f"半年度“{window}”无法识别")
+    """The streams are those of this enterprise, window and these policies, and all of them."""
+    months = months_of(window)
+    if months is None:
+        raise NotVerifiedError(f"期间“{window}”无法识别")
     if not names and not policies:  # As of a moment before anything was filed.
         return
-    expected = {f"returns/{uscc}/{window[:4]}"}
+    years = range(months[0] // 12, months[1] // 12 + 1)
+    returns = {f"returns/{uscc}/{year}" for year in years}
+    expected = returns & names or returns  # A year in which nothing was filed has no stream.
     for policy in policies:
         expected |= {f"policy/{policy}", f"entitlement/{policy}/{uscc}/{window}"}
     if names != expected or len(set(policies)) != len(policies):
         differing = sorted(names ^ expected) or policies
-        raise NotVerifiedError(f"记录序列与该企业、该半年不符：{differing[0]}")
+        raise NotVerifiedError(f"记录序列与该企业、该期间不符：{differing[0]}")
 
 
 def verified_documents(published: list[dict[str, Any]], policy: str) -> dict[int, str]:
@@ -296,36 +308,73 @@ def verified_documents(published: list[dict[str, Any]], policy: str) -> dict[int
 
 
 def check_assessment(
-    event: dict[str, Any], policy: str, documents: dict[int, str], filed: list[dict[str, Any]], window: str
+    event: dict[str, Any],
+    policy: str,
+    documents: dict[int, str],
+    streams: dict[str, list[dict[str, Any]]],
+    account: tuple[str, str],
 ) -> None:
-    """An assessment is by a published document, of this half-year, and of returns that were filed before."""
+    """An assessment is by a published document, of this window, and of returns that were filed before."""
     where = f"测算（台账序号{event['position']}）"
     data = event["data"]
-    period, ref, returns = taken(data, {"period": str, "policy": dict, "returns": list}, where, others=True)
+    period, ref = taken(data, {"period": str, "policy": dict}, where, others=True)
     name, version, sha256 = taken(ref, {"id": str, "version": int, "sha256": str}, f"{where}的政策")
-    if event["type"] != "EntitlementAssessed" or window_of(period) != window:
-        raise NotVerifiedError(f"{where}不是该半年的测算")
+    months, within = months_of(period), months_of(account[1])
+    is_within = months and within and within[0] <= months[0] and months[1] <= within[1]
+    if event["type"] not in {"EntitlementAssessed", "EntitlementAssessed.2"} or not is_within:
+        raise NotVerifiedError(f"{where}不是该期间的测算")
     if name != policy or documents.get(version) != sha256:
         raise NotVerifiedError(f"{where}所引政策文件不在凭据内，或指纹不符")
-    for each in returns:
-        form, used = taken(each, {"form": str, "version": int}, f"{where}所用数据")
-        before = [other for other in filed if other["position"] < event["position"]]
-        if not 1 <= used <= len(before) or not is_return_of(before[used - 1], form, period):
+    for stream, used, form in used_records(event, account[0], where):
+        before = [other for other in streams.get(stream, []) if other["position"] < event["position"]]
+        if not 1 <= used <= len(before) or not is_return_within(before[used - 1], period, form):
             raise NotVerifiedError(f"{where}所用数据（版本{used}）不在凭据内，或不是该期该表的数据")
 
 
-def is_return_of(event: dict[str, Any], form: str, period: str) -> bool:
-    """Whether an event registered the return of a form and a period."""
+def used_records(event: dict[str, Any], uscc: str, where: str) -> list[tuple[str, int, str | None]]:
+    """The records that an assessment used: stream, version, and the form where it names one.
+
+    Assessments of earlier days name the forms and versions of the year's stream.
+    """
+    data, where = event["data"], f"{where}所用数据"
+    if event["type"] == "EntitlementAssessed":
+        stream = f"returns/{uscc}/{data['period'][:4]}"
+        given = taken(data, {"returns": list}, where, others=True)[0]
+        used = [taken(each, {"form": str, "version": int}, where) for each in given]
+        return [(stream, version, form) for form, version in used]
+    given = taken(data, {"records": list}, where, others=True)[0]
+    used = [taken(each, {"stream": str, "version": int}, where) for each in given]
+    return [(stream, version, None) for stream, version in used]
+
+
+def is_return_within(event: dict[str, Any], period: str, form: str | None) -> bool:
+    """Whether an event registered a return of a period, or of a part of it, and of a form if it is given."""
     data = event["data"]
-    return event["type"] in RETURN_TYPES and (data.get("form"), data.get("period")) == (form, period)
+    months, within = months_of(str(data.get("period"))), months_of(period)
+    if event["type"] not in RETURN_TYPES or months is None or within is None:
+        return False
+    return form in {None, data.get("form")} and within[0] <= months[0] and months[1] <= within[1]
 
 
-def window_of(period: str) -> str | None:
-    """The half-year of a period such as `2024-03`, or `2024-01~02`; None of anything else."""
-    match = re.fullmatch(r"([0-9]{4})-(01~02|0[3-9]|1[0-2])", period, re.ASCII)
+def months_of(window: str) -> tuple[int, int] | None:
+    """First and last month of `2024`, `2024H1`, `2024Q2`, `2024-03`, `2024-01~02` or `2024~2025`.
+
+    They are counted from January of the year 0; None of another text.
+    """
+    match = re.fullmatch(
+        r"([0-9]{4})(?:H([12])|Q([1-4])|-([0-9]{2})(?:~([0-9]{2}))?|~([0-9]{4}))?", window, re.ASCII
+    )
     if match is None:
         return None
-    return f"{match.group(1)}H{1 if match.group(2)[:2] <= '06' else 2}"
+    year, half, quarter, month, last_month, last_year = [int(each or 0) for each in match.groups()]
+    january = year * 12
+    if half:
+        return january + half * 6 - 6, january + half * 6 - 1
+    if quarter:
+        return january + quarter * 3 - 3, january + quarter * 3 - 1
+    if month:
+        return january + month - 1, january + (last_month or month) - 1
+    return january, (last_year or year) * 12 + 11
 
 
 def check_amounts(account: dict[str, Any], assessed: list[dict[str, Any]], policy: str) -> None:

@@ -100,10 +100,10 @@ class PolicyRef(msgspec.Struct, frozen=True, gc=False):
     sha256: str
 
 
-class ReturnRef(msgspec.Struct, frozen=True, gc=False):
-    """The return that an assessment used: its form, and the version of its stream that recorded it."""
+class RecordRef(msgspec.Struct, frozen=True, gc=False):
+    """A record that an assessment used: its stream, and its version in it."""
 
-    form: str
+    stream: str
     version: int
 
 
@@ -117,7 +117,18 @@ class MeasureOutcome(msgspec.Struct, frozen=True, gc=False):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a period was assessed to. The fields are those of the contract."""
+    """What a period was assessed to.
+
+    Attributes:
+        measure: The winning measure; None unless one gives more than 0 before any limit.
+        measures: What each measure gives.
+        rule_fen: What the winning measure gives before any limit.
+        selected_fen: After the limit of the period and the choice.
+        assessed_fen: After the longer limits (测算金额).
+        open_fen: What of it rests on open readings.
+        capped_by: The ids of the limits that cut, in the order in which they apply.
+        open_readings: The ids of the open readings that it rests on.
+    """
 
     stage: Stage
     status: Status
@@ -127,23 +138,23 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     selected_fen: int
     assessed_fen: int
     open_fen: int
-    bound_by: tuple[str, ...]
+    capped_by: tuple[str, ...]
     open_readings: tuple[str, ...]
 
 
 class EntitlementAssessed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A period of a half-year account was assessed differently than before.
+    """A period of an account was assessed differently than before.
 
     Attributes:
-        period: As the contract writes it.
+        period: Of any length, as the contract writes windows.
         policy: The document that it was assessed by.
-        returns: The returns that it used; empty where none stands any more.
-        outcome: None where no return stands any more that the policy covers.
+        records: The records that it used; empty where none stands any more.
+        outcome: None where no return stands any more that the policy counts in this account.
     """
 
     period: str
     policy: PolicyRef
-    returns: tuple[ReturnRef, ...]
+    records: tuple[RecordRef, ...]
     outcome: Outcome | None
 
 
@@ -270,14 +281,14 @@ EVENT_TYPES: dict[str, type[Event]] = {
     "ReturnFiled": ReturnFiled,
     "ReturnRevised": ReturnRevised,
     "ReturnWithdrawn": ReturnWithdrawn,
-    "EntitlementAssessed": EntitlementAssessed,
+    "EntitlementAssessed.2": EntitlementAssessed,
     "PolicyPublished": PolicyPublished,
     "PolicyWithdrawn": PolicyWithdrawn,
     "PolicyAssessed": PolicyAssessed,
     "LogSealed": LogSealed,
     "ClockAccepted": ClockAccepted,
 }
-"""The types by the stable name under which they are stored and shown."""
+"""The types by the stable topic under which they are stored; a type is shown by its own name."""
 
 
 class LogEntry(msgspec.Struct, frozen=True, gc=False):
@@ -287,7 +298,7 @@ class LogEntry(msgspec.Struct, frozen=True, gc=False):
         position: From 1, without gaps.
         stream: The aggregate that it belongs to.
         version: Its place in the stream, from 1.
-        type: Its name in `EVENT_TYPES`.
+        type: The name of its type, whichever version of it was stored.
         state: The event as JSON, in the newest version of its type.
         recorded_at_us: Microseconds since 1970-01-01T00:00:00Z; never earlier than the entry before.
         actor: The name of the key, or of the command, that recorded it.
@@ -313,7 +324,7 @@ def returns_stream(uscc: str, year: int) -> str:
 
 
 def account_stream(policy: str, uscc: str, window: str) -> str:
-    """The stream of an enterprise's half-year account under one policy."""
+    """The stream of an enterprise's account of a window under one policy."""
     return f"entitlement/{policy}/{uscc}/{window}"
 
 

@@ -10,6 +10,7 @@ from domain.events import (
     AnyEvent,
     Figure,
     Origin,
+    RecordRef,
     Return,
     ReturnFiled,
     ReturnRevised,
@@ -17,17 +18,17 @@ from domain.events import (
     UnreadableEvent,
 )
 from domain.forms import FORMS
-from domain.periods import window_name
+from domain.periods import Window, period_of
 from domain.words import record_name
 
 RegisteredT = TypeVar("RegisteredT", ReturnFiled, ReturnRevised)
 
 
 class Standing(NamedTuple):
-    """A return that stands, and the version of the stream that recorded it."""
+    """A return that stands, and the record of it."""
 
     registered: Return
-    version: int
+    record: RecordRef
 
 
 class ReturnVersion(msgspec.Struct, frozen=True):
@@ -57,14 +58,20 @@ STAGE_REGRESSES = Conflict("stage-regresses")
 class AnnualReturns:
     """The aggregate of facts: at most one return stands for each period and form.
 
+    Args:
+        stream: The name of its stream.
+        events: Of the stream, in the order of their versions.
+
     Attributes:
+        stream: The name of its stream.
         version: The number of events in its stream.
         standing: By form and period as the contract writes them.
     """
 
-    __slots__ = ("standing", "version")
+    __slots__ = ("standing", "stream", "version")
 
-    def __init__(self, events: Iterable[AnyEvent] = ()) -> None:
+    def __init__(self, stream: str, events: Iterable[AnyEvent] = ()) -> None:
+        self.stream = stream
         self.version = 0
         self.standing: dict[tuple[str, str], Standing] = {}
         for event in events:
@@ -82,7 +89,7 @@ class AnnualReturns:
                 key = (event.form, event.period)
                 if (key in self.standing) != isinstance(event, ReturnRevised):
                     raise self._contradiction(event)
-                self.standing[key] = Standing(event, self.version)
+                self.standing[key] = Standing(event, RecordRef(self.stream, self.version))
             case ReturnWithdrawn():
                 if (event.form, event.period) not in self.standing:
                     raise self._contradiction(event)
@@ -129,13 +136,20 @@ class AnnualReturns:
         self.apply(event)
         return event
 
-    def in_window(self, window: str) -> dict[str, dict[str, Standing]]:
-        """The standing returns of a half-year: by period in order of time, then by form."""
-        found: dict[str, dict[str, Standing]] = {}
-        for (form, period), standing in self.standing.items():
-            if window_name(period) == window:
-                found.setdefault(period, {})[form] = standing
-        return dict(sorted(found.items()))
+
+def standing_in(window: Window, returns: Iterable[AnnualReturns]) -> dict[str, dict[str, Standing]]:
+    """The returns that stand in a window: by period in the order of time, then by form.
+
+    Args:
+        window: The window.
+        returns: Of one enterprise, of the years that the window has months of.
+    """
+    found: dict[str, dict[str, Standing]] = {}
+    for of_year in returns:
+        for (form, text), standing in of_year.standing.items():
+            if window.holds(period_of(text)):
+                found.setdefault(text, {})[form] = standing
+    return {text: found[text] for text in sorted(found, key=period_of)}
 
 
 def required_figure(registered: Return) -> Figure:

@@ -33,8 +33,25 @@ RECORDS: Final[Mapping[str, str]] = {
 }
 """The types of events."""
 
-CEILINGS: Final[Mapping[str, str]] = {"month-ceiling": "月度上限", "half-year-ceiling": "半年累计上限"}
+CEILINGS: Final[Mapping[str, str]] = {
+    "month-ceiling": "月度上限",
+    "quarter-ceiling": "季度累计上限",
+    "half-year-ceiling": "半年累计上限",
+    "year-ceiling": "年度累计上限",
+    "policy-ceiling": "政策期内累计上限",
+}
 """What cut an amount."""
+
+
+def cut_name(limit: str) -> str:
+    """What a cut by a limit is called in a heading: `半年上限核减`."""
+    return f"{CEILINGS[limit].replace('累计', '')}核减"
+
+
+def headroom_name(limit: str) -> str:
+    """What is left under the limit of an account: `半年剩余额度`."""
+    return CEILINGS[limit].replace("累计上限", "剩余额度")
+
 
 FLAGS: Final[Mapping[str, str]] = {
     "base-changed": "上年同期数有更正",
@@ -42,7 +59,7 @@ FLAGS: Final[Mapping[str, str]] = {
     "base-earns": "更正上年同期数后测算金额增加",
     "balance-differs": "累计数不平衡",
     "december-jump": "12月变动较大",
-    "late-correction": "半年结束后更正",
+    "late-correction": "期间结束后更正",
     "threshold-cluster": "集中在计奖临界值以上",
     "many-corrections": "同一经办人更正较多",
 }

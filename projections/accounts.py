@@ -1,14 +1,24 @@
-"""Loading the half-years that a batch of entries touches, each with what holds of it."""
+"""Loading the windows of enterprises that a batch of entries touches, each with what holds of it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, Final
 
 from sqlalchemy import Column, Connection, Select, Table, bindparam, select
 
-from domain.events import LogEntry, ReturnWithdrawn
-from projections.half_years import HalfYears, halves_of
-from projections.rows import DisputeKey, DisputeRow, Enterprise, EntitlementRow, account_row, latest
+from domain.events import ReturnWithdrawn
+from domain.periods import window_of
+from projections.account_windows import AccountWindows, is_listed
+from projections.enterprise_windows import EnterpriseWindows
+from projections.rows import (
+    DisputeKey,
+    DisputeRow,
+    Enterprise,
+    EnterpriseRow,
+    EntitlementRow,
+    account_row,
+    latest,
+)
 from projections.sums import assessed_groups, list_key
 from projections.tables import FOREVER, ReadModels
 from projections.temporal_rows import among, chunks, texts
@@ -17,68 +27,95 @@ _QUERIES_KEPT: Final = 8
 """The tables in use, and those of a rebuild, on two databases."""
 
 
-def load_half_years(connection: Connection, models: ReadModels, entries: Iterable[LogEntry]) -> HalfYears:
-    """The half-years that the entries touch, as they are before them.
+def load_windows(
+    connection: Connection,
+    models: ReadModels,
+    windows: AccountWindows,
+    touched: Mapping[str, Collection[str]],
+) -> EnterpriseWindows:
+    """The windows of enterprises that entries to come touch, as they are before them.
 
     Args:
         connection: In a transaction that writes.
         models: The tables.
-        entries: Returns and assessments to come.
+        windows: Which windows a period counts in, by all versions published up to the last of the entries.
+        touched: The enterprises by window.
     """
-    return _Loader(connection, models).load(entries)
+    return _Loader(connection, models, windows).load(touched)
 
 
 class _Loader:
-    def __init__(self, connection: Connection, models: ReadModels) -> None:
+    def __init__(self, connection: Connection, models: ReadModels, windows: AccountWindows) -> None:
         self._connection = connection
         self._models = models
-        self._loaded = HalfYears(models, partial(_state_of, connection, models))
+        self._loaded = EnterpriseWindows(models, windows, partial(_state_of, connection, models))
 
-    def load(self, entries: Iterable[LogEntry]) -> HalfYears:
-        by_window: dict[str, set[str]] = {}
-        for entry in entries:
-            for uscc, window in halves_of(entry):
-                by_window.setdefault(window, set()).add(uscc)
-        for window, codes in by_window.items():
+    def load(self, touched: Mapping[str, Collection[str]]) -> EnterpriseWindows:
+        for window, codes in touched.items():
             for chunk in chunks(sorted(codes)):
                 self._load_returns(window, chunk)
+        for window, codes in touched.items():
+            for chunk in chunks(sorted(codes)):
                 self._load_entitlements(window, chunk)
                 self._load_disputes(window, chunk)
-        for (_, window), half in self._loaded.halves.items():
-            enterprise = latest(half.registered)
-            half.row = half.enterprise_row(enterprise)
-            for policy, account in half.accounts.items():
-                account.row = account_row(enterprise, account.periods)
-                account.is_disputed = half.is_disputed(policy)
-                if not account.is_disputed:
-                    account.listed = list_key(policy, window, account.row, account.periods)
-                    account.groups = assessed_groups(policy, account.periods)
+                self._complete(window, chunk)
         return self._loaded
 
+    def _complete(self, window: str, codes: list[str]) -> None:
+        """Fill in what follows from the rows, and who the enterprises are."""
+        if not window:
+            return
+        is_derived = is_listed(window)
+        if not is_derived:  # Of what was filed before any policy had such accounts there may be no row.
+            for uscc, *row in self._fetch(_enterprises_in_force, codes, {"of_window": window}):
+                self._loaded.window(uscc, window).row = EnterpriseRow(*row)
+        for uscc in codes:
+            self._complete_one(uscc, window, is_derived=is_derived)
+
+    def _complete_one(self, uscc: str, window: str, *, is_derived: bool) -> None:
+        loaded = self._loaded.window(uscc, window)
+        enterprise = latest(loaded.registered)
+        if is_derived:
+            loaded.row = loaded.enterprise_row(enterprise)
+        for policy, account in loaded.accounts.items():
+            account.row = account_row(enterprise, account.periods)
+            account.is_disputed = loaded.is_disputed(policy)
+            if not account.is_disputed:
+                account.listed = list_key(policy, window, account.row, account.periods)
+                account.groups = assessed_groups(policy, window, account.periods)
+
     def _load_returns(self, window: str, codes: list[str]) -> None:
-        for uscc, period, form, kind, *who in self._fetch(_returns_in_force, window, codes):
+        if not window:  # Of an event that does not say its window.
+            return
+        periods = window_of(window).periods
+        span = {"first": str(periods[0]), "last": str(periods[-1])}
+        for uscc, period, form, kind, *who in self._fetch(_returns_in_force, codes, span):
             self._loaded.known_returns.add((uscc, period, form))
             if kind != ReturnWithdrawn.__name__:
-                self._loaded.halves[uscc, window].registered[period, form] = Enterprise(*who)
+                self._loaded.registered[uscc][period, form] = Enterprise(*who)
 
     def _load_entitlements(self, window: str, codes: list[str]) -> None:
         """Load what is assessed, but for the bulky `state`, which is hardly ever needed."""
-        for uscc, policy, period, *row, position in self._fetch(_entitlements_in_force, window, codes):
-            account = self._loaded.halves[uscc, window].account(policy)
+        given = {"of_window": window}
+        for uscc, policy, period, *row, position in self._fetch(_entitlements_in_force, codes, given):
+            account = self._loaded.window(uscc, window).account(policy)
             account.periods[period] = EntitlementRow._make([*row, None, position])
 
     def _load_disputes(self, window: str, codes: list[str]) -> None:
-        for uscc, policy, position, *row in self._fetch(_disputes_in_force, window, codes):
-            half = self._loaded.halves[uscc, window]
-            half.disputes[DisputeKey(policy, position)] = DisputeRow(*row)
-            half.disputes_before = dict(half.disputes)
+        for uscc, policy, position, *row in self._fetch(_disputes_in_force, codes, {"of_window": window}):
+            loaded = self._loaded.window(uscc, window)
+            loaded.disputes[DisputeKey(policy, position)] = DisputeRow(*row)
+            loaded.disputes_before = dict(loaded.disputes)
 
     def _fetch(
-        self, query_of: Callable[[ReadModels, str], Select[Any]], window: str, codes: list[str]
+        self,
+        query_of: Callable[[ReadModels, str], Select[Any]],
+        codes: list[str],
+        more: Mapping[str, str],
     ) -> Sequence[tuple[Any, ...]]:
         """The rows as the driver gives them: a Row of SQLAlchemy around each took a third of the time."""
         query = query_of(self._models, self._connection.dialect.name)
-        given = {"codes": texts(self._connection, codes), "of_window": window}
+        given = {"codes": texts(self._connection, codes), **more}
         rows: Sequence[tuple[Any, ...]] = self._connection.execute(
             query, given, execution_options={"as_bytes": True}
         ).cursor.fetchall()
@@ -89,38 +126,50 @@ class _Loader:
 def _returns_in_force(models: ReadModels, dialect: str) -> Select[Any]:
     table = models.returns.c
     enterprise = (table.name, table.region_code, table.industry_code)
-    return _in_force(models.returns, dialect, table.period, table.form, table.type, *enterprise)
+    query = _in_force(models.returns, dialect, table.period, table.form, table.type, *enterprise)
+    return query.where(table.period >= bindparam("first"), table.period <= bindparam("last"))
 
 
 @lru_cache(maxsize=_QUERIES_KEPT)
 def _entitlements_in_force(models: ReadModels, dialect: str) -> Select[Any]:
     table = models.entitlements.c
     columns = [table[name] for name in EntitlementRow._fields if name != "state"]
-    return _in_force(models.entitlements, dialect, table.policy, table.period, *columns)
+    query = _in_force(models.entitlements, dialect, table.policy, table.period, *columns)
+    return query.where(table.window == bindparam("of_window"))
+
+
+@lru_cache(maxsize=_QUERIES_KEPT)
+def _enterprises_in_force(models: ReadModels, dialect: str) -> Select[Any]:
+    columns = [models.enterprises.c[name] for name in EnterpriseRow._fields]
+    query = _in_force(models.enterprises, dialect, *columns)
+    return query.where(models.enterprises.c.window == bindparam("of_window"))
 
 
 @lru_cache(maxsize=_QUERIES_KEPT)
 def _disputes_in_force(models: ReadModels, dialect: str) -> Select[Any]:
     columns = [models.disagreements.c[name] for name in (*DisputeKey._fields, *DisputeRow._fields)]
-    return _in_force(models.disagreements, dialect, *columns)
+    query = _in_force(models.disagreements, dialect, *columns)
+    return query.where(models.disagreements.c.window == bindparam("of_window"))
 
 
 def _in_force(table: Table, dialect: str, *columns: Column[Any]) -> Select[Any]:
-    """The rows in force of enterprises and a window, given as `codes` and `of_window`."""
+    """The rows in force of enterprises, given as `codes`."""
     held = table.c
     return select(held.uscc, *columns).where(
-        held.window == bindparam("of_window"),
         among(dialect, held.uscc, "codes"),
         held.to_position == FOREVER,
     )
 
 
-def _state_of(connection: Connection, models: ReadModels, uscc: str, policy: str, period: str) -> bytes:
+def _state_of(  # noqa: PLR0913, PLR0917 - where it is read, and of what
+    connection: Connection, models: ReadModels, uscc: str, policy: str, window: str, period: str
+) -> bytes:
     """Read what was left out. As a method it would keep all that was loaded until the collector comes."""
     table = models.entitlements.c
     query = select(table.state).where(
         table.uscc == uscc,
         table.policy == policy,
+        table.window == window,
         table.period == period,
         table.to_position == FOREVER,
     )

@@ -1,6 +1,7 @@
 """The read models of the published policies, of what became of them, and of what cannot be followed."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +18,8 @@ from domain.events import (
 )
 from domain.periods import period_of
 from domain.policy.document import PolicyDocument
+from domain.policy.reach import Reach, reach_of
+from projections.account_windows import PublishedReach
 from projections.tables import FOREVER, ReadModels
 
 MISPLACED: Final = "记录流名称无效，或与记录内容不符"
@@ -30,11 +33,16 @@ def project_others(connection: Connection, models: ReadModels, entries: Iterable
     An entry that cannot be followed is added to the disagreements; events that the read models have no use
     for are passed over.
     """
+    entries = list(entries)
+    seen: set[tuple[str, int]] = set()
+    if any(isinstance(entry.event, PolicyPublished) for entry in entries):
+        table = models.policies.c
+        seen.update(connection.execute(select(table.policy, table.version)).cursor.fetchall())
     for entry in entries:
         event = entry.event
         try:
             if isinstance(event, PolicyPublished):
-                _add(connection, models.policies, _version(connection, models.policies, entry, event))
+                _add(connection, models.policies, _version(entry, event, seen))
             elif isinstance(event, PolicyAssessed | PolicyWithdrawn):
                 _add(connection, models.policy_marks, _mark(entry, event))
             elif isinstance(event, UnreadableEvent):
@@ -49,24 +57,47 @@ def _add(connection: Connection, table: Table, row: dict[str, Any]) -> None:
     connection.execute(insert(table).values(row))
 
 
-def _version(connection: Connection, table: Table, entry: LogEntry, event: PolicyPublished) -> dict[str, Any]:
+def published_reaches(entries: Iterable[LogEntry]) -> list[PublishedReach]:
+    """What the versions are about that `project_others` adds, of all entries from the first."""
+    seen: set[tuple[str, int]] = set()
+    found = []
+    for entry in entries:
+        if isinstance(entry.event, PolicyPublished):
+            with suppress(ValueError):
+                row = _version(entry, entry.event, seen)
+                reach = Reach(
+                    period_of(row["first_period"]), period_of(row["last_period"]), row["account_per"]
+                )
+                found.append(PublishedReach(entry.position, reach))
+    return found
+
+
+def _version(entry: LogEntry, event: PolicyPublished, seen: set[tuple[str, int]]) -> dict[str, Any]:
     """The row of a published version.
+
+    Args:
+        entry: The entry.
+        event: Its event.
+        seen: The versions that are there already, by policy; takes this one.
 
     Raises:
         ValueError: The document is no policy, the event is not in its place, or the version is there already.
     """
     _check_place(entry, event.policy)
-    there = select(table.c.version).where(table.c.policy == event.policy, table.c.version == event.version)
-    if not 0 < event.version < VERSION_LIMIT or connection.execute(there).first() is not None:
+    key = (event.policy, event.version)
+    if not 0 < event.version < VERSION_LIMIT or key in seen:
         raise ValueError("版本号不连续")
     document = msgspec.convert(event.document, PolicyDocument)
+    reach = reach_of(document)
+    seen.add(key)
     return {
         "policy": event.policy,
         "version": event.version,
         "sha256": event.sha256,
         "title": document.title,
-        "first_window": str(period_of(document.covers.first).window),
-        "last_window": str(period_of(document.covers.last).window),
+        "first_period": str(reach.first),
+        "last_period": str(reach.last),
+        "account_per": reach.per,
         "actor": entry.actor,
         "text": event.text,
         "document": msgspec.json.encode(event.document),

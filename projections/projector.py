@@ -7,9 +7,10 @@ from sqlalchemy import Connection, insert, select, update
 
 from domain.errors import LedgerIntegrityError
 from domain.events import LogEntry
-from projections.accounts import load_half_years
+from projections.account_windows import account_windows
+from projections.accounts import load_windows
+from projections.enterprise_windows import is_of_enterprise, windows_of
 from projections.feed import Feed
-from projections.half_years import halves_of, is_of_enterprise
 from projections.policies import project_others
 from projections.tables import LIVE, ReadModels
 from projections.temporal_rows import find_by_key
@@ -69,19 +70,23 @@ def project(connection: Connection, entries: Sequence[LogEntry], models: ReadMod
     everything else goes on.
     """
     touching = [each for each in entries if is_of_enterprise(each.stream)]
-    half_years = load_half_years(connection, models, touching)
-    windows = {window for each in touching for _, window in halves_of(each)}
-    totals = TotalsModel(connection, models, windows)
-    project_others(connection, models, (each for each in entries if not is_of_enterprise(each.stream)))
+    project_others(connection, models, [each for each in entries if not is_of_enterprise(each.stream)])
+    windows = account_windows(connection, models)
+    touched: dict[str, set[str]] = {}
+    for entry in touching:
+        for uscc, window in windows_of(entry, windows):
+            touched.setdefault(window, set()).add(uscc)
+    loaded = load_windows(connection, models, windows, touched)
+    totals = TotalsModel(connection, models, touched)
     ends = []
     for end, group in _by_transaction(entries):
         transaction = list(group)
         ends.append({"position": end, "recorded_at_us": transaction[0].recorded_at_us})
         for entry in transaction:
             if is_of_enterprise(entry.stream):
-                half_years.apply(entry)
-        totals.add(half_years.finish_transaction(end), end)
-    half_years.flush(connection)
+                loaded.apply(entry)
+        totals.add(loaded.finish_transaction(end), end)
+    loaded.flush(connection)
     totals.flush()
     connection.execute(insert(models.transactions), ends)
 

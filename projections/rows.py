@@ -17,7 +17,6 @@ class Enterprise(NamedTuple):
 class ReturnRow(NamedTuple):
     """The values of `tables.returns`."""
 
-    window: str
     type: str
     name: str
     region_code: str
@@ -33,15 +32,14 @@ class ReturnRow(NamedTuple):
 class EntitlementRow(NamedTuple):
     """The values of `tables.entitlements`; `state` is None where it was not read."""
 
-    window: str
     stage: str
     status: str
     measure: str | None
     form: str | None
     assessed_fen: int
     open_fen: int
-    month_ceiling: bool
-    half_year_ceiling: bool
+    selected_fen: int
+    capped_by: str
     region_code: str | None
     industry: str | None
     state: bytes | None
@@ -70,7 +68,7 @@ class AccountRow(NamedTuple):
 
 
 class DisputeKey(NamedTuple):
-    """What tells the disagreements of a half-year apart: the policy ("" for all) and the position."""
+    """What tells the disagreements of a window apart: the policy ("" for all) and the position."""
 
     policy: str
     position: int
@@ -86,7 +84,7 @@ class DisputeRow(NamedTuple):
 
 
 Registered = dict[tuple[str, str], Enterprise]
-"""The standing returns of a half-year by period and form, as far as they say who the enterprise is."""
+"""The standing returns of a window by period and form, as far as they say who the enterprise is."""
 
 Periods = dict[str, EntitlementRow]
 """The assessed periods of an account."""
@@ -101,7 +99,7 @@ def latest(registered: Registered) -> Enterprise | None:
 
 
 def account_row(enterprise: Enterprise | None, periods: Mapping[str, EntitlementRow]) -> AccountRow | None:
-    """The sums of a half-year; None without a period."""
+    """The sums of an account; None without a period."""
     if enterprise is None or not periods:
         return None
     assessed_fen = open_fen = preliminary_fen = 0

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     Column,
     Index,
     Integer,
@@ -67,10 +66,11 @@ policies = Table(
     metadata,
     Column("policy", _TEXT, primary_key=True),
     Column("version", Integer, primary_key=True, autoincrement=False),
-    *_text("sha256", "title", "first_window", "last_window", "actor", "text"),
+    *_text("sha256", "title", "first_period", "last_period", "account_per", "actor", "text"),
     Column("document", LargeBinary, nullable=False),
     *_big("recorded_at_us", "position", "from_position"),
 )
+"""The published versions; `account_per` is the length of their accounts (`domain.policy.reach`)."""
 
 policy_marks = Table(
     "policy_marks",
@@ -98,14 +98,14 @@ disagreements = Table(
 )
 """The recorded events that the read models cannot follow, as long as they cannot, and why, in Chinese.
 
-`uscc` and `window` are "" where the event belongs to no half-year of an enterprise; `policy` is "" where
-every account of the half-year rests on the event; `period` is "" where it is about no single one.
+`uscc` and `window` are "" where the event belongs to no window of an enterprise; `policy` is "" where
+every account of the window rests on the event; `period` is "" where it is about no single one.
 """
 
 returns = Table(
     "returns",
     metadata,
-    *_text("uscc", "period", "form", "window", "type", "name", "region_code", "industry_code"),
+    *_text("uscc", "period", "form", "type", "name", "region_code", "industry_code"),
     Column("version", Integer, nullable=False),
     Column("current_fen", BigInteger),
     *_text("actor"),
@@ -114,7 +114,8 @@ returns = Table(
     *_held(),
     PrimaryKeyConstraint("uscc", "period", "form", "from_position"),
 )
-"""Every version of every return; `state` is the event as JSON, `current_fen` that of the required item."""
+"""Every version of every return; `state` is the event as JSON, `current_fen` that of the required item. The
+texts of the survey's periods are in the order of time."""
 
 enterprises = Table(
     "enterprises",
@@ -135,17 +136,17 @@ entitlements = Table(
     Column("measure", _TEXT),
     Column("form", _TEXT),
     *_big("assessed_fen", "open_fen"),
-    Column("month_ceiling", Boolean, nullable=False),
-    Column("half_year_ceiling", Boolean, nullable=False),
+    *_big("selected_fen"),
+    *_text("capped_by"),
     Column("region_code", _TEXT),
     Column("industry", _TEXT),
     Column("state", LargeBinary, nullable=False),
     *_big("position"),
     *_held(),
-    PrimaryKeyConstraint("uscc", "policy", "period", "from_position"),
+    PrimaryKeyConstraint("uscc", "policy", "window", "period", "from_position"),
 )
 """What each period was assessed to; `state` is the event as JSON. Form, region and industry (two digits) are
-those of the winning measure's return."""
+those of the winning measure's return; `capped_by` names the limits that cut, as `limit_set` writes them."""
 
 accounts = Table(
     "accounts",
@@ -157,7 +158,7 @@ accounts = Table(
     PrimaryKeyConstraint("policy", "window", "uscc", "from_position"),
     postgresql_with={"fillfactor": 50},
 )
-"""The sums of each half-year account.
+"""The sums of each account.
 
 Every row is closed once, by the next month. Where its page has room for that (half of it), PostgreSQL touches
 no index: measured, 5 microseconds a row instead of 18.
@@ -182,11 +183,12 @@ totals = Table(
     "totals",
     metadata,
     *_text("policy", "window", "dimension", "key"),
-    *_big("enterprises", "assessed_fen", "open_fen", "preliminary_fen", "month_ceiling", "half_year_ceiling"),
+    *_big("counted", "assessed_fen", "open_fen", "preliminary_fen"),
     *_held(),
     PrimaryKeyConstraint("policy", "window", "dimension", "key", "from_position"),
 )
-"""The sums over a window, by each dimension of the summary and of the list."""
+"""The sums over a window, by each dimension of the summary and of the list; `counted` are enterprises, or the
+periods that a limit cut (`projections.sums.capped_dimension`)."""
 Index(None, totals.c.window, totals.c.to_position)
 
 
@@ -218,6 +220,16 @@ LIVE = ReadModels(
     totals,
 )
 """The set that is read."""
+
+
+def limit_set(limits: tuple[str, ...]) -> str:
+    """The limits that cut an amount as one text: their ids in the order in which they apply."""
+    return ",".join(limits)
+
+
+def limits_of(text: str) -> list[str]:
+    """The ids that `limit_set` wrote."""
+    return text.split(",") if text else []
 
 
 @lru_cache(maxsize=4096)

@@ -28,7 +28,7 @@ class TotalsModel:
             # As the driver gives them: a Row of SQLAlchemy around each takes longer than the query.
             rows = connection.execute(_in_force(models), {"of_window": window}).cursor.fetchall()
             for row in rows:
-                self._sums[TotalKey(*row[:4])] = (row[4], row[5], row[6], row[7], row[8], row[9])
+                self._sums[TotalKey(*row[:4])] = (row[4], row[5], row[6], row[7])
 
     def add(self, changes: SumChanges, at: int) -> None:
         """Bring the sums up to the end of the transaction that ends at `at`."""

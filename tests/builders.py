@@ -20,6 +20,7 @@ from domain.events import (
     ReturnRevised,
     ReturnWithdrawn,
     Stage,
+    returns_stream,
 )
 from domain.money import FEN_PER_UNIT
 from domain.periods import period_of
@@ -49,6 +50,16 @@ def loaded(text: str | bytes) -> LoadedPolicy:
     if isinstance(result, LoadedPolicy):
         return result
     raise ValueError("; ".join(str(problem) for problem in result))
+
+
+def text_with_limits(*limits: tuple[str, int], policy_id: str = "yingkou-2024-14") -> str:
+    """The shipped document with other limits: the length of a window, and an amount in yuan."""
+    head, _, rest = SHIPPED_TEXT.partition("limits:\n")
+    _, choice, tail = rest.partition("\nchoice:")
+    lines = "".join(f'  - per: {per}\n    ceiling: {{yuan: {yuan}, cite: "14.5"}}\n' for per, yuan in limits)
+    written = f"limits:\n{lines}" if limits else "limits: []\n"
+    text = head + written + choice + tail
+    return text.replace("policy: yingkou-2024-14\n", f"policy: {policy_id}\n", 1)
 
 
 @cache
@@ -118,15 +129,26 @@ def return_of_row(row: dict[str, Any], *, unit: str, stage: Stage) -> Return:
     raise ValueError(f"not in order: {draft}")
 
 
+USCC = "91210802MA0010002C"
+
+
 class Enterprise:
-    """One enterprise: its returns of a year, its two half-year accounts, and all events in order."""
+    """One enterprise: its returns of a year, its accounts by window, and all events in order."""
 
     def __init__(self, policy: Policy | None = None, year: int = 2024) -> None:
         self.policy = policy or policy_of()
-        self.returns = AnnualReturns()
+        self.year = year
+        self.returns = AnnualReturns(returns_stream(USCC, year))
         self.return_events: list[Event] = []
-        self.accounts = {f"{year}H{half}": EntitlementAccount(f"{year}H{half}") for half in (1, 2)}
-        self.account_events: dict[str, list[EntitlementAssessed]] = {window: [] for window in self.accounts}
+        self.accounts: dict[str, EntitlementAccount] = {}
+        self.account_events: dict[str, list[EntitlementAssessed]] = {}
+        self._open_accounts()
+
+    def _open_accounts(self) -> None:
+        """Open the accounts of the policy; those of another version stay."""
+        for window in self.policy.touched_in(self.year):
+            self.accounts.setdefault(str(window), EntitlementAccount(window))
+            self.account_events.setdefault(str(window), [])
 
     def file(self, *drafts: Return) -> list[ReturnFiled | ReturnRevised | Conflict | None]:
         """Register returns in this order, each one assessed before the next."""
@@ -148,17 +170,20 @@ class Enterprise:
         return event
 
     def reassess(self) -> list[EntitlementAssessed]:
-        """Assess both half-years; the new events."""
+        """Assess every account; the new events."""
+        self._open_accounts()
         new = []
         for window, account in self.accounts.items():
-            events = account.reassess(self.policy, self.returns)
+            events = account.reassess(self.policy, [self.returns])
             self.account_events[window] += events
             new += events
         return new
 
     def outcomes(self, window: str = "2024H1") -> dict[str, Outcome]:
         """What stands, by period in order of time."""
-        standing = sorted(self.accounts[window].assessed.items())
+        if window not in self.accounts:
+            return {}
+        standing = sorted(self.accounts[window].assessed.items(), key=lambda item: period_of(item[0]))
         return {period: each.outcome for period, each in standing if each.outcome is not None}
 
     def amounts(self, window: str = "2024H1") -> dict[str, int]:
@@ -190,4 +215,5 @@ def sentences_of(
 
 def _assessed(returns: tuple[Return, ...], policy: Policy, used_fen: int) -> Assessment:
     by_form = {each.form: each for each in returns}
-    return assess(policy, period_of(returns[0].period), by_form, used_fen)
+    period = period_of(returns[0].period)
+    return assess(policy, period, by_form, [used_fen for _ in policy.limits_of(period)])

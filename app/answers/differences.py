@@ -23,7 +23,9 @@ class DifferenceCause(Model):
     recorded_at: str
     actor: str
     form: str | None
-    period: str | None = Field(description="An earlier one where the half-year ceiling passes a change on.")
+    period: str | None = Field(
+        description="An earlier one where a limit of a longer window passes a change on."
+    )
     reason: str | None
     origin: str | None
     document: str | None
@@ -63,7 +65,7 @@ class DifferenceItem(Model):
 
 
 class DifferencePage(Model):
-    """A page of differences, by code, policy and period; the sums are over all amounts asked about."""
+    """A page of differences, by code, policy, window and period; the sums are over all asked about."""
 
     items: list[DifferenceItem]
     next_cursor: str | None = Field(

@@ -143,7 +143,7 @@ class RedFlag(Model):
     uscc: str | None = Field(description="None where the question is about many returns.")
     name: str | None
     region_code: str | None
-    period: str | None = Field(description="None where the question is about the whole half-year.")
+    period: str | None = Field(description="None where the question is about the whole window.")
     form: str | None
     column: Literal["current", "prior_year"] | None = Field(
         description="Where the two figures stand; of a late correction of both, current. "
@@ -151,10 +151,10 @@ class RedFlag(Model):
     )
     stated_fen: int | None = Field(description="The figure as it stands.")
     compared_fen: int | None = Field(description="What it is compared with.")
-    assessed_fen: int | None = Field(description="The half-year as it stands; None if no award is asked of.")
-    compared_assessed_fen: int | None = Field(description="The half-year with this one return as compared.")
+    assessed_fen: int | None = Field(description="The account as it stands; None if no award is asked of.")
+    compared_assessed_fen: int | None = Field(description="The account with this one return as compared.")
     together_assessed_fen: int | None = Field(
-        description="The half-year with every return that this flag is about as compared: under the ceiling "
+        description="The account with every return that this flag is about as compared: under a limit "
         "two may earn together what neither earns alone."
     )
     group: RedFlagGroup | None
@@ -220,27 +220,47 @@ class Period(Model):
     measure: str | None = Field(description="The winning measure; None unless eligible.")
     measures: list[MeasureOutcome]
     rule_fen: int = Field(description="The winning measure before ceilings.")
-    selected_fen: int = Field(description="After the monthly ceiling and the choice.")
-    assessed_fen: int = Field(description="After the half-year ceiling (测算金额).")
+    selected_fen: int = Field(description="After the limit of the period and the choice.")
+    assessed_fen: int = Field(description="After the longer limits (测算金额).")
     open_fen: int = Field(description="The part that rests on open readings.")
-    bound_by: list[str] = Field(description="The ceilings that cut, in order.")
+    bound_by: list[str] = Field(
+        description="The limits that cut, in the order in which they apply.", examples=[["month-ceiling"]]
+    )
     open_readings: list[str]
     position: int
 
 
+class LimitUse(Model):
+    """A limit in one of its windows."""
+
+    id: str = Field(examples=["half-year-ceiling"])
+    per: Literal["month", "quarter", "half-year", "year", "policy"]
+    window: str = Field(examples=["2024H1"])
+    ceiling_fen: int
+    used_fen: int
+
+
 class Entitlement(Model):
-    """A half-year account."""
+    """An account."""
 
     uscc: str
     name: str | None
     region_code: str | None
     policy: PolicyRef | None
-    window: str
-    ceiling_fen: int
+    window: str = Field(
+        description="What it covers: a quarter, a half-year, a year, or several years of a policy.",
+        examples=["2024H1"],
+    )
+    ceiling_fen: int | None = Field(
+        description="The limit of the whole account; None where the policy has none that is as long."
+    )
     assessed_fen: int
     open_fen: int
     preliminary_fen: int
-    headroom_fen: int
+    headroom_fen: int | None = Field(description="What is left under it; None without it.")
+    limits: list[LimitUse] = Field(
+        description="Every limit with each of its windows in the account, the smallest first."
+    )
     periods: list[Period]
     disputed: list[int] = Field(
         description="Positions of the events that contradict the account; it shows what was last recorded."
@@ -285,7 +305,7 @@ class ListedEntitlement(Model):
     assessed_fen: int
     open_fen: int
     preliminary_fen: int
-    headroom_fen: int
+    headroom_fen: int | None
     periods: int
     disputed: list[int] = Field(description="As of the account; a disputed one is in no sum.")
 
@@ -313,19 +333,25 @@ class EntitlementList(Model):
 
 
 class SummaryGroup(Model):
-    """A group of the summary; the last two count entitlements that each ceiling cut."""
+    """A group of the summary."""
 
     key: str
     enterprises: int
     assessed_fen: int
     open_fen: int
     preliminary_fen: int
-    month_ceiling: int
-    half_year_ceiling: int
+    capped: dict[str, int] = Field(
+        description="How many periods each limit of the policy cut, by its id.",
+        examples=[{"month-ceiling": 2, "half-year-ceiling": 1}],
+    )
+    month_ceiling: int | None = Field(description="As in `capped`; None where the policy has no such limit.")
+    half_year_ceiling: int | None = Field(
+        description="As in `capped`; None where the policy has no such limit."
+    )
 
 
 class Summary(Model):
-    """The sums of a half-year by group."""
+    """The sums of a window by group."""
 
     groups: list[SummaryGroup]
     assessed_fen: int

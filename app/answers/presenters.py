@@ -10,7 +10,7 @@ from app.answers import models
 from app.answers.times import rfc_3339
 from app.use_cases.reading.as_of import AsOf, Progress
 from app.use_cases.reading.explaining import Account, ExplainedPeriod, ExplainedStep, PeriodAccount
-from domain.events import AnyEvent, LogEntry, Return, ReturnWithdrawn, UnreadableEvent
+from domain.events import AnyEvent, LogEntry, Outcome, Return, ReturnWithdrawn, UnreadableEvent
 from domain.red_flags.kinds import THRESHOLDS, RedFlag
 from domain.returns import ReturnVersion, required_figure
 from projections.queries.totals import Group
@@ -30,7 +30,7 @@ def as_of(moment: AsOf) -> models.AsOf:
 
 
 def entitlement(account: Account) -> models.Entitlement:
-    """A half-year account."""
+    """An account."""
     ref = account.policy
     return models.Entitlement(
         uscc=account.uscc,
@@ -43,16 +43,24 @@ def entitlement(account: Account) -> models.Entitlement:
         open_fen=account.open_fen,
         preliminary_fen=account.preliminary_fen,
         headroom_fen=account.headroom_fen,
+        limits=[models.LimitUse(**msgspec.structs.asdict(limit)) for limit in account.limits],
         periods=[_period(each) for each in account.periods],
         disputed=account.disputed,
         as_of=as_of(account.as_of),
     )
 
 
+def outcome_fields(outcome: Outcome) -> dict[str, Any]:
+    """What a period was assessed to, as JSON: the limits that cut are called `bound_by` outside."""
+    fields: dict[str, Any] = msgspec.to_builtins(outcome)
+    fields["bound_by"] = fields.pop("capped_by")
+    return fields
+
+
 def _period_fields(period: PeriodAccount) -> dict[str, object]:
     outcome = period.outcome
     return {
-        **msgspec.structs.asdict(outcome),
+        **outcome_fields(outcome),
         "period": period.period,
         "position": period.position,
         "measures": [
@@ -109,15 +117,24 @@ def assessment(progress: Progress | None) -> models.AssessmentUnderWay | None:
 def summary(
     groups: Sequence[Group], moment: AsOf, *, disputed: int, progress: Progress | None
 ) -> models.Summary:
-    """The sums of a half-year by group."""
+    """The sums of a window by group."""
     return models.Summary(
-        groups=[models.SummaryGroup(**msgspec.structs.asdict(each)) for each in groups],
+        groups=[_summary_group(group) for group in groups],
         assessed_fen=sum(each.assessed_fen for each in groups),
         open_fen=sum(each.open_fen for each in groups),
         preliminary_fen=sum(each.preliminary_fen for each in groups),
         disputed=disputed,
         assessment=assessment(progress),
         as_of=as_of(moment),
+    )
+
+
+def _summary_group(group: Group) -> models.SummaryGroup:
+    capped = group.capped
+    return models.SummaryGroup(
+        **msgspec.structs.asdict(group),
+        month_ceiling=capped.get("month-ceiling"),
+        half_year_ceiling=capped.get("half-year-ceiling"),
     )
 
 

@@ -55,7 +55,7 @@ class ReceiptPeriod(Model):
 
 
 class ReceiptAccount(Model):
-    """What a half-year was assessed to under one policy."""
+    """What an account was assessed to under one policy."""
 
     policy: str
     periods: list[ReceiptPeriod]
@@ -70,13 +70,13 @@ class ReceiptEvent(Model):
 
 
 class ReceiptAnswer(Model):
-    """What the ledger holds of an enterprise's half-year; `docs/verify_receipt.py` verifies it offline."""
+    """What the ledger holds of an enterprise's window; `docs/verify_receipt.py` verifies it offline."""
 
     uscc: str
     window: str
     accounts: list[ReceiptAccount]
     events: list[ReceiptEvent] = Field(
-        description="Whole streams: returns of the year, accounts of the half-year, the policies of these."
+        description="Whole streams: returns of the years, accounts of the window, the policies of these."
     )
     checkpoint: str = _NOTE
     verifier_key: str

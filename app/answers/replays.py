@@ -7,11 +7,12 @@ from pydantic import Field
 
 from app.answers import models
 from app.answers.models import Model
+from app.answers.presenters import outcome_fields
 from app.answers.times import rfc_3339
 from app.ledger.replay_runs import Run, State
 from app.use_cases.audit.replaying import Report
 from domain.assessment.replay import Kind, Mismatch, Side
-from domain.events import Outcome, PolicyRef
+from domain.events import PolicyRef
 
 _REPORT: Final = msgspec.json.Decoder(Report)
 
@@ -152,7 +153,7 @@ def _side(side: Side | None) -> Assessment | None:
         return None
     return Assessment(
         policy=_ref(side.assessed.policy),
-        outcome=_outcome(side.assessed.outcome),
+        outcome=None if side.assessed.outcome is None else outcome_fields(side.assessed.outcome),
         steps=[
             models.Step(
                 n=n,
@@ -174,7 +175,3 @@ def _side(side: Side | None) -> Assessment | None:
 
 def _ref(ref: PolicyRef) -> models.PolicyRef:
     return models.PolicyRef(**msgspec.structs.asdict(ref))
-
-
-def _outcome(outcome: Outcome | None) -> dict[str, Any] | None:
-    return None if outcome is None else msgspec.to_builtins(outcome)

@@ -13,13 +13,13 @@ from typing import IO, Final, Literal, Self
 import msgspec
 
 from app.ledger.corruption import shown
+from app.ledger.earlier_events import STORED_TYPES
 from app.ledger.publications import Publication, WholeNumber
 from app.ledger.schemas import schema_text
 from app.runtime.limits import EXPORT_LINE_MAX_BYTES, MANIFEST_MAX_BYTES, NOTE_MAX_BYTES
 from app.runtime.new_files import flush, partial_folder
 from app.runtime.private_files import make_private_folder, open_private
 from app.runtime.reasons import reason_of
-from domain.events import EVENT_TYPES
 
 FORMAT: Final = "duixian-export-1"
 MANIFEST: Final = "manifest.json"
@@ -114,7 +114,7 @@ class NewFolder:
     def finish(self, manifest: Manifest, checkpoint: str | None) -> Manifest:
         """Write what goes with the lines, and as the last the manifest, which names all of them."""
         make_private_folder(self._path / "schemas")
-        for topic in EVENT_TYPES:
+        for topic in STORED_TYPES:
             self._write(f"schemas/{topic}.json", schema_text(topic).encode())
         self._write("README.md", _README.read_bytes())
         if checkpoint is not None:

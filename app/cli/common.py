@@ -78,7 +78,9 @@ def position_from(least: int) -> Callable[[Any], int]:
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="以JSON输出。")]
-WindowAsked = Annotated[str, typer.Argument(metavar="WINDOW", help="半年，如2024H1。")]
+WindowAsked = Annotated[
+    str, typer.Argument(metavar="WINDOW", help="期间：2024H1（上半年）、2024Q2、2024等。")
+]
 PolicyAsked = Annotated[str | None, typer.Option("--policy", help="政策文件编号；只有一个时可省略。")]
 PositionAsked = Annotated[
     int | None,
@@ -210,7 +212,7 @@ def progress_bar(label: str, total: int | None = None) -> Iterator[Any]:
 
 
 def window_of(text: str) -> str:
-    """The half-year of an argument."""
+    """The window of an argument."""
     try:
         return str(Window.parse(text))
     except PeriodError as error:
@@ -262,13 +264,13 @@ def within_the_log() -> Iterator[None]:
 def require_policy(
     ledger: Ledger, connection: Connection, window: str, policy: str | None, asked: AskedMoment
 ) -> PolicyAsOf:
-    """The policy of a half-year as of the moment that the options ask for."""
+    """The policy of a window as of the moment that the options ask for."""
     with within_the_log():
         books = opened(ledger, connection, window, policy, asked)
     if books == "policy-unknown":
         refuse(f"没有发布过编号为{policy}的政策文件。")
     if books == "policy-ambiguous":
-        refuse("有多个政策文件覆盖该半年，请用--policy指定。")
+        refuse("有多个政策文件覆盖该期间，请用--policy指定。")
     if isinstance(books, str):
         raise TypeError(books)
     return books
@@ -286,7 +288,7 @@ def read_as_of(ledger: Ledger, asked: AskedMoment) -> Iterator[tuple[Connection,
 def read_policy_as_of(
     ledger: Ledger, window: str, policy: str | None, asked: AskedMoment
 ) -> Iterator[tuple[Connection, PolicyAsOf]]:
-    """The same, and the policy of a half-year at the moment that is asked for."""
+    """The same, and the policy of a window at the moment that is asked for."""
     bring_up(ledger)
     with read_transaction(ledger.engine) as connection:
         yield connection, require_policy(ledger, connection, window, policy, asked)

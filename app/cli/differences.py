@@ -61,7 +61,7 @@ def audit_differences(
     context: typer.Context,
     first: Annotated[str, typer.Argument(metavar="FROM", help=f"前一时点：{_MOMENT}，日期指该日开始。")],
     last: Annotated[str, typer.Argument(metavar="TO", help=f"后一时点：{_MOMENT}，日期指该日终了。")],
-    window: Annotated[str | None, typer.Option(help="只列此半年，如2024H1。")] = None,
+    window: Annotated[str | None, typer.Option(help="只列此期间，如2024H1。")] = None,
     region_code: Annotated[
         str | None, typer.Option("--region", help="后一时点的处理地，代码或名称。")
     ] = None,
@@ -73,13 +73,13 @@ def audit_differences(
     if xlsx is not None and as_json:
         raise typer.BadParameter("--xlsx与--json只能给一个。")
     asked = (_moment("FROM", first, is_start=True), _moment("TO", last))
-    half = None if window is None else window_of(window)
+    name = None if window is None else window_of(window)
     uscc = None if uscc is None else uscc_of(uscc)
     ledger = ledger_of(context)
     bring_up(ledger)
     with read_transaction(ledger.engine) as connection, within_the_log():
         with known_values():
-            scope = Scope(half, parse_region(connection, region_code, half), uscc)
+            scope = Scope(name, parse_region(connection, region_code, name), uscc)
         try:
             moments = moments_of(connection, *asked)
         except OrderError as error:
@@ -231,7 +231,7 @@ def _stacked(texts: Iterable[str]) -> str:
 def _notes(scope: Scope, moments: Moments) -> list[tuple[str, str]]:
     """What the second sheet says: the moments, what is listed, how to read a line."""
     region = "全部处理地" if scope.region_code is None else region_name(scope.region_code)
-    window = "全部半年度" if scope.window is None else Window.parse(scope.window).chinese
+    window = "全部期间" if scope.window is None else Window.parse(scope.window).chinese
     enterprise = "全部企业" if scope.uscc is None else scope.uscc
     return [
         ("前一时点", printing.as_of_text(moments.first)),
@@ -241,7 +241,7 @@ def _notes(scope: Scope, moments: Moments) -> list[tuple[str, str]]:
         ("合计", "末行为范围内全部测算金额在两个时点的合计；各行增减之和等于合计之差。"),
         (
             "引起变动的记录",
-            "多条时逐行对应。因半年累计上限由前期更正引起的，列前期的更正；无数据登记的，列政策文件发布，写明由哪一版本到哪一版本。",
+            "多条时逐行对应。因累计上限由前期更正引起的，列前期的更正；无数据登记的，列政策文件发布，写明由哪一版本到哪一版本。",
         ),
         ("金额", "单位为万元。测算金额不等于应付金额。"),
         ("时间", "均为北京时间，是本台账的登记时间。"),

@@ -14,7 +14,16 @@ from domain.periods import Window, period_of
 from domain.policy.policy import Policy
 from domain.regions import region_name
 from domain.returns import ReturnVersion, required_figure
-from domain.words import CEILINGS, DIMENSIONS, ORIGINS, RECORDS, STAGES, STATUSES
+from domain.words import (
+    CEILINGS,
+    DIMENSIONS,
+    ORIGINS,
+    RECORDS,
+    STAGES,
+    STATUSES,
+    cut_name,
+    headroom_name,
+)
 from projections.queries.listing import ListedAccount, ListTotals
 from projections.queries.totals import Group
 
@@ -36,12 +45,12 @@ def as_of_text(moment: AsOf) -> str:
 
 
 def print_account(console: Terminal, account: Account, policy: Policy | None) -> None:
-    """A half-year account, with the version of the policy that it is of."""
+    """An account, with the version of the policy that it is of."""
     window = Window.parse(account.window)
     who = (bold(account.name), f"（{account.uscc}）") if account.name else (account.uscc,)
     console.print(*who, f"{window.chinese}奖励测算结果", sep="")
     if account.policy is None or policy is None:
-        console.print(f"尚无覆盖该半年的政策，未测算。{as_of_text(account.as_of)}。")
+        console.print(f"尚无覆盖该期间的政策，未测算。{as_of_text(account.as_of)}。")
         return
     columns = (
         Column("所属期"),
@@ -60,7 +69,7 @@ def print_account(console: Terminal, account: Account, policy: Policy | None) ->
             wanyuan(each.outcome.rule_fen),
             wanyuan(each.outcome.assessed_fen),
             wanyuan(each.outcome.open_fen),
-            "、".join(CEILINGS[name] for name in each.outcome.bound_by),
+            "、".join(CEILINGS[name] for name in each.outcome.capped_by),
         )
         for each in account.periods
     )
@@ -68,9 +77,12 @@ def print_account(console: Terminal, account: Account, policy: Policy | None) ->
     counted = sum(each.outcome.assessed_fen > 0 for each in account.periods)
     preliminary_fen = account.preliminary_fen
     preliminary = f"，其中初报数{wanyuan(preliminary_fen)}" if preliminary_fen else ""
+    limit, headroom = policy.account_limit(window), ""
+    if limit is not None and account.headroom_fen is not None:
+        headroom = f"；{headroom_name(limit.id)}{wanyuan(account.headroom_fen)}"
     console.print(
         f"{window.chinese}共{counted}期有测算金额，合计{wanyuan(account.assessed_fen)}，"
-        f"其中依据待明确口径{wanyuan(account.open_fen)}{preliminary}；半年剩余额度{wanyuan(account.headroom_fen)}。"
+        f"其中依据待明确口径{wanyuan(account.open_fen)}{preliminary}{headroom}。"
         f"{as_of_text(account.as_of)}，政策版本{account.policy.version}。",
     )
     if account.disputed:
@@ -137,8 +149,9 @@ def print_unassessed(console: Terminal, unassessed: Iterable[Publication]) -> No
 def print_summary(
     console: Terminal, groups: Sequence[Group], group_by: str, policy: Policy | None, moment: AsOf
 ) -> None:
-    """The sums of a half-year by group; the policy names its measures."""
-    figures = ("户数", "测算金额", "其中口径待明确", "其中初报数", "月度上限核减", "半年上限核减")
+    """The sums of a window by group; the policy names its measures."""
+    limits = list(dict.fromkeys(limit for group in groups for limit in group.capped))
+    figures = ("户数", "测算金额", "其中口径待明确", "其中初报数", *map(cut_name, limits))
     columns = (Column(DIMENSIONS[group_by], "text"), *(Column(heading, "figure") for heading in figures))
     rows = (
         (
@@ -147,8 +160,7 @@ def print_summary(
             wanyuan(each.assessed_fen),
             wanyuan(each.open_fen),
             wanyuan(each.preliminary_fen),
-            f"{each.month_ceiling}期",
-            f"{each.half_year_ceiling}期",
+            *(f"{each.capped[limit]}期" for limit in limits),
         )
         for each in groups
     )

@@ -161,16 +161,16 @@ def audit_receipt(
     position: PositionAsked = None,
     known_at: KnownAtAsked = None,
 ) -> None:
-    """签发一家企业半年的核验凭据（JSON），可用docs/verify_receipt.py脱机核验。"""
+    """签发一家企业在一个期间的核验凭据（JSON），可用docs/verify_receipt.py脱机核验。"""
     if not has_uscc_shape(uscc):
         raise typer.BadParameter("应为18位数字和大写字母。", param_hint="USCC")
-    half, asked = window_of(window), asked_moment(position, known_at)
+    name, asked = window_of(window), asked_moment(position, known_at)
     ledger, signer = ledger_of(context), _signer()
     seal_and_tell(ledger, read_settings().audit_key_file)
     with within_the_log(), read_transaction(ledger.engine) as connection:
-        receipt = write_receipt(ledger, connection, uscc=uscc, window=half, asked=asked)
+        receipt = write_receipt(ledger, connection, uscc=uscc, window=name, asked=asked)
     if receipt is None:
-        refuse(f"{uscc}在{Window.parse(half).chinese}没有登记过数据。")
+        refuse(f"{uscc}在{Window.parse(name).chinese}没有登记过数据。")
     disclose(context, ledger, len(receipt.events), uscc=uscc)
     answer = proof_models.receipt_answer(receipt, signer).model_dump()
     if out_file is None:

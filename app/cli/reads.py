@@ -55,13 +55,13 @@ def entitlement(
     known_at: KnownAtAsked = None,
     as_json: AsJson = False,
 ) -> None:
-    """查询一家企业半年的奖励测算结果。"""
-    uscc, half, asked = uscc_of(uscc), window_of(window), asked_moment(position, known_at)
+    """查询一家企业在一个期间的奖励测算结果。"""
+    uscc, name, asked = uscc_of(uscc), window_of(window), asked_moment(position, known_at)
     ledger = ledger_of(context)
-    with read_policy_as_of(ledger, half, policy, asked) as (connection, books):
-        account = read_account(connection, uscc, half, books)
+    with read_policy_as_of(ledger, name, policy, asked) as (connection, books):
+        account = read_account(connection, uscc, name, books)
         if account is None:
-            refuse(f"{uscc}在{Window.parse(half).chinese}没有登记过数据。")
+            refuse(f"{uscc}在{Window.parse(name).chinese}没有登记过数据。")
         reasons = [
             found
             for each in (account.periods if explained else ())
@@ -102,18 +102,18 @@ def list_command(
     known_at: KnownAtAsked = None,
     as_json: AsJson = False,
 ) -> None:
-    """列出半年内登记过数据的企业。"""
+    """列出期间内登记过数据的企业。"""
     if sort not in {"-assessed_fen", "assessed_fen", "uscc"}:
         raise typer.BadParameter("应为-assessed_fen、assessed_fen或uscc。", param_hint="--sort")
-    half, asked = window_of(window), asked_moment(position, known_at)
+    name, asked = window_of(window), asked_moment(position, known_at)
     status, stage = code_of("status", status, STATUSES), code_of("stage", stage, STAGES)
     ledger = ledger_of(context)
-    with read_policy_as_of(ledger, half, policy, asked) as (connection, books), known_values():
+    with read_policy_as_of(ledger, name, policy, asked) as (connection, books), known_values():
         wanted = ListFilter(
             policy=books.policy_id,
-            window=half,
-            region_code=parse_region(connection, region_code, half),
-            industry=parse_industry(connection, industry, half),
+            window=name,
+            region_code=parse_region(connection, region_code, name),
+            industry=parse_industry(connection, industry, name),
             measure=parse_measure(connection, measure, books),
             status=status,
             stage=stage,
@@ -164,12 +164,12 @@ def summary(
     known_at: KnownAtAsked = None,
     as_json: AsJson = False,
 ) -> None:
-    """按处理地、行业、所属期或奖项汇总半年的测算金额。"""
+    """按处理地、行业、所属期或奖项汇总期间的测算金额。"""
     group_by = code_of("group_by", group_by, DIMENSIONS) or group_by
-    half, asked = window_of(window), asked_moment(position, known_at)
+    name, asked = window_of(window), asked_moment(position, known_at)
     ledger = ledger_of(context)
-    with read_policy_as_of(ledger, half, policy, asked) as (connection, books):
-        groups = summarise(connection, half, cast("Dimension", group_by), books)
+    with read_policy_as_of(ledger, name, policy, asked) as (connection, books):
+        groups = summarise(connection, name, cast("Dimension", group_by), books)
         disputed, progress = count_disputed(connection, books), books.progress()
         newest = None if books.newest is None else policy_of(connection, books.newest.ref)
     if as_json:

@@ -65,18 +65,18 @@ def audit_red_flags(
     known_at: KnownAtAsked = None,
     as_json: AsJson = False,
 ) -> None:
-    """列出半年数据中供核实的疑点及其依据；每条都是线索，不是结论。"""
-    half, flags = window_of(window), _flags_of(flag)
+    """列出期间数据中供核实的疑点及其依据；每条都是线索，不是结论。"""
+    name, flags = window_of(window), _flags_of(flag)
     if xlsx is not None and as_json:
         raise typer.BadParameter("--xlsx与--json只能给一个。")
     ledger = ledger_of(context)
     moment = asked_moment(position, known_at)
     with (
-        read_policy_as_of(ledger, half, policy, moment) as (connection, books),
+        read_policy_as_of(ledger, name, policy, moment) as (connection, books),
         progress_bar("查找疑点") as progress,
     ):
         with known_values():
-            asked = RedFlagQuery(half, flags, parse_region(connection, region_code, half))
+            asked = RedFlagQuery(Window.parse(name), flags, parse_region(connection, region_code, name))
         # How many questions there are is known after the last one: how many enterprises they may be about.
         disclose(context, ledger, enterprises_asked(connection, asked, books))
         found = red_flags(connection, asked, books, progress)
@@ -151,9 +151,9 @@ def _notes(asked: RedFlagQuery, books: PolicyAsOf) -> list[tuple[str, str]]:
     """What the second sheet says: the moment, how to read the list, what each flag asks."""
     region = "全部处理地" if asked.region_code is None else region_name(asked.region_code)
     ref = None if books.newest is None else books.newest.ref
-    policy = "尚无覆盖该半年的政策，不列测算金额。" if ref is None else f"{ref.id} 版本{ref.version}"
+    policy = "尚无覆盖该期间的政策，不列测算金额。" if ref is None else f"{ref.id} 版本{ref.version}"
     return [
-        ("范围", f"{Window.parse(asked.window).chinese}，{region}"),
+        ("范围", f"{asked.window.chinese}，{region}"),
         ("时点", printing.as_of_text(books.moment)),
         ("政策文件", policy),
         ("性质", NO_VERDICT),

@@ -24,26 +24,25 @@ FIELDS: Final = {
     "selected_fen": "择高后金额",
     "assessed_fen": "测算金额",
     "open_fen": "其中口径待明确",
-    "bound_by": "核减原因",
+    "capped_by": "核减原因",
     "open_readings": "待明确口径",
 }
 COLUMNS: Final = {
     **FIELDS,
+    "account_per": "账户期间的长度",
     "actor": "经办人",
     "assessed_by": "测算所依据的政策",
     "current_fen": "本期数",
     "dimension": "汇总口径",
     "document": "结构化内容或依据文号",
-    "enterprises": "企业数",
-    "first_window": "首个半年",
+    "counted": "户数或期数",
+    "first_period": "首个所属期",
     "form": "报表",
     "from_position": "起始序号",
-    "half_year_ceiling": "受半年累计上限核减",
     "industry": "行业大类",
     "industry_code": "行业代码",
     "key": "分组",
-    "last_window": "末个半年",
-    "month_ceiling": "受月度上限核减",
+    "last_period": "末个所属期",
     "name": "企业名称",
     "period": "所属期",
     "periods": "期数",
@@ -62,7 +61,7 @@ COLUMNS: Final = {
     "type": "记录类型",
     "uscc": "统一社会信用代码",
     "version": "版本",
-    "window": "半年",
+    "window": "期间",
 }
 """Of the read models, by the names of their columns; `id` stands in the key of one row alone."""
 
@@ -100,7 +99,7 @@ def outcome_values(outcome: Outcome | None, names: PolicyNames) -> dict[str, str
         "selected_fen": wanyuan(outcome.selected_fen),
         "assessed_fen": wanyuan(outcome.assessed_fen),
         "open_fen": wanyuan(outcome.open_fen),
-        "bound_by": "、".join(CEILINGS.get(each, each) for each in outcome.bound_by) or NOTHING,
+        "capped_by": "、".join(CEILINGS.get(limit, limit) for limit in outcome.capped_by) or NOTHING,
         "open_readings": "、".join(names.readings.get(each, each) for each in outcome.open_readings)
         or NOTHING,
     }

@@ -54,7 +54,7 @@ TABLES: Final = {
     "returns": "登记数据",
     "enterprises": "企业",
     "entitlements": "各期测算",
-    "accounts": "半年账户",
+    "accounts": "账户",
     "totals": "汇总",
     "transactions": "登记时点",
     "policies": "政策文件",
@@ -215,12 +215,12 @@ def _differences(
             yield f"{name}：记录为{left[field]}，复算为{right[field]}"
     if recorded.policy != derived.policy:
         yield f"政策版本：记录为{recorded.policy.version}，复算为{derived.policy.version}"
-    if recorded.returns != derived.returns:
-        yield f"所用数据：记录为{_returns(recorded)}，复算为{_returns(derived)}"
+    if recorded.records != derived.records:
+        yield f"所用数据：记录为{_records(recorded)}，复算为{_records(derived)}"
 
 
-def _returns(assessed: EntitlementAssessed) -> str:
-    return "、".join(f"{each.form}第{each.version}版" for each in assessed.returns) or NOTHING
+def _records(assessed: EntitlementAssessed) -> str:
+    return "、".join(f"{record.stream}第{record.version}版" for record in assessed.records) or NOTHING
 
 
 def _print_side(console: Terminal, name: str, side: Side, steps: str) -> None:

@@ -34,7 +34,7 @@ from app.use_cases.upkeep.sealing import tell_of_seal
 from domain.events import Return
 from domain.periods import Window
 from domain.regions import region_name
-from domain.words import CEILINGS
+from domain.words import CEILINGS, cut_name
 from projections.projector import ENTRIES_PER_BATCH
 from projections.queries.accounts import periods
 from projections.queries.listing import ListFilter
@@ -188,15 +188,15 @@ def _print_window(connection: Connection, window: str, books: PolicyAsOf) -> Non
     listed = list_accounts(connection, wanted, books, sort="-assessed_fen", limit=10, after=None, totals=True)
     groups = summarise(connection, window, "period", books)
     total = listed.totals
+    limits = dict.fromkeys(limit for group in groups for limit in group.capped)
+    cuts = [f"{cut_name(limit)}{sum(group.capped[limit] for group in groups)}期" for limit in limits]
     console.print()
     console.print(
         bold(Window.parse(window).chinese),
         f"：{0 if total is None else total.total}户，"
         f"测算金额{wanyuan(sum(each.assessed_fen for each in groups))}，"
         f"其中依据待明确口径{wanyuan(sum(each.open_fen for each in groups))}，"
-        f"初报数{wanyuan(sum(each.preliminary_fen for each in groups))}；"
-        f"月度上限核减{sum(each.month_ceiling for each in groups)}期，"
-        f"半年上限核减{sum(each.half_year_ceiling for each in groups)}期。最高十户：",
+        f"初报数{wanyuan(sum(each.preliminary_fen for each in groups))}；{'，'.join(cuts)}。最高十户：",
         sep="",
     )
     for each in [listed_account.account for listed_account in listed.accounts]:
@@ -204,7 +204,7 @@ def _print_window(connection: Connection, window: str, books: PolicyAsOf) -> Non
             name
             for found in periods(connection, policy, each.uscc, window, books.moment.position)
             if found.assessed.outcome is not None
-            for name in found.assessed.outcome.bound_by
+            for name in found.assessed.outcome.capped_by
         }
         ceilings = "、".join(text for name, text in CEILINGS.items() if name in bound)
         cut = f"，因{ceilings}核减" if bound else ""

@@ -6,7 +6,7 @@ Reads take the log as sound, which costs nothing. Whoever looks for damage asks 
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from app.ledger.lines import Line
 from domain.events import (
@@ -23,7 +23,7 @@ from domain.events import (
     policy_stream,
 )
 from domain.forms import FORMS
-from domain.periods import PeriodError, window_name
+from domain.periods import PeriodError, Window, period_of, window_of
 
 VERIFY: Final = "请运行duixian audit verify核验，从备份恢复"
 """How to mend what the log, or the tables beside it, contradicts."""
@@ -41,7 +41,14 @@ _LAST_TIME_US: Final = 253_370_764_800_000_000
 
 _MISPLACED: Final = "记录流名称无效，或与记录内容不符"
 _RETURNS: Final = re.compile(r"returns/[0-9A-Z]{18}/(20[0-9]{2})", re.ASCII)
-_ACCOUNT: Final = re.compile(r"entitlement/([^/]+)/[0-9A-Z]{18}/(20[0-9]{2}H[12])", re.ASCII)
+_ACCOUNT: Final = re.compile(r"entitlement/([^/]+)/[0-9A-Z]{18}/([^/]+)", re.ASCII)
+
+
+class _Place(NamedTuple):
+    """What a stream is of: the policy and the window of an account, None and the year of returns."""
+
+    policy: str | None
+    window: Window
 
 
 def row_problem(row: Sequence[Any]) -> str | None:
@@ -80,23 +87,28 @@ def place_problem(stream: str, event: AnyEvent) -> str | None:
         return None if stream == policy_stream(event.policy) else _MISPLACED
     if isinstance(event, LedgerEvent):
         return None if stream == LEDGER_STREAM else _MISPLACED
+    place = _place(stream)
     try:
-        window = window_name(event.period)
+        is_in_place = place is not None and place.window.holds(period_of(event.period))
     except PeriodError:
         return "所属期无法识别"
-    if isinstance(event, EntitlementAssessed):
-        return None if _place(stream) == (event.policy.id, window) else _MISPLACED
-    return _return_problem(event) if _place(stream) == (None, window[:4]) else _MISPLACED
+    policy = event.policy.id if isinstance(event, EntitlementAssessed) else None
+    if place is None or place.policy != policy or not is_in_place:
+        return _MISPLACED
+    return None if isinstance(event, EntitlementAssessed) else _return_problem(event)
 
 
 @lru_cache(maxsize=16_384)  # A slice of a replay has some thousands of streams, and some events of each.
-def _place(stream: str) -> tuple[str | None, str] | None:
-    """The policy and the window of an account's stream; None and the year of one of returns."""
+def _place(stream: str) -> _Place | None:
+    """What the name of a stream of an enterprise says; None of another name."""
     account = _ACCOUNT.fullmatch(stream)
-    if account is not None:
-        return account.group(1), account.group(2)
-    returns = _RETURNS.fullmatch(stream)
-    return None if returns is None else (None, returns.group(1))
+    if account is None:
+        returns = _RETURNS.fullmatch(stream)
+        return None if returns is None else _Place(None, window_of(returns.group(1)))
+    try:
+        return _Place(account.group(1), window_of(account.group(2)))
+    except PeriodError:
+        return None
 
 
 def _return_problem(event: Return | ReturnWithdrawn) -> str | None:

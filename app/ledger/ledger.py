@@ -275,12 +275,12 @@ class Ledger:
     def _entry(self, row: Any) -> LogEntry:
         position, stream, version, topic, recorded_at_us, actor, batch_id, transaction_end, state = row
         try:
-            event = self.event_mapper.decode(topic, state)
+            event = self.event_mapper.decode(topic, state, stream)
         except UndecodableEventError as error:
             raise type(error)(f"序号{position}的{error}") from error
-        newest = self.event_mapper.newest(topic, state, event)
+        kind, newest = type(event).__name__, self.event_mapper.newest(topic, state, event)
         return LogEntry(
-            position, stream, version, topic, event, newest, recorded_at_us, actor, batch_id, transaction_end
+            position, stream, version, kind, event, newest, recorded_at_us, actor, batch_id, transaction_end
         )
 
     def slices(self, connection: Connection) -> list[Slice]:
@@ -427,7 +427,7 @@ class Ledger:
             for stream, topic, state in rows:
                 of_stream = found.setdefault(stream, [])
                 try:
-                    of_stream.append(decode(topic, state))
+                    of_stream.append(decode(topic, state, stream))
                 except UnknownTypeError:
                     raise
                 except UndecodableEventError as error:
@@ -474,7 +474,7 @@ class Ledger:
         found = {}
         for stream in accounts:
             row = connection.execute(last.where(events.c.stream == stream)).one_or_none()
-            event = None if row is None else self.event_mapper.decode(*row)
+            event = None if row is None else self.event_mapper.decode(*row, stream)
             if isinstance(event, EntitlementAssessed):
                 found[stream] = event.policy.version
         return found

@@ -72,10 +72,11 @@ class LibraryMapper(Mapper[str]):
             MapperDeserialisationError: Its content is not of its type, or its type is not known.
         """
         try:
-            event = self._mapper.decode(stored_event.topic, stored_event.state)
+            stream = str(stored_event.originator_id)
+            event = self._mapper.decode(stored_event.topic, stored_event.state, stream)
         except mapper.UndecodableEventError as error:
             raise MapperDeserialisationError(str(error)) from error
-        return LedgerEvent(str(stored_event.originator_id), stored_event.originator_version, event)
+        return LedgerEvent(stream, stored_event.originator_version, event)
 
 
 class LibraryRecorder(ApplicationRecorder):

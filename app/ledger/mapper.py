@@ -1,19 +1,13 @@
 """Between the events of the domain and the bytes that are stored: JSON, under a short stable topic."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 
 from app.ledger.corruption import shown
+from app.ledger.earlier_events import UPCASTS, Upcast
 from domain.events import EVENT_TYPES, Event
-
-EventState = dict[str, Any]
-Upcast = Callable[[EventState], tuple[str, EventState]]
-"""From the state of an earlier version of a type to the topic and state of the next one."""
-
-UPCASTS: Mapping[str, Upcast] = {}
-"""By topic. A changed type is stored under a new topic (`ReturnFiled.2`), the old one is upcast for ever."""
 
 
 class UndecodableEventError(Exception):
@@ -53,7 +47,8 @@ class EventMapper:
         self, types: Mapping[str, type[Any]] = EVENT_TYPES, upcasts: Mapping[str, Upcast] = UPCASTS
     ) -> None:
         self._topics = {kind: topic for topic, kind in types.items()}
-        self._decoders = {topic: msgspec.json.Decoder(kind) for topic, kind in types.items()}
+        earlier = {topic: upcast.earlier for topic, upcast in upcasts.items()}
+        self._decoders = {topic: msgspec.json.Decoder(kind) for topic, kind in {**earlier, **types}.items()}
         self._types = types
         self._upcasts = upcasts
         self._encode = msgspec.json.Encoder().encode
@@ -61,28 +56,31 @@ class EventMapper:
     @property
     def topics(self) -> frozenset[str]:
         """The topics that can be decoded."""
-        return frozenset({*self._types, *self._upcasts})
+        return frozenset(self._decoders)
 
     def encode(self, new: NewEvent) -> StoredEvent:
         """The event as it is stored."""
         stream, version, event = new
         return StoredEvent(stream, version, self._topics[type(event)], self._encode(event))
 
-    def decode(self, topic: str, state: bytes) -> Event:
-        """The event of a topic and a state.
+    def decode(self, topic: str, state: bytes, stream: str) -> Event:
+        """The event of a topic and a state, in the newest version of its type.
+
+        Args:
+            topic: What it is stored under.
+            state: The event as JSON.
+            stream: The stream that it stands in: earlier versions leave out what its name tells.
 
         Raises:
             UnknownTypeError: This program does not know the topic.
             UndecodableEventError: The state is not of its type.
         """
         decoder = self._decoders.get(topic)
-        if decoder is None and topic not in self._upcasts:
+        if decoder is None:
             raise UnknownTypeError(f"类型{shown(topic)}是本程序不认识的，须使用更新的程序")
         try:
-            if decoder is not None:
-                event: Event = decoder.decode(state)
-                return event
-            return self._upcast(topic, state)
+            event: Event = decoder.decode(state)
+            return event if topic in self._types else self._upcast(topic, event, stream)
         # Bytes that are no UTF-8, endless brackets; in SQLite a number in the place of bytes.
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise UndecodableEventError(f"内容不是{shown(topic)}类型的记录") from error
@@ -91,9 +89,8 @@ class EventMapper:
         """The state of a decoded event in the newest version of its type."""
         return state if topic in self._types else self._encode(event)
 
-    def _upcast(self, topic: str, state: bytes) -> Event:
-        data = msgspec.json.decode(state, type=dict[str, Any])
+    def _upcast(self, topic: str, event: Any, stream: str) -> Event:
         while topic not in self._types:
-            topic, data = self._upcasts[topic](data)
-        event: Event = msgspec.convert(data, self._types[topic])
-        return event
+            topic, event = self._upcasts[topic].apply(stream, event)
+        newest: Event = event
+        return newest

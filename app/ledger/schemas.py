@@ -6,14 +6,14 @@ from typing import Final
 
 import msgspec
 
-from domain.events import EVENT_TYPES
+from app.ledger.earlier_events import STORED_TYPES
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schema_text(topic: str) -> str:
     """The schema of the state that is stored under a topic, as it is written to a file."""
-    schema = msgspec.json.schema(EVENT_TYPES[topic])
+    schema = msgspec.json.schema(STORED_TYPES[topic])
     for part in schema["$defs"].values():
         part["description"] = inspect.cleandoc(part["description"])
     named = {"$schema": DIALECT, "$id": f"urn:duixian:event:{topic}", **schema}

@@ -5,25 +5,27 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Final, NamedTuple, Self
 
+from domain.periods import period_of, window_of
+
 ROWS_AT_ONCE: Final = 20_000
 
 
 class Version(NamedTuple):
-    """A version of a stream: its position in the log, and the form where it is about a return."""
+    """A version of a stream: its position in the log, and the period where it registers a return."""
 
     stream: str
     version: int
     position: int
-    form: str | None
+    period: str | None
 
 
 class Reference(NamedTuple):
-    """What an event at a position says that it used: a version of a stream, about a form."""
+    """What the assessment of a period, at a position, says that it used: a version of a stream."""
 
     position: int
     stream: str
     version: int
-    form: str
+    period: str
 
 
 class Break(NamedTuple):
@@ -59,8 +61,8 @@ class StreamIndex:
         """An empty one."""
         with closing(sqlite3.connect("", isolation_level=None)) as database:
             database.execute("PRAGMA journal_mode=OFF")
-            database.execute("CREATE TABLE versions (stream, version, position, form)")
-            database.execute("CREATE TABLE refs (position, stream, version, form)")
+            database.execute("CREATE TABLE versions (stream, version, position, period)")
+            database.execute("CREATE TABLE refs (position, stream, version, period)")
             database.execute("BEGIN")
             yield cls(database)
 
@@ -83,7 +85,7 @@ class StreamIndex:
     def finish(self) -> None:
         """Order what was taken: before anything is asked, and after the last was taken."""
         self._flush()
-        self._database.execute("CREATE INDEX in_order ON versions (stream, version, position, form)")
+        self._database.execute("CREATE INDEX in_order ON versions (stream, version, position, period)")
 
     def breaks(self) -> Iterator[Break]:
         """Where versions do not run 1, 2, 3 … or their positions do not grow, in the order of the log."""
@@ -101,14 +103,15 @@ class StreamIndex:
         return map(Break._make, self._database.execute(query))
 
     def dangling(self) -> Iterator[Reference]:
-        """The references to what was not recorded before them, or is about another form."""
+        """The references to what was not recorded before them, or registers no return of the period."""
         query = """
-            SELECT position, stream, version, form FROM refs
-            WHERE NOT EXISTS (
-                SELECT 1 FROM versions
-                WHERE versions.stream = refs.stream AND versions.version = refs.version
-                AND versions.position < refs.position AND versions.form = refs.form
-            )
-            ORDER BY position, stream, version
+            SELECT refs.position, refs.stream, refs.version, refs.period, versions.period FROM refs
+            LEFT JOIN versions ON versions.stream = refs.stream AND versions.version = refs.version
+            AND versions.position < refs.position
+            WHERE versions.period IS NULL OR versions.period <> refs.period
+            ORDER BY refs.position, refs.stream, refs.version
         """
-        return map(Reference._make, self._database.execute(query))
+        for *reference, registered in self._database.execute(query):
+            found = Reference._make(reference)
+            if registered is None or not window_of(found.period).holds(period_of(registered)):
+                yield found

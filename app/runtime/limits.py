@@ -192,7 +192,7 @@ REPLAY_MOST_REPORTED: Final = 2_000
 # Enterprises that one page of the red flags looks through: about a second, most of it reading their versions.
 RED_FLAGS_MOST_SCANNED: Final = 2_000
 
-# Clusters are counted over all enterprises of a half-year in one call: a province takes some ten seconds, and
+# Clusters are counted over all enterprises of a window in one call: a province takes some ten seconds, and
 # whoever is in front of the service gives up after 30. A country is asked for by region, or by command line.
 RED_FLAGS_MOST_GROUPED: Final = 20_000
 

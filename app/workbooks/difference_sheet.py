@@ -24,7 +24,7 @@ class DifferenceLine(msgspec.Struct, frozen=True):
         uscc: The code of the enterprise.
         name: Of the enterprise.
         region: Its district.
-        window: The half-year.
+        window: That of the account.
         period: The period.
         policy: The id of the policy.
         before_fen: None where the period was not assessed.
@@ -71,7 +71,7 @@ _COLUMNS: Final = (
     ("统一社会信用代码", 21),
     ("企业", 30),
     ("处理地", 12),
-    ("半年度", 14),
+    ("期间", 14),
     ("所属期", 14),
     ("政策文件", 20),
     ("变动前测算金额（万元）", 21),
@@ -148,5 +148,5 @@ class _DifferenceSheet:
         for index, fen in enumerate(sums, _FIRST_AMOUNT):
             self._write_amount(index, fen)
         if left_out:
-            told = f"另有{left_out}条差异未列出：Excel工作表的行数已到上限。请按半年度或处理地分别导出。"
+            told = f"另有{left_out}条差异未列出：Excel工作表的行数已到上限。请按期间或处理地分别导出。"
             self._sheet.write_string(self._next_row + 1, 0, told, self._text)

@@ -1,20 +1,24 @@
-"""The half-year account of one enterprise under one policy: what each period was assessed to."""
+"""The account of one enterprise under one policy: what each period of a window was assessed to."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from operator import itemgetter
 
 from domain.assessment.assess import assess
 from domain.errors import LedgerIntegrityError
-from domain.events import AnyEvent, EntitlementAssessed, Outcome, ReturnRef, UnreadableEvent
+from domain.events import AnyEvent, EntitlementAssessed, Outcome, UnreadableEvent
 from domain.money import wanyuan_text
-from domain.periods import period_of
+from domain.periods import Period, PeriodError, Window, period_of
 from domain.policy.policy import Policy
-from domain.returns import AnnualReturns
-from domain.words import record_name
+from domain.returns import AnnualReturns, standing_in
+from domain.words import CEILINGS, record_name
 
 
 class EntitlementAccount:
-    """The aggregate of decisions. Its invariants: each bound of the policy, in every prefix of its events.
+    """The aggregate of decisions. Its invariants: each limit of the policy, in every prefix of its events.
+
+    Args:
+        window: What it covers.
+        events: Of its stream, in the order of their versions.
 
     Attributes:
         version: The number of events in its stream.
@@ -23,7 +27,7 @@ class EntitlementAccount:
 
     __slots__ = ("assessed", "version", "window")
 
-    def __init__(self, window: str, events: Iterable[AnyEvent] = ()) -> None:
+    def __init__(self, window: Window, events: Iterable[AnyEvent] = ()) -> None:
         self.window = window
         self.version = 0
         self.assessed: dict[str, EntitlementAssessed] = {}
@@ -46,6 +50,8 @@ class EntitlementAccount:
         if not isinstance(event, EntitlementAssessed):
             raise LedgerIntegrityError(f"{record_name(event)}不是测算记录")
         self.version += 1
+        if not _is_within(event.period, self.window):
+            raise LedgerIntegrityError(f"{self.window}的测算中没有{event.period}这一期")
         if event.outcome is None:
             if self.assessed.pop(event.period, None) is None:
                 raise LedgerIntegrityError(f"{event.period}没有测算，不能终止")
@@ -53,64 +59,119 @@ class EntitlementAccount:
         _check(event.period, event.outcome)
         self.assessed[event.period] = event
 
-    def reassess(self, policy: Policy, returns: AnnualReturns) -> list[EntitlementAssessed]:
-        """Recompute the half-year in the order of its periods; the events of what changed, applied.
+    def reassess(self, policy: Policy, returns: Iterable[AnnualReturns]) -> list[EntitlementAssessed]:
+        """Recompute the account in the order of its periods; the events of what changed, applied.
 
-        Periods that lose come before periods that gain, so that the sum never passes the ceiling in
-        between. Nothing is recorded of a period whose outcome stays.
+        Periods that lose come before periods that gain, so that no sum passes a limit in between. Nothing is
+        recorded of a period whose outcome stays.
+
+        Args:
+            policy: The version to assess by.
+            returns: Of the enterprise, of the years that the account has months of.
         """
         if all(each.policy == policy.ref for each in self.assessed.values()):
-            self._check_ceilings(policy)
-        used_fen = 0
+            self._check_limits(policy)
+        used = _UsedLimits(policy)
         changed: list[tuple[int, str, EntitlementAssessed]] = []
         standing = {
             text: by_form
-            for text, by_form in returns.in_window(self.window).items()
-            if policy.covers_period(period_of(text))
+            for text, by_form in standing_in(self.window, returns).items()
+            if policy.counts_in(period_of(text), self.window)
         }
         for text, before in self.assessed.items():
             if text not in standing:
-                event = EntitlementAssessed(period=text, policy=policy.ref, returns=(), outcome=None)
+                event = EntitlementAssessed(period=text, policy=policy.ref, records=(), outcome=None)
                 changed.append((-_fen(before), text, event))
         for text, by_form in standing.items():
-            assessed = self.assessed.get(text)
-            used = tuple([ReturnRef(form, by_form[form].version) for form in sorted(by_form)])
-            if assessed and not changed and assessed.policy == policy.ref and assessed.returns == used:
-                used_fen += _fen(assessed)  # The same policy, returns and periods before: the same outcome.
+            assessed, period = self.assessed.get(text), period_of(text)
+            records = tuple([by_form[form].record for form in sorted(by_form)])
+            if assessed and not changed and assessed.policy == policy.ref and assessed.records == records:
+                used.add(period, _fen(assessed))  # The same policy, returns and periods before.
                 continue
             registered = {form: each.registered for form, each in by_form.items()}
-            outcome = assess(policy, period_of(text), registered, used_fen).outcome
-            used_fen += outcome.assessed_fen
+            outcome = assess(policy, period, registered, used.before(period)).outcome
+            used.add(period, outcome.assessed_fen)
             if assessed is None or assessed.outcome != outcome:
-                event = EntitlementAssessed(period=text, policy=policy.ref, returns=used, outcome=outcome)
+                event = EntitlementAssessed(period=text, policy=policy.ref, records=records, outcome=outcome)
                 changed.append((outcome.assessed_fen - _fen(assessed), text, event))
         if changed:
             changed.sort(key=_by_gain)
             for _, _, event in changed:
                 self.apply(event)
-            self._check_ceilings(policy)
+            self._check_limits(policy)
         return [event for _, _, event in changed]
 
-    def _check_ceilings(self, policy: Policy) -> None:
-        total_fen = 0
-        month_fen = policy.month_limit.ceiling.fen
-        for period, each in self.assessed.items():
-            total_fen += _fen(each)
-            if each.outcome is not None and each.outcome.selected_fen > month_fen:
-                raise LedgerIntegrityError(f"{period}：超过月度上限")
-        if total_fen > policy.half_year_limit.ceiling.fen:
-            raise LedgerIntegrityError(f"{self.window}：合计{wanyuan_text(total_fen)}万元，超过半年累计上限")
+    def _check_limits(self, policy: Policy) -> None:
+        """Raise an error if an amount passes a limit."""
+        used, of_period = _UsedLimits(policy), policy.period_limit
+        for text, event in self.assessed.items():
+            selected_fen = 0 if event.outcome is None else event.outcome.selected_fen
+            if of_period is not None and selected_fen > of_period.ceiling.fen:
+                raise LedgerIntegrityError(f"{text}：超过{CEILINGS[of_period.id]}")
+            used.add(period_of(text), _fen(event))
+        used.check()
+
+
+class _UsedLimits:
+    """What periods have used of each longer limit, by its window."""
+
+    __slots__ = ("_policy", "_used_fen")
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._used_fen: dict[tuple[str, Window], int] = {}
+
+    def before(self, period: Period) -> list[int]:
+        """What was added so far of each of the limits of a period, in fen."""
+        return [self._used_fen.get((limit.id, window), 0) for limit, window in self._policy.limits_of(period)]
+
+    def add(self, period: Period, amount_fen: int) -> None:
+        """Add what a period is assessed to."""
+        for limit, window in self._policy.limits_of(period):
+            self._used_fen[limit.id, window] = self._used_fen.get((limit.id, window), 0) + amount_fen
+
+    def check(self) -> None:
+        """Raise an error if a sum passes its limit."""
+        ceilings = {limit.id: limit.ceiling.fen for limit in self._policy.longer_limits}
+        for (limit, window), total_fen in self._used_fen.items():
+            if total_fen > ceilings[limit]:
+                total = f"合计{wanyuan_text(total_fen)}万元"
+                raise LedgerIntegrityError(f"{window}：{total}，超过{CEILINGS[limit]}")
+
+
+def used_before(policy: Policy, period: Period, assessed_fen: Mapping[str, int]) -> list[int]:
+    """What earlier periods of an account have used of each longer limit of a period, in fen.
+
+    Args:
+        policy: The version.
+        period: The period.
+        assessed_fen: What each period of the account is assessed to.
+    """
+    used = _UsedLimits(policy)
+    for text, amount_fen in assessed_fen.items():
+        if (earlier := period_of(text)) < period:
+            used.add(earlier, amount_fen)
+    return used.before(period)
 
 
 _by_gain = itemgetter(0, 1)
+
+
+def _is_within(text: str, window: Window) -> bool:
+    """Whether a text names a period that is in a window."""
+    try:
+        return window.holds(period_of(text))
+    except PeriodError:
+        return False
 
 
 def _check(period: str, outcome: Outcome) -> None:
     ordered = (
         0 <= outcome.open_fen <= outcome.assessed_fen <= outcome.selected_fen <= outcome.rule_fen
         and (outcome.rule_fen > 0) == (outcome.status == "eligible") == (outcome.measure is not None)
-        and len(outcome.bound_by)
-        == (outcome.selected_fen < outcome.rule_fen) + (outcome.assessed_fen < outcome.selected_fen)
+        and len(outcome.capped_by)
+        >= (outcome.selected_fen < outcome.rule_fen) + (outcome.assessed_fen < outcome.selected_fen)
+        and (not outcome.capped_by or outcome.assessed_fen < outcome.rule_fen)
     )
     if not ordered:
         raise LedgerIntegrityError(f"{period}：各项金额互相矛盾：{outcome}")

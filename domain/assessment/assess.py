@@ -3,7 +3,7 @@
 Integers only: amounts in fen, rates in basis points, growth compared by cross-multiplication.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from domain.events import MeasureOutcome, Outcome, Return, Stage, Status
@@ -30,14 +30,16 @@ class _Verdict(NamedTuple):
     steps: list[Step]
 
 
-def assess(policy: Policy, period: Period, returns: Mapping[str, Return], used_fen: int) -> Assessment:
-    """Assess one period (article 14 of the policy; the fixed order of `domain.policy.document`).
+def assess(
+    policy: Policy, period: Period, returns: Mapping[str, Return], used_fen: Sequence[int]
+) -> Assessment:
+    """Assess one period, in the fixed order of `domain.policy.document`.
 
     Args:
         policy: A policy that covers the period.
         period: The period.
         returns: The standing returns of the period by form, at least one.
-        used_fen: What the earlier periods of the same half-year were assessed to, together.
+        used_fen: What earlier periods have used of each of the longer limits, as `policy.limits_of` has them.
     """
     judged = [
         (measure, returns[measure.form], _judge(policy, measure, returns[measure.form]))
@@ -82,12 +84,11 @@ def _judge(policy: Policy, measure: Measure, registered: Return) -> _Verdict:
         current - prior, decrease=measure.decrease, open_readings=policy.open_readings
     )
     steps.append(_measured(measure, way, rule_fen, shortfall_fen))
-    ceiling = policy.month_limit.ceiling
-    if rule_fen > ceiling.fen:
+    limit = policy.period_limit
+    if limit is not None and rule_fen > limit.ceiling.fen:
+        ceiling = limit.ceiling
         inputs = {"amount_fen": rule_fen, "ceiling_fen": ceiling.fen}
-        steps.append(
-            _step(policy.month_limit.id, measure, ceiling, inputs, ceiling.fen, met=False, has_figures=False)
-        )
+        steps.append(_step(limit.id, measure, ceiling, inputs, ceiling.fen, met=False, has_figures=False))
         on_open = on_open or ceiling.reading in policy.open_readings
     return _Verdict(
         "eligible" if rule_fen > 0 else "not-eligible", rule_fen, 0 if on_open else undisputed_fen, steps
@@ -127,37 +128,37 @@ def _award(  # noqa: PLR0913, PLR0917 - the fields of the outcome that do not fo
     policy: Policy,
     period: Period,
     eligible: list[tuple[Measure, _Verdict]],
-    used_fen: int,
+    used_fen: Sequence[int],
     stage: Stage,
     measures: tuple[MeasureOutcome, ...],
 ) -> tuple[Outcome, list[Step]]:
-    """取金额最高值， then 每半年累计不超过200万元."""
-    month_fen = policy.month_limit.ceiling.fen
-    winner, verdict = max(eligible, key=lambda each: (min(each[1].rule_fen, month_fen), each[1].rule_fen))
-    selected_fen = min(verdict.rule_fen, month_fen)
+    """The highest of several awards, then the longer limits, the smallest window first."""
+    winner, verdict = max(
+        eligible, key=lambda each: (_within_period(policy, each[1].rule_fen), each[1].rule_fen)
+    )
+    selected_fen = _within_period(policy, verdict.rule_fen)
     steps = _choice_steps(policy, eligible, winner, selected_fen)
-    ceiling = policy.half_year_limit.ceiling
-    assessed_fen = min(selected_fen, max(ceiling.fen - used_fen, 0))
-    if assessed_fen < selected_fen:
-        inputs: dict[str, StepValue] = {
-            "used_fen": used_fen,
-            "amount_fen": selected_fen,
-            "ceiling_fen": ceiling.fen,
-        }
-        steps.append(
-            _step(
-                policy.half_year_limit.id, None, ceiling, inputs, assessed_fen, met=False, has_figures=False
+    capped_by = []
+    if policy.period_limit is not None and selected_fen < verdict.rule_fen:
+        capped_by.append(policy.period_limit.id)
+    assessed_fen = selected_fen
+    for (limit, _), limit_used_fen in zip(policy.limits_of(period), used_fen, strict=True):
+        left_fen = max(limit.ceiling.fen - limit_used_fen, 0)
+        if assessed_fen > left_fen:
+            inputs: dict[str, StepValue] = {
+                "used_fen": limit_used_fen,
+                "amount_fen": assessed_fen,
+                "ceiling_fen": limit.ceiling.fen,
+            }
+            assessed_fen = left_fen
+            steps.append(
+                _step(limit.id, None, limit.ceiling, inputs, assessed_fen, met=False, has_figures=False)
             )
-        )
+            capped_by.append(limit.id)
     rests_on = policy.open_readings.intersection([step.reading for step in (*verdict.steps, *steps)])
     period_reading = _open_period_reading(policy, period)
     all_open = period_reading or _any_open(policy, steps)
     open_fen = assessed_fen if all_open else max(assessed_fen - verdict.undisputed_fen, 0)
-    bound_by = []
-    if selected_fen < verdict.rule_fen:
-        bound_by.append(policy.month_limit.id)
-    if assessed_fen < selected_fen:
-        bound_by.append(policy.half_year_limit.id)
     outcome = Outcome(
         stage=stage,
         status="eligible",
@@ -167,10 +168,16 @@ def _award(  # noqa: PLR0913, PLR0917 - the fields of the outcome that do not fo
         selected_fen=selected_fen,
         assessed_fen=assessed_fen,
         open_fen=open_fen,
-        bound_by=tuple(bound_by),
+        capped_by=tuple(capped_by),
         open_readings=tuple(sorted(rests_on | period_reading)),
     )
     return outcome, steps
+
+
+def _within_period(policy: Policy, rule_fen: int) -> int:
+    """What is left of an amount under the limit of the period."""
+    limit = policy.period_limit
+    return rule_fen if limit is None else min(rule_fen, limit.ceiling.fen)
 
 
 def _choice_steps(
@@ -178,8 +185,7 @@ def _choice_steps(
 ) -> list[Step]:
     if len(eligible) == 1:
         return []
-    month_fen = policy.month_limit.ceiling.fen
-    amounts = [min(verdict.rule_fen, month_fen) for _, verdict in eligible]
+    amounts = [_within_period(policy, verdict.rule_fen) for _, verdict in eligible]
     before_ceiling = [verdict.rule_fen for _, verdict in eligible]
     inputs: dict[str, StepValue] = {
         measure.id: amount for (measure, _), amount in zip(eligible, amounts, strict=True)
@@ -213,7 +219,7 @@ def _no_award(
         selected_fen=0,
         assessed_fen=0,
         open_fen=0,
-        bound_by=(),
+        capped_by=(),
         open_readings=tuple(sorted(decided_by | _open_period_reading(policy, period))),
     )
 

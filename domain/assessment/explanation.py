@@ -6,7 +6,7 @@ conclusion stays; growth and gaps, from which figures follow, are left out.
 """
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from domain.events import Figure, Return
 from domain.forms import FORMS, Form
@@ -24,6 +24,10 @@ from domain.policy.shapes.phrases import (
 )
 from domain.policy.steps import Step
 from domain.regions import region_name
+from domain.words import CEILINGS
+
+PERIOD_CEILING: Final = "month-ceiling"
+"""The limit that applies to each measure of a period before the choice."""
 
 
 class Subject(NamedTuple):
@@ -135,12 +139,12 @@ def _measure_subject(step: Step, subject: Subject) -> MeasureSubject:
     )
 
 
-def _month_ceiling(step: Step, subject: Subject) -> str:
+def _period_ceiling(step: Step, subject: Subject) -> str:
     ceiling = wanyuan(step, "ceiling_fen")
     cut = wanyuan_text(number(step, "amount_fen") - number(step, "ceiling_fen"))
     return (
         f"本期测算{wanyuan(step, 'amount_fen')}，"
-        f"超过每家企业月度上限{ceiling}，按{ceiling}计，核减{cut}万元。{_cite(step, subject)}"
+        f"超过每家企业{CEILINGS[step.rule]}{ceiling}，按{ceiling}计，核减{cut}万元。{_cite(step, subject)}"
     )
 
 
@@ -160,11 +164,13 @@ def _highest(step: Step, subject: Subject) -> str:
     )
 
 
-def _half_year_ceiling(step: Step, subject: Subject) -> str:
+def _longer_ceiling(step: Step, subject: Subject) -> str:
     assessed = step.output or 0
+    limits = subject.policy.limits_of(subject.period)
+    window = next(each.window for each in limits if each.limit.id == step.rule)
     return (
-        f"{subject.period.window.chinese}此前各期已测算{wanyuan(step, 'used_fen')}，"
-        f"本期{wanyuan(step, 'amount_fen')}，合计超过半年累计上限{wanyuan(step, 'ceiling_fen')}；"
+        f"{window.chinese}此前各期已测算{wanyuan(step, 'used_fen')}，"
+        f"本期{wanyuan(step, 'amount_fen')}，合计超过{CEILINGS[step.rule]}{wanyuan(step, 'ceiling_fen')}；"
         f"本期按剩余额度{wanyuan_text(assessed)}万元计，"
         f"核减{wanyuan_text(number(step, 'amount_fen') - assessed)}万元。{_cite(step, subject)}"
     )
@@ -173,10 +179,13 @@ def _half_year_ceiling(step: Step, subject: Subject) -> str:
 def _combined_period(step: Step, subject: Subject) -> str:
     reading = subject.policy.reading(step.reading or "")
     for_now = "暂" if reading.status == "open" else ""
-    ceiling = wanyuan_text(subject.policy.month_limit.ceiling.fen)
+    limit = subject.policy.period_limit
+    ceiling = ""
+    if limit is not None:
+        ceiling = f"、适用一个{CEILINGS[limit.id]}{wanyuan_text(limit.ceiling.fen)}万元"
     return (
         f"国家统计制度1、2月份数据合并调查，政策所称“各月度”在1—2月{for_now}按一期测算："
-        f"一次增速判断、一次计算增量、适用一个月度上限{ceiling}万元。{reading_and_state(reading)}"
+        f"一次增速判断、一次计算增量{ceiling}。{reading_and_state(reading)}"
     )
 
 
@@ -196,9 +205,9 @@ SENTENCES: Mapping[str, Callable[[Step, Subject], str]] = {
     "base": _base,
     **dict.fromkeys(CONDITION_RULES, _condition),
     **dict.fromkeys(REWARD_RULES, _reward),
-    "month-ceiling": _month_ceiling,
     "highest": _highest,
-    "half-year-ceiling": _half_year_ceiling,
+    **dict.fromkeys(CEILINGS, _longer_ceiling),
+    PERIOD_CEILING: _period_ceiling,
     "preliminary": _preliminary,
 }
 """The sentence of each rule."""

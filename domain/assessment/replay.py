@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from domain.assessment.account import EntitlementAccount
+from domain.assessment.account import EntitlementAccount, used_before
 from domain.assessment.assess import assess
 from domain.assessment.explanation import Subject, sentence
 from domain.errors import LedgerIntegrityError
@@ -18,13 +18,15 @@ from domain.events import (
     LogEntry,
     PolicyEvent,
     PolicyRef,
+    RecordRef,
     Return,
     ReturnFiled,
     ReturnRevised,
     ReturnWithdrawn,
     account_stream,
+    returns_stream,
 )
-from domain.periods import Window, period_of, window_name
+from domain.periods import Window, period_of, window_of
 from domain.policy.policy import Policy, PolicyHistory
 from domain.policy.steps import Step
 from domain.returns import AnnualReturns
@@ -80,6 +82,13 @@ class Mismatch(msgspec.Struct, frozen=True, kw_only=True):
     detail: str | None = None
 
 
+class AccountKey(NamedTuple):
+    """What tells the accounts of an enterprise apart."""
+
+    policy: str
+    window: Window
+
+
 class PolicyInForce(NamedTuple):
     """The newest version of a policy, and whether everything filed before it is assessed by it."""
 
@@ -101,7 +110,7 @@ class Publications:
         self._positions: list[int] = []
         self._in_force: list[dict[str, PolicyInForce]] = [{}]
         self._by_ref: dict[PolicyRef, Policy] = {}
-        self._reaching: dict[tuple[int, str], dict[str, PolicyInForce]] = {}
+        self._touched: dict[tuple[int, str], list[AccountKey]] = {}
         self.contradictions: list[tuple[int, str]] = []
         histories: dict[str, PolicyHistory] = {}
         for position, event in entries:
@@ -123,26 +132,21 @@ class Publications:
         """A version; None if none of this fingerprint was published."""
         return self._by_ref.get(ref)
 
-    def reaching(self, window: str, *, before: int) -> Mapping[str, PolicyInForce]:
-        """What was in force before a position of the policies that assess a window, by their ids."""
+    def in_force(self, policy: str, *, before: int) -> PolicyInForce | None:
+        """What was in force of a policy before a position; None before its first version."""
+        return self._in_force[bisect_left(self._positions, before)].get(policy)
+
+    def touched_by(self, period: str, *, before: int) -> list[AccountKey]:
+        """The accounts that a fact of a period touches by the policies in force before a position."""
         followed = bisect_left(self._positions, before)
-        key = (followed, window)
-        found = self._reaching.get(key)
+        found = self._touched.get((followed, period))
         if found is None:
-            asked = Window.parse(window)
-            found = self._reaching[key] = {
-                name: each
-                for name, each in self._in_force[followed].items()
-                if each.policy.reaches_window(asked)
-            }
+            found = self._touched[followed, period] = [
+                AccountKey(name, window)
+                for name, version in self._in_force[followed].items()
+                for window in version.policy.touched_by(period_of(period))
+            ]
         return found
-
-
-AccountKey = tuple[str, str]
-"""A policy's id and a window."""
-
-EnterpriseYear = tuple[str, str]
-"""An enterprise, and the year of its returns."""
 
 
 Recorded = tuple[int, EntitlementAssessed]
@@ -164,77 +168,123 @@ class _Account:
 
     __slots__ = ("assessed_by", "derived", "recorded")
 
-    def __init__(self, window: str) -> None:
+    def __init__(self, window: Window) -> None:
         self.assessed_by: Policy | None = None
         self.derived = EntitlementAccount(window)
         self.recorded: dict[str, EntitlementAssessed] = {}
 
 
-class _Year:
-    """An enterprise in one year: the facts so far, and its accounts."""
+class _Enterprise:
+    """An enterprise: the facts so far, and its accounts.
 
-    def __init__(self, publications: Publications) -> None:
+    Args:
+        uscc: The enterprise.
+        publications: What the policies' streams say.
+    """
+
+    def __init__(self, uscc: str, publications: Publications) -> None:
+        self._uscc = uscc
         self._publications = publications
-        self._returns = AnnualReturns()
-        self._registered: dict[int, Return] = {}
+        self._returns: dict[int, AnnualReturns] = {}
+        self._registered: dict[RecordRef, Return] = {}
         self._accounts: dict[AccountKey, _Account] = {}
+        self._broken: set[int] = set()
 
-    def decide(self, uscc: str, entries: Sequence[LogEntry]) -> list[Mismatch]:
+    def leave_out(self, year: int) -> None:
+        """Derive nothing that rests on a year, whose events cannot all be read, or contradict each other."""
+        self._broken.add(year)
+
+    def _is_left_out(self, window: Window) -> bool:
+        return not self._broken.isdisjoint(window.years)
+
+    def decide(self, entries: Sequence[LogEntry]) -> tuple[list[Mismatch], int]:
         """Apply the facts of a transaction, derive what follows, and compare it with what was recorded.
 
-        Raises:
-            LedgerIntegrityError: The facts contradict each other.
+        Returns:
+            What differs, and how many recorded assessments were compared.
         """
         recorded: dict[AccountKey, list[Recorded]] = {}
-        windows: set[str] = set()
+        facts: dict[int, list[LogEntry]] = {}
         for entry in entries:
-            event = entry.event
-            if isinstance(event, EntitlementAssessed):
+            if isinstance(entry.event, EntitlementAssessed):
                 _, policy, _, window = entry.stream.split("/")
-                recorded.setdefault((policy, window), []).append((entry.position, event))
+                key = AccountKey(policy, window_of(window))
+                recorded.setdefault(key, []).append((entry.position, entry.event))
             else:
-                windows.add(self._register(event))
+                facts.setdefault(_year_of(entry.stream), []).append(entry)
         before, end = entries[0].position, entries[0].transaction_end
-        reaching = self._publications.reaching
-        touched = dict.fromkeys(recorded)
-        for window in windows:
-            touched.update(dict.fromkeys([(policy, window) for policy in reaching(window, before=before)]))
-        found: list[Mismatch] = []
-        for policy, window in touched:
-            in_force = reaching(window, before=before).get(policy)
-            of_account = recorded.get((policy, window), ())
-            if of_account or in_force is None or not _may_wait(in_force, window):
+        touched, found = self._apply(facts, before)
+        compared = 0
+        for key in {**dict.fromkeys(recorded), **touched}:
+            if self._is_left_out(key.window):
+                continue
+            of_account = recorded.get(key, ())
+            compared += len(of_account)
+            in_force = self._publications.in_force(key.policy, before=before)
+            if of_account or in_force is None or not _may_wait(in_force, key.window):
                 version = None if in_force is None else in_force.policy
-                found += self._compare(uscc, (policy, window), version, of_account, end)
-        return found
+                found += self._compare(key, version, of_account, end)
+        return found, compared
 
-    def _register(self, event: AnyEvent) -> str:
-        """Apply a fact; the window that it is about."""
+    def _apply(
+        self, facts: Mapping[int, Sequence[LogEntry]], before: int
+    ) -> tuple[dict[AccountKey, None], list[Mismatch]]:
+        """Apply the facts of a transaction by year; the accounts that they touch, and what contradicts."""
+        touched: dict[AccountKey, None] = {}
+        found: list[Mismatch] = []
+        for year, entries in facts.items():
+            if year in self._broken:
+                continue
+            try:
+                periods = [self._register(year, entry.event) for entry in entries]
+            except LedgerIntegrityError as error:
+                self.leave_out(year)
+                found.append(_contradiction(entries, str(error)))
+            else:
+                for period in periods:
+                    touched.update(dict.fromkeys(self._publications.touched_by(period, before=before)))
+        return touched, found
+
+    def _register(self, year: int, event: AnyEvent) -> str:
+        """Apply a fact; the period that it is about.
+
+        Raises:
+            LedgerIntegrityError: It contradicts those before it.
+        """
         if not isinstance(event, ReturnFiled | ReturnRevised | ReturnWithdrawn):
             raise LedgerIntegrityError(f"{record_name(event)}不是数据登记的记录")
-        self._returns.apply(event)
+        returns = self._returns.get(year)
+        if returns is None:
+            returns = self._returns[year] = AnnualReturns(returns_stream(self._uscc, year))
+        returns.apply(event)
         if not isinstance(event, ReturnWithdrawn):
-            self._registered[self._returns.version] = event
-        return window_name(event.period)
+            self._registered[RecordRef(returns.stream, returns.version)] = event
+        return event.period
 
-    def unassessed(self, uscc: str, end: int) -> list[Mismatch]:
+    def unassessed(self, end: int) -> list[Mismatch]:
         """What follows at the end of the log and was never recorded, as since a publication nobody did."""
-        windows = {window_name(period) for _, period in self._returns.standing}
+        touched = dict.fromkeys(sorted(self._accounts))
+        for returns in self._returns.values():
+            for _, period in returns.standing:
+                touched.update(dict.fromkeys(self._publications.touched_by(period, before=end + 1)))
         found: list[Mismatch] = []
-        for window in sorted(windows.union(window for _, window in self._accounts)):
-            for policy, (version, _) in self._publications.reaching(window, before=end + 1).items():
-                account = self._accounts.get((policy, window))
-                if account is None or account.assessed_by is not version:
-                    found += self._compare(uscc, (policy, window), version, (), end)
+        for key in sorted(touched, key=lambda key: (key.window, key.policy)):
+            in_force = self._publications.in_force(key.policy, before=end + 1)
+            if in_force is None or self._is_left_out(key.window):
+                continue
+            account = self._accounts.get(key)
+            if account is None or account.assessed_by is not in_force.policy:
+                found += self._compare(key, in_force.policy, (), end)
         return found
 
     def _compare(
-        self, uscc: str, key: AccountKey, policy: Policy | None, recorded: Sequence[Recorded], end: int
+        self, key: AccountKey, policy: Policy | None, recorded: Sequence[Recorded], end: int
     ) -> list[Mismatch]:
         account = self._accounts.get(key)
         if account is None:
-            account = self._accounts[key] = _Account(key[1])
-        follows = [] if policy is None else account.derived.reassess(policy, self._returns)
+            account = self._accounts[key] = _Account(key.window)
+        returns = [self._returns[year] for year in key.window.years if year in self._returns]
+        follows = [] if policy is None else account.derived.reassess(policy, returns)
         account.assessed_by = policy
         derived = {each.period: each for each in follows}
         differing: list[_Differing] = []
@@ -247,7 +297,7 @@ class _Year:
         differing += [_Differing("not-recorded", period, None, None, own) for period, own in derived.items()]
         if not differing:
             return []
-        stream = account_stream(key[0], uscc, key[1])
+        stream = account_stream(key.policy, self._uscc, str(key.window))
         return [self._mismatch(stream, account, end, each) for each in differing]
 
     def _mismatch(self, stream: str, account: _Account, end: int, differing: _Differing) -> Mismatch:
@@ -264,30 +314,25 @@ class _Year:
 
     def _side(self, assessed: EntitlementAssessed, account: Mapping[str, EntitlementAssessed]) -> Side:
         policy = self._publications.find(assessed.policy)
-        returns = {
-            each.form: self._registered[each.version]
-            for each in assessed.returns
-            if each.version in self._registered
-        }
+        returns = [self._registered[each] for each in assessed.records if each in self._registered]
         if policy is None or not returns:
             return Side(assessed, [])
-        used_fen = sum(
-            each.outcome.assessed_fen
-            for period, each in account.items()
-            if period < assessed.period and each.outcome is not None
-        )
+        amounts_fen = {
+            text: each.outcome.assessed_fen for text, each in account.items() if each.outcome is not None
+        }
         period = period_of(assessed.period)
-        subject = Subject(policy, period, returns)
-        steps = assess(policy, period, returns, used_fen).steps
+        by_form = {each.form: each for each in returns}
+        steps = assess(policy, period, by_form, used_before(policy, period, amounts_fen)).steps
+        subject = Subject(policy, period, by_form)
         return Side(assessed, [ReplayedStep(step, sentence(step, subject)) for step in steps])
 
 
-def _may_wait(in_force: PolicyInForce, window: str) -> bool:
+def _may_wait(in_force: PolicyInForce, window: Window) -> bool:
     """Whether an account may be left to the assessment that follows on a publication.
 
-    A half-year that the newest version no longer covers once had to wait for it, whatever was filed.
+    An account that the newest version no longer has once had to wait for it, whatever was filed.
     """
-    return not in_force.is_assessed and not in_force.policy.covers_window(Window.parse(window))
+    return not in_force.is_assessed and not in_force.policy.has_account(window)
 
 
 class Replay:
@@ -305,54 +350,60 @@ class Replay:
     def __init__(self, publications: Publications, first: int = 1) -> None:
         self._publications = publications
         self._first = first
-        self._years: dict[EnterpriseYear, _Year] = {}
-        self._broken: set[EnterpriseYear] = set()
+        self._enterprises: dict[str, _Enterprise] = {}
         self.compared = 0
         self.mismatches: list[Mismatch] = []
 
     def play(self, entries: Iterable[LogEntry]) -> None:
         """Replay entries of returns and accounts, in the order of the log, whole transactions."""
         for _, transaction in groupby(entries, key=_transaction_end):
-            by_year: dict[EnterpriseYear, list[LogEntry]] = {}
+            by_enterprise: dict[str, list[LogEntry]] = {}
             for entry in transaction:
-                by_year.setdefault(enterprise_year(entry.stream), []).append(entry)
-            for year, of_year in by_year.items():
-                self._decide(year, of_year)
+                by_enterprise.setdefault(_enterprise_of(entry.stream), []).append(entry)
+            for uscc, of_enterprise in by_enterprise.items():
+                self._decide(uscc, of_enterprise)
 
-    def leave_out(self, year: EnterpriseYear) -> None:
-        """Replay nothing of an enterprise's year, whose events cannot all be read."""
-        self._broken.add(year)
+    def leave_out(self, stream: str) -> None:
+        """Derive nothing that rests on a stream of returns or of an account, which cannot be read whole."""
+        enterprise = self._enterprise(_enterprise_of(stream))
+        for year in _years_of(stream):
+            enterprise.leave_out(year)
 
-    def _decide(self, year: EnterpriseYear, entries: Sequence[LogEntry]) -> None:
-        if year in self._broken:
-            return
-        replayed = self._years.get(year)
-        if replayed is None:
-            replayed = self._years[year] = _Year(self._publications)
-        compared = sum([isinstance(each.event, EntitlementAssessed) for each in entries])
-        try:
-            found = replayed.decide(year[0], entries)
-        except LedgerIntegrityError as error:
-            self._broken.add(year)
-            compared, found = 0, [_contradiction(entries, str(error))]
+    def _enterprise(self, uscc: str) -> _Enterprise:
+        found = self._enterprises.get(uscc)
+        if found is None:
+            found = self._enterprises[uscc] = _Enterprise(uscc, self._publications)
+        return found
+
+    def _decide(self, uscc: str, entries: Sequence[LogEntry]) -> None:
+        found, compared = self._enterprise(uscc).decide(entries)
         if entries[0].transaction_end >= self._first:
             self.compared += compared
             self.mismatches += found
 
     def finish(self, end: int) -> None:
-        """Look for what nobody assessed since the last publication before the end of the log."""
-        for year, each in self._years.items():
-            if year not in self._broken:
-                self.mismatches += each.unassessed(year[0], end)
+        """Look for what was not assessed since the last publication before the end of the log."""
+        for enterprise in self._enterprises.values():
+            self.mismatches += enterprise.unassessed(end)
 
 
 _transaction_end = attrgetter("transaction_end")
 
 
-def enterprise_year(stream: str) -> EnterpriseYear:
-    """The enterprise and the year that a stream of returns or of an account belongs to."""
+def _enterprise_of(stream: str) -> str:
+    """The enterprise that a stream of returns or of an account belongs to."""
     kind, *rest = stream.split("/")
-    return (rest[0], rest[1]) if kind == "returns" else (rest[1], rest[2][:4])
+    return rest[0] if kind == "returns" else rest[1]
+
+
+def _year_of(stream: str) -> int:
+    """The year of a stream of returns."""
+    return int(stream.split("/")[2])
+
+
+def _years_of(stream: str) -> Iterable[int]:
+    """The years that a stream of returns or of an account is about."""
+    return [_year_of(stream)] if stream.startswith("returns/") else window_of(stream.split("/")[3]).years
 
 
 def _contradiction(entries: Sequence[LogEntry], detail: str) -> Mismatch:

@@ -97,9 +97,13 @@ def _measure_problems(document: PolicyDocument) -> Iterator[DocumentProblem]:
 
 
 def _limit_problems(document: PolicyDocument) -> Iterator[DocumentProblem]:
-    if [limit.per for limit in document.limits] != ["month", "half-year"]:
-        yield DocumentProblem(("limits",), "one limit per month, then one per half-year, are expected")
+    seen: set[str] = set()
     for index, limit in enumerate(document.limits):
+        if limit.per in seen:
+            yield DocumentProblem(
+                ("limits", index, "per"), f"a second limit per {limit.per}: one for each window is expected"
+            )
+        seen.add(limit.per)
         if limit.ceiling.fen > MOST_ACCOUNT_FEN:
             yield DocumentProblem(
                 ("limits", index, "ceiling", "yuan"),

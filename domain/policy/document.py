@@ -5,7 +5,7 @@ eligibility → base → conditions → reward → monthly limits → choice →
 """
 
 import hashlib
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 
@@ -64,15 +64,21 @@ class Measure(Part, frozen=True, kw_only=True):
     reward: Reward
 
 
-class Limit(Part, frozen=True, kw_only=True):
-    """A ceiling for each enterprise over all measures, in a month or in a half-year."""
+LimitPer = Literal["month", "quarter", "half-year", "year", "policy"]
+"""The window of a limit, the smallest first; `policy` is all years that the policy is about."""
 
-    per: Literal["month", "half-year"]
+LIMIT_LENGTHS: Final[tuple[LimitPer, ...]] = get_args(LimitPer)
+
+
+class Limit(Part, frozen=True, kw_only=True):
+    """A ceiling for each enterprise over all measures, in each window of a length."""
+
+    per: LimitPer
     ceiling: Amount
 
     @property
     def id(self) -> str:
-        """The name of the ceiling in `bound_by`: `month-ceiling` or `half-year-ceiling`."""
+        """The name of the limit in `bound_by`: `month-ceiling`, `half-year-ceiling`."""
         return f"{self.per}-ceiling"
 
 

@@ -1,7 +1,7 @@
 """A published policy, made ready to assess by, and the aggregate of its versions."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -14,17 +14,22 @@ from domain.events import (
     PolicyWithdrawn,
     UnreadableEvent,
 )
-from domain.periods import Period, Window, period_of, periods_between
-from domain.policy.document import Measure, PolicyDocument, fingerprint
+from domain.periods import Period, Window, periods_between, periods_of_year
+from domain.policy.document import LIMIT_LENGTHS, Limit, Measure, PolicyDocument, fingerprint
 from domain.policy.parts import Reading
+from domain.policy.reach import Reach, reach_of
 from domain.words import record_name
 
 MOST_ACCOUNT_FEN = 10**10
 """A hundred million yuan: no ceiling is higher, and no account with more counts in a sum. With a million
-enterprises and the 200 half-years of a century, which make 2 × 10¹⁸ fen, no sum passes 2⁶³."""
+enterprises and the 400 quarters of a century, which make 4 × 10¹⁸ fen, no sum passes 2⁶³."""
 
-Range = tuple[Period, Period]
-"""Periods from the first to the last, both included."""
+
+class LimitWindow(NamedTuple):
+    """A limit, and one window in which it holds."""
+
+    limit: Limit
+    window: Window
 
 
 class Policy:
@@ -36,24 +41,27 @@ class Policy:
     Args:
         ref: Id, version and fingerprint.
         document: What it says.
-        earlier: What the versions before it covered.
+        earlier: What the versions before it were about.
         is_withdrawn: Whether it was withdrawn: then it pays for nothing.
 
     Attributes:
         open_readings: The ids of the readings with status `open`.
-        month_limit: The ceiling of each month; half_year_limit: of each half-year.
-        covers: The periods that the document is about.
-        reach: The periods that any version up to this one was about.
+        period_limit: The ceiling of each period; None without one.
+        longer_limits: The ceilings of longer windows, the smallest first.
+        own: What the document is about.
+        reach: What any version up to this one was about.
     """
 
     __slots__ = (
+        "_limits_of",
         "_places",
-        "covers",
+        "_touched_by",
         "document",
-        "half_year_limit",
         "is_withdrawn",
-        "month_limit",
+        "longer_limits",
         "open_readings",
+        "own",
+        "period_limit",
         "reach",
         "ref",
     )
@@ -63,38 +71,104 @@ class Policy:
         ref: PolicyRef,
         document: PolicyDocument,
         *,
-        earlier: frozenset[Range] = frozenset(),
+        earlier: frozenset[Reach] = frozenset(),
         is_withdrawn: bool = False,
     ) -> None:
         self.ref = ref
         self.document = document
         self.open_readings = frozenset(each.id for each in document.readings if each.status == "open")
-        self.month_limit, self.half_year_limit = document.limits
-        self.covers: Range = (period_of(document.covers.first), period_of(document.covers.last))
-        self.reach = earlier | {self.covers}
+        limits = {limit.per: limit for limit in document.limits}
+        self.period_limit = limits.pop("month", None)
+        self.longer_limits = tuple(limits[per] for per in LIMIT_LENGTHS if per in limits)
+        self.own = reach_of(document)
+        self.reach = earlier | {self.own}
         self.is_withdrawn = is_withdrawn
+        self._limits_of: dict[Period, tuple[LimitWindow, ...]] = {}
+        self._touched_by: dict[Period, tuple[Window, ...]] = {}
         self._places = {clause.id: clause.place for clause in document.clauses}
 
     def covers_period(self, period: Period) -> bool:
         """Whether the policy pays for this period."""
-        return not self.is_withdrawn and self.covers[0] <= period <= self.covers[1]
+        return not self.is_withdrawn and self.own.covers(period)
 
-    def covers_window(self, window: Window) -> bool:
-        """Whether the policy pays for some period of this half-year."""
-        return not self.is_withdrawn and self.covers[0].window <= window <= self.covers[1].window
+    def has_account(self, window: Window) -> bool:
+        """Whether the policy pays for some period in accounts of exactly this window."""
+        return not self.is_withdrawn and self.own.has(window)
 
-    def reaches_window(self, window: Window) -> bool:
-        """Whether some version was about a period of this half-year: then this one assesses it."""
-        return any(first.window <= window <= last.window for first, last in self.reach)
+    def counts_in(self, period: Period, window: Window) -> bool:
+        """Whether the policy pays for this period in the account of this window."""
+        return self.covers_period(period) and self.own.window(period) == window
+
+    def touched_by(self, period: Period) -> tuple[Window, ...]:
+        """The accounts that facts of a period touch: its own, and those of earlier versions, which it ends.
+
+        Where an earlier version had longer accounts, all of its own that lie in one of them are touched: what
+        the one loses, the others gain in the same transaction.
+        """
+        found = self._touched_by.get(period)
+        if found is None:
+            found = self._touched_by[period] = self._windows_touched(period)
+        return found
+
+    def _windows_touched(self, period: Period) -> tuple[Window, ...]:
+        holding = [
+            window
+            for reach in self.reach
+            if (window := reach.window(period)).holds(period) and reach.has(window)
+        ]
+        if not holding:
+            return ()
+        widest = Window(min(window.first for window in holding), max(window.last for window in holding))
+        every = {window for reach in self.reach for window in reach.windows}
+        return tuple(sorted(window for window in every if window.overlaps(widest)))
+
+    def touched_in(self, year: int) -> tuple[Window, ...]:
+        """The accounts that facts of a year touch."""
+        return tuple(sorted({each for period in periods_of_year(year) for each in self.touched_by(period)}))
+
+    def limits_of(self, period: Period) -> tuple[LimitWindow, ...]:
+        """The longer limits of a period, the smallest first, with the window in which each holds."""
+        found = self._limits_of.get(period)
+        if found is None:
+            found = self._limits_of[period] = tuple(
+                LimitWindow(limit, self._limit_window(limit, period)) for limit in self.longer_limits
+            )
+        return found
+
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        """All limits, the smallest window first."""
+        of_period = () if self.period_limit is None else (self.period_limit,)
+        return (*of_period, *self.longer_limits)
+
+    def limits_in(self, window: Window) -> list[LimitWindow]:
+        """Every limit with each of its windows in an account: the smallest first, in the order of time."""
+        covered = [period for period in window.periods if self.own.covers(period)]
+        return [
+            LimitWindow(limit, within)
+            for limit in self.limits
+            for within in sorted({self._limit_window(limit, period) for period in covered})
+            if window.includes(within)
+        ]
+
+    def _limit_window(self, limit: Limit, period: Period) -> Window:
+        if limit.per == "policy":
+            return Window.of_years(self.own.first.year, self.own.last.year)
+        return Window.around(limit.per, period)
+
+    def account_limit(self, window: Window) -> Limit | None:
+        """The limit of a whole account; None without one that is as long."""
+        first = window.periods[0]
+        return next((each.limit for each in self.limits_of(first) if each.window == window), None)
 
     @property
     def years(self) -> frozenset[int]:
         """The years of the periods that it assesses."""
-        return frozenset(year for first, last in self.reach for year in range(first.year, last.year + 1))
+        return frozenset(year for each in self.reach for year in range(each.first.year, each.last.year + 1))
 
     def covered(self) -> list[Period]:
         """The periods that it pays for, in the order of time."""
-        return [] if self.is_withdrawn else list(periods_between(*self.covers))
+        return [] if self.is_withdrawn else list(periods_between(self.own.first, self.own.last))
 
     def measure(self, measure: str) -> Measure:
         """The measure of this id."""
@@ -118,7 +192,7 @@ class Policy:
 
 
 def policy_from_log(
-    ref: PolicyRef, document: dict[str, Any], earlier: frozenset[Range] = frozenset()
+    ref: PolicyRef, document: dict[str, Any], earlier: frozenset[Reach] = frozenset()
 ) -> Policy:
     """The policy that a `PolicyPublished` recorded.
 
@@ -128,7 +202,7 @@ def policy_from_log(
     Args:
         ref: Id, version and fingerprint.
         document: What was published.
-        earlier: What the versions before it covered.
+        earlier: What the versions before it were about.
 
     Raises:
         LedgerIntegrityError: The document is not the one that its fingerprint names, or is no policy.
@@ -137,7 +211,7 @@ def policy_from_log(
         raise LedgerIntegrityError(f"{ref.id} 版本{ref.version}的内容已被改动")
     try:
         return Policy(ref, msgspec.convert(document, PolicyDocument), earlier=earlier)
-    except ValueError as error:  # Of msgspec, of the periods, of the limits.
+    except ValueError as error:  # Of msgspec, of the periods.
         raise LedgerIntegrityError(f"{ref.id} 版本{ref.version}不是有效的政策文件：{error}") from error
 
 
@@ -170,7 +244,7 @@ class PolicyHistory:
         self.version += 1
         match event:
             case PolicyPublished():
-                earlier = frozenset[Range]() if self.in_force is None else self.in_force.reach
+                earlier = frozenset[Reach]() if self.in_force is None else self.in_force.reach
                 ref = PolicyRef(event.policy, event.version, event.sha256)
                 in_force = policy_from_log(ref, event.document, earlier)
                 self.versions += 1

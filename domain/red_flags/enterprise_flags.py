@@ -1,8 +1,8 @@
-"""The red flags of one enterprise: bases, cumulative figures, December, corrections after the half-year.
+"""The red flags of one enterprise: bases, cumulative figures, December, corrections after the window.
 
-**Amounts.** A figure may earn nothing by itself and much together with others: the half-year ceiling and the
-choice of the highest hide each one behind the next. So the half-year is told three times: as it stands, with
-one return as compared, and with every return that the same is asked of as compared.
+**Amounts.** A figure may earn nothing by itself and much together with others: the limit of an account and
+the choice of the highest hide each one behind the next. So there are three amounts of the account: as it
+stands, with one return as compared, and with every return that the same is asked of as compared.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -12,9 +12,9 @@ from typing import Final, NamedTuple, TypedDict
 import msgspec
 
 from domain.assessment.account import EntitlementAccount
-from domain.events import Figure, Return
+from domain.events import Figure, Return, returns_stream
 from domain.forms import FORMS
-from domain.periods import Period, period_of, year_before
+from domain.periods import Period, Window, period_of, year_before
 from domain.policy.policy import Policy
 from domain.red_flags import questions
 from domain.red_flags.kinds import (
@@ -39,7 +39,7 @@ COLUMNS: Final[tuple[Column, ...]] = ("current", "prior_year")
 Detector = Callable[[EnterpriseHistory, Scope], Iterator[RedFlag]]
 
 ComparedReturns = Mapping[Key, Return | None]
-"""What stands in place of some returns of a half-year in a comparison; None stands for no return."""
+"""What stands in place of some returns of a window in a comparison; None stands for no return."""
 
 
 def enterprise_flags(
@@ -112,7 +112,7 @@ class _DifferingBase(NamedTuple):
         return _with_figure(self.stands.event, prior_year_fen=self.ledger_fen)
 
 
-def _differing_bases(history: EnterpriseHistory, window: str) -> Iterator[_DifferingBase]:
+def _differing_bases(history: EnterpriseHistory, window: Window) -> Iterator[_DifferingBase]:
     for key, stands in history.standing_in(window).items():
         year_ago = history.standing(key[0], year_before(key[1]))
         if year_ago is None:
@@ -160,11 +160,11 @@ def _earning(history: EnterpriseHistory, scope: Scope) -> dict[Key, Return]:
     }
     if not lowered:
         return {}
-    least_fen = _half_year_fen(history, scope.window, scope.policy, lowered)
+    least_fen = _account_fen(history, scope.window, scope.policy, lowered)
     return {
         key: with_first
         for key, with_first in lowered.items()
-        if _half_year_fen(history, scope.window, scope.policy, _without(lowered, key)) > least_fen
+        if _account_fen(history, scope.window, scope.policy, _without(lowered, key)) > least_fen
     }
 
 
@@ -228,7 +228,7 @@ def _balance_differs(history: EnterpriseHistory, scope: Scope) -> Iterator[RedFl
         )
 
 
-def _unbalanced(history: EnterpriseHistory, window: str) -> Iterator[_Balance]:
+def _unbalanced(history: EnterpriseHistory, window: Window) -> Iterator[_Balance]:
     """The columns that do not balance; of what is not reported nothing can be said."""
     for key, stands in history.standing_in(window).items():
         for column in COLUMNS:
@@ -321,7 +321,7 @@ def _months(text: str) -> int:
 
 
 def _late_correction(history: EnterpriseHistory, scope: Scope) -> Iterator[RedFlag]:
-    """A return was corrected or withdrawn after the end of its half-year."""
+    """A return was corrected or withdrawn after the end of its window."""
     late = {
         key: corrections
         for key in history.keys_of(scope.window)
@@ -352,7 +352,7 @@ def _late_correction(history: EnterpriseHistory, scope: Scope) -> Iterator[RedFl
 
 
 def _late(versions: Sequence[ReturnVersion], ended_at_us: int) -> list[tuple[ReturnVersion, ReturnVersion]]:
-    """The corrections of a return after the end of its half-year, each with the version before it."""
+    """The corrections of a return after the end of its window, each with the version before it."""
     return [
         (before, after)
         for before, after in pairwise(versions)
@@ -423,12 +423,12 @@ def _amounts(
     together: ComparedReturns,
     places: int,
 ) -> Amounts | None:
-    """The half-year as it stands, with one return as compared, and with all; None without a policy."""
+    """The window as it stands, with one return as compared, and with all; None without a policy."""
     policy = scope.policy
     if policy is None:
         return None
     assessed_fen, compared_fen, together_fen = (
-        _half_year_fen(history, scope.window, policy, compared) for compared in ({}, alone, together)
+        _account_fen(history, scope.window, policy, compared) for compared in ({}, alone, together)
     )
     return Amounts(
         window=scope.window,
@@ -439,15 +439,17 @@ def _amounts(
     )
 
 
-def _half_year_fen(history: EnterpriseHistory, window: str, policy: Policy, compared: ComparedReturns) -> int:
-    """What the half-year is assessed to with some returns as compared, the others as they stand, in fen."""
+def _account_fen(
+    history: EnterpriseHistory, window: Window, policy: Policy, compared: ComparedReturns
+) -> int:
+    """What an account is assessed to with some returns as compared, the others as they stand, in fen."""
     standing = {key: found.event for key, found in history.standing_in(window).items()}
-    returns = AnnualReturns()
-    for each in {**standing, **compared}.values():
-        if each is not None:
-            returns.file(each)
+    returns = {year: AnnualReturns(returns_stream(history.uscc, year)) for year in window.years}
+    for registered in {**standing, **compared}.values():
+        if registered is not None:
+            returns[period_of(registered.period).year].file(registered)
     account = EntitlementAccount(window)
-    account.reassess(policy, returns)
+    account.reassess(policy, returns.values())
     return account.assessed_fen
 
 

@@ -12,7 +12,7 @@ from itertools import pairwise, product
 from typing import Final, Literal, NamedTuple
 
 from domain.events import Return
-from domain.periods import Window, period_of
+from domain.periods import period_of
 from domain.policy.document import Measure, Reward
 from domain.policy.policy import Policy
 from domain.policy.shapes.growth_over import BP_PER_WHOLE
@@ -37,7 +37,7 @@ Threshold = Literal["growth", "increment"]
 
 
 class _GroupKey(NamedTuple):
-    """Which returns are counted together; the period None is the half-year, the region None are all."""
+    """Which returns are counted together; the period None is the window, the region None are all."""
 
     measure: str
     threshold: Threshold
@@ -106,7 +106,7 @@ class Clusters:
     def _flag(self, measure: Measure, key: _GroupKey) -> RedFlag:
         over, total = self._over[key], self._over[key] + self._under[key]
         share_bp = over * BP_PER_WHOLE // total
-        when = Window.parse(self._scope.window) if key.period is None else period_of(key.period)
+        when = self._scope.window if key.period is None else period_of(key.period)
         near = Near(f"{when.chinese}{_region(key.region_code)}{measure.name}：", over, total - over, share_bp)
         return RedFlag(
             flag="threshold-cluster",
@@ -198,7 +198,7 @@ def _question(measure: Measure, near: Near, rate_bp: int | None) -> str:
 
 
 class Corrections:
-    """Counts the corrections and the first filings of a half-year by who made them.
+    """Counts the corrections and the first filings of a window by who made them.
 
     Args:
         scope: What is looked at.
@@ -236,7 +236,7 @@ class Corrections:
         filings, total = self._filings[actor], self._corrections.total()
         share_bp = corrections * BP_PER_WHOLE // total
         expected_bp = filings * BP_PER_WHOLE // self._filings.total()
-        whose = f"{Window.parse(self._scope.window).chinese}{_region(self._scope.region_code)}"
+        whose = f"{self._scope.window.chinese}{_region(self._scope.region_code)}"
         return RedFlag(
             flag="many-corrections",
             region_code=self._scope.region_code,

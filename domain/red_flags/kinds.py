@@ -1,8 +1,8 @@
-"""Red flags (疑点): what stands out in the returns of a half-year. Each is a question, never a verdict.
+"""Red flags (疑点): what stands out in the returns of a window. Each is a question, never a verdict.
 
 Pure: the versions of an enterprise's returns go in, as they stood at a moment, and questions come out, each
 with the versions that it is asked of. Amounts are integers in fen, shares in basis points. Where a question
-is about an award, the half-year is computed anew by the policy, once as it stands and once with the figure
+is about an award, the window is computed anew by the policy, once as it stands and once with the figure
 that it is compared with; nothing else differs between the two.
 """
 
@@ -12,7 +12,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from domain.events import Figure, Return
-from domain.periods import window_name
+from domain.periods import Window, period_of
 from domain.policy.policy import Policy
 from domain.returns import ReturnVersion, required_figure
 
@@ -101,13 +101,13 @@ class RedFlag(msgspec.Struct, frozen=True, kw_only=True):
         flag: What is asked.
         uscc: The enterprise; None of a group. `name` and `region_code` are those of its latest period.
         region_code: Of a group, the region it is narrowed to; None for all regions.
-        period: Of a group, None for the whole half-year.
+        period: Of a group, None for the whole window.
         column: Where the two figures stand; None where the question is about neither column.
         stated_fen: The figure as it stands; None where it is not reported, or withdrawn.
         compared_fen: What it is compared with.
-        assessed_fen: What the half-year is assessed to; None where the question is about no award.
+        assessed_fen: What the window is assessed to; None where the question is about no award.
         compared_assessed_fen: The same with this one return as compared.
-        together_assessed_fen: The same with every return of the half-year that this is asked of as compared:
+        together_assessed_fen: The same with every return of the window that this is asked of as compared:
             what they earn together, each may earn not at all while the others fill the ceiling.
         group: The counts behind a question about many returns.
         evidence: The versions that it is asked of, in the order of the comparison.
@@ -166,9 +166,9 @@ class EnterpriseHistory(msgspec.Struct, frozen=True):
     """The returns of one enterprise with every version, as they stood at a moment.
 
     Attributes:
-        name: Of its latest period in the half-year, as `region_code`.
-        versions: By form and period, the oldest first: of the half-year, of what came before it in the
-            year, and of the same half-year a year before.
+        name: Of its latest period in the window, as `region_code`.
+        versions: By form and period, the oldest first: of the window, of what came before it in the
+            year, and of the same window a year before.
     """
 
     uscc: str
@@ -176,10 +176,10 @@ class EnterpriseHistory(msgspec.Struct, frozen=True):
     region_code: str
     versions: Mapping[Key, Sequence[ReturnVersion]]
 
-    def keys_of(self, window: str) -> list[Key]:
-        """The returns of a half-year that were ever registered, by period and form."""
-        of_window = (key for key in self.versions if window_name(key[1]) == window)
-        return sorted(of_window, key=lambda key: (key[1], key[0]))
+    def keys_of(self, window: Window) -> list[Key]:
+        """The returns of a window that were ever registered, by period and form."""
+        of_window = (key for key in self.versions if window.holds(period_of(key[1])))
+        return sorted(of_window, key=lambda key: (period_of(key[1]), key[0]))
 
     def registered(self, key: Key) -> list[Registered]:
         """What was ever registered of a return, the oldest first."""
@@ -191,8 +191,8 @@ class EnterpriseHistory(msgspec.Struct, frozen=True):
         versions = self.versions.get((form, period))
         return None if versions is None else registered_of(versions[-1])
 
-    def standing_in(self, window: str) -> dict[Key, Registered]:
-        """What stands of a half-year, by period and form."""
+    def standing_in(self, window: Window) -> dict[Key, Registered]:
+        """What stands of a window, by period and form."""
         found = ((key, self.standing(*key)) for key in self.keys_of(window))
         return {key: each for key, each in found if each is not None}
 
@@ -201,13 +201,13 @@ class Scope(msgspec.Struct, frozen=True):
     """What is looked at.
 
     Attributes:
-        window: The half-year.
+        window: The window of accounts that is looked at.
         ended_at_us: Its end in Beijing, in microseconds since 1970.
-        policy: What the half-year is assessed by; None while no policy covers it.
+        policy: What its accounts are assessed by; None while no policy has such accounts.
         region_code: The one region that is looked at; None for all.
     """
 
-    window: str
+    window: Window
     ended_at_us: int
     policy: Policy | None
     region_code: str | None = None

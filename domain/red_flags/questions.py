@@ -21,16 +21,16 @@ FLAG_MEANINGS: Final[dict[FlagId, str]] = {
     "base-changed": "同一数据首次登记后，上年同期数有过更正，含撤销后重新登记的。",
     "base-differs": (
         "所报上年同期数与台账中上年同一所属期的本期数不同。"
-        "分别列出按所报数、仅此处按台账中的数、半年内各处均按台账中的数的半年测算金额；其余数据不变。"
+        "分别列出按所报数、仅此处按台账中的数、期间内各处均按台账中的数的期间测算金额；其余数据不变。"
     ),
     "base-earns": (
-        "上年同期数首次登记后降低，或首次登记时未填、为零、为负而其后补填，半年测算金额因此增加。"
-        "分别列出按现数、仅此处按首次登记的数、半年内各处均按首次登记的数的半年测算金额；其余数据不变。"
-        "几处合起来才增加的（受半年累计上限或择高影响），每处都列。"
+        "上年同期数首次登记后降低，或首次登记时未填、为零、为负而其后补填，期间测算金额因此增加。"
+        "分别列出按现数、仅此处按首次登记的数、期间内各处均按首次登记的数的期间测算金额；其余数据不变。"
+        "几处合起来才增加的（受累计上限或择高影响），每处都列。"
     ),
     "balance-differs": (
         "上月累计加本月数不等于本月累计，本年与上年同期分别核对；上月未填累计的，由更早的累计逐月相加。"
-        "分别列出按所报数、仅此处按推算数、半年内各处均按推算数的半年测算金额；其余数据不变。"
+        "分别列出按所报数、仅此处按推算数、期间内各处均按推算数的期间测算金额；其余数据不变。"
     ),
     "december-jump": (
         f"12月为负数，或达到当年此前月均的{THRESHOLDS.december_times}倍（含此前合计为零或为负）"
@@ -38,7 +38,7 @@ FLAG_MEANINGS: Final[dict[FlagId, str]] = {
     ),
     "late-correction": (
         "半年结束（北京时间7月1日或次年1月1日零时）后更正或撤销登记，初报数转为审定数的除外。"
-        "分别列出按现数、仅此处按更正前的数、半年内各处均按更正前的数的半年测算金额；其余数据不变。"
+        "分别列出按现数、仅此处按更正前的数、期间内各处均按更正前的数的期间测算金额；其余数据不变。"
     ),
     "threshold-cluster": (
         f"把刚达到和刚未达到计奖临界值的户次相比：增量以计奖单位的1/{THRESHOLDS.step_parts}为范围，"
@@ -74,17 +74,17 @@ class About(NamedTuple):
 
 
 class Amounts(NamedTuple):
-    """What a half-year is assessed to, in fen.
+    """What a window is assessed to, in fen.
 
     Attributes:
-        window: The half-year.
+        window: The window.
         places: Of how many figures or returns in it the same is asked.
         assessed_fen: As it stands.
         compared_fen: With this one as compared.
         together_fen: With all of them as compared.
     """
 
-    window: str
+    window: Window
     places: int
     assessed_fen: int
     compared_fen: int
@@ -137,7 +137,7 @@ def base_differs(about: About, amounts: Amounts | None, *, base_fen: int, ledger
 def base_earns(
     about: About, amounts: Amounts | None, *, first_fen: int | None, stands_fen: int | None
 ) -> str:
-    """The half-year comes to more than with the prior-year figure of the first filing."""
+    """The window comes to more than with the prior-year figure of the first filing."""
     if first_fen is None:
         compared = "原未填时"
         change = _changed("上年同期数", first_fen, stands_fen)
@@ -161,14 +161,14 @@ def balance_differs(
 
 
 def _assessed(amounts: Amounts | None, *, stated: str, compared: str) -> str:
-    """The half-year as it stands, with this one as compared and, where there are more, with all of them."""
+    """The window as it stands, with this one as compared and, where there are more, with all of them."""
     if amounts is None:
         return ""
-    told = f"；{_half_year(amounts.window)}测算金额按{stated}为{_wanyuan(amounts.assessed_fen)}，"
+    told = f"；{amounts.window.chinese}测算金额按{stated}为{_wanyuan(amounts.assessed_fen)}，"
     alone = f"按{compared}为{_wanyuan(amounts.compared_fen)}"
     if amounts.places == 1:
         return told + alone
-    together = f"半年内{amounts.places}处均按{compared}为{_wanyuan(amounts.together_fen)}"
+    together = f"期间内{amounts.places}处均按{compared}为{_wanyuan(amounts.together_fen)}"
     return f"{told}仅此处{alone}，{together}"
 
 
@@ -191,16 +191,16 @@ def december_jump(about: About, december_fen: int, before: MonthsBefore) -> str:
 
 def late_correction(  # noqa: PLR0913 - the return and the amounts before and after
     about: About,
-    window: str,
+    window: Window,
     corrections: int,
     amounts: Amounts | None,
     *,
     before: Return | None,
     stands: Return | None,
 ) -> str:
-    """A return was corrected after the end of its half-year; None is no return."""
+    """A return was corrected after the end of its window; None is no return."""
     return (
-        f"{about}的登记数据在{_half_year(window)}结束后更正或撤销{corrections}次，"
+        f"{about}的登记数据在{window.chinese}结束后更正或撤销{corrections}次，"
         f"{_corrected(before=before, stands=stands)}"
         f"{_assessed(amounts, stated='现数', compared='更正前的数')}，请核实更正的依据和时间。"
     )
@@ -275,10 +275,6 @@ def many_corrections(  # noqa: PLR0913 - the counts behind the question
         f"经办人{actor}对{whose}数据更正或撤销{corrections}次，占全部更正和撤销的{rate_text(share_bp)}；"
         f"首次登记{registered}行，占全部首次登记的{rate_text(registered_bp)}，请核对各次更正的依据文件。"
     )
-
-
-def _half_year(window: str) -> str:
-    return Window.parse(window).chinese
 
 
 def _figure(fen: int | None) -> str:

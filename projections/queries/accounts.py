@@ -1,4 +1,4 @@
-"""Reads of one half-year account, as it stood at a position."""
+"""Reads of one account, as it stood at a position."""
 
 from collections.abc import Collection
 from typing import Final
@@ -7,6 +7,8 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Table, and_, func, select
 
 from domain.events import EntitlementAssessed
+from domain.periods import period_of
+from projections.queries.returns import in_window
 from projections.tables import FOREVER, enterprises, entitlements, returns
 
 _ASSESSED: Final = msgspec.json.Decoder(EntitlementAssessed)
@@ -31,8 +33,8 @@ def _holds(table: Table, at: int) -> ColumnElement[bool]:
 
 
 def has_ever_filed(connection: Connection, uscc: str, window: str) -> bool:
-    """Whether a return of the enterprise was ever registered in the half-year."""
-    query = select(returns.c.position).where(returns.c.uscc == uscc, returns.c.window == window)
+    """Whether a return of the enterprise was ever registered in the window."""
+    query = select(returns.c.position).where(returns.c.uscc == uscc, in_window(window))
     return connection.execute(query.limit(1)).one_or_none() is not None
 
 
@@ -51,11 +53,11 @@ def periods(connection: Connection, policy: str, uscc: str, window: str, at: int
         select(entitlements.c.state, entitlements.c.position)
         .where(entitlements.c.policy == policy, entitlements.c.uscc == uscc, entitlements.c.window == window)
         .where(_holds(entitlements, at))
-        .order_by(entitlements.c.period)
     )
-    return [
+    found = [
         AssessedPeriod(_ASSESSED.decode(state), position) for state, position in connection.execute(query)
     ]
+    return sorted(found, key=lambda period: period_of(period.assessed.period))
 
 
 def assessed_by_period(

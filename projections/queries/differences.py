@@ -31,8 +31,8 @@ class Scope(NamedTuple):
     """Which accounts are looked at; None for all.
 
     Attributes:
-        window: A half-year.
-        region_code: Of the enterprise's latest period in the half-year, as of the end of the span.
+        window: That of accounts.
+        region_code: Of the enterprise's latest period in the window, as of the end of the span.
         uscc: An enterprise.
     """
 
@@ -46,10 +46,11 @@ class Place(NamedTuple):
 
     uscc: str
     policy: str
+    window: str
     period: str
 
 
-BEGINNING: Final = Place("", "", "")
+BEGINNING: Final = Place("", "", "", "")
 
 
 class AmountInForce(NamedTuple):
@@ -57,21 +58,26 @@ class AmountInForce(NamedTuple):
 
     uscc: str
     policy: str
-    period: str
     window: str
+    period: str
     assessed_fen: int
-    half_year_ceiling: bool
+    selected_fen: int
     from_position: int
     to_position: int
 
     @property
     def place(self) -> Place:
         """The period that it is of."""
-        return Place(self.uscc, self.policy, self.period)
+        return Place(self.uscc, self.policy, self.window, self.period)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether a limit cut it that earlier periods use too."""
+        return self.assessed_fen < self.selected_fen
 
 
 class Identity(NamedTuple):
-    """Name and region of an enterprise in a half-year."""
+    """Name and region of an enterprise in a window."""
 
     name: str
     region_code: str
@@ -82,7 +88,7 @@ def slice_end(connection: Connection, scope: Scope, after: Place) -> Place | Non
     code = entitlements.c.uscc
     query = select(code).where(code > after.uscc, true() if scope.uscc is None else code == scope.uscc)
     found = connection.scalar(query.order_by(code).offset(SLICE).limit(1))
-    return None if found is None else Place(found, "", "")
+    return None if found is None else Place(found, "", "", "")
 
 
 def held_within(
@@ -91,7 +97,7 @@ def held_within(
     """The amounts of a slice that began or ended to hold in the span, by account, period and time."""
     table = entitlements.c
     query = select(*(table[name] for name in AmountInForce._fields)).where(
-        tuple_(table.uscc, table.policy, table.period) > tuple(after),
+        tuple_(table.uscc, table.policy, table.window, table.period) > tuple(after),
         or_(
             and_(table.from_position > span.first, table.from_position <= span.last),
             and_(table.to_position > span.first, table.to_position <= span.last),
@@ -103,14 +109,14 @@ def held_within(
         query = query.where(table.uscc == scope.uscc)
     if scope.window is not None:
         query = query.where(table.window == scope.window)
-    query = query.order_by(table.uscc, table.policy, table.period, table.from_position)
+    query = query.order_by(table.uscc, table.policy, table.window, table.period, table.from_position)
     return [AmountInForce(*row) for row in connection.execute(query)]
 
 
 def versions_within(
     connection: Connection, span: Span, codes: Sequence[str]
-) -> list[tuple[int, str, ReturnVersion]]:
-    """The versions of these enterprises' returns in the span, each after its transaction's end and window."""
+) -> list[tuple[int, ReturnVersion]]:
+    """The versions of these enterprises' returns in the span, each after the end of its transaction."""
     table = returns.c
     query = select(returns).where(
         among(connection.dialect.name, table.uscc, "codes"),
@@ -118,7 +124,7 @@ def versions_within(
         table.from_position <= span.last,
     )
     rows = connection.execute(query.order_by(table.position), {"codes": texts(connection, codes)})
-    return [(row.from_position, row.window, version_of(row)) for row in rows]
+    return [(row.from_position, version_of(row)) for row in rows]
 
 
 def identities(
@@ -154,7 +160,7 @@ def sums_of(
     """
     if scope.uscc is not None or scope.region_code is not None:
         return _counted(connection, scope, span)
-    accounts = {(each.ref.id, window) for each in published for window in each.windows}
+    accounts = {(each.ref.id, str(window)) for each in published for window in each.windows}
     wanted = [each for each in accounts if scope.window in {None, each[1]}]
     return _kept(connection, wanted, span.first), _kept(connection, wanted, span.last)
 

@@ -15,8 +15,8 @@ class Disagreement(msgspec.Struct, frozen=True):
     Attributes:
         position: Of the event; `stream` and `type` are its own.
         uscc: The enterprise; None where it belongs to none.
-        window: The half-year; None where it does not say.
-        policy: The policy whose account it contradicts; None for every account of the half-year.
+        window: The window; None where it does not say.
+        policy: The policy whose account it contradicts; None for every account of the window.
         period: As the contract writes it; None where it is about no single one.
         reason: In Chinese.
     """
@@ -42,7 +42,7 @@ def _holds(at: int) -> ColumnElement[bool]:
 def page(connection: Connection, at: int, *, after: int, limit: int) -> list[Disagreement]:
     """The disagreements about the next events after a position, at most so many, in the order of the log.
 
-    An event that does not say its half-year contradicts both of its year.
+    An event that does not say its window contradicts both of its year.
     """
     next_events = select(_HELD.position).distinct().where(_holds(at), _HELD.position > after)
     next_events = next_events.order_by(_HELD.position).limit(limit)
@@ -74,7 +74,7 @@ def positions(
 
 
 def count_accounts(connection: Connection, policy: str, window: str, at: int) -> int:
-    """How many accounts of a half-year are disputed, and so in no sum."""
+    """How many accounts of a window are disputed, and so in no sum."""
     query = select(func.count(_HELD.uscc.distinct())).where(_of_accounts(policy, window, at))
     number: int = connection.execute(query).scalar_one()
     return number

@@ -1,10 +1,11 @@
 """Reads of the histories of many enterprises, in slices by their codes, as they stood at a position."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 from sqlalchemy import Connection, and_, func, select
 
+from domain.periods import Period
 from domain.returns import ReturnVersion
 from projections.queries.returns import version_of
 from projections.tables import enterprises, returns
@@ -12,7 +13,7 @@ from projections.temporal_rows import among, texts
 
 
 class Known(msgspec.Struct, frozen=True):
-    """An enterprise of a half-year; name and region of its latest period, or of its last withdrawn one."""
+    """An enterprise of a window; name and region of its latest period, or of its last withdrawn one."""
 
     uscc: str
     name: str
@@ -31,7 +32,7 @@ def walk_along_keys(connection: Connection) -> None:
 
 
 def enterprises_after(connection: Connection, window: str, at: int, *, after: str, limit: int) -> list[Known]:
-    """The next enterprises that ever filed in a half-year, by code."""
+    """The next enterprises that ever filed in a window, by code."""
     newest = (
         select(enterprises.c.uscc, func.max(enterprises.c.from_position).label("from_position"))
         .where(enterprises.c.window == window, enterprises.c.uscc > after, enterprises.c.from_position <= at)
@@ -53,14 +54,14 @@ def enterprises_after(connection: Connection, window: str, at: int, *, after: st
 
 
 def versions_of(
-    connection: Connection, codes: Sequence[str], windows: Sequence[str], at: int
+    connection: Connection, codes: Sequence[str], periods: Collection[Period], at: int
 ) -> list[ReturnVersion]:
-    """Every version of these enterprises' returns of some half-years, by code, period, form and time."""
+    """Every version of these enterprises' returns of some periods, by code, period, form and time."""
     query = (
         select(returns)
         .where(
             among(connection.dialect.name, returns.c.uscc, "codes"),
-            returns.c.window.in_(windows),
+            returns.c.period.in_(map(str, periods)),
             returns.c.from_position <= at,
         )
         .order_by(returns.c.uscc, returns.c.period, returns.c.form, returns.c.from_position)

@@ -1,4 +1,4 @@
-"""The list of the accounts of a half-year, page by page, as it stood at a position.
+"""The list of the accounts of a window, page by page, as it stood at a position.
 
 A page costs the same however many enterprises there are. Without further filters it is one step into an index
 for each account. With filters that no index knows, the accounts are looked through in their order, in slices,
@@ -183,7 +183,7 @@ def _unassessed(connection: Connection, wanted: ListFilter, at: int) -> list[tot
 
 
 class _Listing:
-    """The accounts of a half-year in one order, and among them those who filed and have none.
+    """The accounts of a window in one order, and among them those who filed and have none.
 
     Args:
         connection: In a transaction.

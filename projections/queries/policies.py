@@ -7,8 +7,9 @@ import msgspec
 from sqlalchemy import Connection, Row, select
 
 from domain.events import PolicyRef
-from domain.periods import Window
+from domain.periods import Window, period_of, window_of
 from domain.policy.policy import Policy, policy_from_log
+from domain.policy.reach import Reach
 from projections.tables import policies, policy_marks
 
 MOST_KEPT: Final = 100
@@ -20,29 +21,29 @@ class PolicyVersion(msgspec.Struct, frozen=True):
 
     ref: PolicyRef
     title: str
-    first_window: str
-    last_window: str
+    reach: Reach
     actor: str
     recorded_at_us: int
     position: int
 
-    def covers(self, window: str) -> bool:
-        """Whether it pays for some period of the half-year."""
-        return self.first_window <= window <= self.last_window
+    def has_account(self, window: str) -> bool:
+        """Whether it pays for some period in accounts of exactly this window."""
+        return self.reach.has(window_of(window))
 
     @property
-    def windows(self) -> list[str]:
-        """The half-years of which it pays for some period."""
-        years = range(Window.parse(self.first_window).year, Window.parse(self.last_window).year + 1)
-        every = (str(Window(year, half)) for year in years for half in (1, 2))
-        return [window for window in every if self.covers(window)]
+    def windows(self) -> list[Window]:
+        """The windows of its accounts, in the order of time."""
+        return self.reach.windows
 
 
 _VERSIONS: Final = select(
     policies.c.policy,
     policies.c.version,
     policies.c.sha256,
-    *(policies.c[name] for name in PolicyVersion.__struct_fields__ if name != "ref"),
+    policies.c.first_period,
+    policies.c.last_period,
+    policies.c.account_per,
+    *(policies.c[name] for name in ("title", "actor", "recorded_at_us", "position")),
 )
 
 
@@ -62,8 +63,9 @@ def published(connection: Connection, at: int) -> list[PolicyVersion]:
 
 
 def _version(row: Row[Any]) -> PolicyVersion:
-    policy, version, sha256, *rest = tuple(row)
-    return PolicyVersion(PolicyRef(policy, version, sha256), *rest)
+    policy, version, sha256, first, last, per, title, *rest = tuple(row)
+    reach = Reach(period_of(first), period_of(last), per)
+    return PolicyVersion(PolicyRef(policy, version, sha256), title, reach, *rest)
 
 
 def find_version(connection: Connection, policy: str, version: int) -> PolicyVersion | None:
@@ -146,13 +148,13 @@ class PolicyState(msgspec.Struct, frozen=True):
         first = 0 if self.assessed is None else self.assessed.ref.version
         return [each for each in self.versions if each.ref.version >= first]
 
-    def covers(self, window: str) -> bool:
-        """Whether an account of a half-year may be assessed by it."""
-        return any(each.covers(window) for each in self.speaking)
+    def has_account(self, window: str) -> bool:
+        """Whether an account of exactly this window may be assessed by it."""
+        return any(each.has_account(window) for each in self.speaking)
 
     @property
-    def windows(self) -> list[str]:
-        """The half-years that some version paid for, in the order of time."""
+    def windows(self) -> list[Window]:
+        """The windows of the accounts of all versions, in the order of time."""
         return sorted({window for each in self.versions for window in each.windows})
 
     def version_of(self, latest: int | None) -> PolicyVersion:

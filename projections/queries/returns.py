@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import Column, ColumnElement, Connection, Row, Select, and_, bindparam, select
 
 from domain.events import Return, ReturnWithdrawn
+from domain.periods import window_of
 from domain.returns import ReturnVersion
 from projections.tables import FOREVER, returns
 from projections.temporal_rows import among, chunks, texts
@@ -78,12 +79,12 @@ def _of_year(uscc: str, year: int) -> ColumnElement[bool]:
 
 
 def standing(connection: Connection, uscc: str, window: str, at: int) -> list[ReturnVersion]:
-    """The returns of a half-year that stood at a position, by period and form."""
+    """The returns of a window that stood at a position, by period and form."""
     query = (
         select(returns)
         .where(
             returns.c.uscc == uscc,
-            returns.c.window == window,
+            in_window(window),
             returns.c.from_position <= at,
             returns.c.to_position > at,
             returns.c.type != ReturnWithdrawn.__name__,
@@ -91,6 +92,12 @@ def standing(connection: Connection, uscc: str, window: str, at: int) -> list[Re
         .order_by(returns.c.period, returns.c.form)
     )
     return [version_of(row) for row in connection.execute(query)]
+
+
+def in_window(window: str) -> ColumnElement[bool]:
+    """Whether a return is of a period in a window: the texts of periods are in the order of time."""
+    periods = window_of(window).periods
+    return and_(returns.c.period >= str(periods[0]), returns.c.period <= str(periods[-1]))
 
 
 def version_of(row: Row[Any]) -> ReturnVersion:

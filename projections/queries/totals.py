@@ -1,26 +1,41 @@
 """Reads of the maintained sums, as they stood at a position."""
 
+from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, bindparam, func, select
 
-from projections.sums import FILED_DIMENSION, LIST_DIMENSION
+from projections.sums import FILED_DIMENSION, LIST_DIMENSION, capped_dimension
 from projections.tables import totals
 
 Dimension = Literal["region_code", "industry", "period", "measure"]
 
 
 class Group(msgspec.Struct, frozen=True):
-    """A group of the summary. The fields are those of the contract."""
+    """A group of the summary.
+
+    Attributes:
+        enterprises: How many have more than 0 assessed.
+        capped: How many periods each limit cut, by its id.
+    """
 
     key: str
     enterprises: int
     assessed_fen: int
     open_fen: int
     preliminary_fen: int
-    month_ceiling: int
-    half_year_ceiling: int
+    capped: dict[str, int]
+
+
+class _Held(NamedTuple):
+    """What a row of the sums holds."""
+
+    key: str
+    counted: int
+    assessed_fen: int
+    open_fen: int
+    preliminary_fen: int
 
 
 class Listed(NamedTuple):
@@ -59,7 +74,7 @@ _NEWEST: Final = select(func.max(_OLDER.c.from_position)).where(
     _OLDER.c.from_position <= bindparam("at"),
 )
 _HELD: Final = (
-    select(*(totals.c[name] for name in Group.__struct_fields__))
+    select(*(totals.c[name] for name in _Held._fields))
     .join(_KEYS, totals.c.key == _KEYS.c.key)
     .where(
         *_OF_DIMENSION,
@@ -70,14 +85,26 @@ _HELD: Final = (
 )
 
 
-def _held(connection: Connection, policy: str, window: str, dimension: str, at: int) -> list[Group]:
+def _held(connection: Connection, policy: str, window: str, dimension: str, at: int) -> list[_Held]:
     asked = {"policy": policy, "window": window, "dimension": dimension, "at": at}
-    return [Group(*row) for row in connection.execute(_HELD, asked)]
+    return [_Held(*row) for row in connection.execute(_HELD, asked)]
 
 
-def groups(connection: Connection, policy: str, window: str, dimension: Dimension, at: int) -> list[Group]:
-    """The groups of the summary by key."""
-    return _held(connection, policy, window, dimension, at)
+def groups(  # noqa: PLR0913, PLR0917 - what is grouped, and which limits are counted
+    connection: Connection, policy: str, window: str, dimension: Dimension, limits: Sequence[str], at: int
+) -> list[Group]:
+    """The groups of the summary by key; `limits` are the ids of the limits whose cuts are counted."""
+    capped = {
+        limit: {
+            held.key: held.counted
+            for held in _held(connection, policy, window, capped_dimension(dimension, limit), at)
+        }
+        for limit in limits
+    }
+    return [
+        Group(*held, {limit: counted.get(held.key, 0) for limit, counted in capped.items()})
+        for held in _held(connection, policy, window, dimension, at)
+    ]
 
 
 def listed(connection: Connection, policy: str, window: str, at: int) -> list[Listed]:
@@ -86,7 +113,7 @@ def listed(connection: Connection, policy: str, window: str, at: int) -> list[Li
     for each in _held(connection, policy, window, LIST_DIMENSION, at):
         region_code, _, measures = each.key.partition("|")
         of_measures = frozenset(measures.split(",")) if measures else frozenset[str]()
-        found.append(Listed(region_code, of_measures, each.enterprises, each.assessed_fen))
+        found.append(Listed(region_code, of_measures, each.counted, each.assessed_fen))
     return found
 
 
@@ -102,5 +129,5 @@ def filed(connection: Connection, window: str, at: int) -> list[Filed]:
     found = []
     for each in _held(connection, "", window, FILED_DIMENSION, at):
         region_code, _, assessed_by = each.key.partition("|")
-        found.append(Filed(region_code, assessed_by, each.enterprises))
+        found.append(Filed(region_code, assessed_by, each.counted))
     return found

@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple, NoReturn
 from sqlalchemy import BigInteger, Connection, cast, func, insert, or_, select
 
 from domain.events import LogEntry
-from projections.half_years import HalfYears
+from projections.account_windows import AccountWindows
+from projections.enterprise_windows import EnterpriseWindows
 from projections.policies import project_others
 from projections.rebuild.shadow_tables import CommonTables
 from projections.sums import TotalKey
@@ -22,14 +23,7 @@ from projections.temporal_rows import insert_rows
 MOST_PUT_ASIDE: Final = 200_000
 """Rows that a process keeps in memory before it writes them: some tens of megabytes."""
 
-_SUMS: Final = (
-    "enterprises",
-    "assessed_fen",
-    "open_fen",
-    "preliminary_fen",
-    "month_ceiling",
-    "half_year_ceiling",
-)
+_SUMS: Final = ("counted", "assessed_fen", "open_fen", "preliminary_fen")
 
 
 class CommonRows:
@@ -78,25 +72,26 @@ class CommonRows:
 class FilledRows(NamedTuple):
     """The rows of some enterprises, not yet written, and what is put aside."""
 
-    half_years: HalfYears
+    windows: EnterpriseWindows
     aside: CommonRows
 
 
-def fill_rows(models: ReadModels, entries: Sequence[LogEntry]) -> FilledRows:
+def fill_rows(models: ReadModels, entries: Sequence[LogEntry], windows: AccountWindows) -> FilledRows:
     """Make the rows of enterprises.
 
     Args:
         models: The tables to fill, which hold nothing of these enterprises.
         entries: All their entries in the order of the log.
+        windows: Which windows a period counts in.
     """
-    half_years, aside = HalfYears(models, _nothing_was_left_out), CommonRows()
+    filled, aside = EnterpriseWindows(models, windows, _nothing_was_left_out), CommonRows()
     for end, transaction in groupby(entries, key=attrgetter("transaction_end")):
         for entry in transaction:
-            half_years.apply(entry)
+            filled.apply(entry)
             aside.times[end] = entry.recorded_at_us
-        for key, change in half_years.finish_transaction(end).items():
+        for key, change in filled.finish_transaction(end).items():
             aside.add(key, end, change)
-    return FilledRows(half_years, aside)
+    return FilledRows(filled, aside)
 
 
 def _nothing_was_left_out(*_: str) -> NoReturn:

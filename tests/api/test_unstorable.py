@@ -47,6 +47,7 @@ CURSORS: Final = {
         after_fen=0,
         uscc=code(1000),
         policy="yingkou-2024-14",
+        window="2024H1",
         period="2024-03",
     ),
     "/v1/audit/disclosures": disclosures.Cursor(0, 0),

@@ -155,8 +155,7 @@ def test_sums_of_a_country_stand_whole_in_the_list_and_in_the_summary(width: int
         assessed_fen=amounts[0],
         open_fen=amounts[1],
         preliminary_fen=amounts[2],
-        month_ceiling=7_654_321,
-        half_year_ceiling=2_345_678,
+        capped={"month-ceiling": 7_654_321, "half-year-ceiling": 2_345_678},
     )
     print_summary(console, [group], "industry", None, AsOf(position=0, recorded_at_us=None, root=None))
     printed = file.getvalue()

@@ -46,7 +46,7 @@ def test_every_row_of_a_table_says_what_it_means(name: str) -> None:
 def test_what_is_written_by_hand_stays_with_its_row_and_a_row_that_is_no_more_goes() -> None:
     line = next(line for line in DOCUMENT.splitlines() if line.startswith("| `late-correction` |"))
     without = DOCUMENT.replace(f"{line}\n", "")
-    assert "| `late-correction` | 半年结束后更正 |  |" in generated(without)
+    assert "| `late-correction` | 期间结束后更正 |  |" in generated(without)
     more = DOCUMENT.replace(line, f"{line}\n| `gone` | 无 | Something else. |")
     assert generated(more) == DOCUMENT
 

@@ -2,6 +2,7 @@
 
 from app.answers.times import parse_rfc_3339
 from domain.events import Return, ReturnWithdrawn
+from domain.periods import Window
 from domain.policy.policy import Policy
 from domain.red_flags.enterprise_flags import DETECTORS, enterprise_flags
 from domain.red_flags.kinds import EnterpriseHistory, FlagId, RedFlag, Scope
@@ -17,10 +18,10 @@ def scope_of(
     window: str = "2024H1", *, policy: Policy | None = None, region_code: str | None = None
 ) -> Scope:
     """What is looked at, under the shipped policy."""
-    return Scope(window, parse_rfc_3339(ENDS[window]), policy or policy_of(), region_code)
+    return Scope(Window.parse(window), parse_rfc_3339(ENDS[window]), policy or policy_of(), region_code)
 
 
-WITHOUT_POLICY = Scope("2024H1", parse_rfc_3339(ENDS["2024H1"]), None)
+WITHOUT_POLICY = Scope(Window.parse("2024H1"), parse_rfc_3339(ENDS["2024H1"]), None)
 
 
 class Dossier:
@@ -49,7 +50,7 @@ class Dossier:
             self._add(event, at, by)
 
     def _returns(self, period: str) -> AnnualReturns:
-        return self._of_year.setdefault(period[:4], AnnualReturns())
+        return self._of_year.setdefault(period[:4], AnnualReturns(f"returns/{self.uscc}/{period[:4]}"))
 
     def _add(self, event: Return | ReturnWithdrawn, at: str, by: str) -> None:
         self._last += 1

@@ -1,4 +1,4 @@
-"""The half-year account: what it records, and what it refuses to read back."""
+"""The account: what it records, and what it refuses to read back."""
 
 import msgspec
 import pytest
@@ -11,12 +11,15 @@ from domain.events import (
     Outcome,
     PolicyPublished,
     PolicyRef,
-    ReturnRef,
+    RecordRef,
     ReturnWithdrawn,
+    returns_stream,
 )
-from domain.returns import AnnualReturns
-from tests.builders import SHIPPED_TEXT, WANYUAN, Enterprise, edited, policy_of, trade
+from domain.periods import Window
+from tests.builders import SHIPPED_TEXT, USCC, WANYUAN, Enterprise, edited, policy_of, trade
 
+H1 = Window.parse("2024H1")
+STREAM = returns_stream(USCC, 2024)
 MONTHS = ("2024-03", "2024-04", "2024-05", "2024-06")
 ELIGIBLE = Outcome(
     stage="final",
@@ -27,14 +30,14 @@ ELIGIBLE = Outcome(
     selected_fen=50 * WANYUAN,
     assessed_fen=50 * WANYUAN,
     open_fen=50 * WANYUAN,
-    bound_by=(),
+    capped_by=(),
     open_readings=("step-amount",),
 )
 
 
 def assessed(period: str, outcome: Outcome | None = ELIGIBLE) -> EntitlementAssessed:
     return EntitlementAssessed(
-        period=period, policy=policy_of().ref, returns=(ReturnRef("E204-1", 1),), outcome=outcome
+        period=period, policy=policy_of().ref, records=(RecordRef(STREAM, 1),), outcome=outcome
     )
 
 
@@ -45,7 +48,7 @@ def test_a_change_records_only_the_periods_that_come_out_differently() -> None:
     (event,) = enterprise.reassess()
     assert event.period == "2024-04"
     assert event.policy == policy_of().ref
-    assert event.returns == (ReturnRef("E204-1", 5),)
+    assert event.records == (RecordRef(STREAM, 5),)
     assert event.outcome is not None
     assert event.outcome.assessed_fen == 10 * WANYUAN
 
@@ -83,7 +86,7 @@ def test_a_withdrawn_return_leaves_the_period_without_an_outcome() -> None:
     enterprise.file(trade(110_000, 100_000))
     enterprise.withdraw("E204-1", "2024-03")
     closed = enterprise.account_events["2024H1"][-1]
-    assert (closed.period, closed.returns, closed.outcome) == ("2024-03", (), None)
+    assert (closed.period, closed.records, closed.outcome) == ("2024-03", (), None)
     assert enterprise.outcomes() == {}
     assert enterprise.accounts["2024H1"].assessed_fen == 0
 
@@ -141,16 +144,14 @@ def test_a_period_that_a_new_version_no_longer_covers_is_closed_and_leaves_its_r
 def test_an_account_refuses_the_event_of_another_stream() -> None:
     withdrawn = ReturnWithdrawn(form="E204-1", period="2024-03", reason="登记有误")
     with pytest.raises(LedgerIntegrityError, match="撤销登记不是测算记录"):
-        EntitlementAccount("2024H1", [withdrawn])
+        EntitlementAccount(H1, [withdrawn])
 
 
 def test_an_account_refuses_to_close_what_was_never_assessed() -> None:
     with pytest.raises(LedgerIntegrityError, match="2024-03没有测算，不能终止"):
-        EntitlementAccount("2024H1", [assessed("2024-03", None)])
+        EntitlementAccount(H1, [assessed("2024-03", None)])
     with pytest.raises(LedgerIntegrityError, match="2024-03没有测算"):
-        EntitlementAccount(
-            "2024H1", [assessed("2024-03"), assessed("2024-03", None), assessed("2024-03", None)]
-        )
+        EntitlementAccount(H1, [assessed("2024-03"), assessed("2024-03", None), assessed("2024-03", None)])
 
 
 @pytest.mark.parametrize(
@@ -166,35 +167,35 @@ def test_an_account_refuses_to_close_what_was_never_assessed() -> None:
         {"status": "not-eligible"},
         {"status": "undetermined"},
         {"measure": None},
-        {"bound_by": ("month-ceiling",)},
-        {"bound_by": ("half-year-ceiling",)},
+        {"capped_by": ("month-ceiling",)},
+        {"capped_by": ("half-year-ceiling",)},
     ],
     ids=str,
 )
 def test_an_account_refuses_amounts_that_contradict_each_other(altered: dict[str, object]) -> None:
-    EntitlementAccount("2024H1", [assessed("2024-03")])
+    EntitlementAccount(H1, [assessed("2024-03")])
     outcome = msgspec.structs.replace(ELIGIBLE, **altered)
     with pytest.raises(LedgerIntegrityError, match="2024-03：各项金额互相矛盾"):
-        EntitlementAccount("2024H1", [assessed("2024-03", outcome)])
+        EntitlementAccount(H1, [assessed("2024-03", outcome)])
 
 
 def test_an_account_whose_months_together_pass_the_half_year_ceiling_is_refused() -> None:
     events = [assessed(period) for period in ("2024-01~02", *MONTHS)]
-    account = EntitlementAccount("2024H1", events)
+    account = EntitlementAccount(H1, events)
     with pytest.raises(LedgerIntegrityError, match="2024H1：合计250万元，超过半年累计上限"):
-        account.reassess(policy_of(), AnnualReturns())
+        account.reassess(policy_of(), [])
 
 
 def test_an_account_with_a_month_over_its_ceiling_is_refused() -> None:
     over = dict.fromkeys(("rule_fen", "selected_fen", "assessed_fen"), 51 * WANYUAN)
     account = EntitlementAccount(
-        "2024H1", [assessed("2024-03"), assessed("2024-04", msgspec.structs.replace(ELIGIBLE, **over))]
+        H1, [assessed("2024-03"), assessed("2024-04", msgspec.structs.replace(ELIGIBLE, **over))]
     )
     with pytest.raises(LedgerIntegrityError, match="2024-04：超过月度上限"):
-        account.reassess(policy_of(), AnnualReturns())
+        account.reassess(policy_of(), [])
 
 
 def test_a_published_policy_is_no_event_of_an_account() -> None:
     published = PolicyPublished(policy="p", version=1, sha256="", text="", document={})
     with pytest.raises(LedgerIntegrityError, match="发布政策文件不是测算记录"):
-        EntitlementAccount("2024H1").apply(published)
+        EntitlementAccount(H1).apply(published)

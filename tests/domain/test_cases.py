@@ -30,6 +30,7 @@ def test_case_of_article_14(case: dict[str, Any]) -> None:
     outcomes = enterprise.outcomes(expected["window"])
     for period in expected["periods"]:
         outcome = msgspec.to_builtins(outcomes[period["period"]], builtin_types=())
+        outcome["bound_by"] = outcome.pop("capped_by")
         named = {name: value for name, value in period.items() if name != "period"}
         found = {name: outcome[name] for name in named}
         assert {name: list(v) if isinstance(v, tuple) else v for name, v in found.items()} == named

@@ -148,7 +148,7 @@ def test_differing_bases_do_not_hide_each_other_behind_the_half_year_ceiling() -
     dossier.file(*three_full_months(), *(lowered(f"2024-{period}")[1] for period in ("05", "06")))
     of_may, of_june = dossier.flags("base-differs")
     assert [(amounts(flag), together(flag)) for flag in (of_may, of_june)] == [((200, 200), 150)] * 2
-    told = "按所报数为200万元，仅此处按台账中的数为200万元，半年内2处均按台账中的数为150万元"
+    told = "按所报数为200万元，仅此处按台账中的数为200万元，期间内2处均按台账中的数为150万元"
     assert told in of_may.sentence
 
 
@@ -253,7 +253,7 @@ def test_bases_lowered_together_do_not_hide_each_other_behind_the_half_year_ceil
     assert of_may.sentence == (
         "示例商贸公司2024年5月零售额首次登记的上年同期数为25000万元，现为10000万元；"
         "2024年上半年测算金额按现数为200万元，仅此处按首次登记的数为200万元，"
-        "半年内2处均按首次登记的数为150万元，请核实更正上年同期数的依据。"
+        "期间内2处均按首次登记的数为150万元，请核实更正上年同期数的依据。"
     )
 
 
@@ -392,7 +392,7 @@ def test_months_that_do_not_balance_do_not_hide_each_other_behind_the_ceiling() 
     assert [(figures(flag), amounts(flag), together(flag)) for flag in found] == [
         ((250_000, 100_000), (200, 200), 150)
     ] * 2
-    assert "仅此处按推算数为200万元，半年内2处均按推算数为150万元" in found[0].sentence
+    assert "仅此处按推算数为200万元，期间内2处均按推算数为150万元" in found[0].sentence
 
 
 def test_without_the_month_before_nothing_can_be_balanced() -> None:
@@ -530,7 +530,7 @@ def test_late_corrections_do_not_hide_each_other_behind_the_half_year_ceiling() 
     assert found[0].sentence == (
         "示例商贸公司2024年5月零售额的登记数据在2024年上半年结束后更正或撤销1次，上年同期数由25000万元更正为10000万元；"
         "2024年上半年测算金额按现数为200万元，仅此处按更正前的数为200万元，"
-        "半年内2处均按更正前的数为150万元，请核实更正的依据和时间。"
+        "期间内2处均按更正前的数为150万元，请核实更正的依据和时间。"
     )
 
 

@@ -12,6 +12,7 @@ from domain.assessment.explanation import SENTENCES
 from domain.assessment.withholding import STATISTICAL_RULES
 from domain.events import Return, Source
 from domain.money import qianyuan_text, wanyuan_text, yuan_text
+from domain.policy.document import LIMIT_LENGTHS
 from domain.policy.shapes.phrases import WITHHELD, percent_text, rate_text
 from tests.builders import (
     SHIPPED_TEXT,
@@ -22,6 +23,7 @@ from tests.builders import (
     policy_of,
     sentences_of,
     steps_of,
+    text_with_limits,
     trade,
     with_figure,
 )
@@ -322,6 +324,11 @@ def test_every_rule_that_an_assessment_names_has_a_sentence() -> None:
         (trade(109_000, None), catering(2_500, 2_000)),
     ):
         named |= {step.rule for step in steps_of(*returns, used_fen=180 * WANYUAN)}
+    longer = [(per, 2_000_000 - 1) for per in LIMIT_LENGTHS if per != "month"]
+    for limit in longer:
+        policy = policy_of(text_with_limits(limit))
+        steps = steps_of(trade(250_000, 100_000), policy=policy, used_fen=180 * WANYUAN)
+        named |= {step.rule for step in steps}
     assert named == set(SENTENCES)
     assert set(SENTENCES) > STATISTICAL_RULES
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.periods import Period, PeriodError, Window, period_of
+from domain.periods import Per, Period, PeriodError, Window, period_of
 from tests.oracle import PERIODS_OF_WINDOW
 
 OF_2024 = [*PERIODS_OF_WINDOW["2024H1"], *PERIODS_OF_WINDOW["2024H2"]]
@@ -28,7 +28,7 @@ def test_a_period_is_written_as_it_is_read(text: str) -> None:
 
 @pytest.mark.parametrize(("window", "periods"), PERIODS_OF_WINDOW.items())
 def test_every_period_is_counted_in_its_half_year(window: str, periods: tuple[str, ...]) -> None:
-    assert {str(Period.parse(text).window) for text in periods} == {window}
+    assert {str(Window.around("half-year", Period.parse(text))) for text in periods} == {window}
 
 
 def test_the_periods_before_lead_back_to_the_first_of_the_year() -> None:
@@ -120,14 +120,77 @@ def test_only_the_eleven_periods_of_a_year_are_read(text: str) -> None:
         assert not is_period
 
 
-def test_half_years_stand_in_order_of_time() -> None:
-    texts = ["2023H2", "2024H1", "2024H2", "2025H1"]
+def test_windows_stand_in_order_of_time() -> None:
+    texts = ["2023H2", "2024-01~02", "2024Q1", "2024H1", "2024", "2024~2025", "2024Q2", "2024H2", "2024-12"]
     windows = [Window.parse(text) for text in texts]
     assert sorted(windows) == windows
     assert [str(window) for window in windows] == texts
 
 
-@pytest.mark.parametrize("text", ["", "2024", "2024H0", "2024H3", "2024h1", "1999H1", "2024H1\n", "2024-03"])
-def test_what_is_no_half_year_is_refused(text: str) -> None:
-    with pytest.raises(PeriodError, match="应写作2024H1"):
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "",
+            "24",
+            "2024H0",
+            "2024H3",
+            "2024h1",
+            "1999H1",
+            "2024H1\n",
+            "2024Q0",
+            "2024Q5",
+            "2024-13",
+            "2024~",
+        ),
+        *("2024-01", "2024-02", "2024-02~03"),  # January and February are one period.
+        *("2024-01~03", "2024-04~06", "2024-01~06", "2024-01~12", "2024-03~03"),  # Another form is theirs.
+        *("2025~2024", "2024~2024", "2024-05~04"),
+    ],
+)
+def test_what_is_no_window_is_refused(text: str) -> None:
+    with pytest.raises(PeriodError, match="应写作2024（全年）、2024H1"):
         Window.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "chinese", "periods", "end"),
+    [
+        ("2024", "2024年", OF_2024, (2025, 1)),
+        ("2024Q1", "2024年第一季度", OF_2024[:2], (2024, 4)),
+        ("2024Q4", "2024年第四季度", OF_2024[-3:], (2025, 1)),
+        ("2024-01~02", "2024年1—2月", OF_2024[:1], (2024, 3)),
+        ("2024-01~04", "2024年1—4月", OF_2024[:3], (2024, 5)),
+        ("2024-12", "2024年12月", OF_2024[-1:], (2025, 1)),
+    ],
+)
+def test_a_window_says_its_name_its_periods_and_where_it_ends(
+    text: str, chinese: str, periods: tuple[str, ...], end: tuple[int, int]
+) -> None:
+    window = Window.parse(text)
+    assert (str(window), window.chinese, window.end) == (text, chinese, end)
+    assert [str(period) for period in window.periods] == list(periods)
+    assert all(window.holds(period) for period in window.periods)
+
+
+def test_several_years_are_one_window() -> None:
+    window = Window.parse("2024~2026")
+    assert (window.chinese, list(window.years), len(window.periods)) == (
+        "2024—2026年",
+        [2024, 2025, 2026],
+        33,
+    )
+    assert window.includes(Window.parse("2025H2"))
+    assert not Window.parse("2025H2").includes(window)
+    assert Window.parse("2024~2025").overlaps(Window.parse("2025Q1"))
+    assert not Window.parse("2024").overlaps(Window.parse("2025Q1"))
+
+
+@given(st.sampled_from(OF_2024), st.sampled_from(["month", "quarter", "half-year", "year"]))
+def test_the_window_of_a_length_around_a_period_holds_it_and_reads_back(text: str, per: Per) -> None:
+    period = Period.parse(text)
+    window = Window.around(per, period)
+    assert window.holds(period)
+    assert Window.parse(str(window)) == window
+    months = {"quarter": 3, "half-year": 6, "year": 12}.get(per, period.last_month - period.first_month + 1)
+    assert window.last - window.first + 1 == months

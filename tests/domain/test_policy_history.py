@@ -22,7 +22,7 @@ from domain.returns import AnnualReturns
 from tests.builders import SHIPPED_TEXT, edited, loaded
 
 POLICY = "yingkou-2024-14"
-H1, H2 = Window(2024, 1), Window(2024, 2)
+H1, H2 = Window.parse("2024H1"), Window.parse("2024H2")
 MARCH, JULY = Period(2024, 3, 3), Period(2024, 7, 7)
 
 
@@ -43,6 +43,11 @@ def withdrawn(version: int) -> PolicyWithdrawn:
 
 def assessed(version: int) -> PolicyAssessed:
     return PolicyAssessed(policy=POLICY, version=version)
+
+
+def assesses(policy: Policy, window: Window) -> bool:
+    """Whether facts of the window touch its account."""
+    return all(window in policy.touched_by(period) for period in window.periods)
 
 
 def in_force(*events: AnyEvent) -> Policy:
@@ -83,15 +88,15 @@ def test_a_publication_and_a_withdrawal_are_to_be_assessed_until_the_log_says_th
 def test_a_narrower_version_pays_for_what_it_covers_and_assesses_all_that_any_version_covered() -> None:
     policy = in_force(published(1), published(2, first="2024-07"))
     assert (policy.covers_period(MARCH), policy.covers_period(JULY)) == (False, True)
-    assert (policy.covers_window(H1), policy.covers_window(H2)) == (False, True)
-    assert (policy.reaches_window(H1), policy.reaches_window(H2)) == (True, True)
+    assert (policy.has_account(H1), policy.has_account(H2)) == (False, True)
+    assert (assesses(policy, H1), assesses(policy, H2)) == (True, True)
     assert [str(each) for each in policy.covered()] == [f"2024-{month:02d}" for month in range(7, 13)]
 
 
 def test_the_years_in_which_a_version_assesses_are_those_of_every_version() -> None:
     policy = in_force(published(1), published(2, first="2025-07", last="2026-03"))
     assert policy.years == {2024, 2025, 2026}
-    assert not policy.reaches_window(Window(2025, 1))
+    assert not assesses(policy, Window.parse("2025H1"))
 
 
 def test_a_withdrawn_policy_pays_for_nothing_and_still_assesses_what_it_covered() -> None:
@@ -99,8 +104,8 @@ def test_a_withdrawn_policy_pays_for_nothing_and_still_assesses_what_it_covered(
     assert policy.is_withdrawn
     assert policy.covered() == []
     assert not policy.covers_period(MARCH)
-    assert not policy.covers_window(H1)
-    assert policy.reaches_window(H1)
+    assert not policy.has_account(H1)
+    assert assesses(policy, H1)
     assert policy.years == {2024}
 
 
@@ -108,7 +113,7 @@ def test_a_version_after_a_withdrawal_pays_again_and_reaches_what_was_covered_be
     policy = in_force(published(1, last="2024-06"), withdrawn(1), published(2, first="2024-07"))
     assert not policy.is_withdrawn
     assert policy.covers_period(JULY)
-    assert policy.reaches_window(H1)
+    assert assesses(policy, H1)
 
 
 @pytest.mark.parametrize(
@@ -157,14 +162,20 @@ def test_the_periods_between_two_are_those_of_the_survey_both_included(
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("2024H1", True), ("2024H3", False), ("2024-03", False), ("", False), ("2024H1 ", False)],
+    [
+        *((text, True) for text in ("2024H1", "2024", "2024Q4", "2024-03", "2024-01~02", "2024~2026")),
+        *(
+            (text, False)
+            for text in ("2024H3", "2024Q5", "2024-01", "2024~2024", "", "2024H1 ", "2024-04~06")
+        ),
+    ],
 )
-def test_a_half_year_is_named_as_the_contract_writes_it(text: str, *, expected: bool) -> None:
+def test_a_window_is_named_as_the_contract_writes_it(text: str, *, expected: bool) -> None:
     assert is_window(text) is expected
 
 
 def test_an_event_that_cannot_be_read_contradicts_returns_and_accounts_too() -> None:
     unreadable = UnreadableEvent("序号2的内容不是ReturnFiled类型的记录")
-    for aggregate in (AnnualReturns(), EntitlementAccount("2024H1")):
+    for aggregate in (AnnualReturns("returns/x/2024"), EntitlementAccount(H1)):
         with pytest.raises(LedgerIntegrityError, match=unreadable.reason):
             aggregate.apply(unreadable)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.assessment.replay import Mismatch, Publications, Replay
+from domain.assessment.replay import AccountKey, Mismatch, PolicyInForce, Publications, Replay
 from domain.events import (
     EnterpriseEvent,
     EntitlementAssessed,
@@ -24,12 +24,11 @@ from domain.events import (
     account_stream,
     returns_stream,
 )
-from domain.periods import window_name
+from domain.periods import Window, period_of
 from domain.policy.policy import Policy
-from tests.builders import SHIPPED_TEXT, Enterprise, edited, policy_of, trade
+from tests.builders import SHIPPED_TEXT, USCC, Enterprise, edited, policy_of, trade
 from tests.domain.histories import Filing, random_history
 
-USCC = "91210802MA0010002C"
 POLICY = "yingkou-2024-14"
 LOWER_TEXT = edited(SHIPPED_TEXT, ("award: {yuan: 50000,", "award: {yuan: 40000,"))
 VERSIONS = [policy_of(), policy_of(LOWER_TEXT, 2)]
@@ -196,9 +195,9 @@ def test_one_altered_amount_is_one_mismatch_at_its_position(seed: int, which: in
 
 
 def tells_of(entry: LogEntry, left_out: LogEntry) -> bool:
-    """Whether an entry says that the account was assessed then: it is its own, or a fact of its half-year.
+    """Whether an entry says that the account was assessed then: it is its own, or a fact of its window.
 
-    An assessment of another half-year beside it says nothing, as after a publication.
+    An assessment of another window beside it says nothing, as after a publication.
     """
     assert isinstance(left_out.event, EntitlementAssessed)
     if entry.transaction_end != left_out.transaction_end:
@@ -206,7 +205,8 @@ def tells_of(entry: LogEntry, left_out: LogEntry) -> bool:
     if isinstance(entry.event, EntitlementAssessed):
         return entry.stream == left_out.stream
     assert isinstance(entry.event, EnterpriseEvent)
-    return window_name(entry.event.period) == window_name(left_out.event.period)
+    _, _, _, window = left_out.stream.split("/")
+    return Window.parse(window).holds(period_of(entry.event.period))
 
 
 @given(st.integers(0, 10**9), st.integers(0, 10**6))
@@ -305,7 +305,7 @@ def test_a_year_that_is_left_out_is_not_replayed() -> None:
     chronicle = two_months()
     chronicle.alter(1, lowered(chronicle.entries[1]))
     replay = Replay(Publications(chronicle.published))
-    replay.leave_out((USCC, "2024"))
+    replay.leave_out(returns_stream(USCC, 2024))
     replay.play(chronicle.entries)
     replay.finish(chronicle.position)
     assert (replay.mismatches, replay.compared) == ([], 0)
@@ -314,9 +314,11 @@ def test_a_year_that_is_left_out_is_not_replayed() -> None:
 @pytest.mark.parametrize(("before", "versions"), [(1, []), (2, [1]), (3, [1]), (4, [2])])
 def test_in_force_is_what_was_published_before_a_position(before: int, versions: list[int]) -> None:
     publications = Publications([(1, publication(VERSIONS[0])), (3, publication(VERSIONS[1]))])
-    reaching = publications.reaching("2024H1", before=before)
-    assert [each.policy.ref.version for each in reaching.values()] == versions
-    assert publications.reaching("2025H1", before=before) == {}
+    found = publications.in_force(POLICY, before=before)
+    assert ([] if found is None else [found.policy.ref.version]) == versions
+    touched = publications.touched_by("2024-03", before=before)
+    assert touched == [AccountKey(POLICY, Window.parse("2024H1")) for _ in versions]
+    assert publications.touched_by("2025-03", before=before) == []
 
 
 def test_what_a_narrower_version_dropped_is_derived_to_nothing() -> None:
@@ -353,18 +355,24 @@ def test_what_is_filed_in_a_dropped_half_year_may_wait_for_the_assessment_and_is
     ]
 
 
+def in_force(publications: Publications, *, before: int) -> PolicyInForce:
+    found = publications.in_force(POLICY, before=before)
+    assert found is not None
+    return found
+
+
 def test_an_assessment_of_a_version_that_is_not_the_newest_contradicts_the_policies() -> None:
     ended = PolicyAssessed(policy=POLICY, version=2)
     publications = Publications([(1, publication(VERSIONS[0])), (2, ended)])
     ((position, reason),) = publications.contradictions
     assert (position, "版本2不是当时的最新版本" in reason) == (2, True)
-    assert not publications.reaching("2024H1", before=3)[POLICY].is_assessed
+    assert not in_force(publications, before=3).is_assessed
 
 
 def test_what_was_in_force_is_assessed_from_the_event_on_that_says_so() -> None:
     ended = PolicyAssessed(policy=POLICY, version=1)
     publications = Publications([(1, publication(VERSIONS[0])), (4, ended)])
-    said = [publications.reaching("2024H1", before=before)[POLICY].is_assessed for before in (4, 5)]
+    said = [in_force(publications, before=before).is_assessed for before in (4, 5)]
     assert said == [False, True]
 
 
@@ -372,4 +380,4 @@ def test_a_damaged_first_publication_leaves_nothing_in_force() -> None:
     damaged = msgspec.structs.replace(publication(VERSIONS[0]), sha256="0" * 64)
     publications = Publications([(1, damaged)])
     assert [position for position, _ in publications.contradictions] == [1]
-    assert publications.reaching("2024H1", before=2) == {}
+    assert publications.in_force(POLICY, before=2) is None

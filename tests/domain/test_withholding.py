@@ -94,7 +94,8 @@ POLICIES: Final = {
 
 
 def assessed(policy: Policy, *returns: Return, used_fen: int = 0) -> Assessment:
-    return assess(policy, period_of(returns[0].period), {each.form: each for each in returns}, used_fen)
+    period, by_form = period_of(returns[0].period), {each.form: each for each in returns}
+    return assess(policy, period, by_form, [used_fen for _ in policy.limits_of(period)])
 
 
 def verdicts_and_amounts(assessment: Assessment) -> object:

@@ -36,7 +36,7 @@ def test_worked_value(registered: Return, status: str, rule: int, assessed: int,
     assert outcome.rule_fen == rule * WANYUAN
     assert (outcome.selected_fen, outcome.assessed_fen) == (assessed * WANYUAN, assessed * WANYUAN)
     assert outcome.open_fen == open_part * WANYUAN
-    assert outcome.bound_by == (("month-ceiling",) if rule > assessed else ())
+    assert outcome.capped_by == (("month-ceiling",) if rule > assessed else ())
 
 
 def test_five_months_at_the_month_ceiling_stop_at_the_half_year_ceiling() -> None:
@@ -45,7 +45,7 @@ def test_five_months_at_the_month_ceiling_stop_at_the_half_year_ceiling() -> Non
         enterprise.file(trade(200_000, 100_000, period=period))
     assert list(enterprise.amounts().values()) == [50, 50, 50, 50, 0]
     assert enterprise.accounts["2024H1"].assessed_fen == 200 * WANYUAN
-    assert enterprise.outcomes()["2024-06"].bound_by == ("half-year-ceiling",)
+    assert enterprise.outcomes()["2024-06"].capped_by == ("half-year-ceiling",)
 
 
 def test_an_industry_outside_the_form_earns_nothing() -> None:

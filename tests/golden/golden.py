@@ -20,6 +20,9 @@ GOLDEN_OF_LEDGER = Path(__file__).parent / "ledger.ndjson"
 GOLDEN_OF_POLICIES = Path(__file__).parent / "policies.ndjson"
 """What followed on that: a version that covers less, and its withdrawal, as they were once written."""
 
+GOLDEN_OF_WINDOWS = Path(__file__).parent / "windows.ndjson"
+"""What followed on that: accounts of a quarter, then of a year, by a policy of another id."""
+
 EXPECTED = Path(__file__).parent / "entitlements.json"
 
 

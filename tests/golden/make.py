@@ -23,11 +23,12 @@ from tests.golden.golden import (
     GOLDEN_LOG,
     GOLDEN_OF_LEDGER,
     GOLDEN_OF_POLICIES,
+    GOLDEN_OF_WINDOWS,
     GoldenEvent,
     read_golden,
     restore,
 )
-from tests.ledger.history import Row, catering, code, policy, publish_whole, trade
+from tests.ledger.history import Row, catering, code, policy, publish_whole, trade, with_limits
 from tests.office import TestClock
 
 A, B, C, D = (code(n) for n in (1, 2, 3, 4))
@@ -124,6 +125,21 @@ def play_policies(ledger: Ledger, clock: TestClock) -> None:
     assess_published(ledger)
 
 
+def play_windows(ledger: Ledger, clock: TestClock) -> None:
+    """What followed on the golden logs: a policy with a limit of each quarter, then of each year."""
+    before = [*read_golden(), *read_golden(GOLDEN_OF_LEDGER), *read_golden(GOLDEN_OF_POLICIES)]
+    restore(ledger, before)
+    project_all(ledger)
+    clock.set("2025-04-10T08:00:00Z")
+    publish_whole(ledger, with_limits(("month", 500_000), ("quarter", 900_000)))
+    clock.set("2025-04-11T08:00:00Z")
+    correction = {"reason": "审核退回", "origin": "returned"}
+    _file(ledger, [trade(A, "2024-05", 140_000, 100_000, name="甲商贸有限公司", **correction)])
+    clock.set("2025-04-12T08:00:00Z")
+    publish_whole(ledger, with_limits(("month", 500_000), ("half-year", 1_200_000), ("year", 1_500_000)))
+    _withdraw(ledger, A, "2024-03", "E204-1", reason="重复登记")
+
+
 def write(path: Path, history: Callable[[Ledger, TestClock], None] = play, after: int = 0) -> None:
     """Play a history on a fresh ledger and write its log, after a position.
 
@@ -149,6 +165,7 @@ if __name__ == "__main__":
     for golden_log, golden_history, position in (
         (GOLDEN_LOG, play, 0),
         (GOLDEN_OF_POLICIES, play_policies, read_golden(GOLDEN_OF_LEDGER)[-1].position),
+        (GOLDEN_OF_WINDOWS, play_windows, read_golden(GOLDEN_OF_POLICIES)[-1].position),
     ):
         if golden_log.exists():
             print(f"{golden_log.name} is there already, and stays as it is", file=sys.stderr)  # noqa: T201

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from app.ledger.earlier_events import STORED_TYPES
 from app.ledger.schemas import schema_text
-from domain.events import EVENT_TYPES
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "events"
 
 if __name__ == "__main__":
-    for name in EVENT_TYPES:
+    for name in STORED_TYPES:
         (SCHEMAS / f"{name}.json").write_text(schema_text(name), encoding="utf-8")

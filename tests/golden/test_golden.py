@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 
 from app.ledger import publications
+from app.ledger.earlier_events import STORED_TYPES
 from app.ledger.ledger import Ledger
 from app.ledger.mapper import EventMapper, NewEvent
 from app.ledger.publications import Publication
@@ -31,6 +32,7 @@ from domain.events import (
     ReturnRevised,
     ReturnWithdrawn,
 )
+from domain.periods import Window
 from domain.policy.policy import Policy, policy_from_log
 from domain.returns import AnnualReturns
 from tests.golden.golden import (
@@ -38,6 +40,7 @@ from tests.golden.golden import (
     GOLDEN_LOG,
     GOLDEN_OF_LEDGER,
     GOLDEN_OF_POLICIES,
+    GOLDEN_OF_WINDOWS,
     GoldenEvent,
     read_golden,
     restore,
@@ -51,7 +54,9 @@ from tests.oracle import OracleReturn, entitlements
 GOLDEN = read_golden()
 OF_LEDGER = read_golden(GOLDEN_OF_LEDGER)
 OF_POLICIES = read_golden(GOLDEN_OF_POLICIES)
+OF_WINDOWS = read_golden(GOLDEN_OF_WINDOWS)
 WHOLE = [*GOLDEN, *OF_LEDGER, *OF_POLICIES]
+EVERY = [*WHOLE, *OF_WINDOWS]
 ACCOUNTS = json.loads(EXPECTED.read_text(encoding="utf-8"))
 
 
@@ -63,7 +68,7 @@ def restored(ledger: Ledger) -> Ledger:
 
 
 def test_the_golden_log_has_every_type_of_event_and_two_versions_of_a_policy() -> None:
-    assert {each.topic for each in WHOLE} == EVENT_TYPES.keys()
+    assert {each.topic for each in EVERY} == STORED_TYPES.keys()
     assert Counter(each.topic for each in GOLDEN)["PolicyPublished"] == 2
 
 
@@ -74,29 +79,51 @@ def test_the_golden_log_is_never_written_over() -> None:
     assert GOLDEN_LOG.read_bytes() == before
 
 
-@pytest.mark.parametrize("golden", WHOLE, ids=lambda each: f"{each.position}-{each.topic}")
+@pytest.mark.parametrize(
+    "golden",
+    [each for each in EVERY if each.topic in EVENT_TYPES],
+    ids=lambda each: f"{each.position}-{each.topic}",
+)
 def test_a_golden_event_is_read_and_written_back_to_the_same_bytes(golden: GoldenEvent) -> None:
     mapper = EventMapper()
-    event = mapper.decode(golden.topic, bytes(golden.state))
+    event = mapper.decode(golden.topic, bytes(golden.state), golden.stream)
     stored = mapper.encode(NewEvent(golden.stream, golden.version, event))
     assert (stored.topic, stored.state) == (golden.topic, bytes(golden.state))
 
 
-@pytest.mark.parametrize("golden", WHOLE, ids=lambda each: f"{each.position}-{each.topic}")
+@pytest.mark.parametrize(
+    "golden",
+    [each for each in WHOLE if each.topic == "EntitlementAssessed"],
+    ids=lambda each: str(each.position),
+)
+def test_an_assessment_of_earlier_days_says_the_same_in_the_words_of_today(golden: GoldenEvent) -> None:
+    event = EventMapper().decode(golden.topic, bytes(golden.state), golden.stream)
+    assert isinstance(event, EntitlementAssessed)
+    found, stored = as_json(event), json.loads(bytes(golden.state))
+    uscc = golden.stream.split("/")[2]
+    assert found.pop("records") == [
+        {"stream": f"returns/{uscc}/2024", "version": used["version"]} for used in stored.pop("returns")
+    ]
+    if stored["outcome"] is not None:
+        stored["outcome"]["capped_by"] = stored["outcome"].pop("bound_by")
+    assert found == stored
+
+
+@pytest.mark.parametrize("golden", EVERY, ids=lambda each: f"{each.position}-{each.topic}")
 def test_a_golden_event_is_of_the_schema_that_is_published_for_its_type(golden: GoldenEvent) -> None:
     schema = json.loads((SCHEMAS / f"{golden.topic}.json").read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.Draft202012Validator(schema).validate(json.loads(bytes(golden.state)))
 
 
-@pytest.mark.parametrize("topic", EVENT_TYPES)
+@pytest.mark.parametrize("topic", STORED_TYPES)
 def test_the_published_schema_of_a_type_is_that_of_the_code(topic: str) -> None:
     written = (SCHEMAS / f"{topic}.json").read_text(encoding="utf-8")
     assert written == schema_text(topic), "write it anew: python -m tests.golden.schemas"
 
 
 def test_there_is_a_schema_for_each_type_of_event_and_no_other() -> None:
-    assert {path.stem for path in SCHEMAS.glob("*.json")} == EVENT_TYPES.keys()
+    assert {path.stem for path in SCHEMAS.glob("*.json")} == STORED_TYPES.keys()
 
 
 def test_a_state_with_an_amount_of_another_type_is_not_of_its_schema() -> None:
@@ -121,12 +148,13 @@ def test_the_aggregates_replay_to_the_accounts_worked_out_by_hand(restored: Ledg
     streams = _streams(log(restored))
     for expected in ACCOUNTS:
         name = f"entitlement/yingkou-2024-14/{expected['uscc']}/{expected['window']}"
-        account = EntitlementAccount(expected["window"], streams.get(name, ()))
+        account = EntitlementAccount(Window.parse(expected["window"]), streams.get(name, ()))
         assert account.assessed_fen == expected["assessed_fen"], expected["why"]
         assert sorted(account.assessed) == [each["period"] for each in expected["periods"]]
         for period in expected["periods"]:
             outcome = account.assessed[period["period"]].outcome
             found = as_json(outcome)
+            found["bound_by"] = found.pop("capped_by")
             assert {name: found[name] for name in period if name != "period"} == {
                 name: value for name, value in period.items() if name != "period"
             }, expected["why"]
@@ -140,9 +168,10 @@ def test_the_returns_that_stand_give_by_the_article_what_the_first_version_asses
     streams = _streams(each for each in entries if each.position < second)
     for expected in ACCOUNTS:
         window = expected["window"]
-        returns = AnnualReturns(streams.get(f"returns/{expected['uscc']}/2024", ()))
+        filed = f"returns/{expected['uscc']}/2024"
+        returns = AnnualReturns(filed, streams.get(filed, ()))
         name = f"entitlement/yingkou-2024-14/{expected['uscc']}/{window}"
-        account = EntitlementAccount(window, streams.get(name, ()))
+        account = EntitlementAccount(Window.parse(window), streams.get(name, ()))
         by_article = entitlements(_oracle_returns(returns), window)
         assert account.assessed.keys() == by_article.keys()
         for period, each in by_article.items():
@@ -191,7 +220,9 @@ def test_the_golden_log_replays_without_a_mismatch(restored: Ledger) -> None:
     assert report.found.assessments == sum(each.topic == "EntitlementAssessed" for each in GOLDEN)
 
 
-@pytest.mark.parametrize("golden", [[*GOLDEN, *OF_LEDGER], WHOLE], ids=["ledger", "policies"])
+@pytest.mark.parametrize(
+    "golden", [[*GOLDEN, *OF_LEDGER], WHOLE, EVERY], ids=["ledger", "policies", "windows"]
+)
 def test_what_was_recorded_of_the_ledger_and_of_policies_is_projected_rebuilt_and_replayed_too(
     ledger: Ledger, golden: list[GoldenEvent]
 ) -> None:
@@ -207,7 +238,9 @@ def test_what_was_recorded_of_the_ledger_and_of_policies_is_projected_rebuilt_an
 
 def test_what_a_version_dropped_is_assessed_to_nothing_by_it_and_the_rest_by_the_repeal() -> None:
     mapper = EventMapper()
-    decoded = [(each.stream, mapper.decode(each.topic, bytes(each.state))) for each in OF_POLICIES]
+    decoded = [
+        (each.stream, mapper.decode(each.topic, bytes(each.state), each.stream)) for each in OF_POLICIES
+    ]
     events = [event for _, event in decoded]
     published, repealed = (
         next(at for at, event in enumerate(events) if isinstance(event, kind))
@@ -255,9 +288,10 @@ def test_every_decision_of_the_golden_log_is_decided_the_same_today(restored: Le
         for stream, events in decided.items():
             assert policy is not None
             _, _, uscc, window = stream.split("/")
-            account = EntitlementAccount(window, streams[stream])
-            returns = AnnualReturns(streams[f"returns/{uscc}/{window[:4]}"])
-            assert account.reassess(policy, returns) == events
+            account = EntitlementAccount(Window.parse(window), streams[stream])
+            filed = f"returns/{uscc}/{window[:4]}"
+            returns = AnnualReturns(filed, streams[filed])
+            assert account.reassess(policy, [returns]) == events
             streams[stream] += events
             redecided += len(events)
     assert redecided == sum(each.topic == "EntitlementAssessed" for each in GOLDEN)

@@ -22,6 +22,8 @@ from domain.events import LogEntry, Stage
 from domain.identifiers import organisation_check_character
 from projections.tables import LIVE
 from projections.tables import metadata as read_models
+from tests.builders import loaded as loaded_text
+from tests.builders import text_with_limits
 from tests.databases import Database
 from tests.office import TestClock
 
@@ -103,6 +105,11 @@ def policy(step_award_yuan: int = 50_000, half_year_yuan: int = 2_000_000) -> Lo
     loaded = load_policy(text, file="policy.yaml")
     assert isinstance(loaded, LoadedPolicy), loaded
     return loaded
+
+
+def with_limits(*limits: tuple[str, int], policy_id: str = "yingkou-2024-14-limits") -> LoadedPolicy:
+    """The shipped policy under another id, with these limits: the length of a window, an amount in yuan."""
+    return loaded_text(text_with_limits(*limits, policy_id=policy_id))
 
 
 def publish_whole(ledger: Ledger, loaded: LoadedPolicy | None = None) -> None:

@@ -24,6 +24,7 @@ from app.use_cases.upkeep.projecting import project_all
 from app.use_cases.upkeep.rebuilding import rebuild
 from domain.assessment.account import EntitlementAccount
 from domain.events import EntitlementAssessed, ReturnFiled, ReturnRevised
+from domain.periods import Window
 from domain.returns import AnnualReturns
 from projections import tables
 from projections.queries.accounts import periods
@@ -81,12 +82,12 @@ def check_consistency(ledger: Ledger) -> None:
         if not name.startswith("returns/"):
             continue
         _, uscc, year = name.split("/")
-        returns = AnnualReturns(events)
+        returns = AnnualReturns(name, events)
         for each in policies:
             for window in (f"{year}H1", f"{year}H2"):
                 stream = f"entitlement/{each.ref.id}/{uscc}/{window}"
-                account = EntitlementAccount(window, streams.get(stream, ()))
-                assert account.reassess(each, returns) == [], stream
+                account = EntitlementAccount(Window.parse(window), streams.get(stream, ()))
+                assert account.reassess(each, [returns]) == [], stream
 
 
 class Interleaved(Ledger):
@@ -321,7 +322,7 @@ def filed(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Ledger:
 def _final_amounts(ledger: Ledger) -> dict[Any, Any]:
     with read_transaction(ledger.engine) as connection:
         return {
-            (row.uscc, row.period): (row.status, row.assessed_fen, row.open_fen, row.month_ceiling)
+            (row.uscc, row.period): (row.status, row.assessed_fen, row.open_fen, row.capped_by)
             for row in held(connection, tables.entitlements, ledger.head(connection))
         }
 

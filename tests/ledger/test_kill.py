@@ -29,6 +29,7 @@ from app.use_cases.policies import publishing
 from app.use_cases.policies.publishing import assess_published, publish
 from app.use_cases.upkeep.rebuilding import rebuild
 from domain.assessment.account import EntitlementAccount
+from domain.periods import Window
 from domain.returns import AnnualReturns
 from tests.databases import Database, only_on_sqlite
 from tests.ledger.history import PERIODS, Row, code, file, log, policy, read_model_rows, trade
@@ -62,8 +63,8 @@ def check_complete(ledger: Ledger) -> None:
             uscc = name.split("/")[1]
             for window in ("2024H1", "2024H2"):
                 stream = f"entitlement/{standing.ref.id}/{uscc}/{window}"
-                account = EntitlementAccount(window, streams.get(stream, ()))
-                assert account.reassess(standing, AnnualReturns(events)) == []
+                account = EntitlementAccount(Window.parse(window), streams.get(stream, ()))
+                assert account.reassess(standing, [AnnualReturns(name, events)]) == []
     made = read_model_rows(ledger)
     rebuild(ledger)
     assert read_model_rows(ledger) == made

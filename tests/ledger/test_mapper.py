@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.ledger.mapper import EventMapper, NewEvent, UndecodableEventError, Upcast
+from app.ledger.earlier_events import Upcast
+from app.ledger.mapper import EventMapper, NewEvent, UndecodableEventError
 from domain.events import (
     EVENT_TYPES,
     ClockAccepted,
@@ -22,8 +23,8 @@ from domain.events import (
     PolicyPublished,
     PolicyRef,
     PolicyWithdrawn,
+    RecordRef,
     ReturnFiled,
-    ReturnRef,
     ReturnRevised,
     ReturnWithdrawn,
     Source,
@@ -77,7 +78,7 @@ OUTCOME = st.builds(
     selected_fen=AMOUNT,
     assessed_fen=AMOUNT,
     open_fen=AMOUNT,
-    bound_by=st.lists(TEXT, max_size=2).map(tuple),
+    capped_by=st.lists(TEXT, max_size=2).map(tuple),
     open_readings=st.lists(TEXT, max_size=2).map(tuple),
 )
 DROPPED = st.builds(
@@ -94,11 +95,11 @@ EXAMPLES: dict[str, st.SearchStrategy[Event]] = {
         origin=RETURN["origin"],
         document=st.none() | TEXT,
     ),
-    "EntitlementAssessed": st.builds(
+    "EntitlementAssessed.2": st.builds(
         EntitlementAssessed,
         period=TEXT,
         policy=st.builds(PolicyRef, TEXT, st.integers(1, 2**31), TEXT),
-        returns=st.lists(st.builds(ReturnRef, TEXT, st.integers(1, 2**31)), max_size=2).map(tuple),
+        records=st.lists(st.builds(RecordRef, TEXT, st.integers(1, 2**31)), max_size=2).map(tuple),
         outcome=st.none() | OUTCOME,
     ),
     "PolicyPublished": st.builds(
@@ -133,7 +134,7 @@ def test_an_event_is_read_as_it_was_written_under_its_stable_name(topic: str, da
     written = NewEvent("stream/1", 7, data.draw(EXAMPLES[topic]))
     stored = mapper.encode(written)
     assert (stored.stream, stored.version, stored.topic) == ("stream/1", 7, topic)
-    read = mapper.decode(stored.topic, stored.state)
+    read = mapper.decode(stored.topic, stored.state, stored.stream)
     assert read == written.event
     assert type(read) is EVENT_TYPES[topic]
     assert mapper.encode(written._replace(event=read)) == stored
@@ -146,7 +147,7 @@ def test_a_figure_that_was_not_reported_is_not_stored_and_not_zero() -> None:
 
 def test_an_unknown_topic_is_an_error_that_names_it() -> None:
     with pytest.raises(UndecodableEventError, match="ReturnShredded"):
-        EventMapper().decode("ReturnShredded", b"{}")
+        EventMapper().decode("ReturnShredded", b"{}", "s")
 
 
 @pytest.mark.parametrize(
@@ -165,7 +166,7 @@ def test_an_unknown_topic_is_an_error_that_names_it() -> None:
 )
 def test_a_state_that_is_not_of_its_type_is_an_error(state: bytes) -> None:
     with pytest.raises(UndecodableEventError, match="ReturnWithdrawn"):
-        EventMapper().decode("ReturnWithdrawn", state)
+        EventMapper().decode("ReturnWithdrawn", state, "s")
 
 
 def test_an_amount_that_is_no_integer_is_an_error() -> None:
@@ -173,9 +174,9 @@ def test_an_amount_that_is_no_integer_is_an_error() -> None:
         b'{"form":"E204-1","period":"2024-03","name":"n","region_code":"210802","industry_code":"5211",'
         b'"in_database":true,"stage":"final","figures":{"retail_sales":{"current_fen":%s}}}'
     )
-    assert isinstance(EventMapper().decode("ReturnFiled", state % b"100"), ReturnFiled)
+    assert isinstance(EventMapper().decode("ReturnFiled", state % b"100", "s"), ReturnFiled)
     with pytest.raises(UndecodableEventError):
-        EventMapper().decode("ReturnFiled", state % b"100.5")
+        EventMapper().decode("ReturnFiled", state % b"100.5", "s")
 
 
 class ReturnWithdrawnTwo(msgspec.Struct, frozen=True, kw_only=True):
@@ -199,19 +200,32 @@ class ReturnWithdrawnThree(msgspec.Struct, frozen=True, kw_only=True):
     ordered_by: str
 
 
-def _to_two(state: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    kept = {name: value for name, value in state.items() if name not in {"document", "origin"}}
-    added = {"document_number": state.get("document"), "ordered_by": state.get("origin", "unknown")}
-    return "ReturnWithdrawn.2", {**kept, **added}
+def _to_two(stream: str, old: ReturnWithdrawn) -> tuple[str, ReturnWithdrawnTwo]:
+    return "ReturnWithdrawn.2", ReturnWithdrawnTwo(
+        form=old.form,
+        period=old.period,
+        reason=f"{stream}：{old.reason}",
+        document_number=old.document,
+        ordered_by=old.origin or "unknown",
+    )
 
 
-def _to_three(state: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    kept = {name: value for name, value in state.items() if name != "reason"}
-    return "ReturnWithdrawn.3", {**kept, "reason_code": "other", "reason_text": state["reason"]}
+def _to_three(_: str, old: ReturnWithdrawnTwo) -> tuple[str, ReturnWithdrawnThree]:
+    return "ReturnWithdrawn.3", ReturnWithdrawnThree(
+        form=old.form,
+        period=old.period,
+        reason_code="other",
+        reason_text=old.reason,
+        document_number=old.document_number,
+        ordered_by=old.ordered_by,
+    )
 
 
 def test_an_old_state_is_read_as_the_newest_version_through_every_upcast_in_between() -> None:
-    upcasts: dict[str, Upcast] = {"ReturnWithdrawn": _to_two, "ReturnWithdrawn.2": _to_three}
+    upcasts = {
+        "ReturnWithdrawn": Upcast(ReturnWithdrawn, _to_two),
+        "ReturnWithdrawn.2": Upcast(ReturnWithdrawnTwo, _to_three),
+    }
     types = {
         **{topic: kind for topic, kind in EVENT_TYPES.items() if topic != "ReturnWithdrawn"},
         "ReturnWithdrawn.3": ReturnWithdrawnThree,
@@ -229,13 +243,13 @@ def test_an_old_state_is_read_as_the_newest_version_through_every_upcast_in_betw
         )
     )
     newest = EventMapper(types, upcasts)
-    read: list[Any] = [newest.decode(each.topic, each.state) for each in (oldest, second)]
+    read: list[Any] = [newest.decode(each.topic, each.state, each.stream) for each in (oldest, second)]
     assert read == [
         ReturnWithdrawnThree(
             form="E204-1",
             period="2024-03",
             reason_code="other",
-            reason_text="重复",
+            reason_text="s：重复",
             document_number="7号",
             ordered_by="unknown",
         ),
@@ -250,13 +264,13 @@ def test_an_old_state_is_read_as_the_newest_version_through_every_upcast_in_betw
     ]
     again = newest.encode(NewEvent("s", 3, read[0]))
     assert again.topic == "ReturnWithdrawn.3"
-    assert newest.decode(again.topic, again.state) == read[0]
+    assert newest.decode(again.topic, again.state, again.stream) == read[0]
 
 
 def test_an_upcast_that_leads_to_no_known_type_is_an_error() -> None:
-    mapper = EventMapper({}, {"ReturnWithdrawn": _to_two})
+    mapper = EventMapper({}, {"ReturnWithdrawn": Upcast(ReturnWithdrawn, _to_two)})
     with pytest.raises(UndecodableEventError, match="ReturnWithdrawn"):
-        mapper.decode("ReturnWithdrawn", b'{"form":"E204-1","period":"2024-03","reason":"x"}')
+        mapper.decode("ReturnWithdrawn", b'{"form":"E204-1","period":"2024-03","reason":"x"}', "s")
 
 
 def test_a_field_added_later_with_a_default_reads_old_states_and_old_readers_pass_over_it() -> None:
@@ -265,7 +279,9 @@ def test_a_field_added_later_with_a_default_reads_old_states_and_old_readers_pas
 
     old = b'{"form":"E204-1","period":"2024-03","reason":"x"}'
     widened = EventMapper({"ReturnWithdrawn": WithdrawnWithSeal})
-    event: Any = widened.decode("ReturnWithdrawn", old)
+    event: Any = widened.decode("ReturnWithdrawn", old, "s")
     assert event.seal == "none"
     new = old[:-1] + b',"seal":"red"}'
-    assert EventMapper().decode("ReturnWithdrawn", new) == EventMapper().decode("ReturnWithdrawn", old)
+    assert EventMapper().decode("ReturnWithdrawn", new, "s") == EventMapper().decode(
+        "ReturnWithdrawn", old, "s"
+    )

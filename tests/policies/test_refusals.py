@@ -202,22 +202,12 @@ REFUSALS = {
         'rate: {basis_points: 1000001, cite: "14.1"}  # here',
         "a rate is from 0 to 1000000 basis points",
     ),
-    "limits-in-the-wrong-order": (
-        LIMITS,
-        """limits:  # here
-  - per: half-year
-    ceiling: {yuan: 2000000, cite: "14.5"}
-  - per: month
-    ceiling: {yuan: 500000, cite: "14.3"}
-""",
-        "one limit per month, then one per half-year, are expected",
+    "two-limits-of-one-window": (
+        "  - per: half-year\n",
+        "  - per: month  # here\n",
+        "a second limit per month: one for each window is expected",
     ),
-    "a-limit-left-out": (
-        LIMITS,
-        'limits:  # here\n  - per: month\n    ceiling: {yuan: 500000, cite: "14.3"}\n',
-        "one limit per month, then one per half-year, are expected",
-    ),
-    "limit-of-a-year": ("per: half-year", "per: year  # here", "limits.1.per: Invalid enum value 'year'"),
+    "limit-of-a-week": ("per: half-year", "per: week  # here", "limits.1.per: Invalid enum value 'week'"),
     "unknown-period": (
         'covers:\n  first: "2024-01~02"',
         'covers:  # here\n  first: "2024-01"',

@@ -12,6 +12,7 @@ from app.runtime.database import read_transaction, write_transaction
 from app.use_cases.upkeep.projecting import project_all
 from app.use_cases.upkeep.rebuilding import fill_slice, rebuild
 from domain.errors import LedgerIntegrityError
+from projections.policies import published_reaches
 from projections.rebuild.fill import finish
 from projections.rebuild.shadow_tables import ShadowTables
 from projections.tables import LIVE
@@ -99,7 +100,7 @@ def test_a_slice_whose_commit_nobody_heard_of_is_filled_in_once(
         publications = played.publications(connection, until=head)
     for each in slices:
         for _ in range(2):
-            fill_slice(played, TOKEN, each, head)
+            fill_slice(played, TOKEN, each, published_reaches(publications), head)
     with write_transaction(played.engine) as connection:
         finish(connection, scratch.models, scratch.aside, publications, head)
         for live, filled in zip(LIVE[1:], scratch.models[1:], strict=True):

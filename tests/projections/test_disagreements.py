@@ -113,7 +113,7 @@ def test_the_dispute_ends_with_the_assessment_that_was_missing(filed: Office) ->
     project_all(filed.ledger)
     before = log(filed.ledger)[3].event
     assert isinstance(before, EntitlementAssessed)
-    ended = msgspec.structs.replace(before, returns=(), outcome=None)
+    ended = msgspec.structs.replace(before, records=(), outcome=None)
     record(filed.ledger, NewEvent(ACCOUNT, 2, ended))
     account = check(filed)
     assert account["periods"] == []
@@ -137,7 +137,7 @@ def test_a_withdrawal_of_what_was_never_filed_is_disputed_and_refuses_later_fili
 
 def test_an_end_of_what_was_not_assessed_is_disputed(filed: Office) -> None:
     ended = EntitlementAssessed(
-        period="2024-06", policy=PolicyRef(POLICY, 1, "0" * 64), returns=(), outcome=None
+        period="2024-06", policy=PolicyRef(POLICY, 1, "0" * 64), records=(), outcome=None
     )
     record(filed.ledger, NewEvent(ACCOUNT, 2, ended))
     assert check(filed, 6)["assessed_fen"] == 25_000_000

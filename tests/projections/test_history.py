@@ -14,7 +14,8 @@ from app.runtime.database import read_transaction
 from app.use_cases.policies import publishing
 from domain.events import EntitlementAssessed, Outcome, ReturnFiled
 from projections import tables
-from projections.accounts import load_half_years
+from projections.account_windows import account_windows
+from projections.accounts import load_windows
 from tests.ledger.history import (
     RandomYear,
     catering,
@@ -81,12 +82,10 @@ def _accounts_of_periods(connection: Connection, at: int) -> dict[Any, Any]:
 def _totals(connection: Connection, at: int) -> dict[Any, Any]:
     return {
         (row.policy, row.window, row.dimension, row.key): (
-            row.enterprises,
+            row.counted,
             row.assessed_fen,
             row.open_fen,
             row.preliminary_fen,
-            row.month_ceiling,
-            row.half_year_ceiling,
         )
         for row in held(connection, tables.totals, at)
     }
@@ -100,6 +99,7 @@ def _totals_of_parts(connection: Connection, at: int) -> dict[Any, Any]:
     }
     paid: dict[Any, set[str]] = defaultdict(set)
     sums: dict[Any, Counter[str]] = defaultdict(Counter)
+    capped: Counter[Any] = Counter()
     measures: dict[Any, set[str]] = defaultdict(set)
     for row in held(connection, tables.entitlements, at):
         if row.measure is None:
@@ -119,24 +119,23 @@ def _totals_of_parts(connection: Connection, at: int) -> dict[Any, Any]:
             sums[group]["assessed"] += outcome.assessed_fen
             sums[group]["open"] += outcome.open_fen
             sums[group]["preliminary"] += outcome.assessed_fen if outcome.stage == "preliminary" else 0
-            sums[group]["month"] += "month-ceiling" in outcome.bound_by
-            sums[group]["half-year"] += "half-year-ceiling" in outcome.bound_by
+            for limit in outcome.capped_by:
+                capped[row.policy, row.window, f"{dimension}/{limit}", key] += 1
     found = {
         group: (
             len(paid[group]),
             each["assessed"],
             each["open"],
             each["preliminary"],
-            each["month"],
-            each["half-year"],
         )
         for group, each in sums.items()
     }
+    found |= {group: (count, 0, 0, 0) for group, count in capped.items()}
     for row in held(connection, tables.accounts, at):
         awarded = ",".join(sorted(measures[row.policy, row.window, row.uscc]))
         group = (row.policy, row.window, "list", f"{row.region_code}|{awarded}")
-        listed = found.get(group, (0, 0, 0, 0, 0, 0))
-        added = (1, row.assessed_fen, row.open_fen, row.preliminary_fen, 0, 0)
+        listed = found.get(group, (0, 0, 0, 0))
+        added = (1, row.assessed_fen, row.open_fen, row.preliminary_fen)
         found[group] = tuple(left + right for left, right in zip(listed, added, strict=True))
     return found | _filed(connection, at)
 
@@ -151,7 +150,7 @@ def _filed(connection: Connection, at: int) -> dict[Any, Any]:
         assessed_by = sorted(policies[row.window, row.uscc])
         joined = f",{','.join(assessed_by)}," if assessed_by else ""
         found["", row.window, "filed", f"{row.region_code}|{joined}"] += 1
-    return {group: (count, 0, 0, 0, 0, 0) for group, count in found.items()}
+    return {group: (count, 0, 0, 0) for group, count in found.items()}
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -209,7 +208,7 @@ def _judged(state: bytes) -> OraclePeriod:
         selected_fen=outcome.selected_fen,
         assessed_fen=outcome.assessed_fen,
         open_fen=outcome.open_fen,
-        bound_by=outcome.bound_by,
+        bound_by=outcome.capped_by,
         open_readings=outcome.open_readings,
     )
 
@@ -249,15 +248,15 @@ def test_an_account_at_a_moment_is_assessed_by_the_policy_of_that_moment(office:
     assert office.entitlement(uscc)["policy"]["version"] == 2
 
 
-def test_the_half_years_that_a_batch_loads_go_with_it(ledger: Ledger) -> None:
+def test_the_windows_that_a_batch_loads_go_with_it(ledger: Ledger) -> None:
     """The collector of garbage comes seldom, and a month of a country is many batches."""
     publishing.publish(ledger, policy(), actor="admin")
     file(ledger, trade(code(1), "2024-03", 120_000, 100_000))
     gc.disable()
     try:
         with read_transaction(ledger.engine) as connection:
-            entries = ledger.entries(connection, after=1, limit=10)
-            loaded = weakref.ref(load_half_years(connection, tables.LIVE, entries))
+            windows = account_windows(connection, tables.LIVE)
+            loaded = weakref.ref(load_windows(connection, tables.LIVE, windows, {"2024H1": [code(1)]}))
         assert loaded() is None
     finally:
         gc.enable()

@@ -14,7 +14,7 @@ from tests.builders import trade
 from tests.domain.dossier import Dossier
 from tests.domain.test_group_flags import city, clusters, near_a_step
 
-AMOUNTS = ("半年测算金额", "仅此处按比较数测算", "半年内各处均按比较数测算")
+AMOUNTS = ("期间测算金额", "仅此处按比较数测算", "期间内各处均按比较数测算")
 NOTES = [("范围", "2024年上半年"), ("性质", "=HYPERLINK()")]
 
 

@@ -17,7 +17,7 @@ def require_policy(result: PolicyAsOf | ChoiceProblem) -> PolicyAsOf:
     if result == "policy-unknown":
         raise ApiProblem(404, "not-found", "没有发布过该编号的政策文件。")
     if result == "policy-ambiguous":
-        detail = "有多个政策文件覆盖该半年，请用policy指定。"
+        detail = "有多个政策文件覆盖该期间，请用policy指定。"
         raise ApiProblem(409, "policy-ambiguous", detail)
     if isinstance(result, str):
         raise TypeError(result)

@@ -63,12 +63,11 @@ def uscc_of(text: str) -> str:
 
 
 def window_of(text: str) -> Window:
-    """A half-year such as `2024H1`."""
+    """A window such as `2024H1`."""
     try:
         return Window.parse(text)
     except PeriodError as error:
-        detail = "半年度应写作2024H1（上半年）或2024H2（下半年）。"
-        raise ApiProblem(400, "window-invalid", detail) from error
+        raise ApiProblem(400, "window-invalid", str(error)) from error
 
 
 def period_in(text: str) -> Period:

@@ -40,6 +40,7 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     after_fen: Count
     uscc: str
     policy: str
+    window: str
     period: str
 
 
@@ -58,7 +59,7 @@ def list_differences(
         str,
         Query(alias="to", description=f"{_MOMENT}its end, and today as of now. Not before `from`."),
     ],
-    window: Annotated[str | None, Query(description="Only this half-year.")] = None,
+    window: Annotated[str | None, Query(description="Only the accounts of this window.")] = None,
     region_code: Annotated[
         str | None,
         Query(max_length=20, pattern=_TEXT, description="Only enterprises there at the later moment."),
@@ -76,7 +77,7 @@ def list_differences(
     if seen is not None:
         again = AskedMoment(seen.last, day_in_progress=seen.day_in_progress)
         asked = (AskedMoment(seen.first), again)
-        after = Place(seen.uscc, seen.policy, seen.period)
+        after = Place(seen.uscc, seen.policy, seen.window, seen.period)
     with read_transaction(ledger.engine) as connection:
         scope = Scope(half, parse_region(connection, region_code, half), uscc)
         try:
@@ -105,6 +106,8 @@ def _moment(name: str, text: str, now_us: int, *, is_start: bool = False) -> Ask
 
 def _sent(cursors: Cursors) -> Cursor | None:
     cursor = cursors.sent(Cursor)
-    if cursor is not None and any("\0" in each for each in (cursor.uscc, cursor.policy, cursor.period)):
+    if cursor is not None and any(
+        "\0" in text for text in (cursor.uscc, cursor.policy, cursor.window, cursor.period)
+    ):
         raise not_ours()
     return cursor

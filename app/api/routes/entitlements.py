@@ -58,7 +58,7 @@ def read_entitlement(
     window: str,
     policy: PolicyAsked = None,
 ) -> models.Entitlement:
-    """The half-year account of an enterprise."""
+    """The account of an enterprise: a window under one policy."""
     name = str(window_of(window))
     with read_transaction(ledger.engine) as connection:
         at = require_policy(opened(ledger, connection, name, policy, moment))
@@ -139,7 +139,7 @@ def list_entitlements(
     limit: Annotated[int, Query(ge=1, le=PAGE_MOST), DIGITS] = 100,
     totals: Annotated[bool, Query(description="Count the totals under every filter.")] = False,
 ) -> models.EntitlementList:
-    """Every enterprise with a return in the half-year, a page at a time."""
+    """Every enterprise with a return in the window, a page at a time."""
     half = str(window_of(window))
     after = _sent(cursors)
     asked = moment if after is None else AskedMoment(after.position, day_in_progress=after.day_in_progress)
@@ -194,7 +194,7 @@ def read_summary(
     group_by: Annotated[Dimension, named("group_by", DIMENSIONS)],
     policy: PolicyAsked = None,
 ) -> models.Summary:
-    """The sums of a half-year, by region, industry, period or measure."""
+    """The sums of a window, by region, industry, period or measure."""
     half = str(window_of(window))
     with read_transaction(ledger.engine) as connection:
         at = require_policy(opened(ledger, connection, half, policy, moment))

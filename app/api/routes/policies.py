@@ -317,8 +317,8 @@ def _summary(state: PolicyState) -> models.PolicySummary:
         title=version.title,
         version=version.ref.version,
         sha256=version.ref.sha256,
-        first_window=version.first_window,
-        last_window=version.last_window,
+        first_window=str(version.windows[0]),
+        last_window=str(version.windows[-1]),
         withdrawn=None if state.withdrawn is None else _withdrawal(state.withdrawn),
     )
 

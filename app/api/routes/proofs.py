@@ -132,7 +132,7 @@ def read_receipt(
     uscc: str,
     window: str,
 ) -> proof_models.ReceiptAnswer:
-    """The events of an enterprise's half-year with their proofs, to verify offline."""
+    """The events of an enterprise's window with their proofs, to verify offline."""
     half = window_of(window)
     with read_transaction(ledger.engine) as connection:
         receipt = write_receipt(ledger, connection, uscc=uscc_of(uscc), window=str(half), asked=moment)

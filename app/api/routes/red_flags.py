@@ -70,16 +70,17 @@ def list_red_flags(
     limit: Annotated[int, Query(ge=1, le=PAGE_MOST), DIGITS] = 100,
 ) -> models.RedFlagPage:
     """The questions about one enterprise each, by code, with the versions that they are asked of."""
-    half = str(window_of(window))
+    asked_window = window_of(window)
+    name = str(asked_window)
     before = _sent(cursors)
     with read_transaction(ledger.engine) as connection:
-        region = parse_region(connection, region_code, half)
-        asked = RedFlagQuery(half, ENTERPRISE_FLAGS if flag is None else (flag,), region)
+        region = parse_region(connection, region_code, name)
+        asked = RedFlagQuery(asked_window, ENTERPRISE_FLAGS if flag is None else (flag,), region)
         if before is None:
-            result, after = opened(ledger, connection, half, policy, moment), BEGINNING
+            result, after = opened(ledger, connection, name, policy, moment), BEGINNING
         else:
             again = AskedMoment(before.position, day_in_progress=before.day_in_progress)
-            result = opened(ledger, connection, half, policy, again)
+            result = opened(ledger, connection, name, policy, again)
             after = Place(before.uscc, before.taken)
         books = require_policy(result)
         page = red_flag_page(connection, asked, books, limit=limit, after=after)
@@ -111,11 +112,12 @@ def list_red_flag_groups(
     region_code: RegionAsked = None,
 ) -> models.RedFlagGroups:
     """The questions about many returns: clusters just over a threshold, many corrections by one actor."""
-    half = str(window_of(window))
+    asked_window = window_of(window)
+    name = str(asked_window)
     with read_transaction(ledger.engine) as connection:
-        region = parse_region(connection, region_code, half)
-        asked = RedFlagQuery(half, GROUP_FLAGS if flag is None else (flag,), region)
-        books = require_policy(opened(ledger, connection, half, policy, moment))
+        region = parse_region(connection, region_code, name)
+        asked = RedFlagQuery(asked_window, GROUP_FLAGS if flag is None else (flag,), region)
+        books = require_policy(opened(ledger, connection, name, policy, moment))
         try:
             found = group_flags(connection, asked, books)
         except TooManyError as error:

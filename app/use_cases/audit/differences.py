@@ -1,7 +1,7 @@
 """What changed between two moments (变动明细): each amount before and after, and what caused the change.
 
 A change is caused by the returns that its transaction registers, corrects or withdraws: those of its own
-period, and where the half-year ceiling cut the amount before or after, those of earlier periods too, which
+period, and where a longer limit cut the amount before or after, those of earlier periods too, which
 leave more or less of it. A transaction with none of them assessed what was filed before a publication.
 """
 
@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from app.ledger.corruption import REBUILD
 from app.use_cases.reading.as_of import AskedMoment, AsOf, moment_of
 from domain.errors import LedgerIntegrityError
+from domain.periods import period_of, window_of
 from domain.returns import ReturnVersion
 from projections.queries import differences as queries
 from projections.queries.differences import BEGINNING, AmountInForce, Identity, Place, Scope, Span
@@ -179,14 +180,14 @@ def sums(connection: Connection, scope: Scope, moments: Moments) -> Sums:
 def difference_page(
     connection: Connection, scope: Scope, moments: Moments, *, limit: int, after: Place = BEGINNING
 ) -> Page:
-    """At most `limit` differences after a place, by code, policy and period; fewer may not be the last."""
+    """At most `limit` differences after a place, in the order of places; fewer may not be the last."""
     found: list[Difference] = []
     for _ in range(MOST_SLICES):
         end = queries.slice_end(connection, scope, after)
         for each in _within(connection, scope, moments.span, after, end):
             if len(found) == limit:
                 last = found[-1]
-                return Page(found, Place(last.uscc, last.policy, last.period))
+                return Page(found, Place(last.uscc, last.policy, last.window, last.period))
             found.append(each)
         if end is None:
             return Page(found, None)
@@ -195,7 +196,7 @@ def difference_page(
 
 
 def differences(connection: Connection, scope: Scope, moments: Moments) -> Iterator[Difference]:
-    """All differences, by code, policy and period; one slice of them is in memory."""
+    """All differences, by code, policy, window and period; one slice of them is in memory."""
     after: Place | None = BEGINNING
     while after is not None:
         end = queries.slice_end(connection, scope, after)
@@ -239,9 +240,9 @@ class _Details:
         self._span = span
         codes = sorted({row.uscc for row in rows})
         self._identities = queries.identities(connection, {row.window for row in rows}, codes, span.last)
-        self._versions: dict[tuple[int, str, str], list[ReturnVersion]] = {}
-        for end, window, version in queries.versions_within(connection, span, codes):
-            self._versions.setdefault((end, window, version.uscc), []).append(version)
+        self._versions: dict[tuple[int, str], list[ReturnVersion]] = {}
+        for end, version in queries.versions_within(connection, span, codes):
+            self._versions.setdefault((end, version.uscc), []).append(version)
         self._times = queries.times_of(connection, {end for row in rows for end in _ends(row, span)})
         self._states = states(connection, span.last)
 
@@ -278,12 +279,16 @@ class _Details:
     def _causes(self, end: int, sides: Sequence[AmountInForce]) -> list[Cause]:
         """What caused a change, of which one side or both are given."""
         changed = sides[0]
-        is_cut = any(each.half_year_ceiling for each in sides)
-        recorded = self._versions.get((end, changed.window, changed.uscc), [])
+        is_cut, window = any(side.is_cut for side in sides), window_of(changed.window)
         causes: list[Cause] = [
-            each
-            for each in recorded
-            if each.period == changed.period or (is_cut and each.period < changed.period)
+            version
+            for version in self._versions.get((end, changed.uscc), ())
+            if version.period == changed.period
+            or (
+                is_cut
+                and window.holds(period_of(version.period))
+                and period_of(version.period) < period_of(changed.period)
+            )
         ]
         return causes or [self._publication(changed.policy, end)]
 

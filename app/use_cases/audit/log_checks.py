@@ -15,13 +15,12 @@ from app.use_cases.policies.loader import read_document
 from domain.events import (
     EntitlementAssessed,
     Event,
-    LedgerEvent,
     LogSealed,
     PolicyAssessed,
     PolicyEvent,
     PolicyPublished,
     PolicyWithdrawn,
-    returns_stream,
+    Return,
 )
 from domain.policy.document import fingerprint
 
@@ -35,7 +34,7 @@ class LogChecks:
     """Looks at the rows of a log from the first to the last.
 
     Args:
-        decode: The event of a topic and a state.
+        decode: The event of a topic and a state in a stream.
         index: Where streams and references are collected.
         findings: Where it is told what does not hold.
 
@@ -49,7 +48,9 @@ class LogChecks:
         sealed_size: How many events were sealed by what the log says so far.
     """
 
-    def __init__(self, decode: Callable[[str, bytes], Event], index: StreamIndex, findings: Findings) -> None:
+    def __init__(
+        self, decode: Callable[[str, bytes, str], Event], index: StreamIndex, findings: Findings
+    ) -> None:
         self.rows = 0
         self.last: Line | None = None
         self.topics = Counter[str]()
@@ -141,9 +142,9 @@ class LogChecks:
             )
 
     def _check_event(self, line: Line) -> None:
-        form = None
+        period = None
         try:
-            event = self._decode(line.topic, line.state)
+            event = self._decode(line.topic, line.state, line.stream)
         except (UndecodableEventError, RecursionError):
             self._findings.note(
                 "state-unreadable",
@@ -159,9 +160,9 @@ class LogChecks:
                 elif isinstance(event, LogSealed):
                     self.sealed = event
                     self.sealed_size = max(self.sealed_size, event.size)
-                elif not isinstance(event, LedgerEvent):
-                    form = event.form
-        self._index.note(Version(line.stream, line.version, line.position, form))
+                elif isinstance(event, Return):
+                    period = event.period
+        self._index.note(Version(line.stream, line.version, line.position, period))
 
     def _is_in_place(self, line: Line, event: Event) -> bool:
         problem = place_problem(line.stream, event)
@@ -198,12 +199,10 @@ class LogChecks:
                 line.position,
                 f"序号{line.position}所依据的政策{shown(policy.id)}版本{policy.version}此前未发布，或指纹不同。",
             )
-        _, _, uscc, window = line.stream.split("/")
-        returns = returns_stream(uscc, int(window[:4]))
-        for each in event.returns:
+        for record in event.records:
             # A version that no stream can have is as good as the version 0, which none has.
-            version = each.version if 0 < each.version < _SMALL else 0
-            self._index.refer(Reference(line.position, returns, version, each.form))
+            version = record.version if 0 < record.version < _SMALL else 0
+            self._index.refer(Reference(line.position, record.stream, version, event.period))
 
     def finish(self) -> None:
         """Look at what only shows when the log was read whole."""
@@ -231,8 +230,7 @@ class LogChecks:
             self._findings.note(
                 "reference-missing",
                 reference.position,
-                f"序号{reference.position}所引用的{shown(reference.stream)}版本{reference.version}"
-                f"（{shown(reference.form)}）此前没有登记。",
+                f"序号{reference.position}所引用的{shown(reference.stream)}版本{reference.version}此前没有登记。",
             )
 
 

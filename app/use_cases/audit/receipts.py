@@ -1,4 +1,4 @@
-"""Receipts (核验凭据): what the ledger holds of an enterprise and half-year, each event with its proof."""
+"""Receipts (核验凭据): what the ledger holds of an enterprise and window, each event with its proof."""
 
 import msgspec
 from sqlalchemy import Connection
@@ -12,7 +12,7 @@ from app.use_cases.reading.as_of import NOW, AskedMoment, log_moment_of
 from domain.assessment.account import EntitlementAccount
 from domain.errors import LedgerIntegrityError
 from domain.events import Event, ReturnFiled, account_stream, policy_stream, returns_stream
-from domain.periods import Window, window_name
+from domain.periods import Window, period_of
 
 
 class ReceiptPeriod(msgspec.Struct, frozen=True):
@@ -24,7 +24,7 @@ class ReceiptPeriod(msgspec.Struct, frozen=True):
 
 
 class ReceiptAccount(msgspec.Struct, frozen=True):
-    """What a half-year was assessed to under one policy: the periods, and their sum in fen."""
+    """What an account was assessed to under one policy: the periods, and their sum in fen."""
 
     policy: str
     periods: list[ReceiptPeriod]
@@ -32,14 +32,14 @@ class ReceiptAccount(msgspec.Struct, frozen=True):
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """The events of an enterprise's half-year, and what they say.
+    """The events of an enterprise's window, and what they say.
 
     Attributes:
         uscc: The enterprise.
-        window: The half-year.
+        window: The window.
         accounts: The amounts, by policy.
-        events: Whole streams, each up to the size of the tree: the returns of the year, the accounts of the
-            half-year, and the policies of these accounts.
+        events: Whole streams, each up to the size of the tree: the returns of the years of the window, its
+            accounts, and the policies of these accounts.
         tree: What they are in.
         day_in_progress: A day was asked for that had not ended: it is as of then.
     """
@@ -55,13 +55,13 @@ class Receipt(msgspec.Struct, frozen=True):
 def write_receipt(
     ledger: Ledger, connection: Connection, *, uscc: str, window: str, asked: AskedMoment = NOW
 ) -> Receipt | None:
-    """The receipt of an enterprise and half-year, of what is sealed or of what stood at a moment.
+    """The receipt of an enterprise and window, of what is sealed or of what stood at a moment.
 
     Args:
         ledger: The ledger.
         connection: In a transaction that reads.
         uscc: The enterprise.
-        window: The half-year.
+        window: The window.
         asked: The moment.
 
     Returns:
@@ -74,16 +74,21 @@ def write_receipt(
     """
     moment = None if asked == NOW else log_moment_of(ledger, connection, asked)
     tree = tree_at(ledger, connection, None if moment is None else moment.position)
-    stream = returns_stream(uscc, Window.parse(window).year)
-    filed = [_event(ledger, line) for line in read_stream(connection, stream, until=None)]
-    if not any(isinstance(each, ReturnFiled) and window_name(each.period) == window for each in filed):
+    asked_window = Window.parse(window)
+    streams = [returns_stream(uscc, year) for year in asked_window.years]
+    filed = [
+        _event(ledger, line) for stream in streams for line in read_stream(connection, stream, until=None)
+    ]
+    if not any(
+        isinstance(event, ReturnFiled) and asked_window.holds(period_of(event.period)) for event in filed
+    ):
         return None
-    lines = read_stream(connection, stream, until=tree.size)
+    lines = [line for stream in streams for line in read_stream(connection, stream, until=tree.size)]
     accounts = []
     for policy in ledger.policies(connection):
         assessed = read_stream(connection, account_stream(policy.ref.id, uscc, window), until=tree.size)
         if assessed:
-            accounts.append(_account(ledger, policy.ref.id, window, assessed))
+            accounts.append(_account(ledger, policy.ref.id, asked_window, assessed))
             published = read_stream(connection, policy_stream(policy.ref.id), until=tree.size)
             lines = [*lines, *assessed, *published]
     reader = TileReader(connection)
@@ -92,11 +97,11 @@ def write_receipt(
     return Receipt(uscc, window, accounts, events, tree, day_in_progress)
 
 
-def _account(ledger: Ledger, policy: str, window: str, lines: list[Line]) -> ReceiptAccount:
+def _account(ledger: Ledger, policy: str, window: Window, lines: list[Line]) -> ReceiptAccount:
     account = EntitlementAccount(window, [_event(ledger, line) for line in lines])
     periods = [
         ReceiptPeriod(period, each.outcome.assessed_fen, each.outcome.open_fen)
-        for period, each in sorted(account.assessed.items())
+        for period, each in sorted(account.assessed.items(), key=lambda item: period_of(item[0]))
         if each.outcome is not None
     ]
     return ReceiptAccount(policy, periods, account.assessed_fen)
@@ -104,6 +109,6 @@ def _account(ledger: Ledger, policy: str, window: str, lines: list[Line]) -> Rec
 
 def _event(ledger: Ledger, line: Line) -> Event:
     try:
-        return ledger.event_mapper.decode(line.topic, line.state)
+        return ledger.event_mapper.decode(line.topic, line.state, line.stream)
     except UndecodableEventError as error:
         raise LedgerIntegrityError(f"序号{line.position}的{error}") from error

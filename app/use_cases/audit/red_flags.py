@@ -1,4 +1,4 @@
-"""The red flags (疑点) of a half-year, as it stood at a moment: enterprise by enterprise, in slices.
+"""The red flags (疑点) of a window, as it stood at a moment: enterprise by enterprise, in slices.
 
 A country has 600,000 enterprises: in memory are one slice, what is found, and the counts of the groups.
 """
@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from app.runtime.limits import RED_FLAGS_MOST_GROUPED, RED_FLAGS_MOST_SCANNED
 from app.use_cases.reading.as_of import PolicyAsOf
-from domain.periods import Window
+from domain.periods import Period, Window
 from domain.red_flags.enterprise_flags import DETECTORS, enterprise_flags
 from domain.red_flags.group_flags import COUNTERS
 from domain.red_flags.kinds import (
@@ -42,9 +42,9 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class RedFlagQuery(msgspec.Struct, frozen=True):
-    """Which flags of which half-year and region are asked for; None for all regions."""
+    """Which flags of which window and region are asked for; None for all regions."""
 
-    window: str
+    window: Window
     flags: Collection[FlagId]
     region_code: str | None = None
 
@@ -105,7 +105,7 @@ def red_flags(
 
 def enterprises_asked(connection: Connection, asked: RedFlagQuery, books: PolicyAsOf) -> int:
     """How many enterprises are looked through."""
-    filed = totals.filed(connection, asked.window, books.moment.position)
+    filed = totals.filed(connection, str(asked.window), books.moment.position)
     return sum(each.enterprises for each in filed if asked.region_code in {None, each.region_code})
 
 
@@ -148,21 +148,19 @@ def red_flag_page(
 
 
 def _scope(asked: RedFlagQuery, books: PolicyAsOf) -> Scope:
-    window = Window.parse(asked.window)
-    year, month = (window.year, 7) if window.half == 1 else (window.year + 1, 1)
-    ended_at_us = (datetime(year, month, 1, tzinfo=_BEIJING) - _EPOCH) // _MICROSECOND
+    ended_at_us = (datetime(*asked.window.end, 1, tzinfo=_BEIJING) - _EPOCH) // _MICROSECOND
     policy = books.policy()
-    covering = policy if policy is not None and policy.covers_window(window) else None
-    return Scope(asked.window, ended_at_us, covering, asked.region_code)
+    paying = policy if policy is not None and policy.has_account(asked.window) else None
+    return Scope(asked.window, ended_at_us, paying, asked.region_code)
 
 
 def _slices(
     connection: Connection, asked: RedFlagQuery, books: PolicyAsOf, after: str
 ) -> Iterator[Sequence[Known]]:
-    """The enterprises of the half-year, a slice at a time, of all regions."""
+    """The enterprises of the window, a slice at a time, of all regions."""
     at = books.moment.position
     histories.walk_along_keys(connection)
-    while known := histories.enterprises_after(connection, asked.window, at, after=after, limit=SLICE):
+    while known := histories.enterprises_after(connection, str(asked.window), at, after=after, limit=SLICE):
         yield known
         after = known[-1].uscc
 
@@ -173,7 +171,7 @@ def _histories(
     """The histories of those of a slice that are in the region asked for."""
     wanted = [each for each in known if asked.region_code in {None, each.region_code}]
     versions = histories.versions_of(
-        connection, [each.uscc for each in wanted], _windows(asked.window), books.moment.position
+        connection, [each.uscc for each in wanted], _periods(asked.window), books.moment.position
     )
     by_uscc = {
         uscc: {key: list(group) for key, group in groupby(of_uscc, key=lambda each: (each.form, each.period))}
@@ -183,8 +181,10 @@ def _histories(
         yield EnterpriseHistory(each.uscc, each.name, each.region_code, by_uscc[each.uscc])
 
 
-def _windows(text: str) -> list[str]:
-    """The half-year, what is before it in the year, and the same half-year a year before."""
-    window = Window.parse(text)
-    halves = [Window(window.year - 1, window.half), *(Window(window.year, half) for half in range(1, 3))]
-    return [str(each) for each in halves if each <= window]
+def _periods(window: Window) -> list[Period]:
+    """The periods of a window, those before it in its first year, and the same periods a year before."""
+    last = window.periods[-1]
+    so_far = [
+        period for period in Window.of_years(window.first_year, window.last_year).periods if period <= last
+    ]
+    return list({*so_far, *(period.year_before for period in window.periods)})

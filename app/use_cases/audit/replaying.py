@@ -24,9 +24,11 @@ from app.runtime.limits import REPLAY_MOST_REPORTED
 from app.runtime.new_files import temporary_folder
 from app.runtime.worker_pool import spare_processors
 from app.use_cases.reading.as_of import PositionAheadError
-from domain.assessment.replay import Kind, Mismatch, Publications, Replay, enterprise_year
+from domain.assessment.replay import Kind, Mismatch, Publications, Replay
 from domain.errors import LedgerIntegrityError
 from domain.events import LogEntry, PolicyAssessed, PolicyPublished, PolicyWithdrawn
+from projections.account_windows import AccountWindows
+from projections.policies import published_reaches
 from projections.projector import position_of
 from projections.rebuild.compare import CompareAt, RowDifference, differences_of, known_accounts, rows_outside
 from projections.rebuild.fill import MOST_PUT_ASIDE, CommonRows, fill_rows
@@ -262,11 +264,11 @@ def replay_slices(ledger: Ledger, task: Task) -> ReplayFindings:
     """Replay the enterprises of some slices, and compare their rows."""
     with _reading(ledger, task) as connection:
         published = ledger.publications(connection, until=task.last, unreadable=[])
-    publications = _published(published)
+    publications, windows = _published(published), AccountWindows(published_reaches(published))
     aside = AsideFile(task.aside)
     found, common = ReplayFindings(), CommonRows()
     for codes in task.slices:
-        of_slice, more = with_retries(lambda: _replay_slice(ledger, task, codes, publications))  # noqa: B023
+        of_slice, more = with_retries(lambda: _replay_slice(ledger, task, codes, publications, windows))  # noqa: B023
         found.add(of_slice)
         common.merge(more)
         if common.rows > MOST_PUT_ASIDE or codes is task.slices[-1]:
@@ -276,7 +278,7 @@ def replay_slices(ledger: Ledger, task: Task) -> ReplayFindings:
 
 
 def _replay_slice(
-    ledger: Ledger, task: Task, codes: Slice, publications: Publications
+    ledger: Ledger, task: Task, codes: Slice, publications: Publications, windows: AccountWindows
 ) -> tuple[ReplayFindings, CommonRows]:
     """Replay a slice, read in one snapshot; and what its enterprises have in common with others."""
     unreadable: list[Unreadable] = []
@@ -286,10 +288,10 @@ def _replay_slice(
         if task.projected is not None:
             compared = _compared(ledger, connection, task)
             followed = None if unreadable else entries
-            found, aside = _compare_rows(connection, task, codes, followed, compared)
+            found, aside = _compare_rows(connection, task, codes, followed, compared, windows)
     played = Replay(publications, task.first)
     for stream in {each.stream for each in unreadable if is_of_enterprise(each.stream)}:
-        played.leave_out(enterprise_year(stream))
+        played.leave_out(stream)
     played.play(entries)
     if task.is_whole and not task.unassessed:
         played.finish(task.last)
@@ -299,20 +301,25 @@ def _replay_slice(
     return found, aside
 
 
-def _compare_rows(
-    connection: Connection, task: Task, codes: Slice, entries: Sequence[LogEntry] | None, compared: CompareAt
+def _compare_rows(  # noqa: PLR0913, PLR0917 - the rows, and what follows from the log
+    connection: Connection,
+    task: Task,
+    codes: Slice,
+    entries: Sequence[LogEntry] | None,
+    compared: CompareAt,
+    windows: AccountWindows,
 ) -> tuple[ReplayFindings, CommonRows]:
     """Compare the rows of a slice with those that follow; None of entries from some of which nothing does."""
     found = ReplayFindings()
     projected = [each for each in entries or () if each.position <= compared.until]
     try:
-        made = None if entries is None else fill_rows(LIVE, projected)
+        made = None if entries is None else fill_rows(LIVE, projected, windows)
     except LedgerIntegrityError:
         made = None
     if made is None:
         found.uncompared = 1
         return found, CommonRows()
-    for history in made.half_years.histories:
+    for history in made.windows.histories:
         name = str(history.table.name)
         found.rows[name] = len(history.new)
         found.add_row_differences(

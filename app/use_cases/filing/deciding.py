@@ -1,6 +1,6 @@
 """What a filing or a withdrawal comes to: read the streams of the batch, decide; nothing is recorded here."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -15,10 +15,11 @@ from app.use_cases.filing import wording
 from app.use_cases.filing.first import First
 from app.use_cases.filing.row_warnings import find_warnings, own_figure
 from app.use_cases.filing.rows import Draft
-from app.use_cases.filing.working_set import Change, WorkingSet
+from app.use_cases.filing.working_set import AccountKey, Change, WorkingSet, accounts_touched
 from domain.errors import FilingWarning, LedgerIntegrityError, Problem
-from domain.events import Origin, Return, ReturnFiled, ReturnRevised, returns_stream
-from domain.periods import period_of, window_name, year_before
+from domain.events import Origin, Return, ReturnFiled, ReturnRevised
+from domain.periods import period_of, year_before
+from domain.policy.policy import Policy
 from domain.returns import REVISION_NEEDS_REASON, Conflict, conflict_of
 from projections.queries.returns import own_figures, standing_returns
 
@@ -102,15 +103,16 @@ def row_number(draft: Draft) -> int:
 
 def decide(ledger: Ledger, connection: Connection, drafts: Sequence[Draft]) -> Decision | Refused:
     """What registering the drafts comes to; nothing is recorded."""
-    touched = [(draft.uscc, draft.registered.period) for draft in drafts]
-    books = WorkingSet(ledger, connection, touched, ledger.policies(connection))
+    touched = {(draft.uscc, draft.registered.period) for draft in drafts}
+    accounts = accounts_touched(ledger.policies(connection), touched)
+    working_set = _read(ledger, connection, accounts)
     new: list[NewEvent] = []
-    changed: set[tuple[str, str]] = set()
+    changed: set[AccountKey] = set()
     problems = []
     filed = revised = 0
     for draft in drafts:
         try:
-            returns = books.returns(draft.uscc, draft.registered.period)
+            returns = working_set.returns(draft.uscc, period_of(draft.registered.period).year)
         except LedgerIntegrityError as error:
             problems.append(_disputed_problem(draft, str(error)))
             continue
@@ -118,20 +120,19 @@ def decide(ledger: Ledger, connection: Connection, drafts: Sequence[Draft]) -> D
         if isinstance(event, Conflict):
             problems.append(_conflict_problem(draft, event))
         elif event is not None:
-            stream = returns_stream(draft.uscc, int(draft.registered.period[:4]))
-            new.append(NewEvent(stream, returns.version, event))
-            changed.add((draft.uscc, window_name(draft.registered.period)))
+            new.append(NewEvent(returns.stream, returns.version, event))
+            changed.update(accounts[draft.uscc, draft.registered.period])
             filed += isinstance(event, ReturnFiled)
             revised += isinstance(event, ReturnRevised)
     if problems:
         return Refused(problems)
-    assessed, changes, contradictions = books.reassess(changed)
+    assessed, changes, contradictions = working_set.reassess(changed)
     if contradictions:
         disputed = [each for each in drafts if each.uscc in contradictions]
         return Refused([_disputed_problem(each, contradictions[each.uscc]) for each in disputed])
-    found = _find_warnings(connection, drafts, books)
+    found = _find_warnings(connection, drafts, working_set)
     return Decision(
-        guard=AppendCondition(books.read_at, books.streams),
+        guard=AppendCondition(working_set.read_at, working_set.streams),
         events=ledger.stored(new + assessed),
         filed=filed,
         revised=revised,
@@ -141,6 +142,17 @@ def decide(ledger: Ledger, connection: Connection, drafts: Sequence[Draft]) -> D
         warnings=found.kept,
         warnings_total=found.total,
     )
+
+
+def _read(
+    ledger: Ledger,
+    connection: Connection,
+    accounts: Mapping[tuple[str, str], Mapping[AccountKey, Policy]],
+) -> WorkingSet:
+    """The aggregates of facts and of the accounts that they touch, as `accounts_touched` gives them."""
+    enterprises = [(uscc, period_of(period).year) for uscc, period in accounts]
+    every = {key: policy for of_fact in accounts.values() for key, policy in of_fact.items()}
+    return WorkingSet(ledger, connection, enterprises, every)
 
 
 def _conflict_problem(draft: Draft, conflict: Conflict) -> Problem:
@@ -173,7 +185,7 @@ def _disputed_problem(draft: Draft, reason: str) -> Problem:
 
 
 def _find_warnings(
-    connection: Connection, drafts: Sequence[Draft], books: WorkingSet
+    connection: Connection, drafts: Sequence[Draft], working_set: WorkingSet
 ) -> First[FilingWarning]:
     wanted: dict[tuple[str, str], list[str]] = {}
     batch: dict[tuple[str, str, str], int | None] = {}
@@ -187,16 +199,18 @@ def _find_warnings(
         form, period = draft.registered.form, draft.registered.period
         base = (draft.uscc, form, year_before(period))
         own = batch[base] if base in batch else recorded.get(base)
-        found.extend(find_warnings(draft, books.returns(draft.uscc, period), own))
+        returns = working_set.returns(draft.uscc, period_of(period).year)
+        found.extend(find_warnings(draft, returns, own))
     return found
 
 
 def decide_withdrawal(ledger: Ledger, connection: Connection, withdrawal: Withdrawal) -> Decision | Refused:
     """What a withdrawal comes to; refused without a problem where no return stands."""
-    touched = [(withdrawal.uscc, withdrawal.period)]
-    books = WorkingSet(ledger, connection, touched, ledger.policies(connection))
+    touched = (withdrawal.uscc, withdrawal.period)
+    accounts = accounts_touched(ledger.policies(connection), [touched])
+    working_set = _read(ledger, connection, accounts)
     try:
-        returns = books.returns(withdrawal.uscc, withdrawal.period)
+        returns = working_set.returns(withdrawal.uscc, period_of(withdrawal.period).year)
     except LedgerIntegrityError as error:
         return Refused([_disputed_withdrawal(withdrawal, str(error))])
     event = returns.withdraw(
@@ -208,14 +222,12 @@ def decide_withdrawal(ledger: Ledger, connection: Connection, withdrawal: Withdr
     )
     if event is None:
         return Refused([])
-    stream = returns_stream(withdrawal.uscc, int(withdrawal.period[:4]))
-    half = (withdrawal.uscc, window_name(withdrawal.period))
-    assessed, changes, contradictions = books.reassess({half})
+    assessed, changes, contradictions = working_set.reassess(accounts[touched])
     if contradictions:
         return Refused([_disputed_withdrawal(withdrawal, contradictions[withdrawal.uscc])])
     return Decision(
-        guard=AppendCondition(books.read_at, books.streams),
-        events=ledger.stored([NewEvent(stream, returns.version, event), *assessed]),
+        guard=AppendCondition(working_set.read_at, working_set.streams),
+        events=ledger.stored([NewEvent(returns.stream, returns.version, event), *assessed]),
         filed=0,
         revised=0,
         unchanged=0,

@@ -1,6 +1,6 @@
 """The aggregates that a batch touches, read in bulk."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -11,7 +11,7 @@ from app.ledger.mapper import NewEvent
 from domain.assessment.account import EntitlementAccount
 from domain.errors import LedgerIntegrityError
 from domain.events import AnyEvent, EntitlementAssessed, account_stream, returns_stream
-from domain.periods import Window, window_name
+from domain.periods import Window, period_of
 from domain.policy.policy import Policy
 from domain.returns import AnnualReturns
 
@@ -25,85 +25,105 @@ class Change(msgspec.Struct, frozen=True):
     after_fen: int | None
 
 
+class AccountKey(NamedTuple):
+    """An account: the window of an enterprise under one policy."""
+
+    uscc: str
+    window: Window
+    policy: str
+
+    @property
+    def stream(self) -> str:
+        """The name of its stream."""
+        return account_stream(self.policy, self.uscc, str(self.window))
+
+
 class WorkingSet:
     """The aggregates that a batch touches, read in bulk.
 
     Args:
         ledger: The ledger.
         connection: In a transaction that reads.
-        touched: Enterprises and periods.
-        policies: The policies whose accounts are needed.
+        enterprises: The enterprises whose returns are needed, each with a year of them.
+        accounts: The accounts that are needed, each with the policy.
     """
 
     def __init__(
         self,
         ledger: Ledger,
         connection: Connection,
-        touched: Iterable[tuple[str, str]],
-        policies: Sequence[Policy],
+        enterprises: Iterable[tuple[str, int]],
+        accounts: Mapping[AccountKey, Policy],
     ) -> None:
         self.read_at = ledger.head(connection)
-        halves = {(uscc, window_name(period)) for uscc, period in touched}
-        reaching = {
-            window: [policy for policy in policies if policy.reaches_window(Window.parse(window))]
-            for window in {window for _, window in halves}
-        }
-        self.accounts_of = {
-            (uscc, window): [
-                (policy, account_stream(policy.ref.id, uscc, window)) for policy in reaching[window]
-            ]
-            for uscc, window in sorted(halves)
-        }
-        accounts = [name for each in self.accounts_of.values() for _, name in each]
-        years = {returns_stream(uscc, int(window[:4])) for uscc, window in halves}
-        self.streams = frozenset([*years, *accounts])
+        self._accounts = accounts
+        years = {*enterprises, *((key.uscc, year) for key in accounts for year in key.window.years)}
+        names = [returns_stream(uscc, year) for uscc, year in years]
+        self.streams = frozenset([*names, *(key.stream for key in accounts)])
         self._events: Mapping[str, list[AnyEvent]] = ledger.streams(connection, self.streams)
-        self._returns: dict[tuple[str, str], AnnualReturns] = {}
+        self._returns: dict[tuple[str, int], AnnualReturns] = {}
 
-    def returns(self, uscc: str, period_or_window: str) -> AnnualReturns:
-        """The enterprise's returns of the year.
+    def returns(self, uscc: str, year: int) -> AnnualReturns:
+        """The enterprise's returns of a year.
 
         Raises:
             LedgerIntegrityError: Their records contradict each other.
         """
-        key = (uscc, period_or_window[:4])
-        found = self._returns.get(key)
+        found = self._returns.get((uscc, year))
         if found is None:
-            events = self._events.get(returns_stream(uscc, int(key[1])), ())
-            found = self._returns[key] = AnnualReturns(events)
+            stream = returns_stream(uscc, year)
+            found = self._returns[uscc, year] = AnnualReturns(stream, self._events.get(stream, ()))
         return found
 
-    def reassess(self, halves: Collection[tuple[str, str]]) -> "Reassessment":
-        """Recompute the accounts of these half-years; in the order in which all of them are kept.
+    def reassess(self, accounts: Collection[AccountKey]) -> "Reassessment":
+        """Recompute these accounts, in the order of enterprises, windows and policies.
 
-        An enterprise whose records contradict each other is left as it is, and told with the reason.
+        An enterprise whose records contradict each other is left as it is, and named with the reason.
         """
         found = Reassessment([], [], {})
-        for (uscc, window), accounts in self.accounts_of.items():
-            if (uscc, window) not in halves or uscc in found.contradictions:
+        for key in sorted(accounts):
+            if key.uscc in found.contradictions:
                 continue
             try:
-                for policy, stream in accounts:
-                    self._reassess_account(found, policy, stream, self.returns(uscc, window))
+                self._reassess_account(found, key)
             except LedgerIntegrityError as error:
-                found.contradictions[uscc] = str(error)
+                found.contradictions[key.uscc] = str(error)
         return found
 
-    def _reassess_account(
-        self, found: "Reassessment", policy: Policy, stream: str, returns: AnnualReturns
-    ) -> None:
-        _, _, uscc, window = stream.split("/")
-        account = EntitlementAccount(window, self._events.get(stream, ()))
+    def _reassess_account(self, found: "Reassessment", key: AccountKey) -> None:
+        stream = key.stream
+        account = EntitlementAccount(key.window, self._events.get(stream, ()))
         version = account.version
-        before = {period: _fen(each) for period, each in account.assessed.items()}
-        for event in account.reassess(policy, returns):
+        before = {period: _fen(event) for period, event in account.assessed.items()}
+        returns = [self.returns(key.uscc, year) for year in key.window.years]
+        for event in account.reassess(self._accounts[key], returns):
             version += 1
             found.new.append(NewEvent(stream, version, event))
-            found.changes.append(Change(uscc, event.period, before.get(event.period), _fen(event)))
+            found.changes.append(Change(key.uscc, event.period, before.get(event.period), _fen(event)))
+
+
+def accounts_touched(
+    policies: Iterable[Policy], touched: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], dict[AccountKey, Policy]]:
+    """The accounts that facts touch.
+
+    Args:
+        policies: The newest version of each policy.
+        touched: Enterprises, and the period of a fact of each.
+    """
+    policies = tuple(policies)
+    return {
+        (uscc, period): {
+            AccountKey(uscc, window, policy.ref.id): policy
+            for policy in policies
+            for window in policy.touched_by(period_of(period))
+        }
+        for uscc, period in touched
+    }
 
 
 class Reassessment(NamedTuple):
-    """What follows from the facts of some half-years.
+    """What follows from the facts of some accounts.
 
     Attributes:
         new: The events of what is assessed differently.

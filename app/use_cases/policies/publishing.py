@@ -14,7 +14,7 @@ from app.ledger.mapper import NewEvent
 from app.ledger.publications import Publication
 from app.ledger.recorder import UNATTENDED, AppendCondition, AppendRequest
 from app.runtime.database import read_transaction, with_retries
-from app.use_cases.filing.working_set import Reassessment, WorkingSet
+from app.use_cases.filing.working_set import AccountKey, Reassessment, WorkingSet
 from app.use_cases.policies.loader import LoadedPolicy
 from app.use_cases.recording import commit_with_retries
 from app.use_cases.upkeep.projecting import project_until
@@ -280,7 +280,7 @@ def _assess_chunk(ledger: Ledger, connection: Connection) -> Batch[None]:
     streams = ledger.returns_streams(
         connection, after=publication.after_stream, years=history.in_force.years, limit=STREAMS_PER_CHUNK
     )
-    books, found = _reassess(ledger, connection, history.in_force, streams)
+    working_set, found = _reassess(ledger, connection, history.in_force, streams)
     new, is_last = list(found.new), len(streams) < STREAMS_PER_CHUNK
     if is_last:
         ended = PolicyAssessed(policy=publication.policy, version=publication.version)
@@ -297,7 +297,7 @@ def _assess_chunk(ledger: Ledger, connection: Connection) -> Batch[None]:
             assessed_at=position if is_last else None,
         )
 
-    guard = AppendCondition(books.read_at, books.streams)
+    guard = AppendCondition(working_set.read_at, working_set.streams)
     return Batch(None, ledger.stored(new), AppendRequest(ACTOR, uuid.uuid4().hex, guard, advance))
 
 
@@ -308,13 +308,14 @@ def _reassess(
 
     An enterprise whose records contradict each other stays as it is: it is disputed, and the others go on.
     """
-    touched = [
-        (uscc, period)
-        for _, uscc, year in (stream.split("/") for stream in streams)
-        for period in (f"{year}-06", f"{year}-12")
-    ]
-    books = WorkingSet(ledger, connection, touched, [policy])
-    return books, books.reassess(books.accounts_of)
+    enterprises = [(uscc, int(year)) for _, uscc, year in (stream.split("/") for stream in streams)]
+    accounts = {
+        AccountKey(uscc, window, policy.ref.id): policy
+        for uscc, year in enterprises
+        for window in policy.touched_in(year)
+    }
+    working_set = WorkingSet(ledger, connection, enterprises, accounts)
+    return working_set, working_set.reassess(accounts)
 
 
 def preview_publication(ledger: Ledger, loaded: LoadedPolicy) -> PublicationEffect:

@@ -12,6 +12,7 @@ from app.ledger.ledger import Ledger
 from app.runtime.database import read_transaction
 from app.transparency.tiles import root_at
 from domain.events import LogEntry, account_stream
+from domain.periods import window_of
 from domain.policy.policy import Policy
 from projections.projector import position_of
 from projections.queries import moments, policies
@@ -100,7 +101,7 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class PolicyAsOf(msgspec.Struct, frozen=True):
-    """A window as of a moment, under a policy; `state` is None while no policy covers the window."""
+    """A window as of a moment, under a policy; `state` is None while no policy has such accounts."""
 
     ledger: Ledger
     connection: Connection
@@ -141,11 +142,12 @@ class PolicyAsOf(msgspec.Struct, frozen=True):
             latest = {streams[stream]: version for stream, version in found.items()}
         return {uscc: state.version_of(latest.get(uscc)) for uscc in codes}
 
-    def ceiling_fen(self, version: PolicyVersion | None) -> int:
-        """The half-year ceiling of a version; 0 without one."""
+    def ceiling_fen(self, version: PolicyVersion | None) -> int | None:
+        """The limit of a whole account by a version; None where it has none, 0 without a version."""
         if version is None:
             return 0
-        return policies.policy_of(self.connection, version.ref).half_year_limit.ceiling.fen
+        limit = policies.policy_of(self.connection, version.ref).account_limit(window_of(self.window))
+        return None if limit is None else limit.ceiling.fen
 
     def progress(self) -> Progress | None:
         """The assessment that is under way; None while there is none."""
@@ -266,7 +268,7 @@ def _state(
             return "policy-unknown"
         return None if found is None else _completed(connection, found)
     completed = [_completed(connection, each) for each in states.values()]
-    covering = [each for each in completed if each.covers(window)]
+    covering = [each for each in completed if each.has_account(window)]
     if len(covering) > 1:
         return "policy-ambiguous"
     return covering[0] if covering else None

@@ -1,16 +1,19 @@
 """Who is entitled to what, and why, as it stood at a moment."""
 
+from collections.abc import Sequence
+
 import msgspec
 from sqlalchemy import Connection
 
 from app.ledger.corruption import REBUILD
 from app.use_cases.reading.as_of import AsOf, PolicyAsOf
+from domain.assessment.account import used_before
 from domain.assessment.assess import Assessment, assess
 from domain.assessment.explanation import Subject, sentence
 from domain.assessment.withholding import withheld_outcome, withhold, without_figures
 from domain.errors import LedgerIntegrityError
 from domain.events import Outcome, PolicyRef, Return
-from domain.periods import period_of
+from domain.periods import period_of, window_of
 from domain.policy.policy import Policy
 from domain.policy.steps import Step
 from projections.queries import accounts, disagreements, policies, returns
@@ -26,11 +29,31 @@ class PeriodAccount(msgspec.Struct, frozen=True):
     policy: PolicyRef
 
 
-class Account(msgspec.Struct, frozen=True):
-    """A half-year account; without a policy nothing is assessed, and the ceiling is 0.
+class LimitUse(msgspec.Struct, frozen=True):
+    """A limit in one of its windows, and what of it is used, in fen.
 
-    Amounts, ceiling and label are of one version. `disputed` holds the positions of the events that
-    contradict the account: it shows what was last recorded.
+    Attributes:
+        id: Of the limit.
+        per: The length of its windows.
+        window: The window.
+    """
+
+    id: str
+    per: str
+    window: str
+    ceiling_fen: int
+    used_fen: int
+
+
+class Account(msgspec.Struct, frozen=True):
+    """An account; without a policy nothing is assessed, and the ceiling is 0.
+
+    Amounts, limits and label are of one version.
+
+    Attributes:
+        ceiling_fen: The limit of the whole account; None where the policy has none.
+        limits: Every limit with each of its windows in the account.
+        disputed: The positions of the events that contradict it: it shows what was last recorded.
     """
 
     uscc: str
@@ -38,7 +61,8 @@ class Account(msgspec.Struct, frozen=True):
     region_code: str | None
     policy: PolicyRef | None
     window: str
-    ceiling_fen: int
+    ceiling_fen: int | None
+    limits: list[LimitUse]
     periods: list[PeriodAccount]
     disputed: list[int]
     as_of: AsOf
@@ -60,9 +84,9 @@ class Account(msgspec.Struct, frozen=True):
         return sum(each.assessed_fen for each in preliminary)
 
     @property
-    def headroom_fen(self) -> int:
-        """What is left under the half-year ceiling."""
-        return self.ceiling_fen - self.assessed_fen
+    def headroom_fen(self) -> int | None:
+        """What is left under the limit of the whole account; None without one."""
+        return None if self.ceiling_fen is None else self.ceiling_fen - self.assessed_fen
 
 
 class ExplainedStep(msgspec.Struct, frozen=True):
@@ -82,7 +106,7 @@ class ExplainedPeriod(msgspec.Struct, frozen=True):
 
 
 def read_account(connection: Connection, uscc: str, window: str, books: PolicyAsOf) -> Account | None:
-    """The account as it stood; None for an enterprise that never filed in the half-year."""
+    """The account as it stood; None for an enterprise that never filed in the window."""
     if not accounts.has_ever_filed(connection, uscc, window):
         return None
     at, policy = books.moment.position, books.policy_id
@@ -90,6 +114,7 @@ def read_account(connection: Connection, uscc: str, window: str, books: PolicyAs
     assessed = [] if policy is None else accounts.periods(connection, policy, uscc, window, at)
     disputed = {} if policy is None else disagreements.positions(connection, policy, window, [uscc], at)
     version = books.versions_of([uscc]).get(uscc)
+    periods = [_period(each) for each in assessed]
     return Account(
         uscc=uscc,
         name=None if identity is None else identity.name,
@@ -97,10 +122,28 @@ def read_account(connection: Connection, uscc: str, window: str, books: PolicyAs
         policy=None if version is None else version.ref,
         window=window,
         ceiling_fen=books.ceiling_fen(version),
-        periods=[_period(each) for each in assessed],
+        limits=[]
+        if version is None
+        else _limits(policies.policy_of(connection, version.ref), window, periods),
+        periods=periods,
         disputed=disputed.get(uscc, []),
         as_of=books.moment,
     )
+
+
+def _limits(policy: Policy, window: str, periods: Sequence[PeriodAccount]) -> list[LimitUse]:
+    return [
+        LimitUse(
+            id=limit.id,
+            per=limit.per,
+            window=str(within),
+            ceiling_fen=limit.ceiling.fen,
+            used_fen=sum(
+                each.outcome.assessed_fen for each in periods if within.holds(period_of(each.period))
+            ),
+        )
+        for limit, within in policy.limits_in(window_of(window))
+    ]
 
 
 def withheld_account(connection: Connection, account: Account) -> Account:
@@ -166,6 +209,8 @@ def _steps(
     """The steps of a period, if what is recorded of it follows from the policy."""
     if wanted.period not in standing:
         return None
-    used_fen = sum(each.outcome.assessed_fen for each in account.periods if each.period < wanted.period)
-    assessment = assess(policy, period_of(wanted.period), standing[wanted.period], used_fen)
+    period = period_of(wanted.period)
+    amounts_fen = {each.period: each.outcome.assessed_fen for each in account.periods}
+    used_fen = used_before(policy, period, amounts_fen)
+    assessment = assess(policy, period, standing[wanted.period], used_fen)
     return assessment.steps if assessment.outcome == wanted.outcome else None

@@ -18,7 +18,7 @@ def parse_region(connection: Connection, text: str | None, window: str | None) -
     Args:
         connection: In a transaction that reads.
         text: What was given; None for all regions.
-        window: The half-year that is asked about; None for all.
+        window: The window that is asked about; None for all.
 
     Raises:
         UnknownValueError: It is no such region.
@@ -31,11 +31,11 @@ def parse_region(connection: Connection, text: str | None, window: str | None) -
 
 
 def _windows(connection: Connection, window: str | None) -> Iterator[str]:
-    """The half-years that are asked about, and those of every policy."""
+    """The windows that are asked about, and those of every policy."""
     if window is not None:
         yield window
     for version in policies.published(connection, FOREVER):
-        yield from version.windows
+        yield from map(str, version.windows)
 
 
 def parse_measure(connection: Connection, text: str | None, at: PolicyAsOf) -> str | None:

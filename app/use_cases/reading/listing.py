@@ -6,7 +6,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.use_cases.reading.as_of import PolicyAsOf
-from projections.queries import disagreements
+from projections.queries import disagreements, policies
 from projections.queries import totals as sums
 from projections.queries.listing import (
     ListedAccount,
@@ -28,13 +28,13 @@ class ListedWithCeiling(msgspec.Struct, frozen=True):
     """
 
     account: ListedAccount
-    ceiling_fen: int
+    ceiling_fen: int | None
     disputed: list[int]
 
     @property
-    def headroom_fen(self) -> int:
-        """What is left under the half-year ceiling."""
-        return self.ceiling_fen - self.account.assessed_fen
+    def headroom_fen(self) -> int | None:
+        """What is left under the limit of the whole account; None without one."""
+        return None if self.ceiling_fen is None else self.ceiling_fen - self.account.assessed_fen
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -81,14 +81,15 @@ def _with_ceilings(
 
 
 def summarise(connection: Connection, window: str, dimension: Dimension, at: PolicyAsOf) -> list[Group]:
-    """The groups of a half-year; none while no policy covers it."""
-    if at.policy_id is None:
+    """The groups of a window; none while no policy has such accounts."""
+    if at.policy_id is None or at.newest is None:
         return []
-    return sums.groups(connection, at.policy_id, window, dimension, at.moment.position)
+    limits = [limit.id for limit in policies.policy_of(connection, at.newest.ref).limits]
+    return sums.groups(connection, at.policy_id, window, dimension, limits, at.moment.position)
 
 
 def count_disputed(connection: Connection, at: PolicyAsOf) -> int:
-    """How many accounts of the half-year the log contradicts: they are in no sum."""
+    """How many accounts of the window the log contradicts: they are in no sum."""
     if at.policy_id is None:
         return 0
     return disagreements.count_accounts(connection, at.policy_id, at.window, at.moment.position)

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from app.ledger.corruption import VERIFY
@@ -18,6 +18,8 @@ from app.runtime.database import (
 )
 from app.runtime.worker_pool import spare_processors
 from domain.errors import LedgerIntegrityError
+from projections.account_windows import AccountWindows, PublishedReach
+from projections.policies import published_reaches
 from projections.projector import catch_up, position_of
 from projections.rebuild.fill import fill_rows, finish
 from projections.rebuild.shadow_tables import ShadowTables
@@ -82,9 +84,9 @@ def _fill_enterprises(ledger: Ledger, scratch: ShadowTables, token: int, progres
         until = ledger.head(connection)
         slices = ledger.slices(connection)
         others = ledger.other_entries(connection, until=until)
-    events = 0
+    events, published = 0, published_reaches(others)
     with ledger_workers(ledger, spare_processors() if len(slices) > 1 else 0) as workers:
-        for count in workers.share(fill_slice, [(token, each, until) for each in slices]):
+        for count in workers.share(fill_slice, [(token, codes, published, until) for codes in slices]):
             events += count
             progress(events, until)
     missing = until - events - len(others)
@@ -101,13 +103,16 @@ def _fill_enterprises(ledger: Ledger, scratch: ShadowTables, token: int, progres
     with_retries(finish_up)
 
 
-def fill_slice(ledger: Ledger, token: int, codes: Slice, until: int) -> int:
+def fill_slice(
+    ledger: Ledger, token: int, codes: Slice, published: Sequence[PublishedReach], until: int
+) -> int:
     """Fill in the enterprises of a slice up to a position; the number of their events.
 
     Args:
         ledger: The ledger.
         token: Of the rebuild whose tables are filled.
         codes: The enterprises.
+        published: What the versions are about that are published up to the position.
         until: The position.
     """
     scratch = ShadowTables(ledger.engine.dialect.name, token)
@@ -115,11 +120,11 @@ def fill_slice(ledger: Ledger, token: int, codes: Slice, until: int) -> int:
     def fill() -> int:  # Whatever a commit came to, this may be done again.
         with read_transaction(ledger.engine) as connection:
             entries = ledger.entries_to_project(connection, codes, until=until)
-        half_years, aside = fill_rows(scratch.models, entries)
+        windows, aside = fill_rows(scratch.models, entries, AccountWindows(published))
         with write_transaction(ledger.engine, no_timeout=True) as connection:
             scratch.check(connection)
             if scratch.begins(connection, codes.above):
-                half_years.flush(connection)
+                windows.flush(connection)
                 aside.write(connection, scratch.aside)
         return len(entries)
 

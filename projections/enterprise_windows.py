@@ -1,4 +1,4 @@
-"""The rows of the half-years that entries touch: what follows from each transaction, in memory."""
+"""The rows of the windows that entries touch: what follows from each transaction, in memory."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -22,8 +22,10 @@ from domain.events import (
 )
 from domain.forms import FORMS
 from domain.money import FEN_LIMIT
-from domain.periods import PeriodError, is_window, window_name
+from domain.periods import PeriodError, Window, is_window, period_of, window_of
 from domain.policy.policy import MOST_ACCOUNT_FEN
+from domain.words import CEILINGS
+from projections.account_windows import AccountWindows
 from projections.policies import MISPLACED
 from projections.rows import (
     AccountRow,
@@ -39,7 +41,7 @@ from projections.rows import (
     latest,
 )
 from projections.sums import SumChanges, TotalKey, assessed_groups, list_key
-from projections.tables import ReadModels, policy_set
+from projections.tables import FOREVER, ReadModels, limit_set, policy_set
 from projections.temporal_rows import TemporalTable
 
 INDUSTRY_DIGITS = 2
@@ -47,11 +49,11 @@ INDUSTRY_DIGITS = 2
 TOO_LARGE: Final = "金额超出可以合计的范围"
 """Why an account that was assessed by an old policy with a very high ceiling counts in no sum."""
 
-Half = tuple[str, str]
-"""An enterprise's half-year: (uscc, window)."""
+WindowKey = tuple[str, str]
+"""A window of an enterprise: (uscc, window); the window is "" where an event does not say it."""
 
-StateOf = Callable[[str, str, str], bytes]
-"""Reads the `state` of an entitlement by enterprise, policy and period."""
+StateOf = Callable[[str, str, str, str], bytes]
+"""Reads the `state` of an entitlement by enterprise, policy, window and period."""
 
 
 class Account:
@@ -96,10 +98,15 @@ class Account:
         return {period: row for period, row in before.items() if row is not None}
 
 
-class HalfYear:
-    """A half-year of an enterprise, under every policy.
+class EnterpriseWindow:
+    """A window of an enterprise, under every policy that has accounts of it.
+
+    Args:
+        window: The window; None where an event does not say it.
+        registered: The returns that stand in it.
 
     Attributes:
+        window: The window.
         registered: The standing returns.
         row: Who the enterprise is, as of the end of the last transaction.
         accounts: By policy.
@@ -108,10 +115,11 @@ class HalfYear:
         disputes_before: The same before the transaction, with the values of their rows.
     """
 
-    __slots__ = ("accounts", "disputes", "disputes_before", "moved", "registered", "row")
+    __slots__ = ("accounts", "disputes", "disputes_before", "moved", "registered", "row", "window")
 
-    def __init__(self) -> None:
-        self.registered: Registered = {}
+    def __init__(self, window: Window | None, registered: Registered) -> None:
+        self.window = window
+        self.registered = registered
         self.row: EnterpriseRow | None = None
         self.accounts: dict[str, Account] = {}
         self.moved: dict[str, LogEntry] = {}
@@ -158,34 +166,51 @@ class HalfYear:
             )
 
     def is_disputed(self, policy: str) -> bool:
-        """Whether the log contradicts an account, or what all accounts of the half-year rest on."""
+        """Whether the log contradicts an account, or what all accounts of the window rest on."""
         return any(key.policy in {"", policy} for key in self.disputes)
 
 
-class HalfYears:
-    """The half-years that entries touch, and the changes to their rows that are not yet written.
+class EnterpriseWindows:
+    """The windows that entries touch, and the changes to their rows that are not yet written.
 
     Enterprises, accounts and sums follow from the returns and the entitlements.
 
     Args:
         models: The tables.
-        state_of: Reads what was left out when the half-years were loaded.
+        windows: Which windows a period counts in.
+        state_of: Reads what was left out when the windows were loaded.
 
     Attributes:
-        halves: As they are; one that was never touched is empty.
+        registered: The standing returns of each enterprise, of all windows that were loaded.
         known_returns: The returns (uscc, period, form) of which a row holds.
     """
 
-    def __init__(self, models: ReadModels, state_of: StateOf) -> None:
+    def __init__(self, models: ReadModels, windows: AccountWindows, state_of: StateOf) -> None:
         self._returns = TemporalTable(models.returns)
         self._enterprises = TemporalTable(models.enterprises)
         self._entitlements = TemporalTable(models.entitlements)
         self._accounts = TemporalTable(models.accounts)
         self._disagreements = TemporalTable(models.disagreements)
-        self._touched: dict[Half, HalfYear] = {}
+        self._account_windows = windows
+        self._touched: dict[WindowKey, EnterpriseWindow] = {}
         self._state_of = state_of
-        self.halves: defaultdict[Half, HalfYear] = defaultdict(HalfYear)
+        self._windows: defaultdict[str, dict[str, EnterpriseWindow]] = defaultdict(dict)
+        self.registered: defaultdict[str, Registered] = defaultdict(dict)
         self.known_returns: set[tuple[str, str, str]] = set()
+
+    def window(self, uscc: str, text: str) -> EnterpriseWindow:
+        """A window of an enterprise; one that was never touched has what stands in it."""
+        windows = self._windows[uscc]
+        found = windows.get(text)
+        if found is None:
+            window = window_of(text) if text else None
+            standing = {
+                key: enterprise
+                for key, enterprise in self.registered[uscc].items()
+                if window is not None and window.holds(period_of(key[0]))
+            }
+            found = windows[text] = EnterpriseWindow(window, standing)
+        return found
 
     def apply(self, entry: LogEntry) -> None:
         """Apply the next entry of returns or accounts; note what cannot be followed."""
@@ -203,18 +228,17 @@ class HalfYears:
             self._dispute(entry, str(error))
 
     def _dispute(self, entry: LogEntry, reason: str) -> None:
-        for half in halves_of(entry):
+        for key in windows_of(entry, self._account_windows, at=entry.position):
             policy = entry.stream.split("/")[1] if entry.stream.startswith("entitlement/") else ""
-            self._touch(half).dispute(entry, reason, policy=policy, period=period_text(entry.event))
+            self._touch(key).dispute(entry, reason, policy=policy, period=period_text(entry.event))
 
     def _register(self, entry: LogEntry, event: ReturnFiled | ReturnRevised | ReturnWithdrawn) -> None:
         """A return was filed, revised or withdrawn."""
         period, form = event.period, event.form
         uscc, year = _returns_place(entry.stream)
-        window = window_name(period)
-        half = (uscc, window)
-        registered = self.halves[half].registered
-        if year != period[:4] or form not in FORMS:
+        registered = self.registered[uscc]
+        windows = self._account_windows.of_period(period, at=entry.position)
+        if year != str(period_of(period).year) or form not in FORMS:
             raise LedgerIntegrityError(MISPLACED)
         if isinstance(event, ReturnWithdrawn):
             enterprise, current_fen = _standing(registered, period, form), None
@@ -223,19 +247,15 @@ class HalfYears:
             current_fen = _current_fen(event)
             if not is_storable(event.name + event.region_code + event.industry_code):
                 raise LedgerIntegrityError("含有数据库不能保存的文字")
-        half_year = self._touch(half)
-        half_year.moved[period] = entry
-        if isinstance(event, ReturnFiled) and (period, form) in registered:
-            half_year.dispute(entry, f"{period}的{form}已有登记，却又新登记", policy="", period=period)
-        elif isinstance(event, ReturnRevised) and (period, form) not in registered:
-            half_year.dispute(entry, f"{period}没有有效的{form}登记，却记为更正", policy="", period=period)
-        if isinstance(event, ReturnWithdrawn):
-            del registered[period, form]
-        else:
-            registered[period, form] = enterprise
+        contradiction = _contradiction(event, registered)
+        for window in windows:
+            touched = self._touch((uscc, window))
+            touched.moved[period] = entry
+            if contradiction is not None:
+                touched.dispute(entry, contradiction, policy="", period=period)
+        self._put(uscc, period, form, None if isinstance(event, ReturnWithdrawn) else enterprise)
         name, region_code, industry_code = enterprise
         row = ReturnRow(
-            window,
             entry.type,
             name,
             region_code,
@@ -251,26 +271,41 @@ class HalfYears:
         self._returns.replace(key, row, entry.transaction_end, held=key in self.known_returns)
         self.known_returns.add(key)
 
+    def _put(self, uscc: str, period: str, form: str, enterprise: Enterprise | None) -> None:
+        """Put a return in the place of the one that stands; None for none."""
+        holding = [
+            each.registered
+            for each in self._windows[uscc].values()
+            if each.window is not None and each.window.holds(period_of(period))
+        ]
+        for registered in (self.registered[uscc], *holding):
+            if enterprise is None:
+                del registered[period, form]
+            else:
+                registered[period, form] = enterprise
+
     def _assess(self, entry: LogEntry, event: EntitlementAssessed) -> None:
         """A period was assessed differently."""
         policy, uscc, window = _account_place(entry.stream)
-        if policy != event.policy.id or window != window_name(event.period):
+        period = period_of(event.period)
+        is_in_use = self._account_windows.has(window, at=entry.position)
+        if policy != event.policy.id or not is_in_use or not window_of(window).holds(period):
             raise LedgerIntegrityError(MISPLACED)
-        half_year = self._touch((uscc, window))
+        touched = self._touch((uscc, window))
         outcome = event.outcome
-        row = None if outcome is None else _entitlement_row(entry, event, outcome, window, half_year)
-        half_year.account(policy).change(event.period, row)
-        if half_year.disputes:
-            half_year.settle(policy, event.period)
+        row = None if outcome is None else _entitlement_row(entry, event, outcome, touched)
+        touched.account(policy).change(event.period, row)
+        if touched.disputes:
+            touched.settle(policy, event.period)
         if row is not None and row.measure is not None and row.region_code is None:
             reason = f"{event.period}的奖励没有有效的数据登记可依"
-            half_year.dispute(entry, reason, policy=policy, period=event.period)
+            touched.dispute(entry, reason, policy=policy, period=event.period)
 
     def finish_transaction(self, at: int) -> SumChanges:
         """Bring the rows up to the end of the transaction that ends at `at`; what changes in the sums."""
         changes = SumChanges()
-        for half, half_year in self._touched.items():
-            self._finish_half(half, half_year, at, changes)
+        for key, touched in self._touched.items():
+            self._finish_window(key, touched, at, changes)
         self._touched = {}
         return changes
 
@@ -284,38 +319,44 @@ class HalfYears:
         """The changes to each table."""
         return self._returns, self._enterprises, self._entitlements, self._accounts, self._disagreements
 
-    def _touch(self, half: Half) -> HalfYear:
-        found = self._touched[half] = self.halves[half]
+    def _touch(self, key: WindowKey) -> EnterpriseWindow:
+        found = self._touched[key] = self.window(*key)
         return found
 
-    def _finish_half(self, half: Half, half_year: HalfYear, at: int, changes: SumChanges) -> None:
-        uscc, window = half
-        enterprise = latest(half_year.registered)
-        for policy, account in half_year.accounts.items():
-            for period, entry in half_year.moved.items():
-                self._place(uscc, policy, period, half_year, account, entry)
-            self._finish_account(half, policy, account, half_year, enterprise, at, changes)
-        row = half_year.enterprise_row(enterprise)
-        if row != half_year.row:
-            self._enterprises.replace((window, uscc), row, at, held=half_year.row is not None)
-            changes.filed(window, half_year.row, -1)
+    def _finish_window(self, key: WindowKey, touched: EnterpriseWindow, at: int, changes: SumChanges) -> None:
+        uscc, window = key
+        enterprise = latest(touched.registered)
+        for policy, account in touched.accounts.items():
+            for period, entry in touched.moved.items():
+                self._place(key, policy, period, touched, account, entry)
+            self._finish_account(key, policy, account, touched, enterprise, at, changes)
+        row = touched.enterprise_row(enterprise)
+        if row != touched.row:
+            self._enterprises.replace((window, uscc), row, at, held=touched.row is not None)
+            changes.filed(window, touched.row, -1)
             changes.filed(window, row, 1)
-            half_year.row = row
-        if half_year.disputes != half_year.disputes_before:
-            self._finish_disputes(half, half_year, at)
-        half_year.moved.clear()
+            touched.row = row
+        if touched.disputes != touched.disputes_before:
+            self._finish_disputes(key, touched, at)
+        touched.moved.clear()
 
-    def _finish_disputes(self, half: Half, half_year: HalfYear, at: int) -> None:
-        uscc, window = half
-        before, now = half_year.disputes_before, half_year.disputes
-        for key in sorted({*before, *now}):
-            if before.get(key) != now.get(key):
-                place = (uscc, window, *key)
-                self._disagreements.replace(place, now.get(key), at, held=key in before)
-        half_year.disputes_before = dict(now)
+    def _finish_disputes(self, key: WindowKey, touched: EnterpriseWindow, at: int) -> None:
+        uscc, window = key
+        before, now = touched.disputes_before, touched.disputes
+        for dispute in sorted({*before, *now}):
+            if before.get(dispute) != now.get(dispute):
+                place = (uscc, window, *dispute)
+                self._disagreements.replace(place, now.get(dispute), at, held=dispute in before)
+        touched.disputes_before = dict(now)
 
     def _place(  # noqa: PLR0913, PLR0917 - a period, and the entry that changed its returns
-        self, uscc: str, policy: str, period: str, half_year: HalfYear, account: Account, entry: LogEntry
+        self,
+        key: WindowKey,
+        policy: str,
+        period: str,
+        touched: EnterpriseWindow,
+        account: Account,
+        entry: LogEntry,
     ) -> None:
         """Give a period the region and industry that its winning return has now.
 
@@ -325,56 +366,56 @@ class HalfYears:
         if row is None:
             return
         if row.form is None:
-            if not any((period, form) in half_year.registered for form in FORMS):
-                half_year.dispute(entry, _unassessed(period), policy=policy, period=period)
+            if not any((period, form) in touched.registered for form in FORMS):
+                touched.dispute(entry, _unassessed(period), policy=policy, period=period)
             return
-        winner = half_year.registered.get((period, row.form))
+        winner = touched.registered.get((period, row.form))
         if winner is None:
-            half_year.dispute(entry, _unassessed(period), policy=policy, period=period)
+            touched.dispute(entry, _unassessed(period), policy=policy, period=period)
             return
         industry = winner.industry_code[:INDUSTRY_DIGITS]
         if row.region_code == winner.region_code and row.industry == industry:
             return
-        state = row.state if row.state is not None else self._state_of(uscc, policy, period)
+        state = row.state if row.state is not None else self._state_of(key[0], policy, key[1], period)
         account.change(period, row._replace(region_code=winner.region_code, industry=industry, state=state))
 
     def _finish_account(  # noqa: PLR0913, PLR0917 - an account, and where its changes go
         self,
-        half: Half,
+        key: WindowKey,
         policy: str,
         account: Account,
-        half_year: HalfYear,
+        touched: EnterpriseWindow,
         enterprise: Enterprise | None,
         at: int,
         changes: SumChanges,
     ) -> None:
-        uscc, window = half
+        uscc, window = key
         periods, before = account.periods, account.row
         is_changed = False
         for period, was in account.earlier.items():
             now = periods.get(period)
             if now is not was:
                 is_changed = True
-                self._entitlements.replace((uscc, policy, period), now, at, held=was is not None)
+                self._entitlements.replace((uscc, policy, window, period), now, at, held=was is not None)
         row = account_row(enterprise, periods)
-        if half_year.disputes or (row is not None and row.assessed_fen > MOST_ACCOUNT_FEN):
-            half_year.judge_sum(policy, account_stream(policy, uscc, window), account, row)
-        is_disputed = bool(half_year.disputes) and half_year.is_disputed(policy)
+        if touched.disputes or (row is not None and row.assessed_fen > MOST_ACCOUNT_FEN):
+            touched.judge_sum(policy, account_stream(policy, uscc, window), account, row)
+        is_disputed = bool(touched.disputes) and touched.is_disputed(policy)
         if is_disputed or account.is_disputed:
-            self._count_disputed(half, policy, account, changes, is_disputed=is_disputed, row=row)
+            self._count_disputed(key, policy, account, changes, is_disputed=is_disputed, row=row)
         else:
             for period, was in account.earlier.items():
                 now = periods.get(period)
                 if now is not was:
-                    changes.grouped(policy, period, was, -1)
-                    changes.grouped(policy, period, now, 1)
+                    changes.grouped(policy, key[1], period, was, -1)
+                    changes.grouped(policy, key[1], period, now, 1)
             if is_changed or row != before:
                 listed = list_key(policy, window, row, periods)
                 changes.listed(account.listed, before, -1)
                 changes.listed(listed, row, 1)
                 account.listed = listed
             if is_changed:
-                groups = assessed_groups(policy, periods)
+                groups = assessed_groups(policy, window, periods)
                 changes.enterprises(account.groups, groups)
                 account.groups = groups
         if row != before:
@@ -384,7 +425,7 @@ class HalfYears:
 
     @staticmethod
     def _count_disputed(  # noqa: PLR0913 - an account before and after
-        half: Half,
+        key: WindowKey,
         policy: str,
         account: Account,
         changes: SumChanges,
@@ -395,12 +436,12 @@ class HalfYears:
         """Count an account that is or was disputed out of the sums, or in again."""
         if not account.is_disputed:
             for period, was in account.before_transaction().items():
-                changes.grouped(policy, period, was, -1)
+                changes.grouped(policy, key[1], period, was, -1)
         if not is_disputed:
             for period, now in account.periods.items():
-                changes.grouped(policy, period, now, 1)
-        listed = None if is_disputed else list_key(policy, half[1], row, account.periods)
-        groups = frozenset[TotalKey]() if is_disputed else assessed_groups(policy, account.periods)
+                changes.grouped(policy, key[1], period, now, 1)
+        listed = None if is_disputed else list_key(policy, key[1], row, account.periods)
+        groups = frozenset[TotalKey]() if is_disputed else assessed_groups(policy, key[1], account.periods)
         changes.listed(account.listed, account.row, -1)
         changes.listed(listed, row, 1)
         changes.enterprises(account.groups, groups)
@@ -452,18 +493,37 @@ def is_of_enterprise(stream: str) -> bool:
     return stream.startswith("returns/") or (stream.startswith("entitlement/") and stream.count("/") > 1)
 
 
-def halves_of(entry: LogEntry) -> list[Half]:
-    """The half-years that an entry of an enterprise is about: both of a year where it does not say which."""
+def windows_of(entry: LogEntry, windows: AccountWindows, *, at: int = FOREVER) -> list[WindowKey]:
+    """The windows that an entry of an enterprise is about: all of a year where it does not say which period.
+
+    Args:
+        entry: The entry.
+        windows: Which windows a period counts in.
+        at: By the versions that were published before this position.
+    """
     kind, *rest = entry.stream.split("/")
     if kind == "entitlement":
         uscc, window = rest[1], rest[2] if len(rest) > 2 else ""  # noqa: PLR2004 - policy, enterprise, window
-        return [(uscc, window if is_window(window) else "")]
+        return [(uscc, window if windows.has(window, at=at) else "")]
     period = period_text(entry.event)
     if period:
         with suppress(PeriodError):
-            return [(rest[0], window_name(period))]
-    both = [f"{rest[1]}H{half}" for half in (1, 2)] if len(rest) > 1 else []
-    return [(rest[0], window) for window in both if is_window(window)] or [(rest[0], "")]
+            return [(rest[0], window) for window in windows.of_period(period, at=at)]
+    year = window_of(rest[1]) if len(rest) > 1 and is_window(rest[1]) else None
+    every = () if year is None else windows.of_year(year.first_year, at=at)
+    return [(rest[0], window) for window in every] or [(rest[0], "")]
+
+
+def _contradiction(
+    event: ReturnFiled | ReturnRevised | ReturnWithdrawn, registered: Registered
+) -> str | None:
+    """Why a return cannot follow what stands; None where it can."""
+    stands = (event.period, event.form) in registered
+    if isinstance(event, ReturnFiled) and stands:
+        return f"{event.period}的{event.form}已有登记，却又新登记"
+    if isinstance(event, ReturnRevised) and not stands:
+        return f"{event.period}没有有效的{event.form}登记，却记为更正"
+    return None
 
 
 def period_text(event: AnyEvent) -> str:
@@ -496,34 +556,36 @@ def is_storable(text: str) -> bool:
 
 
 def _entitlement_row(
-    entry: LogEntry, event: EntitlementAssessed, outcome: Outcome, window: str, half_year: HalfYear
+    entry: LogEntry, event: EntitlementAssessed, outcome: Outcome, touched: EnterpriseWindow
 ) -> EntitlementRow:
     """The row of an outcome; region and industry are None where the winning return does not stand.
 
     Raises:
-        LedgerIntegrityError: The amounts are more than any.
+        LedgerIntegrityError: The amounts are more than any, or a limit is none.
     """
-    if not 0 <= outcome.open_fen <= outcome.assessed_fen < FEN_LIMIT:
+    amounts = (outcome.open_fen, outcome.assessed_fen, outcome.selected_fen)
+    if outcome.open_fen > outcome.assessed_fen or not all(0 <= each < FEN_LIMIT for each in amounts):
         raise LedgerIntegrityError("金额超出范围")
+    if not CEILINGS.keys() >= set(outcome.capped_by):
+        raise LedgerIntegrityError("核减金额的上限无法识别")
     form: str | None = None
     region_code: str | None = None
     industry: str | None = None
     for each in outcome.measures:
         if each.measure == outcome.measure:
             form = each.form
-            winner = half_year.registered.get((event.period, form))
+            winner = touched.registered.get((event.period, form))
             if winner is not None:
                 region_code, industry = winner.region_code, winner.industry_code[:INDUSTRY_DIGITS]
     values: tuple[Any, ...] = (
-        window,
         outcome.stage,
         outcome.status,
         outcome.measure,
         form,
         outcome.assessed_fen,
         outcome.open_fen,
-        outcome.selected_fen < outcome.rule_fen,
-        outcome.assessed_fen < outcome.selected_fen,
+        outcome.selected_fen,
+        limit_set(outcome.capped_by),
         region_code,
         industry,
         entry.state,

@@ -1,0 +1,85 @@
+"""Which windows a period counts in: those of the accounts of every version that is published by then.
+
+Enterprises are listed by half-year whether or not a policy is published, so that window is always among them.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection, select
+
+from domain.periods import Per, Window, is_window, period_of, periods_of_year, window_of
+from domain.policy.reach import Reach
+from projections.tables import FOREVER, ReadModels
+
+LISTED_PER: Final[Per] = "half-year"
+
+
+def is_listed(text: str) -> bool:
+    """Whether enterprises are listed by this window whether or not a policy is published."""
+    window = window_of(text)
+    return Window.around(LISTED_PER, window.periods[0]) == window
+
+
+class PublishedReach(NamedTuple):
+    """What a published version is about, and the position of its publication."""
+
+    position: int
+    reach: Reach
+
+
+class AccountWindows:
+    """The windows of a log in which versions were published.
+
+    Args:
+        published: The versions, in any order.
+    """
+
+    def __init__(self, published: Iterable[PublishedReach]) -> None:
+        self._published = sorted(published, key=lambda version: version.position)
+        self._positions = [version.position for version in self._published]
+        self._found: dict[tuple[int, str], tuple[str, ...]] = {}
+
+    def of_period(self, text: str, *, at: int = FOREVER) -> tuple[str, ...]:
+        """The windows that a period counts in.
+
+        Args:
+            text: A period of the survey, as the contract writes it.
+            at: Versions are known that were published before this position.
+
+        Raises:
+            PeriodError: It is no period of the survey.
+        """
+        known = bisect_left(self._positions, at)
+        found = self._found.get((known, text))
+        if found is None:
+            period = period_of(text)
+            windows = {Window.around(LISTED_PER, period)}
+            for _, reach in self._published[:known]:
+                window = reach.window(period)
+                if window.holds(period) and reach.has(window):
+                    windows.add(window)
+            found = self._found[known, text] = tuple(map(str, sorted(windows)))
+        return found
+
+    def has(self, text: str, *, at: int = FOREVER) -> bool:
+        """Whether a text names a window that some period counts in."""
+        return is_window(text) and text in self.of_period(str(window_of(text).periods[0]), at=at)
+
+    def of_year(self, year: int, *, at: int) -> tuple[str, ...]:
+        """The windows that the periods of a year count in."""
+        every = [self.of_period(str(period), at=at) for period in periods_of_year(year)]
+        return tuple(dict.fromkeys(window for windows in every for window in windows))
+
+
+def account_windows(connection: Connection, models: ReadModels) -> AccountWindows:
+    """The windows by the versions that the read models hold."""
+    table = models.policies.c
+    rows = connection.execute(
+        select(table.position, table.first_period, table.last_period, table.account_per)
+    ).cursor.fetchall()
+    return AccountWindows(
+        PublishedReach(position, Reach(period_of(first), period_of(last), per))
+        for position, first, last, per in rows
+    )

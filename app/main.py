@@ -23,9 +23,9 @@ from starlette.types import ASGIApp
 
 from app.answers.models import Problem
 from app.api.http.bodies import BodyRoom
+from app.api.http.context import refuse_repeated_query
 from app.api.http.envelope import Envelope
 from app.api.http.problems import ApiProblem, add_problem_handlers, problem_response, unavailable
-from app.api.http.query import refuse_unknown_query
 from app.api.routes import (
     differences,
     disagreements,
@@ -88,7 +88,7 @@ _AUDIT: Final = (proofs, replays, red_flags, differences, disagreements, disclos
 # application that includes it, at its first request.
 _ROUTES: Final = APIRouter()
 for _module in (returns, entitlements, events, policies, *_AUDIT, health):
-    _ROUTES.include_router(_module.router, dependencies=[Depends(refuse_unknown_query)])
+    _ROUTES.include_router(_module.router, dependencies=[Depends(refuse_repeated_query)])
 
 
 def create_app(ledger: Ledger, audit_key_file: Path | None = None) -> FastAPI:

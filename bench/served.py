@@ -4,10 +4,12 @@ It has the path parameters, the key check and the response model of the real one
 nothing but the key.
 """
 
-from fastapi import FastAPI
+from typing import Annotated
+
+from fastapi import FastAPI, Query
 
 from app.answers import models
-from app.api.http.context import EntitlementsKey, LedgerNeeded, MomentAsked
+from app.api.http.context import EntitlementsKey, LedgerNeeded, MomentQuery
 from app.main import create_default_app
 
 _PERIODS = ("2024-01~02", "2024-03", "2024-04", "2024-05", "2024-06")
@@ -19,7 +21,7 @@ def create() -> FastAPI:
 
     @app.get("/v1/constant/{uscc}/{window}", response_model=models.Entitlement)
     def constant(
-        _: LedgerNeeded, __: EntitlementsKey, ___: MomentAsked, uscc: str, window: str
+        _: LedgerNeeded, __: EntitlementsKey, ___: Annotated[MomentQuery, Query()], uscc: str, window: str
     ) -> models.Entitlement:
         return _account(uscc, window)
 

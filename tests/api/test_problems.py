@@ -23,7 +23,7 @@ ACCOUNT = f"/v1/entitlements/{code(1000)}/2024H1"
             f"{LIST}?window=2024H1&sort=name&limit=x",
             400,
             "invalid-request",
-            "sort：应为-assessed_fen、assessed_fen或uscc；limit：整数只用数字0至9书写。",
+            "limit：整数只用数字0至9书写；sort：应为-assessed_fen、assessed_fen或uscc。",
         ),
         (f"{LIST}?window=2024Q1", 400, "window-invalid", "半年度应写作2024H1（上半年）或2024H2（下半年）。"),
         (

@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import Query
+from pydantic import Field
 
 from app.api.http.problems import ApiProblem
 from app.use_cases.reading.as_of import ChoiceProblem, PolicyAsOf
 
 PolicyAsked = Annotated[
-    str | None, Query(description="Optional while one policy covers the window.", max_length=100)
+    str | None, Field(description="Optional while one policy covers the window.", max_length=100)
 ]
 
 

@@ -3,23 +3,27 @@
 import asyncio
 import re
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 from fastapi import Depends, Query, Request
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from app.answers.moments import MomentError, parse_known_at
 from app.api.http.bodies import BodyRoom
 from app.api.http.paths import POSITION
 from app.api.http.problems import ApiProblem, unavailable
+from app.api.http.query import QueryModel
 from app.ledger.ledger import Ledger
 from app.runtime.database import read_transaction, retry_once
 from app.runtime.limits import BODY_MAX_BYTES, BODY_SMALL_BYTES, WAIT_FOR_MOST_S
 from app.security.disclosures import DisclosureLog
 from app.security.keys import Key, Role, find_key
+from app.use_cases.filing.rows import printable
 from app.use_cases.reading.as_of import AskedMoment, is_projected
 
 _BEARER: Final = HTTPBearer(auto_error=False, description="`Authorization: Bearer <key>`")
@@ -90,60 +94,88 @@ AuditorKey = Annotated[Key, Depends(any_of("auditor"))]
 AdminKey = Annotated[Key, Depends(any_of("admin"))]
 
 
-async def asked_moment(
-    ledger: LedgerNeeded,
-    position: Annotated[
-        int | None, Query(ge=0, description="As it stood at this position."), POSITION
-    ] = None,
+class MomentQuery(QueryModel):
+    """The query of a route that answers as of a moment: `position=` or `known_at=`."""
+
+    position: Annotated[int | None, Field(ge=0, description="As it stood at this position."), POSITION] = None
     known_at: Annotated[
         str | None,
-        Query(
+        Field(
             description="As it was known at this time (RFC 3339), or at the end of this day in Beijing; "
             "of today, as of now.",
             max_length=100,
         ),
-    ] = None,
-) -> AskedMoment:
-    """`position=` or `known_at=`: as of when an answer is wanted."""
-    if known_at is None:
-        return AskedMoment(position=position)
-    if position is not None:
-        raise ApiProblem(400, "invalid-request", "position与known_at只能给一个。")
-    try:
-        return parse_known_at(known_at, now_us=ledger.clock())
-    except MomentError as error:
-        raise ApiProblem(400, "invalid-request", f"known_at：{error}") from error
+    ] = None
+
+    def moment(self, ledger: Ledger) -> AskedMoment:
+        """As of when an answer is wanted.
+
+        Raises:
+            ApiProblem: 400, both are given, or the time is none.
+        """
+        if self.known_at is None:
+            return AskedMoment(position=self.position)
+        if self.position is not None:
+            raise ApiProblem(400, "invalid-request", "position与known_at只能给一个。")
+        try:
+            return parse_known_at(self.known_at, now_us=ledger.clock())
+        except MomentError as error:
+            raise ApiProblem(400, "invalid-request", f"known_at：{error}") from error
 
 
-MomentAsked = Annotated[AskedMoment, Depends(asked_moment)]
+class WaitingQuery(MomentQuery):
+    """The query of a route that may hold its answer back: `wait_for=`."""
 
-
-async def wait_until_projected(
-    ledger: LedgerNeeded,
-    _: EntitlementsKey,
-    __: MomentAsked,
     wait_for: Annotated[
         int | None,
-        Query(ge=0, description="Answer when the read models have reached this position."),
+        Field(ge=0, description="Answer when the read models have reached this position."),
         POSITION,
-    ] = None,
-) -> None:
-    """`wait_for=`: hold the answer back, for a few seconds at most.
+    ] = None
 
-    Whoever waits holds neither a connection nor a thread in between: any number may wait for one filing.
+
+WaitingQueryT = TypeVar("WaitingQueryT", bound=WaitingQuery)
+
+
+def after_waiting(kind: type[WaitingQueryT]) -> Callable[..., Awaitable[WaitingQueryT]]:
+    """A dependency that gives the query as soon as the read models have reached `wait_for=`.
+
+    A request that waits holds neither a connection nor a thread: any number may wait for one filing. After
+    a few seconds it is answered with 503; a query that is not in order is refused before it waits.
     """
-    if wait_for is None:
-        return
+
+    async def wait(
+        ledger: LedgerNeeded,
+        _: EntitlementsKey,
+        query: Annotated[kind, Query()],  # type: ignore[valid-type]
+    ) -> WaitingQueryT:
+        asked: WaitingQueryT = query
+        asked.moment(ledger)  # For its refusals.
+        if asked.wait_for is not None:
+            await _wait_until_projected(ledger, asked.wait_for)
+        return asked
+
+    return wait
+
+
+async def _wait_until_projected(ledger: Ledger, position: int) -> None:
     give_up_at = time.monotonic() + WAIT_FOR_MOST_S
-    while not await run_in_threadpool(is_projected, ledger, wait_for):
+    while not await run_in_threadpool(is_projected, ledger, position):
         if time.monotonic() >= give_up_at:
-            detail = f"查询表在{WAIT_FOR_MOST_S:g}秒内未更新至台账序号{wait_for}。"
+            detail = f"查询表在{WAIT_FOR_MOST_S:g}秒内未更新至台账序号{position}。"
             raise unavailable(f"{detail}请稍后再查，或不带wait_for。")
         await asyncio.sleep(WAIT_POLL_S)
 
 
-MAY_WAIT: Final = [Depends(wait_until_projected)]
-"""The dependencies of a route that takes `wait_for=`."""
+async def refuse_repeated_query(request: Request) -> None:
+    """Refuse a query parameter that is given twice, of which the framework would take the last.
+
+    Raises:
+        ApiProblem: 400, there is one.
+    """
+    for name, times in Counter(name for name, _ in request.query_params.multi_items()).items():
+        if times > 1:
+            detail = f"查询参数{printable(name[:100])}给了{times}次，只能给一次。"
+            raise ApiProblem(400, "invalid-request", detail)
 
 
 async def read_body(request: Request) -> AsyncIterator[bytes]:

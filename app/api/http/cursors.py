@@ -7,15 +7,20 @@ from collections.abc import Iterable
 from typing import Annotated, Final, TypeVar
 
 import msgspec
-from fastapi import Depends, Query, Request
+from fastapi import Request
+from pydantic import Field
 
+from app.api.http.paths import DIGITS
 from app.api.http.problems import ApiProblem
+from app.api.http.query import QueryModel
 from app.runtime.storable import is_storable
 
 CursorT = TypeVar("CursorT", bound=msgspec.Struct)
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """A position, an amount or a number of things in a cursor."""
+
+PAGE_MOST: Final = 500
 
 _DIGEST_BYTES: Final = 9
 """Against mistakes, not against forgers: a cursor that is made up shows nothing that a query would not."""
@@ -63,22 +68,22 @@ class Cursors:
         return base64.urlsafe_b64encode(msgspec.json.encode(envelope)).decode().rstrip("=")
 
 
-async def cursors_of(
-    request: Request,
+class PageQuery(QueryModel):
+    """The query of a route that answers in pages."""
+
+    limit: Annotated[int, Field(ge=1, le=PAGE_MOST), DIGITS] = 100
     cursor: Annotated[
         str | None,
-        Query(
+        Field(
             max_length=1_000,
             description="The next_cursor of the page before. Send every other parameter as for that page: "
             "with others, 400. The answer stands at the moment of the first page.",
         ),
-    ] = None,
-) -> Cursors:
-    """The cursors of a route that answers in pages."""
-    return Cursors(digest_of(request.url.path, request.query_params.multi_items()), cursor)
+    ] = None
 
-
-CursorsNeeded = Annotated[Cursors, Depends(cursors_of)]
+    def cursors(self, request: Request) -> Cursors:
+        """The cursors of the request that this is the query of."""
+        return Cursors(digest_of(request.url.path, request.query_params.multi_items()), self.cursor)
 
 
 def digest_of(path: str, query: Iterable[tuple[str, str]]) -> str:

@@ -1,7 +1,9 @@
 """What is wrong with the fields of a request, in Chinese: the words of the framework are English."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
+
+from app.use_cases.filing.rows import printable
 
 _WHAT: Final[Mapping[str, str]] = {
     "missing": "必填",
@@ -20,16 +22,21 @@ _WHAT: Final[Mapping[str, str]] = {
 }
 """By the type of the error; what stands in braces is its context."""
 
+_UNKNOWN: Final = "extra_forbidden"
 
-def detail_of(errors: Iterable[Mapping[str, Any]]) -> str:
-    """What is wrong, field by field.
 
-    A parameter that several dependencies of a route share is looked at for each of them, and named once.
+def detail_of(errors: Sequence[Mapping[str, Any]], known: Iterable[str]) -> str:
+    """What is wrong, field by field; of the query parameters that are unknown, the first.
 
     Args:
         errors: As pydantic gives them.
+        known: The query parameters that the route takes.
     """
-    said = dict.fromkeys(f"{_field(each)}：{_what(each)}" for each in errors)
+    unknown = [_field(each) for each in errors if each["type"] == _UNKNOWN]
+    said = [f"{_field(each)}：{_what(each)}" for each in errors if each["type"] != _UNKNOWN]
+    if unknown:
+        listed = "、".join(sorted(known)) or "无"
+        said.insert(0, f"没有名为“{printable(unknown[0][:100])}”的查询参数，可用的有：{listed}")
     return f"{'；'.join(said)}。"
 
 

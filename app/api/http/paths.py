@@ -4,8 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
-from fastapi import Query
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from app.answers.moments import parse_position
 from app.api.http.problems import ApiProblem
@@ -19,7 +18,7 @@ _DIGITS: Final = re.compile(r"[0-9]+", re.ASCII)
 
 RegionAsked = Annotated[
     str | None,
-    Query(
+    Field(
         max_length=20,
         pattern=r"^[^\x00-\x1f\x7f]*$",
         description="Its code, or the Chinese name of a district.",

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from app.api.http.invalid_fields import detail_of
+from app.api.http.query import query_names
 from app.ledger.clock import ClockError
 from app.ledger.ledger import UncertainError
 from app.runtime.database import refusal_of
@@ -139,8 +140,9 @@ def add_problem_handlers(app: FastAPI) -> None:
         return problem_response(error)
 
     @app.exception_handler(RequestValidationError)
-    def _(_: Request, error: RequestValidationError) -> Response:
-        return problem_response(ApiProblem(400, "invalid-request", detail_of(error.errors())))
+    def _(request: Request, error: RequestValidationError) -> Response:
+        detail = detail_of(error.errors(), query_names(request.scope["route"].dependant))
+        return problem_response(ApiProblem(400, "invalid-request", detail))
 
     @app.exception_handler(HTTPException)
     def _(_: Request, error: HTTPException) -> Response:

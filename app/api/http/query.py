@@ -1,35 +1,40 @@
-"""Query parameters: each is one that the route knows, and stands once."""
+"""The query parameters of a route: one model, which refuses what it does not name."""
 
-from collections import Counter
+from collections.abc import Iterator
+from typing import Annotated, Final, cast
 
-from fastapi import Request
+from fastapi import Depends, Query
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
-
-from app.api.http.problems import ApiProblem
-from app.use_cases.filing.rows import printable
+from pydantic import BaseModel, ConfigDict
 
 
-def refuse_unknown_query(request: Request) -> None:
-    """Refuse what would be passed over: a misspelt `position` would be answered as of now.
+class QueryModel(BaseModel):
+    """What every model of query parameters shares.
 
-    Raises:
-        ApiProblem: 400, a parameter that the route does not know, or one that is given twice.
+    A parameter that it does not name is refused: if a misspelt `position` were ignored, the answer would be
+    as of now.
     """
-    given = Counter(name for name, _ in request.query_params.multi_items())
-    if not given:
-        return
-    route: APIRoute = request.scope["route"]
-    known = _names(route.dependant)
-    for name, times in given.items():
-        if name not in known:
-            listed = "、".join(sorted(known)) or "无"
-            detail = f"没有名为“{printable(name[:100])}”的查询参数，可用的有：{listed}。"
-            raise ApiProblem(400, "invalid-request", detail)
-        if times > 1:
-            raise ApiProblem(400, "invalid-request", f"查询参数{name}给了{times}次，只能给一次。")
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _names(dependant: Dependant) -> set[str]:
-    names = {each.alias for each in dependant.query_params}
-    return names.union(*map(_names, dependant.dependencies))
+class NoQuery(QueryModel):
+    """The query of a route that takes no parameter."""
+
+
+async def take_no_query(_: Annotated[NoQuery, Query()]) -> None:
+    """A dependency that refuses every query parameter."""
+
+
+NO_QUERY: Final = [Depends(take_no_query)]
+"""The dependencies of a route that takes no query parameter."""
+
+
+def query_names(dependant: Dependant) -> Iterator[str]:
+    """The names of the query parameters that a route takes."""
+    for parameters in dependant.query_params:
+        model = cast("type[QueryModel]", parameters.field_info.annotation)
+        for name, field in model.model_fields.items():
+            yield field.alias or name
+    for dependency in dependant.dependencies:
+        yield from query_names(dependency)

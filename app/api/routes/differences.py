@@ -3,15 +3,16 @@
 from typing import Annotated, Final
 
 import msgspec
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
+from pydantic import Field
 
 from app.answers.differences import DifferencePage, difference_page
 from app.answers.moments import MomentError, parse_moment
 from app.api.http.context import AuditorKey, LedgerNeeded
-from app.api.http.cursors import Count, Cursors, CursorsNeeded, not_ours
+from app.api.http.cursors import Count, Cursors, PageQuery, not_ours
 from app.api.http.disclosing import shows_no_figures
 from app.api.http.errors_declared import errors
-from app.api.http.paths import DIGITS, uscc_of, window_of
+from app.api.http.paths import uscc_of, window_of
 from app.api.http.problems import ApiProblem
 from app.api.http.read_again import ReadAgain
 from app.runtime.database import read_transaction
@@ -24,7 +25,6 @@ from projections.queries.differences import BEGINNING, Place, Scope
 
 router = APIRouter(prefix="/v1/audit/differences", tags=["audit"], route_class=ReadAgain)
 
-PAGE_MOST: Final = 500
 _TEXT: Final = r"^[^\x00-\x1f\x7f]*$"
 _MOMENT: Final = "A position, a time (RFC 3339), or a day in Beijing: "
 
@@ -44,6 +44,21 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     period: str
 
 
+class DifferencesQuery(PageQuery):
+    """The query of the list of differences."""
+
+    first: Annotated[str, Field(alias="from", description=f"{_MOMENT}its start.")]
+    last: Annotated[
+        str, Field(alias="to", description=f"{_MOMENT}its end, and today as of now. Not before `from`.")
+    ]
+    window: Annotated[str | None, Field(description="Only the accounts of this window.")] = None
+    region_code: Annotated[
+        str | None,
+        Field(max_length=20, pattern=_TEXT, description="Only enterprises there at the later moment."),
+    ] = None
+    uscc: Annotated[str | None, Field(description="Only this enterprise.")] = None
+
+
 @router.get(
     "",
     operation_id="listDifferences",
@@ -51,41 +66,27 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
 )
 @shows_no_figures
 def list_differences(
-    ledger: LedgerNeeded,
-    _: AuditorKey,
-    cursors: CursorsNeeded,
-    first: Annotated[str, Query(alias="from", description=f"{_MOMENT}its start.")],
-    last: Annotated[
-        str,
-        Query(alias="to", description=f"{_MOMENT}its end, and today as of now. Not before `from`."),
-    ],
-    window: Annotated[str | None, Query(description="Only the accounts of this window.")] = None,
-    region_code: Annotated[
-        str | None,
-        Query(max_length=20, pattern=_TEXT, description="Only enterprises there at the later moment."),
-    ] = None,
-    uscc: Annotated[str | None, Query(description="Only this enterprise.")] = None,
-    limit: Annotated[int, Query(ge=1, le=PAGE_MOST), DIGITS] = 100,
+    request: Request, ledger: LedgerNeeded, _: AuditorKey, query: Annotated[DifferencesQuery, Query()]
 ) -> DifferencePage:
     """The periods whose amounts differ, each with the records that caused it, a page at a time."""
-    now_us = ledger.clock()
-    asked = (_moment("from", first, now_us, is_start=True), _moment("to", last, now_us))
+    cursors, now_us = query.cursors(request), ledger.clock()
+    asked = (_moment("from", query.first, now_us, is_start=True), _moment("to", query.last, now_us))
     after = BEGINNING
-    half = None if window is None else str(window_of(window))
-    uscc = None if uscc is None else uscc_of(uscc)
+    window = None if query.window is None else str(window_of(query.window))
+    uscc = None if query.uscc is None else uscc_of(query.uscc)
     seen = _sent(cursors)
     if seen is not None:
         again = AskedMoment(seen.last, day_in_progress=seen.day_in_progress)
         asked = (AskedMoment(seen.first), again)
         after = Place(seen.uscc, seen.policy, seen.window, seen.period)
     with read_transaction(ledger.engine) as connection:
-        scope = Scope(half, parse_region(connection, region_code, half), uscc)
+        scope = Scope(window, parse_region(connection, query.region_code, window), uscc)
         try:
             moments = differences.moments_of(connection, *asked)
         except OrderError as error:
             detail = "from晚于to，应先写较早的时点。"
             raise ApiProblem(400, "invalid-request", detail) from error
-        page = differences.difference_page(connection, scope, moments, limit=limit, after=after)
+        page = differences.difference_page(connection, scope, moments, limit=query.limit, after=after)
         sums = (
             differences.sums(connection, scope, moments)
             if seen is None

@@ -4,10 +4,11 @@ from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Query
+from pydantic import Field
 
 from app.answers import models
 from app.answers.presenters import as_of
-from app.api.http.context import AuditorKey, LedgerNeeded, MomentAsked
+from app.api.http.context import AuditorKey, LedgerNeeded, MomentQuery
 from app.api.http.disclosing import shows_no_figures
 from app.api.http.errors_declared import errors
 from app.api.http.paths import DIGITS
@@ -17,6 +18,13 @@ from app.use_cases.reading.as_of import moment_of
 from projections.queries import disagreements
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"], route_class=ReadAgain)
+
+
+class DisagreementsQuery(MomentQuery):
+    """The query of the list of disagreements."""
+
+    after: Annotated[int, Field(ge=0, lt=2**63), DIGITS] = 0
+    limit: Annotated[int, Field(ge=1, le=1000), DIGITS] = 100
 
 
 @router.get(
@@ -29,18 +37,17 @@ router = APIRouter(prefix="/v1/audit", tags=["audit"], route_class=ReadAgain)
 def list_disagreements(
     ledger: LedgerNeeded,
     _: AuditorKey,
-    moment: MomentAsked,
-    after: Annotated[int, Query(ge=0, lt=2**63), DIGITS] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000), DIGITS] = 100,
+    query: Annotated[DisagreementsQuery, Query()],
 ) -> models.DisagreementPage:
     """The events after a position that the read models cannot follow; `total` counts all of them."""
+    moment = query.moment(ledger)
     with read_transaction(ledger.engine) as connection:
         at = moment_of(connection, moment)
-        found = disagreements.page(connection, at.position, after=after, limit=limit)
+        found = disagreements.page(connection, at.position, after=query.after, limit=query.limit)
         total = disagreements.count(connection, at.position)
     return models.DisagreementPage(
         items=[models.Disagreement(**msgspec.structs.asdict(each)) for each in found],
         total=total,
-        next_after=found[-1].position if found else after,
+        next_after=found[-1].position if found else query.after,
         as_of=as_of(at),
     )

@@ -3,15 +3,16 @@
 from typing import Annotated, Final
 
 import msgspec
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import Field
 
 from app.answers.disclosures import DisclosureItem, disclosure_item, time_of
 from app.answers.models import Model
 from app.api.http.context import AuditorKey, disclosures_of
-from app.api.http.cursors import Count, CursorsNeeded
+from app.api.http.cursors import Count, PageQuery
 from app.api.http.disclosing import shows_no_figures
 from app.api.http.errors_declared import errors
-from app.api.http.paths import DIGITS, uscc_of
+from app.api.http.paths import uscc_of
 from app.api.http.problems import ApiProblem
 from app.api.http.read_again import ReadAgain
 from app.security.disclosures import DisclosureLog, Filter
@@ -19,7 +20,6 @@ from domain.structs import prepared
 
 router = APIRouter(prefix="/v1/audit/disclosures", tags=["audit"], route_class=ReadAgain)
 
-PAGE_MOST: Final = 500
 _TEXT: Final = r"^[^\x00-\x1f\x7f]*$"
 
 
@@ -38,6 +38,21 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     id: Count
 
 
+class DisclosuresQuery(PageQuery):
+    """The query of the list of disclosures."""
+
+    who: Annotated[
+        str | None, Field(max_length=200, pattern=_TEXT, description="A key, or 命令行： and a name.")
+    ] = None
+    uscc: Annotated[str | None, Field(description="Only what is recorded of this enterprise.")] = None
+    since: Annotated[
+        str | None, Field(max_length=40, description="A time (RFC 3339), or a day: its start in Beijing.")
+    ] = None
+    until: Annotated[
+        str | None, Field(max_length=40, description="A time (RFC 3339), or a day: its end in Beijing.")
+    ] = None
+
+
 @router.get(
     "",
     operation_id="listDisclosures",
@@ -45,27 +60,18 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
 )
 @shows_no_figures
 def list_disclosures(
+    request: Request,
     log: Annotated[DisclosureLog, Depends(disclosures_of)],
     _: AuditorKey,
-    cursors: CursorsNeeded,
-    who: Annotated[
-        str | None, Query(max_length=200, pattern=_TEXT, description="A key, or 命令行： and a name.")
-    ] = None,
-    uscc: Annotated[str | None, Query(description="Only what is recorded of this enterprise.")] = None,
-    since: Annotated[
-        str | None, Query(max_length=40, description="A time (RFC 3339), or a day: its start in Beijing.")
-    ] = None,
-    until: Annotated[
-        str | None, Query(max_length=40, description="A time (RFC 3339), or a day: its end in Beijing.")
-    ] = None,
-    limit: Annotated[int, Query(ge=1, le=PAGE_MOST), DIGITS] = 100,
+    query: Annotated[DisclosuresQuery, Query()],
 ) -> DisclosurePage:
     """Who saw figures of single units, by which key, route and when; making, using and revoking keys."""
+    cursors, limit = query.cursors(request), query.limit
     wanted = Filter(
-        actor=who,
-        uscc=None if uscc is None else uscc_of(uscc),
-        since_us=None if since is None else _time("since", since),
-        until_us=None if until is None else _time("until", until),
+        actor=query.who,
+        uscc=None if query.uscc is None else uscc_of(query.uscc),
+        since_us=None if query.since is None else _time("since", query.since),
+        until_us=None if query.until is None else _time("until", query.until),
     )
     sent = cursors.sent(Cursor)
     after = None if sent is None else (sent.at_us, sent.id)

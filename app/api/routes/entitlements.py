@@ -3,13 +3,14 @@
 from typing import Annotated, Final
 
 import msgspec
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Request
+from pydantic import Field
 
 from app.answers import models
 from app.answers.presenters import as_of, assessment, entitlement, explained_period, summary
 from app.api.http.books import PolicyAsked, require_policy
-from app.api.http.context import MAY_WAIT, EntitlementsKey, LedgerNeeded, MomentAsked
-from app.api.http.cursors import Count, Cursors, CursorsNeeded
+from app.api.http.context import EntitlementsKey, LedgerNeeded, WaitingQuery, after_waiting
+from app.api.http.cursors import Count, Cursors, PageQuery
 from app.api.http.disclosing import ShownNeeded, shows_figures, shows_no_figures
 from app.api.http.errors_declared import errors
 from app.api.http.paths import DIGITS, RegionAsked, named, period_in, uscc_of, window_of
@@ -28,7 +29,6 @@ from projections.queries.totals import Dimension
 
 router = APIRouter(prefix="/v1", tags=["entitlements"], route_class=ReadAgain)
 
-PAGE_MOST: Final = 500
 _TEXT: Final = r"^[^\x00-\x1f\x7f]*$"
 
 
@@ -42,26 +42,69 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     uscc: str
 
 
+class AccountQuery(WaitingQuery):
+    """The query of the account of an enterprise."""
+
+    policy: PolicyAsked = None
+
+
+class EntitlementsQuery(PageQuery, WaitingQuery):
+    """The query of the list of entitlements."""
+
+    window: str
+    policy: PolicyAsked = None
+    region_code: RegionAsked = None
+    industry: Annotated[
+        str | None,
+        Field(max_length=20, pattern=_TEXT, description="A prefix of its code, or the name of a division."),
+    ] = None
+    measure: Annotated[
+        str | None, Field(max_length=100, pattern=_TEXT, description="Its id or its Chinese name.")
+    ] = None
+    status: Annotated[
+        models.Status | None, Field(description="A code or its Chinese name."), named("status", STATUSES)
+    ] = None
+    stage: Annotated[
+        models.Stage | None, Field(description="A code or its Chinese name."), named("stage", STAGES)
+    ] = None
+    min_assessed_fen: Annotated[int, Field(ge=0, lt=2**63), DIGITS] = 0
+    q: Annotated[
+        str | None,
+        Field(max_length=100, pattern=_TEXT, description="Prefix of name or code."),
+    ] = None
+    sort: Sort = "-assessed_fen"
+    totals: Annotated[bool, Field(description="Count the totals under every filter.")] = False
+
+
+class SummaryQuery(WaitingQuery):
+    """The query of the sums of a window."""
+
+    window: str
+    group_by: Annotated[Dimension, named("group_by", DIMENSIONS)]
+    policy: PolicyAsked = None
+
+
+AccountAsked = Annotated[AccountQuery, Depends(after_waiting(AccountQuery))]
+
+
 @router.get(
     "/entitlements/{uscc}/{window}",
     operation_id="getEntitlement",
     response_model=models.Entitlement,
     responses=errors(400, 401, 403, 404, 409, 422, 503),
-    dependencies=MAY_WAIT,
 )
 @shows_no_figures
 def read_entitlement(
     ledger: LedgerNeeded,
     key: EntitlementsKey,
-    moment: MomentAsked,
+    query: AccountAsked,
     uscc: str,
     window: str,
-    policy: PolicyAsked = None,
 ) -> models.Entitlement:
     """The account of an enterprise: a window under one policy."""
-    name = str(window_of(window))
+    moment, name = query.moment(ledger), str(window_of(window))
     with read_transaction(ledger.engine) as connection:
-        at = require_policy(opened(ledger, connection, name, policy, moment))
+        at = require_policy(opened(ledger, connection, name, query.policy, moment))
         account = read_account(connection, uscc_of(uscc), name, at)
         if account is None:
             raise _never_filed(uscc, name)
@@ -73,30 +116,31 @@ def read_entitlement(
     operation_id="explainEntitlement",
     response_model=models.ExplainedPeriod,
     responses=errors(400, 401, 403, 404, 409, 422, 503),
-    dependencies=MAY_WAIT,
 )
 @shows_figures
 def explain_entitlement(
     ledger: LedgerNeeded,
     key: EntitlementsKey,
     shown: ShownNeeded,
-    moment: MomentAsked,
+    query: AccountAsked,
     uscc: str,
     window: str,
     period: str,
-    policy: PolicyAsked = None,
 ) -> models.ExplainedPeriod:
     """A period of an account with the steps that led to it."""
-    half, asked = window_of(window), period_in(period)
+    moment = query.moment(ledger)
+    asked_window, asked = window_of(window), period_in(period)
     withheld = not key.sees_figures
     with read_transaction(ledger.engine) as connection:
-        at = require_policy(opened(ledger, connection, str(half), policy, moment))
-        account = read_account(connection, uscc_of(uscc), str(half), at)
+        at = require_policy(opened(ledger, connection, str(asked_window), query.policy, moment))
+        account = read_account(connection, uscc_of(uscc), str(asked_window), at)
         if account is None:
-            raise _never_filed(uscc, str(half))
+            raise _never_filed(uscc, str(asked_window))
         explained = explain(connection, account, str(asked), withheld=withheld)
     if explained is None:
-        detail = f"截至台账序号{at.moment.position}，{uscc}在{half.chinese}没有{asked.chinese}的测算。"
+        detail = (
+            f"截至台账序号{at.moment.position}，{uscc}在{asked_window.chinese}没有{asked.chinese}的测算。"
+        )
         raise ApiProblem(404, "not-found", detail)
     shown.records(0 if withheld else len(explained.steps), uscc=uscc)
     return explained_period(explained, withheld=withheld)
@@ -107,57 +151,36 @@ def explain_entitlement(
     operation_id="listEntitlements",
     response_model=models.EntitlementList,
     responses=errors(400, 401, 403, 404, 409, 422, 503),
-    dependencies=MAY_WAIT,
 )
 @shows_no_figures
 def list_entitlements(
+    request: Request,
     ledger: LedgerNeeded,
     _: EntitlementsKey,
-    moment: MomentAsked,
-    cursors: CursorsNeeded,
-    window: str,
-    policy: PolicyAsked = None,
-    region_code: RegionAsked = None,
-    industry: Annotated[
-        str | None,
-        Query(max_length=20, pattern=_TEXT, description="A prefix of its code, or the name of a division."),
-    ] = None,
-    measure: Annotated[
-        str | None, Query(max_length=100, pattern=_TEXT, description="Its id or its Chinese name.")
-    ] = None,
-    status: Annotated[
-        models.Status | None, Query(description="A code or its Chinese name."), named("status", STATUSES)
-    ] = None,
-    stage: Annotated[
-        models.Stage | None, Query(description="A code or its Chinese name."), named("stage", STAGES)
-    ] = None,
-    min_assessed_fen: Annotated[int, Query(ge=0, lt=2**63), DIGITS] = 0,
-    q: Annotated[
-        str | None, Query(max_length=100, pattern=_TEXT, description="Prefix of name or code.")
-    ] = None,
-    sort: Sort = "-assessed_fen",
-    limit: Annotated[int, Query(ge=1, le=PAGE_MOST), DIGITS] = 100,
-    totals: Annotated[bool, Query(description="Count the totals under every filter.")] = False,
+    query: Annotated[EntitlementsQuery, Depends(after_waiting(EntitlementsQuery))],
 ) -> models.EntitlementList:
     """Every enterprise with a return in the window, a page at a time."""
-    half = str(window_of(window))
+    moment, cursors = query.moment(ledger), query.cursors(request)
+    window = str(window_of(query.window))
     after = _sent(cursors)
     asked = moment if after is None else AskedMoment(after.position, day_in_progress=after.day_in_progress)
     with read_transaction(ledger.engine) as connection:
-        at = require_policy(opened(ledger, connection, half, policy, asked))
+        at = require_policy(opened(ledger, connection, window, query.policy, asked))
         wanted = ListFilter(
             policy=at.policy_id,
-            window=half,
-            region_code=parse_region(connection, region_code, half),
-            industry=parse_industry(connection, industry, half),
-            measure=parse_measure(connection, measure, at),
-            status=status,
-            stage=stage,
-            min_assessed_fen=min_assessed_fen,
-            q=q,
+            window=window,
+            region_code=parse_region(connection, query.region_code, window),
+            industry=parse_industry(connection, query.industry, window),
+            measure=parse_measure(connection, query.measure, at),
+            status=query.status,
+            stage=query.stage,
+            min_assessed_fen=query.min_assessed_fen,
+            q=query.q,
         )
         last = None if after is None else (after.assessed_fen, after.uscc)
-        listed = list_accounts(connection, wanted, at, sort=sort, limit=limit, after=last, totals=totals)
+        listed = list_accounts(
+            connection, wanted, at, sort=query.sort, limit=query.limit, after=last, totals=query.totals
+        )
         disputed, progress = count_disputed(connection, at), at.progress()
     end, as_asked = listed.next_after, (at.moment.position, at.moment.day_in_progress)
     return models.EntitlementList(
@@ -183,22 +206,18 @@ def list_entitlements(
     operation_id="getSummary",
     response_model=models.Summary,
     responses=errors(400, 401, 403, 404, 409, 422, 503),
-    dependencies=MAY_WAIT,
 )
 @shows_no_figures
 def read_summary(
     ledger: LedgerNeeded,
     _: EntitlementsKey,
-    moment: MomentAsked,
-    window: str,
-    group_by: Annotated[Dimension, named("group_by", DIMENSIONS)],
-    policy: PolicyAsked = None,
+    query: Annotated[SummaryQuery, Depends(after_waiting(SummaryQuery))],
 ) -> models.Summary:
     """The sums of a window, by region, industry, period or measure."""
-    half = str(window_of(window))
+    moment, window = query.moment(ledger), str(window_of(query.window))
     with read_transaction(ledger.engine) as connection:
-        at = require_policy(opened(ledger, connection, half, policy, moment))
-        groups = summarise(connection, half, group_by, at)
+        at = require_policy(opened(ledger, connection, window, query.policy, moment))
+        groups = summarise(connection, window, query.group_by, at)
         return summary(groups, at.moment, disputed=count_disputed(connection, at), progress=at.progress())
 
 

@@ -3,10 +3,11 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import Field
 
 from app.answers import models
 from app.answers.presenters import event_page
-from app.api.http.context import AuditorKey, LedgerNeeded, MomentAsked
+from app.api.http.context import AuditorKey, LedgerNeeded, MomentQuery
 from app.api.http.disclosing import ShownNeeded, shows_figures
 from app.api.http.errors_declared import errors
 from app.api.http.paths import DIGITS, POSITION, uscc_of
@@ -16,6 +17,14 @@ from app.use_cases.reading.as_of import events_after, log_moment_of
 from domain.events import Return
 
 router = APIRouter(prefix="/v1/events", tags=["events"], route_class=ReadAgain)
+
+
+class EventsQuery(MomentQuery):
+    """The query of the list of events."""
+
+    after: Annotated[int, Field(ge=0, description="A position. Above the head: 422."), POSITION] = 0
+    limit: Annotated[int, Field(ge=1, le=1000), DIGITS] = 100
+    uscc: str | None = None
 
 
 @router.get(
@@ -29,15 +38,13 @@ def list_events(
     ledger: LedgerNeeded,
     _: AuditorKey,
     shown: ShownNeeded,
-    moment: MomentAsked,
-    after: Annotated[int, Query(ge=0, description="A position. Above the head: 422."), POSITION] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000), DIGITS] = 100,
-    uscc: str | None = None,
+    query: Annotated[EventsQuery, Query()],
 ) -> models.EventPage:
     """The events after a position, in the order of the log; none of a later moment than asked for."""
-    of = None if uscc is None else uscc_of(uscc)
+    moment = query.moment(ledger)
+    of = None if query.uscc is None else uscc_of(query.uscc)
     with read_transaction(ledger.engine) as connection:
         at = log_moment_of(ledger, connection, moment)
-        entries = events_after(ledger, connection, after, at, limit=limit, uscc=of)
+        entries = events_after(ledger, connection, query.after, at, limit=query.limit, uscc=of)
     shown.records(sum(isinstance(each.event, Return) for each in entries), uscc=of)
-    return event_page(entries, at, after=after)
+    return event_page(entries, at, after=query.after)

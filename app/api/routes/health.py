@@ -11,9 +11,10 @@ from fastapi.openapi.docs import get_swagger_ui_html
 
 from app.api.http.disclosing import shows_no_figures
 from app.api.http.problems import problem_response, unavailable
+from app.api.http.query import NO_QUERY
 from app.runtime.limits import READY_TIMEOUT_S
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, dependencies=NO_QUERY)
 
 _INLINE: Final = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 

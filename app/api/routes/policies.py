@@ -6,16 +6,18 @@ import msgspec
 import structlog
 from fastapi import APIRouter, BackgroundTasks, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import Field
 
 from app.answers import models
 from app.answers.presenters import as_of
 from app.answers.times import rfc_3339
-from app.api.http.context import AdminKey, AnyKey, Body, LedgerNeeded, MomentAsked, require_media_type
+from app.api.http.context import AdminKey, AnyKey, Body, LedgerNeeded, MomentQuery, require_media_type
 from app.api.http.disclosing import ShownNeeded, shows_figures, shows_no_figures
 from app.api.http.errors_declared import errors
 from app.api.http.json_body import parse_json
 from app.api.http.paths import DIGITS
 from app.api.http.problems import ApiProblem
+from app.api.http.query import QueryModel
 from app.api.http.read_again import ReadAgain
 from app.ledger.ledger import Ledger
 from app.runtime.database import read_transaction
@@ -83,6 +85,27 @@ _WITHDRAWAL: Final[dict[str, Any]] = {
 }
 
 
+class PublishingQuery(QueryModel):
+    """The query of a publication."""
+
+    dry_run: Annotated[
+        bool, Field(description="Only say what would change; needs a key that sees figures.")
+    ] = False
+    drop: Annotated[bool, Field(description="It is meant that it covers less than the version before.")] = (
+        False
+    )
+    reason: Annotated[str | None, Field(max_length=TEXT_MAX_CHARS, description="Why; with drop.")] = None
+    document: Annotated[
+        str | None, Field(max_length=TEXT_MAX_CHARS, description="What orders it; with drop.")
+    ] = None
+
+
+class RepealQuery(QueryModel):
+    """The query of the withdrawal of a policy."""
+
+    dry_run: Annotated[bool, Field(description="Only say what would change.")] = False
+
+
 @router.post(
     "",
     operation_id="publishPolicy",
@@ -102,29 +125,20 @@ def publish_policy(
     key: AdminKey,
     shown: ShownNeeded,
     body: Body,
-    dry_run: Annotated[
-        bool, Query(description="Only say what would change; needs a key that sees figures.")
-    ] = False,
-    drop: Annotated[
-        bool, Query(description="It is meant that it covers less than the version before.")
-    ] = False,
-    reason: Annotated[str | None, Query(max_length=TEXT_MAX_CHARS, description="Why; with drop.")] = None,
-    document: Annotated[
-        str | None, Query(max_length=TEXT_MAX_CHARS, description="What orders it; with drop.")
-    ] = None,
+    query: Annotated[PublishingQuery, Query()],
 ) -> Response:
     """Publish a policy document; what was filed before is assessed by it afterwards."""
-    if dry_run and not key.sees_figures:
+    if query.dry_run and not key.sees_figures:
         raise ApiProblem(403, "forbidden", _NO_TRIAL)
     require_media_type(request, *_YAML)
-    meant = _drop(reason, document) if drop else None
+    meant = _drop(query.reason, query.document) if query.drop else None
     loaded = load_policy(body, file="body")
     if not isinstance(loaded, LoadedPolicy):
         listed = loaded[:PROBLEMS_MOST_LISTED]
         told = "；".join(f"第{each.line}行：{each.message[:500]}" for each in listed)
         detail = f"政策文件未通过检查。{told}"
         raise ApiProblem(422, "policy-invalid", detail)
-    if dry_run:
+    if query.dry_run:
         effect = preview_publication(ledger, loaded)
         shown.trial(effect.entitlements_changed)
         return JSONResponse(_preview(effect).model_dump())
@@ -199,7 +213,7 @@ def repeal(
     key: AdminKey,
     body: Body,
     policy: str,
-    dry_run: Annotated[bool, Query(description="Only say what would change.")] = False,
+    query: Annotated[RepealQuery, Query()],
 ) -> Response:
     """Withdraw a policy that is repealed, or was published by mistake; it pays for nothing afterwards."""
     require_media_type(request, "application/json")
@@ -207,7 +221,7 @@ def repeal(
     if not isinstance(data, dict) or data.keys() - {"reason", "document"}:
         raise ApiProblem(422, "invalid-request", "请求正文应为含reason和document的JSON对象。")
     meant = _drop(data.get("reason"), data.get("document"))
-    if dry_run:
+    if query.dry_run:
         effect = preview_withdrawal(ledger, policy)
         if effect is not None:
             return JSONResponse(_preview(effect).model_dump())
@@ -232,8 +246,11 @@ def _assess(ledger: Ledger) -> None:
     responses=errors(400, 401, 422, 503),
 )
 @shows_no_figures
-def list_policies(ledger: LedgerNeeded, _: AnyKey, moment: MomentAsked) -> models.PolicyList:
+def list_policies(
+    ledger: LedgerNeeded, _: AnyKey, query: Annotated[MomentQuery, Query()]
+) -> models.PolicyList:
     """All policies with their newest versions."""
+    moment = query.moment(ledger)
     with read_transaction(ledger.engine) as connection:
         at = moment_of(connection, moment)
         found = states(connection, at.position)
@@ -247,8 +264,11 @@ def list_policies(ledger: LedgerNeeded, _: AnyKey, moment: MomentAsked) -> model
     responses=errors(400, 401, 404, 422, 503),
 )
 @shows_no_figures
-def read_policy(ledger: LedgerNeeded, _: AnyKey, moment: MomentAsked, policy: str) -> models.PolicyDetail:
+def read_policy(
+    ledger: LedgerNeeded, _: AnyKey, query: Annotated[MomentQuery, Query()], policy: str
+) -> models.PolicyDetail:
     """A policy and its versions."""
+    moment = query.moment(ledger)
     with read_transaction(ledger.engine) as connection:
         at = moment_of(connection, moment)
         state = states(connection, at.position).get(policy)
@@ -271,11 +291,12 @@ def read_policy(ledger: LedgerNeeded, _: AnyKey, moment: MomentAsked, policy: st
 def read_policy_version(
     ledger: LedgerNeeded,
     _: AnyKey,
-    moment: MomentAsked,
+    query: Annotated[MomentQuery, Query()],
     policy: str,
     n: Annotated[int, Path(ge=1, lt=2**31), DIGITS],
 ) -> models.PolicyVersion:
     """A published version with its document, and how far its assessment has come."""
+    moment = query.moment(ledger)
     with read_transaction(ledger.engine) as connection:
         at = moment_of(connection, moment)
         version = find_version(connection, policy, n)

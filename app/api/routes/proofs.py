@@ -3,13 +3,15 @@
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from pydantic import Field
 
 from app.answers import proofs as proof_models
-from app.api.http.context import AuditorKey, LedgerNeeded, MomentAsked
+from app.api.http.context import AuditorKey, LedgerNeeded, MomentQuery
 from app.api.http.disclosing import ShownNeeded, shows_figures, shows_no_figures
 from app.api.http.errors_declared import errors
 from app.api.http.paths import POSITION, uscc_of, window_of
 from app.api.http.problems import RETRY_AFTER_S, ApiProblem
+from app.api.http.query import QueryModel
 from app.api.http.read_again import ReadAgain
 from app.runtime.database import read_transaction
 from app.runtime.limits import SEALED_PER_CALL_MOST
@@ -26,8 +28,19 @@ _AS_TEXT: Final[dict[int | str, dict[str, Any]]] = {
     200: {"content": {_TEXT: {"schema": {"type": "string", "description": "The signed note alone."}}}}
 }
 _AHEAD: Final = "More than the log has: 422. Left out, all that is sealed."
-SizeAsked = Annotated[int | None, Query(ge=0, description=f"How many events. {_AHEAD}"), POSITION]
-SizeNeeded = Annotated[int, Query(ge=0, description="How many events."), POSITION]
+
+
+class SizeQuery(QueryModel):
+    """The query of what is said against one checkpoint."""
+
+    size: Annotated[int | None, Field(ge=0, description=f"How many events. {_AHEAD}"), POSITION] = None
+
+
+class ConsistencyQuery(QueryModel):
+    """The query of a proof between two checkpoints."""
+
+    first: Annotated[int, Field(ge=0, description="How many events."), POSITION]
+    second: Annotated[int, Field(ge=0, description="How many events."), POSITION]
 
 
 def signer_of(request: Request, _: AuditorKey) -> Signer:
@@ -64,11 +77,11 @@ SEALED: Final = [Depends(sealed_behind)]
 )
 @shows_no_figures
 def read_checkpoint(
-    request: Request, ledger: LedgerNeeded, signer: SignerNeeded, size: SizeAsked = None
+    request: Request, ledger: LedgerNeeded, signer: SignerNeeded, query: Annotated[SizeQuery, Query()]
 ) -> Any:
     """A signed checkpoint; as `text/plain` the signed note alone."""
     with read_transaction(ledger.engine) as connection:
-        tree = tree_at(ledger, connection, size)
+        tree = tree_at(ledger, connection, query.size)
     answer = proof_models.checkpoint_answer(tree, signer)
     if _TEXT in request.headers.get("accept", ""):
         return Response(answer.checkpoint, media_type=_TEXT)
@@ -88,11 +101,11 @@ def read_inclusion(
     signer: SignerNeeded,
     shown: ShownNeeded,
     position: Annotated[int, Path(ge=1), POSITION],
-    size: SizeAsked = None,
+    query: Annotated[SizeQuery, Query()],
 ) -> proof_models.InclusionAnswer:
     """The proof that the event at a position is in the log of a checkpoint."""
     with read_transaction(ledger.engine) as connection:
-        proved = prove_inclusion(ledger, connection, position=position, size=size)
+        proved = prove_inclusion(ledger, connection, position=position, size=query.size)
     shown.records(0 if proved.uscc is None else 1, uscc=proved.uscc)
     return proof_models.inclusion_answer(proved, signer)
 
@@ -106,13 +119,13 @@ def read_inclusion(
 )
 @shows_no_figures
 def read_consistency(
-    ledger: LedgerNeeded, signer: SignerNeeded, first: SizeNeeded, second: SizeNeeded
+    ledger: LedgerNeeded, signer: SignerNeeded, query: Annotated[ConsistencyQuery, Query()]
 ) -> proof_models.ConsistencyAnswer:
     """The proof that the log of one checkpoint is the beginning of the log of another."""
-    if first > second:
+    if query.first > query.second:
         raise ApiProblem(400, "invalid-request", "first不能大于second。")
     with read_transaction(ledger.engine) as connection:
-        proved = prove_consistency(ledger, connection, first=first, second=second)
+        proved = prove_consistency(ledger, connection, first=query.first, second=query.second)
     return proof_models.consistency_answer(proved, signer)
 
 
@@ -128,15 +141,15 @@ def read_receipt(
     ledger: LedgerNeeded,
     signer: SignerNeeded,
     shown: ShownNeeded,
-    moment: MomentAsked,
+    query: Annotated[MomentQuery, Query()],
     uscc: str,
     window: str,
 ) -> proof_models.ReceiptAnswer:
     """The events of an enterprise's window with their proofs, to verify offline."""
-    half = window_of(window)
+    moment, asked = query.moment(ledger), window_of(window)
     with read_transaction(ledger.engine) as connection:
-        receipt = write_receipt(ledger, connection, uscc=uscc_of(uscc), window=str(half), asked=moment)
+        receipt = write_receipt(ledger, connection, uscc=uscc_of(uscc), window=str(asked), asked=moment)
     if receipt is None:
-        raise ApiProblem(404, "not-found", f"{uscc}在{half.chinese}没有登记过数据。")
+        raise ApiProblem(404, "not-found", f"{uscc}在{asked.chinese}没有登记过数据。")
     shown.records(len(receipt.events), uscc=uscc)
     return proof_models.receipt_answer(receipt, signer)

@@ -3,16 +3,16 @@
 from typing import Annotated, Final
 
 import msgspec
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
 from app.answers import models
 from app.answers.presenters import as_of, red_flag, thresholds
 from app.api.http.books import PolicyAsked, require_policy
-from app.api.http.context import AuditorKey, LedgerNeeded, MomentAsked
-from app.api.http.cursors import Count, Cursors, CursorsNeeded
+from app.api.http.context import AuditorKey, LedgerNeeded, MomentQuery
+from app.api.http.cursors import Count, Cursors, PageQuery
 from app.api.http.disclosing import ShownNeeded, shows_figures
 from app.api.http.errors_declared import errors
-from app.api.http.paths import DIGITS, RegionAsked, named, uscc_of, window_of
+from app.api.http.paths import RegionAsked, named, uscc_of, window_of
 from app.api.http.problems import ApiProblem
 from app.api.http.read_again import ReadAgain
 from app.runtime.database import read_transaction
@@ -35,7 +35,6 @@ from domain.words import FLAGS
 
 router = APIRouter(prefix="/v1/audit/red-flags", tags=["audit"], route_class=ReadAgain)
 
-PAGE_MOST: Final = 500
 ENTERPRISE_NAMES: Final = {each: FLAGS[each] for each in ENTERPRISE_FLAGS}
 GROUP_NAMES: Final = {each: FLAGS[each] for each in GROUP_FLAGS}
 
@@ -50,6 +49,24 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     taken: Count
 
 
+class _FlagsQuery(MomentQuery):
+    window: str
+    policy: PolicyAsked = None
+    region_code: RegionAsked = None
+
+
+class EnterpriseFlagsQuery(PageQuery, _FlagsQuery):
+    """The query of the questions about one enterprise each."""
+
+    flag: Annotated[EnterpriseFlagId | None, named("flag", ENTERPRISE_NAMES)] = None
+
+
+class GroupFlagsQuery(_FlagsQuery):
+    """The query of the questions about many returns."""
+
+    flag: Annotated[GroupFlagId | None, named("flag", GROUP_NAMES)] = None
+
+
 @router.get(
     "",
     operation_id="listRedFlags",
@@ -58,32 +75,27 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
 )
 @shows_figures
 def list_red_flags(
+    request: Request,
     ledger: LedgerNeeded,
     _: AuditorKey,
     shown: ShownNeeded,
-    moment: MomentAsked,
-    cursors: CursorsNeeded,
-    window: str,
-    policy: PolicyAsked = None,
-    flag: Annotated[EnterpriseFlagId | None, named("flag", ENTERPRISE_NAMES)] = None,
-    region_code: RegionAsked = None,
-    limit: Annotated[int, Query(ge=1, le=PAGE_MOST), DIGITS] = 100,
+    query: Annotated[EnterpriseFlagsQuery, Query()],
 ) -> models.RedFlagPage:
     """The questions about one enterprise each, by code, with the versions that they are asked of."""
-    asked_window = window_of(window)
-    name = str(asked_window)
+    moment, cursors = query.moment(ledger), query.cursors(request)
+    window = window_of(query.window)
     before = _sent(cursors)
     with read_transaction(ledger.engine) as connection:
-        region = parse_region(connection, region_code, name)
-        asked = RedFlagQuery(asked_window, ENTERPRISE_FLAGS if flag is None else (flag,), region)
+        region = parse_region(connection, query.region_code, str(window))
+        asked = RedFlagQuery(window, ENTERPRISE_FLAGS if query.flag is None else (query.flag,), region)
         if before is None:
-            result, after = opened(ledger, connection, name, policy, moment), BEGINNING
+            result, after = opened(ledger, connection, str(window), query.policy, moment), BEGINNING
         else:
             again = AskedMoment(before.position, day_in_progress=before.day_in_progress)
-            result = opened(ledger, connection, name, policy, again)
+            result = opened(ledger, connection, str(window), query.policy, again)
             after = Place(before.uscc, before.taken)
         books = require_policy(result)
-        page = red_flag_page(connection, asked, books, limit=limit, after=after)
+        page = red_flag_page(connection, asked, books, limit=query.limit, after=after)
     shown.records(len(page.found))
     end, as_asked = page.next_after, (books.moment.position, books.moment.day_in_progress)
     return models.RedFlagPage(
@@ -105,19 +117,14 @@ def list_red_flag_groups(
     ledger: LedgerNeeded,
     _: AuditorKey,
     shown: ShownNeeded,
-    moment: MomentAsked,
-    window: str,
-    policy: PolicyAsked = None,
-    flag: Annotated[GroupFlagId | None, named("flag", GROUP_NAMES)] = None,
-    region_code: RegionAsked = None,
+    query: Annotated[GroupFlagsQuery, Query()],
 ) -> models.RedFlagGroups:
     """The questions about many returns: clusters just over a threshold, many corrections by one actor."""
-    asked_window = window_of(window)
-    name = str(asked_window)
+    moment, window = query.moment(ledger), window_of(query.window)
     with read_transaction(ledger.engine) as connection:
-        region = parse_region(connection, region_code, name)
-        asked = RedFlagQuery(asked_window, GROUP_FLAGS if flag is None else (flag,), region)
-        books = require_policy(opened(ledger, connection, name, policy, moment))
+        region = parse_region(connection, query.region_code, str(window))
+        asked = RedFlagQuery(window, GROUP_FLAGS if query.flag is None else (query.flag,), region)
+        books = require_policy(opened(ledger, connection, str(window), query.policy, moment))
         try:
             found = group_flags(connection, asked, books)
         except TooManyError as error:

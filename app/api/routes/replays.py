@@ -11,13 +11,14 @@ from app.api.http.disclosing import ShownNeeded, shows_figures, shows_no_figures
 from app.api.http.errors_declared import errors
 from app.api.http.json_body import parse_json
 from app.api.http.problems import ApiProblem
+from app.api.http.query import NO_QUERY
 from app.api.http.read_again import ReadAgain
 from app.background.replay_jobs import Replayer, RunningError
 from app.ledger.replay_runs import find
 from app.runtime.database import read_transaction
 from app.use_cases.audit.replaying import ReplayRange
 
-router = APIRouter(prefix="/v1/audit/replays", tags=["audit"], route_class=ReadAgain)
+router = APIRouter(prefix="/v1/audit/replays", tags=["audit"], route_class=ReadAgain, dependencies=NO_QUERY)
 
 _KEYS: Final = ("first", "last")
 _BODY: Final[dict[str, Any]] = {
@@ -70,7 +71,7 @@ def start_replay(request: Request, key: AuditorKey, body: Body) -> Response:
     "/{id}",
     operation_id="getReplay",
     response_model=replay_models.Replay,
-    responses=errors(401, 403, 404, 503),
+    responses=errors(400, 401, 403, 404, 503),
 )
 @shows_figures
 def read_replay(

@@ -5,6 +5,7 @@ import re
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic import Field
 
 from app.answers import models
 from app.answers.presenters import enterprise_returns
@@ -12,7 +13,7 @@ from app.api.http.batch import BATCH_SCHEMA, WITHDRAWAL_SCHEMA, read_batch, read
 from app.api.http.context import (
     Body,
     LedgerNeeded,
-    MomentAsked,
+    MomentQuery,
     ReturnsKey,
     StatisticsKey,
     require_media_type,
@@ -22,6 +23,7 @@ from app.api.http.errors_declared import errors
 from app.api.http.json_body import parse_json
 from app.api.http.paths import DIGITS, uscc_of
 from app.api.http.problems import ApiProblem, refused_rows
+from app.api.http.query import NO_QUERY, QueryModel
 from app.api.http.read_again import ReadAgain
 from app.ledger.kept_answers import KeyReusedError, RequestKey
 from app.runtime.database import read_transaction
@@ -35,6 +37,18 @@ router = APIRouter(prefix="/v1/returns", tags=["returns"], route_class=ReadAgain
 
 _IDEMPOTENCY_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 _REPLAYED: Final = {"Idempotency-Replayed": "true"}
+
+
+class FilingQuery(QueryModel):
+    """The query of a filing."""
+
+    dry_run: Annotated[bool, Field(description="Only say what would happen.")] = False
+
+
+class ReturnsQuery(MomentQuery):
+    """The query of the returns of an enterprise."""
+
+    year: Annotated[int, Field(ge=2000, le=2099), DIGITS]
 
 
 @router.post(
@@ -55,13 +69,14 @@ def file(
     key: StatisticsKey,
     shown: ShownNeeded,
     body: Body,
-    dry_run: Annotated[bool, Query(description="Only say what would happen.")] = False,
+    query: Annotated[FilingQuery, Query()],
     idempotency_key: Annotated[
         str | None, Header(description="The same key and body gives the first answer again, for 24 hours.")
     ] = None,
 ) -> Response:
     """Register returns: all rows or none."""
     require_media_type(request, "application/json")
+    dry_run = query.dry_run
     drafts, problems = read_batch(parse_json(body))
     if problems.rows:
         found, between = problems.found, problems_between(ledger, drafts)  # The second has one a row.
@@ -103,6 +118,7 @@ def _request_key(actor: str, idempotency_key: str, body: bytes) -> RequestKey:
     response_model=models.Filing,
     responses=errors(400, 401, 403, 404, 413, 415, 422, 503),
     openapi_extra={"requestBody": {"required": True, "content": {"application/json": WITHDRAWAL_SCHEMA}}},
+    dependencies=NO_QUERY,
 )
 @shows_figures
 def withdraw(
@@ -140,11 +156,11 @@ def read(
     ledger: LedgerNeeded,
     _: ReturnsKey,
     shown: ShownNeeded,
-    moment: MomentAsked,
+    query: Annotated[ReturnsQuery, Query()],
     uscc: str,
-    year: Annotated[int, Query(ge=2000, le=2099), DIGITS],
 ) -> models.EnterpriseReturns:
     """Each form and period of a year with all its versions."""
+    moment, year = query.moment(ledger), query.year
     with read_transaction(ledger.engine) as connection:
         at = moment_of(connection, moment)
         if not has_ever_registered(connection, uscc_of(uscc), year):

@@ -83,12 +83,13 @@ def read_returns(ledger: LedgerApplication, uscc: str, year: int) -> AnnualRetur
     Raises:
         eventsourcing.application.AggregateNotFoundError: It never filed in this year.
     """
-    return ledger.repository.get(returns_stream(uscc, year), projector_func=_apply_all)
+    stream = returns_stream(uscc, year)
 
+    def apply_all(_: AnnualReturns | None, recorded: Iterable[LedgerEvent]) -> AnnualReturns | None:
+        returns = AnnualReturns(stream, (event.event for event in recorded))
+        return returns if returns.version else None
 
-def _apply_all(_: AnnualReturns | None, recorded: Iterable[LedgerEvent]) -> AnnualReturns | None:
-    returns = AnnualReturns(each.event for each in recorded)
-    return returns if returns.version else None
+    return ledger.repository.get(stream, projector_func=apply_all)
 
 
 def main(ledger_url: str, counts_file: str) -> None:

@@ -27,7 +27,14 @@ from sqlalchemy.sql.operators import custom_op
 
 from app.ledger.clock import now_us
 from app.ledger.corruption import is_text, place_problem, row_problem, shown
-from app.ledger.mapper import EventMapper, NewEvent, StoredEvent, UndecodableEventError, UnknownTypeError
+from app.ledger.mapper import (
+    EventMapper,
+    NewEvent,
+    StoredEvent,
+    UndecodableEventError,
+    UnknownTypeError,
+    type_name,
+)
 from app.ledger.recorder import AppendRequest, ConcurrencyConflictError, SqlRecorder
 from app.ledger.singletons import read_number
 from app.ledger.tables import events, sequencer
@@ -270,7 +277,7 @@ class Ledger:
         except UndecodableEventError as error:
             position, stream, version, topic, *recorded, state = row
             unreadable = UnreadableEvent(str(error))
-            return LogEntry(position, stream, version, topic, unreadable, state, *recorded)
+            return LogEntry(position, stream, version, type_name(topic), unreadable, state, *recorded)
 
     def _entry(self, row: Any) -> LogEntry:
         position, stream, version, topic, recorded_at_us, actor, batch_id, transaction_end, state = row
@@ -278,10 +285,9 @@ class Ledger:
             event = self.event_mapper.decode(topic, state, stream)
         except UndecodableEventError as error:
             raise type(error)(f"序号{position}的{error}") from error
-        kind, newest = type(event).__name__, self.event_mapper.newest(topic, state, event)
-        return LogEntry(
-            position, stream, version, kind, event, newest, recorded_at_us, actor, batch_id, transaction_end
-        )
+        place, recorded = (position, stream, version), (recorded_at_us, actor, batch_id, transaction_end)
+        newest = self.event_mapper.newest(topic, state, event)
+        return LogEntry(*place, type_name(topic), event, newest, *recorded)
 
     def slices(self, connection: Connection) -> list[Slice]:
         """The enterprises in slices of about one size, in the order of their codes; together they are all."""

@@ -35,6 +35,11 @@ class StoredEvent(NamedTuple):
     state: bytes
 
 
+def type_name(topic: str) -> str:
+    """The name of the type whose events are stored under a topic: later versions are `ReturnFiled.2`."""
+    return topic.partition(".")[0]
+
+
 class EventMapper:
     """Maps `NewEvent` to `StoredEvent` and back.
 

@@ -101,9 +101,15 @@ def groups(  # noqa: PLR0913, PLR0917 - what is grouped, and which limits are co
         }
         for limit in limits
     }
+    sums = {held.key: held for held in _held(connection, policy, window, dimension, at)}
+    # Where limits leave nothing of what was awarded, there is no row of the sums.
+    keys = sorted({*sums, *(key for counted in capped.values() for key in counted)})
     return [
-        Group(*held, {limit: counted.get(held.key, 0) for limit, counted in capped.items()})
-        for held in _held(connection, policy, window, dimension, at)
+        Group(
+            *sums.get(key, _Held(key, 0, 0, 0, 0)),
+            {limit: counted.get(key, 0) for limit, counted in capped.items()},
+        )
+        for key in keys
     ]
 
 

@@ -245,7 +245,7 @@ def test_a_return_of_another_period_in_the_same_batch_is_no_cause(office: Office
         ({"from": "1", "to": "2025-01-02"}, 422, "day-ahead"),
         ({"from": "9999-12-31", "to": "9999-12-31"}, 422, "day-ahead"),
         ({"from": "1", "to": "2024-08-20T23:59:61Z"}, 400, "invalid-request"),
-        ({"from": "0", "to": "1", "window": "2024"}, 400, "window-invalid"),
+        ({"from": "0", "to": "1", "window": "2024H3"}, 400, "window-invalid"),
         ({"from": "0", "to": "1", "uscc": "x"}, 400, "invalid-request"),
         ({"from": "0", "to": "1", "limit": "501"}, 400, "invalid-request"),
         ({"from": "0", "to": "1", "cursor": "WzEsMl0"}, 400, "invalid-request"),
@@ -450,7 +450,7 @@ def test_the_sheet_of_differences_lists_them_with_their_causes_and_ends_with_the
     [
         (("2024-08-31", "2024-08-05"), 2),
         (("yesterday", "2024-08-05"), 2),
-        (("0", "1", "--window", "2024"), 2),
+        (("0", "1", "--window", "2024H3"), 2),
         (("0", "1", "--uscc", "x"), 2),
         (("0", "1", "--json", "--xlsx", "a.xlsx"), 2),
         (("0", "999"), 1),

@@ -45,7 +45,7 @@ def fill(office: Office) -> None:
 def lower(ledger: Ledger) -> None:
     """Alter an assessment by SQL, so that a replay finds something."""
     with write_transaction(ledger.engine) as connection:
-        query = select(events.c.position, events.c.state).where(events.c.topic == "EntitlementAssessed")
+        query = select(events.c.position, events.c.state).where(events.c.topic == "EntitlementAssessed.2")
         position, state = connection.execute(query.order_by(events.c.position.desc()).limit(1)).one()
         data = msgspec.json.decode(bytes(state))
         data["outcome"]["rule_fen"] += 1

@@ -112,6 +112,25 @@ def test_an_account_is_answered_as_the_contract_shows_it(office: Office) -> None
         "open_fen": 5_000_000,
         "preliminary_fen": 0,
         "headroom_fen": 195_000_000,
+        "limits": [
+            *(
+                {
+                    "id": "month-ceiling",
+                    "per": "month",
+                    "window": period,
+                    "ceiling_fen": 50_000_000,
+                    "used_fen": 5_000_000 if period == "2024-03" else 0,
+                }
+                for period in ("2024-01~02", "2024-03", "2024-04", "2024-05", "2024-06")
+            ),
+            {
+                "id": "half-year-ceiling",
+                "per": "half-year",
+                "window": WINDOW,
+                "ceiling_fen": 200_000_000,
+                "used_fen": 5_000_000,
+            },
+        ],
         "periods": [
             {
                 "period": "2024-03",
@@ -406,7 +425,9 @@ def test_the_list_and_the_summary_need_a_window(idle: Office) -> None:
     refused(idle.get("/v1/summary", window=WINDOW, group_by="name"), 400, "invalid-request")
 
 
-@pytest.mark.parametrize("window", ["2024", "2024h1", "2024H3", "2024H1 ", "1999H1", "2024-03"])
+@pytest.mark.parametrize(
+    "window", ["24", "2024h1", "2024H3", "2024H1 ", "1999H1", "2024-01", "2024Q5", "2024-01~06"]
+)
 def test_a_window_that_is_none_is_a_bad_request_everywhere(idle: Office, window: str) -> None:
     for path, params in (
         (f"/v1/entitlements/{code(1000)}/{window}", {}),
@@ -455,7 +476,10 @@ def summed(found: dict[str, Any], dimension: str) -> dict[str, dict[str, Any]]:
                 "measure": period["measure"],
             }[dimension]
             names = ("assessed_fen", "open_fen", "preliminary_fen", "month_ceiling", "half_year_ceiling")
-            group = groups.setdefault(key, {"key": key, **dict.fromkeys(names, 0)})
+            capped = {"month-ceiling": 0, "half-year-ceiling": 0}
+            group = groups.setdefault(key, {"key": key, **dict.fromkeys(names, 0), "capped": capped})
+            for limit in period["bound_by"]:
+                group["capped"][limit] += 1
             group["assessed_fen"] += period["assessed_fen"]
             group["open_fen"] += period["open_fen"]
             group["preliminary_fen"] += period["assessed_fen"] if period["stage"] == "preliminary" else 0

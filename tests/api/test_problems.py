@@ -25,7 +25,15 @@ ACCOUNT = f"/v1/entitlements/{code(1000)}/2024H1"
             "invalid-request",
             "limit：整数只用数字0至9书写；sort：应为-assessed_fen、assessed_fen或uscc。",
         ),
-        (f"{LIST}?window=2024Q1", 400, "window-invalid", "半年度应写作2024H1（上半年）或2024H2（下半年）。"),
+        (
+            f"{LIST}?window=2024Q5",
+            400,
+            "window-invalid",
+            (
+                "期间“2024Q5”无法识别。应写作2024（全年）、2024H1（上半年）、2024Q2（第二季度）、"
+                "2024-03（3月）、2024-01~02（1—2月）或2024~2025（两年）。"
+            ),
+        ),
         (
             f"{ACCOUNT}/2024-01",
             400,

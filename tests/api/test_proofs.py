@@ -133,7 +133,7 @@ REFUSALS: list[tuple[str, dict[str, Any], int, str]] = [
     ("consistency", {"first": 1}, 400, "invalid-request"),
     ("consistency", {"first": 2, "second": 1}, 400, "invalid-request"),
     ("consistency", {"first": 1, "second": 10_000}, 422, "position-ahead"),
-    (f"receipts/{USCC}/2024", {}, 400, "window-invalid"),
+    (f"receipts/{USCC}/2024H3", {}, 400, "window-invalid"),
     ("receipts/123/2024H1", {}, 400, "invalid-request"),
     (f"receipts/{USCC}/2024H2", {}, 404, "not-found"),
     (f"receipts/{code(4711)}/2024H1", {}, 404, "not-found"),

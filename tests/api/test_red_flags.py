@@ -280,7 +280,7 @@ def status_and_code(response: Response) -> tuple[int, str]:
     ("params", "expected"),
     [
         ({}, (400, "invalid-request")),
-        ({"window": "2024"}, (400, "window-invalid")),
+        ({"window": "2024H3"}, (400, "window-invalid")),
         ({"window": "2024H1", "flag": "threshold-cluster"}, (400, "invalid-request")),
         ({"window": "2024H1", "limit": "0"}, (400, "invalid-request")),
         ({"window": "2024H1", "limit": "501"}, (400, "invalid-request")),

@@ -41,7 +41,7 @@ def month(ledger: Ledger) -> Ledger:
 def lower(ledger: Ledger) -> int:
     """Change the assessed amount by SQL; where."""
     with write_transaction(ledger.engine) as connection:
-        query = select(events.c.position, events.c.state).where(events.c.topic == "EntitlementAssessed")
+        query = select(events.c.position, events.c.state).where(events.c.topic == "EntitlementAssessed.2")
         position, state = connection.execute(query).one()
         data = msgspec.json.decode(bytes(state))
         data["outcome"].update(assessed_fen=4_000_000, open_fen=4_000_000)
@@ -216,7 +216,7 @@ def test_a_row_of_a_read_model_is_told_in_the_words_of_officials(month: Ledger, 
 
 def test_what_an_assessment_says_is_told_in_the_words_of_officials(month: Ledger, database: Database) -> None:
     with write_transaction(month.engine) as connection:
-        assessed = events.c.topic == "EntitlementAssessed"
+        assessed = events.c.topic == "EntitlementAssessed.2"
         state = connection.scalar(select(events.c.state).where(assessed))
         data = json.loads(state or b"")
         data["outcome"] |= {"status": "not-eligible", "measure": None, "measures": [], "open_readings": []}

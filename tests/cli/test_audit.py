@@ -131,7 +131,7 @@ def test_a_receipt_before_anything_was_known_is_empty_and_verifies(stocked: Desk
 def test_a_receipt_of_nothing_is_refused(stocked: Desk) -> None:
     assert "没有登记过数据" in stocked.run("audit", "receipt", JIA, "2024H2", code=1).output
     stocked.run("audit", "receipt", "123", "2024H1", code=2)
-    stocked.run("audit", "receipt", JIA, "2024", code=2)
+    stocked.run("audit", "receipt", JIA, "2024H3", code=2)
 
 
 @only_on_sqlite

@@ -194,7 +194,7 @@ def test_files_after_a_refused_one_are_left_alone(desk: Desk) -> None:
         ("import", "x.csv", "--unit", "千元", "--stage", "draft"),
         ("import", "x.csv", "--unit", "千元", "--origin", "nobody"),
         ("entitlement", "123", "2024H1"),
-        ("entitlement", JIA, "2024"),
+        ("entitlement", JIA, "2024H3"),
         ("list", "2024H3"),
         ("list", "2024H1", "--sort", "name"),
         ("list", "2024H1", "--known-at", "yesterday"),

@@ -140,14 +140,14 @@ def test_before_a_policy_covers_the_half_year_the_workbook_says_so(desk: Desk) -
     desk.run("audit", "red-flags", "2023H1", "--region", "210803", "--xlsx", "a.xlsx")
     with CalamineWorkbook.from_path("a.xlsx") as workbook:
         notes = {row[0]: row[1] for row in workbook.get_sheet_by_name("说明").to_python()}
-    assert notes["政策文件"] == "尚无覆盖该半年的政策，不列测算金额。"
+    assert notes["政策文件"] == "尚无覆盖该期间的政策，不列测算金额。"
     assert notes["范围"] == "2023年上半年，西市区"
 
 
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("audit", "red-flags", "2024H3"), 2, "半年度“2024H3”无法识别"),
+        (("audit", "red-flags", "2024H3"), 2, "期间“2024H3”无法识别"),
         ((*COMMAND, "--flag", "none"), 2, "没有“none”"),
         ((*COMMAND, "--region", "月球"), 2, "没有“月球”"),
         ((*COMMAND, "--xlsx", "a.xlsx", "--json"), 2, "--xlsx与--json只能给一个"),

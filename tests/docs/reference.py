@@ -17,13 +17,13 @@ from fastapi.routing import APIRoute
 
 from app.api.http import problems
 from app.api.http.context import key_of
+from app.ledger.earlier_events import STORED_TYPES
 from app.ledger.ledger import Ledger
 from app.main import create_app
 from app.runtime.database import open_engine
 from app.runtime.settings import Settings, variable_of
 from app.security.keys import ROLES, SEE_FIGURES
 from app.use_cases.audit.findings import CHECKS
-from domain.events import EVENT_TYPES
 from domain.words import FLAGS
 from tests.command_line import COMMANDS
 from tests.docs.codes import ROOT, codes_in
@@ -127,7 +127,7 @@ def findings() -> Table:
 
 def events() -> Table:
     """The types of events."""
-    rows = [(f"`{name}`", f"[{name}.json](events/{name}.json)") for name in EVENT_TYPES]
+    rows = [(f"`{name}`", f"[{name}.json](events/{name}.json)") for name in STORED_TYPES]
     return Table(("Type", "Schema", "Recorded when"), rows)
 
 

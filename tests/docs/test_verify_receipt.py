@@ -272,6 +272,9 @@ def test_what_was_left_out_or_added_is_found_and_named(
         verifier.verify(json.dumps(altered).encode(), KEY)
 
 
+ASSESSED = "EntitlementAssessed.2"
+
+
 def altered_leaf(kind: str, old: str, new: str) -> Callable[[dict[str, Any]], None]:
     """Change the text of the last event of a type."""
 
@@ -302,16 +305,16 @@ def signed_anew(receipt: dict[str, Any]) -> dict[str, Any]:
         (altered_leaf("PolicyPublished", '"version":2,"sha256"', '"version":3,"sha256"'), "与其指纹不符"),
         (altered_leaf("PolicyAssessed", '"version":2}', '"version":1}'), "不是当时的最新版本"),
         (altered_leaf("PolicyAssessed", f'"{POLICY}"', '"another"'), "不是当时的最新版本"),
-        (altered_leaf("EntitlementAssessed", '"sha256":"', '"sha256":"0'), "所引政策文件"),
-        (altered_leaf("EntitlementAssessed", f'"id":"{POLICY}"', '"id":"another"'), "所引政策文件"),
+        (altered_leaf(ASSESSED, '"sha256":"', '"sha256":"0'), "所引政策文件"),
+        (altered_leaf(ASSESSED, f'"id":"{POLICY}"', '"id":"another"'), "所引政策文件"),
         (
-            altered_leaf("EntitlementAssessed", '"E204-1","version":', '"E204-1","version":9'),
+            altered_leaf(ASSESSED, '/2024","version":', '/2024","version":9'),
             "所用数据",
         ),
-        (altered_leaf("EntitlementAssessed", '"period":"2024-03"', '"period":"2024-09"'), "不是该半年"),
-        (altered_leaf("EntitlementAssessed", '"period":"2024-03"', '"period":"2024-06"'), "所用数据"),
-        (altered_leaf("EntitlementAssessed", '"assessed_fen":', '"assessed_fen":1'), "各期金额"),
-        (altered_leaf("EntitlementAssessed", '"data":{', '"data":{"period":1,'), "有效的JSON"),
+        (altered_leaf(ASSESSED, '"period":"2024-03"', '"period":"2024-09"'), "不是该期间"),
+        (altered_leaf(ASSESSED, '"period":"2024-03"', '"period":"2024-06"'), "所用数据"),
+        (altered_leaf(ASSESSED, '"assessed_fen":', '"assessed_fen":1'), "各期金额"),
+        (altered_leaf(ASSESSED, '"data":{', '"data":{"period":1,'), "有效的JSON"),
         (altered_leaf("ReturnFiled", '"actor":"statistics"', '"actor":null'), "actor"),
     ],
 )

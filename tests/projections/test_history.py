@@ -130,6 +130,7 @@ def _totals_of_parts(connection: Connection, at: int) -> dict[Any, Any]:
         )
         for group, each in sums.items()
     }
+    found = {group: each for group, each in found.items() if any(each)}
     found |= {group: (count, 0, 0, 0) for group, count in capped.items()}
     for row in held(connection, tables.accounts, at):
         awarded = ",".join(sorted(measures[row.policy, row.window, row.uscc]))

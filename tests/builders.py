@@ -73,8 +73,12 @@ def decided(reading: str, answer: str, text: str = SHIPPED_TEXT) -> str:
     """The text with an open reading confirmed: by 营口市商务局, in 营商发〔2024〕1号."""
     start = text.index(f"  - id: {reading}\n")
     end = text.index("    status: open\n", start) + len("    status: open\n")
-    block = text[start:end].splitlines(keepends=True)
-    block[3:] = [
+    block = [
+        *(
+            line
+            for line in text[start:end].splitlines(keepends=True)
+            if not line.startswith(("    answer:", "    status:"))
+        ),
         f"    answer: {answer}\n",
         "    status: confirmed\n",
         '    decision: {by: 营口市商务局, document: 营商发〔2024〕1号, date: "2024-06-30"}\n',

@@ -282,5 +282,7 @@ def print_policy(console: Terminal, policy: Policy) -> None:
     console.print(
         f"  适用期：{period_of(document.covers.first).chinese}至{period_of(document.covers.last).chinese}"
     )
+    limits = "、".join(f"{CEILINGS[limit.id]}{wanyuan(limit.ceiling.fen)}" for limit in policy.limits)
+    console.print(f"  上限：{limits or '无'}")
     waiting = "、".join(each.label for each in document.readings if each.status == "open") or "无"
     console.print(f"  口径待明确：{waiting}")

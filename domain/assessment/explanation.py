@@ -179,12 +179,13 @@ def _longer_ceiling(step: Step, subject: Subject) -> str:
 def _combined_period(step: Step, subject: Subject) -> str:
     reading = subject.policy.reading(step.reading or "")
     for_now = "暂" if reading.status == "open" else ""
+    quoted = "" if reading.quote is None else f"政策所称“{reading.quote}”在"
     limit = subject.policy.period_limit
     ceiling = ""
     if limit is not None:
         ceiling = f"、适用一个{CEILINGS[limit.id]}{wanyuan_text(limit.ceiling.fen)}万元"
     return (
-        f"国家统计制度1、2月份数据合并调查，政策所称“各月度”在1—2月{for_now}按一期测算："
+        f"国家统计制度1、2月份数据合并调查，{quoted}1—2月{for_now}按一期测算："
         f"一次增速判断、一次计算增量{ceiling}。{reading_and_state(reading)}"
     )
 

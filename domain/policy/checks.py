@@ -79,6 +79,10 @@ def _reading_problems(document: PolicyDocument) -> Iterator[DocumentProblem]:
                 ("readings", index, "decision"),
                 "a confirmed reading names its decision (by, document, date), and only a confirmed one does",
             )
+        if reading.quote is not None and not any(reading.quote in clause.text for clause in document.clauses):
+            yield DocumentProblem(
+                ("readings", index, "quote"), f"the words '{reading.quote[:40]}' stand in no clause"
+            )
 
 
 def _measure_problems(document: PolicyDocument) -> Iterator[DocumentProblem]:

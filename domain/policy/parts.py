@@ -75,10 +75,12 @@ class Reading(Part, frozen=True, kw_only=True):
 
     Attributes:
         name: What it is called in a sentence; documents of earlier days have none.
+        quote: The words of the text that leave it to be answered, for sentences that quote them.
     """
 
     id: str
     name: str | None = None
+    quote: str | None = None
     question: str
     answer: str
     status: ReadingStatus

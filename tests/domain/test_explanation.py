@@ -282,6 +282,21 @@ def test_january_and_february_are_said_to_be_one_period() -> None:
     )
 
 
+def test_a_reading_without_a_quote_is_explained_without_one() -> None:
+    text = edited(
+        SHIPPED_TEXT,
+        ("    quote: 各月度\n", ""),
+        ("    quote: 每达100万元再给予一定额度奖励\n", ""),
+    )
+    policy = policy_of(text)
+    assert sentences_of(trade(110_000, 100_000, period="2024-01~02"), policy=policy)[
+        "combined-period"
+    ].startswith("国家统计制度1、2月份数据合并调查，1—2月暂按一期测算：一次增速判断、")
+    assert sentences_of(catering(5_300, 2_000), policy=policy)["tail"].startswith(
+        "餐费收入同比增量330万元，达到200万元。首个100万元计2万元，其后每满100万元暂按2万元测算，计6万元，其中4万元"
+    )
+
+
 def test_an_open_reading_of_another_part_of_whole_steps_is_named() -> None:
     text = decided("step-amount", "每个1000万元5万元。")
     start = text.index("  - id: whole-steps\n")

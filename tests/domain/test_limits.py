@@ -292,5 +292,9 @@ def test_an_account_that_passes_a_limit_of_its_policy_is_refused() -> None:
 def test_a_period_outside_of_the_window_is_no_event_of_the_account() -> None:
     enterprise = Enterprise()
     enterprise.file(trade(200_000, 100_000, period="2024-05"))
+    (event,) = enterprise.account_events["2024H1"]
     with pytest.raises(LedgerIntegrityError, match="2024Q1的测算中没有2024-05这一期"):
-        EntitlementAccount(Window.parse("2024Q1"), enterprise.account_events["2024H1"])
+        EntitlementAccount(Window.parse("2024Q1"), [event])
+    unheard_of = msgspec.structs.replace(event, period="2024-02")
+    with pytest.raises(LedgerIntegrityError, match="2024H1的测算中没有2024-02这一期"):
+        EntitlementAccount(Window.parse("2024H1"), [unheard_of])

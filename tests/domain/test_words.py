@@ -18,6 +18,8 @@ from domain.words import (
     STAGES,
     STATUSES,
     UnknownValueError,
+    cut_name,
+    headroom_name,
     parse_code,
     record_name,
 )
@@ -49,6 +51,22 @@ def test_what_is_neither_is_refused_with_what_is_known(text: str) -> None:
     assert str(refusal.value) == (
         f"没有“{text}”，已知的有：eligible（符合条件）、undetermined（暂不能确定）、not-eligible（不予奖励）"
     )
+
+
+def test_what_is_cut_and_what_is_left_are_called_after_their_limit() -> None:
+    assert [cut_name(limit) for limit in CEILINGS] == [
+        "月度上限核减",
+        "季度上限核减",
+        "半年上限核减",
+        "年度上限核减",
+        "政策期内上限核减",
+    ]
+    assert [headroom_name(f"{per}-ceiling") for per in ("quarter", "half-year", "year", "policy")] == [
+        "季度剩余额度",
+        "半年剩余额度",
+        "年度剩余额度",
+        "政策期内剩余额度",
+    ]
 
 
 def test_an_event_is_called_by_its_type() -> None:

@@ -9,7 +9,7 @@ import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Engine, MetaData, Text, inspect, select
+from sqlalchemy import Engine, MetaData, Text, insert, inspect, select, text
 
 from app.bootstrap import (
     NotMigratedError,
@@ -26,9 +26,18 @@ from app.ledger.ledger import Ledger
 from app.runtime.database import read_transaction
 from app.security import tables as security_tables
 from app.security.disclosures import open_disclosures
+from app.use_cases.audit.replaying import ReplayRange, replay
+from app.use_cases.upkeep.projecting import project_all
 from projections import tables as projection_tables
 from tests.databases import Database, only_on_postgresql, only_on_sqlite
-from tests.ledger.history import code, file, publish_whole, trade
+from tests.golden.golden import (
+    GOLDEN_LOG,
+    GOLDEN_OF_LEDGER,
+    GOLDEN_OF_POLICIES,
+    read_golden,
+    restore,
+)
+from tests.ledger.history import code, file, publish_whole, read_model_rows, trade
 
 METADATA: dict[Schema, list[MetaData]] = {
     "ledger": [ledger_tables.metadata, projection_tables.metadata, security_tables.metadata],
@@ -177,3 +186,38 @@ def test_a_database_without_the_file_of_its_disclosures_is_named_and_the_file_no
     assert not file.exists()
     migrate(engine)
     assert is_migrated(engine)
+
+
+def test_a_database_of_half_years_keeps_its_log_and_its_keys_and_comes_to_the_same_amounts(
+    engine: Engine, ledger: Ledger
+) -> None:
+    """As programs left it that knew half-years alone: its read models are made again from the log."""
+    golden = [
+        each for path in (GOLDEN_LOG, GOLDEN_OF_LEDGER, GOLDEN_OF_POLICIES) for each in read_golden(path)
+    ]
+    command.upgrade(alembic_config(engine), "0008")
+    old = Ledger(engine)
+    restore(old, golden)
+    head = golden[-1].position
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE checkpoint SET position = :head"), {"head": head})
+        connection.execute(
+            text(
+                "INSERT INTO totals VALUES"
+                " ('yingkou-2024-14', '2024H1', 'period', '2024-03', 1, 5000000, 0, 0, 0, 0, 4, :forever)"
+            ),
+            {"forever": projection_tables.FOREVER},
+        )
+        made = insert(security_tables.api_keys).values(
+            name="甲", sha256="ab" * 32, role="auditor", with_figures=False, created_at_us=1
+        )
+        connection.execute(made)
+    migrate(engine)
+    project_all(old)
+    restore(ledger, golden)
+    project_all(ledger)
+    assert read_model_rows(old) == read_model_rows(ledger)
+    with read_transaction(engine) as connection:
+        assert old.head(connection) == head
+        assert connection.scalars(select(security_tables.api_keys.c.name)).all() == ["甲"]
+    assert replay(old, ReplayRange()).is_clean

@@ -202,6 +202,11 @@ REFUSALS = {
         'rate: {basis_points: 1000001, cite: "14.1"}  # here',
         "a rate is from 0 to 1000000 basis points",
     ),
+    "a-quote-of-no-clause": (
+        "    quote: 各月度\n",
+        "    quote: 各季度  # here\n",
+        "the words '各季度' stand in no clause",
+    ),
     "two-limits-of-one-window": (
         "  - per: half-year\n",
         "  - per: month  # here\n",

@@ -200,8 +200,10 @@ def _tail_sentence(step: Step, subject: MeasureSubject) -> str:
     if subject.reading is None or not subject.is_open:
         return f"{how}（{decided_by(subject)}）。{subject.source}"
     open_amount = wanyuan_text(output - number(step, "first_fen"))
+    quote = subject.reading.quote
+    quoted = "" if quote is None else f"政策仅规定“{quote}”，未写明额度；"
     return (
-        f"政策仅规定“每达{size}再给予一定额度奖励”，未写明额度；{how}，"
+        f"{quoted}{how}，"
         f"其中{open_amount}万元依据待明确口径。额度书面明确前，该部分不得作为公示和拨付依据。"
         f"{reading_and_state(subject.reading)}"
     )

@@ -309,7 +309,7 @@ def test_an_open_reading_of_another_part_of_whole_steps_is_named() -> None:
 
 def test_a_reading_without_a_name_is_named_by_its_question() -> None:
     """As in every document that was published before readings had names."""
-    names = re.compile(r"(  - id: [a-z-]+\n)    name: .*\n(    question:)")
+    names = re.compile(r"(  - id: [a-z-]+\n)    name: .*\n(    (?:question|quote):)")
     policy = policy_of(names.sub(r"\1\2", SHIPPED_TEXT))
     assert {reading.name for reading in policy.document.readings} == {None}
     assert sentences_of(catering(5_300, 2_000), policy=policy)["tail"].endswith(

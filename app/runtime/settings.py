@@ -1,4 +1,4 @@
-"""Settings, from environment variables that begin with `DUIXIAN_` and from lines of a file `.env`."""
+"""Settings, read from environment variables with the prefix `DUIXIAN_` and from a file `.env`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,14 +30,14 @@ _PROBLEMS: Final[Mapping[str, str]] = {
     "less_than_equal": "不能大于{le}",
     "literal_error": "应为{expected}",
 }
-"""By the types of pydantic; what is not here says in its own words what is wrong."""
+"""Messages by pydantic's types of errors; any other error keeps pydantic's message."""
 
 
 class SettingsError(ValueError):
-    """Settings cannot be what they are set to.
+    """Settings have invalid values.
 
     Args:
-        problems: What is wrong, by the names of the variables, in Chinese.
+        problems: The problems in Chinese, by the names of the variables.
     """
 
     def __init__(self, problems: Mapping[str, str]) -> None:
@@ -46,7 +46,7 @@ class SettingsError(ValueError):
 
 
 class Settings(BaseSettings):
-    """What an operator may set; `make docs` writes the table of the reference from it."""
+    """The settings of an operator; `make docs` generates the table in the reference from them."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
 
@@ -112,10 +112,10 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _names_a_database(cls, text: str) -> str:
-        """Refuse what names no database that this software runs on."""
+        """Refuse a URL that does not name a supported database."""
         try:
             driver = make_url(text).drivername
-        except (ArgumentError, ValueError):  # The second is a port that is no number.
+        except (ArgumentError, ValueError):  # ValueError: the port is not a number.
             driver = ""
         if driver not in DRIVERS:
             raise PydanticCustomError("database_url", "应为sqlite:///…或postgresql+psycopg://…")
@@ -128,19 +128,19 @@ def variable_of(name: str) -> str:
 
 
 def read_settings() -> Settings:
-    """The settings of the environment and of `.env`; the environment comes first.
+    """Read the settings from the environment and from `.env`; the environment takes precedence.
 
     Raises:
-        SettingsError: Something is set to what cannot be.
+        SettingsError: A setting has an invalid value.
     """
     try:
         return Settings()
     except ValidationError as error:
         raise SettingsError(
-            {variable_of(str(each["loc"][0])): _problem(each) for each in error.errors()}
+            {variable_of(str(problem["loc"][0])): _problem(problem) for problem in error.errors()}
         ) from error
 
 
 def _problem(error: ErrorDetails) -> str:
-    told = _PROBLEMS.get(error["type"], error["msg"]).format(**error.get("ctx", {}))
-    return told.replace("' or '", "或").replace("'", "")
+    text = _PROBLEMS.get(error["type"], error["msg"]).format(**error.get("ctx", {}))
+    return text.replace("' or '", "或").replace("'", "")

@@ -1,4 +1,4 @@
-"""The errors of a route, for its description."""
+"""The errors of a route, for the description of the API."""
 
 from typing import Any, Final
 
@@ -19,6 +19,6 @@ _MEANING: Final = {
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The declarations of these statuses."""
+    """The declarations of the responses with these statuses."""
     schema = {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}
     return {status: {"description": _MEANING[status], "content": {MEDIA_TYPE: schema}} for status in statuses}

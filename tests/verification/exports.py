@@ -6,7 +6,7 @@ from typing import Any
 from app.archive.export_folder import Manifest
 from app.ledger.ledger import Ledger
 from app.transparency.notes import Signer
-from app.use_cases.audit.exporting import ExportWanted, Signing, export_log
+from app.use_cases.audit.exporting import ExportOptions, Signing, export_log
 
 SIGNER = Signer("duixian.example/log", bytes(range(32)))
 MADE_AT = "2024-09-01T00:00:00Z"
@@ -24,7 +24,7 @@ def signing(signer: Signer = SIGNER) -> Signing:
 def export(ledger: Ledger, target: Path, **wanted: Any) -> Manifest:
     """Export a ledger: plain, whole and signed unless something else is wanted."""
     usual = {"packed": False, "until": None, "made_at": MADE_AT, "signing": signing()}
-    return export_log(ledger, ExportWanted(target=target, **{**usual, **wanted}))
+    return export_log(ledger, ExportOptions(target=target, **{**usual, **wanted}))
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -21,7 +21,7 @@ from app.ledger.ledger import Ledger
 from app.ledger.tables import events
 from app.runtime.database import read_transaction
 from app.transparency.notes import read_checkpoint
-from app.use_cases.audit.exporting import ExportWanted, export_log
+from app.use_cases.audit.exporting import ExportOptions, export_log
 from app.use_cases.reading.as_of import PositionAheadError
 from domain.errors import LedgerIntegrityError
 from tests.databases import Database
@@ -161,7 +161,7 @@ def test_what_is_recorded_while_it_is_written_is_not_in_it(ledger: Ledger, tmp_p
     def record(_done: int, _total: int) -> None:
         recorded.append(file(ledger, trade(code(9), "2024-09", 110_000, 100_000)).position)
 
-    wanted = ExportWanted(
+    wanted = ExportOptions(
         target=tmp_path / "out", packed=False, until=None, made_at=MADE_AT, signing=signing()
     )
     manifest = export_log(ledger, wanted, record)
@@ -196,7 +196,7 @@ def test_an_export_that_is_interrupted_leaves_nothing(ledger: Ledger, tmp_path: 
         assert not (tmp_path / "out").exists()
         raise KeyboardInterrupt
 
-    wanted = ExportWanted(
+    wanted = ExportOptions(
         target=tmp_path / "out", packed=False, until=None, made_at=MADE_AT, signing=signing()
     )
     with pytest.raises(KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""Reads the rows of `POST /v1/returns`, from HTTP and from files alike: drafts, or every problem of a row."""
+"""Reads rows in the shape of `POST /v1/returns`, from HTTP or files: a draft, or every problem of a row."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from domain.periods import PeriodError, period_of
 from domain.words import ORIGINS
 
 TEXT_MAX_CHARS: Final = 500
-"""Longer than any name of an enterprise, any reason in one sentence or any file's name."""
+"""Longer than any name of an enterprise, any reason in one sentence, or any name of a file."""
 
 TIME_MAX_CHARS: Final = 40
 """Longer than a time with nine decimals of a second."""
@@ -47,7 +47,7 @@ _INDUSTRY = re.compile(r"[0-9]{2,4}", re.ASCII)
 
 
 class Draft(msgspec.Struct, frozen=True, gc=False):
-    """A row that is in order by itself: its index, the enterprise, the return to register."""
+    """A row that is valid by itself: its index, the enterprise, and the return to register."""
 
     row: int
     uscc: str
@@ -55,7 +55,7 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
 
 
 class RowReader:
-    """Reads rows of one batch.
+    """Reads the rows of one batch.
 
     Args:
         unit: The unit of the amounts, a key of `FEN_PER_UNIT`.
@@ -69,7 +69,7 @@ class RowReader:
         self._source = source
 
     def read(self, row: int, data: Any) -> Draft | list[Problem]:
-        """The draft of a row, or all its problems."""
+        """Read a row: its draft, or all its problems."""
         if not isinstance(data, dict):
             return [Problem(row=row, field=None, code="field-invalid", message=wording.NOT_A_ROW)]
         found = _RowProblems(row)
@@ -145,7 +145,7 @@ class _RowProblems:
         self.problems.append(Problem(row=self.row, field=field, code=code, message=message))
 
     def has(self, field: str) -> bool:
-        return any(each.field == field for each in self.problems)
+        return any(problem.field == field for problem in self.problems)
 
 
 def _check_names(found: _RowProblems, data: dict[str, Any]) -> None:
@@ -286,12 +286,12 @@ def _source_row(found: _RowProblems, value: Any) -> Source:
 
 
 def printable(text: str) -> str:
-    """The text as far as it may be recorded: at most `TEXT_MAX_CHARS` characters that can be shown."""
+    """The part of a text that may be recorded: at most `TEXT_MAX_CHARS` printable characters."""
     return _UNPRINTABLE.sub("?", text[:TEXT_MAX_CHARS])
 
 
 def _shown(value: Any) -> str:
-    """A value as a message may show it: short and printable."""
+    """A value in a form fit for a message: short and printable."""
     if isinstance(value, dict | list):
         return "{…}" if isinstance(value, dict) else "[…]"
     text = value if isinstance(value, str) else repr(value)

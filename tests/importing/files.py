@@ -103,8 +103,8 @@ def facts(ledger: Ledger) -> dict[str, list[AnyEvent]]:
 def contents(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
     """The current rows of the read models, and every version of every return.
 
-    Left out are positions, and the versions of returns and policies that an outcome was first assessed from:
-    an unchanged outcome is not assessed again.
+    Positions are left out, and so are the versions of returns and policies that an outcome was first assessed
+    from: an unchanged outcome is not assessed again.
     """
     found = {}
     with read_transaction(ledger.engine) as connection:

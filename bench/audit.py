@@ -26,7 +26,7 @@ from app.use_cases.audit.proving import prove_consistency, prove_inclusion
 from app.use_cases.audit.replaying import ReplayRange, replay
 from bench.ledgers import new_ledger
 from bench.month_close import import_month, seconds
-from bench.places import KINDS, Place, places
+from bench.places import KINDS, DatabaseMaker, places
 from bench.rows import PERIODS, write_month
 
 MONTHS: Final = 3
@@ -49,7 +49,7 @@ def run(enterprises: int) -> None:
             _proofs(kind, place)
 
 
-def _whole_log(kind: str, place: Place, enterprises: int) -> None:
+def _whole_log(kind: str, place: DatabaseMaker, enterprises: int) -> None:
     ledger = new_ledger(place.database())
     for period in PERIODS[:MONTHS]:
         path = place.folder / f"{period}.csv"
@@ -82,12 +82,12 @@ def _replayed(ledger: Ledger, positions: ReplayRange) -> None:
         raise SystemExit("the replay found a mismatch")
 
 
-def _exported(ledger: Ledger, place: Place) -> None:
+def _exported(ledger: Ledger, place: DatabaseMaker) -> None:
     target = place.folder / "export"
     export_log(ledger, ExportOptions(target=target, packed=False, until=None, made_at="", signing=None))
 
 
-def _month_while_sealing(kind: str, place: Place, enterprises: int) -> None:
+def _month_while_sealing(kind: str, place: DatabaseMaker, enterprises: int) -> None:
     path = place.folder / "month.csv"
     write_month(path, enterprises, "2024-03")
     alone, while_sealing = [], []
@@ -102,7 +102,7 @@ def _month_while_sealing(kind: str, place: Place, enterprises: int) -> None:
     )
 
 
-def _month_s(place: Place, path: Path, *, is_sealed: bool) -> float:
+def _month_s(place: DatabaseMaker, path: Path, *, is_sealed: bool) -> float:
     url = place.database()
     ledger = new_ledger(url)
     sealer = multiprocessing.get_context("spawn").Process(target=_seal_on, args=(url,), daemon=True)
@@ -130,7 +130,7 @@ def _seal_on(url: str) -> None:
         time.sleep(SEAL_INTERVAL_S)
 
 
-def _proofs(kind: str, place: Place) -> None:
+def _proofs(kind: str, place: DatabaseMaker) -> None:
     ledger = Ledger(open_engine(place.database()))
     migrate(ledger.engine)
     chance = random.Random(kind)  # noqa: S311 - a benchmark is not a secret

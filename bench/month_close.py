@@ -20,7 +20,7 @@ from app.ledger.tables import events
 from app.runtime.database import open_engine, read_transaction, write_transaction
 from app.use_cases.filing.importing import ROWS_PER_CHUNK
 from bench.ledgers import ACTOR, drafts, new_ledger
-from bench.places import KINDS, Place, places
+from bench.places import KINDS, DatabaseMaker, places
 from bench.plain import Plain
 from bench.rows import PERIODS, rows, write_month
 
@@ -55,7 +55,7 @@ def import_month(ledger: Ledger, path: Path, period: str) -> None:
         raise SystemExit(f"refused: {imported.lines[:3]}")
 
 
-def _run(kind: str, place: Place, enterprises: int) -> None:
+def _run(kind: str, place: DatabaseMaker, enterprises: int) -> None:
     ledger = new_ledger(place.database())
     plain = Plain(place.database())
     for period in PERIODS[: LAST + 1]:
@@ -65,7 +65,7 @@ def _run(kind: str, place: Place, enterprises: int) -> None:
 
 
 def _month(  # noqa: PLR0913, PLR0917 - what is measured
-    kind: str, period: str, ledger: Ledger, plain: Plain, place: Place, enterprises: int
+    kind: str, period: str, ledger: Ledger, plain: Plain, place: DatabaseMaker, enterprises: int
 ) -> None:
     path = place.folder / f"{period}.csv"
     write_month(path, enterprises, period)
@@ -84,7 +84,7 @@ def _month(  # noqa: PLR0913, PLR0917 - what is measured
     print(f"  plain library use  {of_plain:>10,.0f} rows/s   ours is {whole / of_plain:.1f}x", flush=True)
 
 
-def _bare_s(ledger: Ledger, place: Place, after: int) -> float:
+def _bare_s(ledger: Ledger, place: DatabaseMaker, after: int) -> float:
     """How long a bare insert of the events after a position takes, in seconds."""
     engine = open_engine(place.database())
     migrate(engine)

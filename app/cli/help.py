@@ -49,7 +49,7 @@ class Command(TyperCommand):
         return self.help or ""
 
 
-class Group(TyperGroup):
+class HelpGroup(TyperGroup):
     """A group that formats help with `Formatter` and has its whole help in the list of commands."""
 
     context_class = HelpContext

@@ -56,7 +56,7 @@ class _StoppedError(Exception):
     """The process received a signal to stop."""
 
 
-class Outcome(NamedTuple):
+class ImportOutcome(NamedTuple):
     """The outcome of importing a file.
 
     Attributes:
@@ -125,7 +125,7 @@ def import_command(
         _check_writable(problems)
     ledger = ledger_of(context)
     bring_up(ledger)
-    outcomes: list[Outcome] = []
+    outcomes: list[ImportOutcome] = []
     with stop_signals() as signals:
         for outcome in _outcomes(ledger, files, options, signals, actor=actor_of(context)):
             disclose(context, ledger, _count_quoting(outcome.imported))
@@ -167,7 +167,7 @@ def _import_options(
 
 def _outcomes(
     ledger: Ledger, files: Sequence[Path], options: ImportOptions, signals: Sequence[int], *, actor: str
-) -> Iterator[Outcome]:
+) -> Iterator[ImportOutcome]:
     """Register files until one of them fails or a signal arrives, and yield the outcome of each.
 
     A file that cannot be read is skipped. After a file with invalid rows no other is begun: it may depend on
@@ -178,14 +178,14 @@ def _outcomes(
         if goes_on and not signals:
             outcome = _outcome(ledger, path, options, signals, actor=actor)
         else:
-            outcome = Outcome(_empty_result(path), "not-begun")
+            outcome = ImportOutcome(_empty_result(path), "not-begun")
         goes_on = outcome.state == "done" or outcome.imported.unread
         yield outcome
 
 
 def _outcome(
     ledger: Ledger, path: Path, options: ImportOptions, signals: Sequence[int], *, actor: str
-) -> Outcome:
+) -> ImportOutcome:
     extent = _Extent()
     try:
         with progress_bar(shown_name(path)) as bar:
@@ -194,15 +194,17 @@ def _outcome(
         with suppress(*UNFINISHED):
             project_all(ledger)  # The last chunk may be recorded but not projected.
         reason = f"收到停止信号（{_SIGNALS[signal.Signals(signals[0])]}）。"
-        return Outcome(_empty_result(path), "stopped", extent.recorded, extent.rows, reason)
+        return ImportOutcome(_empty_result(path), "stopped", extent.recorded, extent.rows, reason)
     except (*UNFINISHED, OSError) as error:
         is_uncertain = isinstance(error, UncertainError)
         cause = cause_of(error)
-        return Outcome(_empty_result(path), "unfinished", extent.recorded, extent.rows, cause, is_uncertain)
+        return ImportOutcome(
+            _empty_result(path), "unfinished", extent.recorded, extent.rows, cause, is_uncertain
+        )
     if imported.answer is None and extent.recorded:
-        return Outcome(imported, "unfinished", extent.recorded, extent.rows, _OVERTAKEN)
+        return ImportOutcome(imported, "unfinished", extent.recorded, extent.rows, _OVERTAKEN)
     state: State = "refused" if imported.answer is None else "done"
-    return Outcome(imported, state, extent.recorded, extent.rows)
+    return ImportOutcome(imported, state, extent.recorded, extent.rows)
 
 
 def _count_quoting(imported: ImportedFile) -> int:
@@ -214,7 +216,7 @@ def _empty_result(path: Path) -> ImportedFile:
     return ImportedFile(name=shown_name(path), answer=None, lines=[])
 
 
-def _report(outcome: Outcome, options: ImportOptions, *, on_out: bool) -> None:
+def _report(outcome: ImportOutcome, options: ImportOptions, *, on_out: bool) -> None:
     """Print the outcome of a file: the result on standard output, everything else on standard error."""
     if outcome.reason is not None:
         for text in (outcome.reason, _extent_text(outcome)):
@@ -275,7 +277,7 @@ def _print_lines(console: Terminal, lines: Iterable[ProblemLine]) -> None:
         console.print(f"{line.file} {where}[{line.category}] {line.code}：{line.message}")
 
 
-def _extent_text(outcome: Outcome) -> str:
+def _extent_text(outcome: ImportOutcome) -> str:
     """How many rows of a file are recorded, and how to continue."""
     name, recorded, rows = outcome.imported.name, outcome.recorded, outcome.rows
     if outcome.is_uncertain:
@@ -290,7 +292,7 @@ def _extent_text(outcome: Outcome) -> str:
     return f"{name}：共{rows}行，前{recorded}行已登记（按批登记，每批均完整），其余尚未处理。{_AGAIN}"
 
 
-def _report_other_files(outcomes: Sequence[Outcome]) -> None:
+def _report_other_files(outcomes: Sequence[ImportOutcome]) -> None:
     """Unless all files are done, print which ones are done and which were not begun."""
     if all(outcome.state == "done" for outcome in outcomes):
         return
@@ -300,7 +302,7 @@ def _report_other_files(outcomes: Sequence[Outcome]) -> None:
             err.print(f"{label}：{'、'.join(names)}")
 
 
-def _data(outcome: Outcome) -> dict[str, Any]:
+def _data(outcome: ImportOutcome) -> dict[str, Any]:
     """The outcome of a file for `--json`."""
     return {
         "file": outcome.imported.name,
@@ -337,7 +339,7 @@ def _unwritable(path: Path, error: OSError) -> str:
     return f"审核问题清单无法写入{path}：{reason_of(error)}。请关闭已打开的文件或换一个位置。"
 
 
-def _end(outcomes: Sequence[Outcome], signals: Sequence[int]) -> None:
+def _end(outcomes: Sequence[ImportOutcome], signals: Sequence[int]) -> None:
     """Exit with the status that shells expect: 128 plus the number of the signal that stopped the import."""
     states = {outcome.state for outcome in outcomes}
     if states & {"refused", "unfinished"}:

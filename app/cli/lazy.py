@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 from typer._click.core import Command
 from typer.main import get_group
 
-from app.cli.help import Group
+from app.cli.help import HelpGroup
 
 
-class LazyGroup(Group):
+class LazyGroup(HelpGroup):
     """A group whose commands are imported on demand.
 
     Attributes:

@@ -33,7 +33,7 @@ _ROUND = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class SampleFigure:
     """The four cells of an item in one row, 千元; `None` is nil."""
 
     current: int | None
@@ -50,13 +50,13 @@ class Track:
     prior: list[int | None]
     breaks: dict[int, int]
 
-    def figure(self, period: int, enters: int) -> Figure:
+    def figure(self, period: int, enters: int) -> SampleFigure:
         """Return the cells of a period; cumulative figures begin in January or when the firm enters."""
         first = max(period - period % PERIODS_A_YEAR, enters)
         ytd = sum(self.current[first : period + 1])
         ytd += sum(amount for broken, amount in self.breaks.items() if first <= broken <= period)
         prior = [amount for amount in self.prior[first : period + 1] if amount is not None]
-        return Figure(
+        return SampleFigure(
             current=self.current[period],
             prior=self.prior[period],
             current_ytd=ytd,
@@ -65,16 +65,16 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class FirmReport:
     """All that one firm reports on one form."""
 
     firm: Firm
     line: Line
     tracks: dict[str, Track]
 
-    def figures(self, period: int) -> tuple[Figure, ...]:
+    def figures(self, period: int) -> tuple[SampleFigure, ...]:
         """Return the figures of a period in the order of the form's items; nil for missing items."""
-        nil = Figure(None, None, None, None)
+        nil = SampleFigure(None, None, None, None)
         return tuple(
             self.tracks[item].figure(period, self.line.enters) if item in self.tracks else nil
             for item in ITEMS[self.line.form]
@@ -154,7 +154,7 @@ def _priors(line: Line, amounts: list[int]) -> list[int | None]:
     return list(amounts[:PERIODS])
 
 
-def _disturb(report: Report) -> None:
+def _disturb(report: FirmReport) -> None:
     """Change rows so that they cause warnings: another base, cumulative figures that do not balance."""
     lead = report.tracks[LEAD[report.line.form]]
     for quirk in report.firm.profile.quirks:
@@ -177,7 +177,7 @@ def _changes(revision: Revision) -> dict[str, int]:
     return {"零售额": revision.retail_change, "商品销售额": revision.sales_change}
 
 
-def revised_figures(report: Report, revision: Revision) -> tuple[Figure, ...]:
+def revised_figures(report: FirmReport, revision: Revision) -> tuple[SampleFigure, ...]:
     """Return the whole corrected row of `REVISED_PERIOD`, including unchanged figures."""
     rows = []
     for item, was in zip(ITEMS[TRADE], report.figures(REVISED_PERIOD), strict=True):
@@ -187,7 +187,7 @@ def revised_figures(report: Report, revision: Revision) -> tuple[Figure, ...]:
         # The current figure without its growth serves as the figure that the firm finds for the year before.
         base = was.current * _WHOLE_BP // (_WHOLE_BP + report.line.growth_bp)
         rows.append(
-            Figure(
+            SampleFigure(
                 current=was.current + change,
                 prior=base if revision.fills_base else was.prior,
                 current_ytd=was.current_ytd + change,
@@ -197,7 +197,7 @@ def revised_figures(report: Report, revision: Revision) -> tuple[Figure, ...]:
     return tuple(rows)
 
 
-def make_reports(rng: random.Random, firms: list[Firm]) -> list[Report]:
+def make_reports(rng: random.Random, firms: list[Firm]) -> list[FirmReport]:
     """Draw the figures of the firms, one report for each form of each firm."""
     reports = []
     for firm in firms:
@@ -208,7 +208,7 @@ def make_reports(rng: random.Random, firms: list[Firm]) -> list[Report]:
                 item: Track(amounts[PERIODS_A_YEAR:], _priors(line, amounts), {})
                 for item, amounts in items.items()
             }
-            report = Report(firm, line, tracks)
+            report = FirmReport(firm, line, tracks)
             _disturb(report)
             reports.append(report)
     return reports

@@ -9,7 +9,7 @@ from pathlib import Path
 import xlsxwriter  # type: ignore[import-untyped]
 
 from app.demo.cases import CATERING, FIRST_YEAR, PERIODS, PERIODS_A_YEAR, TRADE, at
-from app.demo.figures import ITEMS, REVISED_PERIOD, Figure, Report, make_reports, revised_figures
+from app.demo.figures import ITEMS, REVISED_PERIOD, FirmReport, SampleFigure, make_reports, revised_figures
 from app.demo.firms import make_firms
 from app.runtime.private_files import make_private_folder, open_private
 
@@ -52,7 +52,7 @@ class SampleFile:
 class _Row:
     sheet: str
     identity: tuple[str, ...]
-    figures: tuple[Figure, ...]
+    figures: tuple[SampleFigure, ...]
     marks: Mapping[str, str]
 
 
@@ -115,16 +115,16 @@ def _filed_on(period: int) -> dt.date:
     return day if day.weekday() < _SATURDAY else day + dt.timedelta(days=_A_WEEK - day.weekday())
 
 
-def _size(report: Report) -> str:
+def _size(report: FirmReport) -> str:
     sizes = _SIZES[report.line.form]
     return next((size for least, size in sizes if report.line.base >= least), "微型")
 
 
 def _row(
-    report: Report,
+    report: FirmReport,
     period: int,
     marks: Mapping[str, str],
-    figures: tuple[Figure, ...] | None = None,
+    figures: tuple[SampleFigure, ...] | None = None,
 ) -> _Row:
     firm = report.firm
     identity = (report.region(period), firm.uscc, firm.name, report.industry(period), _size(report))
@@ -133,19 +133,19 @@ def _row(
     return _Row(sheet, identity, figures or report.figures(period), {**override, **marks})
 
 
-def _is_out(report: Report, period: int) -> bool:
+def _is_out(report: FirmReport, period: int) -> bool:
     return report.line.marked_out and report.line.leaves == period
 
 
-def _is_listed(report: Report, period: int) -> bool:
+def _is_listed(report: FirmReport, period: int) -> bool:
     return report.line.enters <= period < report.line.leaves or _is_out(report, period)
 
 
-def _is_late(report: Report, period: int) -> bool:
+def _is_late(report: FirmReport, period: int) -> bool:
     return report.line.late and period == _LATE_PERIOD
 
 
-def _month(reports: Iterable[Report], form: str, period: int) -> _Book:
+def _month(reports: Iterable[FirmReport], form: str, period: int) -> _Book:
     """Return the export of a form and period; it has the column 当月在库 only if a firm has left."""
     there = [report for report in reports if report.line.form == form and _is_listed(report, period)]
     says_who_left = any(_is_out(report, period) for report in there)
@@ -157,7 +157,7 @@ def _month(reports: Iterable[Report], form: str, period: int) -> _Book:
     return _Book(f"{_period_name(period)} {form}.xlsx", form, period, _filed_on(period), tuple(rows))
 
 
-def _late(reports: Iterable[Report]) -> _Book:
+def _late(reports: Iterable[FirmReport]) -> _Book:
     """Return the firms that are missing from the export of May 2024."""
     rows = tuple(
         _row(report, _LATE_PERIOD, {})
@@ -167,7 +167,7 @@ def _late(reports: Iterable[Report]) -> _Book:
     return _Book(f"{_period_name(_LATE_PERIOD)}补报 {TRADE}.xlsx", TRADE, _LATE_PERIOD, _LATE_FILED_ON, rows)
 
 
-def _corrections(reports: Iterable[Report]) -> _Book:
+def _corrections(reports: Iterable[FirmReport]) -> _Book:
     """Return the corrected rows of April 2024, each with its reason, origin and document."""
     rows = []
     for report in reports:

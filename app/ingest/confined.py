@@ -20,8 +20,8 @@ import msgspec
 import structlog
 
 import app
-from app.ingest.frames import LENGTH_BYTES, OUT_OF_MEMORY, Batch, End, Fault, Frame, Limits, Row, Task
-from app.ingest.rows import FileProblem, FileRow, Place
+from app.ingest.frames import LENGTH_BYTES, OUT_OF_MEMORY, End, Fault, Frame, Limits, ReadTask, Row, RowBatch
+from app.ingest.rows import FieldColumn, FileProblem, FileRow
 from app.runtime.limits import (
     READING_BYTES_PER_CPU_S,
     READING_FRAME_MAX_BYTES,
@@ -58,7 +58,7 @@ def limits_for(size: int) -> Limits:
     return Limits(READING_MAX_MEMORY_BYTES, cpu_s, cpu_s * READING_PATIENCE)
 
 
-def read_confined(task: Task) -> Generator[FileRow | FileProblem, None, tuple[str, ...]]:
+def read_confined(task: ReadTask) -> Generator[FileRow | FileProblem, None, tuple[str, ...]]:
     """Yield the rows and problems of a file; if its process fails or is ended, the last problem says so.
 
     Few rows are in memory at once. The process ends with this generator, and with the calling process.
@@ -81,10 +81,10 @@ def read_confined(task: Task) -> Generator[FileRow | FileProblem, None, tuple[st
 
 
 def _receive(answer: "_Answer") -> Generator[FileRow | FileProblem, None, tuple[str, ...]]:
-    places: list[dict[str, Place]] = []
+    places: list[dict[str, FieldColumn]] = []
     while True:
         frame = answer.frame()
-        if not isinstance(frame, Batch):
+        if not isinstance(frame, RowBatch):
             return frame.ignored
         places += frame.places
         for item in frame.items:
@@ -102,7 +102,7 @@ class _Answer:
         task: The task.
     """
 
-    def __init__(self, process: "subprocess.Popen[bytes]", task: Task) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", task: ReadTask) -> None:
         self._process = process
         self._task = task
         self._wait_s = task.limits.wait_s
@@ -113,7 +113,7 @@ class _Answer:
         self._poll = select.poll()
         self._poll.register(self._from, select.POLLIN)
 
-    def frame(self) -> Batch | End:
+    def frame(self) -> RowBatch | End:
         """Read the next frame.
 
         Raises:

@@ -16,17 +16,17 @@ import msgspec
 from app.ingest.frames import (
     LENGTH_BYTES,
     OUT_OF_MEMORY,
-    Batch,
     End,
     Fault,
     Frame,
     Limits,
+    ReadTask,
     Row,
-    Task,
+    RowBatch,
     Trouble,
 )
-from app.ingest.reading import Reading
-from app.ingest.rows import FileProblem, FileRow, Place
+from app.ingest.reading import FileReading
+from app.ingest.rows import FieldColumn, FileProblem, FileRow
 from app.runtime.limits import READING_MOST_PROBLEMS, ROW_MAX_CHARS
 
 _ITEMS_PER_FRAME: Final = 200
@@ -40,7 +40,7 @@ def main() -> None:
     """Read the file of the task on standard input, and write frames to standard output."""
     asked = sys.stdin.buffer
     length = int.from_bytes(asked.read(LENGTH_BYTES), "big")
-    task = msgspec.msgpack.decode(asked.read(length), type=Task)
+    task = msgspec.msgpack.decode(asked.read(length), type=ReadTask)
     confine(task.limits)
     threading.Thread(target=_end_with_caller, daemon=True).start()
     with suppress(BrokenPipeError):
@@ -66,8 +66,8 @@ def _limit(kind: int, most: int, grace: int = 0) -> None:
         resource.setrlimit(kind, (most, most + grace))
 
 
-def _answer(task: Task) -> None:
-    reading = Reading(Path(os.fsdecode(task.path)), task.request, task.fingerprint)
+def _answer(task: ReadTask) -> None:
+    reading = FileReading(Path(os.fsdecode(task.path)), task.request, task.fingerprint)
     try:
         for batch in _batches(reading.rows()):
             _send(batch)
@@ -80,9 +80,9 @@ def _answer(task: Task) -> None:
         _send(Fault(traceback.format_exc()))
 
 
-def _batches(given: Iterable[FileRow | FileProblem]) -> Iterator[Batch]:
+def _batches(given: Iterable[FileRow | FileProblem]) -> Iterator[RowBatch]:
     """Collect rows and problems in batches of a bounded size."""
-    batch, room, known = Batch([], []), _CHARS_PER_FRAME, list[Mapping[str, Place]]()
+    batch, room, known = RowBatch([], []), _CHARS_PER_FRAME, list[Mapping[str, FieldColumn]]()
     number = -1
     for item in _within_limits(given):
         if isinstance(item, FileProblem):
@@ -95,11 +95,13 @@ def _batches(given: Iterable[FileRow | FileProblem]) -> Iterator[Batch]:
             room -= _chars(item)
         if room <= 0 or len(batch.items) == _ITEMS_PER_FRAME:
             yield batch
-            batch, room = Batch([], []), _CHARS_PER_FRAME
+            batch, room = RowBatch([], []), _CHARS_PER_FRAME
     yield batch
 
 
-def _number_places(places: Mapping[str, Place], known: list[Mapping[str, Place]], batch: Batch) -> int:
+def _number_places(
+    places: Mapping[str, FieldColumn], known: list[Mapping[str, FieldColumn]], batch: RowBatch
+) -> int:
     """The number of these places; they are added to the batch when no earlier batch had them."""
     for number, other in enumerate(known):
         if other is places:

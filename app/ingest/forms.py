@@ -6,7 +6,7 @@ from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class SheetForm:
     """A statistical form, described by its columns.
 
     Attributes:
@@ -24,14 +24,14 @@ class Form:
     industries: frozenset[str]
 
 
-TRADE: Final = Form(
+TRADE: Final = SheetForm(
     number="E204-1",
     items={"商品销售额": "sales", "零售额": "retail_sales", "网上零售额": "online_retail_sales"},
     required="零售额",
     marks=frozenset({"零售额", "网上零售额"}),
     industries=frozenset({"51", "52"}),
 )
-CATERING: Final = Form(
+CATERING: Final = SheetForm(
     number="S204-1",
     items={
         "营业额": "turnover",
@@ -47,13 +47,13 @@ FORMS: Final = (TRADE, CATERING)
 _SHARED: Final = "商品销售额"
 
 
-def detect_forms(items: Collection[str]) -> list[Form]:
+def detect_forms(items: Collection[str]) -> list[SheetForm]:
     """The forms that a sheet with these items holds; none for a sheet without items."""
     marked = [form for form in FORMS if not form.marks.isdisjoint(items)]
     return marked or ([TRADE] if items else [])
 
 
-def items_on(form: Form, forms: Collection[Form]) -> dict[str, str]:
+def items_on(form: SheetForm, forms: Collection[SheetForm]) -> dict[str, str]:
     """The items that a form takes from a sheet; on a sheet of both forms 商品销售额 belongs to E204-1."""
     if form is TRADE or TRADE not in forms:
         return form.items

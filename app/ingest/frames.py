@@ -6,7 +6,7 @@ import msgspec
 
 from app.ingest.fingerprint import Fingerprint
 from app.ingest.request import ReadRequest
-from app.ingest.rows import FileProblem, Place
+from app.ingest.rows import FieldColumn, FileProblem
 
 LENGTH_BYTES: Final = 4
 
@@ -29,7 +29,7 @@ class Limits(msgspec.Struct, frozen=True):
     wait_s: float
 
 
-class Task(msgspec.Struct, frozen=True):
+class ReadTask(msgspec.Struct, frozen=True):
     """The file that the process is to read.
 
     Attributes:
@@ -61,10 +61,10 @@ class Trouble(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
     problem: FileProblem
 
 
-class Batch(msgspec.Struct, frozen=True, array_like=True, tag=0):
+class RowBatch(msgspec.Struct, frozen=True, array_like=True, tag=0):
     """Rows and problems in order, with the places that no earlier batch contained."""
 
-    places: list[dict[str, Place]]
+    places: list[dict[str, FieldColumn]]
     items: list[Row | Trouble]
 
 
@@ -80,4 +80,4 @@ class Fault(msgspec.Struct, frozen=True, array_like=True, tag=2):
     traceback: str
 
 
-Frame = Batch | End | Fault
+Frame = RowBatch | End | Fault

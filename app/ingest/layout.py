@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from app.ingest.columns import column_letters
-from app.ingest.forms import Form, detect_forms, items_on
+from app.ingest.forms import SheetForm, detect_forms, items_on
 from app.ingest.header import Header
 from app.ingest.headings import FIELDS, FigureHeading, find_field, is_not_needed, parse_figure
 from app.ingest.request import ReadRequest
-from app.ingest.rows import FileProblem, Place
+from app.ingest.rows import FieldColumn, FileProblem
 from app.ingest.sheet_period import choose_period
 from app.ingest.text import cleaned
 from app.ingest.units import NAME_OF_CODE, units_within
@@ -35,9 +35,9 @@ class FormColumns:
         places: By the path of the field, every place that a row of this form uses.
     """
 
-    form: Form
-    figures: dict[str, dict[str, Place]]
-    places: dict[str, Place]
+    form: SheetForm
+    figures: dict[str, dict[str, FieldColumn]]
+    places: dict[str, FieldColumn]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Layout:
     """
 
     header: Header
-    fields: dict[str, Place]
+    fields: dict[str, FieldColumn]
     forms: list[FormColumns]
     period: str | None
     ignored: list[str]
@@ -62,10 +62,10 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
-class _Column:
+class _SheetColumn:
     """One column: its place, and its meaning if the heading is a known one."""
 
-    place: Place
+    place: FieldColumn
     field: str | None
     figure: FigureHeading | None
 
@@ -103,11 +103,11 @@ def read_layout(header: Header, request: ReadRequest) -> Layout:
     )
 
 
-def _columns(header: Header) -> Iterator[_Column]:
+def _columns(header: Header) -> Iterator[_SheetColumn]:
     for index, heading in enumerate(header.headings):
-        place = Place(index, column_letters(index), cleaned(heading))
+        place = FieldColumn(index, column_letters(index), cleaned(heading))
         if place.heading:
-            yield _Column(place, find_field(heading), parse_figure(heading))
+            yield _SheetColumn(place, find_field(heading), parse_figure(heading))
 
 
 def _name_of_figure(figure: FigureHeading, period: str | None, current_year: int) -> str | None:
@@ -122,10 +122,10 @@ def _name_of_figure(figure: FigureHeading, period: str | None, current_year: int
 
 
 def _places(
-    header: Header, named: list[tuple[str | None, Place]]
-) -> tuple[dict[str, Place], list[FileProblem]]:
+    header: Header, named: list[tuple[str | None, FieldColumn]]
+) -> tuple[dict[str, FieldColumn], list[FileProblem]]:
     """The place of each heading of the platform, and a problem for each heading that occurs twice."""
-    places: dict[str, Place] = {}
+    places: dict[str, FieldColumn] = {}
     problems = []
     for name, place in named:
         if name is not None and places.setdefault(name, place) is not place:
@@ -134,7 +134,7 @@ def _places(
 
 
 def _form_columns(
-    form: Form, forms: list[Form], places: dict[str, Place], fields: dict[str, Place]
+    form: SheetForm, forms: list[SheetForm], places: dict[str, FieldColumn], fields: dict[str, FieldColumn]
 ) -> FormColumns:
     figures = {
         code: {
@@ -149,7 +149,7 @@ def _form_columns(
     return FormColumns(form=form, figures=figures, places={**fields, **paths})
 
 
-def _missing(header: Header, forms: list[Form], places: dict[str, Place]) -> Iterator[FileProblem]:
+def _missing(header: Header, forms: list[SheetForm], places: dict[str, FieldColumn]) -> Iterator[FileProblem]:
     """A problem for every missing heading without which the rows cannot be registered."""
     required = [_HEADING_OF_FIELD[field] for field in _REQUIRED_FIELDS]
     required += [f"{form.required};{_SLOTS[slot]}" for form in forms for slot in _REQUIRED_SLOTS]
@@ -163,7 +163,7 @@ def _missing(header: Header, forms: list[Form], places: dict[str, Place]) -> Ite
         yield _problem(header, "heading-missing", message)
 
 
-def _other_units(header: Header, columns: list[_Column], unit: str) -> Iterator[FileProblem]:
+def _other_units(header: Header, columns: list[_SheetColumn], unit: str) -> Iterator[FileProblem]:
     """A problem for every unit in a title or heading that differs from the unit asked for."""
     asked = NAME_OF_CODE[unit]
     for title in header.titles:
@@ -182,12 +182,12 @@ def _other_units(header: Header, columns: list[_Column], unit: str) -> Iterator[
 _CHECK_UNIT: Final = "与指定的单位{}不一致。请核对后指定正确的单位（命令行：--unit）。"
 
 
-def _twice(header: Header, name: str, first: Place, second: Place) -> FileProblem:
+def _twice(header: Header, name: str, first: FieldColumn, second: FieldColumn) -> FileProblem:
     message = f"{first.column}列与{second.column}列的表头都是“{name}”，无法确定以哪一列为准。请删去其中一列。"
     return _problem(header, "heading-twice", message, second)
 
 
-def _problem(header: Header, code: str, message: str, place: Place | None = None) -> FileProblem:
+def _problem(header: Header, code: str, message: str, place: FieldColumn | None = None) -> FileProblem:
     whole = FileProblem.of_sheet(header.sheet, code, message)
     if place is None:
         return replace(whole, row=header.row)

@@ -7,7 +7,7 @@ from typing import Final
 
 from app.ingest.confined import limits_for, read_confined
 from app.ingest.fingerprint import FileTooLargeError, Fingerprint, take_fingerprint
-from app.ingest.frames import Task
+from app.ingest.frames import ReadTask
 from app.ingest.opening import NotATableError
 from app.ingest.periods import normal_period
 from app.ingest.request import ReadRequest
@@ -51,7 +51,7 @@ class SourceFile:
             yield self._found
         else:
             path, limits = os.fsencode(self._path), limits_for(self._found.size)
-            self._ignored = yield from read_confined(Task(path, self._request, self._found, limits))
+            self._ignored = yield from read_confined(ReadTask(path, self._request, self._found, limits))
 
 
 def shown_name(path: Path) -> str:

@@ -18,7 +18,7 @@ _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _COMPOUND: Final = bytes.fromhex("D0CF11E0A1B11AE1")
 
 
-class Reading:
+class FileReading:
     """One reading of a file.
 
     Args:

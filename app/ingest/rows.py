@@ -21,7 +21,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FieldColumn:
     """The column that holds a field in every row of a sheet; `index` counts from 0."""
 
     index: int
@@ -45,7 +45,7 @@ class FileRow:
     sheet: str
     row: int
     data: dict[str, Any]
-    places: Mapping[str, Place]
+    places: Mapping[str, FieldColumn]
     texts: Sequence[str]
 
     @property

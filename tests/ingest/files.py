@@ -9,7 +9,7 @@ import xlsxwriter  # type: ignore[import-untyped]
 
 from app.ingest.fingerprint import take_fingerprint
 from app.ingest.periods import normal_period
-from app.ingest.reading import Reading
+from app.ingest.reading import FileReading
 from app.ingest.request import ReadRequest
 from app.ingest.rows import FileProblem, FileRow
 
@@ -51,7 +51,7 @@ def read(
 ) -> tuple[list[FileRow], list[FileProblem]]:
     """The rows and the problems of a file, read in this process."""
     request = ReadRequest(path.name, unit, normal_period(period) if period else None)
-    given = list(Reading(path, request, take_fingerprint(path)).rows())
+    given = list(FileReading(path, request, take_fingerprint(path)).rows())
     return (
         [item for item in given if isinstance(item, FileRow)],
         [item for item in given if isinstance(item, FileProblem)],

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from app.ingest.confined import read_confined
 from app.ingest.fingerprint import take_fingerprint
-from app.ingest.frames import Limits, Task
+from app.ingest.frames import Limits, ReadTask
 from app.ingest.reader import SourceFile, read_file
 from app.ingest.request import ReadRequest
 from app.ingest.rows import FileProblem, FileRow
@@ -37,7 +37,7 @@ def source(path: Path) -> SourceFile:
 
 def confined(path: Path, limits: Limits = GENEROUS) -> list[FileRow | FileProblem]:
     request = ReadRequest(path.name, "qianyuan", "2024-03")
-    return list(read_confined(Task(os.fsencode(path), request, take_fingerprint(path), limits)))
+    return list(read_confined(ReadTask(os.fsencode(path), request, take_fingerprint(path), limits)))
 
 
 def only_problem(path: Path, limits: Limits = GENEROUS) -> FileProblem:
@@ -91,7 +91,7 @@ def test_a_workbook_with_false_declarations_about_its_parts_is_refused(
 @on_linux
 def test_a_process_that_waits_for_something_else_is_ended(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "a.csv", table([*SHOP, 5, 4]))
-    task = Task(
+    task = ReadTask(
         os.fsencode(path),
         ReadRequest(path.name, "qianyuan", "2024-03"),
         take_fingerprint(path),

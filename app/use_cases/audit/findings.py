@@ -32,7 +32,7 @@ CHECKS: Final = {
 """The checks, by the code of the finding if a check fails, in the order of a report."""
 
 
-class Place(msgspec.Struct, frozen=True):
+class FindingPlace(msgspec.Struct, frozen=True):
     """One place where a check failed.
 
     Attributes:
@@ -55,7 +55,7 @@ class Finding(msgspec.Struct, frozen=True):
 
     code: str
     count: int
-    places: tuple[Place, ...]
+    places: tuple[FindingPlace, ...]
 
 
 class Findings:
@@ -63,13 +63,13 @@ class Findings:
 
     def __init__(self) -> None:
         self._counts = dict.fromkeys(CHECKS, 0)
-        self._places: dict[str, list[Place]] = {code: [] for code in CHECKS}
+        self._places: dict[str, list[FindingPlace]] = {code: [] for code in CHECKS}
 
     def note(self, code: str, position: int | None, message: str) -> None:
         """Add one place to the finding with this code."""
         self._counts[code] += 1
         if len(self._places[code]) < VERIFY_MOST_PLACES:
-            self._places[code].append(Place(position, message))
+            self._places[code].append(FindingPlace(position, message))
 
     def __iter__(self) -> Iterator[Finding]:
         """The findings, in the order of `CHECKS`."""

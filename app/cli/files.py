@@ -94,15 +94,15 @@ def import_file(
         in_order=lambda: not unreadable.total,
         progress=progress,
     )
-    found: Sequence[Problem | FilingWarning]
+    problems: Sequence[Problem | FilingWarning]
     if isinstance(result, Refused):
-        found, more = result.problems, result.more
+        problems, more = result.problems, result.more
     else:
-        found, more = result.warnings, result.warnings_total - len(result.warnings)
+        problems, more = result.warnings, result.warnings_total - len(result.warnings)
     return ImportedFile(
         name=file.name,
         answer=None if isinstance(result, Refused) else result,
-        lines=[_unreadable_line(file.name, problem) for problem in unreadable.kept] + _lines(file, found),
+        lines=[_unreadable_line(file.name, problem) for problem in unreadable.kept] + _lines(file, problems),
         more=unreadable.more + more,
         ignored_headings=() if isinstance(result, Refused) else file.ignored_headings,
         unread=any(problem.is_of_unread_file for problem in unreadable.kept),
@@ -123,10 +123,10 @@ def _unreadable_line(name: str, problem: FileProblem) -> ProblemLine:
     )
 
 
-def _lines(file: SourceFile, found: Iterable[Problem | FilingWarning]) -> list[ProblemLine]:
+def _lines(file: SourceFile, problems: Iterable[Problem | FilingWarning]) -> list[ProblemLine]:
     """The lines of problems and warnings with their cells, for which the file is read once more."""
     by_row: dict[int, list[Problem | FilingWarning]] = {}
-    for problem in found:
+    for problem in problems:
         by_row.setdefault(problem.row, []).append(problem)
     if not by_row:
         return []
@@ -136,10 +136,10 @@ def _lines(file: SourceFile, found: Iterable[Problem | FilingWarning]) -> list[P
     ]
 
 
-def _line(name: str, row: FileRow, found: Problem | FilingWarning) -> ProblemLine:
-    field = (found.field if isinstance(found, Problem) else None) or ""
+def _line(name: str, row: FileRow, problem: Problem | FilingWarning) -> ProblemLine:
+    field = (problem.field if isinstance(problem, Problem) else None) or ""
     cell = row.cells.get(field)
-    message = found.message if cell is None else found.message.replace(f"“{field}”", f"“{cell.heading}”")
+    message = problem.message if cell is None else problem.message.replace(f"“{field}”", f"“{cell.heading}”")
     return ProblemLine(
         file=name,
         sheet=row.sheet,
@@ -147,7 +147,7 @@ def _line(name: str, row: FileRow, found: Problem | FilingWarning) -> ProblemLin
         column="" if cell is None else cell.column,
         heading="" if cell is None else cell.heading,
         text="" if cell is None else cell.text,
-        category="审核错误" if isinstance(found, Problem) else "核实提示",
-        code=found.code,
+        category="审核错误" if isinstance(problem, Problem) else "核实提示",
+        code=problem.code,
         message=message,
     )

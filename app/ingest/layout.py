@@ -165,16 +165,17 @@ def _missing(header: Header, forms: list[SheetForm], places: dict[str, FieldColu
 
 def _other_units(header: Header, columns: list[_SheetColumn], unit: str) -> Iterator[FileProblem]:
     """A problem for every unit in a title or heading that differs from the unit asked for."""
-    asked = NAME_OF_CODE[unit]
+    expected = NAME_OF_CODE[unit]
     for title in header.titles:
-        for other in sorted(units_within(title) - {asked}):
+        for other in sorted(units_within(title) - {expected}):
             yield _problem(
-                header, "unit-differs", f"标题“{title}”写明金额单位为{other}，{_CHECK_UNIT.format(asked)}"
+                header, "unit-differs", f"标题“{title}”写明金额单位为{other}，{_CHECK_UNIT.format(expected)}"
             )
     for column in columns:
-        if column.figure and column.figure.unit not in {None, asked}:
+        if column.figure and column.figure.unit not in {None, expected}:
             message = (
-                f"{column.place.column}列表头写明金额单位为{column.figure.unit}，{_CHECK_UNIT.format(asked)}"
+                f"{column.place.column}列表头写明金额单位为{column.figure.unit}，"
+                f"{_CHECK_UNIT.format(expected)}"
             )
             yield _problem(header, "unit-differs", message, column.place)
 

@@ -36,8 +36,10 @@ def choose_period(
     """
     findings = _findings(request, header, figures)
     if request.period is not None:
-        asked = request.period
-        return asked, [_differs(asked, finding) for finding in findings if asked not in finding.periods]
+        requested = request.period
+        return requested, [
+            _differs(requested, finding) for finding in findings if requested not in finding.periods
+        ]
     agreed = _agreed(findings)
     if agreed is not None or named_in_rows:
         return agreed, []
@@ -56,20 +58,20 @@ def _findings(request: ReadRequest, header: Header, figures: Sequence[FigureHead
     return [finding for finding in findings if finding.periods]
 
 
-def _february_as_surveyed(periods: frozenset[str], asked: str | None) -> frozenset[str]:
+def _february_as_surveyed(periods: frozenset[str], requested: str | None) -> frozenset[str]:
     """Take 2024年2月 for the period of January and February if that period was asked for."""
-    if asked is None or not asked.endswith("~02"):
+    if requested is None or not requested.endswith("~02"):
         return periods
     return frozenset(
-        asked if period == month_period(int(asked[:4]), _FEBRUARY) else period for period in periods
+        requested if period == month_period(int(requested[:4]), _FEBRUARY) else period for period in periods
     )
 
 
-def _periods_of_headings(figures: Sequence[FigureHeading], asked: str | None) -> frozenset[str]:
+def _periods_of_headings(figures: Sequence[FigureHeading], requested: str | None) -> frozenset[str]:
     """The periods of headings like `2024年3月零售额`; those of the year before count for the current one."""
     dated = [figure for figure in figures if figure.year and figure.month]
     years = {figure.year or 0 for figure in dated}
-    current = int(asked[:4]) if asked else max(years, default=0)
+    current = int(requested[:4]) if requested else max(years, default=0)
     if not years <= {current, current - 1}:
         current = max(years)
     return frozenset(_period_of_heading(figure, current) for figure in dated)
@@ -87,10 +89,10 @@ def _agreed(findings: Sequence[_Finding]) -> str | None:
     return next(iter(common)) if len(common) == 1 else None
 
 
-def _differs(asked: str, finding: _Finding) -> _Problem:
+def _differs(requested: str, finding: _Finding) -> _Problem:
     return (
         "period-differs",
-        f"指定的所属期为{in_chinese(asked)}，{finding.describe()}，两者不一致。请核对文件，或改正指定的所属期（命令行：--period）。",
+        f"指定的所属期为{in_chinese(requested)}，{finding.describe()}，两者不一致。请核对文件，或改正指定的所属期（命令行：--period）。",
     )
 
 

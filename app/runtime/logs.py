@@ -55,19 +55,19 @@ class RepeatsFilter(logging.Filter):
         """Whether to write a line."""
         if record.levelno < logging.WARNING:
             return True
-        said = self._repeats.admit(record.name, str(record.msg).partition("\n")[0])
-        if said:
-            record.msg = f"{record.msg} ({said})"
-        return said is not None
+        remark = self._repeats.admit(record.name, str(record.msg).partition("\n")[0])
+        if remark:
+            record.msg = f"{record.msg} ({remark})"
+        return remark is not None
 
 
 def _bound_repeats(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     if event["level"] in {"warning", "error", "critical"}:
-        said = _repeats.admit(str(event.get("event")), str(event.get("error", event.get("exc_info"))))
-        if said is None:
+        remark = _repeats.admit(str(event.get("event")), str(event.get("error", event.get("exc_info"))))
+        if remark is None:
             raise structlog.DropEvent
-        if said:
-            event["repeats"] = said
+        if remark:
+            event["repeats"] = remark
     return event
 
 

@@ -50,18 +50,18 @@ class TileReader:
         tile_level, height = divmod(level, TILE_HEIGHT)
         tile, first = divmod(index << height, TILE_HASHES)
         hashes = self.tile(level=tile_level, index=tile)
-        wanted = hashes[first * HASH_BYTES : (first + (1 << height)) * HASH_BYTES]
-        if len(wanted) != HASH_BYTES << height:
+        subtree = hashes[first * HASH_BYTES : (first + (1 << height)) * HASH_BYTES]
+        if len(subtree) != HASH_BYTES << height:
             raise LedgerIntegrityError(f"第{tile_level}层第{tile}块记录指纹缺失。{VERIFY}")
-        return merkle.complete_root(wanted)
+        return merkle.complete_root(subtree)
 
     def tile(self, *, level: int, index: int) -> bytes:
         """The hashes of a tile; empty if there is no such tile."""
-        found = self._read.get((level, index))
-        if found is None:
+        hashes = self._read.get((level, index))
+        if hashes is None:
             query = select(log_tiles.c.hashes).where(log_tiles.c.level == level, log_tiles.c.index == index)
-            found = self._read[level, index] = self._connection.scalar(query) or b""
-        return found
+            hashes = self._read[level, index] = self._connection.scalar(query) or b""
+        return hashes
 
 
 def grown(reader: TileReader, *, size: int, leaves: bytes) -> Iterator[Tile]:
@@ -139,8 +139,8 @@ def root_at(connection: Connection, size: int) -> bytes | None:
         LedgerIntegrityError: A tile that it needs is missing, or too short.
     """
     roots = _ROOTS.setdefault(connection.engine, _Roots())
-    found = roots.find(size)
-    if found is None and size <= sealed_size(connection):
-        found = merkle.root(TileReader(connection), size)
-        roots.keep(size, found)
-    return found
+    root = roots.find(size)
+    if root is None and size <= sealed_size(connection):
+        root = merkle.root(TileReader(connection), size)
+        roots.keep(size, root)
+    return root

@@ -184,24 +184,24 @@ def _compare_sequencer(sequenced: Sequenced | None, checks: LogChecks, findings:
         findings.note("sequencer-differs", None, "序号登记应有且只有一行数值。")
         return
     last = checks.last
-    found = Sequenced(
+    expected = Sequenced(
         last=0 if last is None else last.position,
         recorded_at_us=0 if last is None else last.recorded_at_us,
         publication=max(checks.published, default=0),
     )
-    for name, said, value in zip(Sequenced._fields, sequenced, found, strict=True):
-        if said != value:
-            findings.note("sequencer-differs", None, f"序号登记表的{name}列为{said}，台账中为{value}。")
+    for name, recorded, value in zip(Sequenced._fields, sequenced, expected, strict=True):
+        if recorded != value:
+            findings.note("sequencer-differs", None, f"序号登记表的{name}列为{recorded}，台账中为{value}。")
 
 
 def _compare_projected(connection: Connection, checks: LogChecks, findings: Findings) -> None:
     """Compare the position of the read models with the log, which they never overtake."""
-    found = find_numbers(connection, [LIVE.checkpoint.c.position])
+    position_row = find_numbers(connection, [LIVE.checkpoint.c.position])
     last = 0 if checks.last is None else checks.last.position
-    if found is None:
+    if position_row is None:
         findings.note("sequencer-differs", None, "查询表所至序号应有且只有一行数值。")
-    elif found[0] > last:
-        findings.note("sequencer-differs", None, f"查询表已至序号{found[0]}，台账止于序号{last}。")
+    elif position_row[0] > last:
+        findings.note("sequencer-differs", None, f"查询表已至序号{position_row[0]}，台账止于序号{last}。")
 
 
 def _compare_publications(connection: Connection, checks: LogChecks, findings: Findings) -> list[Publication]:
@@ -296,13 +296,13 @@ def _claimed_root(manifest: Manifest, findings: Findings) -> list[KnownRoot]:
 def _compare_manifest(manifest: Manifest, checks: LogChecks, findings: Findings) -> None:
     """Compare the manifest with the lines."""
     size = checks.rows
-    for name, said, found in (
+    for name, claimed, actual in (
         ("size", manifest.size, size),
         ("first_position", manifest.first_position, 1 if size else None),
         ("last_position", manifest.last_position, size or None),
         ("event_types", manifest.event_types, dict(checks.topics)),
     ):
-        if said != found:
+        if claimed != actual:
             findings.note("manifest-differs", None, f"导出清单的{name}与台账记录不符。")
     for problem in publications.problems_of(manifest.publications, checks.published):
         findings.note("manifest-differs", None, f"导出清单的publications：{problem}。")

@@ -194,11 +194,11 @@ class _Check:
     """Validates the rows of a file, and keeps the drafts in a temporary file.
 
     Attributes:
-        kept: The valid chunks.
+        chunks: The valid chunks.
     """
 
     def __init__(self, workers: WorkerPool[Ledger], reader: RowReader, file: IO[bytes]) -> None:
-        self.kept: list[StoredChunk] = []
+        self.chunks: list[StoredChunk] = []
         self._workers = workers
         self._reader = reader
         self._file = file
@@ -243,16 +243,16 @@ class _Check:
         codes = frozenset(key[:USCC_LENGTH] for key, _ in checked.keys)
         start = self._file.seek(0, SEEK_END)
         self._file.write(checked.drafts)
-        self.kept.append(StoredChunk(start, len(checked.drafts), len(checked.keys), codes))
+        self.chunks.append(StoredChunk(start, len(checked.drafts), len(checked.keys), codes))
 
-    def packed(self, kept: StoredChunk) -> bytes:
+    def packed(self, chunk: StoredChunk) -> bytes:
         """The encoded drafts of a valid chunk."""
-        self._file.seek(kept.start)
-        return self._file.read(kept.length)
+        self._file.seek(chunk.start)
+        return self._file.read(chunk.length)
 
     def drafts(self) -> Iterator[Draft]:
         """Yield all drafts."""
-        for chunk in self.kept:
+        for chunk in self.chunks:
             yield from _drafts_decoder.decode(self.packed(chunk))
 
 
@@ -286,7 +286,7 @@ class _Recording:
         self._checked = checked
         self._actor = actor
         self._progress = progress
-        self._rows = sum(chunk.rows for chunk in checked.kept)
+        self._rows = sum(chunk.rows for chunk in checked.chunks)
         self._done = 0
         self._own: dict[int, int] = {}
         self._ahead: deque[tuple[StoredChunk, Future[PackedDecision | Refused]]] = deque()
@@ -306,13 +306,13 @@ class _Recording:
         self._progress(self._done, self._rows, "登记")
 
     def _answers(self) -> Iterator[FilingAnswer | Refused]:
-        for kept in self._checked.kept:
-            while self._must_wait(kept):
+        for chunk in self._checked.chunks:
+            while self._must_wait(chunk):
                 yield self._record_next()
-            if self._projecting is not None and not kept.codes.isdisjoint(self._projecting[0].codes):
+            if self._projecting is not None and not chunk.codes.isdisjoint(self._projecting[0].codes):
                 self._wait_for_projection()
-            packed = self._checked.packed(kept)
-            self._ahead.append((kept, self._workers.submit(decide_chunk, packed)))
+            packed = self._checked.packed(chunk)
+            self._ahead.append((chunk, self._workers.submit(decide_chunk, packed)))
         while self._ahead:
             yield self._record_next()
         self._wait_for_projection()
@@ -323,28 +323,28 @@ class _Recording:
             future.result()
             self._projecting = None
 
-    def _must_wait(self, kept: StoredChunk) -> bool:
+    def _must_wait(self, chunk: StoredChunk) -> bool:
         return len(self._ahead) > CHUNKS_AHEAD or any(
-            not kept.codes.isdisjoint(ahead.codes) for ahead, _ in self._ahead
+            not chunk.codes.isdisjoint(ahead.codes) for ahead, _ in self._ahead
         )
 
     def _record_next(self) -> FilingAnswer | Refused:
-        kept, future = self._ahead.popleft()
+        chunk, future = self._ahead.popleft()
         packed = future.result()
         decision = packed if isinstance(packed, Refused) else packed.unpacked(self._seen(packed.read_at))
         answer = record_decision(
             self._ledger,
             decision,
-            lambda: _drafts_decoder.decode(self._checked.packed(kept)),
+            lambda: _drafts_decoder.decode(self._checked.packed(chunk)),
             actor=self._actor,
         )
         if not isinstance(answer, Refused):
-            self._done += kept.rows
+            self._done += chunk.rows
             self._tell_progress()
             recorded = answer.filed + answer.revised + answer.entitlements_changed
             self._own[answer.position - recorded] = answer.position
             self._wait_for_projection()
-            self._projecting = (kept, self._projectors.submit(project_until, answer.position))
+            self._projecting = (chunk, self._projectors.submit(project_until, answer.position))
         return answer
 
     def _seen(self, read_at: int) -> int:

@@ -1,4 +1,4 @@
-"""What auditors wait for: replay, sealing, export, proofs; and a month close while the log is sealed."""
+"""Measures what auditors wait for: replay, sealing, export, proofs; and a month close during sealing."""
 
 import hashlib
 import multiprocessing
@@ -21,12 +21,12 @@ from app.transparency import tiles
 from app.transparency.merkle import leaf_hash
 from app.transparency.sealing import seal
 from app.transparency.tiles import TileReader
-from app.use_cases.audit.exporting import ExportWanted, export_log
+from app.use_cases.audit.exporting import ExportOptions, export_log
 from app.use_cases.audit.proving import prove_consistency, prove_inclusion
 from app.use_cases.audit.replaying import ReplayRange, replay
 from bench.ledgers import new_ledger
 from bench.month_close import import_month, seconds
-from bench.places import KINDS, Place, places
+from bench.places import KINDS, DatabaseMaker, places
 from bench.rows import PERIODS, write_month
 
 MONTHS: Final = 3
@@ -34,10 +34,10 @@ LEAVES: Final = 10_000_000
 LEAVES_AT_ONCE: Final = 500_000
 PROOFS: Final = 1_000
 PAIRS: Final = 3
-"""Month closes with and without sealing beside: machines are noisy, and the middle one counts."""
+"""The number of month closes with and without concurrent sealing; the median counts, since machines vary."""
 
 SEAL_INTERVAL_S: Final = 1.0
-"""As the worker does it."""
+"""The interval of `duixian project`."""
 
 
 def run(enterprises: int) -> None:
@@ -45,11 +45,11 @@ def run(enterprises: int) -> None:
     for kind in KINDS:
         with places(kind) as place:
             _whole_log(kind, place, enterprises)
-            _month_beside_sealing(kind, place, enterprises)
+            _month_while_sealing(kind, place, enterprises)
             _proofs(kind, place)
 
 
-def _whole_log(kind: str, place: Place, enterprises: int) -> None:
+def _whole_log(kind: str, place: DatabaseMaker, enterprises: int) -> None:
     ledger = new_ledger(place.database())
     for period in PERIODS[:MONTHS]:
         path = place.folder / f"{period}.csv"
@@ -77,32 +77,32 @@ def _read(ledger: Ledger) -> None:
             after = entries[-1].position
 
 
-def _replayed(ledger: Ledger, wanted: ReplayRange) -> None:
-    if not replay(ledger, wanted).is_clean:
+def _replayed(ledger: Ledger, positions: ReplayRange) -> None:
+    if not replay(ledger, positions).is_clean:
         raise SystemExit("the replay found a mismatch")
 
 
-def _exported(ledger: Ledger, place: Place) -> None:
+def _exported(ledger: Ledger, place: DatabaseMaker) -> None:
     target = place.folder / "export"
-    export_log(ledger, ExportWanted(target=target, packed=False, until=None, made_at="", signing=None))
+    export_log(ledger, ExportOptions(target=target, packed=False, until=None, made_at="", signing=None))
 
 
-def _month_beside_sealing(kind: str, place: Place, enterprises: int) -> None:
+def _month_while_sealing(kind: str, place: DatabaseMaker, enterprises: int) -> None:
     path = place.folder / "month.csv"
     write_month(path, enterprises, "2024-03")
-    alone, beside = [], []
+    alone, while_sealing = [], []
     for _ in range(PAIRS):
         alone.append(_month_s(place, path, is_sealed=False))
-        beside.append(_month_s(place, path, is_sealed=True))
-    slower = median(beside) / median(alone) - 1
+        while_sealing.append(_month_s(place, path, is_sealed=True))
+    slower = median(while_sealing) / median(alone) - 1
     print(f"month close, {kind}, {enterprises} enterprises: {enterprises / median(alone):,.0f} rows/s")
     print(
-        f"  while another process seals: {enterprises / median(beside):,.0f} rows/s, {slower:+.0%}",
+        f"  while another process seals: {enterprises / median(while_sealing):,.0f} rows/s, {slower:+.0%}",
         flush=True,
     )
 
 
-def _month_s(place: Place, path: Path, *, is_sealed: bool) -> float:
+def _month_s(place: DatabaseMaker, path: Path, *, is_sealed: bool) -> float:
     url = place.database()
     ledger = new_ledger(url)
     sealer = multiprocessing.get_context("spawn").Process(target=_seal_on, args=(url,), daemon=True)
@@ -130,7 +130,7 @@ def _seal_on(url: str) -> None:
         time.sleep(SEAL_INTERVAL_S)
 
 
-def _proofs(kind: str, place: Place) -> None:
+def _proofs(kind: str, place: DatabaseMaker) -> None:
     ledger = Ledger(open_engine(place.database()))
     migrate(ledger.engine)
     chance = random.Random(kind)  # noqa: S311 - a benchmark is not a secret
@@ -155,7 +155,7 @@ def _line(position: int) -> Line:
 
 
 def _grow(ledger: Ledger, lines: dict[int, Line]) -> None:
-    """Store the tiles of a log of which only a few events are there: proofs read no other."""
+    """Store the tiles of a log of which only a few events exist: proofs read no other events."""
     for size in range(0, LEAVES, LEAVES_AT_ONCE):
         leaves = b"".join(
             leaf_hash(canonical(lines[at])) if at in lines else hashlib.sha256(at.to_bytes(8)).digest()

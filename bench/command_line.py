@@ -1,4 +1,4 @@
-"""The command line as a module: processes that it starts import it anew."""
+"""The command line as a module, which the worker processes that it starts import again."""
 
 from app.cli import main
 

@@ -1,7 +1,7 @@
-"""Filings by several clients at once over HTTP, in a ledger of 400,000 events.
+"""Measures filings by several clients at once over HTTP, in a ledger of 400,000 events.
 
-Each rate stands beside that of one client in the same run, and beside a bare transaction: one row inserted
-into the same database and committed, by one client who waits for nobody.
+Each rate is compared with that of one client in the same run, and with a bare transaction: one row inserted
+into the same database and committed, by a single client.
 """
 
 import json
@@ -32,14 +32,14 @@ PATIENCE_S: Final = 600
 
 
 class Load(NamedTuple):
-    """So many clients, each of which files so many rows at a time."""
+    """The number of clients, and of rows in each of their filings."""
 
     clients: int
     rows: int
 
 
 class Measured(NamedTuple):
-    """How long each filing took, in nanoseconds, how long all took together, and how many were refused."""
+    """The time of each filing and of all together, in nanoseconds, and the number of refused filings."""
 
     took: list[int]
     whole_ns: int
@@ -47,16 +47,16 @@ class Measured(NamedTuple):
 
     @property
     def a_minute(self) -> int:
-        """The rate."""
+        """The number of filings per minute."""
         return len(self.took) * 60 * 10**9 // self.whole_ns
 
     def ms(self, percent: int) -> int:
-        """A percentile."""
+        """A percentile of the times, in milliseconds."""
         return self.took[min(len(self.took) * percent // 100, len(self.took) - 1)] // 10**6
 
 
 def run(enterprises: int) -> None:
-    """Load ten months of enterprises on both databases; file the last one over and over."""
+    """Load ten months of enterprises on both databases, and file the last month again and again."""
     for kind in KINDS:
         with places(kind) as place:
             url = place.database()
@@ -70,7 +70,7 @@ def run(enterprises: int) -> None:
 
 
 def measure(kind: str, url: str, enterprises: int) -> None:
-    """Measure a ledger that is loaded."""
+    """Measure filings in a loaded ledger."""
     print(f"filings at once, {kind}, {2 * len(LOADED) * enterprises} events")
     bare = _bare_a_minute(url)
     print(f"  bare transaction, one client {bare // 60:>6}/s")
@@ -79,12 +79,12 @@ def measure(kind: str, url: str, enterprises: int) -> None:
         alone = 0
         for clients in CLIENTS:
             with served(url) as port:
-                found = _file(Filer(port, key, enterprises), Load(clients, rows))
-            alone = alone or found.a_minute
+                measured = _file(Filer(port, key, enterprises), Load(clients, rows))
+            alone = alone or measured.a_minute
             print(
-                f"  {rows:>5} rows, {clients:>2} clients {found.a_minute / 60:>8.1f}/s"
-                f"   {found.a_minute / alone:.2f} of one client, {found.a_minute / bare:.2f} of bare"
-                f"   p50 {found.ms(50)} ms, p99 {found.ms(99)} ms, refused {found.refused}",
+                f"  {rows:>5} rows, {clients:>2} clients {measured.a_minute / 60:>8.1f}/s"
+                f"   {measured.a_minute / alone:.2f} of one client, {measured.a_minute / bare:.2f} of bare"
+                f"   p50 {measured.ms(50)} ms, p99 {measured.ms(99)} ms, refused {measured.refused}",
                 flush=True,
             )
 
@@ -106,12 +106,12 @@ def _bare_a_minute(url: str) -> int:
 
 
 class Filer:
-    """Files rows over connections of its own.
+    """Files rows over its own connections.
 
     Args:
-        port: Of the service.
-        key: Of the statistics bureau.
-        enterprises: How many there are.
+        port: The port of the service.
+        key: A key of the statistics bureau.
+        enterprises: The number of enterprises.
     """
 
     def __init__(self, port: int, key: str, enterprises: int) -> None:
@@ -122,7 +122,7 @@ class Filer:
 
     @contextmanager
     def client(self) -> Iterator[HTTPConnection]:
-        """A connection."""
+        """Open a connection."""
         connection = HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE_S)
         try:
             yield connection
@@ -130,10 +130,10 @@ class Filer:
             connection.close()
 
     def file(self, connection: HTTPConnection, rows: int) -> tuple[int, bool]:
-        """File the next enterprises; nanoseconds until the answer is there, and whether they are recorded."""
+        """File the next enterprises; the nanoseconds until the response, and whether they are recorded."""
         first = next(self._numbers) * rows
         body = json.dumps(
-            {"unit": "qianyuan", "returns": [self._row(first + each) for each in range(rows)]}
+            {"unit": "qianyuan", "returns": [self._row(first + offset) for offset in range(rows)]}
         ).encode()
         started = time.perf_counter_ns()
         connection.request("POST", "/v1/returns", body, self._headers)
@@ -161,7 +161,7 @@ class Filer:
 
 def _file(filer: Filer, load: Load) -> Measured:
     with filer.client() as connection:
-        filer.file(connection, load.rows)  # The first filing of a process makes its statements.
+        filer.file(connection, load.rows)  # The first filing of a process compiles its statements.
     started = time.perf_counter_ns()
 
     def work(_: int) -> list[tuple[int, bool]]:
@@ -172,7 +172,7 @@ def _file(filer: Filer, load: Load) -> Measured:
         return answers
 
     with ThreadPoolExecutor(load.clients) as pool:
-        answers = [each for done in pool.map(work, range(load.clients)) for each in done]
+        answers = [answer for done in pool.map(work, range(load.clients)) for answer in done]
     whole_ns = time.perf_counter_ns() - started
     return Measured(
         sorted(took for took, _ in answers), whole_ns, sum(not recorded for _, recorded in answers)

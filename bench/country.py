@@ -1,4 +1,4 @@
-"""One month of a country on PostgreSQL, by the command line, with the memory of all its processes."""
+"""Measures one month of a country on PostgreSQL, by command line, with the memory of all its processes."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ MIB = 1024 * 1024
 
 
 def run(enterprises: int) -> None:
-    """Import a month and print time and peak memory: of the import, and with its helpers."""
+    """Import a month; print its time and its peak memory, without and with the worker processes."""
     with places("postgresql") as place:
         url = place.database()
         new_ledger(url).engine.dispose()
@@ -32,7 +32,7 @@ def run(enterprises: int) -> None:
             raise SystemExit("the import was refused")
     print(f"one month, {enterprises} enterprises, postgresql, by the command line")
     print(f"  {taken:.1f} s, {enterprises / taken:,.0f} rows/s")
-    print(f"  peak memory {alone // MIB} MiB; {together // MIB} MiB with its helpers", flush=True)
+    print(f"  peak memory {alone // MIB} MiB; {together // MIB} MiB with its worker processes", flush=True)
 
 
 def _peak_memory(process: "subprocess.Popen[bytes]") -> tuple[int, int]:
@@ -47,13 +47,13 @@ def _peak_memory(process: "subprocess.Popen[bytes]") -> tuple[int, int]:
 
 def _children(pid: int) -> list[int]:
     try:
-        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
         return []
 
 
 def _private_bytes(pid: int) -> int:
-    """What the process has in memory, shared libraries counted by its share of them."""
+    """The memory of a process, with its proportional share of shared libraries (PSS)."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:

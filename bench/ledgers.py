@@ -1,4 +1,4 @@
-"""Ledgers to measure, and drafts to file."""
+"""Creates ledgers to measure, and drafts to file."""
 
 from collections.abc import Iterable
 
@@ -22,7 +22,7 @@ def policy() -> LoadedPolicy:
 
 
 def new_ledger(url: str) -> Ledger:
-    """A migrated ledger under the shipped policy."""
+    """A new, migrated ledger with the shipped policy."""
     engine = open_engine(url)
     migrate(engine)
     ledger = Ledger(engine)
@@ -31,7 +31,7 @@ def new_ledger(url: str) -> Ledger:
 
 
 def drafts(rows: Iterable[Row]) -> list[Draft]:
-    """The rows, read."""
+    """The drafts of the rows."""
     reader = RowReader(unit="qianyuan", stage="final", source=None)
     read = [reader.read(index, row) for index, row in enumerate(rows)]
     return [draft for draft in read if isinstance(draft, Draft)]

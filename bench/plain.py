@@ -1,6 +1,7 @@
 """Plain use of the `eventsourcing` library, as its documentation shows it.
 
-Its aggregates, its own recorder, loaded through its repository, saved 1,000 at a time, no projection.
+It uses the library's aggregates and recorder, loads through its repository, saves 1,000 aggregates at a time,
+and projects nothing.
 """
 
 from collections.abc import Iterable
@@ -23,13 +24,13 @@ from domain.returns import AnnualReturns
 
 AGGREGATES_PER_SAVE = 1_000
 AGGREGATES_PER_SAVE_POSTGRESQL = 100
-"""At 1,000 the recorder of the library for PostgreSQL waits for ever: each side waits for the other."""
+"""With 1,000 the library's recorder for PostgreSQL deadlocks: client and server wait for each other."""
 
 NAMESPACE = UUID("5f9f1e9e-52b0-4c3b-9a8e-0d7f3c4a1b2c")
 
 
 class PlainReturns(Aggregate):
-    """The returns of a year as the library would have them."""
+    """The returns of a year as an aggregate of the library."""
 
     @classmethod
     def create_id(cls, uscc: str) -> UUID:
@@ -48,7 +49,7 @@ class PlainReturns(Aggregate):
 
 
 class PlainAccount(Aggregate):
-    """The half-year account as the library would have it."""
+    """The half-year account as an aggregate of the library."""
 
     @classmethod
     def create_id(cls, uscc: str) -> UUID:

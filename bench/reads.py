@@ -1,4 +1,4 @@
-"""Reads at the scale of a country over HTTP: an account, the list, the summary; and the plans behind them."""
+"""Measures reads at the scale of a country over HTTP: an account, the list, the summary; and their plans."""
 
 import json
 import os
@@ -34,7 +34,7 @@ REQUESTS_A_SECOND = 50
 MEASURED_S = 20
 CALLERS = 4
 IDLE_NS = 10**9
-"""A connection that was silent for longer may have been closed."""
+"""The service may have closed a connection that was idle for longer than this, in nanoseconds."""
 
 WINDOW = "2024H1"
 
@@ -42,20 +42,20 @@ Path = Callable[[], str]
 
 
 def run(enterprises: int, url: str | None) -> None:
-    """Load and seal eleven months of a country on PostgreSQL, unless they are there; measure reads."""
+    """Load and seal eleven months of a country on PostgreSQL, unless `url` has them, and measure reads."""
     if url is not None:
         _measure(url, enterprises)
         return
     with places("postgresql") as place:
-        made = place.database()
-        ledger = new_ledger(made)
+        database = place.database()
+        ledger = new_ledger(database)
         for period in PERIODS:
             path = place.folder / "month.csv"
             write_month(path, enterprises, period)
             import_month(ledger, path, period)
-        seal(ledger)  # Else the service does, for the first minutes: `audit` tells how long that takes.
+        seal(ledger)  # Otherwise the service does so in its first minutes; `audit` measures that.
         ledger.engine.dispose()
-        _measure(made, enterprises)
+        _measure(database, enterprises)
 
 
 def _measure(url: str, enterprises: int) -> None:
@@ -93,7 +93,7 @@ def _ms(took: list[int], percent: int) -> str:
 
 
 def key_for(url: str, role: Role) -> str:
-    """A new key."""
+    """Create a key."""
     engine = open_engine(url)
     with write_transaction(engine) as connection:
         name = f"bench-{time.time_ns()}"
@@ -106,7 +106,7 @@ def key_for(url: str, role: Role) -> str:
 
 @contextmanager
 def served(url: str) -> Iterator[int]:
-    """The service in a process of its own; its port."""
+    """Run the service in a process of its own; its port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
     words = ["-m", "uvicorn", "--factory", "bench.served:create", "--port", str(port), "--no-access-log"]
@@ -128,7 +128,7 @@ def served(url: str) -> Iterator[int]:
 
 
 class _Caller:
-    """Asks over a connection of its own for each thread."""
+    """Sends requests over one connection per thread."""
 
     def __init__(self, port: int, key: str) -> None:
         self._port = port
@@ -136,7 +136,7 @@ class _Caller:
         self._of_thread = local()
 
     def __call__(self, path: str) -> int:
-        """Nanoseconds until the whole answer is there."""
+        """Send a request; the nanoseconds until the whole response has arrived."""
         connection: HTTPConnection | None = getattr(self._of_thread, "connection", None)
         if connection is None or time.perf_counter_ns() - self._of_thread.asked > IDLE_NS:
             connection = self._of_thread.connection = HTTPConnection("127.0.0.1", self._port)
@@ -151,7 +151,7 @@ class _Caller:
 
 
 def _paced(ask: Callable[[], int]) -> list[int]:
-    """So many requests a second, each at its time whatever the others take; how long each took."""
+    """Send a fixed number of requests per second, whether or not earlier ones are done; the time of each."""
     for _ in range(REQUESTS_A_SECOND):
         ask()
     started = time.perf_counter()
@@ -160,11 +160,11 @@ def _paced(ask: Callable[[], int]) -> list[int]:
         for number in range(REQUESTS_A_SECOND * MEASURED_S):
             time.sleep(max(started + number / REQUESTS_A_SECOND - time.perf_counter(), 0))
             futures.append(pool.submit(ask))
-        return [each.result() for each in futures]
+        return [future.result() for future in futures]
 
 
 def _ratio(ask: _Caller, one: Path) -> None:
-    """The rate of the account, and of the same over constant data, by turns."""
+    """Print the rates of reading an account and of the route over constant data, measured by turns."""
     rates: dict[str, list[int]] = {"account": [0, 0], "constant": [0, 0]}
     for turn in range(6):
         name = ("account", "constant")[turn % 2]
@@ -181,7 +181,7 @@ def _ratio(ask: _Caller, one: Path) -> None:
             return 0
 
         with ThreadPoolExecutor(CALLERS) as pool:
-            rates[name][0] += sum(each.result() for each in [pool.submit(work) for _ in range(CALLERS)])
+            rates[name][0] += sum(future.result() for future in [pool.submit(work) for _ in range(CALLERS)])
         rates[name][1] += time.perf_counter_ns() - started
     real, constant = (answered * 10**9 // taken for answered, taken in rates.values())
     print(
@@ -190,15 +190,21 @@ def _ratio(ask: _Caller, one: Path) -> None:
 
 
 def _plans(url: str, enterprises: int) -> None:
-    """Print how PostgreSQL answers each read, and how many rows it looks at."""
+    """Print the plan of PostgreSQL for each read, and how many rows it examines."""
     engine = open_engine(url)
     ledger = Ledger(engine)
     uscc = code(enterprises // 2)
-    wanted = ListFilter(policy="yingkou-2024-14", window=WINDOW, region_code=REGIONS[0])
+    list_filter = ListFilter(policy="yingkou-2024-14", window=WINDOW, region_code=REGIONS[0])
     reads: dict[str, Callable[[Connection, PolicyAsOf], object]] = {
         "account": lambda connection, at: read_account(connection, uscc, WINDOW, at),
         "list": lambda connection, at: list_accounts(
-            connection, wanted, at, sort="-assessed_fen", limit=100, after=(5_000_000, uscc), totals=False
+            connection,
+            list_filter,
+            at,
+            sort="-assessed_fen",
+            limit=100,
+            after=(5_000_000, uscc),
+            totals=False,
         ),
         "summary": lambda connection, at: summarise(connection, WINDOW, "region_code", at),
         "events of an enterprise": lambda connection, at: ledger.page(
@@ -242,5 +248,5 @@ def _explain(connection: Connection, statement: str, given: object) -> None:
 
 def _nodes(plan: dict[str, object]) -> Iterator[dict[str, str]]:
     yield plan  # type: ignore[misc]
-    for each in plan.get("Plans", ()):  # type: ignore[attr-defined]
-        yield from _nodes(each)
+    for child in plan.get("Plans", ()):  # type: ignore[attr-defined]
+        yield from _nodes(child)

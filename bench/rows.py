@@ -1,4 +1,4 @@
-"""Invented months: rows as `POST /v1/returns` takes them, and files of them, made as they are read."""
+"""Invented months: rows in the shape of `POST /v1/returns`, and files of them, generated lazily."""
 
 import csv
 import random
@@ -26,14 +26,14 @@ Row = dict[str, Any]
 
 
 def code(number: int) -> str:
-    """The code of an invented enterprise, with both check characters right."""
+    """The code of an invented enterprise, with both check characters valid."""
     organisation = f"MA{number:06d}"
     head = f"91210802{organisation}{organisation_check_character(organisation)}"
     return head + uscc_check_character(head)
 
 
 def rows(enterprises: int, period: str) -> Iterator[Row]:
-    """A month of enterprises, each with its place and trade; every second one grows enough to earn."""
+    """A month of enterprises, each with a region and an industry; every second one earns an award."""
     chance = random.Random(period)  # noqa: S311 - a benchmark is not a secret
     for number in range(enterprises):
         prior = chance.randrange(50_000, 250_000)
@@ -54,7 +54,7 @@ def rows(enterprises: int, period: str) -> Iterator[Row]:
 
 
 def write_month(path: Path, enterprises: int, period: str) -> None:
-    """Write a month as the platform exports it, in 千元."""
+    """Write a month in the layout of the platform's export, in 千元."""
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(HEADINGS)

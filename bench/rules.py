@@ -1,4 +1,4 @@
-"""The rule alone, and what follows from the log: assessment with steps, rebuild."""
+"""Measures the rule alone, assessment with its steps, and the rebuild from the log."""
 
 from itertools import islice
 
@@ -20,12 +20,12 @@ ROUNDS = 5
 
 
 def assessment() -> None:
-    """Print how many periods a second are assessed with their steps."""
+    """Print how many periods per second are assessed with their steps."""
     loaded = policy()
     rule = Policy(PolicyRef(loaded.typed.policy, 1, fingerprint(loaded.document)), loaded.typed)
     months = [
-        (period_of(each.registered.period), {each.registered.form: each.registered})
-        for each in drafts(islice(rows(SAMPLE, "2024-03"), SAMPLE))
+        (period_of(draft.registered.period), {draft.registered.form: draft.registered})
+        for draft in drafts(islice(rows(SAMPLE, "2024-03"), SAMPLE))
     ]
 
     def work() -> None:
@@ -37,7 +37,7 @@ def assessment() -> None:
 
 
 def rebuilding(enterprises: int) -> None:
-    """Print how many events a second a rebuild takes, beside reading and decoding them alone."""
+    """Print how many events per second a rebuild handles, and how many are read and decoded alone."""
     for kind in KINDS:
         with places(kind) as place:
             ledger = new_ledger(place.database())

@@ -1,7 +1,7 @@
-"""The service with one route more: the account of an enterprise from constant data.
+"""The service with one more route: the account of an enterprise from constant data.
 
-It has the path parameters, the key check and the response model of the real one, and asks the database for
-nothing but the key.
+The route has the path parameters, the key check and the response model of the real one, and reads only the
+key from the database.
 """
 
 from typing import Annotated
@@ -16,7 +16,7 @@ _PERIODS = ("2024-01~02", "2024-03", "2024-04", "2024-05", "2024-06")
 
 
 def create() -> FastAPI:
-    """The application of the settings, with the route of constant data."""
+    """The application with the configured settings and the route over constant data."""
     app = create_default_app()
 
     @app.get("/v1/constant/{uscc}/{window}", response_model=models.Entitlement)

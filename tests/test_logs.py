@@ -1,4 +1,4 @@
-"""A line of the log that repeats itself is written a few times, then only counted."""
+"""A repeated line of the log is written a few times, then only counted."""
 
 import logging
 
@@ -42,7 +42,7 @@ def record(level: int, text: str) -> logging.LogRecord:
 def test_a_line_of_a_library_counts_by_its_first_line_which_names_no_socket() -> None:
     bounded = RepeatsFilter()
     texts = [f"socket.accept() out of system resource\nsocket: <fd={number}>" for number in range(2_000)]
-    let_through = [each for each in texts if bounded.filter(record(logging.ERROR, each))]
+    let_through = [text for text in texts if bounded.filter(record(logging.ERROR, text))]
     assert let_through == texts[:LOG_REPEATS_MOST]
 
 

@@ -1,4 +1,4 @@
-"""Settings come from the environment, then from `.env`, then from their defaults; what cannot be is named."""
+"""Settings come from the environment, then from `.env`, then from their defaults; invalid ones are named."""
 
 from pathlib import Path
 
@@ -9,14 +9,14 @@ from app.runtime.settings import Settings, SettingsError, read_settings, variabl
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory of its own, and an environment that sets nothing."""
+    """A working directory of its own, and an environment without settings."""
     monkeypatch.chdir(tmp_path)
     for name in Settings.model_fields:
         monkeypatch.delenv(variable_of(name), raising=False)
     return tmp_path
 
 
-def test_without_any_setting_the_defaults_stand() -> None:
+def test_without_any_setting_the_defaults_apply() -> None:
     assert read_settings() == Settings()
 
 
@@ -31,7 +31,7 @@ def test_the_environment_comes_before_the_file_and_the_file_before_the_defaults(
     assert read_settings() == expected
 
 
-def test_everything_that_cannot_be_is_named_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_invalid_settings_are_named_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / ".env").write_text("DUIXIAN_PORT=\nDUIXIAN_WORKERS=0\n", encoding="utf-8")
     monkeypatch.setenv("DUIXIAN_LOG_FORMAT", "TEXT")
     with pytest.raises(SettingsError) as refused:

@@ -1,4 +1,4 @@
-"""The log as a folder of files: its lines, the schemas of the events, and a manifest that names them all."""
+"""The log as a folder of files: its lines, the schemas of the events, and a manifest that lists them all."""
 
 import gzip
 import hashlib
@@ -28,33 +28,33 @@ EVENTS: Final = "events.ndjson"
 PACKED_EVENTS: Final = "events.ndjson.gz"
 
 PACKING_LEVEL: Final = 3
-"""A tenth of the size; a higher level takes several times as long for little."""
+"""It compresses the lines to a tenth; a higher level takes several times as long and gains little."""
 
 _README: Final = Path(__file__).with_name("export_readme.md")
-"""How an export is checked by hand, without this software; it goes with every one."""
+"""It says how to check an export by hand, without this software; every export contains it."""
 
 _NAME: Final = re.compile(r"(schemas/)?[A-Za-z0-9][A-Za-z0-9.]*", re.ASCII)
 
 
 class ExportError(Exception):
-    """The folder is no export that can be read; says which file and why, in Chinese."""
+    """The folder is not a readable export; the message says which file and why, in Chinese."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an export says of itself; `manifest.json`.
+    """The contents of `manifest.json`, which describes an export.
 
     Attributes:
         format: The version of the format.
-        made_at: RFC 3339, by the clock of the machine that made it.
-        origin: The name of the log in its checkpoint; None without one.
-        size: How many events there are.
-        first_position: 1, or None of an empty log.
-        last_position: The same number as the size, or None.
-        root: Of the Merkle tree over the lines (RFC 9162), in base64.
-        checkpoint: The name of the file with the signed checkpoint; None where there was no key to sign with.
-        verifier_key: The operator's key to verify it by, `name+id+base64`.
-        event_types: How many events there are of each type.
-        publications: How far the assessment of what was filed before each publication had come.
+        made_at: When the export was made, by the clock of that machine; RFC 3339.
+        origin: The name of the log in its checkpoint; None without a checkpoint.
+        size: The number of events.
+        first_position: 1; None if the log is empty.
+        last_position: The same number as the size; None if the log is empty.
+        root: The root of the Merkle tree over the lines (RFC 9162), in base64.
+        checkpoint: The name of the file with the signed checkpoint; None if there was no key to sign with.
+        verifier_key: The operator's key that verifies the checkpoint, `name+id+base64`.
+        event_types: The number of events of each type.
+        publications: For each publication, how far the assessment of the earlier filings had come.
         files: The SHA-256 of each other file, in hexadecimal.
     """
 
@@ -73,7 +73,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class NewFolder:
-    """An export that is being written, under a name that nobody takes for that of a whole one.
+    """An export while it is written, under a temporary name that cannot be mistaken for a complete one.
 
     Args:
         path: The folder under its temporary name.
@@ -85,13 +85,13 @@ class NewFolder:
     @classmethod
     @contextmanager
     def opened(cls, target: Path) -> Iterator[Self]:
-        """A folder that gets its name when all of it is written, and is gone where it is not.
+        """Create a folder that is renamed to `target` once it is complete, and removed if an error occurs.
 
-        It is its owner's alone, as it holds the figures of single units.
+        Only its owner can read it, since it holds single-unit statistics.
 
         Raises:
-            ExportError: Something stands where it is to be.
-            OSError: It cannot be written.
+            ExportError: The target exists already.
+            OSError: The folder cannot be written.
         """
         if target.is_symlink() or (target.exists() and not _is_empty_folder(target)):
             raise ExportError(f"{target}已存在且不是空文件夹")
@@ -103,7 +103,7 @@ class NewFolder:
 
     @contextmanager
     def events(self, *, packed: bool) -> Iterator[IO[bytes] | gzip.GzipFile]:
-        """Where the lines are written, each with its newline; the same lines always make the same bytes."""
+        """A file for the lines, each with its newline; the same lines always result in the same bytes."""
         with open_private(self._path / (PACKED_EVENTS if packed else EVENTS), "xb") as file:
             if packed:
                 with gzip.GzipFile("", "wb", PACKING_LEVEL, file, mtime=0) as packing:
@@ -112,19 +112,19 @@ class NewFolder:
                 yield file
 
     def finish(self, manifest: Manifest, checkpoint: str | None) -> Manifest:
-        """Write what goes with the lines, and as the last the manifest, which names all of them."""
+        """Write the other files, and at last the manifest, which lists them all."""
         make_private_folder(self._path / "schemas")
         for topic in STORED_TYPES:
             self._write(f"schemas/{topic}.json", schema_text(topic).encode())
         self._write("README.md", _README.read_bytes())
         if checkpoint is not None:
             self._write(CHECKPOINT, checkpoint.encode())
-        names = sorted(str(each.relative_to(self._path)) for each in self._path.rglob("*") if each.is_file())
-        files = {name: _sha256_of(self._path / name) for name in names}
+        names = sorted(str(path.relative_to(self._path)) for path in self._path.rglob("*") if path.is_file())
+        files = {name: _sha256(self._path / name) for name in names}
         whole = msgspec.structs.replace(manifest, files=files)
         self._write(MANIFEST, msgspec.json.format(msgspec.json.encode(whole)) + b"\n")
-        for each in (*names, MANIFEST, "schemas"):
-            flush(self._path / each)
+        for name in (*names, MANIFEST, "schemas"):
+            flush(self._path / name)
         return whole
 
     def _write(self, name: str, content: bytes) -> None:
@@ -133,16 +133,16 @@ class NewFolder:
 
 
 class ExportFolder:
-    """An export that is read. Anything may stand in it.
+    """Reads an export without trusting its contents.
 
     Args:
         path: The folder.
 
     Attributes:
-        manifest: What it says of itself.
+        manifest: The manifest.
 
     Raises:
-        ExportError: The manifest cannot be read, or is none.
+        ExportError: The manifest cannot be read, or is not valid.
     """
 
     def __init__(self, path: Path) -> None:
@@ -155,15 +155,15 @@ class ExportFolder:
         if len(text) > MANIFEST_MAX_BYTES:
             raise ExportError(f"{MANIFEST}超过{MANIFEST_MAX_BYTES}字节")
         try:
-            json.loads(text, object_pairs_hook=_without_doubles)
+            json.loads(text, object_pairs_hook=_refuse_duplicates)
             self.manifest = msgspec.json.decode(text, type=Manifest)
-        except _DoubleKeyError as error:
+        except _DuplicateKeyError as error:
             raise ExportError(f"{MANIFEST}中“{shown(error.key)}”重复") from error
         except (ValueError, RecursionError) as error:
             raise ExportError(f"{MANIFEST}不是本格式的导出清单（{error}）") from error
 
     def file_problems(self) -> Iterator[str]:
-        """What is wrong with the files that the manifest names, and with those beside them, in Chinese."""
+        """Yield the problems, in Chinese, with the files that the manifest lists and with any other files."""
         named = self.manifest.files
         if (EVENTS in named) + (PACKED_EVENTS in named) != 1:
             yield f"清单中应有{EVENTS}或{PACKED_EVENTS}之一"
@@ -174,17 +174,17 @@ class ExportFolder:
                 yield f"清单中的文件名{shown(name)}无效"
                 continue
             try:
-                if _sha256_of(self._path / name) != sha256:
+                if _sha256(self._path / name) != sha256:
                     yield f"{name}的SHA-256与清单不符"
             except OSError as error:
                 yield f"{name}无法读取（{reason_of(error)}）"
-        for each in sorted(self._path.rglob("*")):
-            name = each.relative_to(self._path).as_posix()
-            if name not in {*named, MANIFEST} and (each.is_symlink() or not each.is_dir()):
+        for path in sorted(self._path.rglob("*")):
+            name = path.relative_to(self._path).as_posix()
+            if name not in {*named, MANIFEST} and (path.is_symlink() or not path.is_dir()):
                 yield f"{shown(name)}不在清单中，不属于本导出件"
 
     def lines(self) -> Iterator[bytes]:
-        """The lines of the log without their newlines.
+        """Yield the lines of the log without their newlines.
 
         Raises:
             ExportError: The file cannot be read to its end.
@@ -203,10 +203,10 @@ class ExportFolder:
             raise ExportError(f"{name}无法读取（{reason_of(error)}）") from error
 
     def checkpoint(self) -> str | None:
-        """The signed checkpoint that goes with it; None if there is none.
+        """The signed checkpoint of the export; None if it has none.
 
         Raises:
-            ExportError: It cannot be read.
+            ExportError: The checkpoint cannot be read.
         """
         if self.manifest.checkpoint is None:
             return None
@@ -218,11 +218,11 @@ class ExportFolder:
 
 
 def read_note(path: Path) -> str:
-    """The text of a file with a signed note.
+    """Read the text of a file with a signed note.
 
     Raises:
-        OSError: It cannot be read.
-        ValueError: It is no UTF-8, or longer than any note.
+        OSError: The file cannot be read.
+        ValueError: It is not UTF-8, or longer than `NOTE_MAX_BYTES`.
     """
     with path.open("rb") as file:
         text = file.read(NOTE_MAX_BYTES + 1)
@@ -234,19 +234,19 @@ def read_note(path: Path) -> str:
         raise ValueError("不是UTF-8编码的文字") from error
 
 
-class _DoubleKeyError(Exception):
-    """A key stands twice in an object of JSON: readers differ in which of them counts."""
+class _DuplicateKeyError(Exception):
+    """A JSON object has the same key twice; parsers disagree on which value counts."""
 
     def __init__(self, key: str) -> None:
         super().__init__(key)
         self.key = key
 
 
-def _without_doubles(pairs: list[tuple[str, object]]) -> None:
+def _refuse_duplicates(pairs: list[tuple[str, object]]) -> None:
     seen: set[str] = set()
     for key, _ in pairs:
         if key in seen:
-            raise _DoubleKeyError(key)
+            raise _DuplicateKeyError(key)
         seen.add(key)
 
 
@@ -254,6 +254,6 @@ def _is_empty_folder(path: Path) -> bool:
     return path.is_dir() and not any(path.iterdir())
 
 
-def _sha256_of(path: Path) -> str:
+def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

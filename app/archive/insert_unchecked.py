@@ -1,4 +1,4 @@
-"""Putting rows into an empty log as they are, in the caller's transaction."""
+"""Inserts rows into an empty log unchecked, in the caller's transaction."""
 
 from collections.abc import Sequence
 
@@ -15,10 +15,10 @@ class NotEmptyError(Exception):
 
 
 def lock_empty(connection: Connection) -> None:
-    """Keep everybody else from recording until the transaction ends.
+    """Lock an empty log, so that no other process can record until the transaction ends.
 
     Raises:
-        NotEmptyError: Somebody has recorded.
+        NotEmptyError: The log has events.
     """
     locked = connection.execute(update(sequencer).where(sequencer.c.last == 0).values(last=0)).rowcount
     if locked != 1 or connection.execute(select(events.c.position).limit(1)).first() is not None:
@@ -29,7 +29,7 @@ def insert_lines(connection: Connection, lines: Sequence[Line]) -> None:
     """Insert the next rows.
 
     Raises:
-        LineError: A position, or a version of a stream, is there already.
+        LineError: A position, or a version of a stream, exists already.
     """
     try:
         insert_rows(connection, lines)
@@ -38,6 +38,6 @@ def insert_lines(connection: Connection, lines: Sequence[Line]) -> None:
 
 
 def set_sequencer(connection: Connection, last: Line, *, publication: int) -> None:
-    """Have the next event follow on the last row; `publication` is where the last `PolicyPublished` is."""
+    """Set the sequencer to the last row; `publication` is the position of the last `PolicyPublished`."""
     values = {"last": last.position, "recorded_at_us": last.recorded_at_us, "publication": publication}
     connection.execute(update(sequencer).values(values))

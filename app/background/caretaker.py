@@ -1,4 +1,4 @@
-"""Finishes what was left undone while the service runs: after an outage, or by a process that was stopped."""
+"""Finishes work that an outage or a stopped process left unfinished, while the service runs."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,16 +17,16 @@ _log = structlog.get_logger()
 
 
 class _StoppedError(Exception):
-    """The service stops; what is left of an assessment is for the next start."""
+    """The service is stopping; the next start continues the assessment."""
 
 
 class Caretaker:
-    """Looks after a ledger.
+    """Checks a ledger regularly for unfinished work.
 
     Args:
         ledger: The ledger.
-        interval_s: Between two looks.
-        verifier_key: Gives the operator's key, of which the log says that it was sealed under it.
+        interval_s: The time between two checks.
+        verifier_key: Returns the operator's key, which the log names as the key it was sealed under.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Caretaker:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Look after the ledger in a thread of its own, until the context is left."""
+        """Check the ledger in a thread of its own until the context is left."""
         thread = Thread(target=self._run, name="caretaker", daemon=True)
         thread.start()
         try:
@@ -50,7 +50,7 @@ class Caretaker:
             thread.join()
 
     def look(self) -> None:
-        """Project and seal what was recorded, go on with a publication that nobody seems to be assessing."""
+        """Project and seal recorded events, and continue a publication that no process seems to assess."""
         project_all(self._ledger)
         self._sealer.seal(self._stopped.is_set)
         project_all(self._ledger)
@@ -68,5 +68,5 @@ class Caretaker:
                 return
             except INTERRUPTED as error:
                 _log.warning("database unavailable", error=str(error))
-            except Exception:  # noqa: BLE001 - it is logged whole, and the next look may find it mended
+            except Exception:  # noqa: BLE001 - it is logged in full, and may be gone by the next check
                 _log.exception("fault")

@@ -1,4 +1,4 @@
-"""Runs the replays that are asked of the service, one at a time, in a thread beside the calls."""
+"""Runs replays that clients of the service request, one at a time, in a background thread."""
 
 import time
 import uuid
@@ -21,30 +21,30 @@ from app.use_cases.recording import INTERRUPTED
 from domain.errors import LedgerIntegrityError
 
 NOTE_INTERVAL_S: Final = 1.0
-"""So often is noted how far a replay has come; who polls sees it move."""
+"""How often the progress of a replay is recorded, for clients that poll."""
 
 _log = structlog.get_logger()
 _encode: Final = msgspec.json.Encoder().encode
 
 
 class RunningError(Exception):
-    """Another replay runs.
+    """Another replay is running.
 
     Args:
-        run: Its id.
+        run: The id of that replay.
     """
 
     def __init__(self, run: str) -> None:
-        super().__init__(f"the replay {run} runs")
+        super().__init__(f"the replay {run} is running")
         self.run = run
 
 
 class _StoppedError(Exception):
-    """The service stops."""
+    """The service is stopping."""
 
 
 class Replayer:
-    """Replays beside the service.
+    """Runs replays in the background.
 
     Args:
         ledger: The ledger.
@@ -57,7 +57,7 @@ class Replayer:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Until the context is left; a replay that runs then is interrupted."""
+        """Accept replays until the context is left; a replay that is still running then is interrupted."""
         try:
             yield
         finally:
@@ -65,22 +65,26 @@ class Replayer:
             if self._thread is not None:
                 self._thread.join()
 
-    def start(self, wanted: ReplayRange, *, asked_by: str) -> Run:
-        """Begin a replay.
+    def start(self, positions: ReplayRange, *, asked_by: str) -> Run:
+        """Start a replay.
 
         Raises:
-            PositionAheadError: The range ends above the head of the log.
-            RunningError: Another one runs, here or in another process.
+            PositionAheadError: The range ends after the head of the log.
+            RunningError: Another replay is running, in this process or another.
         """
-        check_range(self._ledger, wanted)
+        check_range(self._ledger, positions)
         now_us = self._ledger.clock()
         run = Run(
-            id=uuid.uuid4().hex, asked_by=asked_by, asked_at_us=now_us, first=wanted.first, last=wanted.last
+            id=uuid.uuid4().hex,
+            asked_by=asked_by,
+            asked_at_us=now_us,
+            first=positions.first,
+            last=positions.last,
         )
         other = with_retries(lambda: self._begin(run, now_us))
         if other is not None:
             raise RunningError(other)
-        self._thread = Thread(target=self._run, args=(run.id, wanted), name="replay", daemon=True)
+        self._thread = Thread(target=self._run, args=(run.id, positions), name="replay", daemon=True)
         self._thread.start()
         return run
 
@@ -88,13 +92,13 @@ class Replayer:
         try:
             with write_transaction(self._ledger.engine) as connection:
                 return replay_runs.begin(connection, run, now_us=now_us)
-        except IntegrityError:  # Another one began at the same moment, and is there now.
+        except IntegrityError:  # Another replay has just begun; the second call finds it.
             with write_transaction(self._ledger.engine) as connection:
                 return replay_runs.begin(connection, run, now_us=now_us)
 
-    def _run(self, run: str, wanted: ReplayRange) -> None:
+    def _run(self, run: str, positions: ReplayRange) -> None:
         try:
-            report = replay(self._ledger, wanted, self._noting(run))
+            report = replay(self._ledger, positions, self._progress_recorder(run))
             self._end(run, "done", report=_encode(report))
         except _StoppedError:
             self._end(run, "interrupted")
@@ -104,31 +108,31 @@ class Replayer:
         except LedgerIntegrityError as error:
             _log.error("the ledger contradicts itself", error=str(error))
             self._end(run, "failed", problem=str(error))
-        except Exception as error:  # noqa: BLE001 - it is logged whole, and told to who asks
+        except Exception as error:  # noqa: BLE001 - it is logged in full, and clients see its type
             _log.exception("fault")
             self._end(run, "failed", problem=type(error).__name__)
 
-    def _noting(self, run: str) -> Progress:
-        noted_at = 0.0
+    def _progress_recorder(self, run: str) -> Progress:
+        recorded_at = 0.0
 
-        def note(done: int, total: int) -> None:
-            nonlocal noted_at
+        def record(done: int, total: int) -> None:
+            nonlocal recorded_at
             if self._stopped.is_set():
                 raise _StoppedError
-            if done == total or time.monotonic() - noted_at >= NOTE_INTERVAL_S:
-                noted_at = time.monotonic()
+            if done == total or time.monotonic() - recorded_at >= NOTE_INTERVAL_S:
+                recorded_at = time.monotonic()
                 now_us = self._ledger.clock()
                 with write_transaction(self._ledger.engine) as connection:
                     replay_runs.advance(connection, run, done=done, total=total, now_us=now_us)
 
-        return note
+        return record
 
     def _end(
         self, run: str, state: State, *, report: bytes | None = None, problem: str | None = None
     ) -> None:
-        """Note the end; where the database is away, the silence will tell."""
+        """Record the end; if the database is down, the replay counts as dead after a silent minute."""
         try:
             with write_transaction(self._ledger.engine) as connection:
                 replay_runs.end(connection, run, state, report=report, problem=problem)
         except INTERRUPTED as error:
-            _log.warning("replay not noted", error=str(error))
+            _log.warning("end of replay not recorded", error=str(error))

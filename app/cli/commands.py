@@ -19,7 +19,7 @@ from app.use_cases.upkeep.projecting import NotProjectedError
 
 
 class Root(LazyGroup):
-    """The group of all commands: what it refuses, such as the name of a file, is told safely."""
+    """The group of all commands; its error messages, which quote arguments, are escaped."""
 
     modules: ClassVar = {
         "serve": "service",
@@ -56,7 +56,7 @@ def _duixian() -> None:
 
 
 def main() -> None:
-    """Run the command line; what keeps a command from its end is a refusal, not a traceback."""
+    """Run the command line; a command that cannot finish is refused, without a traceback."""
     try:
         configure_logs(read_settings().log_format)
     except SettingsError as error:
@@ -64,7 +64,7 @@ def main() -> None:
             err.print(f"设置{name}无效：{problem}。")
         sys.exit(WRONG_USAGE)
     for word in sys.argv[1:]:
-        # A path may be of any bytes; in any other word those that are no UTF-8 are lone surrogates.
+        # A path may have any bytes. In any other argument, bytes that are not UTF-8 are lone surrogates.
         if not is_storable(word) and not Path(word).exists():
             err.print(f"参数{word!a}含有不是UTF-8编码的字符。")
             sys.exit(WRONG_USAGE)

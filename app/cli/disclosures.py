@@ -1,4 +1,4 @@
-"""`duixian audit disclosures`: who saw figures of single units; and removing what is old of it."""
+"""`duixian audit disclosures`: who saw single-unit statistics, and the removal of old entries."""
 
 from collections.abc import Iterator
 from typing import Annotated, Final
@@ -7,7 +7,7 @@ import typer
 
 from app.answers.disclosures import disclosure_item, time_of
 from app.answers.times import rfc_3339
-from app.cli.command import Commands, actor_of, disclosure_log, route_of, shows_no_figures
+from app.cli.command import Commands, actor_of, command_words, disclosure_log, shows_no_figures
 from app.cli.common import AsJson, ledger_of, out, print_json, refuse, uscc_of
 from app.runtime.limits import DISCLOSURES_KEPT_DAYS
 from app.security.disclosures import Disclosure, Filter, Kind, TooYoungError
@@ -37,19 +37,19 @@ def audit_disclosures(
     as_json: AsJson = False,
 ) -> None:
     """列出查阅记录（何人何时查阅单户数据）和密钥记录，最新的在前。"""
-    wanted = Filter(
+    criteria = Filter(
         actor=who,
         uscc=None if uscc is None else uscc_of(uscc),
         since_us=None if since is None else _time("--since", since),
         until_us=None if until is None else _time("--until", until),
     )
-    found = disclosure_log(context, ledger_of(context)).page(wanted, limit=limit)
+    entries = disclosure_log(context, ledger_of(context)).page(criteria, limit=limit)
     if as_json:
-        print_json([disclosure_item(each).model_dump() for each in found])
+        print_json([disclosure_item(entry).model_dump() for entry in entries])
         return
-    for each in found:
-        out.print("，".join(_told(each)))
-    if not found:
+    for entry in entries:
+        out.print("，".join(_parts(entry)))
+    if not entries:
         out.print("没有查阅记录。")
 
 
@@ -62,9 +62,9 @@ def audit_remove_disclosures(
     """删除过期的查阅记录；删除一事本身和密钥记录长期保留。"""
     before_us = _time("BEFORE", before)
     log = disclosure_log(context, ledger_of(context))
-    told = f"before={rfc_3339(before_us)}"
+    query = f"before={rfc_3339(before_us)}"
     try:
-        count = log.remove(before_us, actor=actor_of(context), route=route_of(context), query=told)
+        count = log.remove(before_us, actor=actor_of(context), route=command_words(context), query=query)
     except TooYoungError:
         refuse(f"查阅记录至少保留{DISCLOSURES_KEPT_DAYS}日，不能删除更近的，未删除。")
     out.print(f"已删除{beijing(before_us)}之前的查阅记录{count}条。")
@@ -78,8 +78,8 @@ def _time(name: str, text: str) -> int:
         raise typer.BadParameter(message, param_hint=name) from error
 
 
-def _told(entry: Disclosure) -> Iterator[str]:
-    """An entry in a line: when, what, who, how, of whom, how many."""
+def _parts(entry: Disclosure) -> Iterator[str]:
+    """The parts of the line for an entry: time, kind, actor, key, route, enterprise, query, count."""
     yield beijing(entry.at_us)
     yield KINDS[entry.kind]
     yield f"经办：{entry.actor}"

@@ -22,7 +22,7 @@ from app.runtime.reasons import reason_of
 from app.runtime.settings import read_settings
 from app.transparency.audit_key import AuditKeyError, read_audit_key
 from app.transparency.notes import Signer
-from app.use_cases.audit.exporting import ExportWanted, Signing, export_log
+from app.use_cases.audit.exporting import ExportOptions, Signing, export_log
 from app.use_cases.reading.as_of import PositionAheadError
 from domain.errors import LedgerIntegrityError
 
@@ -48,7 +48,7 @@ def audit_export(
 ) -> None:
     """导出全部台账记录，附导出清单和带签名的日志校验点，供脱机核验。"""
     ledger = ledger_of(context)
-    wanted = ExportWanted(
+    options = ExportOptions(
         target=target.absolute(),
         packed=packed,
         until=until,
@@ -58,7 +58,7 @@ def audit_export(
     try:
         seal_and_tell(ledger, read_settings().audit_key_file)
         with progress_bar("导出台账") as progress:
-            manifest = export_log(ledger, wanted, progress, lambda size: disclose(context, ledger, size))
+            manifest = export_log(ledger, options, progress, lambda size: disclose(context, ledger, size))
     except ExportError as error:
         refuse(f"{error}，未导出。请换一个位置。")
     except OSError as error:
@@ -74,7 +74,7 @@ def audit_export(
 
 
 def _signing(path: Path) -> Signing | None:
-    """The operator's key; None where there is none."""
+    """Signing with the operator's key; None without a key."""
     try:
         signer = read_audit_key(path)
     except AuditKeyError as error:

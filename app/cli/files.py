@@ -1,4 +1,4 @@
-"""Files on the command line: read, imported, and what is wrong with them by sheet, row, column and cell."""
+"""Imports files for the command line, and reports their problems by sheet, row, column and cell."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ from domain.events import Source, Stage
 
 
 class ImportOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How files are to be imported; `reason`, `origin` and `document` are for rows that give none."""
+    """How to import files; `reason`, `origin` and `document` apply to rows without their own."""
 
     unit: str
     period: str | None = None
@@ -33,15 +33,15 @@ class ImportOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImportedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a file: an answer, or problems and nothing recorded; warnings in both cases.
+    """The result of importing a file: an answer, or problems and nothing recorded; warnings in both cases.
 
     Attributes:
-        name: Its name without folders.
-        answer: None where it is refused.
+        name: The name of the file without folders.
+        answer: The answer; None if the file was refused.
         lines: The problems and the warnings.
-        more: How many there are besides those that have a line.
-        ignored_headings: The headings that are not ours.
-        unread: Whether it is refused because the file itself cannot be read.
+        more: The number of problems and warnings without a line.
+        ignored_headings: The headings that the ledger does not know.
+        unread: Whether the file was refused because it could not be read.
     """
 
     name: str
@@ -53,7 +53,7 @@ class ImportedFile(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def problems(self) -> list[ProblemLine]:
-        """What keeps the file from being recorded."""
+        """The problems that keep the file from being recorded."""
         return [line for line in self.lines if line.category == "审核错误"]
 
 
@@ -65,7 +65,7 @@ def import_file(
     actor: str,
     progress: Progress = lambda _, __, ___: None,
 ) -> ImportedFile:
-    """Register the returns of a file; all that is wrong with it if it is refused."""
+    """Register the returns of a file, or return all its problems if it is refused."""
     file = read_file(path, unit=options.unit, period=options.period)
     unreadable: First[FileProblem] = First(PROBLEMS_MOST_KEPT)
     given = {
@@ -79,11 +79,11 @@ def import_file(
     }
 
     def data() -> Iterator[dict[str, Any]]:
-        for each in file.rows():
-            if isinstance(each, FileProblem):
-                unreadable.extend([each])
+        for item in file.rows():
+            if isinstance(item, FileProblem):
+                unreadable.extend([item])
             else:
-                yield {**given, **each.data} if given else each.data
+                yield {**given, **item.data} if given else item.data
 
     result = import_rows(
         ledger,
@@ -94,18 +94,18 @@ def import_file(
         in_order=lambda: not unreadable.total,
         progress=progress,
     )
-    found: Sequence[Problem | FilingWarning]
+    problems: Sequence[Problem | FilingWarning]
     if isinstance(result, Refused):
-        found, more = result.problems, result.more
+        problems, more = result.problems, result.more
     else:
-        found, more = result.warnings, result.warnings_total - len(result.warnings)
+        problems, more = result.warnings, result.warnings_total - len(result.warnings)
     return ImportedFile(
         name=file.name,
         answer=None if isinstance(result, Refused) else result,
-        lines=[_unreadable_line(file.name, each) for each in unreadable.kept] + _lines(file, found),
+        lines=[_unreadable_line(file.name, problem) for problem in unreadable.kept] + _lines(file, problems),
         more=unreadable.more + more,
         ignored_headings=() if isinstance(result, Refused) else file.ignored_headings,
-        unread=any(each.is_of_unread_file for each in unreadable.kept),
+        unread=any(problem.is_of_unread_file for problem in unreadable.kept),
     )
 
 
@@ -123,21 +123,23 @@ def _unreadable_line(name: str, problem: FileProblem) -> ProblemLine:
     )
 
 
-def _lines(file: SourceFile, found: Iterable[Problem | FilingWarning]) -> list[ProblemLine]:
-    """The lines of what was found, with the cells that it is about: the file is read once more for them."""
+def _lines(file: SourceFile, problems: Iterable[Problem | FilingWarning]) -> list[ProblemLine]:
+    """The lines of problems and warnings with their cells, for which the file is read once more."""
     by_row: dict[int, list[Problem | FilingWarning]] = {}
-    for each in found:
-        by_row.setdefault(each.row, []).append(each)
+    for problem in problems:
+        by_row.setdefault(problem.row, []).append(problem)
     if not by_row:
         return []
-    rows = (each for each in file.rows() if isinstance(each, FileRow))
-    return [_line(file.name, row, each) for index, row in enumerate(rows) for each in by_row.get(index, ())]
+    rows = (item for item in file.rows() if isinstance(item, FileRow))
+    return [
+        _line(file.name, row, problem) for index, row in enumerate(rows) for problem in by_row.get(index, ())
+    ]
 
 
-def _line(name: str, row: FileRow, found: Problem | FilingWarning) -> ProblemLine:
-    field = (found.field if isinstance(found, Problem) else None) or ""
+def _line(name: str, row: FileRow, problem: Problem | FilingWarning) -> ProblemLine:
+    field = (problem.field if isinstance(problem, Problem) else None) or ""
     cell = row.cells.get(field)
-    message = found.message if cell is None else found.message.replace(f"“{field}”", f"“{cell.heading}”")
+    message = problem.message if cell is None else problem.message.replace(f"“{field}”", f"“{cell.heading}”")
     return ProblemLine(
         file=name,
         sheet=row.sheet,
@@ -145,7 +147,7 @@ def _line(name: str, row: FileRow, found: Problem | FilingWarning) -> ProblemLin
         column="" if cell is None else cell.column,
         heading="" if cell is None else cell.heading,
         text="" if cell is None else cell.text,
-        category="审核错误" if isinstance(found, Problem) else "核实提示",
-        code=found.code,
+        category="审核错误" if isinstance(problem, Problem) else "核实提示",
+        code=problem.code,
         message=message,
     )

@@ -1,4 +1,4 @@
-"""The help of commands, which wraps by the cells that characters take and cuts nothing."""
+"""The help of commands, which wraps by the width of characters and truncates nothing."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ _WORD: Final = re.compile(r"(?:[!-~]+|.)[，。、；：？！）”》]* *")
 
 
 class Formatter(HelpFormatter):
-    """A formatter of help for texts in Chinese: without spaces, and of characters that take two cells."""
+    """A formatter for help in Chinese, which has no spaces and whose characters are two cells wide."""
 
     def write_text(self, text: str) -> None:
         """Write a text."""
@@ -21,26 +21,26 @@ class Formatter(HelpFormatter):
             self.write(f"{'':>{self.current_indent}}{line}\n")
 
     def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
-        """Write terms and, beside them, what they mean; below them where a term is too long."""
+        """Write terms with their meanings next to them, or below a term that is too long."""
         longest = min(max((cell_len(term) for term, _ in rows), default=0), col_max)
         left = self.current_indent + longest + col_spacing
         for term, meaning in rows:
             lines = list(_folded(meaning, self.width - left))
-            beside = lines.pop(0) if lines and cell_len(term) <= longest else ""
+            first = lines.pop(0) if lines and cell_len(term) <= longest else ""
             space = " " * (left - self.current_indent - cell_len(term))
-            self.write(f"{'':>{self.current_indent}}{term}{space}{beside}".rstrip() + "\n")
+            self.write(f"{'':>{self.current_indent}}{term}{space}{first}".rstrip() + "\n")
             for line in lines:
                 self.write(f"{'':>{left}}{line}\n")
 
 
 class HelpContext(Context):
-    """A context whose help is by `Formatter`."""
+    """A context that formats help with `Formatter`."""
 
     formatter_class = Formatter
 
 
 class Command(TyperCommand):
-    """A command whose help is by `Formatter`, and stands whole in the list of commands."""
+    """A command that formats help with `Formatter` and has its whole help in the list of commands."""
 
     context_class = HelpContext
 
@@ -49,8 +49,8 @@ class Command(TyperCommand):
         return self.help or ""
 
 
-class Group(TyperGroup):
-    """A group of commands whose help is by `Formatter`, and stands whole in the list of commands."""
+class HelpGroup(TyperGroup):
+    """A group that formats help with `Formatter` and has its whole help in the list of commands."""
 
     context_class = HelpContext
 
@@ -60,7 +60,7 @@ class Group(TyperGroup):
 
 
 def _folded(text: str, width: int) -> Iterator[str]:
-    """The lines of a text, broken anywhere but within what is no Chinese and before a mark that closes."""
+    """Fold a text into lines: anywhere, except inside words that are not Chinese and before closing marks."""
     line = ""
     for word in _WORD.findall(text):
         if line and cell_len(f"{line}{word}".rstrip()) > width:

@@ -1,4 +1,4 @@
-"""`duixian import`: registers files one after the other; where it ends early, it says how far it came."""
+"""`duixian import`: registers files one after the other; if it ends early, it reports its progress."""
 
 import signal
 from collections.abc import Iterable, Iterator, Sequence
@@ -53,20 +53,20 @@ _out = HeardOut()
 
 
 class _StoppedError(Exception):
-    """The process was told to stop."""
+    """The process received a signal to stop."""
 
 
-class Outcome(NamedTuple):
-    """What became of a file.
+class ImportOutcome(NamedTuple):
+    """The outcome of importing a file.
 
     Attributes:
-        imported: What it came to, and what is wrong with it.
-        state: `done`: recorded, or tried, to its last row. `refused`: not in order, and not recorded.
-            `unfinished`: kept from its end. `stopped`: by a signal. `not-begun`: not looked at.
-        recorded: So many of its rows, from the first, stand in the log.
-        rows: So many it has; None where they were not all validated, or are not to be recorded.
-        reason: What kept it from its end; two sentences at most.
-        is_uncertain: Whether it is not known what became of the chunk after those that are recorded.
+        imported: The result, with the problems and warnings of the file.
+        state: `done`: recorded, or tried, to the last row. `refused`: invalid, and not recorded.
+            `unfinished`: ended by an error. `stopped`: ended by a signal. `not-begun`: not read.
+        recorded: Number of leading rows already in the log.
+        rows: Number of rows in the file; None if they were not all validated, or are not to be recorded.
+        reason: Why the import ended early, in Chinese; two sentences at most.
+        is_uncertain: Whether it is unknown if the chunk after the recorded ones was recorded too.
     """
 
     imported: ImportedFile
@@ -78,25 +78,25 @@ class Outcome(NamedTuple):
 
 
 class _Extent:
-    """How far a file has come.
+    """The progress of importing a file.
 
     Attributes:
-        recorded: So many of its rows stand in the log.
-        rows: So many it has, once that is known.
+        recorded: Number of leading rows already in the log.
+        rows: Number of rows in the file, once it is known.
     """
 
     def __init__(self) -> None:
         self.recorded = 0
         self.rows: int | None = None
 
-    def watching(self, progress: Progress, asked: Sequence[int]) -> Progress:
-        """Takes note of what is recorded, and ends the import between two chunks once a signal came."""
+    def watch(self, progress: Progress, signals: Sequence[int]) -> Progress:
+        """Wrap `progress` to note the recorded rows, and to stop between two chunks after a signal."""
 
         def watched(done: int, of: int | None, doing: str) -> None:
             if of is not None:
                 self.recorded, self.rows = done, of
             progress(done, of, doing)
-            if asked and done != of:
+            if signals and done != of:
                 raise _StoppedError
 
         return watched
@@ -125,19 +125,19 @@ def import_command(
         _check_writable(problems)
     ledger = ledger_of(context)
     bring_up(ledger)
-    outcomes: list[Outcome] = []
-    with stop_signals() as asked:
-        for outcome in _outcomes(ledger, files, options, asked, actor=actor_of(context)):
-            disclose(context, ledger, _quoting(outcome.imported))
-            _tell(outcome, options, on_out=not as_json)
+    outcomes: list[ImportOutcome] = []
+    with stop_signals() as signals:
+        for outcome in _outcomes(ledger, files, options, signals, actor=actor_of(context)):
+            disclose(context, ledger, _count_quoting(outcome.imported))
+            _report(outcome, options, on_out=not as_json)
             outcomes.append(outcome)
-    _tell_other_files(outcomes)
+    _report_other_files(outcomes)
     if as_json:
-        print_json([_data(each) for each in outcomes])
+        print_json([_data(outcome) for outcome in outcomes])
     if problems is not None:
-        lines = [line for each in outcomes for line in each.imported.lines]
-        _write_problems(problems, lines, more=sum(each.imported.more for each in outcomes))
-    _end(outcomes, asked)
+        lines = [line for outcome in outcomes for line in outcome.imported.lines]
+        _write_problems(problems, lines, more=sum(outcome.imported.more for outcome in outcomes))
+    _end(outcomes, signals)
 
 
 def _import_options(
@@ -166,65 +166,68 @@ def _import_options(
 
 
 def _outcomes(
-    ledger: Ledger, files: Sequence[Path], options: ImportOptions, asked: Sequence[int], *, actor: str
-) -> Iterator[Outcome]:
-    """Register the files until one is not done, or a signal came; what became of each.
+    ledger: Ledger, files: Sequence[Path], options: ImportOptions, signals: Sequence[int], *, actor: str
+) -> Iterator[ImportOutcome]:
+    """Register files until one of them fails or a signal arrives, and yield the outcome of each.
 
-    One that cannot be read is passed over. After one with wrong rows the others wait: they may rest on it.
+    A file that cannot be read is skipped. After a file with invalid rows no other is begun: it may depend on
+    them.
     """
     goes_on = True
     for path in files:
-        if goes_on and not asked:
-            outcome = _outcome(ledger, path, options, asked, actor=actor)
+        if goes_on and not signals:
+            outcome = _outcome(ledger, path, options, signals, actor=actor)
         else:
-            outcome = Outcome(_nothing(path), "not-begun")
+            outcome = ImportOutcome(_empty_result(path), "not-begun")
         goes_on = outcome.state == "done" or outcome.imported.unread
         yield outcome
 
 
 def _outcome(
-    ledger: Ledger, path: Path, options: ImportOptions, asked: Sequence[int], *, actor: str
-) -> Outcome:
+    ledger: Ledger, path: Path, options: ImportOptions, signals: Sequence[int], *, actor: str
+) -> ImportOutcome:
     extent = _Extent()
     try:
         with progress_bar(shown_name(path)) as bar:
-            imported = import_file(ledger, path, options, actor=actor, progress=extent.watching(bar, asked))
+            imported = import_file(ledger, path, options, actor=actor, progress=extent.watch(bar, signals))
     except _StoppedError:
         with suppress(*UNFINISHED):
-            project_all(ledger)  # The last chunk may be recorded only.
-        reason = f"收到停止信号（{_SIGNALS[signal.Signals(asked[0])]}）。"
-        return Outcome(_nothing(path), "stopped", extent.recorded, extent.rows, reason)
+            project_all(ledger)  # The last chunk may be recorded but not projected.
+        reason = f"收到停止信号（{_SIGNALS[signal.Signals(signals[0])]}）。"
+        return ImportOutcome(_empty_result(path), "stopped", extent.recorded, extent.rows, reason)
     except (*UNFINISHED, OSError) as error:
         is_uncertain = isinstance(error, UncertainError)
-        told = cause_of(error)
-        return Outcome(_nothing(path), "unfinished", extent.recorded, extent.rows, told, is_uncertain)
+        cause = cause_of(error)
+        return ImportOutcome(
+            _empty_result(path), "unfinished", extent.recorded, extent.rows, cause, is_uncertain
+        )
     if imported.answer is None and extent.recorded:
-        return Outcome(imported, "unfinished", extent.recorded, extent.rows, _OVERTAKEN)
+        return ImportOutcome(imported, "unfinished", extent.recorded, extent.rows, _OVERTAKEN)
     state: State = "refused" if imported.answer is None else "done"
-    return Outcome(imported, state, extent.recorded, extent.rows)
+    return ImportOutcome(imported, state, extent.recorded, extent.rows)
 
 
-def _quoting(imported: ImportedFile) -> int:
-    """How many warnings may quote what the ledger holds."""
-    return sum(each.category == "核实提示" and each.code not in OF_THE_ROW_ALONE for each in imported.lines)
+def _count_quoting(imported: ImportedFile) -> int:
+    """The number of warnings that may quote figures of the ledger."""
+    return sum(line.category == "核实提示" and line.code not in OF_THE_ROW_ALONE for line in imported.lines)
 
 
-def _nothing(path: Path) -> ImportedFile:
+def _empty_result(path: Path) -> ImportedFile:
     return ImportedFile(name=shown_name(path), answer=None, lines=[])
 
 
-def _tell(outcome: Outcome, options: ImportOptions, *, on_out: bool) -> None:
-    """Say what became of a file: the result on standard output, all else on standard error."""
+def _report(outcome: ImportOutcome, options: ImportOptions, *, on_out: bool) -> None:
+    """Print the outcome of a file: the result on standard output, everything else on standard error."""
     if outcome.reason is not None:
-        for told in (outcome.reason, _extent_text(outcome)):
-            err.print(told)
+        for text in (outcome.reason, _extent_text(outcome)):
+            err.print(text)
     elif on_out and outcome.state != "not-begun":
         _print_import(_out, outcome.imported, dry_run=options.dry_run)
     _print_first_lines(err, outcome.imported)
 
 
 def _print_import(console: Terminal, imported: ImportedFile, *, dry_run: bool) -> None:
-    """What became of a file."""
+    """Print the result of a file."""
     answer = imported.answer
     if answer is None:
         total = len(imported.problems) + imported.more
@@ -252,13 +255,13 @@ def _print_import(console: Terminal, imported: ImportedFile, *, dry_run: bool) -
 
 
 def _print_first_lines(console: Terminal, imported: ImportedFile) -> None:
-    """The first problems and warnings of a file, one a line, and how many more there are."""
+    """Print the first problems and warnings of a file, one on a line, and the number of the others."""
     listed = imported.lines[:PROBLEMS_MOST_LISTED]
     _print_lines(console, listed)
     more = len(imported.lines) + imported.more - len(listed)
     if more:
-        told = f"{imported.name}：另有{more}条未列出，可用--problems写入审核问题清单。"
-        console.print(told)
+        remark = f"{imported.name}：另有{more}条未列出，可用--problems写入审核问题清单。"
+        console.print(remark)
 
 
 def _print_lines(console: Terminal, lines: Iterable[ProblemLine]) -> None:
@@ -274,8 +277,8 @@ def _print_lines(console: Terminal, lines: Iterable[ProblemLine]) -> None:
         console.print(f"{line.file} {where}[{line.category}] {line.code}：{line.message}")
 
 
-def _extent_text(outcome: Outcome) -> str:
-    """How much of a file is recorded, and how it goes on."""
+def _extent_text(outcome: ImportOutcome) -> str:
+    """How many rows of a file are recorded, and how to continue."""
     name, recorded, rows = outcome.imported.name, outcome.recorded, outcome.rows
     if outcome.is_uncertain:
         return (
@@ -289,18 +292,18 @@ def _extent_text(outcome: Outcome) -> str:
     return f"{name}：共{rows}行，前{recorded}行已登记（按批登记，每批均完整），其余尚未处理。{_AGAIN}"
 
 
-def _tell_other_files(outcomes: Sequence[Outcome]) -> None:
-    """Where not all files are done, say which are and which were not begun."""
-    if all(each.state == "done" for each in outcomes):
+def _report_other_files(outcomes: Sequence[ImportOutcome]) -> None:
+    """Unless all files are done, print which ones are done and which were not begun."""
+    if all(outcome.state == "done" for outcome in outcomes):
         return
-    for state, told in (("done", "此前已完成的文件"), ("not-begun", "其后的文件未处理")):
-        names = [each.imported.name for each in outcomes if each.state == state]
+    for state, label in (("done", "此前已完成的文件"), ("not-begun", "其后的文件未处理")):
+        names = [outcome.imported.name for outcome in outcomes if outcome.state == state]
         if names:
-            err.print(f"{told}：{'、'.join(names)}")
+            err.print(f"{label}：{'、'.join(names)}")
 
 
-def _data(outcome: Outcome) -> dict[str, Any]:
-    """What became of a file, as `--json` gives it."""
+def _data(outcome: ImportOutcome) -> dict[str, Any]:
+    """The outcome of a file for `--json`."""
     return {
         "file": outcome.imported.name,
         "state": outcome.state,
@@ -314,7 +317,7 @@ def _data(outcome: Outcome) -> dict[str, Any]:
 
 
 def _check_writable(path: Path) -> None:
-    """Refuse before anything is recorded what cannot be written after it."""
+    """Refuse, before anything is recorded, a problem sheet that cannot be written afterwards."""
     if path.suffix.lower() != ".xlsx":
         raise typer.BadParameter("文件名应以.xlsx结尾。", param_hint="--problems")
     try:
@@ -336,10 +339,10 @@ def _unwritable(path: Path, error: OSError) -> str:
     return f"审核问题清单无法写入{path}：{reason_of(error)}。请关闭已打开的文件或换一个位置。"
 
 
-def _end(outcomes: Sequence[Outcome], asked: Sequence[int]) -> None:
-    """End as a shell expects it: with 128 and the number of the signal where that is why not all is done."""
-    states = {each.state for each in outcomes}
+def _end(outcomes: Sequence[ImportOutcome], signals: Sequence[int]) -> None:
+    """Exit with the status that shells expect: 128 plus the number of the signal that stopped the import."""
+    states = {outcome.state for outcome in outcomes}
     if states & {"refused", "unfinished"}:
         raise typer.Exit(REFUSED)
     if states != {"done"}:
-        raise typer.Exit(128 + asked[0])
+        raise typer.Exit(128 + signals[0])

@@ -1,4 +1,4 @@
-"""`duixian keys`: making, listing and revoking API keys."""
+"""`duixian keys`: creating, listing and revoking API keys."""
 
 import sys
 from typing import Annotated, Final
@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from app.answers.times import rfc_3339
-from app.cli.command import ACTOR, Commands, actor_of, disclosure_log, route_of, shows_no_figures
+from app.cli.command import ACTOR, Commands, actor_of, command_words, disclosure_log, shows_no_figures
 from app.cli.common import AsJson, ledger_of, out, print_json, refuse
 from app.ledger.ledger import Ledger
 from app.runtime.database import read_transaction, write_transaction
@@ -80,6 +80,6 @@ def _keys(ledger: Ledger) -> list[Key]:
 
 
 def _record(context: typer.Context, ledger: Ledger, kind: Kind, key: str, query: str | None) -> None:
-    """Record what is about to become of a key."""
-    entry = Entry(kind=kind, actor=actor_of(context), route=route_of(context), key=key, query=query)
+    """Record an event in the life of a key before it happens."""
+    entry = Entry(kind=kind, actor=actor_of(context), route=command_words(context), key=key, query=query)
     disclosure_log(context, ledger).record(entry)

@@ -1,4 +1,4 @@
-"""Groups whose commands are imported when they are called, so that a read does not wait for a server."""
+"""Groups that import a command only when it is called, so that a read does not load the server."""
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -7,15 +7,15 @@ from typing import Any, ClassVar
 from typer._click.core import Command
 from typer.main import get_group
 
-from app.cli.help import Group
+from app.cli.help import HelpGroup
 
 
-class LazyGroup(Group):
-    """A group of commands that are imported when they are asked for.
+class LazyGroup(HelpGroup):
+    """A group whose commands are imported on demand.
 
     Attributes:
-        modules: The module of `app.cli` that holds a command, or a group of commands, by its name, in the
-            order of the help.
+        modules: By the name of a command, in the order of the help, the module of `app.cli` that holds it or
+            its group.
     """
 
     modules: ClassVar[Mapping[str, str]]
@@ -26,7 +26,7 @@ class LazyGroup(Group):
 
 
 class _Commands(Mapping[str, Command]):
-    """The commands by their names: those of the `app` of each module, or the group itself."""
+    """The commands by name: a command of the module's `app`, or that group itself."""
 
     def __init__(self, modules: Mapping[str, str]) -> None:
         self._modules = modules

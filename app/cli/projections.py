@@ -1,4 +1,4 @@
-"""`duixian projections`: making the read models again from the log."""
+"""`duixian projections`: rebuilding the read models from the log."""
 
 import structlog
 import typer

@@ -1,4 +1,4 @@
-"""Sealing the log before what rests on the seal."""
+"""Sealing the log before a command that needs the seal."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -12,8 +12,8 @@ from app.use_cases.upkeep.sealing import tell_of_seal
 
 
 def seal_and_tell(ledger: Ledger, key_file: Path) -> int:
-    """Seal the log, and have it say so where it is time; the position that the read models have reached."""
+    """Seal the log and, if it is due, record the seal; return the position that the read models reached."""
     seal(ledger)
-    with suppress(ClockError):  # What is wanted here does not wait for it.
+    with suppress(ClockError):  # The command does not depend on the record of the seal.
         tell_of_seal(ledger, verifier_key_in(key_file))
     return project_all(ledger)

@@ -15,18 +15,18 @@ from app.runtime.settings import Settings
 
 _APP: Final = "app.main:create_default_app"
 WORKER_SILENT_MOST_S: Final = 90
-"""A worker that does not answer its parent for so long hangs, and is replaced. It is silent while it is
-loaded, which took 15 seconds on a machine whose processors others had too."""
+"""A worker that does not answer its parent for this long counts as hung and is replaced. A worker is silent
+while it loads, which took 15 seconds on a busy machine."""
 
 
 class _Supervisor(Multiprocess):
-    """The parent of the workers."""
+    """The parent process of the workers."""
 
     def keep_subprocess_alive(self) -> None:
         """Replace the workers that have ended or hang."""
         for worker in self.processes:
-            # Its end of the pipe, which this process has too: as long as it is open here, a worker that ends
-            # with a question of its parent unanswered is waited for as one that hangs.
+            # Close our copy of the worker's end of the pipe: while it is open, a worker that ends without
+            # answering its parent does not break the pipe, and the parent waits for it as if it hung.
             worker.child_conn.close()
         super().keep_subprocess_alive()
 
@@ -35,10 +35,10 @@ def serve_http(settings: Settings, *, host: str, port: int, workers: int) -> boo
     """Serve until stopped by a signal.
 
     Args:
-        settings: Of the operator.
+        settings: The settings of the operator.
         host: The address.
         port: The port.
-        workers: How many processes answer.
+        workers: The number of processes.
 
     Returns:
         False if the service could not start.
@@ -64,10 +64,10 @@ def serve_http(settings: Settings, *, host: str, port: int, workers: int) -> boo
             server.run()
         return server.started
     with TemporaryDirectory(prefix="duixian-metrics-") as folder:
-        # The workers, which are started anew and take the environment over, keep their counts in this folder,
-        # and each shows the sum.
+        # The workers are new processes that inherit the environment. They keep their metrics in this folder,
+        # and each of them reports the sums.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         os.environ["DUIXIAN_POOL_SIZE"] = str(max(settings.pool_size // workers, 1))
         supervisor = _Supervisor(config, sockets=[config.bind_socket()])
         supervisor.run()
-    return all(each.exitcode != STARTUP_FAILURE for each in supervisor.processes)
+    return all(worker.exitcode != STARTUP_FAILURE for worker in supervisor.processes)

@@ -1,4 +1,4 @@
-"""Tables on the terminal, of which nothing is cut: where one is too wide for it, each row becomes lines."""
+"""Tables on the terminal, which are never truncated: if a table is too wide, its rows become lines."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Literal, NamedTuple
@@ -12,13 +12,13 @@ from app.cli.terminal import Terminal
 from app.runtime.escaping import escaped
 
 GAP: Final = 2
-"""Cells between two columns, and between two values in a line."""
+"""The space between two columns, and between two values on a line, in cells."""
 
 HEADING_LEAST: Final = 8
-"""A longer heading may continue in the next line."""
+"""A heading longer than this may wrap."""
 
 TEXT_LEAST: Final = 16
-"""A longer text may continue in the next line: a name in eight characters a line can still be read."""
+"""A text longer than this may wrap: a name is still readable with eight characters on a line."""
 
 Kind = Literal["text", "code", "figure"]
 
@@ -27,8 +27,8 @@ class Column(NamedTuple):
     """A column of a table.
 
     Attributes:
-        heading: Its heading.
-        kind: A text may continue in the next line; a code, and a figure, which stands to the right, may not.
+        heading: The heading.
+        kind: A text may wrap; a code and a figure, which is right-aligned, may not.
     """
 
     heading: str
@@ -36,7 +36,7 @@ class Column(NamedTuple):
 
 
 class _Layout(NamedTuple):
-    """The columns of a table, and for each of them how many cells it needs at least and at most."""
+    """The columns of a table, with the least and the greatest width in cells that each can use."""
 
     columns: Sequence[Column]
     least: Sequence[int]
@@ -47,7 +47,7 @@ class _Layout(NamedTuple):
 
 
 def print_table(console: Terminal, columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table as wide as it is, with narrower texts where the terminal needs it, or in lines."""
+    """Print a table at its full width, with wrapped texts if it does not fit, or else as lines."""
     shown = [[escaped(value) for value in row] for row in rows]
     layout = _layout(columns, shown)
     if layout.width(layout.least) <= console.width:
@@ -69,7 +69,7 @@ def _layout(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> _Layout
 
 
 def _widths(layout: _Layout, available: int) -> list[int]:
-    """How wide each column is: where not all have what they need at most, the texts share what is left."""
+    """The width of each column: if not all fit at full width, the text columns share the remaining space."""
     if layout.width(layout.most) <= available:
         return list(layout.most)
     widths = list(layout.least)
@@ -100,16 +100,16 @@ def _table(layout: _Layout, widths: Sequence[int], rows: Iterable[Sequence[str]]
 
 
 def _lines(columns: Sequence[Column], row: Sequence[str], width: int) -> Iterator[str]:
-    """A row as `heading：value`, as many of them in a line as fit; what says nothing is left out."""
+    """A row as items `heading：value`, as many on a line as fit; empty values are left out."""
     line = ""
     for column, value in zip(columns, row, strict=True):
         if not value:
             continue
-        told = f"{column.heading}：{value}"
-        longer = f"{line}{' ' * GAP}{told}" if line else told
+        item = f"{column.heading}：{value}"
+        longer = f"{line}{' ' * GAP}{item}" if line else item
         if line and cell_len(longer) > width:
             yield line
-            longer = f"{' ' * GAP}{told}"
+            longer = f"{' ' * GAP}{item}"
         line = longer
     if line:
         yield line

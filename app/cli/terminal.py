@@ -1,4 +1,4 @@
-"""The terminal of the command line: nothing in a text is markup, and nothing in it steers the terminal."""
+"""The terminal of the command line: texts are not markup, and their control characters are escaped."""
 
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 PIPE_WIDTH: Final = 1_000_000
-"""Cells: a pipe and a file have no width that a line would have to fit in."""
+"""The width of a pipe or a file in cells: lines are never wrapped there."""
 
 
 class Terminal(Console):
-    """A console that prints texts as they are, but for what would steer it; `bold` marks a text of ours.
+    """A console that prints texts literally, with control characters escaped; only `bold` adds markup.
 
-    It breaks no line: a terminal does that itself, and what it breaks can still be searched for and copied.
+    It does not wrap lines: the terminal does, and text that the terminal wraps can still be searched and
+    copied.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -26,7 +27,7 @@ class Terminal(Console):
             self.width = PIPE_WIDTH
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Every text goes through here, that of a cell too; it is one line."""
+        """Escape a text and keep it on one line; rich calls this for every text, including cells."""
         return super().render_str(escaped(text), **(options | {"markup": False, "emoji": False}))
 
 
@@ -36,7 +37,7 @@ def bold(text: str) -> Text:
 
 
 def progress_on(console: Console) -> "Progress":
-    """A progress bar, whose descriptions are to be escaped; gone when it is done."""
+    """A progress bar that disappears when it is done; callers must escape its descriptions."""
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     return Progress(

@@ -1,4 +1,4 @@
-"""`duixian project` and `duixian migrate`: keeping the read models and the schema up."""
+"""`duixian project` and `duixian migrate`: keeping the read models and the schema up to date."""
 
 from typing import Annotated
 
@@ -38,10 +38,10 @@ def project_command(
         bring_up(ledger)
         position = seal_and_tell(ledger, key_file)
     else:
-        with stop_signals() as asked:
+        with stop_signals() as signals:
             err.print("正在跟随台账更新查询表；按Ctrl+C停止。")
             look_after = PublicationWatch(ledger).look
-            position = follow(ledger, lambda: bool(asked), look_after, lambda: verifier_key_in(key_file))
+            position = follow(ledger, lambda: bool(signals), look_after, lambda: verifier_key_in(key_file))
     if as_json:
         print_json({"position": position})
     else:

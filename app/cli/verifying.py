@@ -255,7 +255,7 @@ def _report(
         size=None if verified is None else verified.size,
         root=None if verified is None else base64.b64encode(verified.root).decode(),
         sealed=None if verified is None else verified.sealed,
-        told=None if verified is None else verified.told,
+        told=None if verified is None else verified.sealed_by_log,
         proven=_proven(verified, witnesses, found),
         checkpoints=witnesses.signed,
         checks=[found.get(code, Finding(code, 0, ())) for code in CHECKS if code in found or code in made],

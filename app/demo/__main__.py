@@ -1,4 +1,4 @@
-"""`make run`: a ledger with the Yingkou policy and two sample years, and the service over it."""
+"""`make run`: serves a ledger with the Yingkou policy and two sample years."""
 
 import hashlib
 import sys
@@ -53,7 +53,7 @@ console = Terminal(soft_wrap=True)
 
 
 def main() -> None:
-    """Prepare what is missing, say what there is, serve."""
+    """Prepare the sample ledger as far as needed, print a summary, and serve it."""
     settings = read_settings()
     spare_collections()
     configure_logs(settings.log_format)
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def _home(database_url: str) -> Path:
-    """The folder of an SQLite database, whose keys no other one has; else `data`."""
+    """The folder of an SQLite database, so that each database has keys of its own; `data` for PostgreSQL."""
     parsed = make_url(database_url)
     is_file = parsed.get_backend_name() == "sqlite" and parsed.database not in {None, "", ":memory:"}
     return Path(parsed.database or "").parent if is_file else Path("data")
@@ -98,7 +98,7 @@ def _publish(ledger: Ledger) -> None:
 
 
 def _import_sample(ledger: Ledger, folder: Path) -> None:
-    """The sample months in the order of filing, but for those of which a registration is there already."""
+    """Import the sample months in the order of filing, except those that are registered already."""
     files = write_sample(folder)
     registered = _registered_files(ledger)
     waiting = [file for file in files if hashlib.sha256(file.path.read_bytes()).hexdigest() not in registered]
@@ -116,13 +116,13 @@ def _import_sample(ledger: Ledger, folder: Path) -> None:
 
 
 def _registered_files(ledger: Ledger) -> set[str]:
-    """The fingerprints of the files that returns in the log came from."""
+    """The SHA-256 of the files that the returns in the log came from."""
     found: set[str] = set()
     after = 0
     with read_transaction(ledger.engine) as connection:
         while entries := ledger.entries(connection, after=after, limit=ENTRIES_PER_BATCH):
             after = entries[-1].position
-            sources = (each.event.source for each in entries if isinstance(each.event, Return))
+            sources = (entry.event.source for entry in entries if isinstance(entry.event, Return))
             found.update(source.sha256 for source in sources if source is not None and source.sha256)
     return found
 
@@ -138,10 +138,10 @@ def _import(ledger: Ledger, file: SampleFile) -> tuple[int, int]:
 
 
 def _keys(ledger: Ledger, path: Path) -> list[str]:
-    """The keys of the demo users; kept in a file beside the database, as only a demo may."""
+    """The keys of the demo users. Only a demo may keep them in a file, next to the database."""
     with read_transaction(ledger.engine) as connection:
         present = {key.name for key in list_keys(connection)}
-    tokens = dict(line.split(" ", 1) for line in _lines_of(path))
+    tokens = dict(line.split(" ", 1) for line in _read_lines(path))
     for name, role, with_figures in DEMO_USERS:
         if name not in present:
             _record_key(ledger, name, role)
@@ -151,8 +151,8 @@ def _keys(ledger: Ledger, path: Path) -> list[str]:
                 )
             tokens[name] = token or ""
     lines = [f"{name} {tokens.get(name, '（密钥文件已删除）')}" for name, _, _ in DEMO_USERS]
-    with new_file(path) as beside:
-        beside.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with new_file(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return [f"示例用户的密钥（也在{path}）：", *(f"  {line}" for line in lines)]
 
 
@@ -162,7 +162,7 @@ def _record_key(ledger: Ledger, name: str, role: Role) -> None:
 
 
 def _verifier_key(path: Path) -> str:
-    """What verifies the checkpoints of the log; the key that signs them is made if there is none."""
+    """The public key that verifies checkpoints; the key that signs them is created if there is none."""
     try:
         signer = read_audit_key(path) or make_audit_key(path, DEFAULT_ORIGIN)
     except AuditKeyError as error:
@@ -170,23 +170,25 @@ def _verifier_key(path: Path) -> str:
     return signer.verifier.text
 
 
-def _lines_of(path: Path) -> list[str]:
+def _read_lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
 def _summary(ledger: Ledger) -> None:
     with read_transaction(ledger.engine) as connection:
         for window in WINDOWS:
-            books = opened(ledger, connection, window, None, NOW)
-            if isinstance(books, PolicyAsOf):
-                _print_window(connection, window, books)
+            policy_as_of = opened(ledger, connection, window, None, NOW)
+            if isinstance(policy_as_of, PolicyAsOf):
+                _print_window(connection, window, policy_as_of)
 
 
-def _print_window(connection: Connection, window: str, books: PolicyAsOf) -> None:
-    policy = books.policy_id or ""
-    wanted = ListFilter(policy=policy, window=window)
-    listed = list_accounts(connection, wanted, books, sort="-assessed_fen", limit=10, after=None, totals=True)
-    groups = summarise(connection, window, "period", books)
+def _print_window(connection: Connection, window: str, policy_as_of: PolicyAsOf) -> None:
+    policy = policy_as_of.policy_id or ""
+    list_filter = ListFilter(policy=policy, window=window)
+    listed = list_accounts(
+        connection, list_filter, policy_as_of, sort="-assessed_fen", limit=10, after=None, totals=True
+    )
+    groups = summarise(connection, window, "period", policy_as_of)
     total = listed.totals
     limits = dict.fromkeys(limit for group in groups for limit in group.capped)
     cuts = [f"{cut_name(limit)}{sum(group.capped[limit] for group in groups)}期" for limit in limits]
@@ -194,23 +196,23 @@ def _print_window(connection: Connection, window: str, books: PolicyAsOf) -> Non
     console.print(
         bold(Window.parse(window).chinese),
         f"：{0 if total is None else total.total}户，"
-        f"测算金额{wanyuan(sum(each.assessed_fen for each in groups))}，"
-        f"其中依据待明确口径{wanyuan(sum(each.open_fen for each in groups))}，"
-        f"初报数{wanyuan(sum(each.preliminary_fen for each in groups))}；{'，'.join(cuts)}。最高十户：",
+        f"测算金额{wanyuan(sum(group.assessed_fen for group in groups))}，"
+        f"其中依据待明确口径{wanyuan(sum(group.open_fen for group in groups))}，"
+        f"初报数{wanyuan(sum(group.preliminary_fen for group in groups))}；{'，'.join(cuts)}。最高十户：",
         sep="",
     )
-    for each in [listed_account.account for listed_account in listed.accounts]:
+    for account in [listed_account.account for listed_account in listed.accounts]:
         bound = {
             name
-            for found in periods(connection, policy, each.uscc, window, books.moment.position)
-            if found.assessed.outcome is not None
-            for name in found.assessed.outcome.capped_by
+            for period in periods(connection, policy, account.uscc, window, policy_as_of.moment.position)
+            if period.assessed.outcome is not None
+            for name in period.assessed.outcome.capped_by
         }
         ceilings = "、".join(text for name, text in CEILINGS.items() if name in bound)
         cut = f"，因{ceilings}核减" if bound else ""
         console.print(
-            f"  {each.uscc} {each.name}（{region_name(each.region_code)}）：{wanyuan(each.assessed_fen)}，"
-            f"其中口径待明确{wanyuan(each.open_fen)}{cut}"
+            f"  {account.uscc} {account.name}（{region_name(account.region_code)}）："
+            f"{wanyuan(account.assessed_fen)}，其中口径待明确{wanyuan(account.open_fen)}{cut}"
         )
 
 

@@ -21,10 +21,10 @@ def at(year: int, month: int) -> int:
 class Line:
     """What one firm reports on one form.
 
-    `base` is the typical month of 2023 in 千元 of the item that the policy looks at (零售额, 餐费收入);
+    `base` is a typical month of 2023, in 千元, of the item that the policy rewards (零售额, 餐费收入);
     a month of 2024 is that of 2023 grown by `growth_bp` and raised by `extra` (千元, taken in turn).
     The other items are parts or multiples of it in basis points. The line is in the files from period
-    `enters` to the one before `leaves`; `marked_out` gives it one row more, with 当月在库 = 否.
+    `enters` to the one before `leaves`; `marked_out` adds one more row, with 当月在库 = 否.
     """
 
     form: str
@@ -48,7 +48,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Quirk:
-    """A row made on purpose to be warned about, in the periods `first` to `last`; `amount` in 千元."""
+    """Rows that cause a warning on purpose, in the periods `first` to `last`; `amount` in 千元."""
 
     kind: Literal["base", "balance", "negative", "region", "industry"]
     first: int
@@ -58,7 +58,7 @@ class Quirk:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """The correction of April 2024: what is added to its amounts (千元), or a base filled in late."""
+    """The correction of April 2024: additions to its amounts (千元), or a base that is filled in late."""
 
     reason: str
     origin: Literal["企业改报", "审核退回", "执法认定"]
@@ -70,7 +70,7 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """All that is particular about a firm but its name; an ordinary firm has no label."""
+    """All particulars of a firm except its name; an ordinary firm has no label."""
 
     label: str
     lines: tuple[Line, ...]
@@ -162,7 +162,7 @@ def _comings() -> tuple[Profile, ...]:
 
 
 def _warned() -> tuple[Profile, ...]:
-    """Figures that are warned about (核实提示): another base, a cumulative figure, a negative December."""
+    """Figures that cause warnings (核实提示): another base, a cumulative figure, a negative December."""
     last_december, december = at(2023, 12), at(2024, 12)
     june, november = at(2024, 6), at(2024, 11)
     return (
@@ -207,7 +207,7 @@ def _warned() -> tuple[Profile, ...]:
 
 
 def _displaced() -> tuple[Profile, ...]:
-    """Firms that for some months are handled by a development zone or classed in another industry."""
+    """Firms that a development zone handles for some months, or that change their industry for a while."""
     last_december, december = at(2023, 12), at(2024, 12)
     return (
         Profile(
@@ -234,7 +234,7 @@ def _displaced() -> tuple[Profile, ...]:
 
 
 def _revised() -> tuple[Profile, ...]:
-    """Firms whose April 2024 is corrected in August."""
+    """Firms that correct their April 2024 in August."""
 
     def document(n: int) -> str:
         return f"营统核〔2024〕{n}号"
@@ -258,4 +258,4 @@ def _revised() -> tuple[Profile, ...]:
 
 
 SPECIAL = (*_gates(), *_tables(), *_comings(), *_warned(), *_displaced(), *_revised())
-"""The special cases, one firm each; they come first and do not depend on how many firms are asked for."""
+"""The special cases, one firm each; they come first and do not depend on the size of the sample."""

@@ -12,15 +12,15 @@ ITEMS = {
 }
 """The items of each form, in the order of its columns."""
 LEAD = {TRADE: "零售额", CATERING: "餐费收入"}
-"""The item of each form that the policy looks at."""
+"""The item of each form that the policy rewards."""
 REVISED_PERIOD = at(2024, 4)
 CARRIED_FROM = at(2024, 7)
-"""The first period whose cumulative figures contain the correction: those before it were filed without."""
+"""The first period whose cumulative figures contain the correction: earlier periods were filed without it."""
 
 _DEVELOPMENT_ZONE = "210899"
 _ODD_INDUSTRY = "7211"
 _WHOLE_BP = 10_000
-# January and February count for two months with the spring festival between them; then March to December.
+# January and February together count as two months with the spring festival; then March to December.
 _SEASON_BP = {
     TRADE: (21_500, 9_300, 9_400, 10_700, 9_800, 9_500, 9_600, 10_000, 11_200, 10_000, 11_800),
     CATERING: (22_500, 8_900, 9_300, 11_000, 9_500, 10_500, 10_800, 9_700, 11_300, 9_100, 10_200),
@@ -28,12 +28,12 @@ _SEASON_BP = {
 _NOISE_BP = 700
 _GROWTH_NOISE_BP = 400
 _MIX_NOISE_BP = 150
-# The figures of a firm without noise are round, so that its growth comes out exact.
+# The figures of a firm without noise are round, so that its growth is exact.
 _ROUND = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class SampleFigure:
     """The four cells of an item in one row, 千元; `None` is nil."""
 
     current: int | None
@@ -44,19 +44,19 @@ class Figure:
 
 @dataclass(slots=True)
 class Track:
-    """One item of one firm over the periods of both years; `breaks` put its cumulative figures out."""
+    """One item of one firm over the periods of both years; `breaks` offset its cumulative figures."""
 
     current: list[int]
     prior: list[int | None]
     breaks: dict[int, int]
 
-    def figure(self, period: int, enters: int) -> Figure:
+    def figure(self, period: int, enters: int) -> SampleFigure:
         """Return the cells of a period; cumulative figures begin in January or when the firm enters."""
         first = max(period - period % PERIODS_A_YEAR, enters)
         ytd = sum(self.current[first : period + 1])
         ytd += sum(amount for broken, amount in self.breaks.items() if first <= broken <= period)
         prior = [amount for amount in self.prior[first : period + 1] if amount is not None]
-        return Figure(
+        return SampleFigure(
             current=self.current[period],
             prior=self.prior[period],
             current_ytd=ytd,
@@ -65,16 +65,16 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class FirmReport:
     """All that one firm reports on one form."""
 
     firm: Firm
     line: Line
     tracks: dict[str, Track]
 
-    def figures(self, period: int) -> tuple[Figure, ...]:
-        """Return the figures of a period in the order of the form's items; one that the firm lacks is nil."""
-        nil = Figure(None, None, None, None)
+    def figures(self, period: int) -> tuple[SampleFigure, ...]:
+        """Return the figures of a period in the order of the form's items; nil for missing items."""
+        nil = SampleFigure(None, None, None, None)
         return tuple(
             self.tracks[item].figure(period, self.line.enters) if item in self.tracks else nil
             for item in ITEMS[self.line.form]
@@ -112,7 +112,7 @@ def _scale(line: Line, rng: random.Random) -> list[int]:
 
 
 def _lead(line: Line, quirks: tuple[Quirk, ...], scale: list[int]) -> list[int]:
-    """Return the lead item, which is the scale but where it is nought or a negative December."""
+    """Return the lead item: the scale, except where it is zero or a negative December."""
     lead = [0] * len(scale) if line.lead_is_zero else list(scale)
     for quirk in quirks:
         if quirk.kind == "negative":
@@ -121,13 +121,13 @@ def _lead(line: Line, quirks: tuple[Quirk, ...], scale: list[int]) -> list[int]:
 
 
 def _share(scale: list[int], part_bp: int, rng: random.Random | None) -> list[int]:
-    """Return a part of the scale, moved a little from month to month where there is chance."""
+    """Return a part of the scale, with some noise from month to month if there is a source of chance."""
     moves = [rng.randint(-_MIX_NOISE_BP, _MIX_NOISE_BP) if rng else 0 for _ in scale]
     return [amount * max(part_bp + move, 0) // _WHOLE_BP for amount, move in zip(scale, moves, strict=True)]
 
 
 def _items(line: Line, lead: list[int], scale: list[int], rng: random.Random) -> dict[str, list[int]]:
-    """Return all items of the form over three years; the identities between them hold by construction."""
+    """Return all items of the form over three years; their identities hold by construction."""
     chance = rng if line.wobbles else None
     if line.form == TRADE:
         beside_retail = _share(scale, line.whole_bp - _WHOLE_BP, chance)
@@ -146,7 +146,7 @@ def _items(line: Line, lead: list[int], scale: list[int], rng: random.Random) ->
 
 
 def _priors(line: Line, amounts: list[int]) -> list[int | None]:
-    """Return the prior-year figures as the form of 2023 and 2024 gives them."""
+    """Return the prior-year figures as the forms of 2023 and 2024 report them."""
     if line.prior == "blank":
         return [None] * PERIODS
     if line.prior == "zero":
@@ -154,8 +154,8 @@ def _priors(line: Line, amounts: list[int]) -> list[int | None]:
     return list(amounts[:PERIODS])
 
 
-def _disturb(report: Report) -> None:
-    """Put the rows in that are warned about: another base, cumulative figures that do not balance."""
+def _disturb(report: FirmReport) -> None:
+    """Change rows so that they cause warnings: another base, cumulative figures that do not balance."""
     lead = report.tracks[LEAD[report.line.form]]
     for quirk in report.firm.profile.quirks:
         if quirk.kind == "base":
@@ -177,17 +177,17 @@ def _changes(revision: Revision) -> dict[str, int]:
     return {"零售额": revision.retail_change, "商品销售额": revision.sales_change}
 
 
-def revised_figures(report: Report, revision: Revision) -> tuple[Figure, ...]:
-    """Return the whole corrected row of `REVISED_PERIOD`, the unchanged figures with it."""
+def revised_figures(report: FirmReport, revision: Revision) -> tuple[SampleFigure, ...]:
+    """Return the whole corrected row of `REVISED_PERIOD`, including unchanged figures."""
     rows = []
     for item, was in zip(ITEMS[TRADE], report.figures(REVISED_PERIOD), strict=True):
         if was.current is None or was.current_ytd is None:
             raise ValueError(f"{report.firm.name} did not report {item}")
         change = _changes(revision)[item]
-        # Its own figure less its growth stands in for what the firm finds in its books of the year before.
+        # The current figure without its growth serves as the figure that the firm finds for the year before.
         base = was.current * _WHOLE_BP // (_WHOLE_BP + report.line.growth_bp)
         rows.append(
-            Figure(
+            SampleFigure(
                 current=was.current + change,
                 prior=base if revision.fills_base else was.prior,
                 current_ytd=was.current_ytd + change,
@@ -197,8 +197,8 @@ def revised_figures(report: Report, revision: Revision) -> tuple[Figure, ...]:
     return tuple(rows)
 
 
-def make_reports(rng: random.Random, firms: list[Firm]) -> list[Report]:
-    """Draw the figures of the firms, one report for each form of each."""
+def make_reports(rng: random.Random, firms: list[Firm]) -> list[FirmReport]:
+    """Draw the figures of the firms, one report for each form of each firm."""
     reports = []
     for firm in firms:
         for line in firm.profile.lines:
@@ -208,7 +208,7 @@ def make_reports(rng: random.Random, firms: list[Firm]) -> list[Report]:
                 item: Track(amounts[PERIODS_A_YEAR:], _priors(line, amounts), {})
                 for item, amounts in items.items()
             }
-            report = Report(firm, line, tracks)
+            report = FirmReport(firm, line, tracks)
             _disturb(report)
             reports.append(report)
     return reports

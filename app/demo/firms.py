@@ -1,4 +1,4 @@
-"""The invented enterprises of the sample: their codes and names, and what the ordinary ones trade in."""
+"""The invented enterprises of the sample: their codes and names, and the industries of the ordinary ones."""
 
 import random
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _ORGANISATION_CHECKS = "0123456789X"
 _GB11714_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
 
-# The words that a firm of the industry would have in its name.
+# Words that a firm of the industry may have in its name.
 _INDUSTRIES = {
     "51": {
         "5111": "粮食贸易",
@@ -52,7 +52,8 @@ _INDUSTRIES = {
     "61": {"6110": "大酒店", "6121": "快捷酒店", "6129": "酒店管理", "6130": "民宿"},
     "62": {"6210": "餐饮管理", "6220": "快餐", "6241": "团餐配送", "6291": "小吃"},
 }
-# Of a hundred ordinary firms, and the log-normal size (median in 千元 a month, sigma) of each division.
+# By division: the share of ordinary firms in percent, and their size (median in 千元 a month, log-normal
+# sigma).
 _DIVISIONS = {
     "51": (33, 1_800, 1.5),
     "52": (45, 1_700, 1.5),
@@ -61,10 +62,10 @@ _DIVISIONS = {
 }
 _SMALLEST = {TRADE: 300, CATERING: 120}
 _LARGEST = 600_000
-# Far from where invented names begin to run out.
+# Far below the number at which invented names run out.
 _MOST_FIRMS = 10_000
 _ENTERING_PERCENT, _LEAVING_PERCENT = 3, 3
-# Mostly new shops without a year before; some feeds write 0 for it, some firms grew over the threshold.
+# Mostly new shops without a previous year; for some the source reports 0, some firms grew over the threshold.
 _ENTRANTS: tuple[tuple[int, Prior], ...] = ((75, "blank"), (10, "zero"), (15, "known"))
 # Weight, lowest and highest growth of 2024 in basis points.
 _GROWTH_BP = (
@@ -92,7 +93,7 @@ def _chance(rng: random.Random, percent: int) -> bool:
 
 
 def _log_normal(rng: random.Random, division: str, form: str) -> int:
-    """Draw the size of a firm, 千元 a month: the only place where a float chooses anything."""
+    """Draw the size of a firm, 千元 a month: the only place where a float decides anything."""
     _, median, sigma = _DIVISIONS[division]
     drawn = int(median * rng.lognormvariate(0, sigma))
     return max(_SMALLEST[form], min(drawn, _LARGEST))
@@ -104,7 +105,7 @@ def _growth(rng: random.Random) -> int:
 
 
 def _membership(rng: random.Random) -> tuple[int, int, Prior]:
-    """Draw when a firm enters and leaves the database, and what is known of the year before it entered."""
+    """Draw when a firm enters and leaves the database, and what is known about the year before it entered."""
     first, last = at(2024, 2), at(2024, 12)
     drawn = rng.randrange(100)
     if drawn < _ENTERING_PERCENT:
@@ -131,7 +132,7 @@ def _line(rng: random.Random, division: str, industry: str) -> Line:
         other_bp=rng.randint(0, 400),
         enters=enters,
         leaves=leaves,
-        # A part of the firms is late with May 2024 and comes in a file of its own.
+        # Some firms are late with May 2024 and come in a file of their own.
         late=form == TRADE and _chance(rng, 6),
         prior=prior,
         # Hotels without a restaurant and wholesalers without retail write 0, and so does their base.
@@ -163,7 +164,7 @@ def _next(alphabet: str, character: str) -> str:
 
 
 def _uscc(rng: random.Random, region: str, *, valid: bool) -> str:
-    """Draw a code with both checks right, or one in the manner of the early regions with both wrong."""
+    """Draw a code with valid check characters or, as early codes of some regions have, invalid ones."""
     head, free = ("MA", 6) if valid else ("M0001", 3)
     eight = head + "".join(rng.choice(_USCC_ALPHABET) for _ in range(free))
     ninth = organisation_check(eight)
@@ -183,10 +184,10 @@ def make_firms(rng: random.Random, enterprises: int) -> list[Firm]:
 
     Args:
         rng: The only source of chance.
-        enterprises: How many: at least as many as there are special cases, at most 10,000.
+        enterprises: The number of enterprises: at least that of the special cases, at most 10,000.
 
     Raises:
-        ValueError: Fewer or more than that are asked for.
+        ValueError: The number is smaller or larger than that.
     """
     if not len(SPECIAL) <= enterprises <= _MOST_FIRMS:
         raise ValueError(f"a sample has {len(SPECIAL)} to {_MOST_FIRMS} enterprises, not {enterprises}")

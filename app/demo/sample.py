@@ -9,7 +9,7 @@ from pathlib import Path
 import xlsxwriter  # type: ignore[import-untyped]
 
 from app.demo.cases import CATERING, FIRST_YEAR, PERIODS, PERIODS_A_YEAR, TRADE, at
-from app.demo.figures import ITEMS, REVISED_PERIOD, Figure, Report, make_reports, revised_figures
+from app.demo.figures import ITEMS, REVISED_PERIOD, FirmReport, SampleFigure, make_reports, revised_figures
 from app.demo.firms import make_firms
 from app.runtime.private_files import make_private_folder, open_private
 
@@ -17,11 +17,11 @@ _IDENTITY = ("处理地编码", "统一社会信用代码", "单位详细名称"
 _OVERRIDE = "校验例外理由"
 _IN_DATABASE = "当月在库"
 _REASON, _ORIGIN, _DOCUMENT = "更正原因", "更正来源", "依据文号"
-# Columns that are in a file only where it has something to say in them.
+# Columns that a file has only if one of its rows has a value for them.
 _OPTIONAL = (_OVERRIDE, _IN_DATABASE, _REASON, _ORIGIN, _DOCUMENT)
 _SHEETS = {"51": "批发", "52": "零售", "61": "住宿", "62": "餐饮"}
 _FORM_TITLES = {TRADE: "批发和零售业商品销售和库存", CATERING: "住宿和餐饮业经营情况"}
-# Above which typical month, in 千元, a firm is large, medium or small.
+# The typical month, in 千元, above which a firm is large, medium or small.
 _SIZES = {
     TRADE: ((100_000, "大型"), (10_000, "中型"), (1_000, "小型")),
     CATERING: ((10_000, "大型"), (2_000, "中型"), (400, "小型")),
@@ -31,16 +31,16 @@ _LATE_PERIOD = at(2024, 5)
 _PRELIMINARY_PERIOD = at(2024, 12)
 _FILING_DAY = 12
 _SATURDAY, _A_WEEK = 5, 7
-# June is registered by then; July is not, so July's cumulative figures can contain the correction.
+# By then June is registered and July is not, so July's cumulative figures can contain the correction.
 _LATE_FILED_ON = dt.date(2024, 7, 19)
 _REVISED_ON = dt.date(2024, 8, 7)
-# A workbook says when it was made: always the same, so that the same seed gives the same fingerprint.
+# The creation time stored in a workbook. It is constant, so that the same seed gives the same fingerprint.
 _MADE = dt.datetime(2024, 1, 1, tzinfo=dt.UTC).replace(tzinfo=None)
 
 
 @dataclass(frozen=True, slots=True)
 class SampleFile:
-    """One file of the sample: where it is, what it is about and when the bureau registers it."""
+    """One file of the sample: its path, its contents and the day on which the bureau registers it."""
 
     path: Path
     period: str
@@ -52,7 +52,7 @@ class SampleFile:
 class _Row:
     sheet: str
     identity: tuple[str, ...]
-    figures: tuple[Figure, ...]
+    figures: tuple[SampleFigure, ...]
     marks: Mapping[str, str]
 
 
@@ -82,7 +82,7 @@ class _Book:
 
     @property
     def _turn(self) -> int:
-        """The layouts take turns, the two forms of a month apart from each other."""
+        """The number by which the layouts alternate; the two forms of a month differ."""
         return self.period + (self.form == CATERING) * 2
 
 
@@ -109,22 +109,22 @@ def _period_name(period: int) -> str:
 
 
 def _filed_on(period: int) -> dt.date:
-    """Return the 12th of the month after, or the Monday after a weekend."""
+    """Return the 12th of the following month, or the Monday after it if it is on a weekend."""
     turn_of_year, month = divmod(_last_month(period), 12)
     day = dt.date(_year(period) + turn_of_year, month + 1, _FILING_DAY)
     return day if day.weekday() < _SATURDAY else day + dt.timedelta(days=_A_WEEK - day.weekday())
 
 
-def _size(report: Report) -> str:
+def _size(report: FirmReport) -> str:
     sizes = _SIZES[report.line.form]
     return next((size for least, size in sizes if report.line.base >= least), "微型")
 
 
 def _row(
-    report: Report,
+    report: FirmReport,
     period: int,
     marks: Mapping[str, str],
-    figures: tuple[Figure, ...] | None = None,
+    figures: tuple[SampleFigure, ...] | None = None,
 ) -> _Row:
     firm = report.firm
     identity = (report.region(period), firm.uscc, firm.name, report.industry(period), _size(report))
@@ -133,20 +133,20 @@ def _row(
     return _Row(sheet, identity, figures or report.figures(period), {**override, **marks})
 
 
-def _is_out(report: Report, period: int) -> bool:
+def _is_out(report: FirmReport, period: int) -> bool:
     return report.line.marked_out and report.line.leaves == period
 
 
-def _is_listed(report: Report, period: int) -> bool:
+def _is_listed(report: FirmReport, period: int) -> bool:
     return report.line.enters <= period < report.line.leaves or _is_out(report, period)
 
 
-def _is_late(report: Report, period: int) -> bool:
+def _is_late(report: FirmReport, period: int) -> bool:
     return report.line.late and period == _LATE_PERIOD
 
 
-def _month(reports: Iterable[Report], form: str, period: int) -> _Book:
-    """Return the export of a form and period; 当月在库 is a column of it only when some firm has left."""
+def _month(reports: Iterable[FirmReport], form: str, period: int) -> _Book:
+    """Return the export of a form and period; it has the column 当月在库 only if a firm has left."""
     there = [report for report in reports if report.line.form == form and _is_listed(report, period)]
     says_who_left = any(_is_out(report, period) for report in there)
     rows = []
@@ -157,7 +157,7 @@ def _month(reports: Iterable[Report], form: str, period: int) -> _Book:
     return _Book(f"{_period_name(period)} {form}.xlsx", form, period, _filed_on(period), tuple(rows))
 
 
-def _late(reports: Iterable[Report]) -> _Book:
+def _late(reports: Iterable[FirmReport]) -> _Book:
     """Return the firms that are missing from the export of May 2024."""
     rows = tuple(
         _row(report, _LATE_PERIOD, {})
@@ -167,8 +167,8 @@ def _late(reports: Iterable[Report]) -> _Book:
     return _Book(f"{_period_name(_LATE_PERIOD)}补报 {TRADE}.xlsx", TRADE, _LATE_PERIOD, _LATE_FILED_ON, rows)
 
 
-def _corrections(reports: Iterable[Report]) -> _Book:
-    """Return the corrected rows of April 2024, each with why, from whom and under which document."""
+def _corrections(reports: Iterable[FirmReport]) -> _Book:
+    """Return the corrected rows of April 2024, each with its reason, origin and document."""
     rows = []
     for report in reports:
         revision = report.firm.profile.revision
@@ -205,7 +205,7 @@ def _table(book: _Book, rows: list[_Row], optional: list[str]) -> list[list[str 
         table.append([f"{title} 计量单位：千元"])
     table.append([*_headings(book, optional)])
     for n, row in enumerate(rows):
-        # One file writes its nils in two ways, as files that several hands made do.
+        # Some files write nil in two ways, like files that several people edited.
         nil = "—" if book.dashes_nils and n % 2 else None
         amounts = [nil if amount is None else amount for amount in _amounts(row)]
         table.append([*row.identity, *amounts, *(row.marks.get(column) for column in optional)])
@@ -234,23 +234,24 @@ def _write(directory: Path, book: _Book) -> SampleFile:
 
 
 def write_sample(directory: Path, *, seed: int = 2024, enterprises: int = 1000) -> list[SampleFile]:
-    """Write the sample months; the result is in the order of filing.
+    """Write the sample months; return the files in the order of filing.
 
-    The same seed and number give the same cells everywhere.
+    The same seed and number give the same cells on every machine.
 
     Args:
-        directory: Where the files go; it is made if it is not there.
-        seed: What all chance follows from.
-        enterprises: How many: at least the special cases (`app.demo.cases.SPECIAL`), at most 10,000.
+        directory: The folder for the files; it is created if needed.
+        seed: The seed of all chance.
+        enterprises: Their number: at least that of the special cases (`app.demo.cases.SPECIAL`), at most
+            10,000.
 
     Raises:
-        ValueError: Fewer or more than that are asked for.
+        ValueError: The number of enterprises is smaller or larger than that.
     """
     rng = random.Random(seed)  # noqa: S311 - a sample is not a secret
     reports = make_reports(rng, make_firms(rng, enterprises))
     reports.sort(key=lambda report: report.firm.uscc)
-    books = [_month(reports, form, period) for period in range(PERIODS) for form in (TRADE, CATERING)]
-    books += [_late(reports), _corrections(reports)]
-    books.sort(key=lambda book: book.filed_on)
+    workbooks = [_month(reports, form, period) for period in range(PERIODS) for form in (TRADE, CATERING)]
+    workbooks += [_late(reports), _corrections(reports)]
+    workbooks.sort(key=lambda book: book.filed_on)
     make_private_folder(directory)
-    return [_write(directory, book) for book in books]
+    return [_write(directory, book) for book in workbooks]

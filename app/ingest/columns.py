@@ -6,7 +6,7 @@ _LETTERS: Final = 26
 
 
 def column_letters(index: int) -> str:
-    """The letters of a column that is counted from 0: A, B, …, Z, AA."""
+    """The letters of a column by its index from 0: A, B, …, Z, AA."""
     letters = ""
     number = index + 1
     while number:
@@ -16,7 +16,7 @@ def column_letters(index: int) -> str:
 
 
 def column_index(letters: str) -> int:
-    """The column, counted from 0, that capital letters name."""
+    """The index from 0 of the column that these capital letters name."""
     number = 0
     for letter in letters:
         number = number * _LETTERS + ord(letter) - ord("A") + 1

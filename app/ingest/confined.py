@@ -1,8 +1,8 @@
-"""Reads a file in a process of its own, whose memory and time the system bounds.
+"""Reads a file in a process of its own, whose memory and time the operating system limits.
 
-What a file can make its readers do is not known beforehand: the library of workbooks ends its process where
-there is not enough memory, and takes what a file of two kilobytes asks for. So whatever becomes of that
-process, the file alone is refused.
+A file may make its readers do anything: the library that reads workbooks aborts its process when memory runs
+out, and a file of two kilobytes can make it ask for that much. When the process of a file dies, only that
+file is refused.
 """
 
 import os
@@ -20,8 +20,8 @@ import msgspec
 import structlog
 
 import app
-from app.ingest.frames import LENGTH_BYTES, OUT_OF_MEMORY, Batch, End, Fault, Frame, Limits, Row, Task
-from app.ingest.rows import FileProblem, FileRow, Place
+from app.ingest.frames import LENGTH_BYTES, OUT_OF_MEMORY, End, Fault, Frame, Limits, ReadTask, Row, RowBatch
+from app.ingest.rows import FieldColumn, FileProblem, FileRow
 from app.runtime.limits import (
     READING_BYTES_PER_CPU_S,
     READING_FRAME_MAX_BYTES,
@@ -33,15 +33,15 @@ from app.runtime.limits import (
 _log = structlog.get_logger()
 _frames: Final = msgspec.msgpack.Decoder(Frame)
 
-# The modules come from where this process has its own, without a look at the folder that it runs in or at the
-# start-up files of other packages, which take as long as all the rest.
+# The process imports from the same places as this one. It skips its working folder and the start-up files of
+# other packages, which take as long to load as all the rest.
 _PROGRAM: Final = "import sys; sys.path = sys.argv[1:]; from app.ingest.confined_process import main; main()"
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
-"""A terminal, and whoever stops a whole group, send them to every process: the caller decides what ends."""
+"""A terminal sends these signals to every process of its group: the caller alone decides what ends."""
 
 
 class _UnansweredError(Exception):
-    """There is no answer to the end of the file.
+    """The process ended, or was given up, before it had read the whole file.
 
     Args:
         problem: Why.
@@ -53,25 +53,25 @@ class _UnansweredError(Exception):
 
 
 def limits_for(size: int) -> Limits:
-    """What the reading of a file of so many bytes may take."""
+    """The limits for reading a file of `size` bytes."""
     cpu_s = READING_MAX_CPU_S + size // READING_BYTES_PER_CPU_S
     return Limits(READING_MAX_MEMORY_BYTES, cpu_s, cpu_s * READING_PATIENCE)
 
 
-def read_confined(task: Task) -> Generator[FileRow | FileProblem, None, tuple[str, ...]]:
-    """The rows and problems of a file; the last problem says so where its process was ended or failed.
+def read_confined(task: ReadTask) -> Generator[FileRow | FileProblem, None, tuple[str, ...]]:
+    """Yield the rows and problems of a file; if its process fails or is ended, the last problem says so.
 
-    Few rows are in memory at once. The process ends with this generator, and with this process.
+    Few rows are in memory at once. The process ends with this generator, and with the calling process.
 
     Returns:
-        The headings that are not ours.
+        The headings that the ledger does not know.
 
     Raises:
-        OSError: The system starts no process.
+        OSError: The system cannot start a process.
     """
-    process = _started()
+    process = _start_process()
     try:
-        return (yield from _given(_Answer(process, task)))
+        return (yield from _receive(_Answer(process, task)))
     except _UnansweredError as error:
         yield error.problem
         return ()
@@ -80,44 +80,44 @@ def read_confined(task: Task) -> Generator[FileRow | FileProblem, None, tuple[st
         process.communicate()
 
 
-def _given(answer: "_Answer") -> Generator[FileRow | FileProblem, None, tuple[str, ...]]:
-    places: list[dict[str, Place]] = []
+def _receive(answer: "_Answer") -> Generator[FileRow | FileProblem, None, tuple[str, ...]]:
+    places: list[dict[str, FieldColumn]] = []
     while True:
         frame = answer.frame()
-        if not isinstance(frame, Batch):
+        if not isinstance(frame, RowBatch):
             return frame.ignored
         places += frame.places
-        for each in frame.items:
-            if isinstance(each, Row):
-                yield FileRow(each.sheet, each.row, each.data, places[each.places], each.texts)
+        for item in frame.items:
+            if isinstance(item, Row):
+                yield FileRow(item.sheet, item.row, item.data, places[item.places], item.texts)
             else:
-                yield each.problem
+                yield item.problem
 
 
 class _Answer:
-    """What a process answers.
+    """Sends a task to a new process and reads its answer, frame by frame.
 
     Args:
-        process: It was told nothing yet.
-        task: What it is told.
+        process: The process, which waits for its task.
+        task: The task.
     """
 
-    def __init__(self, process: "subprocess.Popen[bytes]", task: Task) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", task: ReadTask) -> None:
         self._process = process
         self._task = task
         self._wait_s = task.limits.wait_s
-        told = msgspec.msgpack.encode(task)
+        encoded = msgspec.msgpack.encode(task)
         with suppress(BrokenPipeError):
-            _pipe(process.stdin).write(len(told).to_bytes(LENGTH_BYTES, "big") + told)
+            _pipe(process.stdin).write(len(encoded).to_bytes(LENGTH_BYTES, "big") + encoded)
         self._from = _pipe(process.stdout).fileno()
         self._poll = select.poll()
         self._poll.register(self._from, select.POLLIN)
 
-    def frame(self) -> Batch | End:
-        """The next frame.
+    def frame(self) -> RowBatch | End:
+        """Read the next frame.
 
         Raises:
-            _UnansweredError: There is none.
+            _UnansweredError: The process sends no further frame.
         """
         length = int.from_bytes(self._take(LENGTH_BYTES), "big")
         if length > READING_FRAME_MAX_BYTES:
@@ -139,7 +139,11 @@ class _Answer:
         return taken
 
     def _wait(self) -> None:
-        """Wait until there is something to read, or the process has ended."""
+        """Wait until the process has written something or has ended.
+
+        Raises:
+            _UnansweredError: The time allowed for the file is over.
+        """
         begun = time.monotonic()
         ready = self._poll.poll(max(self._wait_s, 0) * 1000)
         self._wait_s -= time.monotonic() - begun
@@ -147,11 +151,11 @@ class _Answer:
             raise _UnansweredError(FileProblem.of_file("file-too-large", _TOO_SLOW))
 
     def _why_it_ended(self) -> FileProblem:
-        """What the system says of a process that has closed its end."""
+        """The problem that the exit status of the process stands for."""
         code = self._process.wait()
         if code == -signal.SIGXCPU:
             return FileProblem.of_file("file-too-large", _TOO_SLOW)
-        # Rust aborts without memory; a machine without memory kills.
+        # Out of memory, Rust aborts its process, and the kernel kills it.
         if code in {OUT_OF_MEMORY, -signal.SIGABRT, -signal.SIGKILL}:
             return FileProblem.of_file("file-too-large", _TOO_MUCH)
         return FileProblem.of_file("file-unreadable", _FAILED)
@@ -163,9 +167,9 @@ def _pipe(end: IO[bytes] | None) -> IO[bytes]:
     return end
 
 
-def _started() -> "subprocess.Popen[bytes]":
+def _start_process() -> "subprocess.Popen[bytes]":
     path = [str(Path(app.__path__[0]).parent), *filter(None, sys.path)]
-    with _signals_blocked():  # It inherits that from its first moment on.
+    with _signals_blocked():  # The new process inherits the blocked signals from its first moment on.
         return subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", _PROGRAM, *path],
             stdin=subprocess.PIPE,

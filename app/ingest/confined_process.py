@@ -1,4 +1,4 @@
-"""The process that reads one file: it sets its limits, reads, answers, and ends with whoever asked it."""
+"""The process that reads one file: it sets its own limits, reads, answers, and ends with its caller."""
 
 import os
 import resource
@@ -16,17 +16,17 @@ import msgspec
 from app.ingest.frames import (
     LENGTH_BYTES,
     OUT_OF_MEMORY,
-    Batch,
     End,
     Fault,
     Frame,
     Limits,
+    ReadTask,
     Row,
-    Task,
+    RowBatch,
     Trouble,
 )
-from app.ingest.reading import Reading
-from app.ingest.rows import FileProblem, FileRow, Place
+from app.ingest.reading import FileReading
+from app.ingest.rows import FieldColumn, FileProblem, FileRow
 from app.runtime.limits import READING_MOST_PROBLEMS, ROW_MAX_CHARS
 
 _ITEMS_PER_FRAME: Final = 200
@@ -40,34 +40,34 @@ def main() -> None:
     """Read the file of the task on standard input, and write frames to standard output."""
     asked = sys.stdin.buffer
     length = int.from_bytes(asked.read(LENGTH_BYTES), "big")
-    task = msgspec.msgpack.decode(asked.read(length), type=Task)
+    task = msgspec.msgpack.decode(asked.read(length), type=ReadTask)
     confine(task.limits)
     threading.Thread(target=_end_with_caller, daemon=True).start()
     with suppress(BrokenPipeError):
         _answer(task)
-    os._exit(0)  # The system is quicker at giving back a large workbook.
+    os._exit(0)  # The system frees the memory of a large workbook faster than Python does.
 
 
 def confine(limits: Limits) -> None:
-    """Have the system end this process where it takes more."""
-    with suppress(OSError):  # Where the machine itself is short of memory, this process goes first.
+    """Have the system end this process when it exceeds these limits."""
+    with suppress(OSError):  # When the machine runs out of memory, the kernel kills this process first.
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     signal.signal(signal.SIGXCPU, signal.SIG_DFL)
-    _limit(resource.RLIMIT_CORE, 0)  # It would hold the figures of the file.
+    _limit(resource.RLIMIT_CORE, 0)  # A core dump would contain the figures of the file.
     _limit(resource.RLIMIT_CPU, limits.cpu_s, _CPU_GRACE_S)
-    with suppress(OSError, ValueError):  # Not every system bounds the address space.
+    with suppress(OSError, ValueError):  # Some systems cannot limit the address space.
         _limit(resource.RLIMIT_AS, limits.memory_bytes)
 
 
 def _limit(kind: int, most: int, grace: int = 0) -> None:
-    """Set a limit, or leave it where whoever runs this process has set a lower one."""
+    """Set a limit unless a lower one is in force already."""
     _, before = resource.getrlimit(kind)
     if before == resource.RLIM_INFINITY or before > most + grace:
         resource.setrlimit(kind, (most, most + grace))
 
 
-def _answer(task: Task) -> None:
-    reading = Reading(Path(os.fsdecode(task.path)), task.request, task.fingerprint)
+def _answer(task: ReadTask) -> None:
+    reading = FileReading(Path(os.fsdecode(task.path)), task.request, task.fingerprint)
     try:
         for batch in _batches(reading.rows()):
             _send(batch)
@@ -76,33 +76,35 @@ def _answer(task: Task) -> None:
         os._exit(OUT_OF_MEMORY)
     except BrokenPipeError:
         raise
-    except BaseException:  # noqa: BLE001 - what Rust panics with is no Exception
+    except BaseException:  # noqa: BLE001 - a panic in Rust arrives as a BaseException
         _send(Fault(traceback.format_exc()))
 
 
-def _batches(given: Iterable[FileRow | FileProblem]) -> Iterator[Batch]:
-    """What a reading gives, many at once."""
-    batch, room, known = Batch([], []), _CHARS_PER_FRAME, list[Mapping[str, Place]]()
+def _batches(given: Iterable[FileRow | FileProblem]) -> Iterator[RowBatch]:
+    """Collect rows and problems in batches of a bounded size."""
+    batch, room, known = RowBatch([], []), _CHARS_PER_FRAME, list[Mapping[str, FieldColumn]]()
     number = -1
-    for each in _within_limits(given):
-        if isinstance(each, FileProblem):
-            batch.items.append(Trouble(each))
+    for item in _within_limits(given):
+        if isinstance(item, FileProblem):
+            batch.items.append(Trouble(item))
         else:
-            if number < 0 or each.places is not known[number]:
-                number = _number_of(each.places, known, batch)
-            texts = list(each.texts)
-            batch.items.append(Row(each.sheet, each.row, each.data, number, texts))
-            room -= _chars(each)
+            if number < 0 or item.places is not known[number]:
+                number = _number_places(item.places, known, batch)
+            texts = list(item.texts)
+            batch.items.append(Row(item.sheet, item.row, item.data, number, texts))
+            room -= _chars(item)
         if room <= 0 or len(batch.items) == _ITEMS_PER_FRAME:
             yield batch
-            batch, room = Batch([], []), _CHARS_PER_FRAME
+            batch, room = RowBatch([], []), _CHARS_PER_FRAME
     yield batch
 
 
-def _number_of(places: Mapping[str, Place], known: list[Mapping[str, Place]], batch: Batch) -> int:
-    """The number of places, which go with the batch where no batch before had them."""
-    for number, each in enumerate(known):
-        if each is places:
+def _number_places(
+    places: Mapping[str, FieldColumn], known: list[Mapping[str, FieldColumn]], batch: RowBatch
+) -> int:
+    """The number of these places; they are added to the batch when no earlier batch had them."""
+    for number, other in enumerate(known):
+        if other is places:
             return number
     known.append(places)
     batch.places.append(dict(places))
@@ -110,16 +112,16 @@ def _number_of(places: Mapping[str, Place], known: list[Mapping[str, Place]], ba
 
 
 def _within_limits(given: Iterable[FileRow | FileProblem]) -> Iterator[FileRow | FileProblem]:
-    """Rows of a bounded length, and a bounded number of problems."""
+    """Turn rows that are too long into problems, and stop after too many problems."""
     problems = 0
-    for each in given:
-        if isinstance(each, FileRow):
-            if _chars(each) <= ROW_MAX_CHARS:
-                yield each
+    for item in given:
+        if isinstance(item, FileRow):
+            if _chars(item) <= ROW_MAX_CHARS:
+                yield item
                 continue
-            problem = _too_long(each)
+            problem = _too_long(item)
         else:
-            problem = each
+            problem = item
         problems += 1
         if problems > READING_MOST_PROBLEMS:
             yield FileProblem.of_file("file-unreadable", _MANY_PROBLEMS)
@@ -150,7 +152,7 @@ def _send(frame: Frame) -> None:
 
 
 def _end_with_caller() -> None:
-    """End once nobody holds the other end of standard input any more."""
+    """End this process when its caller has closed standard input or has ended."""
     os.read(0, 1)
     os._exit(1)
 

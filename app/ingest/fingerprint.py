@@ -1,4 +1,4 @@
-"""What is learnt of a file in one pass over its bytes, whatever its size."""
+"""Reads a file of any size once, for its hash, its encoding and its kind."""
 
 import codecs
 import hashlib
@@ -21,9 +21,10 @@ class Fingerprint:
 
     Attributes:
         sha256: The SHA-256 of its bytes, in hex.
-        start: Its first bytes, which tell what kind of file it is.
-        encoding: The first of UTF-8 and GB18030 that the whole file is valid in.
-        state: Size and time of change, by which a later reader knows that it is the same.
+        start: Its first bytes, which show what kind of file it is.
+        encoding: The first of UTF-8 and GB18030 in which the whole file is valid; None if neither.
+        state: Size in bytes and time of change in nanoseconds; a later reader compares them to
+            notice a change.
     """
 
     sha256: str
@@ -33,7 +34,7 @@ class Fingerprint:
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """The size of the file in bytes."""
         return self.state[0]
 
 
@@ -41,13 +42,13 @@ class FileTooLargeError(Exception):
     """The file is over `SOURCE_FILE_MAX_BYTES`."""
 
 
-def fingerprint_of(path: Path) -> Fingerprint:
-    """Reads a file once, block by block.
+def take_fingerprint(path: Path) -> Fingerprint:
+    """Read a file once, block by block.
 
     Raises:
-        FileTooLargeError: When it is too large, or grows while it is read.
-        NotATableError: When it is no regular file.
-        OSError: When it cannot be read.
+        FileTooLargeError: The file is too large, or grows too large while it is read.
+        NotATableError: It is no regular file.
+        OSError: It cannot be read.
     """
     digest = hashlib.sha256()
     decoders = {name: codecs.getincrementaldecoder(name)("strict") for name in _ENCODINGS}
@@ -56,7 +57,7 @@ def fingerprint_of(path: Path) -> Fingerprint:
         state = _state(os.fstat(file.fileno()))
         size = state[0]
         while size <= SOURCE_FILE_MAX_BYTES and (block := file.read(_BLOCK_BYTES)):
-            size = max(size, file.tell())  # It may grow meanwhile, without end.
+            size = max(size, file.tell())  # The file may go on growing while it is read.
             start = start or block[:8]
             digest.update(block)
             decoders = {name: decoder for name, decoder in decoders.items() if _takes(decoder, block)}
@@ -66,11 +67,11 @@ def fingerprint_of(path: Path) -> Fingerprint:
     return Fingerprint(digest.hexdigest(), start, next(iter(valid), None), state)
 
 
-def state_of(path: Path) -> tuple[int, int]:
-    """The size and the time of the last change of a file.
+def read_state(path: Path) -> tuple[int, int]:
+    """The size of a file in bytes, and the time of its last change in nanoseconds.
 
     Raises:
-        OSError: When it is not there any more.
+        OSError: The file is gone.
     """
     return _state(path.stat())
 

@@ -1,4 +1,4 @@
-"""Which form the columns of a sheet belong to."""
+"""Detects by its columns which forms a sheet holds."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -6,15 +6,15 @@ from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """A statistical form as its columns show it.
+class SheetForm:
+    """A statistical form, described by its columns.
 
     Attributes:
         number: The number of the form: E204-1.
-        items: The code of each item by the words of the form.
-        required: The item without which a return is none.
+        items: The code of each item, by its name on the form.
+        required: The item that every return must have.
         marks: The items that only this form has.
-        industries: The first two digits of the industries that report on it.
+        industries: The first two digits of the industry codes that report on this form.
     """
 
     number: str
@@ -24,14 +24,14 @@ class Form:
     industries: frozenset[str]
 
 
-TRADE: Final = Form(
+TRADE: Final = SheetForm(
     number="E204-1",
     items={"商品销售额": "sales", "零售额": "retail_sales", "网上零售额": "online_retail_sales"},
     required="零售额",
     marks=frozenset({"零售额", "网上零售额"}),
     industries=frozenset({"51", "52"}),
 )
-CATERING: Final = Form(
+CATERING: Final = SheetForm(
     number="S204-1",
     items={
         "营业额": "turnover",
@@ -47,14 +47,14 @@ FORMS: Final = (TRADE, CATERING)
 _SHARED: Final = "商品销售额"
 
 
-def forms_of(items: Collection[str]) -> list[Form]:
-    """The forms that a sheet with these items holds; none where it has no item."""
+def detect_forms(items: Collection[str]) -> list[SheetForm]:
+    """The forms that a sheet with these items holds; none for a sheet without items."""
     marked = [form for form in FORMS if not form.marks.isdisjoint(items)]
     return marked or ([TRADE] if items else [])
 
 
-def items_on(form: Form, forms: Collection[Form]) -> dict[str, str]:
-    """The items that a form takes from a sheet; 商品销售额 on a sheet of both forms is that of E204-1."""
+def items_on(form: SheetForm, forms: Collection[SheetForm]) -> dict[str, str]:
+    """The items that a form takes from a sheet; on a sheet of both forms 商品销售额 belongs to E204-1."""
     if form is TRADE or TRADE not in forms:
         return form.items
     return {item: code for item, code in form.items.items() if item != _SHARED}

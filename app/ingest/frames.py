@@ -1,4 +1,4 @@
-"""What a process that reads a file is told, and what it answers: frames, each with its length before it."""
+"""The messages between a caller and the process that reads its file: frames, each preceded by its length."""
 
 from typing import Any, Final
 
@@ -6,21 +6,22 @@ import msgspec
 
 from app.ingest.fingerprint import Fingerprint
 from app.ingest.request import ReadRequest
-from app.ingest.rows import FileProblem, Place
+from app.ingest.rows import FieldColumn, FileProblem
 
 LENGTH_BYTES: Final = 4
 
 OUT_OF_MEMORY: Final = 3
-"""The exit status of a process that notices by itself that it has no memory left."""
+"""The exit status of a process that caught a `MemoryError`."""
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What the process may take.
+    """Limits on a process that reads a file.
 
     Attributes:
-        memory_bytes: Of address space.
-        cpu_s: Of processor time.
-        wait_s: How long its caller waits for it in all, without the time that it waits for its caller.
+        memory_bytes: Address space.
+        cpu_s: Processor time.
+        wait_s: How long the caller waits for the process in all. The time that the process waits for its
+            caller does not count.
     """
 
     memory_bytes: int
@@ -28,14 +29,14 @@ class Limits(msgspec.Struct, frozen=True):
     wait_s: float
 
 
-class Task(msgspec.Struct, frozen=True):
-    """What the process is told.
+class ReadTask(msgspec.Struct, frozen=True):
+    """The file that the process is to read.
 
     Attributes:
-        path: The file, as the system names it.
-        request: What is asked of it.
-        fingerprint: Of the file.
-        limits: What the process may take.
+        path: The path of the file in the encoding of the file system.
+        request: What the person who hands in the file says about it.
+        fingerprint: The fingerprint of the file.
+        limits: The limits on the process.
     """
 
     path: bytes
@@ -45,7 +46,7 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True, tag=0, gc=False):
-    """A row, whose `places` are those of this number."""
+    """A row; `places` is the index of its places among those of all batches so far."""
 
     sheet: str
     row: int
@@ -60,23 +61,23 @@ class Trouble(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
     problem: FileProblem
 
 
-class Batch(msgspec.Struct, frozen=True, array_like=True, tag=0):
-    """Rows and problems in their order, with the places that no batch before named."""
+class RowBatch(msgspec.Struct, frozen=True, array_like=True, tag=0):
+    """Rows and problems in order, with the places that no earlier batch contained."""
 
-    places: list[dict[str, Place]]
+    places: list[dict[str, FieldColumn]]
     items: list[Row | Trouble]
 
 
 class End(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """The file was read to its end; the headings that are not ours."""
+    """The file was read to its end; `ignored` holds the headings that the ledger does not know."""
 
     ignored: tuple[str, ...]
 
 
 class Fault(msgspec.Struct, frozen=True, array_like=True, tag=2):
-    """The reading failed in a way that nobody foresaw."""
+    """The reader failed with an exception that it does not handle."""
 
     traceback: str
 
 
-Frame = Batch | End | Fault
+Frame = RowBatch | End | Fault

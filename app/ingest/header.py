@@ -1,20 +1,27 @@
-"""Where the header of a sheet is."""
+"""Finds the header of a sheet."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.ingest.headings import field_of, is_recognised
+from app.ingest.headings import find_field, is_recognised
 
 Record = tuple[int, list[str]]
-"""One row of a sheet: its number as the sheet shows it, and the texts of its cells from column A."""
+"""One row of a sheet: its number as a spreadsheet shows it, and the texts of its cells from column A."""
 
-# A glossary below one heading is no table, and a note may well quote one heading: it takes two.
+# A note may quote one heading, and a glossary may have one: only two make a header.
 _FEWEST_HEADINGS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The header of a sheet, with what stands above it."""
+    """The header of a sheet.
+
+    Attributes:
+        sheet: The name of the sheet.
+        row: The number of the header's row as a spreadsheet shows it.
+        headings: The texts of its cells, from column A.
+        titles: The texts above the header.
+    """
 
     sheet: str
     row: int
@@ -23,17 +30,17 @@ class Header:
 
 
 def is_header(texts: Sequence[str]) -> bool:
-    """Whether a row is the header: the heading of the code with at least one more of ours."""
-    return any(field_of(text) == "uscc" for text in texts) and is_like_header(texts)
+    """Whether a row is the header: it has the heading of the code and at least one other known heading."""
+    return any(find_field(text) == "uscc" for text in texts) and is_like_header(texts)
 
 
 def is_like_header(texts: Sequence[str]) -> bool:
-    """Whether a row has at least two of our headings, so that it may be a header without the code."""
+    """Whether a row has at least two known headings, so that it may be a header that lacks the code."""
     return len({text for text in texts if is_recognised(text)}) >= _FEWEST_HEADINGS
 
 
 def header_among(sheet: str, top: Sequence[Record]) -> Header | None:
-    """The header among the first rows of a sheet, or else the first row that is like one."""
+    """The header among the first rows of a sheet; without one, the first row that is like a header."""
     found = next((i for i, (_, texts) in enumerate(top) if is_header(texts)), None)
     if found is None:
         found = next((i for i, (_, texts) in enumerate(top) if is_like_header(texts)), None)

@@ -1,8 +1,8 @@
 """The vocabulary of headings: which field or figure a column holds.
 
 The national platform writes `零售额;本年-本月`, hand-made tables `2024年3月零售额`, `零售额(万元)` or
-`2024年;3月;商品零售额;千元`. All are the same few words in another order, so a heading is read word by
-word; one with any other word in it (`零售额增速`) is not ours.
+`2024年;3月;商品零售额;千元`. All use the same few words in different orders, so a heading is read word by
+word; a heading with any other word in it (`零售额增速`) is not a known one.
 """
 
 import re
@@ -27,10 +27,10 @@ FIELDS: Final = {
     "依据文号": "document",
     "校验例外理由": "uscc_override",
 }
-"""The field of a row by its heading; where one field has several headings, the platform's comes first."""
+"""The field of a row by its heading; if a field has several headings, the platform's comes first."""
 
 NOT_NEEDED: Final = frozenset({"单位规模", "序号"})
-"""Headings of the platform's export that are known, and of which the ledger keeps nothing."""
+"""Headings of the platform's export that are known, but whose columns the ledger does not keep."""
 
 _ITEMS = {
     "商品销售额": "商品销售额",
@@ -64,11 +64,11 @@ class FigureHeading:
     """A heading of figures.
 
     Attributes:
-        item: The item in the words of the form: 零售额.
-        prior: Whether it is the year before; None where the heading names the year itself.
+        item: The name of the item on the form: 零售额.
+        prior: Whether the figures are those of the year before; None if the heading names the year by number.
         year: The year that the heading names.
         month: The month that the heading names, the last one of a span.
-        cumulative: Whether it is 1—本月.
+        cumulative: Whether the figures are year-to-date (1—本月).
         unit: The unit that the heading names: 千元.
     """
 
@@ -80,25 +80,25 @@ class FigureHeading:
     unit: str | None
 
 
-def field_of(heading: str) -> str | None:
+def find_field(heading: str) -> str | None:
     """The field of a heading: `[201-1] 行业代码(GB/T4754-2017)` is "industry_code"."""
     return FIELDS.get(_bare(heading))
 
 
 def is_not_needed(heading: str) -> bool:
-    """Whether a heading is known to hold nothing for the ledger."""
+    """Whether a heading is known, but its column is not kept."""
     return _bare(heading) in NOT_NEEDED
 
 
-def figure_of(heading: str) -> FigureHeading | None:
-    """The meaning of a heading of figures, or None where it is another heading."""
+def parse_figure(heading: str) -> FigureHeading | None:
+    """The meaning of a heading of figures; None for any other heading."""
     words = _words(_MARK_BEFORE.sub("", compact(heading)))
     return _figure(words) if words and _names_a_month(words) else None
 
 
 def is_recognised(heading: str) -> bool:
     """Whether a cell reads like one of the headings that the ledger knows."""
-    return field_of(heading) is not None or figure_of(heading) is not None
+    return find_field(heading) is not None or parse_figure(heading) is not None
 
 
 def _bare(heading: str) -> str:
@@ -106,7 +106,7 @@ def _bare(heading: str) -> str:
 
 
 def _words(written: str) -> dict[str, str] | None:
-    """The words of a heading by their kind; None where there is another word, or two of a kind."""
+    """The words of a heading by their kind; None if it has an unknown word, or two of a kind."""
     words: dict[str, str] = {}
     position = 0
     while position < len(written):
@@ -120,7 +120,7 @@ def _words(written: str) -> dict[str, str] | None:
 
 
 def _names_a_month(words: dict[str, str]) -> bool:
-    """Whether the words say which figure of an item is meant, and that it is not a whole year's."""
+    """Whether the words name a figure of an item for a month or a span of months, not for a whole year."""
     years = words.keys() & {"year", "this", "last", "same"}
     months = words.keys() & {"span", "month", "total"}
     if "item" not in words or len(years) > 1 or {"span", "month"} <= months:

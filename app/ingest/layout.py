@@ -1,15 +1,15 @@
-"""What each column of a sheet holds, and what is wrong with its header."""
+"""Works out what each column of a sheet holds, and what is wrong with the header."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
 from app.ingest.columns import column_letters
-from app.ingest.forms import Form, forms_of, items_on
+from app.ingest.forms import SheetForm, detect_forms, items_on
 from app.ingest.header import Header
-from app.ingest.headings import FIELDS, FigureHeading, field_of, figure_of, is_not_needed
+from app.ingest.headings import FIELDS, FigureHeading, find_field, is_not_needed, parse_figure
 from app.ingest.request import ReadRequest
-from app.ingest.rows import FileProblem, Place
+from app.ingest.rows import FieldColumn, FileProblem
 from app.ingest.sheet_period import choose_period
 from app.ingest.text import cleaned
 from app.ingest.units import NAME_OF_CODE, units_within
@@ -31,13 +31,13 @@ class FormColumns:
 
     Attributes:
         form: The form.
-        figures: For each item by its code, the place of each slot: "current", "prior_year", ….
-        places: Every place of a row of this form by the path of the field.
+        figures: By the code of the item, the place of each slot: "current", "prior_year", ….
+        places: By the path of the field, every place that a row of this form uses.
     """
 
-    form: Form
-    figures: dict[str, dict[str, Place]]
-    places: dict[str, Place]
+    form: SheetForm
+    figures: dict[str, dict[str, FieldColumn]]
+    places: dict[str, FieldColumn]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +45,16 @@ class Layout:
     """What each column of a sheet holds.
 
     Attributes:
-        header: The header that was read.
+        header: The header.
         fields: The places of the fields other than figures.
         forms: The forms of the sheet, each with its columns.
-        period: The period of the rows that do not name theirs.
-        ignored: The headings that are not ours.
-        problems: What is wrong with the header: with a problem, no row may be read.
+        period: The period of the rows that do not name their own.
+        ignored: The headings that the ledger does not know.
+        problems: What is wrong with the header; if there is a problem, no row may be read.
     """
 
     header: Header
-    fields: dict[str, Place]
+    fields: dict[str, FieldColumn]
     forms: list[FormColumns]
     period: str | None
     ignored: list[str]
@@ -62,32 +62,32 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
-class _Column:
-    """One column: its place, and its meaning where the heading is ours."""
+class _SheetColumn:
+    """One column: its place, and its meaning if the heading is a known one."""
 
-    place: Place
+    place: FieldColumn
     field: str | None
     figure: FigureHeading | None
 
     def name(self, period: str | None, current_year: int) -> str | None:
-        """The heading that the platform gives such a column; None where it is not ours."""
+        """The heading that the platform gives such a column; None if the heading is not a known one."""
         if self.field is not None:
             return _HEADING_OF_FIELD[self.field]
         return _name_of_figure(self.figure, period, current_year) if self.figure else None
 
 
-def layout_of(header: Header, request: ReadRequest) -> Layout:
-    """Reads a header."""
+def read_layout(header: Header, request: ReadRequest) -> Layout:
+    """Read a header: which column holds what."""
     columns = list(_columns(header))
     figures = [column.figure for column in columns if column.figure]
-    period, told = choose_period(
+    period, period_problems = choose_period(
         request, header, figures, named_in_rows=any(column.field == "period" for column in columns)
     )
     current_year = int(period[:4]) if period else max((figure.year or 0 for figure in figures), default=0)
     named = [(column.name(period, current_year), column.place) for column in columns]
     places, twice = _places(header, named)
     fields = {field: places[heading] for field, heading in _HEADING_OF_FIELD.items() if heading in places}
-    forms = forms_of({name.partition(";")[0] for name in places if ";" in name})
+    forms = detect_forms({name.partition(";")[0] for name in places if ";" in name})
     return Layout(
         header=header,
         fields=fields,
@@ -95,7 +95,7 @@ def layout_of(header: Header, request: ReadRequest) -> Layout:
         period=period,
         ignored=[place.heading for name, place in named if name is None and not is_not_needed(place.heading)],
         problems=[
-            *(_problem(header, code, message) for code, message in told),
+            *(_problem(header, code, message) for code, message in period_problems),
             *twice,
             *_missing(header, forms, places),
             *_other_units(header, columns, request.unit),
@@ -103,29 +103,29 @@ def layout_of(header: Header, request: ReadRequest) -> Layout:
     )
 
 
-def _columns(header: Header) -> Iterator[_Column]:
+def _columns(header: Header) -> Iterator[_SheetColumn]:
     for index, heading in enumerate(header.headings):
-        place = Place(index, column_letters(index), cleaned(heading))
+        place = FieldColumn(index, column_letters(index), cleaned(heading))
         if place.heading:
-            yield _Column(place, field_of(heading), figure_of(heading))
+            yield _SheetColumn(place, find_field(heading), parse_figure(heading))
 
 
 def _name_of_figure(figure: FigureHeading, period: str | None, current_year: int) -> str | None:
-    """`零售额;本年-本月` for `2024年3月零售额`; None where the year is neither this one nor the last."""
+    """`零售额;本年-本月` for `2024年3月零售额`; None if its year is not the current or last one."""
     year = figure.year or (current_year - 1 if figure.prior else current_year)
     if year not in {current_year, current_year - 1}:
         return None
-    # The period of January and February has one figure for both: 1—2月 is its month.
+    # January and February are one period with one figure: its month is written 1—2月.
     is_month = period is not None and period.endswith(f"~{figure.month or 0:02}")
     slot = "current" if year == current_year else "prior_year"
     return f"{figure.item};{_SLOTS[slot + ('_ytd' if figure.cumulative and not is_month else '')]}"
 
 
 def _places(
-    header: Header, named: list[tuple[str | None, Place]]
-) -> tuple[dict[str, Place], list[FileProblem]]:
-    """The place of each heading of the platform, and a problem for each that stands there again."""
-    places: dict[str, Place] = {}
+    header: Header, named: list[tuple[str | None, FieldColumn]]
+) -> tuple[dict[str, FieldColumn], list[FileProblem]]:
+    """The place of each heading of the platform, and a problem for each heading that occurs twice."""
+    places: dict[str, FieldColumn] = {}
     problems = []
     for name, place in named:
         if name is not None and places.setdefault(name, place) is not place:
@@ -134,7 +134,7 @@ def _places(
 
 
 def _form_columns(
-    form: Form, forms: list[Form], places: dict[str, Place], fields: dict[str, Place]
+    form: SheetForm, forms: list[SheetForm], places: dict[str, FieldColumn], fields: dict[str, FieldColumn]
 ) -> FormColumns:
     figures = {
         code: {
@@ -149,46 +149,47 @@ def _form_columns(
     return FormColumns(form=form, figures=figures, places={**fields, **paths})
 
 
-def _missing(header: Header, forms: list[Form], places: dict[str, Place]) -> Iterator[FileProblem]:
-    """A problem for every heading without which the rows cannot be registered."""
+def _missing(header: Header, forms: list[SheetForm], places: dict[str, FieldColumn]) -> Iterator[FileProblem]:
+    """A problem for every missing heading without which the rows cannot be registered."""
     required = [_HEADING_OF_FIELD[field] for field in _REQUIRED_FIELDS]
     required += [f"{form.required};{_SLOTS[slot]}" for form in forms for slot in _REQUIRED_SLOTS]
     for name in required:
         if name not in places:
             yield _problem(header, "heading-missing", f"表头缺少“{name}”。请补上该列后重新提交。")
     if not forms:
-        told = (
+        message = (
             "表头缺少指标列。请补上“零售额;本年-本月”等列（E204-1表）或“餐费收入;本年-本月”等列（S204-1表）。"
         )
-        yield _problem(header, "heading-missing", told)
+        yield _problem(header, "heading-missing", message)
 
 
-def _other_units(header: Header, columns: list[_Column], unit: str) -> Iterator[FileProblem]:
-    """A problem for every unit in a title or heading that is not the unit asked for."""
-    asked = NAME_OF_CODE[unit]
+def _other_units(header: Header, columns: list[_SheetColumn], unit: str) -> Iterator[FileProblem]:
+    """A problem for every unit in a title or heading that differs from the unit asked for."""
+    expected = NAME_OF_CODE[unit]
     for title in header.titles:
-        for other in sorted(units_within(title) - {asked}):
+        for other in sorted(units_within(title) - {expected}):
             yield _problem(
-                header, "unit-differs", f"标题“{title}”写明金额单位为{other}，{_CHECK_UNIT.format(asked)}"
+                header, "unit-differs", f"标题“{title}”写明金额单位为{other}，{_CHECK_UNIT.format(expected)}"
             )
     for column in columns:
-        if column.figure and column.figure.unit not in {None, asked}:
-            told = (
-                f"{column.place.column}列表头写明金额单位为{column.figure.unit}，{_CHECK_UNIT.format(asked)}"
+        if column.figure and column.figure.unit not in {None, expected}:
+            message = (
+                f"{column.place.column}列表头写明金额单位为{column.figure.unit}，"
+                f"{_CHECK_UNIT.format(expected)}"
             )
-            yield _problem(header, "unit-differs", told, column.place)
+            yield _problem(header, "unit-differs", message, column.place)
 
 
 _CHECK_UNIT: Final = "与指定的单位{}不一致。请核对后指定正确的单位（命令行：--unit）。"
 
 
-def _twice(header: Header, name: str, first: Place, second: Place) -> FileProblem:
-    told = f"{first.column}列与{second.column}列的表头都是“{name}”，无法确定以哪一列为准。请删去其中一列。"
-    return _problem(header, "heading-twice", told, second)
+def _twice(header: Header, name: str, first: FieldColumn, second: FieldColumn) -> FileProblem:
+    message = f"{first.column}列与{second.column}列的表头都是“{name}”，无法确定以哪一列为准。请删去其中一列。"
+    return _problem(header, "heading-twice", message, second)
 
 
-def _problem(header: Header, code: str, told: str, place: Place | None = None) -> FileProblem:
-    whole = FileProblem.of_sheet(header.sheet, code, told)
+def _problem(header: Header, code: str, message: str, place: FieldColumn | None = None) -> FileProblem:
+    whole = FileProblem.of_sheet(header.sheet, code, message)
     if place is None:
         return replace(whole, row=header.row)
     return replace(whole, row=header.row, column=place.column, text=place.heading)

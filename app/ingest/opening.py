@@ -1,4 +1,4 @@
-"""Opens a file that somebody names, which may be anything that has a name."""
+"""Opens the file at a path that a person gave, which may be a pipe, a device or a folder."""
 
 import errno
 import os
@@ -7,33 +7,33 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 _LOCK_PREFIXES: Final = ("~$", ".~")
-"""Excel and WPS keep such a file beside a workbook as long as it is open."""
+"""Excel and WPS keep a lock file with such a name next to a workbook while it is open."""
 
 _NOT_OPENED: Final = (errno.ENXIO, errno.ENODEV, errno.EOPNOTSUPP)
-"""What the system says of a socket and of a device without a driver."""
+"""The errors for opening a socket and a device without a driver."""
 
 
 class NotATableError(Exception):
-    """The name is not that of a file to read; says what it is, in Chinese."""
+    """The path is not that of a regular file; the message says what it is, in Chinese."""
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a regular file to read it; nothing else is read from, and nothing is waited for.
+    """Open a regular file for reading, without ever waiting; refuse anything else.
 
     Raises:
-        NotATableError: It is a folder, a pipe, a device, a socket, or the mark of an open workbook.
-        OSError: It cannot be opened.
+        NotATableError: It is a folder, a pipe, a device, a socket, or the lock file of an open workbook.
+        OSError: The file cannot be opened.
     """
     if path.name.startswith(_LOCK_PREFIXES):
         raise NotATableError(_LOCK)
     try:
-        # The opening of a pipe would wait for somebody to write, that of a terminal make it ours.
+        # Opening a pipe would wait for a writer; opening a terminal would make it our controlling terminal.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError as error:
         if error.errno in _NOT_OPENED:
             raise NotATableError(_NO_FILE) from error
         raise
-    kind = os.fstat(descriptor).st_mode  # Of what was opened, whatever has the name by now.
+    kind = os.fstat(descriptor).st_mode  # Of the opened file: another one may have its name by now.
     if stat.S_ISREG(kind):
         return os.fdopen(descriptor, "rb")
     os.close(descriptor)

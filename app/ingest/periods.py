@@ -1,4 +1,4 @@
-"""Periods (所属期) as people write them in cells, titles and names of files."""
+"""Parses periods (所属期) as people write them in cells, titles and names of files."""
 
 import re
 
@@ -22,36 +22,36 @@ _SURVEYED = re.compile(r"[0-9]{4}-(?:0[3-9]|1[0-2]|01~02)")
 
 
 def normal_period(text: str) -> str:
-    """`2024-03` or `2024-01~02` for a period as people write it; other text as it stands.
+    """`2024-03` or `2024-01~02` for a period as people write it; other text is only cleaned.
 
-    `2024年1月` becomes `2024-01`, which is no period of the survey: the validator explains that.
+    `2024年1月` becomes `2024-01`, which is not a period of the survey: the validator says so.
     """
     written = compact(text)
     if two := _TWO_MONTHS.fullmatch(written):
         return january_february(int(two["year"]))
     one = _ONE_MONTH.fullmatch(written)
     month = int(one["a"] or one["b"] or one["c"] or one["d"]) if one else 0
-    return period_of(int(one["year"]), month) if one and month in range(1, 13) else plain(text)
+    return month_period(int(one["year"]), month) if one and month in range(1, 13) else plain(text)
 
 
 def periods_within(text: str) -> frozenset[str]:
-    """The periods that running text speaks of: `2024年3月`, `2024-03`, `2024年1—2月`."""
+    """The periods that running text mentions: `2024年3月`, `2024-03`, `2024年1—2月`."""
     written = one_dash(text)
     twos = {january_february(int(found[1])) for found in _TWO_MONTHS_WITHIN.finditer(written)}
     rest = _TWO_MONTHS_WITHIN.sub(" ", written)
     ones = {
-        period_of(int(found[1] or found[3]), int(found[2] or found[4]))
+        month_period(int(found[1] or found[3]), int(found[2] or found[4]))
         for found in _ONE_MONTH_WITHIN.finditer(rest)
     }
     return frozenset(twos | ones)
 
 
 def is_surveyed(period: str) -> bool:
-    """Whether a period in normal form is one of the survey's eleven of a year."""
+    """Whether a period in normal form is one of the eleven periods of the survey in a year."""
     return _SURVEYED.fullmatch(period) is not None
 
 
-def period_of(year: int, month: int) -> str:
+def month_period(year: int, month: int) -> str:
     """The normal form of one month."""
     return f"{year:04}-{month:02}"
 
@@ -62,7 +62,7 @@ def january_february(year: int) -> str:
 
 
 def in_chinese(period: str) -> str:
-    """A period in normal form as people read it: `2024年3月`, `2024年1—2月`; other text as it stands."""
+    """A period in normal form as people read it: `2024年3月`, `2024年1—2月`; other text is unchanged."""
     year, _, months = period.partition("-")
     if months == "01~02":
         return f"{year}年1—2月"

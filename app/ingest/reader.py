@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from app.ingest.confined import limits_for, read_confined
-from app.ingest.fingerprint import FileTooLargeError, Fingerprint, fingerprint_of
-from app.ingest.frames import Task
+from app.ingest.fingerprint import FileTooLargeError, Fingerprint, take_fingerprint
+from app.ingest.frames import ReadTask
 from app.ingest.opening import NotATableError
 from app.ingest.periods import normal_period
 from app.ingest.request import ReadRequest
@@ -34,44 +34,44 @@ class SourceFile:
 
     @property
     def ignored_headings(self) -> tuple[str, ...]:
-        """The headings that are not ours, known once `rows` has run to its end."""
+        """The headings that the ledger does not know, complete once `rows` has run to its end."""
         return self._ignored
 
     def rows(self) -> Iterator[FileRow | FileProblem]:
-        """The rows and problems in the order of the file, read anew at each call in a process of its own.
+        """Yield the rows and problems in the order of the file; each call reads it again, in a new process.
 
-        Nothing in a file raises an exception: what its process does not survive is a problem. A CSV is
-        read as a stream. A file that has changed since its fingerprint was taken is a problem, after its
-        last row.
+        Nothing in a file raises an exception: if its process dies, that is a problem too. A CSV is
+        read as a stream. If the file has changed since its fingerprint was taken, a problem follows
+        the last row.
 
         Raises:
-            OSError: The system starts no process.
+            OSError: The system cannot start a process.
         """
         if isinstance(self._found, FileProblem):
             yield self._found
         else:
             path, limits = os.fsencode(self._path), limits_for(self._found.size)
-            self._ignored = yield from read_confined(Task(path, self._request, self._found, limits))
+            self._ignored = yield from read_confined(ReadTask(path, self._request, self._found, limits))
 
 
 def shown_name(path: Path) -> str:
-    """The name of a file without folders, as it can be shown.
+    """The name of a file without folders, fit to be shown.
 
-    One that is not valid in the file system's encoding must not break a message or a workbook.
+    A name that is not valid UTF-8 must not break a message or a workbook.
     """
     return os.fsencode(path.name).decode("utf-8", "replace")
 
 
 def read_file(path: Path, *, unit: str, period: str | None) -> SourceFile:
-    """Takes the fingerprint of a file and prepares to read its rows.
+    """Take the fingerprint of a file and prepare to read its rows.
 
     Args:
-        path: The file. What it holds decides how it is read, not the ending of its name.
-        unit: The code of the unit of all amounts in the file, as `unit_code` gives it.
+        path: The file. Its contents decide how it is read, not the extension of its name.
+        unit: The code of the unit of all amounts in the file, as `unit_code` returns it.
         period: The period of its rows as a person writes it, for files that do not name it.
 
     Raises:
-        ValueError: For a unit that `unit_code` does not give.
+        ValueError: The unit is not one that `unit_code` returns.
     """
     if unit not in NAME_OF_CODE:
         raise ValueError(f"unknown unit: {unit}")
@@ -83,7 +83,7 @@ def read_file(path: Path, *, unit: str, period: str | None) -> SourceFile:
 
 def _found(path: Path) -> Fingerprint | FileProblem:
     try:
-        return fingerprint_of(path)
+        return take_fingerprint(path)
     except NotATableError as error:
         return FileProblem.of_file("file-unreadable", str(error))
     except FileTooLargeError:

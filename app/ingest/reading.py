@@ -1,33 +1,33 @@
-"""Reads the rows of a file in the process that calls it, which `app.ingest.confined` makes for each file."""
+"""Reads the rows of a file in the calling process, which `app.ingest.confined` starts for each file."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from app.ingest.fingerprint import Fingerprint, state_of
+from app.ingest.fingerprint import Fingerprint, read_state
 from app.ingest.periods import is_surveyed
 from app.ingest.request import ReadRequest
 from app.ingest.rows import FILE_CHANGED, FILE_MISSING, FileProblem, FileRow
 from app.ingest.separated_text import SeparatedText
 from app.ingest.sheet_reader import SheetReader
-from app.ingest.workbook import sheets_of
+from app.ingest.workbook import read_sheets
 
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
-# .xls, and every workbook with a password. python-calamine ends the process on some damaged .xls, and
-# gives a blank for a cell that shows an error, which would pass for nil: so they are not read.
+# .xls, and every workbook with a password. They are not read: python-calamine aborts the process on some
+# damaged .xls, and returns a blank for a cell that shows an error, which would pass for nil.
 _COMPOUND: Final = bytes.fromhex("D0CF11E0A1B11AE1")
 
 
-class Reading:
+class FileReading:
     """One reading of a file.
 
     Args:
         path: The file.
-        request: What is asked of it.
-        fingerprint: Of the file as it is to be read.
+        request: What the person who hands in the file says about it.
+        fingerprint: The fingerprint of the file, taken before.
 
     Attributes:
-        ignored: The headings that are not ours, known once `rows` has run to its end.
+        ignored: The headings that the ledger does not know, complete once `rows` has run to its end.
     """
 
     def __init__(self, path: Path, request: ReadRequest, fingerprint: Fingerprint) -> None:
@@ -37,13 +37,13 @@ class Reading:
         self._fingerprint = fingerprint
 
     def rows(self) -> Iterator[FileRow | FileProblem]:
-        """The rows and problems in the order of the file; that it has changed comes after its last row."""
+        """Yield the rows and problems in the order of the file; a change of the file is the last problem."""
         if self._request.period is not None and not is_surveyed(self._request.period):
             yield FileProblem.of_file("period-invalid", _NOT_SURVEYED.format(self._request.period))
             return
         try:
             yield from self._read()
-            if state_of(self._path) != self._fingerprint.state:
+            if read_state(self._path) != self._fingerprint.state:
                 yield FILE_CHANGED
         except UnicodeError:
             yield FILE_CHANGED
@@ -64,7 +64,7 @@ class Reading:
         self.ignored = tuple(reader.ignored)
 
     def _read_workbook(self, reader: SheetReader) -> Iterator[FileRow | FileProblem]:
-        for sheet in sheets_of(self._path):
+        for sheet in read_sheets(self._path):
             if isinstance(sheet, FileProblem):
                 yield reader.pass_on(sheet)
             else:

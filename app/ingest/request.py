@@ -1,4 +1,4 @@
-"""What is asked of the reader besides the file."""
+"""What the reader has to know besides the file."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ class ReadRequest:
     Attributes:
         file_name: The name of the file without folders.
         unit: The code of the unit of its amounts: "qianyuan".
-        period: The period of its rows in normal form, where the person gave one.
+        period: The period of its rows in normal form, if the person gave one.
     """
 
     file_name: str

@@ -1,4 +1,4 @@
-"""What the reader of a file gives: rows, the cells that they came from, and problems."""
+"""What the reader of a file returns: rows, the cells that they came from, and problems."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ class Cell:
     """One cell, as a person finds it in the file.
 
     Attributes:
-        column: The letters of the column as a spreadsheet shows them, "H"; for a CSV too.
-        heading: The heading of the column as the file writes it.
-        text: The text as a person sees it, before anything is removed from it.
+        column: The letters of the column as a spreadsheet shows them, for a CSV too: "H".
+        heading: The heading of the column in the file.
+        text: The text as a person sees it, not cleaned.
     """
 
     column: str
@@ -21,8 +21,8 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where the values of one field stand in every row of a sheet; `index` counts from 0."""
+class FieldColumn:
+    """The column that holds a field in every row of a sheet; `index` counts from 0."""
 
     index: int
     column: str
@@ -37,7 +37,7 @@ class FileRow:
         sheet: The name of the sheet; "" for a CSV, which has none.
         row: The number of the row as a spreadsheet shows it, from 1.
         data: The row. Amounts are text in the file's unit without separators, or None for nil.
-            What could not be understood is passed on as its text, for the validator to refuse.
+            A value that could not be understood is passed on as its text, for the validator to refuse.
         places: The columns of the sheet by the path of the field: "figures.retail_sales.current".
         texts: The texts of the row's cells, from column A, one for each column of the header.
     """
@@ -45,15 +45,15 @@ class FileRow:
     sheet: str
     row: int
     data: dict[str, Any]
-    places: Mapping[str, Place]
+    places: Mapping[str, FieldColumn]
     texts: Sequence[str]
 
     @property
     def cells(self) -> dict[str, Cell]:
         """Where each value came from, by the path of the field.
 
-        Values that came from no column (the form, a period from the title) are not in it.
-        Cells are made when they are asked for: a file has millions, and few have a problem.
+        Values that did not come from a column (the form, a period from the title) are left out.
+        Cells are created on demand: a file has millions, and few have a problem.
         """
         return {
             path: Cell(column=place.column, heading=place.heading, text=self.texts[place.index])
@@ -67,11 +67,11 @@ class FileProblem:
 
     Attributes:
         sheet: The name of the sheet; "" for a CSV or for the file as a whole.
-        row: The number of the row as a spreadsheet shows it, if the problem is in one.
-        column: The letters of the column, if the problem is in one.
-        text: The text of the cell, if the problem is in one.
-        code: What kind of problem, stable, for programs.
-        message: For people: what is wrong, where, and how to mend it.
+        row: The number of the row as a spreadsheet shows it, if the problem is in a row.
+        column: The letters of the column, if the problem is in a column.
+        text: The text of the cell, if the problem is in a cell.
+        code: The kind of problem, stable, for programs.
+        message: For people: what is wrong, where, and how to correct it.
     """
 
     sheet: str
@@ -83,7 +83,7 @@ class FileProblem:
 
     @property
     def is_of_unread_file(self) -> bool:
-        """Whether the file itself cannot be read, whatever stands in its rows."""
+        """Whether the file itself could not be read, so that its rows say nothing."""
         return self.code in {"file-unreadable", "file-too-large", "file-changed"}
 
     @classmethod
@@ -94,8 +94,8 @@ class FileProblem:
     @classmethod
     def of_sheet(cls, sheet: str, code: str, message: str) -> "FileProblem":
         """A problem of a whole sheet, which the message names."""
-        told = f"工作表“{sheet}”：{message}" if sheet else message
-        return cls(sheet=sheet, row=None, column=None, text=None, code=code, message=told)
+        text = f"工作表“{sheet}”：{message}" if sheet else message
+        return cls(sheet=sheet, row=None, column=None, text=None, code=code, message=text)
 
 
 FILE_MISSING: Final = FileProblem.of_file("file-unreadable", "文件不存在或没有读取权限。请核对文件名和位置。")

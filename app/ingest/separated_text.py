@@ -1,4 +1,4 @@
-"""Reads CSV and its relatives, as a stream: however large the file, a few rows are in memory."""
+"""Reads CSV and similar text as a stream: however large the file, only a few rows are in memory."""
 
 import csv
 import re
@@ -14,20 +14,20 @@ from app.ingest.rows import FileProblem
 from app.runtime.limits import CSV_RECORD_MAX_CHARS, HEADER_SEARCH_ROWS, TEXT_SAMPLE_BYTES
 
 _SEPARATORS: Final = (",", "\t", ";")
-# Exports that must keep a code as text write it as a formula, which Excel shows as its text.
+# Some exports write a code as a formula, ="0912", so that Excel keeps it as text.
 _TEXT_FORMULA = re.compile(r'="([^"]*)"')
 
 
 class RecordTooLongError(Exception):
-    """A record of a text file exceeds what is kept in memory."""
+    """A record of a text file is longer than `CSV_RECORD_MAX_CHARS`."""
 
 
 class SeparatedText:
-    """The records of a text file; each iteration reads the file anew.
+    """The records of a text file; each iteration reads the file again.
 
     Args:
         path: The file.
-        encoding: The encoding, when it is known; otherwise it is inferred from a sample.
+        encoding: The encoding if it is known; None to infer it from a sample.
     """
 
     def __init__(self, path: Path, encoding: str | None) -> None:
@@ -35,7 +35,7 @@ class SeparatedText:
         self._encoding = encoding
 
     def records(self) -> Iterator[Record | FileProblem]:
-        """The records with their numbers, as a spreadsheet would count them."""
+        """The records, numbered as a spreadsheet would number them."""
         encoding = self._encoding or _inferred_encoding(self._path)
         if encoding is None:
             yield FileProblem.of_file("file-unreadable", _UNKNOWN_ENCODING)
@@ -70,7 +70,7 @@ def _records(file: TextIO, separator: str) -> Iterator[Record | FileProblem]:
 
 
 class _Lines:
-    """The lines of a file, as long as the record that they make up stays within its limit."""
+    """The lines of a file; fails when the lines of one record exceed the limit together."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -93,7 +93,7 @@ class _Lines:
 
 
 def _separator(sample: str) -> str:
-    """The separator by which the sample shows the most of our headings in one row."""
+    """The separator that splits a row of the sample into the most known headings."""
     return max(_SEPARATORS, key=lambda separator: _most_headings(sample, separator))
 
 
@@ -104,7 +104,7 @@ def _most_headings(sample: str, separator: str) -> int:
 
 
 def _inferred_encoding(path: Path) -> str | None:
-    """An encoding that is neither UTF-8 nor GB18030, in which the whole file is valid."""
+    """An encoding other than UTF-8 and GB18030 in which the whole file is valid."""
     with path.open("rb") as file:
         best = from_bytes(file.read(TEXT_SAMPLE_BYTES)).best()
     return best.encoding if best is not None and _is_valid(path, best.encoding) else None

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from app.ingest.header import Record, header_among, is_header
-from app.ingest.layout import layout_of
+from app.ingest.layout import read_layout
 from app.ingest.request import ReadRequest
 from app.ingest.rows import FileProblem, FileRow
 from app.ingest.table import Table
@@ -17,12 +17,12 @@ Records = Iterator[Record | FileProblem]
 class SheetReader:
     """Reads the sheets of one file.
 
-    A sheet without a header is skipped if it is empty, or if another sheet has one and this one holds
-    no row with two of our headings: such sheets are notes. A row with two of our headings but without
-    that of the code is a header that lacks it, and a problem.
+    A sheet without a header is skipped if it is empty, or if another sheet has a header and no row of
+    this one has two known headings: such sheets are notes. A row with two known headings but without
+    that of the code is a header that lacks it, which is a problem.
 
     Attributes:
-        ignored: The headings that are not ours, in the order of the file.
+        ignored: The headings that the ledger does not know, in the order of the file.
     """
 
     def __init__(self, request: ReadRequest) -> None:
@@ -41,7 +41,7 @@ class SheetReader:
             yield given
 
     def pass_on(self, problem: FileProblem) -> FileProblem:
-        """Takes note of a problem that was found outside of the sheets."""
+        """Count a problem that was found outside of the sheets, and return it."""
         self._given += 1
         return problem
 
@@ -61,7 +61,7 @@ class SheetReader:
             yield from self._note(sheet, top, records)
             return
         self._tables += 1
-        layout = layout_of(header, self._request)
+        layout = read_layout(header, self._request)
         self.ignored |= dict.fromkeys(layout.ignored)
         yield from layout.problems
         if not layout.problems:
@@ -69,7 +69,7 @@ class SheetReader:
             yield from Table(layout, self._request.period, separated=separated).read(chain(below, records))
 
     def _note(self, sheet: str, top: list[Record], records: Records) -> Iterator[FileProblem]:
-        """Remembers a sheet that has text but no table."""
+        """Remember a sheet that has text but no table."""
         texts = chain(top, (record for record in records if not isinstance(record, FileProblem)))
         if any(cleaned(text) for _, row in texts for text in row):
             self._without_table.append(sheet)
@@ -77,7 +77,7 @@ class SheetReader:
 
 
 def _fill(top: list[Record], records: Records) -> Iterator[FileProblem]:
-    """Takes records up to the header, or as many as a header is looked for in; passes on problems."""
+    """Take records up to the header, or the rows in which a header is searched; yield problems."""
     for record in records:
         if isinstance(record, FileProblem):
             yield record

@@ -1,4 +1,4 @@
-"""The rows below a header."""
+"""Reads the rows below a header."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -23,21 +23,21 @@ _FOOTNOTE = re.compile(
     r"\(?(?:注|备注|附注|说明|数据来源|填表人|填报人|制表人?|审核人|复核人|单位负责人|统计负责人|联系人|联系电话|报出日期)"
     r"[0-9]*:"
 )
-# A month's file names one period, a year's eleven: the same few texts come back in every row.
+# The file of a month names one period, that of a year eleven: the same few texts recur in every row.
 _period_of_text = lru_cache(maxsize=256)(normal_period)
 
 
 class Table:
     """Turns the records below a header into rows of returns.
 
-    Skipped are blank rows, totals, footnotes and the header where it is printed again: rows that
-    hold no return. A row without a code that is none of these is kept, for the validator to refuse.
+    It skips rows that hold no return: blank rows, totals, footnotes and repeated headers. Any other
+    row without a code is kept, for the validator to refuse.
 
     Args:
         layout: What each column holds; it has no problems.
         asked_period: The period that was asked for, in normal form.
-        separated: Whether the cells were parted at separators, as in a CSV: there a cell too many
-            means that the others stand in the wrong columns.
+        separated: Whether the cells were split at separators, as in a CSV: there an extra cell
+            means that the others may be in the wrong columns.
     """
 
     def __init__(self, layout: Layout, asked_period: str | None, *, separated: bool) -> None:
@@ -50,7 +50,7 @@ class Table:
         self._separated = separated
 
     def read(self, records: Iterable[Record | FileProblem]) -> Iterator[FileRow | FileProblem]:
-        """The rows in the order of the file; a problem among the records is passed on."""
+        """Yield the rows in the order of the file; problems among the records are passed on."""
         for record in records:
             if isinstance(record, FileProblem):
                 yield record
@@ -104,7 +104,7 @@ class Table:
     def _in_database(self, texts: list[str]) -> bool | str:
         """Whether the enterprise was in the survey-unit database.
 
-        The export lists the database of its month, so without the column every row is in it.
+        The export lists the enterprises that are in the database, so without the column every row is in it.
         """
         if "in_database" not in self._index:
             return True
@@ -112,7 +112,7 @@ class Table:
         return _MEMBERSHIP.get(compact(text).upper(), plain(text))
 
     def _returns(self, row: int, texts: list[str], common: dict[str, Any]) -> Iterator[FileRow | FileProblem]:
-        """The return of each form that the row reports on."""
+        """Yield the return of each form that the row reports on."""
         read = [(columns, _figures(columns, texts)) for columns in self._layout.forms]
         if len(read) > 1:
             reported = [(columns, figures) for columns, figures in read if _any_reported(figures)]
@@ -125,38 +125,38 @@ class Table:
             yield self._of_no_form(row, texts)
 
     def _is_of_another_period(self, period: str) -> bool:
-        """Whether the row names another period than the one asked for: said once, not in every row."""
+        """Whether the row names another period than the one asked for; true once, not for every row."""
         if self._asked_period is None or period == self._asked_period:
             return False
         self._asked_period = None
         return True
 
     def _other_period(self, row: int, texts: list[str]) -> FileProblem:
-        told = (
+        message = (
             f"所属期与指定的{in_chinese(self._layout.period or '')}不一致（以下各行不再逐行提示）。"
             "请核对文件，或改正指定的所属期（命令行：--period）。"
         )
-        return self._problem(row, "period-differs", told, texts, "period")
+        return self._problem(row, "period-differs", message, texts, "period")
 
     def _too_many_cells(self, row: int, texts: list[str]) -> FileProblem:
-        told = (
+        message = (
             f"有{len(texts)}列，表头只有{len(self._headings)}列，各列可能已错位。"
             "请检查名称或金额中的逗号，含逗号的内容须加英文双引号，或另存为.xlsx后重新提交。"
         )
-        return self._problem(row, "columns-differ", told, texts)
+        return self._problem(row, "columns-differ", message, texts)
 
     def _of_no_form(self, row: int, texts: list[str]) -> FileProblem:
-        told = (
+        message = (
             "各指标均未填，行业代码也不是51、52、61、62开头，无法判断属于E204-1表还是S204-1表。"
             "请补填或删去该行。"
         )
-        return self._problem(row, "form-unclear", told, texts, "industry_code")
+        return self._problem(row, "form-unclear", message, texts, "industry_code")
 
     def _problem(
-        self, row: int, code: str, told: str, texts: list[str], field: str | None = None
+        self, row: int, code: str, message: str, texts: list[str], field: str | None = None
     ) -> FileProblem:
         place = self._layout.fields[field] if field else None
-        whole = FileProblem.of_sheet(self._sheet, code, f"第{row}行：{told}")
+        whole = FileProblem.of_sheet(self._sheet, code, f"第{row}行：{message}")
         return FileProblem(
             sheet=self._sheet,
             row=row,
@@ -168,7 +168,7 @@ class Table:
 
 
 def _figures(columns: FormColumns, texts: list[str]) -> Figures:
-    """The figures of a row; where an item has any column, both of its months are named, unreported or not."""
+    """The figures of a row; an item with any column has both months, None where it is not reported."""
     return {
         item: _UNREPORTED | {slot: amount_text(texts[place.index]) for slot, place in slots.items()}
         for item, slots in columns.figures.items()

@@ -1,19 +1,19 @@
-"""The text of cells: what surrounds it, how it is compared, how other values become text."""
+"""The text of cells: how it is cleaned and compared, and how other values become text."""
 
 import datetime as dt
 import re
 import unicodedata
 
-# Spaces of every width (all are below U+3001) and the zero-width marks that copying leaves behind.
+# Spaces of every width (all are below U+3001), and the zero-width marks that copied text contains.
 _EDGES = (
     "".join(chr(code) for code in range(0x3001) if chr(code).isspace()) + "\u200b\u200c\u200d\u2060\ufeff"
 )
 _SPACES = re.compile(f"[{_EDGES}]+")
-# All the strokes that people and programs write for the dash of 1—本月; the box-drawing line is one of them.
+# All the characters that people and programs write for the dash of 1—本月, box-drawing lines included.
 _DASHES = re.compile("[\u2010-\u2015\u2212\u2500\u2501\u2e3a\u2e3b]")
 
 CellValue = bool | int | float | str | dt.datetime | dt.date | dt.time | dt.timedelta
-"""What python-calamine gives for a cell; an empty cell is ""."""
+"""What python-calamine returns for a cell; an empty cell is ""."""
 
 
 def cleaned(text: str) -> str:
@@ -33,12 +33,12 @@ def one_dash(text: str) -> str:
 
 
 def compact(text: str) -> str:
-    """The plain text with one kind of dash and without any white space, to compare it by."""
+    """The plain text with one kind of dash and without any white space, for comparison."""
     return _SPACES.sub("", one_dash(text))
 
 
-def text_of(value: CellValue) -> str:
-    """The text of a spreadsheet's cell, as close to what a person sees as its value tells.
+def cell_text(value: CellValue) -> str:
+    """The text of a spreadsheet's cell, as close to what a person sees as its value allows.
 
     No float leaves this function: a number becomes text by Excel's own rule.
     """
@@ -58,10 +58,10 @@ def text_of(value: CellValue) -> str:
 
 
 def number_text(value: float) -> str:
-    """A number with the 15 significant digits that Excel keeps, an exponent as Excel shows it.
+    """A number with the 15 significant digits that Excel keeps, and with its exponent as Excel shows it.
 
-    A code of 18 digits that was typed as a number is 9.12108021234568E+17 here as it is there:
-    its last digits are lost in the file already.
+    A code of 18 digits that was typed as a number becomes 9.12108021234568E+17, as in Excel: the file
+    has lost its last digits already.
     """
     text = f"{value:.15g}".upper()
     return "0" if text == "-0" else text

@@ -9,16 +9,16 @@ CODES: Final = {"元": "yuan", "千元": "qianyuan", "万元": "wanyuan"}
 NAME_OF_CODE: Final = {code: name for name, code in CODES.items()}
 
 UNIT_PATTERN: Final = "亿元|百万元|万元|千元|元"
-"""Every unit that statistical tables use, the longer names first; more than the ledger takes."""
+"""Every unit that statistical tables use, longer names first; the ledger accepts only some of them."""
 
 _IN_TITLE = re.compile(rf"单位:?({UNIT_PATTERN})|\(({UNIT_PATTERN})\)")
 
 
 def unit_code(name: str) -> str:
-    """The code of `POST /v1/returns` for 元, 千元 or 万元.
+    """The code of 元, 千元 or 万元 for `POST /v1/returns`.
 
     Raises:
-        ValueError: For any other name.
+        ValueError: It is any other name.
     """
     try:
         return CODES[compact(name)]

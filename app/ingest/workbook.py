@@ -8,20 +8,20 @@ from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
 
 from app.ingest.header import Record
 from app.ingest.rows import FileProblem
-from app.ingest.text import text_of
+from app.ingest.text import cell_text
 from app.ingest.workbook_scan import SheetScan, WorkbookTooLargeError, WorkbookUnsoundError, scan_workbook
 from app.runtime.limits import XLSX_MAX_BYTES
 
 Sheet = tuple[str, Iterator[Record]]
 
 
-def sheets_of(path: Path) -> Iterator[Sheet | FileProblem]:
-    """The sheets of a workbook in its order, each with its name and its records.
+def read_sheets(path: Path) -> Iterator[Sheet | FileProblem]:
+    """Yield the sheets of a workbook in its order, each with its name and its records.
 
-    Hidden sheets are read like the others: what is left out without a word is not seen to be missing.
+    Hidden sheets are read like the others: if they were left out silently, their rows would not be missed.
 
     Raises:
-        OSError: When the file cannot be read.
+        OSError: The file cannot be read.
     """
     if path.stat().st_size > XLSX_MAX_BYTES:
         yield _too_large(f"超过{XLSX_MAX_BYTES // 1_000_000}MB")
@@ -38,13 +38,13 @@ def sheets_of(path: Path) -> Iterator[Sheet | FileProblem]:
 
 
 def _records(sheet: CalamineSheet, scan: SheetScan) -> Iterator[Record]:
-    """The rows of a sheet from row 1 and column A, whatever is blank before its first value."""
+    """The rows of a sheet from row 1 and column A, blank rows and columns before its first value included."""
     before = [""] * (sheet.start[1] if sheet.start else 0)
     shown: dict[int, dict[int, str]] = {}
     for (row, column), text in scan.shown.items():
         shown.setdefault(row, {})[column] = text
     for row, values in enumerate(sheet.iter_rows()):
-        texts = before + [text_of(value) for value in values]
+        texts = before + [cell_text(value) for value in values]
         for column, text in shown.get(row, {}).items():
             texts += [""] * (column + 1 - len(texts))
             texts[column] = text
@@ -52,8 +52,8 @@ def _records(sheet: CalamineSheet, scan: SheetScan) -> Iterator[Record]:
 
 
 def _too_large(why: str) -> FileProblem:
-    told = f"工作簿过大：{why}。请删去数据区以外的内容，或另存为CSV后重新提交（CSV可达2GB）。"
-    return FileProblem.of_file("file-too-large", told)
+    message = f"工作簿过大：{why}。请删去数据区以外的内容，或另存为CSV后重新提交（CSV可达2GB）。"
+    return FileProblem.of_file("file-too-large", message)
 
 
 _UNREADABLE: Final = (

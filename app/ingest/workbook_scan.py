@@ -1,8 +1,8 @@
-"""Looks through the XML of a workbook before it is opened, for what its reader does not tell.
+"""Scans the XML of a workbook before it is opened, for what its reader does not report.
 
-python-calamine gives a blank for a cell that shows an error (#REF!) and for a formula that was never
-calculated; as amounts, both would pass for nil. It also takes memory for the whole rectangle up to the
-last cell and for a copy of every text, and ends the process when there is not enough.
+python-calamine returns a blank for a cell that shows an error (#REF!) and for a formula that was never
+calculated; as amounts, both would pass for nil. It also allocates memory for the whole rectangle up to the
+last cell and for a copy of every text, and aborts the process when memory runs out.
 """
 
 import posixpath
@@ -37,11 +37,11 @@ Attributes = dict[str, str]
 
 
 class WorkbookUnsoundError(Exception):
-    """The file is no workbook that can be read."""
+    """The file is not a workbook that can be read."""
 
 
 class WorkbookTooLargeError(Exception):
-    """The workbook would take more memory than one is given; the message says why, in Chinese."""
+    """The workbook would take more memory than the limits allow; the message says why, in Chinese."""
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ class SheetScan:
     Attributes:
         rows: The number of its last row with a value.
         columns: The number of its last column with a value.
-        text_cells: How many of its cells have one of the workbook's shared texts.
+        text_cells: The number of its cells that refer to one of the workbook's shared texts.
         shown: The text of each cell that shows an error or has a formula without a value, by row and
             column, both from 0.
     """
@@ -63,12 +63,12 @@ class SheetScan:
 
 
 def scan_workbook(path: Path) -> dict[str, SheetScan]:
-    """What was found in each sheet, by its name.
+    """Scan each sheet of a workbook; the results by the name of the sheet.
 
     Raises:
-        WorkbookUnsoundError: When it is no sound .xlsx.
-        WorkbookTooLargeError: When it is over one of the limits.
-        OSError: When it cannot be read.
+        WorkbookUnsoundError: The file is not a sound .xlsx.
+        WorkbookTooLargeError: It is over one of the limits.
+        OSError: It cannot be read.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -87,7 +87,7 @@ def _scan(archive: zipfile.ZipFile) -> dict[str, SheetScan]:
         if scan.rows * scan.columns > SHEET_MAX_CELLS:
             where = f"第{scan.rows}行、{column_letters(scan.columns - 1)}列"
             raise WorkbookTooLargeError(f"工作表“{name}”的内容一直到{where}")
-        # Texts are short as a rule: they are only added up where they may be too much.
+        # Texts are usually short: they are added up only where their sum may exceed the limit.
         most = scan.text_cells * max(lengths, default=0)
         if most > SHEET_MAX_TEXT_CHARS and _text_chars(archive, parts[name], lengths) > SHEET_MAX_TEXT_CHARS:
             raise WorkbookTooLargeError(f"工作表“{name}”的文字过多")
@@ -95,7 +95,7 @@ def _scan(archive: zipfile.ZipFile) -> dict[str, SheetScan]:
 
 
 def _parts_of_sheets(archive: zipfile.ZipFile) -> dict[str, str]:
-    """The part of the archive that each sheet of cells is in, by the name of the sheet."""
+    """The part of the archive that holds each sheet of cells, by the name of the sheet."""
     targets = {
         relation["Id"]: posixpath.normpath(posixpath.join("/xl", relation["Target"])).lstrip("/")
         for relation in _elements(archive, _RELATIONS, "Relationship")
@@ -109,7 +109,7 @@ def _parts_of_sheets(archive: zipfile.ZipFile) -> dict[str, str]:
 
 
 def _elements(archive: zipfile.ZipFile, part: str, wanted: str) -> list[Attributes]:
-    """The attributes of every element of a name."""
+    """The attributes of every element with the name `wanted`."""
     found: list[Attributes] = []
 
     def start(name: str, attributes: Attributes) -> None:
@@ -121,7 +121,7 @@ def _elements(archive: zipfile.ZipFile, part: str, wanted: str) -> list[Attribut
 
 
 def _lengths_of_texts(archive: zipfile.ZipFile) -> list[int]:
-    """The length of each shared text, which may come in several pieces of different fonts."""
+    """The length of each shared text, which may consist of several runs in different fonts."""
     lengths: list[int] = []
 
     def start(name: str, _: Attributes) -> None:
@@ -140,7 +140,7 @@ def _lengths_of_texts(archive: zipfile.ZipFile) -> list[int]:
 
 
 def _text_chars(archive: zipfile.ZipFile, part: str, lengths: list[int]) -> int:
-    """The length of all shared texts of a sheet together."""
+    """The length in characters of all shared texts of a sheet together."""
     indexes: list[int] = []
     is_text = False
 
@@ -166,10 +166,10 @@ def _scan_sheet(archive: zipfile.ZipFile, part: str) -> SheetScan:
 
 
 class _SheetHandler:
-    """Takes the elements of a sheet: in a row its cells, in a cell its formula and its value.
+    """Handles the elements of a sheet: rows, their cells, and the formula and value of a cell.
 
-    Only the starts of elements are listened to, and text only in the rare cells that need it: a large
-    sheet has millions of cells.
+    It handles only the starts of elements, and text only in the few cells that need it: a large sheet
+    has millions of cells.
     """
 
     def __init__(self) -> None:
@@ -213,7 +213,7 @@ class _SheetHandler:
             self.parser.CharacterDataHandler = self._value.append
 
     def _end_cell(self) -> None:
-        """Keeps what the cell before shows, where its reader would give a blank for it."""
+        """Keep the text that the last cell shows if python-calamine would return a blank for it."""
         if self._formula is None and self._value is None:
             return
         value = "".join(self._value or ()).strip()
@@ -223,7 +223,7 @@ class _SheetHandler:
         self.parser.CharacterDataHandler = None
 
     def _next_reference(self) -> str:
-        """The reference of a cell that does not name its own: beside the one before it."""
+        """The reference of a cell that does not name its own: the next column after the cell before it."""
         column = _position(self._reference)[1] + 1 if self._reference else 0
         return f"{column_letters(column)}{self._row}"
 
@@ -237,7 +237,7 @@ def _position(reference: str) -> tuple[int, int]:
 
 
 def _local(name: str) -> str:
-    """The name of an element without the prefix that some programs give all of them."""
+    """The name of an element without the namespace prefix that some programs write."""
     return name[name.find(":") + 1 :]
 
 
@@ -255,4 +255,4 @@ def _parse(archive: zipfile.ZipFile, part: str, parser: expat.XMLParserType) -> 
 
 
 def _refuse_doctype(*_: object) -> None:
-    raise WorkbookUnsoundError("a part declares a document type, which no workbook needs")
+    raise WorkbookUnsoundError("a part of the workbook declares a document type")

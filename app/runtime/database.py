@@ -52,19 +52,19 @@ UNAVAILABLE: Final = (
     sql_errors.InternalError,
     sql_errors.TimeoutError,
 )
-"""The database is not there, is too busy, or ended what it was asked: it may work in a while."""
+"""The database is down, too busy, or cancelled a statement: the same may work after a while."""
 
 CONSTRAINT_BROKEN: Final = sql_errors.IntegrityError
-"""A row is there already, or lacks what it must have."""
+"""A row violates a constraint: it exists already, or lacks a required value."""
 
 _UNCERTAIN_STATES: Final = {"08006", "08007", "40003"}
-"""SQLSTATE: the connection failed; the outcome of the transaction, or of the statement, is not known."""
+"""SQLSTATE: the connection failed; the outcome of the transaction, or of the statement, is unknown."""
 
 _DAMAGED_STATES: Final = {"XX001", "XX002"}
 """SQLSTATE: data, or an index, is corrupted."""
 
-_PASSING_STATES: Final = {"40001", "40P01", "53300", "57P01", "57P02", "57P03"}
-"""SQLSTATE: serialisation failure, deadlock, too many connections; the server stops, crashed, or starts."""
+_TRANSIENT_STATES: Final = {"40001", "40P01", "53300", "57P01", "57P02", "57P03"}
+"""SQLSTATE: serialisation failure, deadlock, too many connections; the server stops, crashed or starts."""
 
 _REFUSING_STATES: Final[dict[str | None, Refusal]] = {
     "25006": "read-only",
@@ -82,7 +82,7 @@ _REFUSING_CODES: Final[dict[int, Refusal]] = {
     sqlite3.SQLITE_CANTOPEN: "cannot-open",
     sqlite3.SQLITE_PERM: "denied",
 }
-"""Of SQLite: extended codes, or what they are of."""
+"""SQLite: extended result codes, or primary ones."""
 
 Result = TypeVar("Result")
 
@@ -92,7 +92,7 @@ SQLITE_CACHE_KIB = 65_536
 """The upper pages of every index stay in memory; the default of 2 MB holds those of a small city."""
 
 SQLITE_CHECKPOINT_PAGES = 16_000
-"""The write-ahead log is moved into the file every 64 MB: a page that is written often is moved seldom."""
+"""The write-ahead log is copied into the file every 64 MB, so that a page written often is copied seldom."""
 
 
 def new_metadata() -> MetaData:
@@ -103,14 +103,14 @@ def new_metadata() -> MetaData:
 def open_engine(
     url: str, *, pool_size: int = POOL_SIZE, statement_timeout_s: int = STATEMENT_TIMEOUT_S
 ) -> Engine:
-    """The engine for a database URL; for SQLite, the folder of the file is made.
+    """Open an engine for a database URL; for SQLite, create the folder of the file.
 
     Args:
-        url: Of the database. What it says to PostgreSQL comes before what is said here.
-        pool_size: The most connections at a time.
-        statement_timeout_s: PostgreSQL ends a statement that takes longer; 0 is never.
+        url: The URL of the database. Its options for PostgreSQL take precedence over those set here.
+        pool_size: The greatest number of connections at a time.
+        statement_timeout_s: PostgreSQL cancels a statement that takes longer; 0 means never.
     """
-    # Parameters are hidden from errors and so from logs: they are single-unit statistics.
+    # Errors, and so logs, do not show parameters: they are single-unit statistics.
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _open_sqlite(parsed, pool_size)
@@ -123,7 +123,7 @@ def open_engine(
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_S,
         pool_pre_ping=True,
-        pool_use_lifo=True,  # What is not needed stays unused.
+        pool_use_lifo=True,  # Spare connections stay unused.
     )
     event.listen(engine, "do_execute", _execute)
     event.listen(engine, "do_executemany", _copy_many)
@@ -143,7 +143,7 @@ def _postgres_arguments(url: URL, statement_timeout_s: int) -> dict[str, Any]:
         "statement_timeout": statement_timeout_s * 1000,
         "lock_timeout": LOCK_TIMEOUT_S * 1000,
         "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_TIMEOUT_S * 1000,
-        # The server notices too that we are gone: until then it holds our locks.
+        # The server, too, has to notice when this process is gone: until then it holds our locks.
         "tcp_keepalives_idle": TCP_IDLE_S,
         "tcp_keepalives_interval": TCP_PROBE_INTERVAL_S,
         "tcp_keepalives_count": TCP_PROBES,
@@ -172,11 +172,11 @@ def _open_sqlite(url: URL, pool_size: int) -> Engine:
     return engine
 
 
-def open_beside(engine: Engine, suffix: str, *, pool_size: int) -> Engine:
-    """An engine of its own for what is written while transactions of another one write.
+def open_separate(engine: Engine, suffix: str, *, pool_size: int) -> Engine:
+    """Open an engine for data that must be writable during transactions of another engine.
 
-    On SQLite, where a database has one writer at a time, it is of another file: the name is that of the
-    first with a suffix. On PostgreSQL it is of the same database.
+    On SQLite, where a database has one writer at a time, it opens another file, whose name is that of the
+    first with a suffix. On PostgreSQL it opens the same database.
     """
     if engine.dialect.name != "sqlite":
         return open_engine(**engine.get_execution_options()["opened"], pool_size=pool_size)
@@ -186,7 +186,7 @@ def open_beside(engine: Engine, suffix: str, *, pool_size: int) -> Engine:
 
 
 def missing_file(engine: Engine) -> Path | None:
-    """The file of an SQLite database, where it is not there: whoever opens it makes an empty one."""
+    """The file of an SQLite database if it does not exist; opening it would create an empty one."""
     url = engine.url
     if engine.dialect.name != "sqlite" or url.database in {None, "", ":memory:"} or "uri" in url.query:
         return None
@@ -195,9 +195,9 @@ def missing_file(engine: Engine) -> Path | None:
 
 
 def _copy_many(cursor: Any, statement: str, rows: Sequence[Any], context: Any) -> bool:
-    """Let `exec_driver_sql` take `COPY … FROM STDIN`, with the types of the columns as `copy_types`.
+    """Let `exec_driver_sql` execute `COPY … FROM STDIN`, with the column types in the option `copy_types`.
 
-    The driver has another call for it; through this one, what goes wrong is told as of any statement.
+    The driver has another call for it; here its errors are handled like those of any statement.
     """
     if not statement.startswith("COPY "):
         return False
@@ -209,9 +209,9 @@ def _copy_many(cursor: Any, statement: str, rows: Sequence[Any], context: Any) -
 
 
 def _execute(cursor: Any, statement: str, given: Any, context: Any) -> bool:
-    """With the option `as_bytes` values come as bytes, not as text to parse: an event takes half the time."""
+    """With the option `as_bytes`, return values as bytes, not as text to parse: that takes half the time."""
     if context.execution_options.get("as_bytes", False):
-        from psycopg.pq import Format  # noqa: PLC0415 - a ledger on SQLite does without the driver
+        from psycopg.pq import Format  # noqa: PLC0415 - a ledger on SQLite does not load the driver
 
         cursor.format = Format.BINARY
     return _copy_many(cursor, statement, [given], context)
@@ -223,7 +223,7 @@ def _prepare_sqlite(connection: Any, _: ConnectionPoolEntry) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
-    # What is dropped is not overwritten with zeros, as some builds do: nothing that is secret ever goes.
+    # Some builds overwrite deleted data with zeros. That is not needed: nothing secret is ever deleted.
     cursor.execute("PRAGMA secure_delete=FAST")
     cursor.execute(f"PRAGMA cache_size=-{SQLITE_CACHE_KIB}")
     cursor.execute(f"PRAGMA wal_autocheckpoint={SQLITE_CHECKPOINT_PAGES}")
@@ -232,7 +232,7 @@ def _prepare_sqlite(connection: Any, _: ConnectionPoolEntry) -> None:
 
 
 class _Writers(NamedTuple):
-    """The order in which an SQLite file is written to, by the threads of a process and by all processes."""
+    """The order in which threads of this process, and all processes, write to an SQLite file."""
 
     turns: Turns
     gate: Gate
@@ -242,7 +242,7 @@ _WRITERS: Final[WeakKeyDictionary[Engine, _Writers]] = WeakKeyDictionary()
 
 
 def _turn(engine: Engine) -> AbstractContextManager[None]:
-    """A turn to write; PostgreSQL has those who wait for a row stand in line by itself."""
+    """A turn to write; on PostgreSQL none is needed, since it queues those that wait for a row."""
     writers = _WRITERS.get(engine)
     return nullcontext() if writers is None else writers.turns.taken(LOCK_TIMEOUT_S)
 
@@ -255,11 +255,11 @@ def _begin_sqlite(connection: Connection) -> None:
     if writers is None or not connection.get_execution_options().get("takes_turn", True):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
-        writers.gate.pass_through(lambda: _begin_or_not(connection), LOCK_TIMEOUT_S)
+        writers.gate.pass_through(lambda: _try_begin(connection), LOCK_TIMEOUT_S)
 
 
-def _begin_or_not(connection: Connection) -> Exception | None:
-    """Begin to write, or give at once the error that another process does."""
+def _try_begin(connection: Connection) -> Exception | None:
+    """Begin to write; return the error at once if another process is writing."""
     driver: Any = connection.connection.driver_connection
     driver.execute("PRAGMA busy_timeout=0")
     try:
@@ -274,11 +274,11 @@ def _begin_or_not(connection: Connection) -> Exception | None:
 
 
 def _watch_file(engine: Engine, path: Path) -> None:
-    """Leave a file that was removed or replaced: what is written to an open one would be lost with it."""
+    """Stop using a file that was removed or replaced: writes to it would be lost."""
     was_there = False
 
     def check(*_: Any) -> None:
-        if was_there and not path.exists():  # SQLite would begin an empty one.
+        if was_there and not path.exists():  # SQLite would create an empty one.
             raise sqlite3.OperationalError(f"the database file {path.name} is gone")
 
     def prepare(*_: Any) -> None:
@@ -294,7 +294,7 @@ def _watch_file(engine: Engine, path: Path) -> None:
     def compare(_: Any, entry: ConnectionPoolEntry, __: PoolProxiedConnection) -> None:
         check()
         if entry.info["file"] != _identity(path):
-            raise sql_errors.DisconnectionError("another file is in the place of the database")
+            raise sql_errors.DisconnectionError("the database file was replaced by another one")
 
     event.listen(engine, "do_connect", prepare)
     event.listen(engine, "connect", remember)
@@ -308,17 +308,17 @@ def _identity(path: Path) -> tuple[int, int]:
 
 @contextmanager
 def write_transaction(engine: Engine, *, no_timeout: bool = False) -> Iterator[Connection]:
-    """A transaction that writes: on SQLite it takes the write lock at once, so that it cannot fail later.
+    """A transaction that writes: on SQLite it takes the write lock at once, so that it cannot fail to later.
 
-    There the threads of a process take turns in the order in which they come.
+    On SQLite the threads of a process take turns in the order in which they arrive.
 
     Args:
         engine: The database.
         no_timeout: Whether its statements may take as long as they need.
     """
     with (
-        _opening_anew(engine),
-        _telling_damage(),
+        _reopening_on_refusal(engine),
+        _detecting_damage(),
         _turn(engine),
         engine.connect().execution_options(writes=True) as connection,
         connection.begin(),
@@ -331,10 +331,10 @@ def write_transaction(engine: Engine, *, no_timeout: bool = False) -> Iterator[C
 
 @contextmanager
 def writing_unless_locked(engine: Engine, wait_ms: int) -> Iterator[Connection]:
-    """The same, which waits so long for any lock: see `met_a_lock`."""
+    """A transaction that writes and waits at most `wait_ms` for any lock: see `met_a_lock`."""
     is_sqlite = engine.dialect.name == "sqlite"
     options = {"writes": True, "takes_turn": False}
-    with _opening_anew(engine), engine.connect().execution_options(**options) as connection:
+    with _reopening_on_refusal(engine), engine.connect().execution_options(**options) as connection:
         driver: Any = connection.connection.driver_connection
         if is_sqlite:
             driver.execute(f"PRAGMA busy_timeout={wait_ms}")
@@ -349,11 +349,11 @@ def writing_unless_locked(engine: Engine, wait_ms: int) -> Iterator[Connection]:
 
 
 @contextmanager
-def _opening_anew(engine: Engine) -> Iterator[None]:
-    """Where a writing is refused, have the next one open its connection: one stays as it was opened.
+def _reopening_on_refusal(engine: Engine) -> Iterator[None]:
+    """If a write is refused, close the connections, so that the next write opens a new one.
 
-    SQLite opens a file that is read-only for reading, and PostgreSQL gives a session the settings of its
-    beginning; neither looks again.
+    SQLite opens a read-only file for reading only, and PostgreSQL gives a session the settings of its start:
+    an open connection would go on refusing after the cause is gone.
     """
     try:
         yield
@@ -368,9 +368,9 @@ def read_transaction(engine: Engine) -> Iterator[Connection]:
     """A transaction that only reads, in one snapshot of the database.
 
     Raises:
-        DamagedError: The file is damaged, or a text in it.
+        DamagedError: The file, or a text in it, is damaged.
     """
-    with _telling_damage(), engine.connect() as connection:
+    with _detecting_damage(), engine.connect() as connection:
         if connection.dialect.name != "sqlite":
             connection = connection.execution_options(  # noqa: PLW2901 - the same connection
                 isolation_level="REPEATABLE READ"
@@ -380,14 +380,14 @@ def read_transaction(engine: Engine) -> Iterator[Connection]:
 
 
 class DamagedError(LedgerIntegrityError):
-    """The database cannot be read to its end: its file is damaged, or a text in it is no UTF-8."""
+    """The database cannot be read completely: its file is damaged, or a text in it is not UTF-8."""
 
 
 @contextmanager
 def read_untrusted(engine: Engine) -> Iterator[Connection]:
-    """The same for values that nobody vouches for: text that is no UTF-8, as SQLite may hold, is no error.
+    """A read transaction for untrusted values: text that is not UTF-8, which SQLite may hold, is no error.
 
-    Its bytes come as lone surrogates (PEP 383). The connection is not used again.
+    Its bytes become lone surrogates (PEP 383). The connection is not used again.
 
     Raises:
         DamagedError: The file is damaged.
@@ -402,18 +402,18 @@ def read_untrusted(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def _telling_damage() -> Iterator[None]:
+def _detecting_damage() -> Iterator[None]:
     try:
         yield
     except (sql_errors.DBAPIError, sqlite3.Error) as error:
-        damage = _damage(error.orig if isinstance(error, sql_errors.DBAPIError) else error)
+        damage = _describe_damage(error.orig if isinstance(error, sql_errors.DBAPIError) else error)
         if damage is None:
             raise
         raise DamagedError(damage) from error
 
 
-def _damage(error: BaseException | None) -> str | None:
-    """What is damaged, in Chinese; None where an error tells of no damage."""
+def _describe_damage(error: BaseException | None) -> str | None:
+    """The damage that an error reports, in Chinese; None for any other error."""
     if str(error).startswith("Could not decode to UTF-8"):
         return (
             "数据库中有的文字不是UTF-8编码，已损坏或被改动。"
@@ -427,32 +427,32 @@ def _damage(error: BaseException | None) -> str | None:
 
 
 def has_several_writers(engine: Engine) -> bool:
-    """Whether one transaction may write while another one does, to other tables."""
+    """Whether two transactions may write at the same time, to different tables."""
     return engine.dialect.name != "sqlite"
 
 
 def disable_timeouts(connection: Connection) -> None:
-    """Let the statements of this transaction take as long as they need; those of locks stand."""
+    """Let the statements of this transaction take as long as they need; the timeout for locks remains."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
         connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
 
 
 def limit_lock_wait(connection: Connection, seconds: int) -> None:
-    """Have PostgreSQL wait no longer for any lock in this transaction."""
+    """Limit how long PostgreSQL waits for any lock in this transaction."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{seconds}s'")
 
 
 def met_a_lock(error: Exception) -> bool:
-    """Whether a lock was waited for in vain."""
+    """Whether an error is the timeout of a wait for a lock."""
     if not isinstance(error, sql_errors.DBAPIError):
         return False
     return _state(error) == "55P03" or _sqlite_code(error) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def refusal_of(error: BaseException | None) -> Refusal | None:
-    """Why the database, which is there, takes no writing; None where an error says something else."""
+    """Why a reachable database refused a write; None for any other error."""
     if not isinstance(error, sql_errors.DBAPIError):
         return None
     code = _sqlite_code(error)
@@ -461,7 +461,7 @@ def refusal_of(error: BaseException | None) -> Refusal | None:
 
 @contextmanager
 def _as_sqlalchemy(connection: Connection) -> Iterator[None]:
-    """The driver's own errors, as a call that goes past SQLAlchemy raises them, become SQLAlchemy's."""
+    """Wrap errors of a direct call to the driver as SQLAlchemy would."""
     dialect: Any = connection.dialect
     driver = dialect.loaded_dbapi
     try:
@@ -475,22 +475,22 @@ def _as_sqlalchemy(connection: Connection) -> Iterator[None]:
 
 
 def is_uncertain(error: Exception) -> bool:
-    """Whether the connection was lost, so that it is not known what became of the transaction."""
+    """Whether the connection was lost, so that the outcome of the transaction is unknown."""
     if not isinstance(error, sql_errors.DBAPIError):
         return False
     return error.connection_invalidated or _state(error) in _UNCERTAIN_STATES
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether the same may work in a moment: a lost connection, a deadlock, a serialisation failure."""
+    """Whether a retry may succeed: after a lost connection, a deadlock or a serialisation failure."""
     if not isinstance(error, sql_errors.DBAPIError):
         return False
     import psycopg  # noqa: PLC0415 - as above
 
     if isinstance(error.orig, psycopg.errors.ConnectionTimeout):
-        return False  # The wait was long enough.
+        return False  # The timeout was long enough: a retry would only double it.
     cannot_connect = isinstance(error.orig, psycopg.OperationalError) and _state(error) is None
-    return cannot_connect or is_uncertain(error) or _state(error) in _PASSING_STATES
+    return cannot_connect or is_uncertain(error) or _state(error) in _TRANSIENT_STATES
 
 
 def _state(error: sql_errors.DBAPIError) -> str | None:
@@ -504,18 +504,18 @@ def _sqlite_code(error: sql_errors.DBAPIError) -> int:
 
 
 def with_retries(step: Callable[[], Result], pauses_s: Sequence[float] = RETRY_PAUSES_S) -> Result:
-    """Do what may be done twice, and again after each pause when it met what passes."""
+    """Run an idempotent step; retry it after a pause if it failed with a transient error."""
     for pause_s in pauses_s:
         try:
             return step()
         except sql_errors.DBAPIError as error:
             if not is_transient(error):
                 raise
-            _log.warning("database failed, tried again", error=str(error), pause_s=pause_s)
+            _log.warning("database failed, retrying", error=str(error), pause_s=pause_s)
         time.sleep(pause_s)
     return step()
 
 
 def retry_once(step: Callable[[], Result]) -> Result:
-    """Read, and once more at once if the connection was lost: the caller waits."""
+    """Run a step that reads; retry it once, without a pause, if the connection was lost."""
     return with_retries(step, pauses_s=(0,))

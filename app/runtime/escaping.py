@@ -1,35 +1,35 @@
-"""Texts from files and data as people see them: what would steer a terminal is shown as its code."""
+"""Makes texts from files and data safe to show: characters that control a terminal become their codes."""
 
 import re
 import unicodedata
 from typing import Final
 
 _STEERING: Final = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-"""Controls, escapes among them; invisible format characters, among them those that turn the direction of
-writing; halves of characters; separators of lines and paragraphs."""
+"""Unicode categories: controls, including escapes; invisible format characters, including those that change
+the direction of text; surrogates; separators of lines and of paragraphs."""
 
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7e]")
 
 
 def escaped(text: str, *, keep: str = "") -> str:
-    r"""The text with what would steer a terminal as its code: `\x1b`, `\n`, `\u202e`.
+    r"""The text with characters that control a terminal as their codes: `\x1b`, `\n`, `\u202e`.
 
     Args:
-        text: Of a file, a name, an error: of anybody.
-        keep: Characters that stay as they are.
+        text: Any text, as from a file, a name or an error.
+        keep: Characters to leave unchanged.
     """
     if text.isprintable():
         return text
     return "".join(
-        each.encode("unicode_escape").decode() if _steers(each) and each not in keep else each
-        for each in text
+        char.encode("unicode_escape").decode() if _steers(char) and char not in keep else char
+        for char in text
     )
 
 
 def escaped_json(text: str) -> str:
-    r"""JSON of the same value, whose texts are as safe to see: `\u202e` stands for the character.
+    r"""JSON of the same value, with such characters escaped in its texts: `\u202e`.
 
-    JSON itself escapes the controls of ASCII but for DEL.
+    JSON itself escapes the control characters of ASCII except DEL.
     """
     return _NOT_ASCII.sub(lambda found: _json_code(found[0]) if _steers(found[0]) else found[0], text)
 

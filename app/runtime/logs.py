@@ -1,4 +1,4 @@
-"""Logs: lines for a terminal, JSON in production; a line that repeats itself is soon only counted."""
+"""Logs: lines for a terminal, JSON in production; repeated lines are soon only counted."""
 
 import json
 import logging
@@ -16,10 +16,10 @@ _KEYS_MOST: Final = 1_000
 
 
 class Repeats:
-    """Lines that come again and again: the first ones of a while are let through, the others are counted.
+    """Limits repeated lines: in each period the first ones are written, the others counted.
 
     Args:
-        clock: The time in seconds.
+        clock: Returns the time in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -27,7 +27,7 @@ class Repeats:
         self._lines: dict[tuple[str, ...], tuple[float, int]] = {}
 
     def admit(self, *key: str) -> str | None:
-        """What a line is to say besides, "" mostly; None if it is to be left out."""
+        """A remark to add to a line, usually ""; None if the line is to be left out."""
         now_s = self._clock()
         began_s, lines = self._lines.get(key, (now_s, 0))
         left_out = 0
@@ -45,29 +45,29 @@ class Repeats:
 
 
 class RepeatsFilter(logging.Filter):
-    """The same for the lines of libraries, by their first line: what follows names sockets and addresses."""
+    """The same for log records of libraries, by their first line; further lines name sockets."""
 
     def __init__(self) -> None:
         super().__init__()
         self._repeats = Repeats()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a line is to be written."""
+        """Whether to write a line."""
         if record.levelno < logging.WARNING:
             return True
-        said = self._repeats.admit(record.name, str(record.msg).partition("\n")[0])
-        if said:
-            record.msg = f"{record.msg} ({said})"
-        return said is not None
+        remark = self._repeats.admit(record.name, str(record.msg).partition("\n")[0])
+        if remark:
+            record.msg = f"{record.msg} ({remark})"
+        return remark is not None
 
 
 def _bound_repeats(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     if event["level"] in {"warning", "error", "critical"}:
-        said = _repeats.admit(str(event.get("event")), str(event.get("error", event.get("exc_info"))))
-        if said is None:
+        remark = _repeats.admit(str(event.get("event")), str(event.get("error", event.get("exc_info"))))
+        if remark is None:
             raise structlog.DropEvent
-        if said:
-            event["repeats"] = said
+        if remark:
+            event["repeats"] = remark
     return event
 
 
@@ -100,7 +100,7 @@ def configure_logs(log_format: str) -> None:
 
 
 def _escape(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Show what would steer a terminal as its code; an entry is one line, but for its traceback."""
+    """Escape characters that control a terminal; an entry is one line, except for its traceback."""
     return {
         name: escaped(value, keep="\n" if name == "exception" else "") if isinstance(value, str) else value
         for name, value in event.items()
@@ -112,7 +112,7 @@ def _json(event: Any, **options: Any) -> str:
 
 
 def library_formatter(log_format: str) -> logging.Formatter:
-    """Gives the lines of libraries the form of our own."""
+    """A formatter that gives log records of libraries the form of our own."""
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=_SHARED,
         processors=[
@@ -124,7 +124,7 @@ def library_formatter(log_format: str) -> logging.Formatter:
 
 
 def library_logs(log_format: str) -> dict[str, Any]:
-    """How the server, asyncio and the other libraries log, as `logging.config.dictConfig` takes it."""
+    """The logging of the server, asyncio and other libraries, as `logging.config.dictConfig` takes it."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -139,6 +139,6 @@ def library_logs(log_format: str) -> dict[str, Any]:
 
 
 def log_format() -> str:
-    """As what this process writes its logs, for the processes that it starts."""
+    """The format in which this process writes its logs, for the processes that it starts."""
     renderer = structlog.get_config()["processors"][-1]
     return "json" if isinstance(renderer, structlog.processors.JSONRenderer) else "text"

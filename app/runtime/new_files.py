@@ -1,8 +1,8 @@
-"""New files and folders: each appears whole under its name, or not at all.
+"""New files and folders: each appears complete under its name, or not at all.
 
-What is being written lies in a folder beside its place, under a name that nobody takes for that of a whole
-one, and locked as long as its writer lives. The next that writes to the same place removes what a writer has
-left that was killed.
+While it is written, it is in a temporary folder next to its target, which is locked as long as the writer
+runs and whose name shows that it is incomplete. If a writer is killed, the next one for the same target
+removes the folder that was left.
 """
 
 import errno
@@ -24,14 +24,14 @@ _SUFFIX: Final = ".partial"
 
 @contextmanager
 def partial_folder(target: Path) -> Iterator[Path]:
-    """A folder of its owner alone beside a place, which is gone in the end unless it was renamed.
+    """A private folder next to a target, which is removed at the end unless the caller has renamed it.
 
     Raises:
-        OSError: It cannot be made, or what an earlier writer has left cannot be removed.
+        OSError: It cannot be created, or a folder that an earlier writer left cannot be removed.
     """
     for left in _leftovers(target):
         _remove(left)
-    path, lock = _made(target)
+    path, lock = _create_locked(target)
     try:
         yield path
     finally:
@@ -41,18 +41,19 @@ def partial_folder(target: Path) -> Iterator[Path]:
 
 
 def temporary_folder(name: str) -> AbstractContextManager[Path]:
-    """A folder for work that takes long, which the next work of that name removes if this one is killed."""
+    """A folder for long work; if the work is killed, the next work of the same name removes it."""
     return partial_folder(Path(tempfile.gettempdir(), name))
 
 
 @contextmanager
 def new_file(target: Path) -> Iterator[Path]:
-    """Where to write a file, which is on the disk whole when it gets its name and replaces one that has it.
+    """A path to write to; at the end the file, complete and on disk, is renamed to `target`, replacing it.
 
-    A new one is its owner's alone. What is no regular file, as a pipe or a terminal, is written to as it is.
+    Only the owner can read a new file. If the target is a pipe, a terminal or the like, it is written
+    directly.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The file cannot be written.
     """
     target = Path(os.path.realpath(target))
     check_writable(target)
@@ -73,15 +74,15 @@ def new_file(target: Path) -> Iterator[Path]:
 
 
 def check_writable(target: Path) -> None:
-    """Find out before any work whether a file can be written.
+    """Check, before any work, that a file can be written.
 
     Raises:
-        OSError: It cannot.
+        OSError: It cannot be written.
     """
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
     if target.is_file():
-        with target.open("ab"):  # One that is protected, or open in Excel, is not replaced.
+        with target.open("ab"):  # A file that is protected, or open in Excel, must not be replaced.
             return
     if not target.exists():
         with partial_folder(target):
@@ -89,7 +90,7 @@ def check_writable(target: Path) -> None:
 
 
 def flush(path: Path) -> None:
-    """Have a file, or the names in a folder, on the disk."""
+    """Flush a file, or the names in a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -98,10 +99,10 @@ def flush(path: Path) -> None:
 
 
 def _leftovers(target: Path) -> list[Path]:
-    """The folders of our own that writers to a place have made and not removed."""
+    """The folders that our writers to a target have created and not removed."""
     name = re.compile(rf"\.{re.escape(target.name)}-[a-z0-9_]{{8}}{re.escape(_SUFFIX)}")
-    found = [each for each in target.parent.glob(f".*{_SUFFIX}") if name.fullmatch(each.name)]
-    return [each for each in found if _is_own_folder(each)]
+    found = [path for path in target.parent.glob(f".*{_SUFFIX}") if name.fullmatch(path.name)]
+    return [path for path in found if _is_own_folder(path)]
 
 
 def _is_own_folder(path: Path) -> bool:
@@ -111,13 +112,13 @@ def _is_own_folder(path: Path) -> bool:
     return False
 
 
-def _made(target: Path) -> tuple[Path, int]:
-    """A new folder, and the lock on it, which ends with this process."""
+def _create_locked(target: Path) -> tuple[Path, int]:
+    """Create a temporary folder and lock it; the lock ends with this process."""
     while True:
         path = Path(tempfile.mkdtemp(prefix=f".{target.name}-", suffix=_SUFFIX, dir=target.parent))
-        with suppress(FileNotFoundError):  # Another writer took it for left, between its making and its lock.
+        with suppress(FileNotFoundError):  # Another writer removed it before it was locked.
             lock = os.open(path, os.O_RDONLY)
-            with suppress(OSError):  # Not every file system has locks; then nobody removes it but by hand.
+            with suppress(OSError):  # Some file systems have no locks: there, leftovers stay.
                 fcntl.flock(lock, fcntl.LOCK_EX)
             if path.exists():
                 return path, lock
@@ -125,7 +126,7 @@ def _made(target: Path) -> tuple[Path, int]:
 
 
 def _remove(left: Path) -> None:
-    """Remove a folder that was left, unless its writer is alive."""
+    """Remove a leftover folder, unless its writer is still running."""
     try:
         lock = os.open(left, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""Files and folders that hold figures of single units or keys: new ones are readable by their owner alone."""
+"""Files and folders with single-unit statistics or keys: only the owner can read new ones."""
 
 import os
 from pathlib import Path
@@ -9,21 +9,21 @@ FOLDER_MODE: Final = 0o700
 
 
 def open_private(path: Path, mode: str = "wb", **options: Any) -> Any:
-    """Open a file as `open` does; one that is made by it is its owner's alone, whatever the umask.
+    """Open a file as `open` does; only the owner can read a new file, whatever the umask.
 
-    A file that is there already keeps its permissions: its owner has set them.
+    An existing file keeps its permissions: its owner has set them.
 
     Raises:
-        OSError: It cannot be opened.
+        OSError: The file cannot be opened.
     """
     return open(path, mode, opener=_opener, **options)
 
 
 def make_private_folder(path: Path) -> None:
-    """Make a folder, with the folders above it, unless it is there.
+    """Create a folder and its parents, unless it exists.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: It cannot be created.
     """
     if path.is_dir():
         return
@@ -39,8 +39,8 @@ def make_private_folder(path: Path) -> None:
 
 def _opener(path: str, flags: int) -> int:
     try:
-        made = os.open(path, flags | os.O_CREAT | os.O_EXCL, FILE_MODE)
+        descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, FILE_MODE)
     except FileExistsError:
-        return os.open(path, flags, FILE_MODE)  # As asked for: mode `x` refuses it.
-    os.fchmod(made, FILE_MODE)  # The umask may have taken the owner's own rights.
-    return made
+        return os.open(path, flags, FILE_MODE)  # The file exists: mode `x` fails here.
+    os.fchmod(descriptor, FILE_MODE)  # The umask may have removed the owner's rights.
+    return descriptor

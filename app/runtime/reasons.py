@@ -1,4 +1,4 @@
-"""Why the system refuses a file, or the database a writing, in Chinese."""
+"""Why the system refuses a file, or the database a write, in Chinese."""
 
 import errno
 from typing import Final, Literal
@@ -18,7 +18,7 @@ _REASONS: Final = {
 
 
 Refusal = Literal["full", "read-only", "input-output", "cannot-open", "denied"]
-"""Why a database that is there takes no writing."""
+"""Why a database that can be reached accepts no writes."""
 
 REFUSALS: Final[dict[Refusal, str]] = {
     "full": "数据库所在的磁盘空间不足",
@@ -30,5 +30,5 @@ REFUSALS: Final[dict[Refusal, str]] = {
 
 
 def reason_of(error: OSError) -> str:
-    """Why the system refuses a file; in its own words where it is none of the usual reasons."""
+    """Why the system refuses a file; for an unusual reason, the system's own words."""
     return _REASONS.get(error.errno or 0, str(error.strerror))

@@ -1,4 +1,4 @@
-"""Settings, from environment variables that begin with `DUIXIAN_` and from lines of a file `.env`."""
+"""Settings, read from environment variables with the prefix `DUIXIAN_` and from a file `.env`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,14 +30,14 @@ _PROBLEMS: Final[Mapping[str, str]] = {
     "less_than_equal": "不能大于{le}",
     "literal_error": "应为{expected}",
 }
-"""By the types of pydantic; what is not here says in its own words what is wrong."""
+"""Messages by pydantic's types of errors; any other error keeps pydantic's message."""
 
 
 class SettingsError(ValueError):
-    """Settings cannot be what they are set to.
+    """Settings have invalid values.
 
     Args:
-        problems: What is wrong, by the names of the variables, in Chinese.
+        problems: The problems in Chinese, by the names of the variables.
     """
 
     def __init__(self, problems: Mapping[str, str]) -> None:
@@ -46,7 +46,7 @@ class SettingsError(ValueError):
 
 
 class Settings(BaseSettings):
-    """What an operator may set; `make docs` writes the table of the reference from it."""
+    """The settings of an operator; `make docs` generates the table in the reference from them."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
 
@@ -62,11 +62,11 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             le=1_000,
-            description="the most connections that a service opens, shared by its workers, or that a "
-            "command does: one for each thread of one process; where there are fewer, callers wait up to "
-            f"{POOL_TIMEOUT_S} s for one and are then told to come again. On PostgreSQL each process opens "
-            f"up to {DISCLOSURE_CONNECTIONS} more to note disclosures. PostgreSQL admits 100 in all unless "
-            "it is told otherwise",
+            description="the greatest number of connections of a service, shared by its workers, or of a "
+            "command. The default is one for each thread of one process; with fewer, a request waits up to "
+            f"{POOL_TIMEOUT_S} s for a connection and is then refused with 503. On PostgreSQL each process "
+            f"opens up to {DISCLOSURE_CONNECTIONS} more to record disclosures. PostgreSQL admits 100 in all "
+            "by default",
         ),
     ] = POOL_SIZE
     statement_timeout_s: Annotated[
@@ -74,8 +74,8 @@ class Settings(BaseSettings):
         Field(
             ge=0,
             le=2_000_000,
-            description="PostgreSQL ends a statement that takes longer, and the caller is told to come "
-            "again; 0 is never. Migrations and rebuilds take as long as they need",
+            description="PostgreSQL cancels a statement that takes longer, and the request gets 503; 0 means "
+            "never. Migrations and rebuilds take as long as they need",
         ),
     ] = STATEMENT_TIMEOUT_S
     receive_timeout_s: Annotated[
@@ -83,8 +83,8 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             le=3_600,
-            description="how long the service waits for a client to begin a request, to send its head "
-            "whole, or to go on with its body",
+            description="how long the service waits for a client to begin a request, to send its whole head, "
+            "or to continue its body",
         ),
     ] = RECEIVE_TIMEOUT_S
     stop_timeout_s: Annotated[
@@ -92,17 +92,17 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             le=3_600,
-            description="how long a stop waits for the requests in work; five seconds later the process "
-            "ends, whatever it does",
+            description="how long a stop waits for running requests; five seconds later the process ends in "
+            "any case",
         ),
     ] = STOP_TIMEOUT_S
     host: Annotated[str, Field(description="the address that `duixian serve` and `make run` listen on")] = (
         "127.0.0.1"
     )
-    port: Annotated[int, Field(ge=0, le=65_535, description="the port that they listen on")] = 8000
-    workers: Annotated[int, Field(ge=1, description="how many processes `duixian serve` answers with")] = 1
+    port: Annotated[int, Field(ge=0, le=65_535, description="the port that these commands listen on")] = 8000
+    workers: Annotated[int, Field(ge=1, description="the number of processes of `duixian serve`")] = 1
     audit_key_file: Annotated[
-        Path, Field(description="the file of the key that signs checkpoints, made by `duixian audit key`")
+        Path, Field(description="the file of the key that signs checkpoints, created by `duixian audit key`")
     ] = Path("data/audit.key")
     log_format: Annotated[
         Literal["text", "json"],
@@ -112,10 +112,10 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _names_a_database(cls, text: str) -> str:
-        """Refuse what names no database that this software runs on."""
+        """Refuse a URL that does not name a supported database."""
         try:
             driver = make_url(text).drivername
-        except (ArgumentError, ValueError):  # The second is a port that is no number.
+        except (ArgumentError, ValueError):  # ValueError: the port is not a number.
             driver = ""
         if driver not in DRIVERS:
             raise PydanticCustomError("database_url", "应为sqlite:///…或postgresql+psycopg://…")
@@ -128,19 +128,19 @@ def variable_of(name: str) -> str:
 
 
 def read_settings() -> Settings:
-    """The settings of the environment and of `.env`; the environment comes first.
+    """Read the settings from the environment and from `.env`; the environment takes precedence.
 
     Raises:
-        SettingsError: Something is set to what cannot be.
+        SettingsError: A setting has an invalid value.
     """
     try:
         return Settings()
     except ValidationError as error:
         raise SettingsError(
-            {variable_of(str(each["loc"][0])): _problem(each) for each in error.errors()}
+            {variable_of(str(problem["loc"][0])): _problem(problem) for problem in error.errors()}
         ) from error
 
 
 def _problem(error: ErrorDetails) -> str:
-    told = _PROBLEMS.get(error["type"], error["msg"]).format(**error.get("ctx", {}))
-    return told.replace("' or '", "或").replace("'", "")
+    text = _PROBLEMS.get(error["type"], error["msg"]).format(**error.get("ctx", {}))
+    return text.replace("' or '", "或").replace("'", "")

@@ -1,4 +1,4 @@
-"""What every database holds, and nothing else: refused at the edge, wherever it comes from."""
+"""Which values every database can store; any other value is refused at the edge."""
 
 import re
 from typing import Any, Final
@@ -10,9 +10,10 @@ _MOST: Final = 2**63
 
 
 def is_storable(value: Any) -> bool:
-    """Whether a text has neither NUL nor a lone surrogate, and an integer fits 64 bits.
+    """Whether a text has neither NUL nor a lone surrogate, and an integer fits in 64 bits.
 
-    PostgreSQL holds no NUL, neither database a lone surrogate or a longer integer. Of a struct, its fields.
+    PostgreSQL cannot store NUL, and neither database a lone surrogate or a longer integer. For a struct, its
+    fields are checked.
     """
     if isinstance(value, msgspec.Struct):
         return all(map(is_storable, msgspec.structs.astuple(value)))

@@ -1,4 +1,4 @@
-"""Who has waited longest goes first: among the threads of a process, and among the processes of a machine."""
+"""First come, first served: among the threads of a process, and among the processes of a machine."""
 
 import fcntl
 import time
@@ -16,26 +16,27 @@ from sqlalchemy import exc as sql_errors
 from app.runtime.private_files import open_private
 
 GATE_WAIT_MOST_S: Final = 2.0
-"""A process that is stopped in the gate does not keep the others out: after so long they go round it."""
+"""After this wait a process bypasses the gate, so that a process suspended in it cannot block the others."""
 
 GATE_POLL_S: Final = 0.005
-"""A lock of SQLite or of a file is asked for so often: a filing holds it for about as long."""
+"""How often to try for a lock of SQLite or of a file: a filing holds it for about as long."""
 
 GATE_STAYS_OPEN_S: Final = 0.1
-"""Threads of one process follow each other for so long: some ten filings, or one chunk of an import."""
+"""How long threads of one process may follow each other: some ten filings, or one chunk of an import."""
 
 
 class NoTurnError(sql_errors.TimeoutError):
-    """Too many were before this one: it may have its turn in a while."""
+    """Too many writers were waiting; a later attempt may succeed."""
 
 
 class Turns:
-    """Lets threads in one after the other, in the order in which they come.
+    """A semaphore that admits threads in the order in which they arrive.
 
-    A lock of Python goes to whichever thread asks at the right moment, mostly the one that has just left.
+    A lock of Python goes to the thread that happens to ask at the right moment, mostly the one that has just
+    released it.
 
     Args:
-        places: How many may be in at a time.
+        places: The number of threads admitted at a time.
     """
 
     def __init__(self, places: int = 1) -> None:
@@ -45,10 +46,10 @@ class Turns:
 
     @contextmanager
     def taken(self, most_s: float) -> Iterator[None]:
-        """Wait for a turn, and have it within the context.
+        """Wait for a turn and hold it within the context.
 
         Raises:
-            NoTurnError: It did not come in so many seconds.
+            NoTurnError: The turn did not come within `most_s` seconds.
         """
         self._take(most_s)
         try:
@@ -58,7 +59,7 @@ class Turns:
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
+        """The number of threads that wait."""
         return len(self._waiting)
 
     def _take(self, most_s: float) -> None:
@@ -72,7 +73,7 @@ class Turns:
         if mine.acquire(timeout=most_s):
             return
         with self._lock:
-            if mine in self._waiting:  # Else it was passed on at this very moment.
+            if mine in self._waiting:  # Otherwise the turn has just been passed to this thread.
                 self._waiting.remove(mine)
                 raise NoTurnError(f"no turn to write in {most_s:g} seconds: too many wait")
 
@@ -85,10 +86,10 @@ class Turns:
 
 
 class Coalescer:
-    """Lets one thread do for several what each of them asks for, as the group commit of a database does.
+    """Lets one thread do the work for several that need the same, like the group commit of a database.
 
-    The step brings something up to a number that only grows. A thread that waits while another one takes the
-    step needs none of its own if that step began after it came and reached the number that it needs.
+    A step advances something to a number that only grows. A thread that waited for the step of another thread
+    needs none of its own if that step began after the thread arrived and reached the number that it needs.
     """
 
     def __init__(self) -> None:
@@ -98,19 +99,19 @@ class Coalescer:
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
+        """The number of threads that wait."""
         return self._turns.waiting
 
     def advance(self, goal: int, step: Callable[[], int], most_s: float) -> int:
-        """Take the step, unless another thread has done so meanwhile; the number reached.
+        """Run the step, unless another thread has done so meanwhile; the number reached.
 
         Args:
-            goal: The number that is needed; one step may not be enough for it.
-            step: Gives the number that it reached.
-            most_s: How long to wait for the steps of others.
+            goal: The number that is needed; one step may not reach it.
+            step: The step; it returns the number that it reached.
+            most_s: How long to wait for the steps of other threads.
 
         Raises:
-            NoTurnError: The turn did not come in so many seconds.
+            NoTurnError: The turn did not come within `most_s` seconds.
         """
         begun_before = self._begun
         with self._turns.taken(most_s):
@@ -123,16 +124,17 @@ class Coalescer:
 
 
 class Gate:
-    """Lets the processes at a database begin to write in turn.
+    """Lets the processes that use a database begin to write in turn.
 
-    SQLite's lock goes to the process that asks at the right moment: one that waits asks every tenth of a
-    second, and one that comes back at once leaves it free for less than a thousandth. Here one process at a
-    time waits for the lock, in the gate, and the one that had it comes back behind that one.
+    SQLite's lock goes to the process that asks at the right moment: a waiting process asks every tenth of a
+    second, and a process that writes again at once leaves the lock free for less than a thousandth. With the
+    gate, one process at a time waits for the lock, and the one that had it queues behind that one.
 
-    Whoever cannot pass in time begins all the same: the gate makes the order fair, the lock makes it safe.
+    A process that cannot pass in time begins all the same: the gate makes the order fair, the lock makes it
+    safe.
 
     Args:
-        path: Of a file that the processes have in common.
+        path: The path of a file that the processes share.
     """
 
     def __init__(self, path: Path) -> None:
@@ -144,8 +146,8 @@ class Gate:
         """Begin to write, one thread of a process at a time.
 
         Args:
-            begin: Begins, or gives at once the error that another process has the lock.
-            most_s: That error is raised after so many seconds.
+            begin: Begins to write, or returns at once the error that another process has the lock.
+            most_s: After how many seconds that error is raised.
         """
         now_s = time.monotonic()
         if now_s < self._open_until_s and begin() is None:
@@ -169,7 +171,7 @@ class Gate:
                 fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def _lock(self) -> bool:
-        """Lock the file; False while another process does. A folder that takes no file has no gate."""
+        """Lock the file; False if another process has locked it. A read-only folder has no gate."""
         try:
             if self._file is None:
                 opened: FileIO = open_private(self._path, "r+b", buffering=0)

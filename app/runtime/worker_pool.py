@@ -1,4 +1,4 @@
-"""Worker processes: they read and decide while this process records."""
+"""Worker processes, which read and decide while this process records."""
 
 import os
 import signal
@@ -21,22 +21,22 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 MOST_WORKERS: Final = 4
-"""What one process can record; more would wait for it."""
+"""One process can record the results of this many workers; more workers would wait for it."""
 
 MOST_AHEAD: Final = 8
-"""How many results wait for an earlier one: as many as come while a worker process starts."""
+"""The number of results that may wait for an earlier one: as many as arrive while a worker process starts."""
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
-"""A terminal, and whoever stops a whole group, send them to every process: the parent decides what ends."""
+"""A terminal sends these signals to every process of its group: the parent alone decides what ends."""
 
 
 class WorkerPool(Generic[C]):
-    """Runs functions in worker processes, or in this process where there are none.
+    """Runs functions in worker processes, or in this process if there are none.
 
     Args:
-        context: What the functions take as their first argument in this process.
-        open_context: Opens the same in a worker process, which closes it at its end; it can be pickled.
-        processes: How many worker processes there are; 0 for none.
+        context: The first argument of the functions in this process.
+        open_context: Opens the same in a worker process, which closes it when it ends; must be picklable.
+        processes: The number of worker processes; 0 for none.
     """
 
     def __init__(
@@ -45,27 +45,28 @@ class WorkerPool(Generic[C]):
         self._context = context
         self._all = [_Worker(open_context) for _ in range(processes)]
         self._idle: SimpleQueue[_Worker] = SimpleQueue()
-        for each in self._all:
-            self._idle.put(each)
+        for worker in self._all:
+            self._idle.put(worker)
         self._threads = ThreadPoolExecutor(processes) if processes else None
 
     def submit(self, work: Callable[Concatenate[C, P], R], *args: P.args, **kwargs: P.kwargs) -> "Future[R]":
-        """Call a function of a module with the context and these arguments.
+        """Call a module-level function with the context and these arguments.
 
-        The result raises what the function raised, or `BrokenExecutor` if its process ended.
+        The result of the future raises the exception of the function, or `BrokenExecutor` if its process
+        ended.
         """
         if self._threads is not None:
             return self._threads.submit(self._ask_one, work, args, kwargs)
         return self._here(work, args, kwargs)
 
     def share(self, work: Callable[..., R], tasks: Sequence[tuple[Any, ...]]) -> Iterator[R]:
-        """Call a function of a module for each of the tasks, here and in the other processes.
+        """Call a module-level function for each task, here and in the worker processes.
 
-        The others begin with the first task and this one with the last, until they meet.
+        The workers begin with the first task and this process with the last, until they meet.
 
         Args:
-            work: Takes the context and a task.
-            tasks: The arguments after the context.
+            work: The function; it takes the context and the arguments of a task.
+            tasks: The arguments of each task, without the context.
 
         Yields:
             The results, from the last to the first.
@@ -75,29 +76,30 @@ class WorkerPool(Generic[C]):
             yield work(self._context, *task) if future.cancel() else future.result()
 
     def map_ordered(self, work: Callable[..., R], tasks: Iterable[tuple[Any, ...]]) -> Iterator[R]:
-        """Call a function of a module for each of the tasks as they come, here whenever the others are busy.
+        """Call a module-level function for each task as it comes, here whenever all workers are busy.
 
         Args:
-            work: Takes the context and a task.
-            tasks: The arguments after the context; read as far ahead as there is work for everybody.
+            work: The function; it takes the context and the arguments of a task.
+            tasks: The arguments of each task, without the context. Tasks are read ahead only as far as needed
+                to keep all processes busy.
 
         Yields:
             The results, in the order of the tasks.
         """
         ahead: deque[Future[R]] = deque()
         for task in tasks:
-            begun = sum(not each.done() for each in ahead)
+            begun = sum(not future.done() for future in ahead)
             ahead.append(self._here(work, task, {}) if begun > len(self._all) else self.submit(work, *task))
             while ahead and (ahead[0].done() or len(ahead) > MOST_AHEAD):
                 yield ahead.popleft().result()
-        for each in ahead:
-            yield each.result()
+        for future in ahead:
+            yield future.result()
 
     def _here(self, work: Callable[..., R], args: Any, kwargs: Any) -> "Future[R]":
         done: Future[R] = Future()
         try:
             done.set_result(work(self._context, *args, **kwargs))
-        except Exception as error:  # noqa: BLE001 - given to whoever asks for the result, as by a process
+        except Exception as error:  # noqa: BLE001 - the future raises it, as for a worker process
             done.set_exception(error)
         return done
 
@@ -110,30 +112,30 @@ class WorkerPool(Generic[C]):
         return result
 
     def __enter__(self) -> Self:
-        """As it is."""
+        """The pool itself."""
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        """Let the processes end: after what they have begun, or at once where an error makes it useless."""
+        """End the processes: after the tasks that they have begun, or at once if an error occurred."""
         if self._threads is None:
             return
         if kind is not None:
-            for each in self._all:
-                each.kill()
+            for worker in self._all:
+                worker.kill()
         self._threads.shutdown(cancel_futures=True)
-        for each in self._all:
-            each.close()
+        for worker in self._all:
+            worker.close()
 
 
 class _Worker:
-    """A worker process, which is asked one thing at a time.
+    """A worker process, which runs one function at a time.
 
-    Each of the two has one end of the pipe and nobody else has any: it breaks with the one that ends, at
-    whatever moment. The pool of the standard library holds both ends of its queue of results, and waits
-    for ever for the rest of a result whose process was killed while it sent it.
+    Parent and worker each hold one end of a pipe, and no other process holds any: the pipe breaks as soon as
+    one of them ends. The pool of the standard library holds both ends of its queue of results; if a process
+    is killed while it sends a result, that pool waits forever for the rest.
 
     Args:
-        open_context: Opens what the functions take as their first argument.
+        open_context: Opens the first argument of the functions.
     """
 
     def __init__(self, open_context: Callable[[], AbstractContextManager[Any]]) -> None:
@@ -145,7 +147,7 @@ class _Worker:
         theirs.close()
 
     def ask(self, work: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        """What the function returns or raises there.
+        """Run a function in the worker process, and return its result or raise its exception.
 
         Raises:
             BrokenExecutor: The process ended.
@@ -160,25 +162,25 @@ class _Worker:
         return result
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the process at once."""
         self._process.kill()
 
     def close(self) -> None:
-        """Let it end."""
+        """Let the process end, and wait for it."""
         self._pipe.close()
         self._process.join()
         self._process.close()
 
 
 def spare_processors() -> int:
-    """How many worker processes find a processor beside this one."""
+    """How many worker processes can have a processor besides the one of this process."""
     return min(len(os.sched_getaffinity(0)) - 1, MOST_WORKERS)
 
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Begin a process that takes no notice of the signals from its first moment on: it inherits the mask."""
-    resource_tracker.ensure_running()  # Else it begins with the process, and lets the signals through.
+    """Block the signals while a process is started: it inherits the mask from its first moment on."""
+    resource_tracker.ensure_running()  # Otherwise it starts with the process and unblocks the signals.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         yield
@@ -187,7 +189,7 @@ def _signals_blocked() -> Iterator[None]:
 
 
 def _serve(pipe: Connection, open_context: Callable[[], AbstractContextManager[Any]], logs_as: str) -> None:
-    """What a worker process does: it answers what it is asked, until its parent closes the pipe or ends."""
+    """The main function of a worker process: run functions until the parent closes the pipe or ends."""
     configure_logs(logs_as)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     spare_collections()
@@ -199,7 +201,7 @@ def _serve(pipe: Connection, open_context: Callable[[], AbstractContextManager[A
 def _answer(context: Any, work: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Exception | None]:
     try:
         return work(context, *args, **kwargs), None
-    except Exception as error:  # noqa: BLE001 - given to whoever asked
+    except Exception as error:  # noqa: BLE001 - the parent raises it
         error.add_note(traceback.format_exc())
         return None, error
 

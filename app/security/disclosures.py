@@ -1,4 +1,4 @@
-"""Who saw figures of single units, and what became of keys: recorded before the first figure is shown."""
+"""Records who saw single-unit statistics, before the first figure is shown, and what happened to keys."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from sqlalchemy import exc as sql_errors
 
 from app.runtime.database import (
     has_several_writers,
-    open_beside,
+    open_separate,
     read_transaction,
     retry_once,
     write_transaction,
@@ -25,33 +25,33 @@ from domain.errors import LedgerIntegrityError
 Kind = Literal["figures", "key-created", "key-first-used", "key-revoked", "removed"]
 
 SUFFIX: Final = "-disclosures"
-"""Of the second file, on SQLite."""
+"""The suffix of the second database file, on SQLite."""
 
 _KEPT_US: Final = DISCLOSURES_KEPT_DAYS * 24 * 3600 * 1_000_000
 _REMOVED_AT_ONCE: Final = 10_000
-"""Rows that a transaction removes: who records a disclosure meanwhile waits for tens of milliseconds."""
+"""Rows removed in one transaction: a disclosure recorded meanwhile waits for tens of milliseconds."""
 
 
 class DisclosureError(Exception):
-    """It could not be recorded who sees figures, so that nobody may see them."""
+    """A disclosure could not be recorded, so the figures must not be shown."""
 
 
 class TooYoungError(Exception):
-    """Rows are to be removed that have to be kept."""
+    """Rows that must still be kept were to be removed."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """What is recorded.
+    """An entry to be recorded.
 
     Attributes:
-        kind: `figures`: figures of single units were shown. `key-…`: what became of a key. `removed`: older
-            rows of figures were removed.
-        actor: Who.
-        route: How: a method and a route of the API, or a command.
-        key: The name of the key, the one that was used or the one that it is about; None of a command.
-        uscc: The enterprise, if it was one.
-        query: What was asked for.
-        count: How many records or enterprises were shown; how many rows were removed.
+        kind: `figures`: single-unit statistics were shown. `key-…`: an event in the life of a key. `removed`:
+            older rows of kind `figures` were removed.
+        actor: The person or program that acted.
+        route: The method and route of the API, or the command.
+        key: The name of the key that was used or that the entry is about; None for a command.
+        uscc: The enterprise, if the entry is about a single one.
+        query: The query.
+        count: The number of records or enterprises shown, or of rows removed.
     """
 
     kind: Kind
@@ -64,14 +64,14 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Disclosure(Entry, frozen=True, kw_only=True):
-    """An entry with its number, and its time in microseconds since 1970."""
+    """A recorded entry, with its number and its time in microseconds since 1970."""
 
     id: int
     at_us: int
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which entries are asked for: of whom, about which enterprise, from when to when, both included."""
+    """Which entries to list: by actor, by enterprise, and by time, both ends included."""
 
     actor: str | None = None
     uscc: str | None = None
@@ -80,23 +80,23 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Place = tuple[int, int]
-"""Time and number of the last entry of a page."""
+"""The time and the number of the last entry of a page."""
 
 
 def open_disclosures(engine: Engine) -> Engine:
-    """The engine of the disclosures of the ledger that another engine is of."""
-    return open_beside(engine, SUFFIX, pool_size=DISCLOSURE_CONNECTIONS)
+    """Open an engine for the disclosures that belong to the ledger of `engine`."""
+    return open_separate(engine, SUFFIX, pool_size=DISCLOSURE_CONNECTIONS)
 
 
 class DisclosureLog:
-    """Entries, which are inserted and never changed.
+    """The entries, which are inserted and never changed.
 
-    No filing keeps it waiting: it has connections of its own, on SQLite to a file of its own. They are closed
-    with those of the ledger.
+    It never waits for a filing: it has its own connections, on SQLite to a file of its own. They are closed
+    together with those of the ledger.
 
     Args:
-        engine: Of the ledger.
-        clock: Microseconds since 1970.
+        engine: The engine of the ledger.
+        clock: Returns microseconds since 1970.
     """
 
     def __init__(self, engine: Engine, clock: Callable[[], int]) -> None:
@@ -104,12 +104,12 @@ class DisclosureLog:
         self._engine = open_disclosures(engine)
         event.listen(engine, "engine_disposed", self._dispose)
         self._clock = clock
-        # On SQLite, who waits for the lock asks now and again: those of one process had better take turns.
+        # SQLite polls for the lock now and then, so the threads of this process take turns.
         self._turn = nullcontext() if has_several_writers(engine) else Lock()
         self._used: set[str] = set()
 
     def close(self) -> None:
-        """Close its connections; it is not used again."""
+        """Close the connections; the log cannot be used again."""
         event.remove(self._ledger_engine, "engine_disposed", self._dispose)
         self._engine.dispose()
 
@@ -117,41 +117,41 @@ class DisclosureLog:
         self._engine.dispose()
 
     def record(self, entry: Entry) -> None:
-        """Record an entry; it is on the disk when this returns.
+        """Record an entry; it is on disk when this returns.
 
         Raises:
-            DisclosureError: It could not be recorded.
+            DisclosureError: The entry could not be recorded.
         """
         with _refusing():
             retry_once(lambda: self._insert(entry))
 
     def record_use(self, key: str, route: str) -> None:
-        """Record the first use of a key; nothing of the later ones.
+        """Record the first use of a key; do nothing for later ones.
 
         Raises:
-            DisclosureError: It could not be recorded.
+            DisclosureError: The entry could not be recorded.
         """
         if key in self._used:
             return
         with _refusing():
             if not retry_once(lambda: self._was_used(key)):
                 entry = Entry(kind="key-first-used", actor=key, key=key, route=route)
-                with suppress(sql_errors.IntegrityError):  # Another process recorded it at this moment.
+                with suppress(sql_errors.IntegrityError):  # Another process has just recorded it.
                     self._insert(entry, first_use_of=key)
         self._used.add(key)
 
-    def page(self, wanted: Filter, *, limit: int, after: Place | None = None) -> list[Disclosure]:
-        """The entries, the newest first, after the last one of another page."""
+    def page(self, criteria: Filter, *, limit: int, after: Place | None = None) -> list[Disclosure]:
+        """A page of entries, newest first, that follows the last entry of another page."""
         table = disclosures.c
         query = select(*(table[name] for name in Disclosure.__struct_fields__))
-        if wanted.actor is not None:
-            query = query.where(table.actor == wanted.actor)
-        if wanted.uscc is not None:
-            query = query.where(table.uscc == wanted.uscc)
-        if wanted.since_us is not None:
-            query = query.where(table.at_us >= wanted.since_us)
-        if wanted.until_us is not None:
-            query = query.where(table.at_us <= wanted.until_us)
+        if criteria.actor is not None:
+            query = query.where(table.actor == criteria.actor)
+        if criteria.uscc is not None:
+            query = query.where(table.uscc == criteria.uscc)
+        if criteria.since_us is not None:
+            query = query.where(table.at_us >= criteria.since_us)
+        if criteria.until_us is not None:
+            query = query.where(table.at_us <= criteria.until_us)
         if after is not None:
             query = query.where(tuple_(table.at_us, table.id) < after)
         query = query.order_by(table.at_us.desc(), table.id.desc()).limit(limit)
@@ -159,10 +159,10 @@ class DisclosureLog:
             return [Disclosure(**row._asdict()) for row in connection.execute(query)]
 
     def remove(self, before_us: int, *, actor: str, route: str, query: str) -> int:
-        """Remove the entries of figures before a time, which leaves an entry for good; how many.
+        """Remove the entries of kind `figures` before a time, and record the removal; the number removed.
 
         Raises:
-            TooYoungError: Some of them have to be kept.
+            TooYoungError: Some of the entries must still be kept.
             DisclosureError: The removal could not be recorded.
         """
         if before_us > self._clock() - _KEPT_US:
@@ -194,12 +194,12 @@ class DisclosureLog:
 
 
 def _has_first_use(connection: Connection, key: str) -> bool:
-    found = connection.scalar(select(disclosures.c.id).where(disclosures.c.first_use_of == key))
-    return found is not None
+    row = connection.scalar(select(disclosures.c.id).where(disclosures.c.first_use_of == key))
+    return row is not None
 
 
 def _storable(text: str) -> str:
-    """A text as any database holds it and any terminal may show it."""
+    """The text, fit for every database and safe on every terminal."""
     return escaped(text)[:DISCLOSURE_TEXT_MAX_CHARS]
 
 

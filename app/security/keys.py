@@ -14,14 +14,14 @@ Role = Literal["statistics", "commerce", "auditor", "admin"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
 SEE_FIGURES: Final[frozenset[Role]] = frozenset({"statistics", "auditor"})
-"""The roles that work on single-unit statistics; a key of another role sees them only if it was made so."""
+"""The roles that work on single-unit statistics; a key with another role sees them only if created to."""
 
 _KEY_BYTES = 32
 _NAME_MAX_CHARS = 100
 
 
 class Key(msgspec.Struct, frozen=True):
-    """Who holds a key, and what it may do. `with_figures`: it sees statistics though its role does not."""
+    """The name of a key and its rights; `with_figures`: it sees statistics although its role does not."""
 
     name: str
     role: Role
@@ -31,19 +31,19 @@ class Key(msgspec.Struct, frozen=True):
 
     @property
     def sees_figures(self) -> bool:
-        """Whether single-unit statistics are shown to the holder."""
+        """Whether the holder may see single-unit statistics."""
         return self.role in SEE_FIGURES or self.with_figures
 
 
 def is_name(text: str) -> bool:
-    """Whether a name may stand in the ledger as who did something: a line of a list."""
+    """Whether a name may be recorded in the ledger as an actor: it has to fit on a line of a list."""
     return bool(text.strip()) and text.isprintable() and len(text) <= _NAME_MAX_CHARS
 
 
 def create_key(
     connection: Connection, *, name: str, role: Role, with_figures: bool, now_us: int
 ) -> str | None:
-    """A new key, shown only here; None if the name was given before."""
+    """Create a key; its text, which cannot be read again, or None if the name was used before."""
     if _by_name(connection, name) is not None:
         return None
     token = f"duixian-{secrets.token_urlsafe(_KEY_BYTES)}"
@@ -51,24 +51,24 @@ def create_key(
     try:
         connection.execute(insert(api_keys).values(**key, created_at_us=now_us))
     except sql_errors.IntegrityError:
-        return None  # Another process gave the name at this moment.
+        return None  # Another process has just used the name.
     return token
 
 
 def find_key(connection: Connection, token: str) -> Key | None:
-    """The key that was not revoked, if it is one."""
+    """The key with this text; None if there is none or it was revoked."""
     query = select(api_keys).where(api_keys.c.sha256 == _hash(token), api_keys.c.revoked_at_us.is_(None))
     row = connection.execute(query).one_or_none()
     return None if row is None else _key(row)
 
 
 def list_keys(connection: Connection) -> list[Key]:
-    """All keys, the revoked ones too, by name."""
+    """All keys, including revoked ones, by name."""
     return [_key(row) for row in connection.execute(select(api_keys).order_by(api_keys.c.name))]
 
 
 def revoke_key(connection: Connection, name: str, *, now_us: int) -> bool:
-    """Revoke a key; False if there is none of this name that is not revoked."""
+    """Revoke a key; False if no key in force has this name."""
     statement = update(api_keys).where(api_keys.c.name == name, api_keys.c.revoked_at_us.is_(None))
     return connection.execute(statement.values(revoked_at_us=now_us)).rowcount == 1
 
@@ -83,5 +83,5 @@ def _key(row: Row[tuple[object, ...]]) -> Key:
 
 
 def _hash(token: str) -> str:
-    """SHA-256 is enough: a key has 256 random bits, and no dictionary holds it."""
+    """SHA-256 of a key. That is enough: a key has 256 random bits, which no dictionary attack finds."""
     return hashlib.sha256(token.encode()).hexdigest()

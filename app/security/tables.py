@@ -1,4 +1,4 @@
-"""The tables of access: the API keys, who saw figures."""
+"""The tables of access: the API keys, and the disclosures of figures."""
 
 from sqlalchemy import (
     BigInteger,
@@ -25,10 +25,10 @@ api_keys = Table(
     Column("revoked_at_us", BigInteger),
     UniqueConstraint("sha256"),
 )
-"""A key itself is shown once and never stored; a name is never given again, since the log names it."""
+"""A key itself is shown once and never stored. A name is never used again, since the log refers to it."""
 
 disclosure_metadata = new_metadata()
-"""Of a database of its own: on SQLite a second file, which is written while a filing holds the first."""
+"""Disclosures have their own database: on SQLite a second file, which can be written during a filing."""
 
 disclosures = Table(
     "disclosures",
@@ -44,11 +44,11 @@ disclosures = Table(
     Column("count", BigInteger),
     Column("first_use_of", TEXT),
     UniqueConstraint("first_use_of"),
-    sqlite_autoincrement=True,  # A number that was removed is never given again.
+    sqlite_autoincrement=True,  # The number of a removed row is never used again.
 )
-"""Who saw figures of single units, and what became of keys. A row is inserted and never changed; those of
-figures may be removed when they are old, which leaves a row. `first_use_of` is the name of a key in the row
-of its first use, else NULL: there is one such row."""
+"""Who saw single-unit statistics, and what happened to keys. Rows are inserted and never changed. Old rows of
+kind `figures` may be removed, which inserts a row. `first_use_of` is the name of a key in the row of its
+first use, and NULL in all others, so that a key has only one such row."""
 
 Index(None, disclosures.c.at_us)
 Index(None, disclosures.c.actor, disclosures.c.at_us)

@@ -8,15 +8,15 @@ from app.transparency.notes import NoteError, Signer
 
 
 class AuditKeyError(Exception):
-    """The file of the key is there, and cannot be used."""
+    """The file of the key exists but cannot be used."""
 
 
 def make_audit_key(path: Path, name: str) -> Signer:
-    """Make a key, and its file, which only its owner may read.
+    """Create a key and its file, which only its owner can read.
 
     Raises:
-        NoteError: The name is not one of a key.
-        FileExistsError: There is a file already; it is not touched.
+        NoteError: A key cannot have this name.
+        FileExistsError: The file exists already; it is not touched.
         OSError: The file cannot be written.
     """
     signer = Signer.generate(name)
@@ -26,16 +26,16 @@ def make_audit_key(path: Path, name: str) -> Signer:
         with open_private(whole, "x", encoding="utf-8") as file:
             file.write(f"{signer.secret_text}\n")
         flush(whole)
-        path.hardlink_to(whole)  # Unlike renaming, that replaces no key.
+        path.hardlink_to(whole)  # Unlike a rename, a hard link never replaces an existing key.
         flush(path.parent)
     return signer
 
 
 def read_audit_key(path: Path) -> Signer | None:
-    """The key in a file; None if there is no file.
+    """The key in a file; None if the file does not exist.
 
     Raises:
-        AuditKeyError: The file cannot be read, or holds no key.
+        AuditKeyError: The file cannot be read, or does not hold a key.
     """
     try:
         return Signer.parse(path.read_text(encoding="utf-8").removesuffix("\n"))
@@ -48,7 +48,7 @@ def read_audit_key(path: Path) -> Signer | None:
 
 
 def verifier_key_in(path: Path | None) -> str | None:
-    """What verifies the checkpoints signed with the key in a file; None without one that can be used."""
+    """The public key that verifies checkpoints signed with the key in a file; None without a usable key."""
     try:
         signer = None if path is None else read_audit_key(path)
     except AuditKeyError:

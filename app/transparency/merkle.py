@@ -1,6 +1,6 @@
 """The Merkle tree of the log: roots and proofs by RFC 9162, section 2.1, with SHA-256.
 
-A proof reads the hashes of complete subtrees and makes the few others from them, so it takes O(log n) reads.
+A proof reads the hashes of complete subtrees and computes the few others from them: it takes O(log n) reads.
 Leaves are counted from 0, as in the RFC: the event at position 1 is leaf 0.
 """
 
@@ -16,7 +16,7 @@ _sha256 = hashlib.sha256
 
 
 class SubtreeHashes(Protocol):
-    """What a proof is made from."""
+    """The stored hashes that proofs are computed from."""
 
     def subtree(self, *, level: int, index: int) -> bytes:
         """The hash of the complete subtree over the 2**level leaves from leaf index * 2**level on."""
@@ -33,7 +33,7 @@ def node_hash(*, left: bytes, right: bytes) -> bytes:
 
 
 def complete_root(hashes: bytes) -> bytes:
-    """The root over a power of two of hashes that stand one after the other."""
+    """The root over concatenated hashes, whose number is a power of two."""
     while len(hashes) > HASH_BYTES:
         pairs = range(0, len(hashes), 2 * HASH_BYTES)
         hashes = b"".join([_sha256(b"\x01" + hashes[at : at + 2 * HASH_BYTES]).digest() for at in pairs])
@@ -46,7 +46,7 @@ def root(hashes: SubtreeHashes, size: int) -> bytes:
 
 
 def _range_root(hashes: SubtreeHashes, start: int, end: int) -> bytes:
-    """The root over the leaves from `start` up to `end`, a range that some tree splits into."""
+    """The root over the leaves from `start` up to `end`, a range into which a tree is split."""
     count = end - start
     if count.bit_count() == 1:
         level = count.bit_length() - 1
@@ -56,7 +56,7 @@ def _range_root(hashes: SubtreeHashes, start: int, end: int) -> bytes:
 
 
 def _middle(start: int, end: int) -> int:
-    """Where a range is split: after the largest power of two of leaves that is not all of them."""
+    """Where a range is split: after the largest power of two that is smaller than its number of leaves."""
     return start + (1 << (end - start - 1).bit_length() - 1)
 
 
@@ -64,7 +64,7 @@ def inclusion_proof(hashes: SubtreeHashes, *, index: int, size: int) -> list[byt
     """The proof that a leaf is in the tree over the first `size` leaves (section 2.1.3.1).
 
     Raises:
-        ValueError: There is no such leaf in that tree.
+        ValueError: The tree has no such leaf.
     """
     if not 0 <= index < size:
         raise ValueError(f"leaf {index} is not in a tree of {size}")
@@ -82,15 +82,15 @@ def inclusion_proof(hashes: SubtreeHashes, *, index: int, size: int) -> list[byt
 
 
 def consistency_proof(hashes: SubtreeHashes, *, first: int, second: int) -> list[bytes]:
-    """The proof that the tree over `first` leaves is a beginning of the one over `second` (section 2.1.4.1).
+    """The proof that the tree over `first` leaves is a prefix of the one over `second` (section 2.1.4.1).
 
-    The RFC leaves out the empty tree: it is a beginning of every tree, and its proof is empty.
+    The RFC leaves out the empty tree. Here it is a prefix of every tree, and its proof is empty.
 
     Raises:
         ValueError: The first tree is larger than the second.
     """
     if not 0 <= first <= second:
-        raise ValueError(f"a tree of {first} is no beginning of a tree of {second}")
+        raise ValueError(f"a tree of {first} leaves is not a prefix of a tree of {second}")
     if first == 0:
         return []
     proof = []
@@ -103,7 +103,7 @@ def consistency_proof(hashes: SubtreeHashes, *, first: int, second: int) -> list
         else:
             proof.append(_range_root(hashes, start, middle))
             start = middle
-    if start > 0:  # Else the subtree is the first tree itself, whose root the verifier knows.
+    if start > 0:  # Otherwise the subtree is the first tree itself, whose root the verifier knows.
         proof.append(_range_root(hashes, start, end))
     return proof[::-1]
 
@@ -111,19 +111,19 @@ def consistency_proof(hashes: SubtreeHashes, *, first: int, second: int) -> list
 def verifies_inclusion(
     proof: Sequence[bytes], *, leaf: bytes, index: int, size: int, expected_root: bytes
 ) -> bool:
-    """Whether a proof shows that a leaf with this hash is in the tree of this root (section 2.1.3.2)."""
-    if not 0 <= index < size or any(len(each) != HASH_BYTES for each in proof):
+    """Whether a proof shows that the leaf with this hash is in the tree with this root (section 2.1.3.2)."""
+    if not 0 <= index < size or any(len(node) != HASH_BYTES for node in proof):
         return False
     fn, sn, computed = index, size - 1, leaf
-    for each in proof:
+    for node in proof:
         if sn == 0:
             return False
         if fn & 1 or fn == sn:
-            computed = node_hash(left=each, right=computed)
+            computed = node_hash(left=node, right=computed)
             while fn & 1 == 0 and fn != 0:
                 fn, sn = fn >> 1, sn >> 1
         else:
-            computed = node_hash(left=computed, right=each)
+            computed = node_hash(left=computed, right=node)
         fn, sn = fn >> 1, sn >> 1
     return sn == 0 and computed == expected_root
 
@@ -131,8 +131,8 @@ def verifies_inclusion(
 def verifies_consistency(
     proof: Sequence[bytes], *, first: int, second: int, first_root: bytes, second_root: bytes
 ) -> bool:
-    """Whether a proof shows that the first tree is a beginning of the second (section 2.1.4.2)."""
-    if not 0 <= first <= second or any(len(each) != HASH_BYTES for each in proof):
+    """Whether a proof shows that the first tree is a prefix of the second (section 2.1.4.2)."""
+    if not 0 <= first <= second or any(len(node) != HASH_BYTES for node in proof):
         return False
     if first == second:
         return not proof and first_root == second_root
@@ -143,20 +143,20 @@ def verifies_consistency(
 
 
 def _consistent(path: Sequence[bytes], first: int, second: int) -> tuple[bytes, bytes] | None:
-    """Both roots as a path makes them; None if it has not the length of these sizes."""
+    """Both roots as computed from a path; None if the length of the path does not match the sizes."""
     fn, sn = first - 1, second - 1
     while fn & 1:
         fn, sn = fn >> 1, sn >> 1
     of_first = of_second = path[0]
-    for each in path[1:]:
+    for node in path[1:]:
         if sn == 0:
             return None
         if fn & 1 or fn == sn:
-            of_first = node_hash(left=each, right=of_first)
-            of_second = node_hash(left=each, right=of_second)
+            of_first = node_hash(left=node, right=of_first)
+            of_second = node_hash(left=node, right=of_second)
             while fn & 1 == 0 and fn != 0:
                 fn, sn = fn >> 1, sn >> 1
         else:
-            of_second = node_hash(left=of_second, right=each)
+            of_second = node_hash(left=of_second, right=node)
         fn, sn = fn >> 1, sn >> 1
     return (of_first, of_second) if sn == 0 else None

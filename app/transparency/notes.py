@@ -1,7 +1,7 @@
 """Signed notes and the checkpoints of the log, in the formats of C2SP: c2sp.org/signed-note, tlog-checkpoint.
 
 Keys are written as golang.org/x/mod/sumdb/note writes them, so that the tools of transparency logs read them:
-`name+id+base64` to verify, `PRIVATE+KEY+name+id+base64` to sign. The one algorithm is Ed25519.
+`name+id+base64` to verify, `PRIVATE+KEY+name+id+base64` to sign. The only algorithm is Ed25519.
 """
 
 import base64
@@ -24,20 +24,20 @@ _PRIVATE: Final = "PRIVATE+KEY+"
 _CHECKPOINT_LINES: Final = 3
 _SIZE: Final = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
 _NO_TEXT: Final = re.compile("[\x00-\x09\x0b-\x1f\ud800-\udfff]")
-"""What no note may hold: control characters other than a newline, and halves of characters."""
+"""Characters that a note may not contain: controls other than a newline, and lone surrogates."""
 
 
 class NoteError(ValueError):
-    """A key or a note is not well-formed, or a note is not signed by the key that it is to be signed by."""
+    """A key or a note is malformed, or a note is not signed by the expected key."""
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """What a checkpoint says of a log.
+    """The content of a checkpoint.
 
     Attributes:
         origin: The name of the log.
-        size: How many events it had.
-        root: The root of the Merkle tree over them, RFC 9162.
+        size: The number of its events.
+        root: The root of the Merkle tree over them (RFC 9162).
     """
 
     origin: str
@@ -45,32 +45,32 @@ class Checkpoint(msgspec.Struct, frozen=True):
     root: bytes
 
     def text(self) -> str:
-        """The text that is signed: three lines (tlog-checkpoint, "Note text")."""
+        """The text to sign: three lines (tlog-checkpoint, "Note text")."""
         return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The checkpoint that a text says. Lines after the third are extensions, which are not looked at.
+        """Parse the text of a checkpoint. Lines after the third are extensions and are ignored.
 
         Raises:
-            NoteError: It is no text of a checkpoint.
+            NoteError: The text is not that of a checkpoint.
         """
         *lines, end = text.split("\n")
         if end or "" in lines or len(lines) < _CHECKPOINT_LINES or _SIZE.fullmatch(lines[1]) is None:
-            raise NoteError("a checkpoint has an origin, a size and a root, each in a line")
+            raise NoteError("a checkpoint has an origin, a size and a root, each on a line of its own")
         origin, size, root = lines[:_CHECKPOINT_LINES]
         hashed = _from_base64(root)
         if len(hashed) != hashlib.sha256().digest_size:
-            raise NoteError("the root of a checkpoint is a SHA-256 in base64")
+            raise NoteError("the root of a checkpoint must be a SHA-256 in base64")
         return cls(origin, int(size), hashed)
 
 
 class Verifier:
-    """Verifies what one key signed.
+    """Verifies the signatures of one key.
 
     Args:
-        name: Of the key.
-        public: Its 32 bytes (RFC 8032).
+        name: The name of the key.
+        public: The public key, 32 bytes (RFC 8032).
     """
 
     def __init__(self, name: str, public: bytes) -> None:
@@ -81,45 +81,45 @@ class Verifier:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The verifier of a key written `name+id+base64`.
+        """Parse a public key written `name+id+base64`.
 
         Raises:
-            NoteError: It is no such key, or its id is not that of its name and its bytes.
+            NoteError: The text is no such key, or its id does not match its name and its bytes.
         """
         name, key_id, key = _split_key(text)
-        made = cls(name, key)
-        if made._key_id != key_id:
-            raise NoteError("the id in the key is not that of its name and its bytes: it was altered")
-        return made
+        verifier = cls(name, key)
+        if verifier._key_id != key_id:
+            raise NoteError("the id in the key does not match its name and its bytes: it was altered")
+        return verifier
 
     @property
     def text(self) -> str:
-        """The key as it is written."""
+        """The public key, written `name+id+base64`."""
         key = base64.b64encode(_ED25519 + self._public).decode()
         return f"{self.name}+{self._key_id.hex()}+{key}"
 
     def signature_line(self, signature: bytes) -> str:
-        """The line of a note that carries a signature of this key."""
+        """The line of a note for a signature by this key."""
         return f"{_DASH} {self.name} {base64.b64encode(self._key_id + signature).decode()}\n"
 
     def verified(self, note: str) -> str:
-        """The text of a note that this key signed. Signatures of other keys are not looked at.
+        """The text of a note that this key signed. Signatures by other keys are ignored.
 
         Raises:
-            NoteError: It is no note, this key did not sign it, or the signature does not fit.
+            NoteError: It is not a note, this key did not sign it, or its signature is not valid.
         """
         text, signatures = _split_note(note)
-        ours = [signed for name, signed in signatures if self._made(name, signed)]
+        ours = [signed for name, signed in signatures if self._signed(name, signed)]
         if not ours:
             raise NoteError(f"the note is not signed by {self.name}")
         for signed in ours:
             try:
                 Ed25519PublicKey.from_public_bytes(self._public).verify(signed[_KEY_ID_BYTES:], text.encode())
             except InvalidSignature as error:
-                raise NoteError(f"the signature of {self.name} does not fit the note") from error
+                raise NoteError(f"the signature of {self.name} on the note is not valid") from error
         return text
 
-    def _made(self, name: str, signed: bytes) -> bool:
+    def _signed(self, name: str, signed: bytes) -> bool:
         return name == self.name and signed[:_KEY_ID_BYTES] == self._key_id
 
 
@@ -127,7 +127,7 @@ class Signer:
     """Signs notes with one key.
 
     Args:
-        name: Of the key; of a log, its origin.
+        name: The name of the key; for the key of a log, the origin of the log.
         seed: The private key, 32 bytes (RFC 8032).
     """
 
@@ -138,66 +138,70 @@ class Signer:
 
     @classmethod
     def generate(cls, name: str) -> Self:
-        """A signer with a new key.
+        """Create a signer with a new key.
 
         Raises:
-            NoteError: The name is not one of a key.
+            NoteError: A key cannot have this name.
         """
         return cls(name, Ed25519PrivateKey.generate().private_bytes_raw())
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The signer of a key written `PRIVATE+KEY+name+id+base64`.
+        """Parse a private key written `PRIVATE+KEY+name+id+base64`.
 
         Raises:
-            NoteError: It is no such key, or its id is not that of its name and its bytes.
+            NoteError: The text is no such key, or its id does not match its name and its bytes.
         """
         if not text.startswith(_PRIVATE):
             raise NoteError(f"a private key begins with {_PRIVATE}")
         name, key_id, seed = _split_key(text.removeprefix(_PRIVATE))
-        made = cls(name, seed)
-        if made.verifier.text.split("+")[1] != key_id.hex():
-            raise NoteError("the id in the key is not that of its name and its bytes: it was altered")
-        return made
+        signer = cls(name, seed)
+        if signer.verifier.text.split("+")[1] != key_id.hex():
+            raise NoteError("the id in the key does not match its name and its bytes: it was altered")
+        return signer
 
     @property
     def secret_text(self) -> str:
-        """The private key as it is written: for its file, and for nothing else."""
+        """The private key, written `PRIVATE+KEY+name+id+base64`: for its file and nothing else."""
         name, key_id, _ = self.verifier.text.split("+", 2)
         return f"{_PRIVATE}{name}+{key_id}+{base64.b64encode(_ED25519 + self._seed).decode()}"
 
     def sign(self, text: str) -> str:
-        """The note of a text, which ends with a newline."""
+        """Sign a text, which must end with a newline; the signed note."""
         return f"{text}\n{self.verifier.signature_line(self._private.sign(text.encode()))}"
 
     def sign_checkpoint(self, *, size: int, root: bytes) -> str:
-        """The signed checkpoint of the log that has the name of the key."""
+        """The signed checkpoint of the log whose origin is the name of the key."""
         return self.sign(Checkpoint(self.verifier.name, size, root).text())
 
 
 def read_checkpoint(note: str, verifier: Verifier) -> Checkpoint:
-    """The checkpoint of a note that a key signed.
+    """Verify and parse a signed checkpoint.
 
     Raises:
-        NoteError: It is no checkpoint, or not signed by this key, or of a log of another name.
+        NoteError: It is not a checkpoint, not signed by this key, or of a log with another name.
     """
     checkpoint = Checkpoint.parse(verifier.verified(note))
     if checkpoint.origin != verifier.name:
-        raise NoteError(f"the checkpoint is of the log {checkpoint.origin}, the key of {verifier.name}")
+        raise NoteError(f"the checkpoint is of the log {checkpoint.origin}, but the key of {verifier.name}")
     return checkpoint
 
 
 def _check_name(name: str) -> None:
-    if not name or "+" in name or any(each.isspace() or not each.isprintable() for each in name):
-        raise NoteError("the name of a key has at least one character, and no space and no +")
+    if (
+        not name
+        or "+" in name
+        or any(character.isspace() or not character.isprintable() for character in name)
+    ):
+        raise NoteError("the name of a key needs at least one character, and has no space and no +")
 
 
 def _split_key(text: str) -> tuple[str, bytes, bytes]:
-    """Name, id and the 32 bytes of a key."""
+    """The name, the id and the 32 bytes of a key."""
     name, key_id, encoded = [*text.split("+", 2), "", ""][:3]
     key = _from_base64(encoded)
     if re.fullmatch(r"[0-9a-f]{8}", key_id) is None or len(key) != _KEY_BYTES + 1 or key[:1] != _ED25519:
-        raise NoteError("a key is written name+id+base64, and is of the algorithm Ed25519")
+        raise NoteError("a key is written name+id+base64, and its algorithm is Ed25519")
     _check_name(name)
     return name, bytes.fromhex(key_id), key[1:]
 
@@ -206,7 +210,7 @@ def _split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     """The text of a note, and its signatures with the names of their keys."""
     text, blank, lines = note.rpartition("\n\n")
     if not blank or not lines.endswith("\n") or _NO_TEXT.search(note) is not None:
-        raise NoteError("a note is a text, an empty line and lines of signatures")
+        raise NoteError("a note has a text, an empty line and lines with signatures")
     if lines.count("\n") > NOTE_MOST_SIGNATURES:
         raise NoteError(f"a note has at most {NOTE_MOST_SIGNATURES} signatures")
     return text + "\n", [_split_signature(line) for line in lines[:-1].split("\n")]
@@ -216,21 +220,21 @@ def _split_signature(line: str) -> tuple[str, bytes]:
     dash, name, encoded = [*line.split(" "), "", ""][:3]
     signed = _from_base64(encoded)
     if dash != _DASH or line.count(" ") != 2 or len(signed) <= _KEY_ID_BYTES:  # noqa: PLR2004 - three words
-        raise NoteError("a line of a signature is a dash, the name of a key and base64")
+        raise NoteError("the line of a signature has a dash, the name of a key and base64")
     _check_name(name)
     return name, signed
 
 
 def _from_base64(text: str) -> bytes:
-    """The bytes of a text of base64 in its one canonical form.
+    """Decode base64, accepting only its canonical form.
 
     Raises:
-        NoteError: It is not that.
+        NoteError: The text is not canonical base64.
     """
     try:
         decoded = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise NoteError("not base64") from error
     if base64.b64encode(decoded).decode() != text:
-        raise NoteError("not base64 in its one canonical form")
+        raise NoteError("not canonical base64")
     return decoded

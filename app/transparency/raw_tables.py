@@ -1,4 +1,4 @@
-"""What the tables beside the log hold, whatever it is: for those who do not take it as sound."""
+"""Reads the tables that belong to the log without trusting their contents, for verification."""
 
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from domain.errors import LedgerIntegrityError
 
 
 class Sequenced(NamedTuple):
-    """The row of the sequencer: the last position, its time, the position of the last `PolicyPublished`."""
+    """The row of the sequencer: last position, its time, and the position of the last `PolicyPublished`."""
 
     last: int
     recorded_at_us: int
@@ -21,19 +21,19 @@ class Sequenced(NamedTuple):
 
 
 def read_sequencer(connection: Connection) -> Sequenced | None:
-    """What the sequencer says; None where it is not one row of whole numbers."""
+    """Read the sequencer; None if it is not a single row of integers."""
     found = find_numbers(connection, [sequencer.c[name] for name in Sequenced._fields])
     return None if found is None else Sequenced(*found)
 
 
 def read_sealed_size(connection: Connection) -> int | None:
-    """How many events are sealed; None where the table is not one row with a whole number."""
+    """Read how many events are sealed; None if the table is not a single row with an integer."""
     found = find_numbers(connection, [log_seal.c.size])
     return None if found is None else found[0]
 
 
 def read_leaf_tiles(connection: Connection, *, first: int, last: int) -> dict[int, bytes]:
-    """The tiles with the hashes of the events at these positions, by index, but those that are no bytes."""
+    """Read the tiles with the hashes of the events at these positions, by index; skip what is not bytes."""
     query = select(log_tiles.c.index, _as_stored(log_tiles.c.hashes)).where(
         log_tiles.c.level == 0,
         log_tiles.c.index.between((first - 1) // TILE_HASHES, (last - 1) // TILE_HASHES),
@@ -43,10 +43,10 @@ def read_leaf_tiles(connection: Connection, *, first: int, last: int) -> dict[in
 
 
 def read_root(connection: Connection, size: int) -> bytes:
-    """The root that the tiles make.
+    """Compute the root over the first `size` events from the tiles.
 
     Raises:
-        LedgerIntegrityError: They make none.
+        LedgerIntegrityError: A tile that it needs is missing, or too short.
     """
     try:
         return merkle.root(TileReader(connection), size)
@@ -55,5 +55,5 @@ def read_root(connection: Connection, size: int) -> bytes:
 
 
 def _as_stored(column: Column[Any]) -> Any:
-    """A column whose values come as the driver gives them."""
+    """A column whose values come as the driver returns them."""
     return type_coerce(column, NullType())

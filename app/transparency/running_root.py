@@ -1,4 +1,4 @@
-"""The root of the log's tree while its leaves come, in a few hashes of memory: it trusts no stored one."""
+"""Computes the root of the log's tree leaf by leaf, with a few hashes in memory and no stored hash."""
 
 from app.transparency.merkle import EMPTY_ROOT, node_hash
 
@@ -7,7 +7,7 @@ class RunningRoot:
     """The Merkle tree over the leaves so far, by RFC 9162, section 2.1.
 
     Attributes:
-        size: How many leaves there are.
+        size: The number of leaves so far.
     """
 
     def __init__(self) -> None:
@@ -15,7 +15,7 @@ class RunningRoot:
         self._complete: list[bytes] = []  # The roots of the complete subtrees, the largest first.
 
     def append(self, leaf: bytes) -> None:
-        """Take the hash of the next leaf."""
+        """Add the hash of the next leaf."""
         self.size += 1
         merges = self.size
         while merges & 1 == 0:
@@ -28,6 +28,6 @@ class RunningRoot:
         if not self._complete:
             return EMPTY_ROOT
         *larger, root = self._complete
-        for each in reversed(larger):
-            root = node_hash(left=each, right=root)
+        for node in reversed(larger):
+            root = node_hash(left=node, right=root)
         return root

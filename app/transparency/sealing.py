@@ -1,8 +1,8 @@
-"""Sealing: bringing the Merkle tree up to the log, behind those who write to it.
+"""Sealing: extending the Merkle tree to the head of the log, after the writers have recorded.
 
-A batch is read and hashed without a lock. Then it is stored, in a short transaction whose first statement
-moves the sealed size on from where the batch began: of several that seal at once one gets it done, and the
-others find it done.
+A batch is read and hashed without a lock. Then it is stored in a short transaction, whose first statement
+moves the sealed size on from where the batch began: if several processes seal at once, one of them stores
+the batch, and the others notice that it is stored.
 """
 
 from typing import Final, NamedTuple
@@ -20,15 +20,15 @@ from app.transparency.tiles import TileReader
 from domain.errors import LedgerIntegrityError
 
 EVENTS_PER_BATCH: Final = 20_000
-"""Enough that a transaction costs little for each event, and a batch fits in a few tens of megabytes."""
+"""So large that the cost of a transaction per event is small, and a batch fits in a few tens of megabytes."""
 
 
 class Sealed(NamedTuple):
-    """What came of a batch.
+    """The result of sealing a batch.
 
     Attributes:
-        size: How many events are sealed now; the same as before at the head.
-        by_another: Whether somebody else sealed the batch meanwhile.
+        size: The number of sealed events; unchanged if the log was sealed up to its head already.
+        by_another: Whether another process sealed the batch meanwhile.
     """
 
     size: int
@@ -36,14 +36,14 @@ class Sealed(NamedTuple):
 
 
 def seal(ledger: Ledger, *, at_most: int | None = None) -> int:
-    """Seal what the log holds now; the size reached.
+    """Seal the log up to its present head; the number of events that are sealed then.
 
     Args:
         ledger: The ledger.
-        at_most: Stop after the batch that brings the events sealed here to so many; None seals all.
+        at_most: Stop after the batch with which this call has sealed that many events; None seals all.
 
     Raises:
-        LedgerIntegrityError: The log or its tree contradicts itself; what is sealed stays.
+        LedgerIntegrityError: The log or its tree contradicts itself; sealed events stay sealed.
     """
     with read_transaction(ledger.engine) as connection:
         began, head = tiles.sealed_size(connection), ledger.head(connection)
@@ -83,7 +83,7 @@ def _seal_batch(ledger: Ledger) -> Sealed:
 
 
 def seal_within(connection: Connection, *, until: int) -> None:
-    """Seal the log up to its head in the caller's transaction, while nobody else records.
+    """Seal the log up to a position in the caller's transaction, which keeps all others from recording.
 
     Raises:
         LedgerIntegrityError: The log or its tree contradicts itself.
@@ -95,24 +95,24 @@ def seal_within(connection: Connection, *, until: int) -> None:
 
 
 def shortened_seal(connection: Connection) -> str | None:
-    """What is wrong with a seal that holds less than the log says of it, in Chinese; None if it does not.
+    """The problem, in Chinese, if fewer events are sealed than the log has recorded as sealed; else None.
 
-    It is not made anew: who took it away would have whatever was altered meanwhile sealed.
+    Such a seal is not completed automatically: that would seal any record that was altered meanwhile.
 
     Raises:
-        LedgerIntegrityError: The tables do not say.
+        LedgerIntegrityError: The tables do not hold the sealed size.
     """
     sealed, size = read_own_stream(connection).sealed, tiles.sealed_size(connection)
     return None if sealed is None else shortened(sealed.size, size)
 
 
 def shortened(recorded: int, size: int) -> str | None:
-    """What to say where the log says that so many events were sealed; None where so many are."""
+    """The problem, in Chinese, if `size` events are sealed but the log has recorded more; else None."""
     return f"台账曾记载前{recorded}条已封存，现只有前{size}条：封存缺失或变短" if size < recorded else None
 
 
 def _leaf_hashes(connection: Connection, *, after: int, head: int) -> list[bytes]:
-    """The hashes of the events after a position: a batch, and on to the end of its last transaction."""
+    """The hashes of a batch of events after a position, extended to the end of its last transaction."""
     lines = _next_lines(connection, after=after, until=head)
     hashes = [leaf_hash(canonical(line)) for line in lines]
     while lines and lines[-1].position < (end := min(lines[-1].transaction_end, head)):
@@ -122,8 +122,12 @@ def _leaf_hashes(connection: Connection, *, after: int, head: int) -> list[bytes
 
 
 def _next_lines(connection: Connection, *, after: int, until: int) -> list[Line]:
-    """The next rows of the log up to a position, none of them missing."""
-    # A range that ends where the batch does: PostgreSQL may sort the whole rest of the log for a longer one.
+    """Read the next rows of the log up to a position, and check that none is missing.
+
+    Raises:
+        LedgerIntegrityError: A row is missing.
+    """
+    # The range ends where the batch does: for a longer one PostgreSQL may sort the whole rest of the log.
     end = min(after + EVENTS_PER_BATCH, until)
     lines = read_lines(connection, after=after, until=end, limit=EVENTS_PER_BATCH)
     found = [line.position for line in lines]

@@ -1,4 +1,4 @@
-"""The Merkle tree as it is stored: full tiles of 256 hashes, and the growing ones at the right edge."""
+"""Stores the Merkle tree: full tiles of 256 hashes, and the growing ones at the right edge."""
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ TILE_BYTES: Final = TILE_HASHES * HASH_BYTES
 
 
 class Tile(msgspec.Struct, frozen=True):
-    """A row of `log_tiles`: up to 256 hashes one after the other, each of 256**level leaves."""
+    """A row of `log_tiles`: up to 256 concatenated hashes, each over 256**level leaves."""
 
     level: int
     index: int
@@ -31,10 +31,10 @@ class Tile(msgspec.Struct, frozen=True):
 
 
 class TileReader:
-    """The hashes of complete subtrees, from the tiles; each tile is read once.
+    """Reads the hashes of complete subtrees from the tiles, each tile once.
 
     Args:
-        connection: In a transaction that reads.
+        connection: A connection in a read transaction.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -50,30 +50,30 @@ class TileReader:
         tile_level, height = divmod(level, TILE_HEIGHT)
         tile, first = divmod(index << height, TILE_HASHES)
         hashes = self.tile(level=tile_level, index=tile)
-        wanted = hashes[first * HASH_BYTES : (first + (1 << height)) * HASH_BYTES]
-        if len(wanted) != HASH_BYTES << height:
+        subtree = hashes[first * HASH_BYTES : (first + (1 << height)) * HASH_BYTES]
+        if len(subtree) != HASH_BYTES << height:
             raise LedgerIntegrityError(f"第{tile_level}层第{tile}块记录指纹缺失。{VERIFY}")
-        return merkle.complete_root(wanted)
+        return merkle.complete_root(subtree)
 
     def tile(self, *, level: int, index: int) -> bytes:
-        """The hashes of a tile; none if it is not there."""
-        found = self._read.get((level, index))
-        if found is None:
+        """The hashes of a tile; empty if there is no such tile."""
+        hashes = self._read.get((level, index))
+        if hashes is None:
             query = select(log_tiles.c.hashes).where(log_tiles.c.level == level, log_tiles.c.index == index)
-            found = self._read[level, index] = self._connection.scalar(query) or b""
-        return found
+            hashes = self._read[level, index] = self._connection.scalar(query) or b""
+        return hashes
 
 
 def grown(reader: TileReader, *, size: int, leaves: bytes) -> Iterator[Tile]:
     """The tiles that change when leaves are added.
 
     Args:
-        reader: Of the tiles so far.
-        size: How many leaves there are so far.
-        leaves: The hashes of the leaves to add, one after the other.
+        reader: Reads the tiles so far.
+        size: The number of leaves so far.
+        leaves: The concatenated hashes of the leaves to add.
 
     Raises:
-        LedgerIntegrityError: The tile at the right edge has not as many hashes as the size says.
+        LedgerIntegrityError: The number of hashes in a tile at the right edge does not match the size.
     """
     level, added = 0, leaves
     while added:
@@ -89,28 +89,28 @@ def grown(reader: TileReader, *, size: int, leaves: bytes) -> Iterator[Tile]:
 
 
 def sealed_size(connection: Connection) -> int:
-    """How many events the tiles hold.
+    """The number of events in the tiles.
 
     Raises:
-        LedgerIntegrityError: The table does not say.
+        LedgerIntegrityError: The table does not hold it.
     """
     return read_number(connection, log_seal.c.size)
 
 
 def store(connection: Connection, tiles: Sequence[Tile], *, before: int, size: int) -> bool:
-    """Store the tiles that changed between two sizes; False if another process did."""
+    """Store the tiles that changed between two sizes; False if another process has stored them already."""
     moved = update(log_seal).where(log_seal.c.size == before).values(size=size)
     if connection.execute(moved).rowcount != 1:
         return False
-    edges = {each.level: each.index for each in reversed(tiles)}
-    for level, index in edges.items():  # The first of each level grows, if it is there.
+    edges = {tile.level: tile.index for tile in reversed(tiles)}
+    for level, index in edges.items():  # The first changed tile of a level may have grown from a stored one.
         connection.execute(delete(log_tiles).where(log_tiles.c.level == level, log_tiles.c.index == index))
-    connection.execute(insert(log_tiles), [msgspec.structs.asdict(each) for each in tiles])
+    connection.execute(insert(log_tiles), [msgspec.structs.asdict(tile) for tile in tiles])
     return True
 
 
 class _Roots:
-    """The roots that were read last; one of a size never changes."""
+    """A cache of the most recently read roots; the root of a given size never changes."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -133,14 +133,14 @@ _ROOTS: WeakKeyDictionary[Engine, _Roots] = WeakKeyDictionary()
 
 
 def root_at(connection: Connection, size: int) -> bytes | None:
-    """The root of the Merkle tree over the first `size` events; None while they are not all sealed.
+    """The root of the Merkle tree over the first `size` events; None until all of them are sealed.
 
     Raises:
-        LedgerIntegrityError: A tile that it is made from is missing, or too short.
+        LedgerIntegrityError: A tile that it needs is missing, or too short.
     """
     roots = _ROOTS.setdefault(connection.engine, _Roots())
-    found = roots.find(size)
-    if found is None and size <= sealed_size(connection):
-        found = merkle.root(TileReader(connection), size)
-        roots.keep(size, found)
-    return found
+    root = roots.find(size)
+    if root is None and size <= sealed_size(connection):
+        root = merkle.root(TileReader(connection), size)
+        roots.keep(size, root)
+    return root

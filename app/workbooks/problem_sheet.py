@@ -1,4 +1,4 @@
-"""The problem sheet (审核问题清单), which goes back to those who sent the files."""
+"""The problem sheet (审核问题清单), which goes back to the senders of the files."""
 
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
@@ -38,7 +38,7 @@ class ProblemLine:
         text: The text of the cell, or "".
         category: 审核错误 keeps the data from being registered, 核实提示 does not.
         code: The code of the problem.
-        message: What is wrong, where, and how to mend it.
+        message: What is wrong, where, and how to correct it.
     """
 
     file: str
@@ -59,17 +59,17 @@ def write_problem_sheet(
     more: int = 0,
     max_lines: int = PROBLEM_SHEET_MAX_LINES,
 ) -> None:
-    """Writes the problem sheet as an .xlsx.
+    """Write the problem sheet as an .xlsx.
 
-    A sheet ends where Excel's does: of more than `max_lines` problems the rest is left out, and a
-    last line says how many, with the `more` that were only counted. The lines are written as they come;
-    they are never all in memory.
+    A sheet is limited to the rows of Excel: problems beyond `max_lines` are left out, and a last line gives
+    their number, including the `more` that were only counted. The lines are written as they come and are
+    never all in memory.
 
     Raises:
-        OSError: When the file cannot be written, for example because it is open in Excel.
+        OSError: The file cannot be written, for example because it is open in Excel.
     """
     remaining = iter(problems)
-    # Made first, so that a folder that is missing or read-only is an OSError before any work is done.
+    # The workbook is created first, so that a missing or read-only folder is an OSError before any work.
     with new_workbook(path) as workbook:
         sheet = _ProblemSheet(workbook)
         for line in islice(remaining, max_lines):
@@ -78,7 +78,7 @@ def write_problem_sheet(
 
 
 class _ProblemSheet:
-    """The one sheet of the workbook, written from the top down."""
+    """The only sheet of the workbook, written from the top down."""
 
     def __init__(self, workbook: Any) -> None:
         self._sheet = begin_sheet(workbook, SHEET_NAME, _COLUMNS)
@@ -97,5 +97,5 @@ class _ProblemSheet:
     def end(self, *, left_out: int) -> None:
         self._sheet.autofilter(0, 0, self._next_row - 1, len(_COLUMNS) - 1)
         if left_out:
-            told = f"另有{left_out}条问题未列出。请先处理以上问题后重新提交。"
-            self._sheet.write_string(self._next_row, len(_COLUMNS) - 1, told, self._text)
+            message = f"另有{left_out}条问题未列出。请先处理以上问题后重新提交。"
+            self._sheet.write_string(self._next_row, len(_COLUMNS) - 1, message, self._text)

@@ -1,4 +1,4 @@
-"""What our sheets have in common: headings, pages, texts, and the sheet that explains the first one."""
+"""The common parts of our workbooks: headings, page layout, texts, and the sheet that explains the first."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,25 +15,26 @@ NOTES_NAME: Final = "说明"
 
 @contextmanager
 def new_workbook(path: Path) -> Iterator[Any]:
-    """A workbook that is written line by line, and has its name when it is whole.
+    """A workbook that is written line by line and appears under its name once it is complete.
 
     Raises:
-        OSError: When it cannot be written, for example because it is open in Excel.
+        OSError: It cannot be written, for example because it is open in Excel.
     """
-    with new_file(path) as beside, beside.open("xb") as file:
-        # The lines wait in files of their own, which go with the folder if this process is killed.
-        options = {"constant_memory": True, "tmpdir": str(beside.parent)}
+    with new_file(path) as temporary, temporary.open("xb") as file:
+        # xlsxwriter keeps lines in temporary files: in this folder, they are removed even if the process is
+        # killed.
+        options = {"constant_memory": True, "tmpdir": str(temporary.parent)}
         with xlsxwriter.Workbook(file, options) as workbook:
             yield workbook
 
 
 def begin_sheet(workbook: Any, name: str, columns: Iterable[tuple[str, int]]) -> Any:
-    """Add a sheet with its headings, which stay in view and stand on every page.
+    """Add a sheet with its headings, which stay in view and are printed on every page.
 
     Args:
         workbook: The workbook.
-        name: Of the sheet.
-        columns: The heading of each and its width in characters.
+        name: The name of the sheet.
+        columns: The heading and the width in characters of each column.
     """
     sheet, heading = workbook.add_worksheet(name), heading_format(workbook)
     for index, (title, width) in enumerate(columns):
@@ -45,29 +46,29 @@ def begin_sheet(workbook: Any, name: str, columns: Iterable[tuple[str, int]]) ->
 
 
 def write_notes(workbook: Any, notes: Sequence[tuple[str, str]]) -> None:
-    """Add the second sheet: what the first one says and how it is to be read, heading and text."""
+    """Add the second sheet, which explains the first one: headings and texts."""
     sheet = workbook.add_worksheet(NOTES_NAME)
     heading, text = heading_format(workbook), text_format(workbook)
     sheet.set_column(0, 0, 30)
     sheet.set_column(1, 1, 110)
-    for row, (title, told) in enumerate(notes):
+    for row, (title, body) in enumerate(notes):
         sheet.write_string(row, 0, writable(title), heading)
-        sheet.write_string(row, 1, writable(told), text)
+        sheet.write_string(row, 1, writable(body), text)
     _print_on_wide_pages(sheet)
 
 
 def heading_format(workbook: Any) -> Any:
-    """How headings look."""
+    """The format of headings."""
     return workbook.add_format({"bold": True, "bg_color": "#D9E2EC", "border": 1, "valign": "vcenter"})
 
 
 def text_format(workbook: Any) -> Any:
-    """How texts look; a quote prefix keeps one that begins with = + - or @ text when someone edits it."""
+    """The format of texts; the quote prefix keeps a text that begins with = + - or @ a text."""
     return workbook.add_format({"text_wrap": True, "valign": "top", "quote_prefix": True})
 
 
 def _print_on_wide_pages(sheet: Any) -> None:
-    """Have a sheet printed across, as wide as the paper, with its heading on every page."""
+    """Print a sheet in landscape, fitted to the width of the paper, with its headings on every page."""
     sheet.set_landscape()
     sheet.set_paper(9)
     sheet.fit_to_pages(1, 0)

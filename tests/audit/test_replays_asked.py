@@ -20,7 +20,7 @@ from app.ledger.ledger import Ledger
 from app.ledger.replay_runs import SILENT_US, Run
 from app.ledger.tables import events
 from app.runtime.database import write_transaction
-from app.use_cases.audit.exporting import ExportWanted, export_log
+from app.use_cases.audit.exporting import ExportOptions, export_log
 from projections.tables import LIVE
 from tests.databases import Database
 from tests.ledger.history import code, file, publish_whole, trade
@@ -248,7 +248,7 @@ def test_an_export_is_replayed_without_its_database(
 ) -> None:
     position = lower(month)
     target = tmp_path / "export"
-    wanted = ExportWanted(target=target, packed=False, until=None, made_at="", signing=None)
+    wanted = ExportOptions(target=target, packed=False, until=None, made_at="", signing=None)
     export_log(month, wanted)
     with write_transaction(month.engine) as connection:
         connection.execute(delete(events))
@@ -263,7 +263,7 @@ def test_an_export_that_was_altered_is_not_replayed(
     month: Ledger, database: Database, tmp_path: Path
 ) -> None:
     target = tmp_path / "export"
-    wanted = ExportWanted(target=target, packed=False, until=None, made_at="", signing=None)
+    wanted = ExportOptions(target=target, packed=False, until=None, made_at="", signing=None)
     export_log(month, wanted)
     lines = target / "events.ndjson"
     lines.write_bytes(lines.read_bytes().replace(b"11000000000", b"12000000000"))

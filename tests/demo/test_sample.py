@@ -33,7 +33,7 @@ STEP, ROOM = 10_000, 100_000
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """One sheet as it was read back: what stands above, in and below its table."""
+    """One sheet as it was read back: the rows above, in and below its table."""
 
     file: SampleFile
     form: str
@@ -67,7 +67,7 @@ class Row:
 
     @property
     def increment(self) -> int | None:
-        """The increment, or `None` where the base is missing, zero or negative."""
+        """The increment; `None` if the base is missing, zero or negative."""
         now, prior = self.lead[NOW], self.lead[PRIOR]
         return None if now is None or not prior or prior < 0 else now - prior
 
@@ -98,7 +98,7 @@ def amount(cell: object) -> int | None:
     return int(cell)
 
 
-def sheets_of(file: SampleFile) -> Iterator[Sheet]:
+def read_sheets(file: SampleFile) -> Iterator[Sheet]:
     form = file.path.stem[-6:]
     workbook = CalamineWorkbook.from_path(file.path)
     for name in workbook.sheet_names:
@@ -111,7 +111,7 @@ def sheets_of(file: SampleFile) -> Iterator[Sheet]:
         yield Sheet(file, form, name, title, headings, cells, total)
 
 
-def rows_of(sheet: Sheet) -> Iterator[Row]:
+def read_rows(sheet: Sheet) -> Iterator[Row]:
     items = ITEMS[sheet.form]
     marks = sheet.headings[5 + 4 * len(items) :]
     for cells in sheet.body:
@@ -139,12 +139,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[SampleFile]:
 
 @pytest.fixture(scope="module")
 def sheets(files: list[SampleFile]) -> list[Sheet]:
-    return [sheet for file in files for sheet in sheets_of(file)]
+    return [sheet for file in files for sheet in read_sheets(file)]
 
 
 @pytest.fixture(scope="module")
 def rows(sheets: list[Sheet]) -> list[Row]:
-    return [row for sheet in sheets for row in rows_of(sheet)]
+    return [row for sheet in sheets for row in read_rows(sheet)]
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +170,7 @@ def contents(files: list[SampleFile]) -> list[tuple[str, str, list[str], list[li
     return [
         (file.path.name, sheet.name, sheet.headings, sheet.body)
         for file in files
-        for sheet in sheets_of(file)
+        for sheet in read_sheets(file)
     ]
 
 
@@ -213,11 +213,11 @@ def test_a_number_without_room_for_the_special_cases_or_for_names_is_refused(
 
 def test_the_special_cases_are_the_same_firms_in_a_sample_of_any_size(tmp_path: Path) -> None:
     small = write_sample(tmp_path, enterprises=len(SPECIAL))
-    read = {row.uscc for file in small for sheet in sheets_of(file) for row in rows_of(sheet)}
+    read = {row.uscc for file in small for sheet in read_sheets(file) for row in read_rows(sheet)}
     assert read == {firm.uscc for firm in special_firms()}
 
 
-def test_each_period_and_form_has_one_file_beside_the_late_and_the_corrected_one(
+def test_each_period_and_form_has_one_file_besides_the_late_and_the_corrected_one(
     files: list[SampleFile],
 ) -> None:
     names = [file.path.name for file in files]
@@ -279,13 +279,13 @@ def test_some_sheets_have_a_title_above_and_some_a_total_below(sheets: list[Shee
         assert amount(sheet.total[retail]) == sum(amount(cells[retail]) or 0 for cells in sheet.body)
 
 
-def test_nil_is_a_blank_and_sometimes_a_dash_and_never_nought(sheets: list[Sheet]) -> None:
+def test_nil_is_a_blank_and_sometimes_a_dash_and_never_zero(sheets: list[Sheet]) -> None:
     nils = Counter(
         cell for sheet in sheets for cells in sheet.body for cell in cells[5:13] if isinstance(cell, str)
     )
     assert set(nils) == {"", "—"}
     assert nils[""] > nils["—"] > 100
-    restaurants = [row for sheet in sheets if sheet.name == "餐饮" for row in rows_of(sheet)]
+    restaurants = [row for sheet in sheets if sheet.name == "餐饮" for row in read_rows(sheet)]
     assert {row.figures["客房收入"] for row in restaurants} == {(None, None, None, None)}
 
 

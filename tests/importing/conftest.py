@@ -1,4 +1,4 @@
-"""Small files that have many chunks, and worker processes on any machine."""
+"""Fixtures for small files with many chunks, and for worker processes on any machine."""
 
 import os
 from collections.abc import Iterator
@@ -14,26 +14,26 @@ from tests.office import TestClock
 
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file has a chunk for every 20 rows, and this process works alone."""
+    """A chunk has 20 rows, and there are no worker processes."""
     monkeypatch.setattr(importing, "ROWS_PER_CHUNK", ROWS_PER_CHUNK)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
 
 
 @pytest.fixture
-def helper(small_chunks: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - patched over
-    """A process works beside."""
+def one_worker(small_chunks: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - patched over
+    """There is one worker process."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
 
 
 @pytest.fixture
-def helpers(small_chunks: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - patched over
-    """Two processes work beside."""
+def two_workers(small_chunks: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - patched over
+    """There are two worker processes."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
 
 
 @pytest.fixture
 def other(migrated: Database, clock: TestClock) -> Iterator[Ledger]:
-    """Another fresh ledger, to compare with."""
+    """A second new ledger, for comparison."""
     database = migrated.copy()
     engine = database.open()
     yield Ledger(engine, clock)
@@ -43,5 +43,5 @@ def other(migrated: Database, clock: TestClock) -> Iterator[Ledger]:
 
 @pytest.fixture
 def clock() -> TestClock:
-    """A clock as that of the processes that are started here."""
+    """A clock that agrees with the processes that the tests start."""
     return TestClock.of_machine()

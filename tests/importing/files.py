@@ -1,4 +1,4 @@
-"""Files to import in many chunks, and what a ledger holds, to compare."""
+"""Files to import in many chunks, and the contents of ledgers, for comparison."""
 
 import random
 from collections.abc import Callable, Iterable
@@ -26,9 +26,9 @@ def random_file(seed: int, *, in_months: bool) -> list[Row]:
     """Rows of several months and both forms.
 
     Args:
-        seed: What is drawn.
-        in_months: Whether chunks of one month and form follow each other, most of them about enterprises of
-            their own; else the rows of an enterprise lie anywhere.
+        seed: The seed of the random rows.
+        in_months: Whether rows of one month and form follow each other, so that most chunks share no
+            enterprise; otherwise the rows of an enterprise may be anywhere.
     """
     draw = random.Random(seed)  # noqa: S311 - nothing is secret here
     rows = []
@@ -37,30 +37,30 @@ def random_file(seed: int, *, in_months: bool) -> list[Row]:
             for n in range(1, ENTERPRISES + 1):
                 prior = draw.choice([None, 0, *[draw.randrange(1_000, 200_000) for _ in range(8)]])
                 current = (prior or 10_000) + draw.randrange(-1_000, most)
-                made = make(code(n), period, current, prior, region_code=draw.choice(REGIONS))
+                row = make(code(n), period, current, prior, region_code=draw.choice(REGIONS))
                 if draw.random() < 0.8:
-                    rows.append(made)
+                    rows.append(row)
     if not in_months:
         draw.shuffle(rows)
     return rows
 
 
 def changed(rows: Iterable[Row], seed: int) -> list[Row]:
-    """A later file: a third of the rows with other figures and a reason, the rest as it was."""
+    """A later file: a third of the rows have other figures and a reason, the rest is unchanged."""
     draw = random.Random(seed)  # noqa: S311
-    found = []
+    later = []
     for row in rows:
         if draw.random() < 1 / 3:
             ((item, figure),) = row["figures"].items()
             figures = {item: {**figure, "current": figure["current"] + draw.randrange(1, 90_000)}}
-            found.append({**row, "figures": figures, "reason": "企业改报"})
+            later.append({**row, "figures": figures, "reason": "企业改报"})
         else:
-            found.append(row)
-    return found
+            later.append(row)
+    return later
 
 
 def one_month(enterprises: int) -> list[Row]:
-    """A row for each enterprise: every chunk is about enterprises of its own."""
+    """A row for each enterprise, so that no two chunks share an enterprise."""
     return [trade(code(n), "2024-03", 110_000 + 1_000 * n, 100_000) for n in range(1, enterprises + 1)]
 
 
@@ -75,7 +75,7 @@ def import_(
     progress: Progress = lambda _, __, ___: None,
     in_order: Callable[[], bool] = lambda: True,
 ) -> FilingAnswer | Refused:
-    """Import rows as those of a file."""
+    """Import rows as if they came from a file."""
     return import_rows(ledger, rows, reader(stage), actor="statistics", in_order=in_order, progress=progress)
 
 
@@ -92,7 +92,7 @@ def imported(
 
 
 def facts(ledger: Ledger) -> dict[str, list[AnyEvent]]:
-    """What was registered, by stream in the order of its versions."""
+    """The registered events, by stream in the order of its versions."""
     found: dict[str, list[AnyEvent]] = {}
     for entry in log(ledger):
         if entry.stream.startswith("returns/"):
@@ -101,10 +101,10 @@ def facts(ledger: Ledger) -> dict[str, list[AnyEvent]]:
 
 
 def contents(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
-    """What the read models say now, and every version of every return.
+    """The current rows of the read models, and every version of every return.
 
-    Positions are left out, and which version of a return or of a policy an outcome was first assessed
-    from: what comes to the same is not assessed again.
+    Positions are left out, and so are the versions of returns and policies that an outcome was first assessed
+    from: an unchanged outcome is not assessed again.
     """
     found = {}
     with read_transaction(ledger.engine) as connection:
@@ -127,7 +127,7 @@ def _without_positions(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def same_contents(one: Ledger, other: Ledger) -> bool:
-    """Whether two ledgers hold the same, at whatever positions."""
+    """Whether two ledgers have the same contents, apart from positions."""
     return facts(one) == facts(other) and contents(one) == contents(other)
 
 

@@ -12,11 +12,13 @@ from tests.ledger.history import file, log, policy, publish_whole
 from tests.ledger.test_concurrency import check_consistency
 
 
-@pytest.mark.parametrize(("seed", "in_months", "beside"), [(1, True, "helper"), (2, False, "helpers")])
-def test_many_chunks_record_what_one_batch_records(  # noqa: PLR0913 - what a case is, by name
-    request: pytest.FixtureRequest, ledger: Ledger, other: Ledger, seed: int, beside: str, *, in_months: bool
+@pytest.mark.parametrize(
+    ("seed", "in_months", "workers"), [(1, True, "one_worker"), (2, False, "two_workers")]
+)
+def test_many_chunks_record_what_one_batch_records(  # noqa: PLR0913 - parameters of a case
+    request: pytest.FixtureRequest, ledger: Ledger, other: Ledger, seed: int, workers: str, *, in_months: bool
 ) -> None:
-    request.getfixturevalue(beside)
+    request.getfixturevalue(workers)
     rows = random_file(seed, in_months=in_months)
     final = [{**row, "reason": "年报核定"} for row in changed(rows[: len(rows) // 2], seed)]
     files: list[tuple[Stage, list[dict[str, object]]]] = [
@@ -24,8 +26,8 @@ def test_many_chunks_record_what_one_batch_records(  # noqa: PLR0913 - what a ca
         ("final", final),
         ("final", changed([*final, *rows[len(rows) // 2 :]], seed + 1)),
     ]
-    for each in (ledger, other):
-        publish_whole(each, policy(half_year_yuan=900_000))
+    for target in (ledger, other):
+        publish_whole(target, policy(half_year_yuan=900_000))
     for stage, registered in files:
         many, one = imported(ledger, registered, stage), file(other, *registered, stage=stage)
         assert (many.filed, many.revised, many.unchanged) == (one.filed, one.revised, one.unchanged)

@@ -1,4 +1,4 @@
-"""`duixian import` as a process of its own that is interrupted, and whose helpers are."""
+"""`duixian import` in a process of its own, which is interrupted or loses a worker process."""
 
 import csv
 import multiprocessing
@@ -27,7 +27,7 @@ from sqlalchemy import Engine, event
 from app.use_cases.filing import importing
 importing.ROWS_PER_CHUNK = {ROWS_PER_CHUNK}
 os.sched_getaffinity = lambda _: {{0, 1, 2}}
-# As a terminal has it: tests that run in the background of a shell inherit that it is ignored.
+# As on a terminal: tests that run in the background of a shell inherit an ignored SIGINT.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 """
 AT_THE_THIRD_COMMIT = """
@@ -47,7 +47,7 @@ INTERRUPT = """
 def act():
     os.killpg(0, signal.SIGINT)
 """
-KILL_A_HELPER = """
+KILL_A_WORKER = """
 def act():
     multiprocessing.active_children()[0].kill()
 """
@@ -77,7 +77,7 @@ def month(desk: Desk) -> Path:
 
 
 def _run(program: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a program as a terminal does: with a group of its own, to which Ctrl+C goes."""
+    """Run a program as a terminal does: in a process group of its own, which receives Ctrl+C."""
     return subprocess.run(
         [sys.executable, "-c", PREPARED + program, *map(str, words)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -89,8 +89,8 @@ def _run(program: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _goes_on(desk: Desk, ledger: Ledger, month: Path) -> None:
-    """Whole chunks are recorded, and importing again does the rest."""
+def _check_continues(desk: Desk, ledger: Ledger, month: Path) -> None:
+    """Check that only whole chunks are recorded, and that importing again records the rest."""
     recorded = number_of_facts(ledger)
     assert 0 < recorded < ENTERPRISES
     assert recorded % ROWS_PER_CHUNK == 0
@@ -108,28 +108,28 @@ def test_ctrl_c_ends_an_import_without_a_traceback_and_what_was_recorded_stays(
     assert ended.returncode == 130, ended.stderr
     assert "Traceback" not in ended.stderr
     assert "登记完成" not in ended.stdout
-    _goes_on(desk, ledger, month)
+    _check_continues(desk, ledger, month)
 
 
-def test_a_helper_that_was_killed_is_a_refusal_that_says_what_to_do(
+def test_a_killed_worker_ends_the_import_with_a_message_that_says_what_to_do(
     desk: Desk, ledger: Ledger, month: Path
 ) -> None:
     publish_whole(ledger)
-    ended = _run(KILL_A_HELPER + AT_THE_THIRD_COMMIT, "import", month, "--unit", "千元")
+    ended = _run(KILL_A_WORKER + AT_THE_THIRD_COMMIT, "import", month, "--unit", "千元")
     assert (ended.returncode, ended.stdout) == (1, "")
     reason, extent = ended.stderr.splitlines()
     assert reason == "协助处理的进程意外终止（可能是内存不足），本次未完成。"
     assert f"共{ENTERPRISES}行，前{number_of_facts(ledger)}行已登记" in extent
-    _goes_on(desk, ledger, month)
+    _check_continues(desk, ledger, month)
 
 
-@pytest.mark.usefixtures("helper")
-def test_processes_beside_take_no_notice_of_signals_to_stop_from_their_first_moment(ledger: Ledger) -> None:
+@pytest.mark.usefixtures("one_worker")
+def test_worker_processes_ignore_signals_to_stop_from_their_first_moment(ledger: Ledger) -> None:
     def rows() -> Iterator[Row]:
         for row in one_month(ENTERPRISES):
-            for each in multiprocessing.active_children():
-                os.kill(each.pid or 0, signal.SIGINT)
-                os.kill(each.pid or 0, signal.SIGTERM)
+            for worker in multiprocessing.active_children():
+                os.kill(worker.pid or 0, signal.SIGINT)
+                os.kill(worker.pid or 0, signal.SIGTERM)
             yield row
 
     assert imported(ledger, rows()).filed == ENTERPRISES

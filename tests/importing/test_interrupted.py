@@ -1,4 +1,4 @@
-"""`duixian import` that is kept from its end says how far it came, and goes on when it is run again."""
+"""If `duixian import` ends early, it reports its progress, and continues when it is run again."""
 
 import csv
 import getpass
@@ -26,19 +26,19 @@ from tests.processes.running import PATIENCE_S, eventually
 
 ENTERPRISES = 130
 BEFORE = 2 * ROWS_PER_CHUNK
-"""So many rows of a file are recorded when the import waits."""
+"""The number of rows that are recorded when the import waits."""
 
 WAITS = """
 from app.ledger.ledger import Ledger
 record, chunks = Ledger.record, []
 
-def record_when_told(self, *given):
+def record_when_resumed(self, *given):
     chunks.append(given)
     if len(chunks) == wait_at:
         sys.stdin.read()
     return record(self, *given)
 
-Ledger.record = record_when_told
+Ledger.record = record_when_resumed
 """
 RUN = """
 from app.cli import main
@@ -84,8 +84,8 @@ def desk(tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch) ->
     return Desk(tmp_path)
 
 
-def month_of(desk: Desk, number: int, enterprises: int = ENTERPRISES) -> Path:
-    """The file of a month."""
+def write_month(desk: Desk, number: int, enterprises: int = ENTERPRISES) -> Path:
+    """Write the file of a month."""
     path = desk.folder / f"2024年{number}月.csv"
     lines = [
         ["210802", code(n), f"示例{n}", "5211", "", "", f"{110_000 + n}", "100000", "", ""]
@@ -98,7 +98,7 @@ def month_of(desk: Desk, number: int, enterprises: int = ENTERPRISES) -> Path:
 
 @contextmanager
 def started(program: str, *words: str | Path) -> Iterator[subprocess.Popen[str]]:
-    """`duixian import` in a process of its own, after what a program prepares."""
+    """Start `duixian import` in a process of its own, after a program has prepared it."""
     with subprocess.Popen(
         [sys.executable, "-c", PREPARED + program + RUN, "import", *map(str, words), "--unit", "千元"],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -114,22 +114,22 @@ def started(program: str, *words: str | Path) -> Iterator[subprocess.Popen[str]]
 
 
 def ended(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
-    """How it ended, once it may go on."""
-    told, problems = process.communicate(timeout=PATIENCE_S)
+    """Let the process continue, and wait for its end."""
+    output, problems = process.communicate(timeout=PATIENCE_S)
     assert "Traceback" not in problems
-    return subprocess.CompletedProcess(process.args, process.returncode, told, problems)
+    return subprocess.CompletedProcess(process.args, process.returncode, output, problems)
 
 
 def interrupted(
     ledger: Ledger, meanwhile: Meanwhile, *words: str | Path, months_before: int = 0
 ) -> subprocess.CompletedProcess[str]:
-    """An import, while which something happens when two chunks of a file are recorded.
+    """Run an import, and do something when two chunks of a file are recorded.
 
     Args:
-        ledger: Where they are recorded.
-        meanwhile: What happens, while the import waits before it records the third.
-        words: Of the command.
-        months_before: How many files of the command are recorded whole before.
+        ledger: The ledger that the import records in.
+        meanwhile: What to do, while the import waits before it records the third chunk.
+        words: The arguments of the command.
+        months_before: The number of files of the command that are recorded completely before.
     """
     chunks = months_before * -(-ENTERPRISES // ROWS_PER_CHUNK) + 3
     before = months_before * ENTERPRISES + BEFORE
@@ -143,12 +143,12 @@ def terminate(process: subprocess.Popen[str]) -> None:
     process.send_signal(signal.SIGTERM)
 
 
-def goes_on(desk: Desk, ledger: Ledger, other: Ledger, *months: Path) -> None:
-    """The same command does the rest: then all is as if nothing had interrupted it."""
+def check_continues(desk: Desk, ledger: Ledger, other: Ledger, *months: Path) -> None:
+    """Check that the same command records the rest, with the same result as without an interruption."""
     recorded = number_of_facts(ledger)
-    answers = [each["answer"] for each in desk.json("import", *months, "--unit", "千元")]
-    assert sum(each["unchanged"] for each in answers) == recorded
-    assert sum(each["filed"] for each in answers) == len(months) * ENTERPRISES - recorded
+    answers = [outcome["answer"] for outcome in desk.json("import", *months, "--unit", "千元")]
+    assert sum(answer["unchanged"] for answer in answers) == recorded
+    assert sum(answer["filed"] for answer in answers) == len(months) * ENTERPRISES - recorded
     for month in months:
         import_file(other, month, ImportOptions(unit="qianyuan"), actor=f"命令行：{getpass.getuser()}")
     assert same_contents(ledger, other)
@@ -159,9 +159,9 @@ def goes_on(desk: Desk, ledger: Ledger, other: Ledger, *months: Path) -> None:
 def test_a_signal_ends_an_import_after_a_whole_chunk_and_the_same_command_goes_on(
     desk: Desk, ledger: Ledger, other: Ledger, name: str, number: int
 ) -> None:
-    for each in (ledger, other):
-        publish_whole(each)
-    month = month_of(desk, 3)
+    for target in (ledger, other):
+        publish_whole(target)
+    month = write_month(desk, 3)
     stopped = interrupted(ledger, lambda process: process.send_signal(number), month)
     recorded = number_of_facts(ledger)
     assert recorded == BEFORE + ROWS_PER_CHUNK
@@ -173,15 +173,15 @@ def test_a_signal_ends_an_import_after_a_whole_chunk_and_the_same_command_goes_o
         "请再次运行同一命令，从中断处继续；已登记的行计为无变化。"
     )
     check_consistency(ledger)
-    goes_on(desk, ledger, other, month)
+    check_continues(desk, ledger, other, month)
 
 
 def test_an_import_of_several_files_says_which_are_done_half_way_and_not_begun(
     desk: Desk, ledger: Ledger, other: Ledger
 ) -> None:
-    for each in (ledger, other):
-        publish_whole(each)
-    months = [month_of(desk, number) for number in (3, 4, 5, 6)]
+    for target in (ledger, other):
+        publish_whole(target)
+    months = [write_month(desk, number) for number in (3, 4, 5, 6)]
     stopped = interrupted(ledger, terminate, *months, months_before=1)
     assert stopped.returncode == 143
     assert stopped.stdout.startswith("2024年3月.csv：登记完成。")
@@ -190,11 +190,11 @@ def test_an_import_of_several_files_says_which_are_done_half_way_and_not_begun(
         "此前已完成的文件：2024年3月.csv",
         "其后的文件未处理：2024年5月.csv、2024年6月.csv",
     ]
-    goes_on(desk, ledger, other, *months)
+    check_continues(desk, ledger, other, *months)
 
 
 def test_an_import_that_is_stopped_says_as_data_how_far_it_came(desk: Desk, ledger: Ledger) -> None:
-    months = [month_of(desk, number) for number in (3, 4, 5)]
+    months = [write_month(desk, number) for number in (3, 4, 5)]
     stopped = interrupted(ledger, terminate, *months, "--json", months_before=1)
     done, half_way, not_begun = json.loads(stopped.stdout)
     assert (done["state"], done["answer"]["filed"]) == ("done", ENTERPRISES)
@@ -214,7 +214,7 @@ def test_an_import_that_is_stopped_says_as_data_how_far_it_came(desk: Desk, ledg
 def test_a_signal_while_the_file_is_checked_leaves_nothing_recorded_and_says_so(
     desk: Desk, ledger: Ledger
 ) -> None:
-    month = month_of(desk, 3)
+    month = write_month(desk, 3)
     waiting = month.with_name("2024年4月.csv")
     with started(STOPPED_WHILE_CHECKING, month, waiting) as process:
         stopped = ended(process)
@@ -227,19 +227,19 @@ def test_a_signal_while_the_file_is_checked_leaves_nothing_recorded_and_says_so(
     assert number_of_facts(ledger) == 0
 
 
-def test_a_conflict_that_another_process_recorded_after_the_check_is_told_with_what_is_recorded(
+def test_a_conflict_that_another_process_recorded_after_the_check_is_reported_with_what_is_recorded(
     desk: Desk, ledger: Ledger
 ) -> None:
     publish_whole(ledger)
-    month = month_of(desk, 3)
+    month = write_month(desk, 3)
     row = BEFORE + 7
     stopped = interrupted(
         ledger, lambda _: file(ledger, trade(code(row), "2024-03", 1_000, 1_000)), month, "--json"
     )
     assert stopped.returncode == 1
-    ((told,),) = [json.loads(stopped.stdout)]
-    assert (told["state"], told["recorded"], told["rows"]) == ("unfinished", BEFORE, ENTERPRISES)
-    assert [(line["row"], line["code"]) for line in told["lines"]] == [(row + 1, "revision-needs-reason")]
+    ((outcome,),) = [json.loads(stopped.stdout)]
+    assert (outcome["state"], outcome["recorded"], outcome["rows"]) == ("unfinished", BEFORE, ENTERPRISES)
+    assert [(line["row"], line["code"]) for line in outcome["lines"]] == [(row + 1, "revision-needs-reason")]
     assert f"共{ENTERPRISES}行，前{BEFORE}行已登记" in stopped.stderr
     assert f"第{row + 1}行" in stopped.stderr
     (again,) = desk.json("import", month, "--unit", "千元", "--reason", "企业改报")
@@ -252,9 +252,9 @@ def test_an_import_whose_database_goes_away_says_what_is_recorded_and_goes_on(
     desk: Desk, ledger: Ledger, other: Ledger, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DUIXIAN_LOG_FORMAT", "json")
-    for each in (ledger, other):
-        publish_whole(each)
-    month = month_of(desk, 3)
+    for target in (ledger, other):
+        publish_whole(target)
+    month = write_month(desk, 3)
     with ExitStack() as away:
         lost = interrupted(ledger, lambda _: away.enter_context(gone(database)), month)
     assert (lost.returncode, lost.stdout) == (1, "")
@@ -263,12 +263,12 @@ def test_an_import_whose_database_goes_away_says_what_is_recorded_and_goes_on(
     assert "数据库" in reason
     assert f"共{ENTERPRISES}行，前{BEFORE}行已登记" in extent
     assert number_of_facts(ledger) == BEFORE
-    goes_on(desk, ledger, other, month)
+    check_continues(desk, ledger, other, month)
 
 
 @contextmanager
 def gone(database: Database) -> Iterator[None]:
-    """The database is not there for anybody."""
+    """Make the database unavailable."""
     if isinstance(database.host, PostgresHost):
         name = make_url(database.url).database
         database.host.order(f'ALTER DATABASE "{name}" WITH ALLOW_CONNECTIONS false')
@@ -288,9 +288,9 @@ def gone(database: Database) -> Iterator[None]:
 def test_an_import_that_fills_the_disk_says_what_is_recorded_and_goes_on_when_there_is_room_on_sqlite(
     desk: Desk, ledger: Ledger, other: Ledger
 ) -> None:
-    for each in (ledger, other):
-        publish_whole(each)
-    month = month_of(desk, 3)
+    for target in (ledger, other):
+        publish_whole(target)
+    month = write_month(desk, 3)
     with started(NO_ROOM_AT_THE_THIRD_COMMIT, month) as process:
         full = ended(process)
     recorded = number_of_facts(ledger)
@@ -299,13 +299,13 @@ def test_an_import_that_fills_the_disk_says_what_is_recorded_and_goes_on_when_th
     reason, extent = full.stderr.splitlines()
     assert "磁盘空间不足" in reason
     assert f"共{ENTERPRISES}行，前{recorded}行已登记" in extent
-    goes_on(desk, ledger, other, month)
+    check_continues(desk, ledger, other, month)
 
 
 def test_an_import_without_room_for_what_it_checked_says_that_nothing_is_recorded(
     desk: Desk, ledger: Ledger
 ) -> None:
-    with started(NO_ROOM_FOR_FILES, month_of(desk, 3, enterprises=1_500)) as process:
+    with started(NO_ROOM_FOR_FILES, write_month(desk, 3, enterprises=1_500)) as process:
         full = ended(process)
     assert full.returncode == 1
     reason, extent = full.stderr.splitlines()

@@ -1,4 +1,4 @@
-"""An import whose process is killed: what was recorded stays, and importing the file again does the rest."""
+"""If an import is killed, recorded chunks stay, and importing the file again records the rest."""
 
 import multiprocessing
 import os
@@ -35,37 +35,37 @@ ROWS = random_file(5, in_months=True)
 DOING = ("核对", "登记")
 
 
-def import_until(url: str, temporary: str, at: tuple[str, int], told: Connection) -> None:
-    """Import, tell which processes are beside when so many rows are done, and end by a signal."""
+def import_until(url: str, temporary: str, at: tuple[str, int], pipe: Connection) -> None:
+    """Import; at a given step and row, send the ids of the worker processes and kill this process."""
     importing.ROWS_PER_CHUNK = ROWS_PER_CHUNK  # type: ignore[misc]
     os.sched_getaffinity = lambda _: {0, 1}
     os.environ["TMPDIR"] = temporary
 
     def end(done: int, _: int | None, doing: str) -> None:
         if (doing, done) == at:
-            told.send([each.pid for each in multiprocessing.active_children()])
-            told.recv()
+            pipe.send([child.pid for child in multiprocessing.active_children()])
+            pipe.recv()
             os.kill(os.getpid(), signal.SIGKILL)
 
     import_(Ledger(open_engine(url)), ROWS, progress=end)
 
 
 def _killed(work: Callable[[Connection], Any]) -> None:
-    """Run until killed; every process that was beside has ended too."""
+    """Run until the process is killed, and check that its worker processes have ended too."""
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=work, args=(theirs,))
     process.start()
     theirs.close()
-    beside = [os.pidfd_open(pid) for pid in ours.recv()]
+    workers = [os.pidfd_open(pid) for pid in ours.recv()]
     ours.send("go on")
     process.join()
     assert process.exitcode == -signal.SIGKILL
     process.close()
     ours.close()
-    assert beside
-    for each in beside:  # A process that has ended can be read, whoever it is left to.
-        assert select.select([each], [], [], PATIENCE_S)[0] == [each]
-        os.close(each)
+    assert workers
+    for descriptor in workers:  # The descriptor of an ended process is readable.
+        assert select.select([descriptor], [], [], PATIENCE_S)[0] == [descriptor]
+        os.close(descriptor)
 
 
 @pytest.mark.usefixtures("small_chunks")
@@ -73,8 +73,8 @@ def _killed(work: Callable[[Connection], Any]) -> None:
 def test_an_import_that_was_killed_goes_on_where_it_ended(
     ledger: Ledger, other: Ledger, database: Database, tmp_path: Path, doing: str
 ) -> None:
-    for each in (ledger, other):
-        publish_whole(each)
+    for target in (ledger, other):
+        publish_whole(target)
     imported(other, ROWS)
     ledger.engine.dispose()
     chunks = random.Random(doing).randrange(3, len(ROWS) // ROWS_PER_CHUNK)  # noqa: S311
@@ -90,21 +90,21 @@ def test_an_import_that_was_killed_goes_on_where_it_ended(
     check_consistency(ledger)
 
 
-def _kill_one_beside(done: int, _: int | None, doing: str) -> None:
-    """Kill a worker process as soon as something is recorded."""
+def _kill_one_worker(done: int, _: int | None, doing: str) -> None:
+    """Kill a worker process once the first chunk is recorded."""
     children = multiprocessing.active_children()
     if doing == "登记" and done and children:
         children[0].kill()
 
 
-@pytest.mark.usefixtures("helper")
-def test_an_import_whose_helper_was_killed_ends_and_goes_on_when_it_is_done_again(
+@pytest.mark.usefixtures("one_worker")
+def test_an_import_whose_worker_was_killed_ends_and_continues_when_it_is_done_again(
     ledger: Ledger, other: Ledger
 ) -> None:
-    for each in (ledger, other):
-        publish_whole(each)
+    for target in (ledger, other):
+        publish_whole(target)
     with pytest.raises(INTERRUPTED):
-        import_(ledger, ROWS, progress=_kill_one_beside)
+        import_(ledger, ROWS, progress=_kill_one_worker)
     recorded = number_of_facts(ledger)
     assert 0 < recorded < len(ROWS)
     assert recorded % ROWS_PER_CHUNK == 0

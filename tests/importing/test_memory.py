@@ -1,4 +1,4 @@
-"""What `duixian import` holds in memory does not grow with its file."""
+"""The memory of `duixian import` does not grow with its file."""
 
 import csv
 import os
@@ -17,7 +17,7 @@ from tests.ledger.history import code, publish_whole
 
 FEW, MANY = 1_000, 7_000
 REASON_LENGTH = 490
-"""Bulky rows: what is kept of each to the end, some 200 bytes, is little beside the row itself."""
+"""Rows are bulky, so that the 200 bytes kept of each to the end are little in comparison."""
 
 IMPORT = """
 import re, sys
@@ -37,7 +37,7 @@ finally:
 
 
 def write_month(path: Path, rows: int) -> int:
-    """Write a file of so many bulky rows; its size in bytes."""
+    """Write a file of bulky rows; its size in bytes."""
     with path.open("w", encoding="utf-8", newline="") as written:
         csv.writer(written).writerow([*E204_1, "更正原因"])
         csv.writer(written).writerows(
@@ -60,7 +60,7 @@ def write_month(path: Path, rows: int) -> int:
 
 
 def peak_bytes(database: Database, path: Path) -> int:
-    """The most that the process of an import holds in memory; those beside it hold a chunk each."""
+    """The peak memory of the main process of an import; its worker processes hold a chunk each."""
     ended = subprocess.run(
         [sys.executable, "-c", IMPORT, "import", path, "--unit", "千元", "--period", "2024-03"],
         env={**os.environ, "PYTHONPATH": str(ROOT), "DUIXIAN_DATABASE_URL": database.url},
@@ -74,7 +74,9 @@ def peak_bytes(database: Database, path: Path) -> int:
     return int(ended.stderr.split()[-1]) * 1024
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="what a process holds is read from there")
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="the peak memory of a process is read from there"
+)
 def test_a_file_of_seven_times_the_rows_is_imported_in_as_much_memory(
     ledger: Ledger, database: Database, tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""Others record while a file is imported: nothing is lost, doubled, or assessed by what was before."""
+"""Other processes record during an import: nothing is lost, doubled, or assessed by outdated facts."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -29,11 +29,11 @@ ENTERPRISES = 130
 
 @pytest.fixture
 def interleaved(ledger: Ledger) -> Interleaved:
-    """The process that imports: something else happens before it appends a chunk."""
+    """A ledger for the import, which lets something else happen before each chunk is appended."""
     return Interleaved(ledger.engine, ledger.clock)
 
 
-@pytest.mark.usefixtures("helper")
+@pytest.mark.usefixtures("one_worker")
 def test_chunks_are_decided_again_where_others_recorded_the_same_enterprises(
     ledger: Ledger, interleaved: Interleaved
 ) -> None:
@@ -58,13 +58,13 @@ def test_chunks_are_decided_again_where_others_recorded_the_same_enterprises(
     check_consistency(ledger)
 
 
-@pytest.mark.usefixtures("helper")
+@pytest.mark.usefixtures("one_worker")
 def test_every_chunk_is_assessed_by_a_policy_that_was_published_in_between(
     ledger: Ledger, interleaved: Interleaved, other: Ledger
 ) -> None:
     rows = random_file(7, in_months=True)
-    for each in (ledger, other):
-        publish_whole(each, FIRST)
+    for target in (ledger, other):
+        publish_whole(target, FIRST)
     interleaved.meanwhile = [*[lambda: None] * 5, lambda: publish_whole(ledger, policy(30_000))]
     assert imported(interleaved, rows).filed == len(rows)
     file(other, *rows)
@@ -74,8 +74,8 @@ def test_every_chunk_is_assessed_by_a_policy_that_was_published_in_between(
     check_consistency(ledger)
 
 
-@pytest.mark.usefixtures("helper")
-def test_a_conflict_that_others_recorded_since_the_check_is_told_and_its_chunk_left_out(
+@pytest.mark.usefixtures("one_worker")
+def test_a_conflict_that_others_recorded_since_the_check_is_reported_and_its_chunk_left_out(
     ledger: Ledger, interleaved: Interleaved
 ) -> None:
     publish_whole(ledger)
@@ -89,7 +89,7 @@ def test_a_conflict_that_others_recorded_since_the_check_is_told_and_its_chunk_l
     ]
     refused = import_(interleaved, rows)
     assert isinstance(refused, Refused)
-    assert [(each.row, each.code) for each in refused.problems] == [(row, "revision-needs-reason")]
+    assert [(problem.row, problem.code) for problem in refused.problems] == [(row, "revision-needs-reason")]
     assert number_of_facts(ledger) == third + 1
     check_consistency(ledger)
     rows[row] |= {"reason": "企业改报"}
@@ -98,26 +98,26 @@ def test_a_conflict_that_others_recorded_since_the_check_is_told_and_its_chunk_l
     check_consistency(ledger)
 
 
-@pytest.mark.usefixtures("helper")
+@pytest.mark.usefixtures("one_worker")
 def test_two_imports_of_one_file_at_once_record_every_row_once(
     ledger: Ledger, database: Database, clock: TestClock, other: Ledger
 ) -> None:
     rows, start = random_file(8, in_months=True), Barrier(2)
-    for each in (ledger, other):
-        publish_whole(each)
+    for target in (ledger, other):
+        publish_whole(target)
     second = Ledger(database.open(), clock)
 
-    def begin(each: Ledger) -> FilingAnswer:
+    def begin(target: Ledger) -> FilingAnswer:
         start.wait()
-        return imported(each, rows)
+        return imported(target, rows)
 
     with ThreadPoolExecutor(2) as pool:
         answers = list(pool.map(begin, (ledger, second)))
     second.engine.dispose()
-    assert sum(each.filed for each in answers) == sum(each.unchanged for each in answers) == len(rows)
-    recorded = [each for each in log(ledger) if isinstance(each.event, ReturnFiled | ReturnRevised)]
+    assert sum(answer.filed for answer in answers) == sum(answer.unchanged for answer in answers) == len(rows)
+    recorded = [entry for entry in log(ledger) if isinstance(entry.event, ReturnFiled | ReturnRevised)]
     assert len(recorded) == len(rows)
-    assert {type(each.event) for each in recorded} == {ReturnFiled}
+    assert {type(entry.event) for entry in recorded} == {ReturnFiled}
     file(other, *rows)
     assert same_contents(ledger, other)
     check_consistency(ledger)

@@ -1,4 +1,4 @@
-"""Files that cannot be read are named, and those after them imported."""
+"""Files that cannot be read are named, and later ones are imported."""
 
 import json
 import os
@@ -33,19 +33,19 @@ def test_what_cannot_be_read_is_named_and_the_next_file_is_begun(desk: Desk, led
     march = desk.csv("2024年3月.csv", E204_1, trade(JIA, "123456", "100000"))
     april = desk.csv("2024年4月.csv", E204_1, trade(BING, "123456", "100000"))
     files = [bomb, desk.folder / "没有.csv", march, lock, pipe, desk.folder, Path("/dev/zero"), april]
-    told = desk.run("import", *files, "--unit", "千元", code=1)
-    for each in (bomb, files[1], lock, pipe, desk.folder, Path("/dev/zero")):
-        assert f"{each.name} [审核错误] file-" in told.stderr
-    assert "此前已完成的文件：2024年3月.csv、2024年4月.csv" in told.stderr
-    assert "未处理" not in told.stderr
+    result = desk.run("import", *files, "--unit", "千元", code=1)
+    for path in (bomb, files[1], lock, pipe, desk.folder, Path("/dev/zero")):
+        assert f"{path.name} [审核错误] file-" in result.stderr
+    assert "此前已完成的文件：2024年3月.csv、2024年4月.csv" in result.stderr
+    assert "未处理" not in result.stderr
     assert number_of_facts(ledger) == 2
 
 
 def test_what_cannot_be_read_is_refused_in_the_data_too(desk: Desk, ledger: Ledger) -> None:
     publish_whole(ledger)
     march = desk.csv("2024年3月.csv", E204_1, trade(JIA, "123456", "100000"))
-    told = desk.run("import", desk.folder, march, "--unit", "千元", "--json", code=1)
-    refused, done = json.loads(told.stdout)
-    assert (refused["state"], [each["code"] for each in refused["lines"]]) == ("refused", ["file-unreadable"])
+    result = desk.run("import", desk.folder, march, "--unit", "千元", "--json", code=1)
+    refused, done = json.loads(result.stdout)
+    assert (refused["state"], [line["code"] for line in refused["lines"]]) == ("refused", ["file-unreadable"])
     assert (done["state"], done["answer"]["filed"]) == ("done", 1)
     assert number_of_facts(ledger) == 1

@@ -1,4 +1,4 @@
-"""A file is checked to its last row before its first one is recorded."""
+"""The whole file is checked before its first row is recorded."""
 
 import csv
 import os
@@ -81,23 +81,23 @@ def test_one_problem_in_the_last_chunk_keeps_the_whole_file_out(
     file(ledger, trade(code(1_001), "2024-03", 1_000, 1_000))
     rows = one_month(ENTERPRISES)
     expected = spoil(rows)
-    assert [(each.row, each.code) for each in _refused(ledger, rows, stage).problems] == expected
+    assert [(problem.row, problem.code) for problem in _refused(ledger, rows, stage).problems] == expected
 
 
-@pytest.mark.usefixtures("helper")
-def test_every_problem_is_found_alike_in_one_chunk_and_in_many_alone_and_with_helpers(
+@pytest.mark.usefixtures("one_worker")
+def test_every_problem_is_found_alike_in_one_chunk_and_in_many_alone_and_with_workers(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file(ledger, trade(code(1_001), "2024-03", 1_000, 1_000))
     rows = one_month(ENTERPRISES)
     expected = _everything(rows)
-    helped = _refused(ledger, rows)
+    with_workers = _refused(ledger, rows)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
     alone = _refused(ledger, rows)
     monkeypatch.setattr(importing, "ROWS_PER_CHUNK", len(rows))
     whole = _refused(ledger, rows)
-    assert sorted((each.row, each.code) for each in helped.problems) == sorted(expected)
-    assert helped == alone
+    assert sorted((problem.row, problem.code) for problem in with_workers.problems) == sorted(expected)
+    assert with_workers == alone
     assert sorted(map(repr, whole.problems)) == sorted(map(repr, alone.problems))
 
 
@@ -119,7 +119,7 @@ def _line(n: int, current: str = "110000") -> list[str]:
     return ["210802", code(n), f"示例{n}", "5211", "", "", current, "100000", "", ""]
 
 
-@pytest.mark.usefixtures("helper")
+@pytest.mark.usefixtures("one_worker")
 def test_the_command_names_every_problem_with_its_row_and_the_line_that_cannot_be_read(
     desk: Desk, ledger: Ledger
 ) -> None:
@@ -131,8 +131,8 @@ def test_the_command_names_every_problem_with_its_row_and_the_line_that_cannot_b
         written.write(f'210802,{code(500)},"示例"店,5211,,,1,1,,\r\n')
     problems = desk.folder / "问题.xlsx"
     answer = desk.run("import", path, "--unit", "千元", "--json", "--problems", problems, code=1)
-    for told in ("第2行", "第52行", "第131行", "与第8行重复", "2024年3月.csv"):
-        assert told in answer.stderr
+    for text in ("第2行", "第52行", "第131行", "与第8行重复", "2024年3月.csv"):
+        assert text in answer.stderr
     (answered,) = msgspec.json.decode(answer.stdout)
     found = {(line["row"], line["code"]) for line in answered["lines"]}
     assert found == {(2, "amount-invalid"), (52, "duplicate-row"), (131, "line-unreadable")}

@@ -7,9 +7,9 @@ from typing import Any
 
 import xlsxwriter  # type: ignore[import-untyped]
 
-from app.ingest.fingerprint import fingerprint_of
+from app.ingest.fingerprint import take_fingerprint
 from app.ingest.periods import normal_period
-from app.ingest.reading import Reading
+from app.ingest.reading import FileReading
 from app.ingest.request import ReadRequest
 from app.ingest.rows import FileProblem, FileRow
 
@@ -26,7 +26,7 @@ _FULL_WIDTH = {code: code + 0xFEE0 for code in range(0x21, 0x7F)} | {0x20: 0x300
 
 
 def full_width(text: str) -> str:
-    """The text with every character of ASCII in full width, as Chinese input methods write it."""
+    """The text with every ASCII character in full width, as Chinese input methods write it."""
     return text.translate(_FULL_WIDTH)
 
 
@@ -37,7 +37,7 @@ def write_csv(path: Path, rows: Sheet, *, encoding: str = "utf-8-sig", delimiter
 
 
 def write_xlsx(path: Path, sheets: Mapping[str, Sheet]) -> Path:
-    """Text stays text and numbers numbers, as a person would have typed them."""
+    """Write a workbook in which text stays text and numbers stay numbers, as if a person had typed them."""
     with xlsxwriter.Workbook(path, {"strings_to_numbers": False}) as workbook:
         for name, rows in sheets.items():
             sheet = workbook.add_worksheet(name)
@@ -51,7 +51,7 @@ def read(
 ) -> tuple[list[FileRow], list[FileProblem]]:
     """The rows and the problems of a file, read in this process."""
     request = ReadRequest(path.name, unit, normal_period(period) if period else None)
-    given = list(Reading(path, request, fingerprint_of(path)).rows())
+    given = list(FileReading(path, request, take_fingerprint(path)).rows())
     return (
         [item for item in given if isinstance(item, FileRow)],
         [item for item in given if isinstance(item, FileProblem)],
@@ -59,7 +59,7 @@ def read(
 
 
 def read_rows(path: Path, *, unit: str = "qianyuan", period: str | None = "2024-03") -> list[FileRow]:
-    """The rows of a file that has no problem."""
+    """The rows of a file that has no problems."""
     rows, problems = read(path, unit=unit, period=period)
     assert problems == []
     return rows

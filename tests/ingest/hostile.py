@@ -1,4 +1,4 @@
-"""Makes files that were made to hurt their reader, each of a few kilobytes."""
+"""Makes files of a few kilobytes that attack their reader."""
 
 import re
 import struct
@@ -29,7 +29,7 @@ def write_changed(path: Path, change: Change) -> Path:
 
 
 def _stray(reference: str) -> Change:
-    """Puts a cell of this reference into row 2."""
+    """Put a cell with this reference into row 2."""
 
     def change(parts: Parts) -> None:
         cell = f'<c r="{reference}"><v>1</v></c></row></sheetData>'.encode()
@@ -39,7 +39,7 @@ def _stray(reference: str) -> Change:
 
 
 def two_sheets_of_one_name(parts: Parts) -> None:
-    """The first of them has a cell in the last row and column; the second is sound."""
+    """Make two sheets of one name: the first has a cell in the last row and column, the second is sound."""
     sound = parts[SHEET]
     _stray("XFD1048576")(parts)
     parts[SHEET] = parts[SHEET].replace(b'<row r="2"', b'<row r="1048576"')
@@ -58,7 +58,7 @@ def two_sheets_of_one_name(parts: Parts) -> None:
 
 
 def strings_under(name: str) -> Change:
-    """A text of five million characters in a thousand cells, in a part that the scan does not look at."""
+    """A text of five million characters in a thousand cells, in a part that the scan does not read."""
 
     def change(parts: Parts) -> None:
         del parts[STRINGS]
@@ -74,7 +74,7 @@ def strings_under(name: str) -> Change:
 
 
 def long_attribute(parts: Parts) -> None:
-    """An attribute of ten million characters: expat begins it again with each block that it is given."""
+    """An attribute of ten million characters: expat parses it again from its start with every block."""
     parts[SHEET] = parts[SHEET].replace(b"<sheetData>", b'<sheetData a="%s">' % (b"x" * 10_000_000))
 
 
@@ -88,7 +88,7 @@ CHANGES: dict[str, Change] = {
 
 
 def with_declared_size(path: Path, size: int) -> Path:
-    """A sound workbook, all of whose parts say that they unpack to so many bytes."""
+    """A sound workbook whose parts all declare `size` as their unpacked size in bytes."""
     write_changed(path, lambda _: None)
     data = bytearray(path.read_bytes())
     for found in re.finditer(b"PK\x01\x02", data):
@@ -98,7 +98,7 @@ def with_declared_size(path: Path, size: int) -> Path:
 
 
 def with_password(path: Path) -> Path:
-    """A workbook whose parts say that they have a password."""
+    """A workbook whose parts declare that they have a password."""
     write_changed(path, lambda _: None)
     data = bytearray(path.read_bytes())
     for mark, at in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
@@ -109,7 +109,7 @@ def with_password(path: Path) -> Path:
 
 
 def with_damaged_lzma(path: Path) -> Path:
-    """A workbook whose parts are packed in a way that none is, and damaged."""
+    """A workbook whose parts are compressed with LZMA, which no workbook uses, and damaged."""
     write_xlsx(path, {"零售": table([*SHOP, 5, 4])})
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}

@@ -53,7 +53,7 @@ def test_a_blank_or_a_dash_is_nil_and_not_zero(nil: str) -> None:
         "٣",
     ],
 )
-def test_what_is_no_amount_is_passed_on_as_it_stands(text: str) -> None:
+def test_text_that_is_no_amount_is_passed_on_unchanged(text: str) -> None:
     assert amount_text(f" {text} ") == text
 
 

@@ -1,4 +1,4 @@
-"""Every file is read in a process of its own, which the system ends where it takes too much."""
+"""Every file is read in a process of its own, which the system ends when it exceeds its limits."""
 
 import os
 import signal
@@ -13,8 +13,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.ingest.confined import read_confined
-from app.ingest.fingerprint import fingerprint_of
-from app.ingest.frames import Limits, Task
+from app.ingest.fingerprint import take_fingerprint
+from app.ingest.frames import Limits, ReadTask
 from app.ingest.reader import SourceFile, read_file
 from app.ingest.request import ReadRequest
 from app.ingest.rows import FileProblem, FileRow
@@ -37,18 +37,18 @@ def source(path: Path) -> SourceFile:
 
 def confined(path: Path, limits: Limits = GENEROUS) -> list[FileRow | FileProblem]:
     request = ReadRequest(path.name, "qianyuan", "2024-03")
-    return list(read_confined(Task(os.fsencode(path), request, fingerprint_of(path), limits)))
+    return list(read_confined(ReadTask(os.fsencode(path), request, take_fingerprint(path), limits)))
 
 
-def problem_of(path: Path, limits: Limits = GENEROUS) -> FileProblem:
-    """The only problem of a file that gives nothing else."""
+def only_problem(path: Path, limits: Limits = GENEROUS) -> FileProblem:
+    """The problem of a file that has one problem and no rows."""
     (problem,) = confined(path, limits)
     assert isinstance(problem, FileProblem)
     return problem
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.xlsx"])
-def test_a_process_gives_what_is_read_here(tmp_path: Path, name: str) -> None:
+def test_a_process_reads_the_same_as_the_caller_would(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     rows = table(
         *([*SHOP, 5 + n, 4, True, f"备注{n}"] for n in range(450)), headings=[*TRADE, "当月在库", "备注"]
@@ -66,8 +66,8 @@ def test_a_process_gives_what_is_read_here(tmp_path: Path, name: str) -> None:
 
 @on_linux
 @pytest.mark.parametrize("name", hostile.CHANGES)
-def test_a_workbook_that_takes_too_much_is_refused_alone(tmp_path: Path, name: str) -> None:
-    problem = problem_of(hostile.write_changed(tmp_path / "a.xlsx", hostile.CHANGES[name]), LIMITS)
+def test_a_workbook_that_exceeds_the_limits_is_refused(tmp_path: Path, name: str) -> None:
+    problem = only_problem(hostile.write_changed(tmp_path / "a.xlsx", hostile.CHANGES[name]), LIMITS)
     assert problem.code == "file-too-large"
     assert "另存为" in problem.message
 
@@ -81,24 +81,24 @@ def test_a_workbook_that_takes_too_much_is_refused_alone(tmp_path: Path, name: s
     ],
     ids=["unpacks to very much", "unpacks to very little", "has a password"],
 )
-def test_a_workbook_that_says_what_is_not_so_of_its_parts_is_refused(
+def test_a_workbook_with_false_declarations_about_its_parts_is_refused(
     tmp_path: Path, make: Callable[[Path], Path], code: str
 ) -> None:
-    problem = problem_of(make(tmp_path / "a.xlsx"), LIMITS)
+    problem = only_problem(make(tmp_path / "a.xlsx"), LIMITS)
     assert (problem.code, "另存为" in problem.message) == (code, True)
 
 
 @on_linux
 def test_a_process_that_waits_for_something_else_is_ended(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "a.csv", table([*SHOP, 5, 4]))
-    task = Task(
+    task = ReadTask(
         os.fsencode(path),
         ReadRequest(path.name, "qianyuan", "2024-03"),
-        fingerprint_of(path),
+        take_fingerprint(path),
         Limits(memory_bytes=2_000_000_000, cpu_s=60, wait_s=1),
     )
     path.unlink()
-    os.mkfifo(path)  # It became a pipe behind our back, whose opening waits for a writer.
+    os.mkfifo(path)  # The file has been replaced by a pipe, and opening a pipe waits for a writer.
     (problem,) = read_confined(task)
     assert isinstance(problem, FileProblem)
     assert (problem.code, "用时" in problem.message) == ("file-too-large", True)
@@ -107,10 +107,10 @@ def test_a_process_that_waits_for_something_else_is_ended(tmp_path: Path) -> Non
 def processes_reading(path: Path) -> list[int]:
     """The processes that have a file open."""
     found = []
-    for each in Path("/proc").glob("[0-9]*/fd/*"):
+    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
         try:
-            if each.readlink() == path:
-                found.append(int(each.parts[2]))
+            if descriptor.readlink() == path:
+                found.append(int(descriptor.parts[2]))
         except OSError:
             continue
     return found
@@ -133,24 +133,24 @@ sys.stdin.read()
 
 
 @on_linux
-def test_killing_whoever_asked_ends_the_process(tmp_path: Path) -> None:
+def test_killing_the_caller_ends_the_process(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "a.csv", table(*([*SHOP, n, 4] for n in range(20_000))))
     with subprocess.Popen(
         [sys.executable, "-c", READ_AND_WAIT, path],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-    ) as asking:
-        assert asking.stdout is not None
-        asking.stdout.readline()
+    ) as caller:
+        assert caller.stdout is not None
+        caller.stdout.readline()
         (reading,) = processes_reading(path)
-        assert reading != asking.pid
-        asking.send_signal(signal.SIGKILL)
+        assert reading != caller.pid
+        caller.send_signal(signal.SIGKILL)
     eventually(lambda: processes_reading(path) == [])
 
 
 @on_linux
-def test_a_reading_that_is_left_ends_its_process(tmp_path: Path) -> None:
+def test_closing_the_rows_ends_the_process(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "a.csv", table(*([*SHOP, n, 4] for n in range(20_000))))
     rows = source(path).rows()
     next(rows)
@@ -182,17 +182,17 @@ def test_the_signals_of_a_terminal_do_not_reach_the_process(tmp_path: Path) -> N
     rows = source(path).rows()
     next(rows)
     (process,) = processes_reading(path)
-    for each in (signal.SIGINT, signal.SIGTERM):
-        os.kill(process, each)
-    assert sum(isinstance(each, FileRow) for each in rows) == 19_999
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(process, signal_number)
+    assert sum(isinstance(row, FileRow) for row in rows) == 19_999
 
 
-def test_an_error_that_nobody_foresaw_is_a_problem_and_stands_in_the_log(tmp_path: Path) -> None:
+def test_an_unexpected_error_is_a_problem_and_is_logged(tmp_path: Path) -> None:
     with capture_logs() as logged:
-        problem = problem_of(hostile.with_damaged_lzma(tmp_path / "a.xlsx"))
+        problem = only_problem(hostile.with_damaged_lzma(tmp_path / "a.xlsx"))
     assert (problem.code, "异常终止" in problem.message) == ("file-unreadable", True)
-    (told,) = logged
-    assert (told["log_level"], "lzma" in told["traceback"]) == ("error", True)
+    (entry,) = logged
+    assert (entry["log_level"], "lzma" in entry["traceback"]) == ("error", True)
 
 
 def test_a_folder_a_pipe_a_device_a_socket_and_a_lock_file_are_named_and_not_opened(tmp_path: Path) -> None:
@@ -202,11 +202,11 @@ def test_a_folder_a_pipe_a_device_a_socket_and_a_lock_file_are_named_and_not_ope
     lock.write_bytes(b"\x05clerk")
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "socket"))
-        told = {
-            path: [each.message for each in source(path).rows() if isinstance(each, FileProblem)]
+        messages = {
+            path: [item.message for item in source(path).rows() if isinstance(item, FileProblem)]
             for path in (folder, pipe, lock, tmp_path / "socket", Path("/dev/zero"), Path("/dev/tty"))
         }
-    assert {path.name: message.split("，")[0].split("（")[0] for path, (message,) in told.items()} == {
+    assert {path.name: message.split("，")[0].split("（")[0] for path, (message,) in messages.items()} == {
         "folder": "这是文件夹",
         "pipe.xlsx": "这不是普通文件",
         "~$2024年3月.xlsx": "这是工作簿打开期间Excel或WPS自动生成的锁定文件",
@@ -235,10 +235,10 @@ def test_a_row_too_long_for_a_table_is_a_problem_of_its_own(tmp_path: Path) -> N
     assert isinstance(row, FileRow)
 
 
-def test_of_very_many_unreadable_lines_the_first_are_told(tmp_path: Path) -> None:
+def test_only_the_first_of_many_unreadable_lines_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text(",".join(TRADE) + "\n" + '"a"b\n' * (READING_MOST_PROBLEMS + 100), encoding="utf-8")
-    given = [each for each in confined(path) if isinstance(each, FileProblem)]
+    given = [item for item in confined(path) if isinstance(item, FileProblem)]
     assert len(given) == READING_MOST_PROBLEMS + 1
     assert codes(given[-2:]) == ["line-unreadable", "file-unreadable"]
     assert str(READING_MOST_PROBLEMS) in given[-1].message

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest.headings import FigureHeading, field_of, figure_of, is_not_needed, is_recognised
+from app.ingest.headings import FigureHeading, find_field, is_not_needed, is_recognised, parse_figure
 from app.ingest.units import unit_code, units_within
 from tests.ingest.files import full_width
 
@@ -34,19 +34,19 @@ def figure(item: str, **parts: object) -> FigureHeading:
     ],
 )
 def test_a_field_is_known_by_its_heading(heading: str, field: str | None) -> None:
-    assert field_of(heading) == field
+    assert find_field(heading) == field
 
 
 @pytest.mark.parametrize("dash", "-\u2013\u2014\u2015\uff0d")
 @pytest.mark.parametrize("semicolon", ";\uff1b")
 def test_headings_of_the_platform_are_read_with_any_dash_and_semicolon(dash: str, semicolon: str) -> None:
-    assert figure_of(f"零售额{semicolon}本年{dash}本月") == figure("零售额")
-    assert figure_of(f"零售额{semicolon}上年{dash}本月") == figure("零售额", prior=True)
-    assert figure_of(f"餐费收入{semicolon}本年{dash}1{dash}本月") == figure("餐费收入", cumulative=True)
-    assert figure_of(f"营业额{semicolon}上年{dash}1{dash}本月") == figure(
+    assert parse_figure(f"零售额{semicolon}本年{dash}本月") == figure("零售额")
+    assert parse_figure(f"零售额{semicolon}上年{dash}本月") == figure("零售额", prior=True)
+    assert parse_figure(f"餐费收入{semicolon}本年{dash}1{dash}本月") == figure("餐费收入", cumulative=True)
+    assert parse_figure(f"营业额{semicolon}上年{dash}1{dash}本月") == figure(
         "营业额", prior=True, cumulative=True
     )
-    assert figure_of(f"客房收入{semicolon}上年同期{dash}本月") == figure("客房收入", prior=True)
+    assert parse_figure(f"客房收入{semicolon}上年同期{dash}本月") == figure("客房收入", prior=True)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_headings_of_the_platform_are_read_with_any_dash_and_semicolon(dash: str
     ],
 )
 def test_headings_made_by_hand_are_read_word_by_word(heading: str, meaning: FigureHeading) -> None:
-    assert figure_of(heading) == meaning
+    assert parse_figure(heading) == meaning
 
 
 @pytest.mark.parametrize(
@@ -86,18 +86,18 @@ def test_headings_made_by_hand_are_read_word_by_word(heading: str, meaning: Figu
         "",
     ],
 )
-def test_a_heading_with_another_word_or_of_a_whole_year_is_not_ours(heading: str) -> None:
-    assert figure_of(heading) is None
+def test_a_heading_with_another_word_or_of_a_whole_year_is_not_known(heading: str) -> None:
+    assert parse_figure(heading) is None
 
 
-def test_headings_that_are_known_to_hold_nothing_for_the_ledger_are_told_apart() -> None:
+def test_known_headings_that_the_ledger_does_not_keep_are_distinguished() -> None:
     assert is_not_needed("单位规模")
     assert not is_not_needed("从业人员")
 
 
 @given(st.text(), st.sampled_from(["零售额", "餐费收入", "营业额"]))
 def test_no_word_can_be_added_to_a_heading_without_it_becoming_another(text: str, item: str) -> None:
-    read = figure_of(f"{item}{text}增速")
+    read = parse_figure(f"{item}{text}增速")
     assert read is None
     assert not is_recognised(f"{item}增速{text}")
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ingest.periods import in_chinese, is_surveyed, normal_period, period_of, periods_within
+from app.ingest.periods import in_chinese, is_surveyed, month_period, normal_period, periods_within
 from tests.ingest.files import full_width
 
 
@@ -59,7 +59,7 @@ def test_january_alone_is_written_as_a_month_and_is_none_of_the_survey() -> None
 
 
 def test_the_survey_has_eleven_periods_a_year() -> None:
-    months = [period_of(2024, month) for month in range(1, 13)]
+    months = [month_period(2024, month) for month in range(1, 13)]
     assert [month for month in ["2024-01~02", *months] if is_surveyed(month)] == ["2024-01~02", *months[2:]]
 
 
@@ -97,7 +97,7 @@ def test_a_period_is_shown_in_the_words_of_the_glossary() -> None:
 
 @given(st.integers(2000, 2099), st.integers(1, 12))
 def test_a_period_shown_is_read_back(year: int, month: int) -> None:
-    period = period_of(year, month)
+    period = month_period(year, month)
     assert normal_period(in_chinese(period)) == period
     assert periods_within(f"营口市{in_chinese(period)}汇总") == {period}
 

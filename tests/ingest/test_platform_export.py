@@ -197,7 +197,7 @@ def test_optional_columns_are_read_where_they_are_filled(tmp_path: Path) -> None
     assert fourth["origin"] == "enforcement"
 
 
-def test_headings_that_are_not_ours_are_listed_and_the_known_ones_are_not(tmp_path: Path) -> None:
+def test_unknown_headings_are_listed_and_known_ones_are_not(tmp_path: Path) -> None:
     headings = [*TRADE, "单位规模", "从业人员", "", "零售额增速(%)"]
     path = write_csv(tmp_path / "a.csv", table([*SHOP, 5, 4, "3", "12", "", "8"], headings=headings))
     source = read_file(path, unit="qianyuan", period="2024-03")
@@ -217,7 +217,7 @@ def test_a_heading_that_is_required_is_named_when_it_is_missing(tmp_path: Path, 
     assert missing.removeprefix("[201-1] ").removesuffix("(GB/T4754-2017)") in problem.message
 
 
-def test_a_sheet_without_any_figures_is_told_what_is_missing(tmp_path: Path) -> None:
+def test_the_problem_of_a_sheet_without_figures_says_what_is_missing(tmp_path: Path) -> None:
     _, (problem,) = read(write_csv(tmp_path / "a.csv", table(SHOP, headings=BASE)))
     assert problem.code == "heading-missing"
     assert "零售额;本年-本月" in problem.message

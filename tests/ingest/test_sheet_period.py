@@ -79,17 +79,17 @@ def test_a_period_that_nothing_says_is_a_problem_that_names_the_option(tmp_path:
 
 @pytest.mark.parametrize("where", ["name", "title", "sheet", "heading"])
 def test_a_period_that_contradicts_the_one_asked_for_is_a_problem(tmp_path: Path, where: str) -> None:
-    told = "2024年4月"
-    headings = [*BASE, f"{told}零售额", "2023年4月零售额"] if where == "heading" else TRADE
-    title = [[f"营口市{told}"]] if where == "title" else []
-    name = f"{told}.xlsx" if where == "name" else "a.xlsx"
-    sheet = told if where == "sheet" else "零售"
+    other_month = "2024年4月"
+    headings = [*BASE, f"{other_month}零售额", "2023年4月零售额"] if where == "heading" else TRADE
+    title = [[f"营口市{other_month}"]] if where == "title" else []
+    name = f"{other_month}.xlsx" if where == "name" else "a.xlsx"
+    sheet = other_month if where == "sheet" else "零售"
     path = write_xlsx(tmp_path / name, {sheet: [*title, *table([*SHOP, 5, 4], headings=headings)]})
     rows, (problem,) = read(path, period="2024-03")
     assert rows == []
     assert problem.code == "period-differs"
     assert "2024年3月" in problem.message
-    assert told in problem.message
+    assert other_month in problem.message
 
 
 def test_a_name_and_a_title_that_contradict_each_other_are_a_problem(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_name_and_a_title_that_contradict_each_other_are_a_problem(tmp_path: P
     assert "标题为2024年4月" in problem.message
 
 
-def test_rows_of_another_period_than_the_one_asked_for_are_told_once(tmp_path: Path) -> None:
+def test_rows_of_another_period_than_the_one_asked_for_are_reported_once(tmp_path: Path) -> None:
     rows = table(*([*SHOP, 5, 4, "2024-04"] for _ in range(3)), headings=[*TRADE, "所属期"])
     found, (problem,) = read(write_csv(tmp_path / "a.csv", rows), period="2024-03")
     assert [row.data["period"] for row in found] == ["2024-04"] * 3
@@ -121,7 +121,7 @@ def test_figures_of_february_alone_are_not_those_of_january_and_february(tmp_pat
     assert codes(problems) == ["period-differs"]
 
 
-def test_two_months_beside_each_other_are_no_one_period(tmp_path: Path) -> None:
+def test_two_months_side_by_side_are_not_one_period(tmp_path: Path) -> None:
     headings = [*BASE, "2024年3月零售额", "2024年4月零售额", "2023年3月零售额"]
     rows, problems = read(
         write_csv(tmp_path / "a.csv", table([*SHOP, 5, 6, 4], headings=headings)), period=None

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.ingest.columns import column_index, column_letters
-from app.ingest.text import cleaned, compact, number_text, plain, text_of
+from app.ingest.text import cell_text, cleaned, compact, number_text, plain
 from tests.ingest.files import full_width
 
 
@@ -52,7 +52,7 @@ def test_no_more_than_the_sixteenth_digit_of_a_number_is_lost(value: float) -> N
     ],
 )
 def test_other_values_become_the_text_that_a_person_would_write(value: object, shown: str) -> None:
-    assert text_of(value) == shown  # type: ignore[arg-type]
+    assert cell_text(value) == shown  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("around", [" ", "\t", "\u3000", "\u00a0", "\u200b", "\ufeff", " \u3000\n"])

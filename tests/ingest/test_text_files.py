@@ -1,4 +1,4 @@
-"""CSV and its relatives: encodings, separators, size, damage."""
+"""CSV and similar text: encodings, separators, size, damage."""
 
 import hashlib
 import os
@@ -69,7 +69,7 @@ def test_a_line_break_inside_a_cell_does_not_move_the_numbers_of_rows(tmp_path: 
     ]
 
 
-def test_a_quotation_mark_that_is_not_doubled_is_told_and_does_not_change_a_name(tmp_path: Path) -> None:
+def test_a_quotation_mark_that_is_not_doubled_is_reported_and_does_not_change_a_name(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text(f'{HEADER}210802,{CODE},"好又多"商贸,5211,5,4\n{ROW}', encoding="utf-8")
     rows, (problem,) = read(path)
@@ -86,7 +86,7 @@ def test_a_quotation_mark_that_is_never_closed_does_not_swallow_rows_in_silence(
 
 
 @pytest.mark.parametrize("line", ["x" * (CSV_RECORD_MAX_CHARS + 10), '"x\n",' * (CSV_RECORD_MAX_CHARS // 4)])
-def test_a_record_without_end_is_not_drawn_into_memory(tmp_path: Path, line: str) -> None:
+def test_a_record_without_end_is_not_read_into_memory(tmp_path: Path, line: str) -> None:
     path = tmp_path / "a.csv"
     path.write_text(HEADER + ROW + line, encoding="utf-8")
     rows, problems = read(path)
@@ -156,7 +156,7 @@ def test_a_file_without_rows_is_a_problem(tmp_path: Path, content: str) -> None:
     assert codes(problems) == ["file-empty"]
 
 
-def test_a_web_page_is_told_for_what_it_is(tmp_path: Path) -> None:
+def test_a_web_page_is_recognised_as_one(tmp_path: Path) -> None:
     path = tmp_path / "a.xls"
     path.write_text("\n<html><table><tr><td>统一社会信用代码</td></tr></table></html>", encoding="gb18030")
     _, (problem,) = read(path)
@@ -164,7 +164,7 @@ def test_a_web_page_is_told_for_what_it_is(tmp_path: Path) -> None:
     assert "网页" in problem.message
 
 
-def test_text_without_a_table_is_told_what_a_table_is(tmp_path: Path) -> None:
+def test_the_problem_of_text_without_a_table_describes_a_table(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("说明\n请参见附件\n", encoding="utf-8")
     _, (problem,) = read(path)

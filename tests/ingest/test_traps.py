@@ -1,4 +1,4 @@
-"""What goes wrong in real files, one test for each trap."""
+"""Errors that occur in real files, one test for each."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def figures(path: Path, **asked: str | None) -> dict[str, str | None]:
 
 
 @pytest.mark.parametrize("dash", ["\u2014", "\u2013", "-", "\uff0d", "\u2015", "\u2212"])
-def test_any_dash_may_stand_in_the_cumulative_columns(tmp_path: Path, dash: str) -> None:
+def test_the_cumulative_columns_may_have_any_dash(tmp_path: Path, dash: str) -> None:
     headings = [*TRADE, f"零售额;本年-1{dash}本月", f"零售额;上年{dash}1{dash}本月"]
     path = write_csv(tmp_path / "a.csv", table([*SHOP, 5, 4, 15, 14], headings=headings))
     assert figures(path) == {"current": "5", "prior_year": "4", "current_ytd": "15", "prior_year_ytd": "14"}

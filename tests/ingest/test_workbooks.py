@@ -18,7 +18,7 @@ SHEET_PART = "xl/worksheets/sheet1.xml"
 
 
 def rewrite(path: Path, part: str, change: Callable[[str], str]) -> Path:
-    """Changes one part of a workbook, as other programs would have written it."""
+    """Change one part of a workbook, as other programs would have written it."""
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name).decode() for name in archive.namelist()}
     parts[part] = change(parts[part])
@@ -119,7 +119,7 @@ def test_elements_may_have_a_prefix(one_row: Path) -> None:
     assert amount_cell(one_row) == ("#DIV/0!", "#DIV/0!")
 
 
-def test_empty_sheets_and_notes_beside_a_table_are_skipped(tmp_path: Path) -> None:
+def test_empty_sheets_and_notes_next_to_a_table_are_skipped(tmp_path: Path) -> None:
     notes = [["填报说明"], ["统一社会信用代码", "18位"], ["零售额", "按售价计算"]]
     path = write_xlsx(tmp_path / "a.xlsx", {"空": [], "说明": notes, "零售": table([*SHOP, 5, 4])})
     assert [row.sheet for row in read_rows(path)] == ["零售"]
@@ -135,7 +135,7 @@ def test_a_workbook_of_notes_alone_is_a_problem_that_names_each_sheet(tmp_path: 
     assert "工作表“说明”" in problems[0].message
 
 
-def test_a_table_without_the_code_is_a_problem_beside_a_sound_one(tmp_path: Path) -> None:
+def test_a_table_without_the_code_is_a_problem_even_if_another_is_sound(tmp_path: Path) -> None:
     lacking = table(["210802", "营口", "5211", 5, 4], headings=[TRADE[0], *TRADE[2:]])
     rows, (problem,) = read(write_xlsx(tmp_path / "a.xlsx", {"批发": lacking, "零售": table([*SHOP, 5, 4])}))
     assert [row.sheet for row in rows] == ["零售"]
@@ -155,7 +155,7 @@ def test_a_workbook_without_anything_is_a_problem(tmp_path: Path) -> None:
     assert codes(problems) == ["file-empty"]
 
 
-def test_charts_and_hidden_sheets_do_not_disturb(tmp_path: Path) -> None:
+def test_charts_are_ignored_and_hidden_sheets_are_read(tmp_path: Path) -> None:
     path = tmp_path / "a.xlsx"
     with xlsxwriter.Workbook(path) as workbook:
         chart = workbook.add_chart({"type": "column"})
@@ -194,7 +194,7 @@ def test_one_long_text_in_very_many_cells_is_refused_before_it_takes_the_memory(
     assert (problem.code, "文字过多" in problem.message) == ("file-too-large", True)
 
 
-def test_one_long_text_beside_many_short_ones_is_not_refused(tmp_path: Path) -> None:
+def test_one_long_text_among_many_short_ones_is_not_refused(tmp_path: Path) -> None:
     rows = [*table([*SHOP, 5, 4], headings=[*TRADE, "备注"]), *([*SHOP, 5, 4] for _ in range(1000))]
     rows[1] = [*SHOP, 5, 4, "长" * 32_000]
     assert len(read_rows(write_xlsx(tmp_path / "a.xlsx", {"零售": rows}))) == 1001
@@ -232,7 +232,7 @@ def test_a_part_that_declares_entities_is_refused(one_row: Path) -> None:
 
 
 @pytest.mark.parametrize("start", ["D0CF11E0A1B11AE1"])
-def test_an_old_workbook_is_to_be_saved_anew(tmp_path: Path, start: str) -> None:
+def test_an_old_workbook_is_to_be_saved_again(tmp_path: Path, start: str) -> None:
     path = tmp_path / "a.xls"
     path.write_bytes(bytes.fromhex(start) + bytes(5000))
     _, (problem,) = read(path)

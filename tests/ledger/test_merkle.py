@@ -75,7 +75,7 @@ def test_a_consistency_proof_is_the_published_one(first: int, second: int) -> No
     assert hexadecimal(consistency_proof(PUBLISHED, first=first, second=second)) == CONSISTENCY[first, second]
 
 
-def test_the_empty_tree_is_a_beginning_of_every_tree_and_no_other_root_is() -> None:
+def test_the_empty_tree_is_a_prefix_of_every_tree_and_no_other_root_is() -> None:
     assert consistency_proof(PUBLISHED, first=0, second=8) == []
     known: dict[str, Any] = {"second": 8, "second_root": bytes.fromhex(ROOTS[8])}
     assert verifies_consistency([], first=0, first_root=EMPTY_ROOT, **known)
@@ -91,8 +91,8 @@ def test_a_leaf_outside_the_tree_has_no_proof_and_none_verifies(index: int, size
     assert not verifies_inclusion([], leaf=leaf, index=index, size=size, expected_root=leaf)
 
 
-def test_a_larger_tree_is_no_beginning_of_a_smaller_one() -> None:
-    with pytest.raises(ValueError, match="no beginning"):
+def test_a_larger_tree_is_not_a_prefix_of_a_smaller_one() -> None:
+    with pytest.raises(ValueError, match="not a prefix"):
         consistency_proof(PUBLISHED, first=8, second=7)
     given_roots = {"first_root": bytes.fromhex(ROOTS[8]), "second_root": bytes.fromhex(ROOTS[7])}
     assert not verifies_consistency([], first=8, second=7, **given_roots)

@@ -1,4 +1,4 @@
-"""The log of disclosures by itself: nothing is changed, old rows are removed with a trace."""
+"""The log of disclosures: no row is changed, and the removal of old rows is recorded."""
 
 import gc
 from collections.abc import Iterator
@@ -40,13 +40,13 @@ def test_old_rows_of_figures_are_removed_with_a_trace_and_those_of_keys_stay(
     log.record(figures("young"))
     clock.now_us = start_us + DISCLOSURES_KEPT_DAYS * DAY_US + 1
     assert remove(log, start_us + 1) == 1
-    found = log.page(Filter(), limit=10)
-    assert [(each.kind, each.query) for each in found] == [
+    entries = log.page(Filter(), limit=10)
+    assert [(entry.kind, entry.query) for entry in entries] == [
         ("removed", "before"),
         ("figures", "young"),
         ("key-first-used", None),
     ]
-    assert (found[0].actor, found[0].count) == ("命令行：张三", 1)
+    assert (entries[0].actor, entries[0].count) == ("命令行：张三", 1)
 
 
 def test_no_row_is_removed_before_its_time(log: DisclosureLog, clock: TestClock) -> None:
@@ -55,7 +55,7 @@ def test_no_row_is_removed_before_its_time(log: DisclosureLog, clock: TestClock)
     clock.now_us += DISCLOSURES_KEPT_DAYS * DAY_US
     with pytest.raises(TooYoungError):
         remove(log, start_us + 1)
-    assert [each.query for each in log.page(Filter(), limit=10)] == ["kept"]
+    assert [entry.query for entry in log.page(Filter(), limit=10)] == ["kept"]
 
 
 def test_the_number_of_a_removed_row_is_never_given_again(log: DisclosureLog, clock: TestClock) -> None:
@@ -64,19 +64,19 @@ def test_the_number_of_a_removed_row_is_never_given_again(log: DisclosureLog, cl
     clock.now_us += (DISCLOSURES_KEPT_DAYS + 1) * DAY_US
     remove(log, first.at_us + 1)
     log.record(figures("second"))
-    assert all(each.id > first.id for each in log.page(Filter(), limit=10))
+    assert all(entry.id > first.id for entry in log.page(Filter(), limit=10))
 
 
 def test_a_first_use_that_two_processes_see_is_recorded_once(
     log: DisclosureLog, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = DisclosureLog(ledger.engine, ledger.clock)
-    # As where both have looked before either has recorded it.
-    for each in (log, other):
-        monkeypatch.setattr(each, "_was_used", lambda _: False)
-        each.record_use("审计", "GET /v1/events")
+    # As if both had looked before either had recorded it.
+    for recorder in (log, other):
+        monkeypatch.setattr(recorder, "_was_used", lambda _: False)
+        recorder.record_use("审计", "GET /v1/events")
     other.close()
-    assert [each.kind for each in log.page(Filter(), limit=10)] == ["key-first-used"]
+    assert [entry.kind for entry in log.page(Filter(), limit=10)] == ["key-first-used"]
 
 
 def test_a_text_is_kept_as_any_database_holds_it(log: DisclosureLog) -> None:
@@ -100,7 +100,7 @@ def test_its_connections_are_closed_with_those_of_the_ledger(ledger: Ledger, log
 def test_nothing_of_a_look_at_the_schemas_is_kept(ledger: Ledger) -> None:
     def kept() -> int:
         gc.collect()
-        return sum(isinstance(each, Engine) for each in gc.get_objects())
+        return sum(isinstance(item, Engine) for item in gc.get_objects())
 
     assert is_migrated(ledger.engine)
     before = kept()

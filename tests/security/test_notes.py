@@ -73,14 +73,14 @@ def test_a_checkpoint_of_ours_is_read_again() -> None:
     assert read_checkpoint(NOTE, SIGNER.verifier) == expected
 
 
-def test_a_further_signature_by_another_key_is_not_looked_at() -> None:
+def test_a_further_signature_by_another_key_is_ignored() -> None:
     other = Signer("witness.example", bytes(32)).sign("another text\n").split("\n\n")[1]
     assert read_checkpoint(NOTE + other, SIGNER.verifier).size == 20_852_163
 
 
-def test_every_signature_of_the_key_is_to_fit() -> None:
+def test_every_signature_of_the_key_must_be_valid() -> None:
     wrong = SIGNER.sign("another text\n").split("\n\n")[1]
-    with pytest.raises(NoteError, match="does not fit"):
+    with pytest.raises(NoteError, match="is not valid"):
         SIGNER.verifier.verified(NOTE + wrong)
 
 
@@ -99,7 +99,7 @@ def test_a_checkpoint_of_another_log_is_refused() -> None:
 @given(st.data())
 def test_a_note_with_any_character_altered_is_refused(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(NOTE) - 1))
-    other = data.draw(st.characters().filter(lambda each: each != NOTE[at]))
+    other = data.draw(st.characters().filter(lambda char: char != NOTE[at]))
     with pytest.raises(NoteError):
         read_checkpoint(NOTE[:at] + other + NOTE[at + 1 :], SIGNER.verifier)
 
@@ -114,7 +114,7 @@ def test_what_is_no_note_or_key_is_refused_and_nothing_else_happens(text: str) -
 @given(st.data())
 def test_a_key_with_any_character_altered_is_refused(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(GO_KEY) - 1))
-    other = data.draw(st.sampled_from([each for each in "abcXYZ019+/= \n" if each != GO_KEY[at]]))
+    other = data.draw(st.sampled_from([char for char in "abcXYZ019+/= \n" if char != GO_KEY[at]]))
     with pytest.raises(NoteError):
         Verifier.parse(GO_KEY[:at] + other + GO_KEY[at + 1 :])
 

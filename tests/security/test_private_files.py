@@ -1,4 +1,4 @@
-"""What holds figures or keys is readable by its owner alone, whatever the umask."""
+"""Files with figures or keys can be read only by their owner, whatever the umask."""
 
 import os
 from collections.abc import Iterator
@@ -26,10 +26,10 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 def modes(folder: Path) -> dict[str, int]:
-    """The permissions of a folder and of all that is in it."""
+    """The permissions of a folder and of everything in it."""
     return {
-        str(each.relative_to(folder.parent)): each.stat().st_mode & 0o777
-        for each in [folder, *folder.rglob("*")]
+        str(path.relative_to(folder.parent)): path.stat().st_mode & 0o777
+        for path in [folder, *folder.rglob("*")]
     }
 
 
@@ -39,9 +39,9 @@ def test_a_new_database_its_logs_and_the_folders_above_it_are_its_owners_alone(t
     migrate(engine)
     with write_transaction(engine) as connection:
         connection.exec_driver_sql("DELETE FROM log_seal")
-        found = modes(tmp_path / "new")
+        permissions = modes(tmp_path / "new")
     engine.dispose()
-    assert found == {
+    assert permissions == {
         "new": 0o700,
         "new/data": 0o700,
         **{f"new/data/ledger.db{suffix}": 0o600 for suffix in ("", "-wal", "-shm", "-disclosures", "-gate")},
@@ -77,8 +77,8 @@ def test_sheets_receipts_and_exports_are_their_owners_alone(desk: Desk) -> None:
         os.umask(before)
     for name in ("problems.xlsx", "receipt.json", "checkpoint", "flags.xlsx", "differences.xlsx"):
         assert (desk.folder / name).stat().st_mode & 0o777 == 0o600, name
-    found = modes(desk.folder / "export")
-    assert {name: mode for name, mode in found.items() if mode not in {0o600, 0o700}} == {}
+    permissions = modes(desk.folder / "export")
+    assert {name: mode for name, mode in permissions.items() if mode not in {0o600, 0o700}} == {}
 
 
 def test_a_file_that_is_there_keeps_the_permissions_that_its_owner_gave_it(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What somebody with the right to write to the database may do to a log."""
+"""Alterations of a log by someone who can write to the database."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ Alteration = Callable[[Connection], object]
 
 
 def alter(ledger: Ledger, alteration: Alteration) -> None:
-    """Do something to the tables."""
+    """Apply an alteration to the tables."""
     with write_transaction(ledger.engine) as connection:
         alteration(connection)
 
@@ -29,7 +29,7 @@ def setting(at: int, /, **values: Any) -> Alteration:
 
 
 def setting_state(position: int, before: bytes, after: bytes) -> Alteration:
-    """Put other bytes in the place of some in a state, where they stand once."""
+    """Replace some bytes of a state, which must occur in it exactly once."""
 
     def alteration(connection: Connection) -> None:
         state = _state(connection, position)
@@ -40,7 +40,7 @@ def setting_state(position: int, before: bytes, after: bytes) -> Alteration:
 
 
 def setting_data(position: int, change: Callable[[Any], Any]) -> Alteration:
-    """Change the event of a row as a value, and write it as the ledger would."""
+    """Change the decoded event of a row, and encode it as the ledger would."""
 
     def alteration(connection: Connection) -> None:
         data = msgspec.json.decode(_state(connection, position))
@@ -63,7 +63,7 @@ def deleting(first: int, last: int) -> Alteration:
 
 
 def swapping(one: int, other: int) -> Alteration:
-    """Give two rows each other's position."""
+    """Swap the positions of two rows."""
 
     def alteration(connection: Connection) -> None:
         for before, after in ((one, 0), (other, one), (0, other)):
@@ -73,7 +73,7 @@ def swapping(one: int, other: int) -> Alteration:
 
 
 def inserting(position: int) -> Alteration:
-    """Put a copy of a row, as a further stream, before it, and move all that follow."""
+    """Insert a copy of a row before it, as another stream, and move all later rows."""
 
     def alteration(connection: Connection) -> None:
         query = select(events).where(events.c.position == position)
@@ -89,7 +89,7 @@ def inserting(position: int) -> Alteration:
 
 
 def truncating(last: int) -> Alteration:
-    """Cut the end off, so that what is left agrees with itself."""
+    """Cut off the end, so that the rest is consistent."""
 
     def alteration(connection: Connection) -> None:
         connection.execute(delete(events).where(events.c.position > last))
@@ -100,7 +100,7 @@ def truncating(last: int) -> Alteration:
     return alteration
 
 
-def seal_anew(ledger: Ledger) -> None:
+def seal_again(ledger: Ledger) -> None:
     """Seal the log as it is now, as if nothing had been sealed before."""
     with write_transaction(ledger.engine) as connection:
         connection.execute(delete(log_tiles))
@@ -109,7 +109,7 @@ def seal_anew(ledger: Ledger) -> None:
 
 
 def without_constraints(connection: Connection, table: str = "events") -> None:
-    """On SQLite: put the rows into a table that takes anything."""
+    """On SQLite: move the rows into a table that accepts any value."""
     connection.execute(text(f"CREATE TABLE anything AS SELECT * FROM {table}"))
     connection.execute(text(f"DROP TABLE {table}"))
     connection.execute(text(f"ALTER TABLE anything RENAME TO {table}"))

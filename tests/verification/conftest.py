@@ -14,21 +14,21 @@ from tests.office import TestClock
 
 @pytest.fixture(scope="session")
 def played(migrated: Database) -> Iterator[Database]:
-    """The history of the golden log, recorded by the software as it is."""
-    made = migrated.copy()
+    """The history of the golden log, recorded by the current software."""
+    copied = migrated.copy()
     clock = TestClock()
-    ledger = Ledger(made.open(), clock)
+    ledger = Ledger(copied.open(), clock)
     play(ledger, clock)
     project_all(ledger)
     seal(ledger)
     ledger.engine.dispose()
-    yield made
-    made.drop()
+    yield copied
+    copied.drop()
 
 
 @pytest.fixture
 def database(played: Database) -> Iterator[Database]:
-    """A copy of it."""
-    made = played.copy()
-    yield made
-    made.drop()
+    """A copy of the recorded history."""
+    copied = played.copy()
+    yield copied
+    copied.drop()

@@ -1,34 +1,34 @@
-"""Exporting, verifying and restoring as operators and auditors type it."""
+"""Exporting, verifying and restoring by the commands of operators and auditors."""
 
 import pytest
 
 from app.ledger.ledger import Ledger
 from tests.cli.test_commands import Desk, desk
 from tests.databases import Database
-from tests.verification.alterations import alter, seal_anew, setting, truncating
+from tests.verification.alterations import alter, seal_again, setting, truncating
 
-__all__ = ["desk"]  # A fixture is found where it stands.
+__all__ = ["desk"]  # pytest finds an imported fixture by its name.
 
 EVENTS = 45
-TOLD = EVENTS + 1
-"""With the record that the log was sealed."""
+WITH_SEAL = EVENTS + 1
+"""The number of events with the record of the seal."""
 
 
 @pytest.fixture
 def key(desk: Desk) -> str:
     """The verifier key that an auditor keeps, and a checkpoint in `kept`."""
-    made = desk.run("audit", "key", "--name", "duixian.example/log").stdout.strip()
-    desk.run("project", "--once")  # One more record says that the log was sealed.
+    verifier_key = desk.run("audit", "key", "--name", "duixian.example/log").stdout.strip()
+    desk.run("project", "--once")  # This adds a record of the seal.
     desk.run("audit", "checkpoint", "--out", "kept")
-    return made
+    return verifier_key
 
 
 def test_a_ledger_is_exported_verified_and_restored(
     desk: Desk, key: str, migrated: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert f"台账序号1至{TOLD}" in desk.run("audit", "export", "out").stdout
+    assert f"台账序号1至{WITH_SEAL}" in desk.run("audit", "export", "out").stdout
     verified = desk.run("audit", "verify", "out", "--key", key, "--checkpoint", "kept").stdout
-    assert f"含{TOLD}条记录，签名有效，依据给出的验证公钥" in verified
+    assert f"含{WITH_SEAL}条记录，签名有效，依据给出的验证公钥" in verified
     assert "结论：未发现问题。" in verified
     before = desk.json("list", "2024H1")
     assert "数据库中已有台账记录" in desk.run("audit", "restore", "out", code=1).output
@@ -36,7 +36,7 @@ def test_a_ledger_is_exported_verified_and_restored(
     empty = migrated.copy()
     monkeypatch.setenv("DUIXIAN_DATABASE_URL", empty.url)
     restored = desk.json("audit", "restore", "out", "--key", key)
-    assert restored == {"size": TOLD, "root": desk.json("audit", "verify", "out")["root"]}
+    assert restored == {"size": WITH_SEAL, "root": desk.json("audit", "verify", "out")["root"]}
     assert desk.json("list", "2024H1") == before
     assert desk.json("audit", "verify", "--checkpoint", "kept", "--key", key)["clean"]
     empty.drop()
@@ -49,11 +49,12 @@ def test_an_export_without_a_key_says_so_and_one_that_ends_earlier_says_where(de
     assert (desk.folder / "packed" / "events.ndjson.gz").exists()
 
 
-def test_what_cannot_be_exported_is_refused_and_says_why(desk: Desk, ledger: Ledger) -> None:
+def test_an_export_that_is_not_possible_is_refused_with_a_reason(desk: Desk, ledger: Ledger) -> None:
     desk.run("audit", "export", "out")
     assert "已存在" in desk.run("audit", "export", "out", code=1).output
     assert (
-        f"最后的序号是{TOLD}" in desk.run("audit", "export", "more", "--until", str(TOLD + 1), code=1).output
+        f"最后的序号是{WITH_SEAL}"
+        in desk.run("audit", "export", "more", "--until", str(WITH_SEAL + 1), code=1).output
     )
     assert "无法写入" in desk.run("audit", "export", "nowhere/out", code=1).output
     alter(ledger, setting(23, actor="另一人"))
@@ -61,30 +62,30 @@ def test_what_cannot_be_exported_is_refused_and_says_why(desk: Desk, ledger: Led
     assert sorted(path.name for path in desk.folder.iterdir()) == ["out"]
 
 
-def test_an_alteration_is_told_with_its_position_and_code(desk: Desk, ledger: Ledger) -> None:
+def test_an_alteration_is_reported_with_its_position_and_code(desk: Desk, ledger: Ledger) -> None:
     alter(ledger, setting(23, actor="另一人"))
-    told = desk.run("audit", "verify", code=1)
-    assert "leaf-differs 记录与封存时的指纹一致：1处不符" in told.stderr
-    assert "序号23的记录与封存时的记录指纹不符" in told.stderr
-    assert "结论：发现问题" in told.stdout
+    result = desk.run("audit", "verify", code=1)
+    assert "leaf-differs 记录与封存时的指纹一致：1处不符" in result.stderr
+    assert "序号23的记录与封存时的记录指纹不符" in result.stderr
+    assert "结论：发现问题" in result.stdout
     report = desk.run("audit", "verify", "--json", code=1).stdout
     assert '"code": "leaf-differs"' in report
 
 
 def test_a_cut_end_is_found_by_the_checkpoint_that_was_kept(desk: Desk, key: str, ledger: Ledger) -> None:
     alter(ledger, truncating(41))
-    seal_anew(ledger)
+    seal_again(ledger)
     assert "未与审计人员留存的日志校验点比对" in desk.run("audit", "verify").stdout
-    told = desk.run("audit", "verify", "--checkpoint", "kept", "--key", key, code=1)
-    assert "留存的日志校验点含46条记录，现有41条，缺少5条" in told.stderr
-    desk.run("audit", "export", "out")  # Which says anew that it is sealed.
+    result = desk.run("audit", "verify", "--checkpoint", "kept", "--key", key, code=1)
+    assert "留存的日志校验点含46条记录，现有41条，缺少5条" in result.stderr
+    desk.run("audit", "export", "out")  # The export records the seal again.
     assert "缺少4条" in desk.run("audit", "verify", "out", "--checkpoint", "kept", code=1).stderr
 
 
 @pytest.mark.usefixtures("key")
-def test_the_operators_own_key_is_told_to_be_no_substitute(desk: Desk) -> None:
-    told = desk.run("audit", "verify", "--checkpoint", "kept").stdout
-    assert "运行方自己的公钥（不能代替审计人员留存的公钥）" in told
+def test_the_report_says_that_the_operators_own_key_is_no_substitute(desk: Desk) -> None:
+    result = desk.run("audit", "verify", "--checkpoint", "kept").stdout
+    assert "运行方自己的公钥（不能代替审计人员留存的公钥）" in result
 
 
 def test_a_kept_checkpoint_of_another_key_is_a_finding(desk: Desk, key: str) -> None:
@@ -129,10 +130,10 @@ def test_an_altered_export_is_not_restored(
     empty.drop()
 
 
-def test_what_was_not_looked_at_to_the_end_is_not_said_to_be_in_order(desk: Desk) -> None:
+def test_an_incomplete_verification_does_not_report_success(desk: Desk) -> None:
     desk.run("audit", "export", "out")
     (desk.folder / "out" / "manifest.json").write_text("{}", encoding="utf-8")
-    told = desk.run("audit", "verify", "out", code=1)
-    assert "manifest-differs" in told.stderr
-    assert "核验无误" not in told.stdout
-    assert "结论：发现问题" in told.stdout
+    result = desk.run("audit", "verify", "out", code=1)
+    assert "manifest-differs" in result.stderr
+    assert "核验无误" not in result.stdout
+    assert "结论：发现问题" in result.stdout

@@ -1,4 +1,4 @@
-"""An export holds the whole log as it is stored, and is there whole or not at all."""
+"""An export holds the whole log as it is stored, and exists completely or not at all."""
 
 import base64
 import gzip
@@ -21,7 +21,7 @@ from app.ledger.ledger import Ledger
 from app.ledger.tables import events
 from app.runtime.database import read_transaction
 from app.transparency.notes import read_checkpoint
-from app.use_cases.audit.exporting import ExportWanted, export_log
+from app.use_cases.audit.exporting import ExportOptions, export_log
 from app.use_cases.reading.as_of import PositionAheadError
 from domain.errors import LedgerIntegrityError
 from tests.databases import Database
@@ -39,10 +39,10 @@ def lines(folder: Path) -> list[bytes]:
 
 
 def root_over(leaves: list[bytes]) -> str:
-    """The root as another implementation has it, in base64."""
+    """The root as computed by another implementation, in base64."""
     tree = InmemoryTree(algorithm="sha256")
-    for each in leaves:
-        tree.append_entry(each)
+    for leaf in leaves:
+        tree.append_entry(leaf)
     return base64.b64encode(tree.get_root()).decode()
 
 
@@ -51,20 +51,20 @@ def test_each_line_is_the_row_of_its_position_as_it_is_stored(ledger: Ledger, tm
     with read_transaction(ledger.engine) as connection:
         rows = connection.execute(select(events).order_by(events.c.position)).all()
     written = [json.loads(line) for line in lines(tmp_path / "out")]
-    assert [each["position"] for each in written] == list(range(1, EVENTS + 1))
+    assert [line["position"] for line in written] == list(range(1, EVENTS + 1))
     assert [
         (
-            each["position"],
-            each["stream"],
-            each["version"],
-            each["type"],
-            each["recorded_at_us"],
-            each["actor"],
-            each["batch_id"],
-            each["transaction_end"],
-            each["data"],
+            line["position"],
+            line["stream"],
+            line["version"],
+            line["type"],
+            line["recorded_at_us"],
+            line["actor"],
+            line["batch_id"],
+            line["transaction_end"],
+            line["data"],
         )
-        for each in written
+        for line in written
     ] == [(*row[:-1], json.loads(row.state)) for row in rows]
 
 
@@ -74,13 +74,16 @@ def test_the_manifest_says_what_is_there(ledger: Ledger, tmp_path: Path) -> None
     manifest = json.loads(files.pop("manifest.json"))
     leaves = lines(tmp_path / "out")
     types = [json.loads(line)["type"] for line in leaves]
-    assert manifest["files"] == {name: hashlib.sha256(each).hexdigest() for name, each in files.items()}
+    assert manifest["files"] == {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     assert (manifest["size"], manifest["first_position"], manifest["last_position"]) == (EVENTS, 1, EVENTS)
     assert manifest["root"] == root_over(leaves)
     assert manifest["event_types"] == {name: types.count(name) for name in types}
     assert (manifest["format"], manifest["made_at"]) == ("duixian-export-1", MADE_AT)
     assert (manifest["origin"], manifest["verifier_key"]) == (SIGNER.verifier.name, SIGNER.verifier.text)
-    assert [(each["policy"], each["version"], each["position"]) for each in manifest["publications"]] == [
+    assert [
+        (publication["policy"], publication["version"], publication["position"])
+        for publication in manifest["publications"]
+    ] == [
         ("yingkou-2024-14", 1, 6),
         ("yingkou-2024-14", 2, 27),
     ]
@@ -135,7 +138,9 @@ def test_an_export_ends_with_the_last_transaction_that_had_ended(
     assert manifest.size == size
     assert lines(part) == lines(whole)[:size]
     assert manifest.root == (root_over(lines(part)) if size else SHA256_OF_NOTHING)
-    assert {each.position for each in manifest.publications} == {at for at in (6, 27) if at <= size}
+    assert {publication.position for publication in manifest.publications} == {
+        at for at in (6, 27) if at <= size
+    }
 
 
 def test_a_position_above_the_head_is_refused(ledger: Ledger, tmp_path: Path) -> None:
@@ -145,37 +150,37 @@ def test_a_position_above_the_head_is_refused(ledger: Ledger, tmp_path: Path) ->
 
 
 def test_the_log_of_an_empty_ledger_is_an_empty_file(migrated: Database, tmp_path: Path) -> None:
-    made = migrated.copy()
-    ledger = Ledger(made.open())
+    copied = migrated.copy()
+    ledger = Ledger(copied.open())
     manifest = export(ledger, tmp_path / "out")
     ledger.engine.dispose()
-    made.drop()
+    copied.drop()
     assert (manifest.size, manifest.first_position, manifest.last_position) == (0, None, None)
     assert manifest.root == SHA256_OF_NOTHING
     assert lines(tmp_path / "out") == []
 
 
-def test_what_is_recorded_while_it_is_written_is_not_in_it(ledger: Ledger, tmp_path: Path) -> None:
+def test_events_recorded_while_it_is_written_are_not_in_it(ledger: Ledger, tmp_path: Path) -> None:
     recorded = []
 
     def record(_done: int, _total: int) -> None:
         recorded.append(file(ledger, trade(code(9), "2024-09", 110_000, 100_000)).position)
 
-    wanted = ExportWanted(
+    options = ExportOptions(
         target=tmp_path / "out", packed=False, until=None, made_at=MADE_AT, signing=signing()
     )
-    manifest = export_log(ledger, wanted, record)
+    manifest = export_log(ledger, options, record)
     assert recorded == [EVENTS + 2]
     assert (manifest.size, len(lines(tmp_path / "out"))) == (EVENTS, EVENTS)
     assert export(ledger, tmp_path / "later").size == EVENTS + 2
 
 
-def test_an_export_is_its_owners_alone(ledger: Ledger, tmp_path: Path) -> None:
+def test_only_its_owner_can_read_an_export(ledger: Ledger, tmp_path: Path) -> None:
     export(ledger, tmp_path / "out")
     assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o700
 
 
-def test_what_stands_where_it_is_to_be_is_not_touched(ledger: Ledger, tmp_path: Path) -> None:
+def test_an_existing_target_is_not_touched(ledger: Ledger, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("kept", encoding="utf-8")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "file").write_text("kept", encoding="utf-8")
@@ -196,11 +201,11 @@ def test_an_export_that_is_interrupted_leaves_nothing(ledger: Ledger, tmp_path: 
         assert not (tmp_path / "out").exists()
         raise KeyboardInterrupt
 
-    wanted = ExportWanted(
+    options = ExportOptions(
         target=tmp_path / "out", packed=False, until=None, made_at=MADE_AT, signing=signing()
     )
     with pytest.raises(KeyboardInterrupt):
-        export_log(ledger, wanted, interrupt)
+        export_log(ledger, options, interrupt)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -214,7 +219,7 @@ def test_an_export_that_is_interrupted_leaves_nothing(ledger: Ledger, tmp_path: 
     ],
     ids=["altered", "one deleted", "cut off", "two lines"],
 )
-def test_nothing_is_vouched_for_that_is_not_what_was_sealed(
+def test_a_log_that_differs_from_its_seal_is_not_exported(
     ledger: Ledger, tmp_path: Path, alteration: object
 ) -> None:
     assert callable(alteration)
@@ -224,7 +229,7 @@ def test_nothing_is_vouched_for_that_is_not_what_was_sealed(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_readme_of_an_export_tells_how_it_is_checked_without_this_software(
+def test_the_readme_of_an_export_says_how_to_check_it_without_this_software(
     ledger: Ledger, tmp_path: Path
 ) -> None:
     folder = tmp_path / "out"
@@ -245,7 +250,7 @@ def test_the_readme_of_an_export_tells_how_it_is_checked_without_this_software(
     )
     assert printed.stdout.strip() == manifest.root
     listed = dict(line.split()[::-1] for line in _shell(sums.group(1), folder).splitlines())
-    assert listed == {name: each for name, each in manifest.files.items() if name != "README.md"}
+    assert listed == {name: digest for name, digest in manifest.files.items() if name != "README.md"}
     seventh = hashlib.sha256(b"\0" + lines(folder)[6]).hexdigest()
     assert _shell(leaf.group(1), folder).split()[0] == seventh
 

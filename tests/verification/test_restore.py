@@ -1,4 +1,4 @@
-"""An export makes the same ledger again, on the same kind of database or on the other."""
+"""An export restores the same ledger, on the same kind of database or on the other."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,28 +37,28 @@ ACCOUNTS = [(code(n), f"2024H{half}") for n in (1, 2, 3, 4) for half in (1, 2)]
 @pytest.fixture(scope="module")
 def empties(hosts: Hosts) -> Iterator[dict[str, Database]]:
     """An empty migrated database of each kind, to copy."""
-    made = {kind: hosts.of(kind).empty() for kind in KINDS}
-    for each in made.values():
-        engine = each.open()
+    databases = {kind: hosts.of(kind).empty() for kind in KINDS}
+    for database in databases.values():
+        engine = database.open()
         migrate(engine)
         engine.dispose()
-    yield made
-    for each in made.values():
-        each.drop()
+    yield databases
+    for database in databases.values():
+        database.drop()
 
 
 @pytest.fixture(params=KINDS)
 def empty(request: pytest.FixtureRequest, empties: dict[str, Database]) -> Iterator[Ledger]:
-    """An empty ledger, on the kind of database that the export is from and on the other."""
-    made = empties[request.param].copy()
-    ledger = Ledger(made.open())
+    """An empty ledger, on the kind of database of the export and on the other kind."""
+    copied = empties[request.param].copy()
+    ledger = Ledger(copied.open())
     yield ledger
     ledger.engine.dispose()
-    made.drop()
+    copied.drop()
 
 
 def kept_rows(ledger: Ledger) -> list[Any]:
-    """Every row of the log, of what orders it, and of what is sealed."""
+    """Every row of the log, of the sequencer and of the seal."""
     with read_transaction(ledger.engine) as connection:
         return [rows_of(connection, table) for table in (events, sequencer, publications, log_tiles)]
 
@@ -105,9 +105,7 @@ def test_a_restored_ledger_answers_as_the_one_that_was_exported(
     assert filed["position"] > EVENTS
 
 
-def test_a_part_of_the_log_is_restored_as_it_stood_then(
-    ledger: Ledger, empty: Ledger, tmp_path: Path
-) -> None:
+def test_a_part_of_the_log_is_restored_as_it_was_then(ledger: Ledger, empty: Ledger, tmp_path: Path) -> None:
     export(ledger, tmp_path / "out", until=26)
     assert restore(empty, ExportFolder(tmp_path / "out")) == 26
     with Office(ledger) as before, Office(empty) as after:
@@ -120,7 +118,7 @@ def test_a_part_of_the_log_is_restored_as_it_stood_then(
 
 
 @pytest.mark.parametrize("until", [None, EVENTS + 1], ids=["whole", "part"])
-def test_an_assessment_under_way_is_carried_on_from_the_export(
+def test_an_assessment_in_progress_continues_from_the_export(
     ledger: Ledger, empty: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: int | None
 ) -> None:
     def stop(done: int, _total: int) -> None:
@@ -137,19 +135,19 @@ def test_an_assessment_under_way_is_carried_on_from_the_export(
     assert carried_on is not None
     assert before is not None
     assert (carried_on.done, before.done) == (2 if until is None else 0, 2)
-    for each in (ledger, empty):
-        assess_published(each)
+    for target in (ledger, empty):
+        assess_published(target)
     with Office(ledger) as exported, Office(empty) as restored:
         for uscc, window in ACCOUNTS:
             path = f"/v1/entitlements/{uscc}/{window}"
-            amounts = [each.get(path).json().get("assessed_fen") for each in (exported, restored)]
+            amounts = [office.get(path).json().get("assessed_fen") for office in (exported, restored)]
             assert amounts[0] == amounts[1]
 
 
-def test_an_assessment_that_was_under_way_at_the_end_of_an_export_is_carried_on(
+def test_an_assessment_that_was_in_progress_at_the_end_of_an_export_continues(
     ledger: Ledger, empty: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Though it is complete at the head, where its progress is noted."""
+    """The assessment is complete at the head, and only its progress at the head is recorded."""
     monkeypatch.setattr(publishing, "STREAMS_PER_CHUNK", 1)
     published = publish(ledger, policy(20_000), actor="admin")
     assess_published(ledger)
@@ -164,7 +162,7 @@ def test_an_assessment_that_was_under_way_at_the_end_of_an_export_is_carried_on(
     with Office(ledger) as exported, Office(empty) as restored:
         for uscc, window in ACCOUNTS:
             path = f"/v1/entitlements/{uscc}/{window}"
-            amounts = [each.get(path).json().get("assessed_fen") for each in (exported, restored)]
+            amounts = [office.get(path).json().get("assessed_fen") for office in (exported, restored)]
             assert amounts[0] == amounts[1]
 
 
@@ -187,7 +185,7 @@ def test_an_empty_export_is_restored_to_an_empty_ledger(
     assert is_empty(empty)
 
 
-def test_a_restoring_that_is_cut_off_leaves_the_ledger_empty(
+def test_an_interrupted_restore_leaves_the_ledger_empty(
     ledger: Ledger, empty: Ledger, tmp_path: Path
 ) -> None:
     def interrupt(done: int, _total: int) -> None:

@@ -1,4 +1,4 @@
-"""An export that was altered anywhere is found altered, by whoever kept a key or a checkpoint."""
+"""An export that was altered anywhere is found altered with a kept key or checkpoint."""
 
 import base64
 import hashlib
@@ -31,22 +31,22 @@ pytestmark = only_on_sqlite
 
 @pytest.fixture(scope="module")
 def exported(played: Database, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One export plain and one packed, which nobody alters."""
-    made = played.copy()
-    ledger = Ledger(made.open())
+    """Exports that no test alters: uncompressed, packed, earlier and unsigned."""
+    copied = played.copy()
+    ledger = Ledger(copied.open())
     folder = tmp_path_factory.mktemp("exports")
     export(ledger, folder / "plain")
     export(ledger, folder / "packed", packed=True)
     export(ledger, folder / "earlier", until=21)
     export(ledger, folder / "unsigned", signing=None)
     ledger.engine.dispose()
-    made.drop()
+    copied.drop()
     return folder
 
 
 @pytest.fixture
 def folder(exported: Path, tmp_path: Path) -> Iterator[Path]:
-    """A copy of the plain one, to alter."""
+    """A copy of the uncompressed export, to alter."""
     yield shutil.copytree(exported / "plain", tmp_path / "copy")
     shutil.rmtree(tmp_path / "copy")
 
@@ -56,7 +56,7 @@ def verify(folder: Path, verifier: Verifier | None = SIGNER.verifier, kept: str 
 
 
 def codes(report: Report) -> set[str]:
-    found = {each.code for each in report.checks if each.count}
+    found = {check.code for check in report.checks if check.count}
     assert report.clean == (not found)
     return found
 
@@ -68,8 +68,8 @@ def change_manifest(folder: Path, change: Callable[[Any], object]) -> None:
     path.write_text(json.dumps(manifest), encoding="utf-8")
 
 
-def sum_anew(folder: Path) -> None:
-    """Have the manifest name the files as they are."""
+def update_sums(folder: Path) -> None:
+    """Update the manifest with the current hashes of the files."""
 
     def change(manifest: Any) -> None:
         for name in manifest["files"]:
@@ -79,11 +79,11 @@ def sum_anew(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["plain", "packed", "earlier"])
-def test_an_export_that_nobody_altered_is_clean(exported: Path, name: str) -> None:
+def test_an_unaltered_export_is_clean(exported: Path, name: str) -> None:
     report = verify(exported / name)
     assert report.clean
     assert report.size == (21 if name == "earlier" else EVENTS)
-    assert [(each.origin, each.size, each.key) for each in report.checkpoints] == [
+    assert [(checkpoint.origin, checkpoint.size, checkpoint.key) for checkpoint in report.checkpoints] == [
         ("duixian.example/log", report.size, "given")
     ]
 
@@ -91,10 +91,10 @@ def test_an_export_that_nobody_altered_is_clean(exported: Path, name: str) -> No
 def test_without_a_key_the_one_of_the_export_is_used_and_the_report_says_whose_it_is(exported: Path) -> None:
     report = verify(exported / "plain", None)
     assert report.clean
-    assert [each.key for each in report.checkpoints] == ["operator"]
+    assert [checkpoint.key for checkpoint in report.checkpoints] == ["operator"]
 
 
-def test_an_unsigned_export_is_clean_until_a_key_is_to_vouch_for_it(exported: Path) -> None:
+def test_an_unsigned_export_is_clean_unless_a_key_is_given(exported: Path) -> None:
     assert verify(exported / "unsigned", None).clean
     assert codes(verify(exported / "unsigned")) == {"signature-invalid"}
 
@@ -120,7 +120,7 @@ def test_any_byte_of_the_events_that_changes_is_found(
     path.write_bytes(written)
     assert "file-differs" in codes(verify(folder))
     if name == "plain":
-        sum_anew(folder)
+        update_sums(folder)
         assert codes(verify(folder)) >= {"root-differs", "checkpoint-differs"}
     shutil.rmtree(folder)
 
@@ -211,7 +211,7 @@ def test_a_manifest_that_was_edited_is_found(folder: Path, name: str) -> None:
 @pytest.mark.parametrize(
     "text", [b"", b"{", b"\xff", b"[]", b"[" * 100_000, b"{}"], ids=lambda text: str(text[:9])
 )
-def test_a_manifest_that_is_none_is_found(folder: Path, text: bytes) -> None:
+def test_a_file_that_is_not_a_manifest_is_found(folder: Path, text: bytes) -> None:
     (folder / "manifest.json").write_bytes(text)
     assert codes(verify(folder)) == {"manifest-differs"}
     (folder / "manifest.json").unlink()
@@ -219,12 +219,12 @@ def test_a_manifest_that_is_none_is_found(folder: Path, text: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", ["size", "README.md"])
-def test_a_manifest_in_which_a_key_stands_twice_is_found(folder: Path, name: str) -> None:
+def test_a_manifest_with_a_duplicate_key_is_found(folder: Path, name: str) -> None:
     path = folder / "manifest.json"
     written = path.read_text("utf-8")
     assert written.count(f'"{name}":') == 1
     path.write_text(written.replace(f'"{name}":', f'"{name}": 1, "{name}":'), "utf-8")
-    (finding,) = (each for each in verify(folder).checks if each.count)
+    (finding,) = (check for check in verify(folder).checks if check.count)
     assert finding.places[0].message == f"manifest.json中“{name}”重复。"
 
 
@@ -237,7 +237,7 @@ def test_a_manifest_that_is_too_long_is_found(folder: Path) -> None:
 def test_a_file_that_does_not_belong_to_an_export_is_named(folder: Path, name: str) -> None:
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).write_bytes(b"")
-    (finding,) = (each for each in verify(folder).checks if each.count)
+    (finding,) = (check for check in verify(folder).checks if check.count)
     assert (finding.code, finding.places[0].message) == (
         "file-differs",
         f"{name}不在清单中，不属于本导出件。",
@@ -246,7 +246,7 @@ def test_a_file_that_does_not_belong_to_an_export_is_named(folder: Path, name: s
 
 def test_a_file_that_is_missing_is_named(folder: Path) -> None:
     (folder / "schemas" / "ReturnFiled.json").unlink()
-    (finding,) = (each for each in verify(folder).checks if each.count)
+    (finding,) = (check for check in verify(folder).checks if check.count)
     assert finding.code == "file-differs"
     assert finding.places[0].message.startswith("schemas/ReturnFiled.json无法读取")
 
@@ -275,7 +275,7 @@ GARBAGE = {
 def test_a_checkpoint_with_garbage_among_its_signatures_is_found(folder: Path, name: str) -> None:
     with (folder / "checkpoint").open("ab") as file:
         file.write(GARBAGE[name].encode())
-    sum_anew(folder)
+    update_sums(folder)
     assert codes(verify(folder)) <= {"signature-invalid", "file-differs"}
     assert not verify(folder).clean
 
@@ -283,7 +283,7 @@ def test_a_checkpoint_with_garbage_among_its_signatures_is_found(folder: Path, n
 def test_a_checkpoint_that_witnesses_signed_too_is_clean(folder: Path) -> None:
     with (folder / "checkpoint").open("ab") as file:
         file.write("\u2014 witness.example/w AAAAAAAA\n".encode() * 16)
-    sum_anew(folder)
+    update_sums(folder)
     assert verify(folder).clean
 
 
@@ -291,18 +291,18 @@ def test_a_checkpoint_of_another_key_is_found_by_the_key_that_was_kept(folder: P
     root = base64.b64decode(json.loads((folder / "manifest.json").read_bytes())["root"])
     forged = OTHER.sign_checkpoint(size=EVENTS, root=root)
     (folder / "checkpoint").write_text(forged, encoding="utf-8")
-    sum_anew(folder)
+    update_sums(folder)
     assert codes(verify(folder)) == {"signature-invalid"}
     assert codes(verify(folder, None)) == {"signature-invalid"}
     change_manifest(folder, lambda manifest: manifest.update(verifier_key=OTHER.verifier.text))
-    assert verify(folder, None).clean  # Whoever kept no key learns only that the export agrees with itself.
+    assert verify(folder, None).clean  # Without a kept key, one learns only that the export is consistent.
     assert codes(verify(folder)) == {"signature-invalid"}
 
 
 @pytest.mark.parametrize("text", [b"", b"\xff\xfe", b"duixian.example/log\n45\n"], ids=str)
-def test_a_checkpoint_that_is_none_is_found(folder: Path, text: bytes) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_found(folder: Path, text: bytes) -> None:
     (folder / "checkpoint").write_bytes(text)
-    sum_anew(folder)
+    update_sums(folder)
     assert codes(verify(folder)) & {"signature-invalid", "file-differs"}
 
 
@@ -319,12 +319,12 @@ def test_a_history_rewritten_by_the_holder_of_the_key_is_found_by_a_checkpoint_t
 
 
 def _write(folder: Path, written: list[bytes], signer: Signer) -> None:
-    """Write lines as the export that their holder would make of them."""
+    """Write lines as an export that the holder of the key would sign."""
     (folder / "events.ndjson").write_bytes(b"".join(line + b"\n" for line in written))
     root = base64.b64decode(str(verify(folder).root))
     (folder / "checkpoint").write_text(signer.sign_checkpoint(size=len(written), root=root), "utf-8")
     change_manifest(folder, lambda manifest: manifest.update(root=base64.b64encode(root).decode()))
-    sum_anew(folder)
+    update_sums(folder)
 
 
 LINES: dict[str, tuple[Callable[[list[bytes]], object], dict[str, list[int]]]] = {
@@ -364,7 +364,7 @@ def test_what_is_wrong_with_the_lines_is_named_though_the_holder_of_the_key_sign
     written = (folder / "events.ndjson").read_bytes().splitlines()
     change(written)
     _write(folder, written, SIGNER)
-    found = {each.code: [place.position for place in each.places] for each in verify(folder).checks}
+    found = {check.code: [place.position for place in check.places] for check in verify(folder).checks}
     assert {name: found[name] for name in expected} == expected
 
 
@@ -379,9 +379,9 @@ def test_packed_events_that_are_cut_off_are_found(exported: Path, tmp_path: Path
     folder = shutil.copytree(exported / "packed", tmp_path / "copy")
     path = folder / "events.ndjson.gz"
     path.write_bytes(path.read_bytes()[:kept_bytes])
-    sum_anew(folder)
+    update_sums(folder)
     assert codes(verify(folder)) & {"file-differs", "log-shorter"}
 
 
-def test_a_folder_that_is_no_export_is_found(exported: Path) -> None:
+def test_a_folder_that_is_not_an_export_is_found(exported: Path) -> None:
     assert codes(verify(exported)) == {"manifest-differs"}

@@ -1,4 +1,4 @@
-"""A log that was altered in its database is found altered, by the right check and at the right position."""
+"""An alteration of the log in its database is found by the right check and at the right position."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ from tests.verification.alterations import (
     alter,
     deleting,
     inserting,
-    seal_anew,
+    seal_again,
     setting,
     setting_data,
     setting_state,
@@ -37,10 +37,10 @@ Found = dict[str, list[int | None]]
 
 
 def verify(ledger: Ledger, *known: KnownRoot) -> tuple[Verified | None, Found]:
-    """What was looked at, and the positions that were found, by code."""
+    """The result of a verification, and the positions found, by code."""
     findings = Findings()
     verified = verify_ledger(ledger, known, findings)
-    return verified, {each.code: [place.position for place in each.places] for each in findings}
+    return verified, {finding.code: [place.position for place in finding.places] for finding in findings}
 
 
 def found_in(ledger: Ledger, *known: KnownRoot) -> Found:
@@ -55,18 +55,18 @@ def kept(ledger: Ledger, size: int = EVENTS) -> KnownRoot:
     return KnownRoot(code="checkpoint-differs", name="留存的日志校验点", size=size, root=root)
 
 
-def test_a_log_that_nobody_altered_is_clean_and_all_of_it_is_compared(ledger: Ledger) -> None:
+def test_an_unaltered_log_is_clean_and_all_of_it_is_compared(ledger: Ledger) -> None:
     verified, found = verify(ledger, kept(ledger), kept(ledger, 21))
     assert found == {}
-    assert verified == Verified(EVENTS, kept(ledger).root, EVENTS, told=0, unassessed=[])
+    assert verified == Verified(EVENTS, kept(ledger).root, EVENTS, sealed_by_log=0, unassessed=[])
 
 
 def test_an_empty_log_is_clean(migrated: Database) -> None:
-    made = migrated.copy()
-    ledger = Ledger(made.open())
+    copied = migrated.copy()
+    ledger = Ledger(copied.open())
     verified, found = verify(ledger)
     ledger.engine.dispose()
-    made.drop()
+    copied.drop()
     assert found == {}
     assert verified is not None
     assert verified.size == 0
@@ -81,7 +81,7 @@ def test_progress_never_passes_its_total_and_comes_to_it(ledger: Ledger, last: i
     assert steps[-1] == (EVENTS, EVENTS)
 
 
-def test_what_is_not_sealed_yet_is_looked_at_too_and_the_answer_says_how_much_was_compared(
+def test_unsealed_events_are_verified_too_and_the_answer_says_how_many_were_compared(
     ledger: Ledger,
 ) -> None:
     file(ledger, trade(code(9), "2024-09", 110_000, 100_000))
@@ -391,7 +391,7 @@ def test_any_byte_of_any_state_that_changes_is_found_at_its_position(
     assert found["leaf-differs"] == [position]
 
 
-def test_a_changed_hash_of_what_is_sealed_is_found_at_the_position_that_it_is_of(ledger: Ledger) -> None:
+def test_a_changed_hash_of_a_sealed_event_is_found_at_its_position(ledger: Ledger) -> None:
     with read_transaction(ledger.engine) as connection:
         hashes = bytes(connection.execute(select(log_tiles.c.hashes)).scalar_one())
     at = 6 * HASH_BYTES
@@ -406,7 +406,7 @@ def test_a_history_rewritten_with_its_seal_is_found_only_by_a_checkpoint_that_wa
     before = [kept(ledger, 8), kept(ledger, 13), kept(ledger)]
     ledger.engine.dispose()
     alter(ledger, setting_state(13, b'"current_fen":20000000000', b'"current_fen":10000000000'))
-    seal_anew(ledger)
+    seal_again(ledger)
     assert found_in(ledger) == {}
     assert found_in(ledger, before[0]) == {}
     assert found_in(ledger, before[1]) == {"checkpoint-differs": [None]}
@@ -416,18 +416,18 @@ def test_a_history_rewritten_with_its_seal_is_found_only_by_a_checkpoint_that_wa
 def test_an_end_cut_off_with_its_seal_is_found_only_by_a_checkpoint_that_was_kept(ledger: Ledger) -> None:
     before = kept(ledger)
     alter(ledger, truncating(41))
-    seal_anew(ledger)
+    seal_again(ledger)
     assert found_in(ledger) == {}
     assert found_in(ledger, before) == {"log-shorter": [42]}
 
 
-def test_every_finding_is_counted_and_the_first_places_are_told(ledger: Ledger) -> None:
+def test_every_finding_is_counted_and_the_first_places_are_reported(ledger: Ledger) -> None:
     alter(ledger, lambda connection: connection.execute(update(events).values(actor="somebody")))
     findings = Findings()
     verify_ledger(ledger, [], findings)
-    (altered,) = (each for each in findings if each.code == "leaf-differs")
+    (altered,) = (finding for finding in findings if finding.code == "leaf-differs")
     assert altered.count == EVENTS
-    assert [each.position for each in altered.places] == list(range(1, VERIFY_MOST_PLACES + 1))
+    assert [finding.position for finding in altered.places] == list(range(1, VERIFY_MOST_PLACES + 1))
 
 
 HOSTILE = {
@@ -482,7 +482,7 @@ def test_a_seal_and_a_sequencer_of_any_type_that_sqlite_takes_are_findings(
     alter(ledger, alteration)
     found = found_in(ledger)
     assert found["sequencer-differs"] == [None] * 3
-    assert "leaf-differs" not in found  # Nothing says that anything was sealed.
+    assert "leaf-differs" not in found  # There is no record of a seal.
 
 
 @only_on_sqlite
@@ -502,7 +502,7 @@ def test_a_database_file_that_is_damaged_is_a_finding(database: Database) -> Non
     ledger = Ledger(database.open())
     whole = database.path.read_bytes()
     kept_bytes = 2 * int.from_bytes(whole[16:18], "big")  # The header and the schema.
-    database.path.write_bytes(whole[:kept_bytes] + bytes(each ^ 0x5A for each in whole[kept_bytes:]))
+    database.path.write_bytes(whole[:kept_bytes] + bytes(byte ^ 0x5A for byte in whole[kept_bytes:]))
     verified, found = verify(ledger)
     ledger.engine.dispose()
     assert verified is None

@@ -1,4 +1,4 @@
-"""New files and folders appear whole or not at all; what a killed writer left goes with the next one."""
+"""New files and folders appear complete or not at all; the next writer removes what a killed one left."""
 
 import multiprocessing
 import os
@@ -31,7 +31,7 @@ def write_and_die(target: Path) -> None:
 
 
 def leave(target: Path) -> Path:
-    """What a writer leaves that is killed."""
+    """The folder that a killed writer leaves."""
     before = set(target.parent.iterdir())
     process = multiprocessing.get_context("spawn").Process(target=partial(write_and_die, target))
     process.start()
@@ -41,19 +41,19 @@ def leave(target: Path) -> Path:
     return left
 
 
-def test_what_a_killed_writer_left_is_its_owners_alone_and_goes_with_the_next_one(tmp_path: Path) -> None:
+def test_the_leftover_of_a_killed_writer_is_private_and_the_next_writer_removes_it(tmp_path: Path) -> None:
     target = tmp_path / "清单.xlsx"
     left = leave(target)
     assert stat.S_IMODE(left.stat().st_mode) == 0o700
     others = [tmp_path / ".清单.xlsx-0123456.partial", tmp_path / ".别的-01234567.partial"]
-    for each in others:
-        each.mkdir()
+    for folder in others:
+        folder.mkdir()
     write(target)
     assert sorted(tmp_path.iterdir()) == sorted([target, *others])
     assert target.read_text(encoding="utf-8") == "new"
 
 
-def test_what_another_writer_is_writing_is_left_alone(tmp_path: Path) -> None:
+def test_the_folder_of_a_running_writer_is_not_removed(tmp_path: Path) -> None:
     target = tmp_path / "a.json"
     with new_file(target) as first:
         first.write_text("first", encoding="utf-8")
@@ -63,7 +63,7 @@ def test_what_another_writer_is_writing_is_left_alone(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_what_cannot_be_removed_is_named_with_what_to_do(
+def test_a_leftover_that_cannot_be_removed_is_named_with_advice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "a.json"
@@ -77,10 +77,10 @@ def test_what_cannot_be_removed_is_named_with_what_to_do(
         write(target)
     assert str(left) in str(caught.value.strerror)
     left_alone = list(left.iterdir())
-    assert [each.name for each in left_alone] == ["a.json"]
+    assert [path.name for path in left_alone] == ["a.json"]
 
 
-def test_an_error_while_writing_leaves_what_was_there(tmp_path: Path) -> None:
+def test_an_error_while_writing_keeps_the_existing_file(tmp_path: Path) -> None:
     target = tmp_path / "a.json"
     write(target, "old")
     with pytest.raises(ZeroDivisionError):
@@ -89,12 +89,12 @@ def test_an_error_while_writing_leaves_what_was_there(tmp_path: Path) -> None:
     assert target.read_text(encoding="utf-8") == "old"
 
 
-def test_a_new_file_is_its_owners_alone_and_one_that_is_replaced_keeps_its_readers(tmp_path: Path) -> None:
+def test_a_new_file_is_private_and_a_replaced_one_keeps_its_permissions(tmp_path: Path) -> None:
     target, shared = tmp_path / "a.json", tmp_path / "b.json"
     shared.write_text("old", encoding="utf-8")
     shared.chmod(0o640)
-    for each in (target, shared):
-        write(each)
+    for path in (target, shared):
+        write(path)
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
     assert stat.S_IMODE(shared.stat().st_mode) == 0o640
 
@@ -117,7 +117,7 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     assert pipe.is_fifo()
 
 
-def test_where_nothing_can_be_written_is_told_before_any_work(tmp_path: Path) -> None:
+def test_a_target_that_cannot_be_written_is_refused_before_any_work(tmp_path: Path) -> None:
     for target, error in ((tmp_path, IsADirectoryError), (tmp_path / "no" / "a.xlsx", FileNotFoundError)):
         with pytest.raises(error):
             check_writable(target)
@@ -125,7 +125,7 @@ def test_where_nothing_can_be_written_is_told_before_any_work(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_temporary_folder_that_was_left_goes_with_the_next_work(
+def test_the_next_work_removes_a_temporary_folder_that_was_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -135,14 +135,14 @@ def test_a_temporary_folder_that_was_left_goes_with_the_next_work(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_gets_its_name_stays(tmp_path: Path) -> None:
+def test_a_renamed_folder_stays(tmp_path: Path) -> None:
     with partial_folder(tmp_path / "out") as folder:
         (folder / "a").touch()
         folder.rename(tmp_path / "out")
-    assert [each.name for each in tmp_path.rglob("*")] == ["out", "a"]
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "a"]
 
 
-def test_a_key_that_is_there_is_not_replaced_and_one_half_made_is_none(tmp_path: Path) -> None:
+def test_an_existing_key_is_not_replaced_and_an_incomplete_one_is_none(tmp_path: Path) -> None:
     path = tmp_path / "audit.key"
     leave(path)
     make_audit_key(path, "duixian.example/log")

@@ -18,11 +18,11 @@ _BATCH_KEYS: Final = {"unit", "stage", "source", "returns"}
 
 
 class BatchProblems:
-    """The problems of the rows that are not in order by themselves.
+    """The problems of rows that are invalid by themselves.
 
     Attributes:
-        found: The first of them, as many as an answer lists.
-        rows: How many rows have any.
+        found: The first problems, as many as a response lists.
+        rows: The number of rows with problems.
     """
 
     def __init__(self) -> None:
@@ -31,10 +31,10 @@ class BatchProblems:
 
 
 def read_batch(data: Any) -> tuple[list[Draft], BatchProblems]:
-    """The drafts of a body, and the problems of the other rows.
+    """Read a body: the drafts of its valid rows, and the problems of the others.
 
     Raises:
-        ApiProblem: The body is not acceptable.
+        ApiProblem: The body is not valid.
     """
     if not isinstance(data, dict):
         raise _invalid("请求正文应为含unit和returns的JSON对象。")
@@ -80,10 +80,10 @@ def _source(data: Any) -> Source | None:
 
 
 def read_withdrawal(data: Any, *, uscc: str, period: str, form: str) -> Withdrawal:
-    """The withdrawal that a path and a body ask for.
+    """Read the withdrawal that a path and a body request.
 
     Raises:
-        ApiProblem: The path or the body is not acceptable.
+        ApiProblem: The path or the body is not valid.
     """
     uscc_of(uscc), period_in(period), form_of(form)
     if not isinstance(data, dict) or data.keys() - {"reason", "origin", "document"}:

@@ -1,4 +1,4 @@
-"""The bodies of requests, all together: how much of them may be in memory."""
+"""Limits how much memory the bodies of all requests take together."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,11 +9,11 @@ from app.runtime.limits import BODIES_MAX_BYTES, BODY_WAIT_MOST_S
 
 
 class BodyRoom:
-    """Room in memory for the bodies that are received and worked on; the first to come is the first served.
+    """Room in memory for the bodies that are received and handled; first come, first served.
 
     Args:
-        free_bytes: How much room there is.
-        wait_most_s: How long a body waits for it.
+        free_bytes: The room for all bodies together.
+        wait_most_s: How long a body waits for room.
     """
 
     def __init__(self, free_bytes: int = BODIES_MAX_BYTES, wait_most_s: float = BODY_WAIT_MOST_S) -> None:
@@ -24,10 +24,10 @@ class BodyRoom:
 
     @asynccontextmanager
     async def taken(self, size_bytes: int) -> AsyncIterator[None]:
-        """Room for a body, until the context is left.
+        """Take room for a body until the context is left.
 
         Raises:
-            ApiProblem: 503, there was none in time.
+            ApiProblem: 503, no room became free in time.
         """
         try:
             async with asyncio.timeout(self._wait_most_s), self._turn:

@@ -1,4 +1,4 @@
-"""Connections of clients that must keep sending and keep reading: none is held for ever."""
+"""Connections of clients, which must keep sending and reading: none is held open forever."""
 
 import asyncio
 import resource
@@ -23,10 +23,10 @@ def connections_most() -> int:
 
 
 class Connection(H11Protocol):
-    """A connection that is looked at once in every time-out, which is that of keep-alive.
+    """A connection that is checked once in every period of the keep-alive timeout.
 
-    It is closed where since the last look no request was begun or whole, where a body came too slowly while
-    the service waited for it, or where the client took nothing of its answer.
+    It is closed if, since the last check, the client has not begun or not completed a request, has sent a
+    body too slowly while the service waited for it, or has read nothing of the response.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -37,7 +37,7 @@ class Connection(H11Protocol):
         self._look_later: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection, unless there are too many."""
+        """Accept a connection, unless there are too many."""
         super().connection_made(transport)
         if len(self.connections) > connections_most():
             transport.abort()
@@ -45,18 +45,18 @@ class Connection(H11Protocol):
             self._begin_turn()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Look at it no more."""
+        """Stop checking the connection."""
         super().connection_lost(exc)
         if self._look_later is not None:
             self._look_later.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Count what comes."""
+        """Count the received bytes."""
         self._received += len(data)
         super().data_received(data)
 
     def shutdown(self) -> None:
-        """Stop: what is being answered is answered, what has not come whole is not waited for."""
+        """Stop: finish the response to a complete request; do not wait for the rest of another."""
         if not self._is_waiting() and self.cycle.more_body:
             self._refuse(503, b"The service stops.")
             self.transport.close()
@@ -73,7 +73,7 @@ class Connection(H11Protocol):
         return self.cycle, self._is_waiting(), self.flow.read_paused
 
     def _is_waiting(self) -> bool:
-        """Whether the client is to begin a request."""
+        """Whether the service waits for the client to begin a request."""
         cycle = cast("RequestResponseCycle | None", self.cycle)
         return cycle is None or cycle.response_complete
 
@@ -95,12 +95,12 @@ class Connection(H11Protocol):
         return is_asked_for and is_slow and not self.flow.read_paused
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP."""
+        """Respond to data that is not HTTP."""
         self._refuse(400, msg.encode("ascii"))
         self.transport.close()
 
     def _refuse(self, status: int, text: bytes) -> None:
-        """Answer instead of the service, where no answer was begun."""
+        """Respond instead of the service, unless a response has begun."""
         if self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
             return
         request_id = uuid.uuid4().hex

@@ -1,6 +1,6 @@
-"""Which routes may show figures of single units: each is marked, and who sees some is recorded before.
+"""Which routes may show single-unit statistics: every route is marked, and disclosures are recorded first.
 
-Amounts, verdicts and sums over many are no figures: every reader of entitlements sees them.
+Amounts, verdicts and sums over many units are not such figures: every reader of entitlements sees them.
 """
 
 from collections.abc import Callable
@@ -19,15 +19,15 @@ P = ParamSpec("P")
 Answer = TypeVar("Answer")
 
 MAY_SHOW_FIGURES: Final[dict[Callable[..., Any], bool]] = {}
-"""Whether the answers of a handler may hold figures of single units; a test looks for every handler here."""
+"""Whether the responses of a handler may hold single-unit statistics; a test looks for every handler here."""
 
 
 class Shown:
-    """What an answer shows of single units. A handler that is marked so says it in every case.
+    """The single-unit statistics that a response shows. A handler marked so must declare them in every case.
 
     Args:
-        log: Where it is recorded.
-        asked: Who asks for what.
+        log: The log that records disclosures.
+        asked: The entry to record, with the reader and the query.
     """
 
     def __init__(self, log: DisclosureLog, asked: Entry) -> None:
@@ -37,33 +37,33 @@ class Shown:
         self._is_said = False
 
     def nothing(self) -> None:
-        """No figure."""
+        """Declare that the response shows no figure."""
         self._is_said = True
 
     def records(self, count: int, *, uscc: str | None = None) -> None:
-        """So many records with figures, of one enterprise or of several; 0 is nothing."""
+        """Declare `count` records with figures, of one enterprise or of several; 0 declares nothing."""
         self._is_said = True
         if count:
             self._entry = msgspec.structs.replace(self._asked, count=count, uscc=uscc)
 
     def trial(self, changes: int) -> None:
-        """What a document would change: even that it is nothing tells of figures."""
+        """Declare the trial of a policy document: even a trial that changes nothing reveals something."""
         self._is_said = True
         self._entry = msgspec.structs.replace(self._asked, count=changes)
 
     def warnings(self, answer: bytes | memoryview) -> None:
-        """The warnings in the answer of a filing, as far as they may quote what the ledger holds."""
-        told = msgspec.json.decode(answer, type=_Warned).warnings
-        self.records(sum(each.code not in OF_THE_ROW_ALONE for each in told))
+        """Declare the warnings in the response to a filing that may quote figures of the ledger."""
+        listed = msgspec.json.decode(answer, type=_Warned).warnings
+        self.records(sum(warning.code not in OF_THE_ROW_ALONE for warning in listed))
 
     def record(self) -> None:
-        """Record what was said.
+        """Record the declared disclosure.
 
         Raises:
-            DisclosureError: It could not be recorded.
+            DisclosureError: The disclosure could not be recorded.
         """
         if not self._is_said:
-            raise RuntimeError(f"{self._asked.route} does not say what figures its answer shows")
+            raise RuntimeError(f"{self._asked.route} does not declare the figures that its response shows")
         if self._entry is not None:
             self._log.record(self._entry)
 
@@ -77,7 +77,7 @@ class _Warned(msgspec.Struct):
 
 
 async def shown_in(request: Request, key: AnyKey) -> Shown:
-    """What the answer of a request will show."""
+    """The declaration for the response to a request."""
     query = request.url.query
     asked = Entry(
         kind="figures",
@@ -93,9 +93,10 @@ ShownNeeded = Annotated[Shown, Depends(shown_in)]
 
 
 def shows_figures(handler: Callable[P, Answer]) -> Callable[P, Answer]:
-    """Mark a handler whose answers may hold figures; it takes `shown`, and says there what it shows.
+    """Mark a handler whose responses may hold figures; it takes `shown`, and declares there what it shows.
 
-    That is recorded when it returns, before the first byte is sent. What says nothing is not sent.
+    The disclosure is recorded when the handler returns, before the first byte is sent. A response without a
+    declaration is not sent.
     """
 
     @wraps(handler)
@@ -112,6 +113,6 @@ def shows_figures(handler: Callable[P, Answer]) -> Callable[P, Answer]:
 
 
 def shows_no_figures(handler: Callable[P, Answer]) -> Callable[P, Answer]:
-    """Mark a handler whose answers never hold figures of single units, whoever asks."""
+    """Mark a handler whose responses hold no single-unit statistics for any reader."""
     MAY_SHOW_FIGURES[handler] = False
     return handler

@@ -1,4 +1,4 @@
-"""What every answer carries, whoever gives it, and the line in the log that every request leaves."""
+"""The headers of every response, whichever part of the service makes it, and the log of requests."""
 
 import asyncio
 import time
@@ -17,13 +17,13 @@ from app.runtime.storable import is_storable
 _log = structlog.get_logger()
 
 NO_PAGE: Final = "default-src 'none'; frame-ancestors 'none'"
-"""The content security policy of an answer that is no page: nothing in it is loaded, run or framed."""
+"""The content security policy of responses other than pages: nothing in them is loaded, run or framed."""
 
 
 def safe_headers(path: str) -> dict[str, str]:
-    """How a browser and the caches on the way are to treat an answer; a route may say otherwise.
+    """The headers that tell browsers and caches how to treat a response; a route may override them.
 
-    Under `/v1` any answer may hold figures of single enterprises, or say whether there are some.
+    Any response under `/v1` may hold single-unit statistics, or reveal whether there are any.
     """
     headers = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": NO_PAGE}
     return {**headers, "Cache-Control": "no-store"} if path.startswith("/v1/") else headers
@@ -32,8 +32,8 @@ def safe_headers(path: str) -> dict[str, str]:
 class Envelope:
     """The outermost layer of the service.
 
-    It gives each request an id, which its answer and its lines in the log carry, refuses what no database
-    holds, and says what became of it.
+    It gives each request an id, which the response and the log entries carry, refuses texts that no database
+    can store, and logs the outcome.
 
     Args:
         app: The service.
@@ -65,7 +65,7 @@ class Envelope:
             app = self._app if all(map(is_storable, _texts(scope))) else _UNSTORABLE
             try:
                 await app(scope, receive, send_with_headers)
-            except asyncio.CancelledError:  # The stop waits no longer.
+            except asyncio.CancelledError:  # The service is stopping and waits no longer.
                 if status is not None:
                     raise
                 await _STOPPING(scope, receive, send_with_headers)

@@ -1,4 +1,4 @@
-"""The errors of a route, for its description."""
+"""The errors of a route, for the description of the API."""
 
 from typing import Any, Final
 
@@ -8,17 +8,17 @@ from app.api.http.problems import MEDIA_TYPE
 _MEANING: Final = {
     400: "Not JSON, or a bad path or query value.",
     401: "No valid key.",
-    403: "The key has not the role.",
-    404: "There is none.",
-    409: "It conflicts with what is recorded.",
+    403: "The key does not have the required role.",
+    404: "Not found.",
+    409: "Conflicts with recorded data.",
     413: "Too large.",
-    415: "Of another media type.",
-    422: "Understood, and not acceptable.",
+    415: "Unsupported media type.",
+    422: "Understood, but not acceptable.",
     503: "The database is unavailable; try again.",
 }
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The declarations of these statuses."""
+    """The declarations of the responses with these statuses."""
     schema = {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}
     return {status: {"description": _MEANING[status], "content": {MEDIA_TYPE: schema}} for status in statuses}

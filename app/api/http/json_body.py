@@ -1,4 +1,4 @@
-"""Reads a JSON body strictly: a key stands once, and what is no number of JSON is refused."""
+"""Parses a JSON body strictly: duplicate keys are refused, and so are NaN and Infinity."""
 
 import json
 from collections import Counter
@@ -9,15 +9,15 @@ from app.api.http.problems import ApiProblem
 from app.runtime.limits import BODY_MAX_COMMAS, BODY_MAX_CONTAINERS, BODY_OBJECT_MAX_KEYS
 
 _INTEGER_MAX_CHARS: Final = 1_000
-"""More than any field takes, and under the length from which Python does not read an integer."""
+"""More than any field allows, and below the length from which Python refuses to parse an integer."""
 
 
 class _NotJsonError(ValueError):
-    """What Python's parser would let pass."""
+    """The body has something that is not JSON but that Python's parser accepts."""
 
 
 def parse_json(body: bytes) -> Any:
-    """The value of a JSON body; a number with a fraction or an exponent stays a float, which no field takes.
+    """Parse a JSON body; a number with a fraction or an exponent becomes a float, which no field accepts.
 
     Raises:
         ApiProblem: 400, the body is not JSON; 413, it has more values than any filing.
@@ -45,7 +45,7 @@ def _parsed(text: str) -> Any:
     except ValueError as error:
         if isinstance(error, json.JSONDecodeError | _NotJsonError):
             raise
-        return _loads(text, _integer)  # An integer has more digits than Python reads.
+        return _loads(text, _integer)  # An integer has more digits than Python parses.
 
 
 def _loads(text: str, parse_int: Callable[[str], int | str] | None) -> Any:
@@ -53,19 +53,19 @@ def _loads(text: str, parse_int: Callable[[str], int | str] | None) -> Any:
 
 
 def _integer(digits: str) -> int | str:
-    """The integer; a very long one as a text, which is longer than any field takes."""
+    """Parse an integer; a very long one stays text, which is longer than any field allows."""
     return int(digits) if len(digits) <= _INTEGER_MAX_CHARS else digits
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
         raise _NotJsonError(f"同一对象中“{twice}”重复")
-    if len(found) > BODY_OBJECT_MAX_KEYS:
-        detail = f"请求正文中一个对象最多有{BODY_OBJECT_MAX_KEYS}项，现有{len(found)}项。"
+    if len(members) > BODY_OBJECT_MAX_KEYS:
+        detail = f"请求正文中一个对象最多有{BODY_OBJECT_MAX_KEYS}项，现有{len(members)}项。"
         raise ApiProblem(413, "too-large", detail)
-    return found
+    return members
 
 
 def _refuse(constant: str) -> Any:

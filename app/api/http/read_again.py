@@ -1,4 +1,4 @@
-"""Routes whose reads are made once more when the connection was lost."""
+"""Routes that retry a read once if the connection to the database was lost."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -10,10 +10,10 @@ from app.runtime.database import is_transient
 
 
 class ReadAgain(APIRoute):
-    """A `GET` that met a lost connection is handled once more, on a fresh one."""
+    """Handles a `GET` once more, on a new connection, if the connection to the database was lost."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler of the route, around the one that FastAPI makes."""
+        """The handler of the route, which wraps the one of FastAPI."""
         handle = super().get_route_handler()
 
         async def handle_again(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""Exporting the log: what an auditor takes away, of one snapshot, and the same that was sealed."""
+"""Exporting the log for an auditor, from one snapshot and exactly as it was sealed."""
 
 import base64
 from collections import Counter
@@ -24,18 +24,18 @@ from app.use_cases.reading.as_of import PositionAheadError
 from domain.errors import LedgerIntegrityError
 
 Progress = Callable[[int, int], None]
-"""Called with how many events are done, and how many there are."""
+"""Called with the number of events done and their total."""
 
 _TOPIC = Line._fields.index("topic")
 
 
 class Signing(msgspec.Struct, frozen=True):
-    """The operator's key.
+    """Signing with the operator's key.
 
     Attributes:
         origin: The name of the log.
-        verifier_key: What others verify by, `name+id+base64`.
-        sign: The signed checkpoint of a size and a root.
+        verifier_key: The public key, `name+id+base64`.
+        sign: Returns the signed checkpoint for a size and a root.
     """
 
     origin: str
@@ -43,15 +43,15 @@ class Signing(msgspec.Struct, frozen=True):
     sign: Callable[[int, bytes], str]
 
 
-class ExportWanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What is exported, and how.
+class ExportOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What to export, and how.
 
     Attributes:
-        target: The folder that is made.
-        packed: Whether the lines are packed by gzip.
-        until: A position; the export ends with the last transaction that had ended by then. None is all.
-        made_at: The time, RFC 3339.
-        signing: None where there is no key: then there is no checkpoint.
+        target: The folder to create.
+        packed: Whether to compress the lines with gzip.
+        until: A position; the export ends with the last transaction that ends by then. None exports all.
+        made_at: The time of the export, RFC 3339.
+        signing: None without a key: then the export has no checkpoint.
     """
 
     target: Path
@@ -63,31 +63,31 @@ class ExportWanted(msgspec.Struct, frozen=True, kw_only=True):
 
 def export_log(
     ledger: Ledger,
-    wanted: ExportWanted,
+    options: ExportOptions,
     progress: Progress = lambda _done, _total: None,
     announce: Callable[[int], None] = lambda _size: None,
 ) -> Manifest:
-    """Write the log into a new folder, which has its name only when it is whole.
+    """Write the log into a new folder, which gets its name only once it is complete.
 
     Args:
         ledger: The ledger.
-        wanted: What is to be exported, and where.
-        progress: Told how many events are written, and of how many.
-        announce: Told how many events there will be, before the first is written.
+        options: What to export, and where.
+        progress: Called with the number of events written and their total.
+        announce: Called with the number of events before the first is written.
 
     Raises:
-        ExportError: Something stands where the folder is to be.
-        LedgerIntegrityError: The log is not what was sealed, so that nothing can be vouched for.
+        ExportError: The target exists already.
+        LedgerIntegrityError: The log differs from what was sealed, so the export would not be trustworthy.
         OSError: The folder cannot be written.
-        PositionAheadError: `until` is above the head.
+        PositionAheadError: `until` is after the head.
     """
     seal(ledger)
-    with read_transaction(ledger.engine) as connection, NewFolder.opened(wanted.target) as folder:
+    with read_transaction(ledger.engine) as connection, NewFolder.opened(options.target) as folder:
         disable_timeouts(connection)
-        size = _size(connection, wanted.until)
+        size = _size(connection, options.until)
         announce(size)
         tree, topics = RunningRoot(), Counter[str]()
-        with folder.events(packed=wanted.packed) as file, streamed_rows(connection, until=size) as chunks:
+        with folder.events(packed=options.packed) as file, streamed_rows(connection, until=size) as chunks:
             for rows in chunks:
                 file.writelines(_lines(rows, tree))
                 topics.update(row[_TOPIC] for row in rows)
@@ -95,13 +95,17 @@ def export_log(
         root = tree.root()
         if tree.size != size or root != root_at(connection, size):
             raise LedgerIntegrityError(f"前{size}条记录的总校验值（Merkle树根）与封存时的不同")
-        manifest = _manifest(wanted, size, root, topics, _publications(ledger, connection, size))
-        checkpoint = None if wanted.signing is None else wanted.signing.sign(size, root)
+        manifest = _manifest(options, size, root, topics, _publications(ledger, connection, size))
+        checkpoint = None if options.signing is None else options.signing.sign(size, root)
         return folder.finish(manifest, checkpoint)
 
 
 def _size(connection: Connection, until: int | None) -> int:
-    """How many events are sealed, or where the last transaction ends that had ended by a position."""
+    """The number of sealed events, or the end of the last transaction that ends by a position.
+
+    Raises:
+        PositionAheadError: `until` is after the last sealed event.
+    """
     sealed = sealed_size(connection)
     if until is None:
         return sealed
@@ -111,10 +115,10 @@ def _size(connection: Connection, until: int | None) -> int:
 
 
 def _lines(rows: Iterable[Sequence[Any]], tree: RunningRoot) -> list[bytes]:
-    """The lines of rows, which are leaves of the tree.
+    """The lines of rows, which are added to the tree as its leaves.
 
     Raises:
-        LedgerIntegrityError: A row was altered so that it makes no line.
+        LedgerIntegrityError: A row was altered so that it has no canonical line.
     """
     lines = []
     for row in rows:
@@ -128,33 +132,34 @@ def _lines(rows: Iterable[Sequence[Any]], tree: RunningRoot) -> list[bytes]:
 
 
 def _publications(ledger: Ledger, connection: Connection, size: int) -> tuple[Publication, ...]:
-    """The publications that are exported, with their progress, which is noted as of the head.
+    """The publications to export, with their progress, which the ledger records only as of the head.
 
-    How far each was where the export ends before the head is not known: whoever restores it begins again.
+    If the export ends before the head, their progress at its end is unknown: a restored ledger assesses them
+    again.
     """
     published = publications.up_to(connection, size)
     if size < ledger.head(connection):
-        return tuple(_as_of(each, size) for each in published)
+        return tuple(_as_of(publication, size) for publication in published)
     return tuple(published)
 
 
 def _as_of(publication: Publication, size: int) -> Publication:
-    """A publication as whoever restores the first events can take it up."""
+    """A publication with the progress that a ledger restored from the first `size` events continues from."""
     if publication.assessed_at is not None and publication.assessed_at <= size:
         return publication
     return msgspec.structs.replace(publication, after_stream="", done=0, assessed_at=None)
 
 
 def _manifest(
-    wanted: ExportWanted,
+    options: ExportOptions,
     size: int,
     root: bytes,
     topics: Counter[str],
     published: tuple[Publication, ...],
 ) -> Manifest:
-    signing = wanted.signing
+    signing = options.signing
     return Manifest(
-        made_at=wanted.made_at,
+        made_at=options.made_at,
         origin=None if signing is None else signing.origin,
         size=size,
         first_position=1 if size else None,

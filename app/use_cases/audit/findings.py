@@ -1,4 +1,4 @@
-"""What a verification finds: each kind under a stable code, with the first places of it."""
+"""The findings of a verification: each kind has a stable code and lists the first places."""
 
 from collections.abc import Iterator
 from typing import Final, Literal
@@ -29,14 +29,14 @@ CHECKS: Final = {
     "log-shorter": "末尾无缺失",
     "checkpoint-differs": "台账与日志校验点一致",
 }
-"""What is verified, by the code of what is found where it is not so; the order is that of a report."""
+"""The checks, by the code of the finding if a check fails, in the order of a report."""
 
 
-class Place(msgspec.Struct, frozen=True):
-    """One finding.
+class FindingPlace(msgspec.Struct, frozen=True):
+    """One place where a check failed.
 
     Attributes:
-        position: In the log; None where it is about none.
+        position: The position in the log; None if the problem is not about a single record.
         message: What is wrong, in Chinese.
     """
 
@@ -45,34 +45,34 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What was found of one kind.
+    """All failures of one check.
 
     Attributes:
         code: One of `CHECKS`.
-        count: How many there are.
-        places: The first of them, `VERIFY_MOST_PLACES` at most.
+        count: The number of places.
+        places: The first places, at most `VERIFY_MOST_PLACES`.
     """
 
     code: str
     count: int
-    places: tuple[Place, ...]
+    places: tuple[FindingPlace, ...]
 
 
 class Findings:
-    """Collects what is found, in bounded memory however much it is."""
+    """Collects findings in bounded memory, however many there are."""
 
     def __init__(self) -> None:
         self._counts = dict.fromkeys(CHECKS, 0)
-        self._places: dict[str, list[Place]] = {code: [] for code in CHECKS}
+        self._places: dict[str, list[FindingPlace]] = {code: [] for code in CHECKS}
 
     def note(self, code: str, position: int | None, message: str) -> None:
-        """Take one finding."""
+        """Add one place to the finding with this code."""
         self._counts[code] += 1
         if len(self._places[code]) < VERIFY_MOST_PLACES:
-            self._places[code].append(Place(position, message))
+            self._places[code].append(FindingPlace(position, message))
 
     def __iter__(self) -> Iterator[Finding]:
-        """What was found, in the order of `CHECKS`."""
+        """The findings, in the order of `CHECKS`."""
         for code, count in self._counts.items():
             if count:
                 yield Finding(code, count, tuple(self._places[code]))
@@ -90,6 +90,6 @@ _OF_CHECKPOINT: Final = {"signature-invalid", "checkpoint-differs"}
 
 
 def performed(code: str, subject: Literal["ledger", "export"], *, signed: bool) -> bool:
-    """Whether a check is made of a ledger or of an export, with a signed checkpoint or without one."""
+    """Whether a verification makes a check; that depends on its subject and on a signed checkpoint."""
     left_out = _OF_EXPORT if subject == "ledger" else _OF_LEDGER
     return code not in left_out and (signed or code not in _OF_CHECKPOINT)

@@ -1,4 +1,4 @@
-"""What an auditor can verify without trusting anybody: the tree at a size, and proofs of what is in it."""
+"""What an auditor can verify without trusting the operator: the tree at a size, and proofs about it."""
 
 import msgspec
 from sqlalchemy import Connection
@@ -13,10 +13,10 @@ from domain.errors import LedgerIntegrityError
 
 
 class NotSealedError(Exception):
-    """What was asked for is in the log, and is not sealed yet.
+    """The requested events are in the log, but not sealed yet.
 
     Args:
-        sealed: How many events are.
+        sealed: The number of sealed events.
     """
 
     def __init__(self, sealed: int) -> None:
@@ -32,14 +32,14 @@ class Tree(msgspec.Struct, frozen=True):
 
 
 class Inclusion(msgspec.Struct, frozen=True):
-    """That an event is in a tree.
+    """The proof that an event is in a tree.
 
     Attributes:
-        position: Of the event; its leaf is counted from 0, so the leaf's index is one less.
+        position: The position of the event; the index of its leaf counts from 0 and is one less.
         leaf: The canonical line of the event.
-        leaf_hash: Its hash (RFC 9162, section 2.1.1).
+        leaf_hash: The hash of that line (RFC 9162, section 2.1.1).
         proof: The audit path (section 2.1.3), from the leaf up.
-        tree: What it is in.
+        tree: The tree.
     """
 
     position: int
@@ -50,7 +50,7 @@ class Inclusion(msgspec.Struct, frozen=True):
 
     @property
     def uscc(self) -> str | None:
-        """Whose figures the event holds; None where it is no return."""
+        """The enterprise whose figures the event holds; None if it is not a return."""
         kind, _, name = msgspec.json.decode(self.leaf, type=_Leaf).stream.partition("/")
         return name.partition("/")[0] if kind == "returns" else None
 
@@ -60,9 +60,9 @@ class _Leaf(msgspec.Struct):
 
 
 class Consistency(msgspec.Struct, frozen=True):
-    """That a tree is the beginning of another one, so that nothing of it was altered since.
+    """The proof that one tree is a prefix of another, so that none of its events was altered since.
 
-    `proof` is that of RFC 9162, section 2.1.4.
+    `proof` is the consistency proof of RFC 9162, section 2.1.4.
     """
 
     first: Tree
@@ -71,29 +71,29 @@ class Consistency(msgspec.Struct, frozen=True):
 
 
 def tree_at(ledger: Ledger, connection: Connection, size: int | None) -> Tree:
-    """The tree at a size; None is all that is sealed.
+    """The tree at a size; None means all sealed events.
 
     Raises:
-        PositionAheadError: The log has not so many events.
-        NotSealedError: It has, and they are not all sealed.
+        PositionAheadError: The log has fewer events.
+        NotSealedError: The log has that many events, but not all of them are sealed.
         LedgerIntegrityError: The tree contradicts itself.
     """
-    wanted = sealed_size(connection) if size is None else size
-    root = root_at(connection, wanted)
+    requested = sealed_size(connection) if size is None else size
+    root = root_at(connection, requested)
     if root is not None:
-        return Tree(wanted, root)
+        return Tree(requested, root)
     head = ledger.head(connection)
-    if wanted > head:
+    if requested > head:
         raise PositionAheadError(head)
     raise NotSealedError(sealed_size(connection))
 
 
 def prove_inclusion(ledger: Ledger, connection: Connection, *, position: int, size: int | None) -> Inclusion:
-    """The proof that the event at a position is in the tree at a size; None is all that is sealed.
+    """The proof that the event at a position is in the tree at a size; None means all sealed events.
 
     Raises:
-        PositionAheadError: The log has not so many events, or the tree of this size does not reach so far.
-        NotSealedError: The log has them, and they are not all sealed.
+        PositionAheadError: The log has fewer events, or the tree of this size ends before the position.
+        NotSealedError: The log has that many events, but not all of them are sealed.
         LedgerIntegrityError: The event is not the one that was sealed, or the tree contradicts itself.
     """
     tree = tree_at(ledger, connection, size)
@@ -107,7 +107,7 @@ def prove_inclusion(ledger: Ledger, connection: Connection, *, position: int, si
 
 
 def prove_line(reader: TileReader, line: Line, tree: Tree) -> Inclusion:
-    """The proof that a line is in a tree that reaches so far.
+    """The proof that a line is in a tree; the tree must include its position.
 
     Raises:
         LedgerIntegrityError: The line is not the one that was sealed, or the tree contradicts itself.
@@ -128,11 +128,11 @@ def prove_line(reader: TileReader, line: Line, tree: Tree) -> Inclusion:
 
 
 def prove_consistency(ledger: Ledger, connection: Connection, *, first: int, second: int) -> Consistency:
-    """The proof that the tree at one size is the beginning of the tree at another, no smaller size.
+    """The proof that the tree at one size is a prefix of the tree at another size, which is not smaller.
 
     Raises:
-        PositionAheadError: The log has not so many events.
-        NotSealedError: It has, and they are not all sealed.
+        PositionAheadError: The log has fewer events.
+        NotSealedError: The log has that many events, but not all of them are sealed.
         LedgerIntegrityError: The tree contradicts itself.
     """
     later = tree_at(ledger, connection, second)

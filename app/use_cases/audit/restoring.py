@@ -1,4 +1,4 @@
-"""Restoring a ledger from an export, into an empty database: all of it in one transaction, or nothing."""
+"""Restoring a ledger from an export into an empty database, in one transaction."""
 
 import base64
 from collections.abc import Iterator
@@ -25,18 +25,18 @@ from app.use_cases.upkeep.projecting import project_all
 from domain.errors import LedgerIntegrityError
 
 ROWS_AT_ONCE: Final = 20_000
-"""A statement costs little for each of them, and they fit in some tens of megabytes."""
+"""Rows per statement: its cost per row is small, and the rows fit in some tens of megabytes."""
 
 
 def restore(ledger: Ledger, folder: ExportFolder, progress: Progress = lambda _done, _total: None) -> int:
-    """Put the events of an export that was verified into an empty ledger, as they are; how many.
+    """Insert the events of a verified export unchanged into an empty ledger; return their number.
 
-    They are sealed in the same transaction: a log that says that it was sealed is not sealed anew later. The
-    read models are made after it; where that is cut off, the next start goes on with it.
+    They are sealed in the same transaction: a log that records a seal is never sealed again later. The read
+    models are filled after it; if that is interrupted, the next start continues.
 
     Raises:
-        ExportError: The export is not what it was when it was verified, or cannot be read.
-        LedgerIntegrityError: The database does not give back what was put into it.
+        ExportError: The export has changed since it was verified, or cannot be read.
+        LedgerIntegrityError: The database returns other data than was inserted.
         NotEmptyError: The ledger is not empty.
     """
     try:
@@ -48,7 +48,7 @@ def restore(ledger: Ledger, folder: ExportFolder, progress: Progress = lambda _d
 
 
 def _insert(ledger: Ledger, folder: ExportFolder, progress: Progress) -> None:
-    """Insert all rows in one transaction, which commits only if they are those of the manifest."""
+    """Insert all rows in one transaction, which commits only if they match the manifest."""
     tree, last, publication = RunningRoot(), None, 0
     with write_transaction(ledger.engine, no_timeout=True) as connection:
         lock_empty(connection)
@@ -75,7 +75,7 @@ def _restore_publications(connection: Connection, manifest: Manifest) -> None:
 
 
 def _chunks(folder: ExportFolder, tree: RunningRoot) -> Iterator[list[Line]]:
-    """The rows of an export, so many at once, which are leaves of the tree."""
+    """The rows of an export in chunks; they are added to the tree as its leaves."""
     lines = folder.lines()
     while chunk := [_row(text, tree) for text in islice(lines, ROWS_AT_ONCE)]:
         yield chunk
@@ -91,7 +91,7 @@ def _row(text: bytes, tree: RunningRoot) -> Line:
 
 
 def _compare_root(connection: Connection, manifest: Manifest) -> None:
-    """Compare what the database gives back with what was exported."""
+    """Compare the data that the database returns with the export."""
     root = merkle.root(TileReader(connection), manifest.size)
     if base64.b64encode(root).decode() != manifest.root:
         raise LedgerIntegrityError(f"写入后的前{manifest.size}条记录与导出件不符。请换一个新的数据库重新恢复")

@@ -1,4 +1,4 @@
-"""Verifying a log, where it stands or as it was exported: nothing is written, nothing is taken as sound."""
+"""Verifying a log, in its database or as an export: nothing is written, and nothing is trusted."""
 
 import base64
 from collections.abc import Callable, Iterable, Sequence
@@ -34,17 +34,17 @@ from domain.events import LogSealed
 from projections.tables import LIVE
 
 Progress = Callable[[int, int], None]
-"""Called with how many events are looked at, and how many there should be."""
+"""Called with the number of events verified and their expected total."""
 
 
 class KnownRoot(msgspec.Struct, frozen=True, kw_only=True):
-    """A root that someone vouches for.
+    """A root that is known from another source.
 
     Attributes:
-        code: Of the finding where the log has another one.
-        name: What it is from, in Chinese.
-        size: Over how many events.
-        root: 32 bytes.
+        code: The code of the finding if the log has another root.
+        name: The source of the root, in Chinese.
+        size: The number of events that it covers.
+        root: The root, 32 bytes.
     """
 
     code: str
@@ -54,25 +54,25 @@ class KnownRoot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verified(msgspec.Struct, frozen=True):
-    """What was looked at.
+    """What was verified.
 
     Attributes:
-        size: How many events there are.
-        root: The root over them, as they are now.
-        sealed: With how many of them the tiles were compared; None of an export, which has none.
-        told: How many of them were sealed by what the log says of itself.
+        size: The number of events.
+        root: The root over them, computed from the events.
+        sealed: The number of events compared with the tiles; None for an export, which has no tiles.
+        sealed_by_log: The number of events that were sealed according to the log itself.
         unassessed: The publications whose assessment is not complete.
     """
 
     size: int
     root: bytes
     sealed: int | None
-    told: int
+    sealed_by_log: int
     unassessed: list[Publication]
 
 
 class _LogReading:
-    """One reading of a log, from the first event to the last."""
+    """One pass over a log, from the first event to the last."""
 
     def __init__(self, index: StreamIndex, findings: Findings, sizes: Iterable[int]) -> None:
         self.checks = LogChecks(EventMapper().decode, index, findings)
@@ -82,7 +82,7 @@ class _LogReading:
         self._sizes = frozenset(sizes)
 
     def take(self, leaf: bytes) -> bytes:
-        """Take the leaf of the row that was looked at, and remember the root where it is asked for."""
+        """Add the leaf of the row just checked, and remember the root at each size that will be compared."""
         if self.checks.sealed is not None:
             self._compare_told(self.checks.sealed)
         self.tree.append(leaf)
@@ -91,9 +91,9 @@ class _LogReading:
         return leaf
 
     def _compare_told(self, sealed: LogSealed) -> None:
-        """Compare the log so far with what the next row says that was sealed."""
-        told = sealed.size, sealed.root
-        if told != (self.tree.size, base64.b64encode(self.tree.root()).decode()):
+        """Compare the log so far with the seal that the next row records."""
+        recorded = sealed.size, sealed.root
+        if recorded != (self.tree.size, base64.b64encode(self.tree.root()).decode()):
             position = self.tree.size + 1
             self._findings.note(
                 "root-differs",
@@ -102,7 +102,7 @@ class _LogReading:
             )
 
     def compare(self, known: KnownRoot) -> None:
-        """Compare the log with a root that was known before."""
+        """Compare the log with a known root."""
         size, end = self.tree.size, self.checks.position
         if known.size > size:
             self._findings.note(
@@ -124,16 +124,16 @@ def verify_ledger(
     findings: Findings,
     progress: Progress = lambda _done, _total: None,
 ) -> Verified | None:
-    """Look at the whole log of a database, in one snapshot and in bounded memory.
+    """Verify the whole log of a database, in one snapshot and in bounded memory.
 
     Args:
         ledger: The ledger.
-        known: What its beginnings must hash to.
-        findings: Where it is told what is not as it should be.
-        progress: Told how far it is.
+        known: The roots that the log must have.
+        findings: Collects what is wrong.
+        progress: Called as the verification proceeds.
 
     Returns:
-        None where the database is damaged so that it cannot be read to the end.
+        None if the database is damaged so that it cannot be read completely.
     """
     try:
         with read_untrusted(ledger.engine) as connection, StreamIndex.opened() as index:
@@ -151,7 +151,7 @@ def _verify_rows(
     progress: Progress,
 ) -> Verified:
     sealed, sequenced = _sealed_size(connection, findings), read_sequencer(connection)
-    log = _LogReading(index, findings, [sealed, *(each.size for each in known)])
+    log = _LogReading(index, findings, [sealed, *(root.size for root in known)])
     with streamed_rows(connection) as chunks:
         for rows in chunks:
             leaves = [log.take(log.checks.check_row(row)) for row in rows]
@@ -162,13 +162,13 @@ def _verify_rows(
     _compare_sequencer(sequenced, log.checks, findings)
     _compare_projected(connection, log.checks, findings)
     unassessed = _compare_publications(connection, log.checks, findings)
-    told = log.checks.sealed_size
-    problem = shortened(told, sealed)
+    sealed_by_log = log.checks.sealed_size
+    problem = shortened(sealed_by_log, sealed)
     if problem is not None:
         findings.note("seal-shorter", None, f"{problem}。其后的改动，封存不能证明。")
-    for each in (*_sealed_root(connection, sealed, findings), *known):
-        log.compare(each)
-    return Verified(log.tree.size, log.tree.root(), min(sealed, log.tree.size), told, unassessed)
+    for root in (*_sealed_root(connection, sealed, findings), *known):
+        log.compare(root)
+    return Verified(log.tree.size, log.tree.root(), min(sealed, log.tree.size), sealed_by_log, unassessed)
 
 
 def _sealed_size(connection: Connection, findings: Findings) -> int:
@@ -179,36 +179,36 @@ def _sealed_size(connection: Connection, findings: Findings) -> int:
 
 
 def _compare_sequencer(sequenced: Sequenced | None, checks: LogChecks, findings: Findings) -> None:
-    """Compare what the sequencer says with the log, which it was advanced together with."""
+    """Compare the sequencer with the log: both advance in the same transaction."""
     if sequenced is None:
         findings.note("sequencer-differs", None, "序号登记应有且只有一行数值。")
         return
     last = checks.last
-    found = Sequenced(
+    expected = Sequenced(
         last=0 if last is None else last.position,
         recorded_at_us=0 if last is None else last.recorded_at_us,
         publication=max(checks.published, default=0),
     )
-    for name, said, value in zip(Sequenced._fields, sequenced, found, strict=True):
-        if said != value:
-            findings.note("sequencer-differs", None, f"序号登记表的{name}列为{said}，台账中为{value}。")
+    for name, recorded, value in zip(Sequenced._fields, sequenced, expected, strict=True):
+        if recorded != value:
+            findings.note("sequencer-differs", None, f"序号登记表的{name}列为{recorded}，台账中为{value}。")
 
 
 def _compare_projected(connection: Connection, checks: LogChecks, findings: Findings) -> None:
-    """Compare how far the read models say that they are with the log, which they never pass."""
-    found = find_numbers(connection, [LIVE.checkpoint.c.position])
+    """Compare the position of the read models with the log, which they never overtake."""
+    position_row = find_numbers(connection, [LIVE.checkpoint.c.position])
     last = 0 if checks.last is None else checks.last.position
-    if found is None:
+    if position_row is None:
         findings.note("sequencer-differs", None, "查询表所至序号应有且只有一行数值。")
-    elif found[0] > last:
-        findings.note("sequencer-differs", None, f"查询表已至序号{found[0]}，台账止于序号{last}。")
+    elif position_row[0] > last:
+        findings.note("sequencer-differs", None, f"查询表已至序号{position_row[0]}，台账止于序号{last}。")
 
 
 def _compare_publications(connection: Connection, checks: LogChecks, findings: Findings) -> list[Publication]:
-    """Compare how far the assessment after each publication is said to have come with the log.
+    """Compare the recorded progress of the assessment after each publication with the log.
 
     Returns:
-        Those whose assessment is not complete.
+        The publications whose assessment is not complete.
     """
     try:
         noted = publications.all_of(connection)
@@ -227,7 +227,7 @@ def _compare_leaves(
     sealed: int,
     findings: Findings,
 ) -> None:
-    """Compare rows with the hashes that were sealed when they were recorded."""
+    """Compare rows with the hashes that were sealed after they were recorded."""
     placed = [
         (row[0], leaf)
         for row, leaf in zip(rows, leaves, strict=True)
@@ -244,7 +244,7 @@ def _compare_leaves(
 
 
 def _sealed_root(connection: Connection, sealed: int, findings: Findings) -> list[KnownRoot]:
-    """The root that the tiles have; none where they do not make one."""
+    """The root computed from the tiles; empty if the tiles are incomplete."""
     try:
         root = read_root(connection, sealed)
     except LedgerIntegrityError as error:
@@ -259,13 +259,13 @@ def verify_export(
     findings: Findings,
     progress: Progress = lambda _done, _total: None,
 ) -> Verified:
-    """Look at an export: its files, its manifest, every line. Arguments as of `verify_ledger`."""
+    """Verify an export: its files, its manifest, every line. The arguments are those of `verify_ledger`."""
     manifest = folder.manifest
     for problem in folder.file_problems():
         findings.note("file-differs", None, f"{problem}。")
     claimed = _claimed_root(manifest, findings)
     with StreamIndex.opened() as index:
-        log = _LogReading(index, findings, [each.size for each in (*claimed, *known)])
+        log = _LogReading(index, findings, [root.size for root in (*claimed, *known)])
         try:
             for line in folder.lines():
                 log.take(log.checks.check_line(line))
@@ -276,8 +276,8 @@ def verify_export(
         progress(log.tree.size, log.tree.size)
         log.checks.finish()
     _compare_manifest(manifest, log.checks, findings)
-    for each in (*claimed, *known):
-        log.compare(each)
+    for root in (*claimed, *known):
+        log.compare(root)
     unassessed = publications.unassessed(manifest.publications)
     return Verified(log.tree.size, log.tree.root(), None, log.checks.sealed_size, unassessed)
 
@@ -294,15 +294,15 @@ def _claimed_root(manifest: Manifest, findings: Findings) -> list[KnownRoot]:
 
 
 def _compare_manifest(manifest: Manifest, checks: LogChecks, findings: Findings) -> None:
-    """Compare what the manifest says with the lines."""
+    """Compare the manifest with the lines."""
     size = checks.rows
-    for name, said, found in (
+    for name, claimed, actual in (
         ("size", manifest.size, size),
         ("first_position", manifest.first_position, 1 if size else None),
         ("last_position", manifest.last_position, size or None),
         ("event_types", manifest.event_types, dict(checks.topics)),
     ):
-        if said != found:
+        if claimed != actual:
             findings.note("manifest-differs", None, f"导出清单的{name}与台账记录不符。")
     for problem in publications.problems_of(manifest.publications, checks.published):
         findings.note("manifest-differs", None, f"导出清单的publications：{problem}。")

@@ -1,4 +1,4 @@
-"""What is found in data of any size, in bounded memory."""
+"""Collects items from data of any size in bounded memory."""
 
 from collections.abc import Iterable
 from typing import Generic, TypeVar
@@ -7,14 +7,14 @@ T = TypeVar("T")
 
 
 class First(Generic[T]):
-    """The first of what is found, and the number of all.
+    """Keeps the first items and counts all of them.
 
     Args:
-        most: The number that is kept.
+        most: The number of items to keep.
 
     Attributes:
-        kept: The first ones.
-        total: How many there are, those that are kept included.
+        kept: The first items.
+        total: The number of all items, including the kept ones.
     """
 
     def __init__(self, most: int) -> None:
@@ -24,13 +24,13 @@ class First(Generic[T]):
 
     @property
     def more(self) -> int:
-        """How many there are besides those that are kept."""
+        """The number of items that were not kept."""
         return self.total - len(self.kept)
 
     def extend(self, found: Iterable[T], *, more: int = 0) -> None:
-        """Add what is found, and count so many more that are given no longer."""
-        for each in found:
+        """Add items, and count `more` items that are no longer available."""
+        for item in found:
             self.total += 1
             if len(self.kept) < self._most:
-                self.kept.append(each)
+                self.kept.append(item)
         self.total += more

@@ -1,7 +1,7 @@
-"""Importing a file: read once, validated whole, conflicts included, then recorded in chunks.
+"""Importing a file: it is read once, validated as a whole, including conflicts, and then recorded in chunks.
 
-What was checked is kept in a temporary file and recorded from there. Other processes validate and decide the
-chunks to come while this one records, so that a month of a country takes little memory and both processors.
+The valid rows are kept in a temporary file and recorded from there. Worker processes validate and decide the
+next chunks while this process records, so that a month of a country takes little memory and both processors.
 """
 
 import tempfile
@@ -33,16 +33,16 @@ from projections.tables import LIVE
 from projections.temporal_rows import analyse
 
 ROWS_PER_CHUNK: Final = 4_000
-"""A chunk is one transaction: a commit costs little for each row, and other writers do not wait long."""
+"""A chunk is one transaction: the cost of a commit per row is small, and other writers do not wait long."""
 
 CHUNKS_AHEAD: Final = 2
-"""So many chunks are decided ahead: enough that no process waits, few enough to fit in memory."""
+"""The number of chunks decided ahead: enough that no process waits, few enough to fit in memory."""
 
 Progress = Callable[[int, int | None, str], None]
-"""Called with the number of rows that are done, of how many if that is known, and what is being done.
+"""Called with the number of rows done, their total if it is known, and the name of the step, in Chinese.
 
-How many there are is known as soon as the whole file is in order. From then on those that are done stand in
-the log: it is called for each chunk that is recorded before anything else can fail.
+The total is known once the whole file is valid. From then on, rows that are done are in the log: the function
+is called for each recorded chunk before anything else can fail.
 """
 
 T = TypeVar("T")
@@ -55,11 +55,11 @@ class Checked(NamedTuple):
     """A chunk of rows after validation.
 
     Attributes:
-        drafts: The drafts that are in order by themselves, packed.
-        keys: Of each draft its enterprise, form and period, and its row from 0.
-        problems: What is wrong with the other rows, and conflicts with what stands: the first ones.
-        more: How many problems there are besides those.
-        rows: How many rows it has.
+        drafts: The drafts of the rows that are valid by themselves, encoded.
+        keys: For each draft, its enterprise, form and period, and the index of its row from 0.
+        problems: The first problems: of the other rows, and conflicts with the ledger.
+        more: The number of further problems.
+        rows: The number of rows in the chunk.
     """
 
     drafts: bytes
@@ -70,7 +70,7 @@ class Checked(NamedTuple):
 
 
 class StoredChunk(NamedTuple):
-    """Where a chunk of drafts lies in the temporary file, and whose they are."""
+    """The place of a chunk of drafts in the temporary file, and the enterprises that they are about."""
 
     start: int
     length: int
@@ -79,7 +79,7 @@ class StoredChunk(NamedTuple):
 
 
 class PackedDecision(NamedTuple):
-    """A decision on its way from another process: plain tuples pass several times as fast as objects."""
+    """A decision sent from a worker process: plain tuples are several times as fast to send as objects."""
 
     read_at: int
     streams: frozenset[str]
@@ -93,7 +93,7 @@ class PackedDecision(NamedTuple):
 
     @classmethod
     def of(cls, decision: Decision) -> Self:
-        """The decision, packed; the preview of its changes stays behind."""
+        """Pack a decision, without the preview of its changes."""
         return cls(
             decision.guard.read_at,
             frozenset(decision.guard.streams),
@@ -107,10 +107,10 @@ class PackedDecision(NamedTuple):
         )
 
     def unpacked(self, read_at: int) -> Decision:
-        """The decision, resting on what stood at `read_at`."""
+        """Unpack the decision, which is valid for the state of the log at `read_at`."""
         return Decision(
             guard=AppendCondition(read_at, self.streams),
-            events=[StoredEvent(*each) for each in self.events],
+            events=[StoredEvent(*event) for event in self.events],
             filed=self.filed,
             revised=self.revised,
             unchanged=self.unchanged,
@@ -131,19 +131,20 @@ def import_rows(  # noqa: PLR0913 - how a file is imported
     in_order: Callable[[], bool] = lambda: True,
     progress: Progress = lambda _, __, ___: None,
 ) -> FilingAnswer | Refused:
-    """Register the rows of a file. Each chunk is all or nothing; none is begun unless the file is in order.
+    """Register the rows of a file if the whole file is valid. A chunk is recorded completely or not at all.
 
-    Problems and warnings count the rows of the file from 0. A conflict that others record after the
-    check refuses its chunk and those to come; what was recorded before stays.
+    Problems and warnings count the rows of the file from 0. If another process records a conflict after the
+    check, its chunk and all later ones are refused; chunks recorded before stay.
 
     Args:
         ledger: The ledger.
-        rows: The rows in the shape of `POST /v1/returns`; read once.
-        reader: Reads them.
+        rows: The rows in the shape of `POST /v1/returns`; iterated once.
+        reader: Reads the rows.
         actor: The name under which they are recorded.
-        dry_run: Whether only to say what would happen.
-        in_order: Asked after the last row was read: whether the file itself can be read as a whole.
-        progress: Told how far it has come; what it raises ends the import between two chunks.
+        dry_run: Whether only to preview the result.
+        in_order: Called after the last row was read; returns whether the whole file was readable.
+        progress: Called as the import proceeds; an exception that it raises ends the import between two
+            chunks.
     """
     project_all(ledger)
     chunks = _chunks(rows)
@@ -154,13 +155,13 @@ def import_rows(  # noqa: PLR0913 - how a file is imported
         ledger_workers(ledger, spare_processors() if several else 0) as workers,
     ):
         checked = _Check(workers, reader, file)
-        problems = checked.check(chain(_taken(first), chunks), progress)
+        problems = checked.check(chain(_drain(first), chunks), progress)
         if problems.total or not in_order():
             return Refused(problems.kept, problems.more)
-        if dry_run:  # Decided as one, since a later row may rest on an earlier one.
+        if dry_run:  # All rows are decided together, since a later row may depend on an earlier one.
             return file_returns(ledger, list(checked.drafts()), actor=actor, dry_run=True)
-        projects_beside = several and has_several_writers(ledger.engine)
-        with ledger_workers(ledger, 1 if projects_beside else 0) as projectors:
+        projects_in_worker = several and has_several_writers(ledger.engine)
+        with ledger_workers(ledger, 1 if projects_in_worker else 0) as projectors:
             recording = _Recording(ledger, workers, projectors, checked, actor=actor, progress=progress)
             answer = recording.record()
     if several:
@@ -169,13 +170,13 @@ def import_rows(  # noqa: PLR0913 - how a file is imported
     return answer
 
 
-def key_of(draft: Draft) -> str:
-    """What a file may say only once: an enterprise, form and period."""
+def return_key(draft: Draft) -> str:
+    """The enterprise, form and period of a draft: a file may have one row for each."""
     return f"{draft.uscc} {draft.registered.form} {draft.registered.period}"
 
 
 def validate(ledger: Ledger, reader: RowReader, chunk: Sequence[tuple[int, Any]]) -> Checked:
-    """Read a chunk of rows, and look for conflicts with what stands."""
+    """Read a chunk of rows, and find conflicts with the ledger."""
     drafts: list[Draft] = []
     problems: First[Problem] = First(PROBLEMS_MOST_KEPT)
     for index, data in chunk:
@@ -185,7 +186,7 @@ def validate(ledger: Ledger, reader: RowReader, chunk: Sequence[tuple[int, Any]]
         else:
             problems.extend(read)
     problems.extend(conflicts(ledger, drafts))
-    keys = [(key_of(each), each.row) for each in drafts]
+    keys = [(return_key(draft), draft.row) for draft in drafts]
     return Checked(_drafts_encoder.encode(drafts), keys, problems.kept, problems.more, len(chunk))
 
 
@@ -193,20 +194,20 @@ class _Check:
     """Validates the rows of a file, and keeps the drafts in a temporary file.
 
     Attributes:
-        kept: The chunks that were validated.
+        chunks: The valid chunks.
     """
 
     def __init__(self, workers: WorkerPool[Ledger], reader: RowReader, file: IO[bytes]) -> None:
-        self.kept: list[StoredChunk] = []
+        self.chunks: list[StoredChunk] = []
         self._workers = workers
         self._reader = reader
         self._file = file
-        # A number for each key takes a third of the memory; what seems to come again is looked up in the end.
+        # Hashes of the keys take a third of the memory; keys with equal hashes are compared at the end.
         self._seen: set[int] = set()
         self._again: dict[str, list[int]] = {}
 
     def check(self, chunks: Iterable[list[tuple[int, Any]]], progress: Progress) -> First[Problem]:
-        """Validate every row; everything that keeps the file from being recorded."""
+        """Validate every row; return the problems that keep the file from being recorded."""
         problems: First[Problem] = First(PROBLEMS_MOST_KEPT)
         done = 0
         for checked in self._workers.map_ordered(validate, ((self._reader, chunk) for chunk in chunks)):
@@ -216,15 +217,15 @@ class _Check:
             progress(done, None, "核对")
         found: First[Problem] = First(PROBLEMS_MOST_KEPT)
         found.extend(self._duplicates())
-        twice = {each.row for each in found.kept}
-        found.extend((each for each in problems.kept if each.row not in twice), more=problems.more)
+        twice = {problem.row for problem in found.kept}
+        found.extend((problem for problem in problems.kept if problem.row not in twice), more=problems.more)
         return found
 
     def _duplicates(self) -> Iterator[Problem]:
-        """The rows whose enterprise, form and period another row had before."""
+        """Yield a problem for each row that repeats the enterprise, form and period of an earlier row."""
         first: dict[str, tuple[int, int]] = {}
         for draft in self.drafts() if self._again else ():
-            key = key_of(draft)
+            key = return_key(draft)
             if key in self._again:
                 first.setdefault(key, (draft.row, row_number(draft)))
         for key, rows in self._again.items():
@@ -242,31 +243,31 @@ class _Check:
         codes = frozenset(key[:USCC_LENGTH] for key, _ in checked.keys)
         start = self._file.seek(0, SEEK_END)
         self._file.write(checked.drafts)
-        self.kept.append(StoredChunk(start, len(checked.drafts), len(checked.keys), codes))
+        self.chunks.append(StoredChunk(start, len(checked.drafts), len(checked.keys), codes))
 
-    def packed(self, kept: StoredChunk) -> bytes:
-        """The drafts of a chunk, as they were validated."""
-        self._file.seek(kept.start)
-        return self._file.read(kept.length)
+    def packed(self, chunk: StoredChunk) -> bytes:
+        """The encoded drafts of a valid chunk."""
+        self._file.seek(chunk.start)
+        return self._file.read(chunk.length)
 
     def drafts(self) -> Iterator[Draft]:
-        """All drafts."""
-        for each in self.kept:
-            yield from _drafts_decoder.decode(self.packed(each))
+        """Yield all drafts."""
+        for chunk in self.chunks:
+            yield from _drafts_decoder.decode(self.packed(chunk))
 
 
 def decide_chunk(ledger: Ledger, packed: bytes) -> PackedDecision | Refused:
-    """What registering a chunk of drafts comes to."""
+    """Decide on registering a chunk of drafts."""
     with read_transaction(ledger.engine) as connection:
         decision = decide(ledger, connection, _drafts_decoder.decode(packed))
     return decision if isinstance(decision, Refused) else PackedDecision.of(decision)
 
 
 class _Recording:
-    """Records the chunks of a file in their order, while others decide those to come.
+    """Records the chunks of a file in order, while worker processes decide the next ones.
 
-    A chunk is decided ahead only if no chunk before it that is not yet recorded and projected is about one of
-    its enterprises: what this import records in between is then no conflict.
+    A chunk is decided ahead only if it shares no enterprise with any earlier chunk that is not yet recorded
+    and projected: then events that this import records in between are no conflict.
     """
 
     def __init__(  # noqa: PLR0913 - what a recording needs
@@ -285,19 +286,19 @@ class _Recording:
         self._checked = checked
         self._actor = actor
         self._progress = progress
-        self._rows = sum(each.rows for each in checked.kept)
+        self._rows = sum(chunk.rows for chunk in checked.chunks)
         self._done = 0
         self._own: dict[int, int] = {}
         self._ahead: deque[tuple[StoredChunk, Future[PackedDecision | Refused]]] = deque()
         self._projecting: tuple[StoredChunk, Future[None]] | None = None
 
     def record(self) -> FilingAnswer | Refused:
-        """Record all chunks; how it ended."""
+        """Record all chunks; return the combined answer, or the refusal of a chunk."""
         total: FilingAnswer | None = None
         self._tell_progress()
         for answer in self._answers():
             if isinstance(answer, Refused):
-                return answer  # Another one recorded a conflict since the check.
+                return answer  # Another process has recorded a conflict since the check.
             total = answer if total is None else _sum(total, answer)
         return total if total is not None else _nothing(self._ledger, self._actor)
 
@@ -305,13 +306,13 @@ class _Recording:
         self._progress(self._done, self._rows, "登记")
 
     def _answers(self) -> Iterator[FilingAnswer | Refused]:
-        for kept in self._checked.kept:
-            while self._must_wait(kept):
+        for chunk in self._checked.chunks:
+            while self._must_wait(chunk):
                 yield self._record_next()
-            if self._projecting is not None and not kept.codes.isdisjoint(self._projecting[0].codes):
+            if self._projecting is not None and not chunk.codes.isdisjoint(self._projecting[0].codes):
                 self._wait_for_projection()
-            packed = self._checked.packed(kept)
-            self._ahead.append((kept, self._workers.submit(decide_chunk, packed)))
+            packed = self._checked.packed(chunk)
+            self._ahead.append((chunk, self._workers.submit(decide_chunk, packed)))
         while self._ahead:
             yield self._record_next()
         self._wait_for_projection()
@@ -322,32 +323,32 @@ class _Recording:
             future.result()
             self._projecting = None
 
-    def _must_wait(self, kept: StoredChunk) -> bool:
+    def _must_wait(self, chunk: StoredChunk) -> bool:
         return len(self._ahead) > CHUNKS_AHEAD or any(
-            not kept.codes.isdisjoint(each.codes) for each, _ in self._ahead
+            not chunk.codes.isdisjoint(ahead.codes) for ahead, _ in self._ahead
         )
 
     def _record_next(self) -> FilingAnswer | Refused:
-        kept, future = self._ahead.popleft()
+        chunk, future = self._ahead.popleft()
         packed = future.result()
         decision = packed if isinstance(packed, Refused) else packed.unpacked(self._seen(packed.read_at))
         answer = record_decision(
             self._ledger,
             decision,
-            lambda: _drafts_decoder.decode(self._checked.packed(kept)),
+            lambda: _drafts_decoder.decode(self._checked.packed(chunk)),
             actor=self._actor,
         )
         if not isinstance(answer, Refused):
-            self._done += kept.rows
+            self._done += chunk.rows
             self._tell_progress()
             recorded = answer.filed + answer.revised + answer.entitlements_changed
             self._own[answer.position - recorded] = answer.position
             self._wait_for_projection()
-            self._projecting = (kept, self._projectors.submit(project_until, answer.position))
+            self._projecting = (chunk, self._projectors.submit(project_until, answer.position))
         return answer
 
     def _seen(self, read_at: int) -> int:
-        """The position up to which nothing but this import has recorded since the streams were read."""
+        """The position up to which only this import has recorded since the streams were read."""
         while self._own.get(read_at, read_at) > read_at:
             read_at = self._own[read_at]
         return read_at
@@ -359,8 +360,8 @@ def _chunks(rows: Iterable[Any]) -> Iterator[list[tuple[int, Any]]]:
         yield chunk
 
 
-def _taken(first: deque[T]) -> Iterator[T]:
-    """Each once, and it is kept no longer."""
+def _drain(first: deque[T]) -> Iterator[T]:
+    """Yield each item once, and release it."""
     while first:
         yield first.popleft()
 

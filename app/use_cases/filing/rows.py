@@ -1,4 +1,4 @@
-"""Reads the rows of `POST /v1/returns`, from HTTP and from files alike: drafts, or every problem of a row."""
+"""Reads rows in the shape of `POST /v1/returns`, from HTTP or files: a draft, or every problem of a row."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from domain.periods import PeriodError, period_of
 from domain.words import ORIGINS
 
 TEXT_MAX_CHARS: Final = 500
-"""Longer than any name of an enterprise, any reason in one sentence or any file's name."""
+"""Longer than any name of an enterprise, any reason in one sentence, or any name of a file."""
 
 TIME_MAX_CHARS: Final = 40
 """Longer than a time with nine decimals of a second."""
@@ -47,7 +47,7 @@ _INDUSTRY = re.compile(r"[0-9]{2,4}", re.ASCII)
 
 
 class Draft(msgspec.Struct, frozen=True, gc=False):
-    """A row that is in order by itself: its index, the enterprise, the return to register."""
+    """A row that is valid by itself: its index, the enterprise, and the return to register."""
 
     row: int
     uscc: str
@@ -55,7 +55,7 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
 
 
 class RowReader:
-    """Reads rows of one batch.
+    """Reads the rows of one batch.
 
     Args:
         unit: The unit of the amounts, a key of `FEN_PER_UNIT`.
@@ -69,20 +69,20 @@ class RowReader:
         self._source = source
 
     def read(self, row: int, data: Any) -> Draft | list[Problem]:
-        """The draft of a row, or all its problems."""
+        """Read a row: its draft, or all its problems."""
         if not isinstance(data, dict):
             return [Problem(row=row, field=None, code="field-invalid", message=wording.NOT_A_ROW)]
-        found = _RowProblems(row)
-        _check_names(found, data)
-        form = _form(found, data.get("form")) if "form" in data else None
-        values = {name: read(found, name, data[name]) for name, read in _READERS.items() if name in data}
-        _check_code(found, values)
-        figures = self._figures(found, form, data["figures"]) if form and "figures" in data else {}
+        problems = _RowProblems(row)
+        _check_names(problems, data)
+        form = _form(problems, data.get("form")) if "form" in data else None
+        values = {name: read(problems, name, data[name]) for name, read in _READERS.items() if name in data}
+        _check_code(problems, values)
+        figures = self._figures(problems, form, data["figures"]) if form and "figures" in data else {}
         if form and isinstance(data.get("figures"), dict):
-            _check_figures(found, form, figures, data["figures"])
-        source_row = _source_row(found, data.get("source_row"))
-        if found.problems or form is None:
-            return found.problems
+            _check_figures(problems, form, figures, data["figures"])
+        source_row = _source_row(problems, data.get("source_row"))
+        if problems.all or form is None:
+            return problems.all
         return Draft(row, values.pop("uscc"), self._registered(form, values, figures, source_row))
 
     def _registered(
@@ -98,30 +98,30 @@ class RowReader:
             **values,
         )
 
-    def _figures(self, found: "_RowProblems", form: Form, data: Any) -> dict[str, Figure]:
+    def _figures(self, problems: "_RowProblems", form: Form, data: Any) -> dict[str, Figure]:
         if not isinstance(data, dict):
-            found.add("figures", "field-invalid", wording.not_of_type("figures", "对象"))
+            problems.add("figures", "field-invalid", wording.not_of_type("figures", "对象"))
             return {}
         figures = {}
         for item, columns in data.items():
             path = f"figures.{item}"
             if item not in form.items:
                 shown = _shown(item)
-                found.add(f"figures.{shown}", "unknown-item", wording.unknown_item(shown, form))
+                problems.add(f"figures.{shown}", "unknown-item", wording.unknown_item(shown, form))
             elif not isinstance(columns, dict):
-                found.add(path, "field-invalid", wording.not_of_type(path, "对象"))
+                problems.add(path, "field-invalid", wording.not_of_type(path, "对象"))
             else:
-                figure = self._figure(found, path, columns)
+                figure = self._figure(problems, path, columns)
                 if figure != Figure() or item == form.required_item:
                     figures[item] = figure
         return figures
 
-    def _figure(self, found: "_RowProblems", path: str, columns: dict[str, Any]) -> Figure:
+    def _figure(self, problems: "_RowProblems", path: str, columns: dict[str, Any]) -> Figure:
         for name in columns.keys() - COLUMNS.keys():
-            found.add(f"{path}.{_shown(name)}", "field-invalid", wording.unknown_field(_shown(name)))
+            problems.add(f"{path}.{_shown(name)}", "field-invalid", wording.unknown_field(_shown(name)))
         for name in REQUIRED_COLUMNS:
             if name not in columns:
-                found.add(f"{path}.{name}", "field-missing", wording.field_missing(f"{path}.{name}"))
+                problems.add(f"{path}.{name}", "field-missing", wording.field_missing(f"{path}.{name}"))
         amounts = {}
         for name, column in COLUMNS.items():
             value = columns.get(name)
@@ -130,7 +130,7 @@ class RowReader:
                     amounts[column] = to_fen(value, self._unit)
                 except AmountError:
                     at = f"{path}.{name}"
-                    found.add(at, "amount-invalid", wording.amount_invalid(at, _shown(value)))
+                    problems.add(at, "amount-invalid", wording.amount_invalid(at, _shown(value)))
         return Figure(**amounts)
 
 
@@ -139,40 +139,42 @@ class _RowProblems:
 
     def __init__(self, row: int) -> None:
         self.row = row
-        self.problems: list[Problem] = []
+        self.all: list[Problem] = []
 
     def add(self, field: str, code: str, message: str) -> None:
-        self.problems.append(Problem(row=self.row, field=field, code=code, message=message))
+        self.all.append(Problem(row=self.row, field=field, code=code, message=message))
 
     def has(self, field: str) -> bool:
-        return any(each.field == field for each in self.problems)
+        return any(problem.field == field for problem in self.all)
 
 
-def _check_names(found: _RowProblems, data: dict[str, Any]) -> None:
+def _check_names(problems: _RowProblems, data: dict[str, Any]) -> None:
     for name in REQUIRED:
         if name not in data:
-            found.add(name, "field-missing", wording.field_missing(name))
+            problems.add(name, "field-missing", wording.field_missing(name))
     for name in map(_shown, data.keys() - {*REQUIRED, *OPTIONAL}):
-        found.add(name, "field-invalid", wording.unknown_field(name))
+        problems.add(name, "field-invalid", wording.unknown_field(name))
 
 
-def _check_figures(found: _RowProblems, form: Form, figures: dict[str, Figure], data: dict[str, Any]) -> None:
+def _check_figures(
+    problems: _RowProblems, form: Form, figures: dict[str, Figure], data: dict[str, Any]
+) -> None:
     required = f"figures.{form.required_item}"
     if form.required_item not in data:
-        found.add(required, "field-missing", wording.field_missing(required))
+        problems.add(required, "field-missing", wording.field_missing(required))
     elif (
-        not found.has(required)
-        and not found.has(f"{required}.current")
+        not problems.has(required)
+        and not problems.has(f"{required}.current")
         and figures[form.required_item].current_fen is None
     ):
-        found.add(f"{required}.current", "field-missing", wording.nothing_reported(form))
+        problems.add(f"{required}.current", "field-missing", wording.nothing_reported(form))
     for part, whole in form.parts:
         for name, column in _exceeding(figures, part, whole):
             part_fen = getattr(figures[part], column)
             message = wording.part_exceeds_whole(
                 form, part, part_fen, whole, getattr(figures[whole], column), column
             )
-            found.add(f"figures.{part}.{name}", "part-exceeds-whole", message)
+            problems.add(f"figures.{part}.{name}", "part-exceeds-whole", message)
 
 
 def _exceeding(figures: dict[str, Figure], part: str, whole: str) -> Iterator[tuple[str, str]]:
@@ -184,69 +186,69 @@ def _exceeding(figures: dict[str, Figure], part: str, whole: str) -> Iterator[tu
             yield name, column
 
 
-def _form(found: _RowProblems, value: Any) -> Form | None:
+def _form(problems: _RowProblems, value: Any) -> Form | None:
     form = FORMS.get(value) if isinstance(value, str) else None
     if form is None:
-        found.add("form", "unknown-form", wording.unknown_form(_shown(value)))
+        problems.add("form", "unknown-form", wording.unknown_form(_shown(value)))
     return form
 
 
-def _text(found: _RowProblems, field: str, value: Any) -> str:
+def _text(problems: _RowProblems, field: str, value: Any) -> str:
     if not isinstance(value, str):
-        found.add(field, "field-invalid", wording.not_of_type(field, "文字"))
+        problems.add(field, "field-invalid", wording.not_of_type(field, "文字"))
         return ""
     text = value.strip()
     if not text or len(text) > TEXT_MAX_CHARS or _UNPRINTABLE.search(text):
-        found.add(field, "field-invalid", wording.text_invalid(field, TEXT_MAX_CHARS))
+        problems.add(field, "field-invalid", wording.text_invalid(field, TEXT_MAX_CHARS))
     return text
 
 
-def _optional_text(found: _RowProblems, field: str, value: Any) -> str | None:
-    return None if value is None else _text(found, field, value)
+def _optional_text(problems: _RowProblems, field: str, value: Any) -> str | None:
+    return None if value is None else _text(problems, field, value)
 
 
 def _matching(pattern: re.Pattern[str], expected: str) -> Callable[[_RowProblems, str, Any], str]:
-    def read(found: _RowProblems, field: str, value: Any) -> str:
+    def read(problems: _RowProblems, field: str, value: Any) -> str:
         if not isinstance(value, str) or pattern.fullmatch(value) is None:
-            found.add(field, "field-invalid", wording.not_like(field, _shown(value), expected))
+            problems.add(field, "field-invalid", wording.not_like(field, _shown(value), expected))
             return ""
         return value
 
     return read
 
 
-def _uscc(found: _RowProblems, field: str, value: Any) -> str:
+def _uscc(problems: _RowProblems, field: str, value: Any) -> str:
     if not isinstance(value, str) or not has_uscc_shape(value):
-        found.add(field, "field-invalid", wording.uscc_shape(_shown(value)))
+        problems.add(field, "field-invalid", wording.uscc_shape(_shown(value)))
         return ""
     return value
 
 
-def _check_code(found: _RowProblems, values: dict[str, Any]) -> None:
+def _check_code(problems: _RowProblems, values: dict[str, Any]) -> None:
     uscc = values.get("uscc")
     if uscc and not values.get("uscc_override") and not passes_uscc_check(uscc):
-        found.add("uscc", "uscc-check", wording.uscc_check(uscc))
+        problems.add("uscc", "uscc-check", wording.uscc_check(uscc))
 
 
-def _period(found: _RowProblems, field: str, value: Any) -> str:
+def _period(problems: _RowProblems, field: str, value: Any) -> str:
     if not isinstance(value, str):
-        found.add(field, "period-invalid", wording.not_of_type(field, "文字"))
+        problems.add(field, "period-invalid", wording.not_of_type(field, "文字"))
         return ""
     try:
         period_of(value)
     except PeriodError as error:
-        found.add(field, "period-invalid", _UNPRINTABLE.sub("?", str(error)))
+        problems.add(field, "period-invalid", _UNPRINTABLE.sub("?", str(error)))
     return value
 
 
-def _in_database(found: _RowProblems, field: str, value: Any) -> bool:
+def _in_database(problems: _RowProblems, field: str, value: Any) -> bool:
     if not isinstance(value, bool):
-        found.add(field, "field-invalid", wording.not_of_type(field, "true或false（当月在库：是或否）"))
+        problems.add(field, "field-invalid", wording.not_of_type(field, "true或false（当月在库：是或否）"))
         return False
     return value
 
 
-def _reported_at(found: _RowProblems, field: str, value: Any) -> str | None:
+def _reported_at(problems: _RowProblems, field: str, value: Any) -> str | None:
     if value is None:
         return None
     if isinstance(value, str) and len(value) <= TIME_MAX_CHARS:
@@ -256,20 +258,20 @@ def _reported_at(found: _RowProblems, field: str, value: Any) -> str | None:
             pass
         else:
             return value
-    found.add(field, "field-invalid", wording.not_like(field, _shown(value), "2024-04-10T08:00:00+08:00"))
+    problems.add(field, "field-invalid", wording.not_like(field, _shown(value), "2024-04-10T08:00:00+08:00"))
     return None
 
 
-def _origin(found: _RowProblems, field: str, value: Any) -> Origin | None:
+def _origin(problems: _RowProblems, field: str, value: Any) -> Origin | None:
     if value is None:
         return None
     if not isinstance(value, str) or value not in ORIGINS:
-        found.add(field, "field-invalid", wording.origin_invalid(_shown(value)))
+        problems.add(field, "field-invalid", wording.origin_invalid(_shown(value)))
         return None
     return cast("Origin", value)
 
 
-def _source_row(found: _RowProblems, value: Any) -> Source:
+def _source_row(problems: _RowProblems, value: Any) -> Source:
     if value is None:
         return Source()
     if (
@@ -279,19 +281,19 @@ def _source_row(found: _RowProblems, value: Any) -> Source:
         and type(value.get("row")) is int
         and 0 < value["row"] < 2**31
     ):
-        sheet = _text(found, "source_row.sheet", value["sheet"]) if value.get("sheet") else None
+        sheet = _text(problems, "source_row.sheet", value["sheet"]) if value.get("sheet") else None
         return Source(sheet=sheet, row=value["row"])
-    found.add("source_row", "field-invalid", wording.not_like("source_row", "", '{"sheet": …, "row": 12}'))
+    problems.add("source_row", "field-invalid", wording.not_like("source_row", "", '{"sheet": …, "row": 12}'))
     return Source()
 
 
 def printable(text: str) -> str:
-    """The text as far as it may be recorded: at most `TEXT_MAX_CHARS` characters that can be shown."""
+    """The part of a text that may be recorded: at most `TEXT_MAX_CHARS` printable characters."""
     return _UNPRINTABLE.sub("?", text[:TEXT_MAX_CHARS])
 
 
 def _shown(value: Any) -> str:
-    """A value as a message may show it: short and printable."""
+    """A value in a form fit for a message: short and printable."""
     if isinstance(value, dict | list):
         return "{…}" if isinstance(value, dict) else "[…]"
     text = value if isinstance(value, str) else repr(value)

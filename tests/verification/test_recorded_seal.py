@@ -1,4 +1,4 @@
-"""A log that was sealed once says so for good: a seal that goes missing is found, and never made anew."""
+"""A sealed log records its seal: a missing seal is found, and the log is never sealed again."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,21 +28,21 @@ from tests.ledger.history import code, file, log, trade
 from tests.office import TestClock
 from tests.verification.alterations import alter, setting_state, truncating
 from tests.verification.exports import export
-from tests.verification.test_verify_export import sum_anew
+from tests.verification.test_verify_export import update_sums
 from tests.verification.test_verify_ledger import found_in
 
-__all__ = ["desk"]  # A fixture is found where it stands.
+__all__ = ["desk"]  # pytest finds an imported fixture by its name.
 
 EVENTS = 45
 KEY, OTHER_KEY = "duixian.example/log+1+a", "duixian.example/log+2+b"
 
 
-def told(ledger: Ledger) -> list[tuple[int, LogSealed]]:
-    return [(each.position, each.event) for each in log(ledger) if isinstance(each.event, LogSealed)]
+def recorded_seals(ledger: Ledger) -> list[tuple[int, LogSealed]]:
+    return [(entry.position, entry.event) for entry in log(ledger) if isinstance(entry.event, LogSealed)]
 
 
 def unseal(ledger: Ledger, size: int = 0) -> None:
-    """Take the seal away, or the end of it."""
+    """Remove the seal, or the end of it."""
     alter(ledger, lambda connection: connection.execute(delete(log_tiles)))
     alter(ledger, lambda connection: connection.execute(update(log_seal).values(size=size)))
 
@@ -51,54 +51,54 @@ def raise_amount(ledger: Ledger) -> None:
     alter(ledger, setting_state(26, b'"assessed_fen":0', b'"assessed_fen":1'))
 
 
-def test_the_log_says_once_that_it_is_sealed_and_that_event_is_sealed_in_its_turn(ledger: Ledger) -> None:
+def test_the_log_records_its_seal_once_and_that_event_is_sealed_too(ledger: Ledger) -> None:
     for _ in range(2):
         tell_of_seal(ledger, KEY)
-    ((position, event),) = told(ledger)
+    ((position, event),) = recorded_seals(ledger)
     assert (position, event.size, event.verifier_key) == (EVENTS + 1, EVENTS, KEY)
     assert log(ledger)[-1].actor == "duixian"
     assert seal(ledger) == EVENTS + 1
     assert found_in(ledger) == {}
 
 
-def test_it_says_so_again_under_another_key_and_when_it_has_doubled_and_not_without_a_key(
+def test_it_records_the_seal_again_for_another_key_or_after_doubling_but_never_without_a_key(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sealing, "TOLD_AFTER_EVENTS", 2)
     for key in (KEY, None, OTHER_KEY, OTHER_KEY):
         tell_of_seal(ledger, key)
-    assert [event.verifier_key for _, event in told(ledger)] == [KEY, OTHER_KEY]
+    assert [event.verifier_key for _, event in recorded_seals(ledger)] == [KEY, OTHER_KEY]
     for n in range(10, 34):
         file(ledger, trade(code(n), "2024-09", 110_000, 100_000))
     seal(ledger)
     tell_of_seal(ledger, OTHER_KEY)
-    assert [event.size for _, event in told(ledger)] == [EVENTS, EVENTS + 1, EVENTS + 2 + 48]
+    assert [event.size for _, event in recorded_seals(ledger)] == [EVENTS, EVENTS + 1, EVENTS + 2 + 48]
     assert found_in(ledger) == {}
 
 
-def test_several_that_look_after_a_ledger_say_it_once(ledger: Ledger) -> None:
+def test_several_processes_at_once_record_the_seal_once(ledger: Ledger) -> None:
     with ThreadPoolExecutor(4) as pool:
-        for each in [pool.submit(tell_of_seal, ledger, KEY) for _ in range(4)]:
-            each.result()
-    assert len(told(ledger)) == 1
+        for future in [pool.submit(tell_of_seal, ledger, KEY) for _ in range(4)]:
+            future.result()
+    assert len(recorded_seals(ledger)) == 1
 
 
-def test_a_ledger_that_nobody_sealed_says_nothing(migrated: Database, clock: TestClock) -> None:
-    made = migrated.copy()
-    fresh = Ledger(made.open(), clock)
+def test_a_ledger_without_a_seal_records_none(migrated: Database, clock: TestClock) -> None:
+    copied = migrated.copy()
+    fresh = Ledger(copied.open(), clock)
     tell_of_seal(fresh, KEY)
     position = file(fresh, trade(code(1), "2024-03", 110_000, 100_000)).position
     tell_of_seal(fresh, KEY)
     assert position == len(log(fresh)) == 1
     Caretaker(fresh, interval_s=1, verifier_key=lambda: KEY).look()
-    assert [event.size for _, event in told(fresh)] == [1]
+    assert [event.size for _, event in recorded_seals(fresh)] == [1]
     assert Readiness(fresh).why_not() is None  # It is projected too.
     fresh.engine.dispose()
-    made.drop()
+    copied.drop()
 
 
 @pytest.mark.parametrize("size", [0, 20])
-def test_an_altered_amount_under_a_seal_that_was_taken_away_is_found_and_not_sealed_anew(
+def test_an_altered_amount_under_a_removed_seal_is_found_and_not_sealed_again(
     ledger: Ledger, tmp_path: Path, size: int
 ) -> None:
     tell_of_seal(ledger, KEY)
@@ -119,18 +119,18 @@ def test_an_altered_amount_under_a_seal_that_was_taken_away_is_found_and_not_sea
     assert f"曾记载前{EVENTS}条已封存，现只有前{size}条" in answer["notices"][0]
 
 
-def test_a_seal_that_was_made_anew_over_an_altered_amount_is_found_by_what_the_log_says(
+def test_a_new_seal_over_an_altered_amount_is_found_by_the_seal_in_the_log(
     ledger: Ledger,
 ) -> None:
     tell_of_seal(ledger, KEY)
     raise_amount(ledger)
     unseal(ledger)
-    with write_transaction(ledger.engine) as connection:  # Past the software's own refusal.
+    with write_transaction(ledger.engine) as connection:  # This bypasses the refusal of the software.
         seal_within(connection, until=EVENTS + 1)
     assert found_in(ledger) == {"root-differs": [EVENTS + 1]}
 
 
-def test_an_export_is_found_altered_by_what_the_log_says_without_any_key(
+def test_an_altered_export_is_found_by_the_seal_in_the_log_without_any_key(
     ledger: Ledger, tmp_path: Path
 ) -> None:
     tell_of_seal(ledger, KEY)
@@ -138,19 +138,19 @@ def test_an_export_is_found_altered_by_what_the_log_says_without_any_key(
     assert verify_folder(tmp_path / "out", None, None).clean
     events = tmp_path / "out" / "events.ndjson"
     events.write_bytes(events.read_bytes().replace(b'"assessed_fen":0', b'"assessed_fen":1', 1))
-    sum_anew(tmp_path / "out")
+    update_sums(tmp_path / "out")
     report = verify_folder(tmp_path / "out", None, None)
-    (differing,) = (each for each in report.checks if each.code == "root-differs")
+    (differing,) = (check for check in report.checks if check.code == "root-differs")
     assert EVENTS + 1 in [place.position for place in differing.places]
 
 
-def test_a_restored_log_is_sealed_as_far_as_it_says_and_goes_on(
+def test_a_restored_log_is_sealed_as_far_as_it_records_and_continues(
     ledger: Ledger, migrated: Database, tmp_path: Path, clock: TestClock
 ) -> None:
     tell_of_seal(ledger, KEY)
     export(ledger, tmp_path / "out")
-    made = migrated.copy()
-    restored = Ledger(made.open(), clock)
+    copied = migrated.copy()
+    restored = Ledger(copied.open(), clock)
     assert restore(restored, ExportFolder(tmp_path / "out")) == EVENTS + 1
     with read_transaction(restored.engine) as connection:
         assert sealed_size(connection) == EVENTS + 1
@@ -159,7 +159,7 @@ def test_a_restored_log_is_sealed_as_far_as_it_says_and_goes_on(
     assert seal(restored) == EVENTS + 3
     assert found_in(restored) == {}
     restored.engine.dispose()
-    made.drop()
+    copied.drop()
 
 
 def test_verification_says_up_to_where_a_seal_proves_anything(desk: Desk, ledger: Ledger) -> None:
@@ -179,7 +179,7 @@ def test_an_end_that_was_cut_off_with_its_seal_needs_a_checkpoint_that_was_kept(
     desk.run("audit", "key", "--name", "duixian.example/log")
     desk.run("project", "--once")
     desk.run("audit", "checkpoint", "--out", "kept")
-    assert [event.size for _, event in told(ledger)] == [EVENTS]
+    assert [event.size for _, event in recorded_seals(ledger)] == [EVENTS]
     alter(ledger, truncating(43))
     unseal(ledger)
     said = desk.run("audit", "verify").stdout

@@ -67,7 +67,7 @@ class AccountWindows:
         """Whether a text names a window that some period counts in."""
         return is_window(text) and text in self.of_period(str(window_of(text).periods[0]), at=at)
 
-    def of_year(self, year: int, *, at: int) -> tuple[str, ...]:
+    def of_year(self, year: int, *, at: int = FOREVER) -> tuple[str, ...]:
         """The windows that the periods of a year count in."""
         every = [self.of_period(str(period), at=at) for period in periods_of_year(year)]
         return tuple(dict.fromkeys(window for windows in every for window in windows))

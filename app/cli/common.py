@@ -231,7 +231,7 @@ def asked_moment(position: int | None, known_at: str | None) -> AskedMoment:
         raise typer.BadParameter(str(error), param_hint="--known-at") from error
 
 
-_OPTIONS: Final = {"region_code": "--region", "group_by": "--group-by"}
+_OPTIONS: Final = {"region_code": "--region", "group_by": "--group-by", "window": "WINDOW"}
 
 
 @contextmanager
@@ -265,7 +265,7 @@ def require_policy(
     ledger: Ledger, connection: Connection, window: str, policy: str | None, asked: AskedMoment
 ) -> PolicyAsOf:
     """The policy of a window as of the moment that the options ask for."""
-    with within_the_log():
+    with within_the_log(), known_values():
         books = opened(ledger, connection, window, policy, asked)
     if books == "policy-unknown":
         refuse(f"没有发布过编号为{policy}的政策文件。")

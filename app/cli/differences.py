@@ -37,7 +37,7 @@ from app.use_cases.audit.differences import (
     moments_of,
     sums,
 )
-from app.use_cases.reading.as_of import AskedMoment
+from app.use_cases.reading.as_of import AskedMoment, check_window
 from app.use_cases.reading.filters import parse_region
 from app.workbooks.cells import beijing
 from app.workbooks.difference_sheet import DifferenceLine, SumsLine, write_difference_sheet
@@ -79,6 +79,8 @@ def audit_differences(
     bring_up(ledger)
     with read_transaction(ledger.engine) as connection, within_the_log():
         with known_values():
+            if name is not None:
+                check_window(connection, name)
             scope = Scope(name, parse_region(connection, region_code, name), uscc)
         try:
             moments = moments_of(connection, *asked)

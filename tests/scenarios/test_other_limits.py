@@ -9,7 +9,7 @@ from app.ledger.ledger import Ledger
 from app.use_cases.audit.replaying import ReplayRange, replay
 from app.use_cases.policies import publishing
 from app.use_cases.upkeep.rebuilding import rebuild
-from tests.api.rows import catering, code, trade
+from tests.api.rows import catering, code, refused, trade
 from tests.builders import WANYUAN
 from tests.ledger.history import RandomYear, publish_whole, read_model_rows, with_limits
 from tests.office import Office
@@ -160,6 +160,33 @@ def test_a_window_of_another_length_has_no_accounts_of_the_policy(office: Office
     assert {item["uscc"] for item in listed["items"]} == {code(1000), code(1001)}
     assert listed["assessed_fen"] == 0
     assert case in EXPECTED
+
+
+@pytest.mark.parametrize("path", ["entitlements", "summary", "audit/red-flags", "audit/red-flags/groups"])
+def test_a_window_that_no_policy_has_accounts_of_is_refused_with_the_known_ones(
+    office: Office, path: str
+) -> None:
+    office.publish()
+    office.file(trade(260_000))
+    more = {"group_by": "period"} if path == "summary" else {}
+    office.read(f"/v1/{path}", window="2024H1", **more)
+    body = refused(office.get(f"/v1/{path}", window="2024Q1", **more), 400, "invalid-request")
+    assert "没有“2024Q1”，已知的有：2024H1（2024年上半年）、2024H2（2024年下半年）" in body["detail"]
+    publish_whole(office.ledger, with_limits(*QUARTERS))
+    office.read(f"/v1/{path}", window="2024Q1", **more)
+    body = refused(office.get(f"/v1/{path}", window="2024", **more), 400, "invalid-request")
+    assert "2024Q1（2024年第一季度）、2024H1（2024年上半年）、2024Q2（2024年第二季度）" in body["detail"]
+
+
+def test_accounts_and_differences_of_such_a_window_are_refused_too(office: Office) -> None:
+    office.publish()
+    office.file(trade(260_000))
+    for path, params in (
+        (f"/v1/entitlements/{code(1000)}/2024Q1", {}),
+        (f"/v1/entitlements/{code(1000)}/2024Q1/2024-03", {}),
+        ("/v1/audit/differences", {"from": "0", "to": "1", "window": "2024Q1"}),
+    ):
+        refused(office.get(path, **params), 400, "invalid-request")
 
 
 def test_what_was_recorded_replays_and_the_read_models_are_made_again_alike(

@@ -18,7 +18,7 @@ from app.api.http.read_again import ReadAgain
 from app.runtime.database import read_transaction
 from app.use_cases.audit import differences
 from app.use_cases.audit.differences import OrderError, Sums
-from app.use_cases.reading.as_of import AskedMoment
+from app.use_cases.reading.as_of import AskedMoment, check_window
 from app.use_cases.reading.filters import parse_region
 from domain.structs import prepared
 from projections.queries.differences import BEGINNING, Place, Scope
@@ -80,6 +80,8 @@ def list_differences(
         asked = (AskedMoment(seen.first), again)
         after = Place(seen.uscc, seen.policy, seen.window, seen.period)
     with read_transaction(ledger.engine) as connection:
+        if window is not None:
+            check_window(connection, window)
         scope = Scope(window, parse_region(connection, query.region_code, window), uscc)
         try:
             moments = differences.moments_of(connection, *asked)

@@ -14,10 +14,13 @@ from app.transparency.tiles import root_at
 from domain.events import LogEntry, account_stream
 from domain.periods import window_of
 from domain.policy.policy import Policy
+from domain.words import UnknownValueError
+from projections.account_windows import account_windows
 from projections.projector import position_of
 from projections.queries import moments, policies
 from projections.queries.moments import Moment
 from projections.queries.policies import PolicyState, PolicyVersion
+from projections.tables import LIVE
 
 ChoiceProblem = Literal["policy-unknown", "policy-ambiguous"]
 
@@ -241,6 +244,18 @@ def _last_transaction(ledger: Ledger, connection: Connection, asked: AskedMoment
     return moments.BEGINNING if end is None else Moment(*end)
 
 
+def check_window(connection: Connection, window: str) -> None:
+    """Refuse a window that no version of a policy has accounts of, and that enterprises are not listed by.
+
+    Raises:
+        UnknownValueError: It is such a window; the known ones are those of its years.
+    """
+    windows = account_windows(connection, LIVE)
+    if not windows.has(window):
+        known = [text for year in window_of(window).years for text in windows.of_year(year)]
+        raise UnknownValueError("window", window, {text: window_of(text).chinese for text in known})
+
+
 def opened(
     ledger: Ledger, connection: Connection, window: str, policy: str | None, asked: AskedMoment
 ) -> PolicyAsOf | ChoiceProblem:
@@ -249,7 +264,9 @@ def opened(
     Raises:
         PositionAheadError: The position is above the head.
         DayAheadError: The day has not begun.
+        UnknownValueError: No policy ever had accounts of this window.
     """
+    check_window(connection, window)
     moment = moment_of(connection, asked)
     state = _state(connection, window, moment.position, policy)
     if isinstance(state, str):

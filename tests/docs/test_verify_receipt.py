@@ -24,8 +24,11 @@ from app.transparency.merkle import inclusion_proof, root
 from app.transparency.notes import NoteError, Signer, read_checkpoint
 from app.transparency.sealing import seal
 from app.use_cases.audit.receipts import write_receipt
+from app.use_cases.upkeep.projecting import project_all
+from tests.builders import edited, loaded, text_with_limits
 from tests.databases import only_on_sqlite
 from tests.docs.codes import ROOT
+from tests.golden.golden import read_golden, restore
 from tests.ledger.history import catering, code, file, policy, publish_whole, trade, withdraw
 from tests.ledger.trees import InMemory
 
@@ -34,6 +37,7 @@ SIGNER = Signer("duixian.example/log", bytes(range(32)))
 KEY = SIGNER.verifier.text
 USCC = code(1)
 POLICY = "yingkou-2024-14"
+Limits = tuple[tuple[str, int], ...]
 
 
 def receipt_of(ledger: Ledger) -> bytes:
@@ -284,6 +288,48 @@ def altered_leaf(kind: str, old: str, new: str) -> Callable[[dict[str, Any]], No
         event["leaf"] = event["leaf"].replace(old, new)
 
     return change
+
+
+def written(ledger: Ledger, uscc: str, window: str) -> bytes:
+    """The receipt of a window, of all that is sealed now."""
+    seal(ledger)
+    with read_transaction(ledger.engine) as connection:
+        receipt = write_receipt(ledger, connection, uscc=uscc, window=window)
+    assert receipt is not None
+    return msgspec.json.encode(receipt_answer(receipt, SIGNER).model_dump())
+
+
+@pytest.mark.parametrize(
+    ("limits", "window", "expected"),
+    [
+        ((("month", 500_000), ("quarter", 600_000)), "2024Q1", ("2024年第一季度", "合计60万元")),
+        ((("year", 900_000),), "2024", ("2024年", "合计90万元")),
+        ((("month", 500_000), ("policy", 1_200_000)), "2024~2025", ("2024—2025年", "合计120万元")),
+    ],
+)
+def test_the_receipt_of_a_window_of_any_length_verifies(
+    ledger: Ledger, verifier: ModuleType, limits: Limits, last: str, window: str, name: str, total: int
+) -> None:
+    text = edited(text_with_limits(*limits, policy_id="other-limits"), ('last: "2024-12"', f'last: "{last}"'))
+    for period in ("2024-01~02", "2024-03", "2025-03"):
+        file(ledger, trade(USCC, period, 200_000, 100_000))
+    publish_whole(ledger, loaded(text))
+    lines = verifier.verify(written(ledger, USCC, window), KEY)
+    name, total = expected
+    assert lines[0] == f"核验通过：{USCC} {name}"
+    assert total in "".join(lines)
+
+
+def test_the_receipt_of_assessments_of_earlier_days_verifies(ledger: Ledger, verifier: ModuleType) -> None:
+    restore(ledger, read_golden())
+    project_all(ledger)
+    content = written(ledger, code(1), "2024H1")
+    assert verifier.verify(content, KEY)[0] == f"核验通过：{code(1)} 2024年上半年"
+    altered = json.loads(content)
+    for event in altered["events"]:
+        event["leaf"] = event["leaf"].replace('"E204-1","version":', '"S204-1","version":')
+    with pytest.raises(verifier.NotVerifiedError, match="所用数据"):
+        verifier.verify(json.dumps(signed_anew(altered)).encode(), KEY)
 
 
 def signed_anew(receipt: dict[str, Any]) -> dict[str, Any]:

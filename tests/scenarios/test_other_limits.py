@@ -10,7 +10,7 @@ from app.use_cases.audit.replaying import ReplayRange, replay
 from app.use_cases.policies import publishing
 from app.use_cases.upkeep.rebuilding import rebuild
 from tests.api.rows import catering, code, refused, trade
-from tests.builders import WANYUAN
+from tests.builders import WANYUAN, edited, loaded, text_with_limits
 from tests.ledger.history import RandomYear, publish_whole, read_model_rows, with_limits
 from tests.office import Office
 
@@ -201,6 +201,31 @@ def test_what_was_recorded_replays_and_the_read_models_are_made_again_alike(
     rebuild(office.ledger)
     assert read_model_rows(office.ledger) == before
     assert case in EXPECTED
+
+
+def test_a_policy_of_several_years_has_one_account_of_all_of_them(office: Office) -> None:
+    text = edited(
+        text_with_limits(("month", 500_000), ("policy", 1_200_000), policy_id=POLICY),
+        ('last: "2024-12"', 'last: "2025-06"'),
+    )
+    office.file(trade(260_000, period="2024-11"), trade(260_000, period="2025-03"))
+    publish_whole(office.ledger, loaded(text))
+    office.file(trade(260_000, period="2024-12"))
+    assert amounts(office, "2024~2025") == [50, 50, 20]
+    account = office.entitlement(code(1000), "2024~2025")
+    assert (account["ceiling_fen"], account["headroom_fen"]) == (120 * WANYUAN, 0)
+    assert [limit["used_fen"] for limit in account["limits"] if limit["per"] == "policy"] == [120 * WANYUAN]
+    assert office.read(f"/v1/policies/{POLICY}")["first_window"] == "2024~2025"
+    listed = office.read("/v1/entitlements", window="2024~2025")
+    assert [(item["assessed_fen"], item["periods"]) for item in listed["items"]] == [(120 * WANYUAN, 3)]
+    explained = office.read(f"/v1/entitlements/{code(1000)}/2024~2025/2025-03")
+    assert "2024—2025年此前各期已测算100万元" in "".join(step["sentence"] for step in explained["steps"])
+    office.withdraw(trade(260_000, period="2024-11"), reason="登记有误", origin="returned")
+    assert amounts(office, "2024~2025") == [50, 50]
+    assert replay(office.ledger, ReplayRange()).is_clean
+    before = read_model_rows(office.ledger)
+    rebuild(office.ledger)
+    assert read_model_rows(office.ledger) == before
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -308,9 +308,9 @@ def written(ledger: Ledger, uscc: str, window: str) -> bytes:
     ],
 )
 def test_the_receipt_of_a_window_of_any_length_verifies(
-    ledger: Ledger, verifier: ModuleType, limits: Limits, last: str, window: str, name: str, total: int
+    ledger: Ledger, verifier: ModuleType, limits: Limits, window: str, expected: tuple[str, str]
 ) -> None:
-    text = edited(text_with_limits(*limits, policy_id="other-limits"), ('last: "2024-12"', f'last: "{last}"'))
+    text = edited(text_with_limits(*limits, policy_id="other-limits"), ('last: "2024-12"', 'last: "2025-06"'))
     for period in ("2024-01~02", "2024-03", "2025-03"):
         file(ledger, trade(USCC, period, 200_000, 100_000))
     publish_whole(ledger, loaded(text))

@@ -12,7 +12,7 @@ from app.ledger.recorder import AppendRequest
 from app.ledger.tables import events
 from app.runtime.database import read_transaction, write_transaction
 from app.use_cases.audit.replaying import ReplayRange, replay
-from app.use_cases.policies.loader import YINGKOU_2024_14
+from app.use_cases.policies.loader import YINGKOU_2024_14, read_document
 from app.use_cases.upkeep.projecting import project_all
 from app.use_cases.upkeep.rebuilding import rebuild
 from domain.events import (
@@ -24,9 +24,11 @@ from domain.events import (
     account_stream,
     returns_stream,
 )
+from domain.policy.document import fingerprint
 from domain.policy.policy import MOST_ACCOUNT_FEN
 from projections.tables import FOREVER, LIVE
 from tests.api.rows import code, trade
+from tests.builders import edited, text_with_limits
 from tests.ledger.history import log
 from tests.office import Office
 
@@ -169,6 +171,58 @@ def test_an_amount_that_no_sum_can_hold_is_shown_and_in_no_sum(filed: Office) ->
     large = dict.fromkeys(("assessed_fen", "selected_fen", "rule_fen"), MOST_ACCOUNT_FEN + 1)
     record(filed.ledger, NewEvent(ACCOUNT, 2, assessed_again(filed.ledger, **large)))
     assert check(filed, 6)["assessed_fen"] == MOST_ACCOUNT_FEN + 1
+
+
+def test_a_limit_that_no_policy_has_is_disputed(filed: Office) -> None:
+    cut = assessed_again(filed.ledger, assessed_fen=0, open_fen=0, capped_by=("week-ceiling",))
+    record(filed.ledger, NewEvent(ACCOUNT, 2, cut))
+    assert check(filed, 6)["assessed_fen"] == 25_000_000
+
+
+def test_a_period_that_the_survey_does_not_have_is_disputed(filed: Office) -> None:
+    quarter = msgspec.structs.replace(assessed_again(filed.ledger), period="2024Q1")
+    record(filed.ledger, NewEvent(ACCOUNT, 2, quarter))
+    assert check(filed, 6)["assessed_fen"] == 25_000_000
+
+
+@pytest.mark.parametrize("window", ["2024Q1", "2024", "2024H9", "2024-03", "", "2024/H1"])
+def test_an_account_of_a_window_that_no_version_has_is_shown_and_contradicts_no_other(
+    filed: Office, window: str
+) -> None:
+    stream = account_stream(POLICY, code(1), window)
+    record(filed.ledger, NewEvent(stream, 1, assessed_again(filed.ledger)))
+    project_all(filed.ledger)
+    (shown,) = filed.read("/v1/audit/disagreements")["items"]
+    assert (shown["position"], shown["stream"], shown["window"]) == (6, stream, None)
+    assert filed.entitlement(code(1), "2024H1")["disputed"] == []
+    assert filed.read("/v1/entitlements", window="2024H1")["assessed_fen"] == 50_000_000
+    before = rows(filed.ledger)
+    rebuild(filed.ledger)
+    assert rows(filed.ledger) == before
+    assert filed.file(row(1, 160_000, "2024-04"))["entitlements_changed"] == 1
+    report = replay(filed.ledger, ReplayRange())
+    assert (report.is_clean, report.found.row_differences) == (False, [])
+
+
+def test_a_recorded_policy_that_ends_before_it_begins_stops_no_read(filed: Office) -> None:
+    """As no program publishes it: it has no account, and pays for nothing."""
+    text = edited(
+        text_with_limits(("quarter", 900_000), policy_id="other"), ('last: "2024-12"', 'last: "2023-12"')
+    )
+    document = read_document(text)
+    assert document is not None
+    event = PolicyPublished(
+        policy="other", version=1, sha256=fingerprint(document), text=text, document=document
+    )
+    record(filed.ledger, NewEvent("policy/other", 1, event))
+    project_all(filed.ledger)
+    assert {each["id"] for each in filed.read("/v1/policies")["items"]} == {"other", POLICY}
+    assert filed.read("/v1/policies/other")["version"] == 1
+    assert filed.entitlement(code(1), "2024H1")["policy"]["id"] == POLICY
+    assert filed.file(row(1, 160_000, "2024-04"))["entitlements_changed"] == 1
+    before = rows(filed.ledger)
+    rebuild(filed.ledger)
+    assert rows(filed.ledger) == before
 
 
 def test_a_published_document_that_is_no_policy_stops_no_read(filed: Office) -> None:

@@ -338,8 +338,8 @@ def _summary(state: PolicyState) -> models.PolicySummary:
         title=version.title,
         version=version.ref.version,
         sha256=version.ref.sha256,
-        first_window=str(version.windows[0]),
-        last_window=str(version.windows[-1]),
+        first_window=str(version.reach.window(version.reach.first)),
+        last_window=str(version.reach.window(version.reach.last)),
         withdrawn=None if state.withdrawn is None else _withdrawal(state.withdrawn),
     )
 

@@ -18,7 +18,7 @@ from domain.events import (
 )
 from domain.periods import period_of
 from domain.policy.document import PolicyDocument
-from domain.policy.reach import Reach, reach_of
+from domain.policy.reach import Reach, derive_reach
 from projections.account_windows import PublishedReach
 from projections.tables import FOREVER, ReadModels
 
@@ -88,7 +88,7 @@ def _version(entry: LogEntry, event: PolicyPublished, seen: set[tuple[str, int]]
     if not 0 < event.version < VERSION_LIMIT or key in seen:
         raise ValueError("版本号不连续")
     document = msgspec.convert(event.document, PolicyDocument)
-    reach = reach_of(document)
+    reach = derive_reach(document)
     seen.add(key)
     return {
         "policy": event.policy,

@@ -1,17 +1,17 @@
-"""Problems in the user's data are returned values; what breaks the ledger itself is an exception."""
+"""Problems in the user's data are returned as values; damage to the ledger itself is an exception."""
 
 import msgspec
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wrong with one row, where, and how to mend it.
+    """What is wrong with one row, where, and how to correct it.
 
     Attributes:
-        row: The row's index from 0 in its batch.
+        row: The index of the row in its batch, from 0.
         field: The field's path in a row of `POST /v1/returns`, or None for the row as a whole.
-        code: A problem code of the contract.
-        message: The sentence of the glossary, in Chinese, without the row.
-        conflict: Whether it conflicts with what is recorded, instead of being unacceptable by itself.
+        code: The code of the problem in the API.
+        message: The sentence for officials, in Chinese, without the row.
+        conflict: Whether the row conflicts with recorded data, instead of being unacceptable in itself.
     """
 
     row: int
@@ -22,7 +22,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FilingWarning(msgspec.Struct, frozen=True, kw_only=True):
-    """What a clerk should verify (核实提示): the row is recorded all the same. Fields as in `Problem`."""
+    """A point for the clerk to verify (核实提示): the row is recorded anyway. Fields as in `Problem`."""
 
     row: int
     code: str
@@ -30,4 +30,4 @@ class FilingWarning(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LedgerIntegrityError(Exception):
-    """What was read from the log contradicts an invariant that was checked when it was written."""
+    """The log contradicts an invariant that was checked when it was written."""

@@ -1,8 +1,8 @@
-"""What the log holds: the types of events, and the entry that carries one of them.
+"""The content of the log: the types of events, and the entry that carries an event.
 
-An event once written is read for ever: its fields are only added to, with defaults; anything else is a new
-version of the type with an upcast. `docs/events/` holds the schema of each, the golden log its examples.
-Amounts are integers in fen.
+A recorded event stays readable for ever: a type may only get further fields, with defaults; any other change
+needs a new version of the type with an upcast. `docs/events/` holds the schema of each type, the golden log
+has examples. Amounts are integers in fen.
 """
 
 from typing import Any, Final, Literal
@@ -15,7 +15,7 @@ Status = Literal["eligible", "undetermined", "not-eligible"]
 
 
 class Figure(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """One item of a form, in fen; None is not reported, which is not 0."""
+    """One item of a form, in fen; None means not reported, which is not 0."""
 
     current_fen: int | None = None
     prior_year_fen: int | None = None
@@ -37,14 +37,14 @@ class Return(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
 
     Attributes:
         form: `E204-1` or `S204-1`.
-        period: As the contract writes it.
+        period: As the API writes it: `2024-03`, `2024-01~02`.
         in_database: Whether the enterprise is in the survey-unit database in this period.
-        figures: By item of the form.
-        reported_at: When the source says that the figure was reported, RFC 3339.
+        figures: The figures by item of the form.
+        reported_at: The time at which the figure was reported according to the source, RFC 3339.
         reason: Why a final return was changed.
-        origin: Whose correction it is.
-        document: The number of the document that orders or supports it.
-        uscc_override: Why the code is registered although its check characters fail.
+        origin: Where the correction comes from.
+        document: The number of the document that orders or supports the correction.
+        uscc_override: Why the code is registered although its check characters are wrong.
     """
 
     form: str
@@ -63,7 +63,7 @@ class Return(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     uscc_override: str | None = None
 
     def says_the_same_as(self, other: "Return") -> bool:
-        """Whether a filing of this over the other would change nothing: provenance does not count."""
+        """Whether filing this return over the other one would change nothing, apart from the provenance."""
         return (
             self.figures == other.figures
             and self.stage == other.stage
@@ -75,15 +75,15 @@ class Return(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
 
 
 class ReturnFiled(Return, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A return was registered (数据登记) where none stood."""
+    """A return was registered (数据登记) where there was no standing return."""
 
 
 class ReturnRevised(Return, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A return was registered in place of one that stood (更正登记)."""
+    """A return was registered in place of the standing one (更正登记)."""
 
 
 class ReturnWithdrawn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A wrong registration was withdrawn (撤销登记); what it said stays in the log."""
+    """A wrong registration was withdrawn (撤销登记); its content stays in the log."""
 
     form: str
     period: str
@@ -101,14 +101,14 @@ class PolicyRef(msgspec.Struct, frozen=True, gc=False):
 
 
 class RecordRef(msgspec.Struct, frozen=True, gc=False):
-    """A record that an assessment used: its stream, and its version in it."""
+    """A record that an assessment used: its stream, and its version in the stream."""
 
     stream: str
     version: int
 
 
 class MeasureOutcome(msgspec.Struct, frozen=True, gc=False):
-    """What one measure, on its form, gives before any ceiling."""
+    """The award of one measure on its form, before any ceiling."""
 
     measure: str
     form: str
@@ -117,17 +117,17 @@ class MeasureOutcome(msgspec.Struct, frozen=True, gc=False):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a period was assessed to.
+    """The assessed amounts of a period, and what they rest on.
 
     Attributes:
         measure: The winning measure; None unless one gives more than 0 before any limit.
-        measures: What each measure gives.
-        rule_fen: What the winning measure gives before any limit.
-        selected_fen: After the limit of the period and the choice.
-        assessed_fen: After the longer limits (测算金额).
-        open_fen: What of it rests on open readings.
-        capped_by: The ids of the limits that cut, in the order in which they apply.
-        open_readings: The ids of the open readings that it rests on.
+        measures: The award of each measure.
+        rule_fen: The award of the winning measure before any limit.
+        selected_fen: The amount after the limit of the period and the choice.
+        assessed_fen: The amount after the longer limits (测算金额).
+        open_fen: The part of the assessed amount that rests on open readings.
+        capped_by: The ids of the limits that cut the amount, in the order in which they apply.
+        open_readings: The ids of the open readings that the outcome rests on.
     """
 
     stage: Stage
@@ -143,13 +143,13 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class EntitlementAssessed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A period of an account was assessed differently than before.
+    """The assessment of a period of an account changed.
 
     Attributes:
-        period: Of any length, as the contract writes windows.
-        policy: The document that it was assessed by.
-        records: The records that it used; empty where none stands any more.
-        outcome: None where no return stands any more that the policy counts in this account.
+        period: A period of any length, as the API writes windows.
+        policy: The document that the assessment applied.
+        records: The records that the assessment used; empty if no standing return is left.
+        outcome: None if no standing return is left that the policy counts in this account.
     """
 
     period: str
@@ -162,7 +162,7 @@ class DroppedCoverage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Periods that the version before covered and a new one does not, and why.
 
     Attributes:
-        periods: Those that are dropped, as the contract writes them.
+        periods: The dropped periods, as the API writes them.
         reason: Why they are dropped.
         document: The number of the document that orders it.
     """
@@ -176,12 +176,13 @@ class PolicyPublished(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     """A policy document was published; the log alone is enough to assess by it.
 
     Attributes:
-        policy: Its id.
-        version: From 1: how many versions of the policy were published, this one included.
-        sha256: Of the canonical form of `document`.
+        policy: The id of the policy.
+        version: From 1: the number of published versions of the policy, this one included.
+        sha256: The SHA-256 of the canonical form of `document`.
         text: The YAML as it was submitted, comments included.
-        document: The same as data.
-        dropped: What it no longer covers; None where it covers all that the version before covered.
+        document: The content of `text` as data.
+        dropped: The periods that are no longer covered; None if the version covers all periods of the one
+            before.
     """
 
     policy: str
@@ -193,13 +194,13 @@ class PolicyPublished(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 class PolicyWithdrawn(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A policy was repealed, or its publication was a mistake: it pays for nothing any more.
+    """A policy was repealed, or its publication was a mistake: it no longer pays for any period.
 
     Attributes:
-        policy: Its id.
+        policy: The id of the policy.
         version: The version that was in force.
-        reason: Why.
-        document: The number of the document that orders it.
+        reason: Why it was withdrawn.
+        document: The number of the document that orders the withdrawal.
     """
 
     policy: str
@@ -209,9 +210,9 @@ class PolicyWithdrawn(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class PolicyAssessed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Everything filed before a publication, or before a withdrawal, is assessed by it.
+    """Everything filed before a publication, or before a withdrawal, has been assessed by it.
 
-    None follows on one before which nothing was filed.
+    If nothing was filed before, the log has no such event.
 
     Attributes:
         policy: The id of the policy.
@@ -223,22 +224,22 @@ class PolicyAssessed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class UnreadableEvent(msgspec.Struct, frozen=True, gc=False):
-    """Stands in the place of an event whose content is not of its type; never stored.
+    """Replaces an event whose content does not fit its type; it is never stored.
 
     Attributes:
-        reason: In Chinese.
+        reason: Why the event cannot be read, in Chinese.
     """
 
     reason: str
 
 
 class LogSealed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The log was sealed: for the first time, under another key, or to twice the size since.
+    """The log was sealed: for the first time, under another key, or at twice the size of the last such event.
 
     Attributes:
-        size: How many events there were before this one; all of them were sealed.
-        root: Of the Merkle tree over them (RFC 9162), in base64.
-        verifier_key: The operator's key that checkpoints are verified by; None where there was none.
+        size: The number of events before this one, all of which were sealed.
+        root: The root of the Merkle tree over them (RFC 9162), in base64.
+        verifier_key: The operator's public key, which verifies checkpoints; None without a key.
     """
 
     size: int
@@ -247,11 +248,11 @@ class LogSealed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ClockAccepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Somebody vouched for a clock that was far ahead of the last record.
+    """An operator vouched for a clock that was far ahead of the last record.
 
     Attributes:
-        accepted: The time that the clock told, RFC 3339.
-        last_recorded: That of the last record before, RFC 3339; None of an empty log.
+        accepted: The time of the clock, RFC 3339.
+        last_recorded: The time of the last record before, RFC 3339; None in an empty log.
         reason: Why the time is right.
     """
 
@@ -261,10 +262,10 @@ class ClockAccepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 LedgerEvent = LogSealed | ClockAccepted
-"""What is recorded of the ledger itself: no return, account or policy follows from it."""
+"""The events about the ledger itself: no return, account or policy follows from them."""
 
 LEDGER_STREAM: Final = "ledger"
-"""The one stream of these."""
+"""The stream of the events about the ledger itself."""
 
 EnterpriseEvent = ReturnFiled | ReturnRevised | ReturnWithdrawn | EntitlementAssessed
 """The events of the streams of an enterprise."""
@@ -275,7 +276,7 @@ PolicyEvent = PolicyPublished | PolicyWithdrawn | PolicyAssessed
 Event = EnterpriseEvent | PolicyEvent | LedgerEvent
 
 AnyEvent = Event | UnreadableEvent
-"""What stands in a log: an event, or what cannot be read as one."""
+"""The content of an entry of the log: an event, or the placeholder of an unreadable one."""
 
 EVENT_TYPES: dict[str, type[Event]] = {
     "ReturnFiled": ReturnFiled,
@@ -288,22 +289,22 @@ EVENT_TYPES: dict[str, type[Event]] = {
     "LogSealed": LogSealed,
     "ClockAccepted": ClockAccepted,
 }
-"""The types by the stable topic under which they are stored; a type is shown by its own name."""
+"""The types by the stable topic under which events are stored; output shows the type by its own name."""
 
 
 class LogEntry(msgspec.Struct, frozen=True, gc=False):
-    """An event in its place in the one log of the ledger.
+    """An event at its position in the log of the ledger.
 
     Attributes:
-        position: From 1, without gaps.
-        stream: The aggregate that it belongs to.
-        version: Its place in the stream, from 1.
-        type: The name of its type, whichever version of it was stored.
+        position: The position in the log, from 1, without gaps.
+        stream: The stream of the aggregate that the event belongs to.
+        version: The place of the event in the stream, from 1.
+        type: The name of the event's type, whichever version of it was stored.
         state: The event as JSON, in the newest version of its type.
         recorded_at_us: Microseconds since 1970-01-01T00:00:00Z; never earlier than the entry before.
-        actor: The name of the key, or of the command, that recorded it.
-        batch_id: Shared by all that one command recorded together.
-        transaction_end: The position of the last event of its transaction.
+        actor: The name of the key, or of the command, that recorded the event.
+        batch_id: The id that all events recorded by one command share.
+        transaction_end: The position of the last event of the transaction.
     """
 
     position: int

@@ -1,4 +1,4 @@
-"""The two statistical forms that the policy rests on, with their items."""
+"""The two statistical forms that the policies use, with their items."""
 
 import msgspec
 
@@ -9,7 +9,7 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         code: The number of the form (表号).
         trade: The field of business that it covers, in Chinese.
-        items: Chinese name by item.
+        items: The Chinese names of the items.
         required_item: The item without which a return says nothing.
         parts: Pairs (part, whole): the part never exceeds the whole.
         industries: The two-digit divisions of GB/T 4754-2017 that the form covers.
@@ -47,4 +47,4 @@ S204_1 = Form(
 )
 
 FORMS = {form.code: form for form in (E204_1, S204_1)}
-"""The forms by code, in the order in which an enterprise's name and region are taken from them."""
+"""The forms by code. If an enterprise filed several for a period, the first gives its name and region."""

@@ -23,10 +23,10 @@ def has_uscc_shape(text: str) -> bool:
 
 
 def passes_uscc_check(uscc: str) -> bool:
-    """Whether both check characters are right: the code's own, and the organisation code's inside it.
+    """Whether both check characters are right: that of the code, and that of the organisation code in it.
 
-    Sources: GB 32100-2015 (18th character), GB 11714-1997 (17th character). Real codes of early pilot
-    regions fail; they are registered with a recorded override.
+    Sources: GB 32100-2015 (18th character), GB 11714-1997 (17th character). Real codes from early pilot
+    regions fail the check; they are registered with a recorded override.
     """
     if not _CHARACTERS.fullmatch(uscc):
         return False

@@ -1,12 +1,12 @@
-"""Money and figures: integers in fen, from the first reading to the answer."""
+"""Money and figures: integers in fen from input to output."""
 
 import re
 
 FEN_PER_UNIT = {"fen": 1, "yuan": 100, "qianyuan": 100_000, "wanyuan": 1_000_000}
-"""The units in which an amount may come, in fen each."""
+"""The units of input amounts, in fen."""
 
 FEN_LIMIT = 10**17
-"""Amounts are under this in absolute value, so that every sum of a country's fits a 64-bit column."""
+"""The absolute value of an amount is below this, so that a sum over a whole country fits a 64-bit column."""
 
 FEN_PER_YUAN = FEN_PER_UNIT["yuan"]
 FEN_PER_WANYUAN = FEN_PER_UNIT["wanyuan"]
@@ -17,18 +17,18 @@ _MOST_DECIMALS = len(str(FEN_PER_WANYUAN)) - 1
 
 
 class AmountError(ValueError):
-    """The value is no amount that is exact in fen."""
+    """The value is not an amount that is exact in fen."""
 
 
 def to_fen(amount: object, unit: str) -> int:
-    r"""The amount in fen.
+    r"""Convert an amount to fen.
 
     Args:
         amount: An integer, or a string matching `-?[0-9]+(\.[0-9]+)?` in ASCII.
         unit: A key of `FEN_PER_UNIT`.
 
     Raises:
-        AmountError: Of another type or form, not exact in fen, or not under `FEN_LIMIT`.
+        AmountError: The amount has another type or form, is not exact in fen, or is not under `FEN_LIMIT`.
     """
     if type(amount) is int:
         fen = amount * FEN_PER_UNIT[unit]

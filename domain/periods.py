@@ -1,6 +1,6 @@
-"""The periods of the monthly survey, and the windows of months in which policies count them together.
+"""The periods of the monthly survey, and the windows of months over which policies add them up.
 
-The survey has eleven periods a year: January and February are surveyed together, then March to December.
+The survey has eleven periods a year: January and February together, then each month from March to December.
 """
 
 import re
@@ -17,7 +17,7 @@ _WINDOW = re.compile(
 )
 
 Per = Literal["month", "quarter", "half-year", "year"]
-"""The length of a window; a month is a period of the survey, so January and February together are one."""
+"""The length of a window; a `month` is a period of the survey, so January and February together are one."""
 
 _MONTHS: Final = {"quarter": 3, "half-year": 6, "year": 12}
 _MONTHS_A_YEAR: Final = 12
@@ -25,7 +25,7 @@ _QUARTERS: Final = "一二三四"
 
 
 class PeriodError(ValueError):
-    """The text names no period of the survey, or no window; the message says why, in Chinese."""
+    """The text is not a period of the survey, or not a window; the message says why, in Chinese."""
 
 
 class Period(msgspec.Struct, frozen=True, order=True, gc=False):
@@ -34,7 +34,7 @@ class Period(msgspec.Struct, frozen=True, order=True, gc=False):
     Attributes:
         year: From 2000 to 2099.
         first_month: From 1 to 12.
-        last_month: The same, or 2 for the January-February period.
+        last_month: The same month, or 2 for January and February together.
     """
 
     year: int
@@ -43,10 +43,10 @@ class Period(msgspec.Struct, frozen=True, order=True, gc=False):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The period written as `2024-03` or `2024-01~02`.
+        """Parse a period written as `2024-03` or `2024-01~02`.
 
         Raises:
-            PeriodError: The text is not of this form, or is January or February alone.
+            PeriodError: The text does not have this form, or is January or February alone.
         """
         match = _PERIOD.fullmatch(text)
         if match is None:
@@ -57,7 +57,7 @@ class Period(msgspec.Struct, frozen=True, order=True, gc=False):
         return cls(int(year), int(month), int(month))
 
     def __str__(self) -> str:
-        """The period as the contract writes it."""
+        """The period as the API writes it: `2024-03`, `2024-01~02`."""
         if self.first_month == self.last_month:
             return f"{self.year}-{self.first_month:02d}"
         return f"{self.year}-{self.first_month:02d}~{self.last_month:02d}"
@@ -71,7 +71,7 @@ class Period(msgspec.Struct, frozen=True, order=True, gc=False):
 
     @property
     def previous(self) -> "Period | None":
-        """The period before in the same year, or None for the first: cumulative figures start anew."""
+        """The period before in the same year; None for the first, where cumulative figures start at zero."""
         if self.first_month == 1:
             return None
         if self.first_month == 3:  # noqa: PLR2004 - March follows the January-February period
@@ -93,7 +93,7 @@ class Period(msgspec.Struct, frozen=True, order=True, gc=False):
 
 
 class Window(msgspec.Struct, frozen=True, order=True, gc=False):
-    """Whole months on end: a quarter, a half-year (半年度), a year, or several years; ordered by time.
+    """Consecutive whole months, ordered by time: a month, a quarter, a half-year (半年度), a year or several.
 
     Attributes:
         first: The first month, counted from January of the year 0.
@@ -105,7 +105,7 @@ class Window(msgspec.Struct, frozen=True, order=True, gc=False):
 
     @classmethod
     def around(cls, per: Per, period: Period) -> Self:
-        """The window of a length that holds a period of the survey."""
+        """The window of this length that holds a period of the survey."""
         january = period.year * _MONTHS_A_YEAR
         if per == "month":
             return cls(january + period.first_month - 1, january + period.last_month - 1)
@@ -120,14 +120,14 @@ class Window(msgspec.Struct, frozen=True, order=True, gc=False):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The window written as `2024`, `2024H1`, `2024Q2`, `2024-03`, `2024-01~02` or `2024~2025`.
+        """Parse a window written as `2024`, `2024H1`, `2024Q2`, `2024-03`, `2024-01~02` or `2024~2025`.
 
         Raises:
-            PeriodError: The text is not of this form, another one is the form of this window, or it parts
-                January from February.
+            PeriodError: The text does not have this form, is not the shortest form of its window, or
+                separates January from February.
         """
         match = _WINDOW.fullmatch(text)
-        window = None if match is None else cls(*_months_of(*match.groups()))
+        window = None if match is None else cls(*_parse_months(*match.groups()))
         if window is None or window.parts_a_period or str(window) != text:
             raise PeriodError(
                 f"期间“{text[:40]}”无法识别。应写作2024（全年）、2024H1（上半年）、2024Q2（第二季度）、"
@@ -136,7 +136,7 @@ class Window(msgspec.Struct, frozen=True, order=True, gc=False):
         return window
 
     def __str__(self) -> str:
-        """The window as the contract writes it."""
+        """The window as the API writes it: `2024H1`, `2024Q2`, `2024-01~02`."""
         return _window_text(self)
 
     @property
@@ -151,18 +151,18 @@ class Window(msgspec.Struct, frozen=True, order=True, gc=False):
 
     @property
     def years(self) -> range:
-        """The years that it has months of."""
+        """The years of its months."""
         return range(self.first_year, self.last_year + 1)
 
     @property
     def end(self) -> tuple[int, int]:
-        """Year and month of the first month after it."""
+        """The year and the month of the first month after the window."""
         year, month = divmod(self.last + 1, _MONTHS_A_YEAR)
         return year, month + 1
 
     @property
     def parts_a_period(self) -> bool:
-        """Whether it begins with February, ends with January, or ends before it begins."""
+        """Whether the window begins with February, ends with January, or ends before it begins."""
         february, january = 1, 0
         return (
             self.first % _MONTHS_A_YEAR == february
@@ -172,7 +172,7 @@ class Window(msgspec.Struct, frozen=True, order=True, gc=False):
 
     @property
     def periods(self) -> list[Period]:
-        """The periods of the survey in it, in the order of time."""
+        """The periods of the survey in the window, in the order of time."""
         return [period for year in self.years for period in periods_of_year(year) if self.holds(period)]
 
     @property
@@ -181,12 +181,12 @@ class Window(msgspec.Struct, frozen=True, order=True, gc=False):
         return _window_in_chinese(self)
 
     def holds(self, period: Period) -> bool:
-        """Whether the whole period is in it."""
+        """Whether the window holds the whole period."""
         january = period.year * _MONTHS_A_YEAR - 1
         return self.first <= january + period.first_month and january + period.last_month <= self.last
 
     def includes(self, other: "Window") -> bool:
-        """Whether the whole of another window is in it."""
+        """Whether the window holds the whole of another one."""
         return self.first <= other.first and other.last <= self.last
 
     def overlaps(self, other: "Window") -> bool:
@@ -194,7 +194,7 @@ class Window(msgspec.Struct, frozen=True, order=True, gc=False):
         return self.first <= other.last and other.first <= self.last
 
 
-def _months_of(  # noqa: PLR0913, PLR0917 - the groups of the pattern
+def _parse_months(  # noqa: PLR0913, PLR0917 - the groups of the pattern
     year: str,
     half: str | None,
     quarter: str | None,
@@ -202,7 +202,7 @@ def _months_of(  # noqa: PLR0913, PLR0917 - the groups of the pattern
     last_month: str | None,
     last: str | None,
 ) -> tuple[int, int]:
-    """First and last month of what a text says."""
+    """The first and the last month of a window, from the groups of the pattern."""
     january = int(year) * _MONTHS_A_YEAR
     if half is not None:
         return january + 6 * int(half) - 6, january + 6 * int(half) - 1
@@ -251,14 +251,14 @@ def periods_of_year(year: int) -> list[Period]:
 
 
 def periods_between(first: Period, last: Period) -> Iterator[Period]:
-    """The periods of the survey from the first one to the last, both included."""
+    """The periods of the survey from the first to the last, both included."""
     for year in range(first.year, last.year + 1):
         yield from (period for period in periods_of_year(year) if first <= period <= last)
 
 
 @lru_cache(maxsize=4096)
 def period_of(text: str) -> Period:
-    """`Period.parse`, remembered: a year of a country has millions of returns and eleven periods.
+    """`Period.parse` with a cache: a whole country files millions of returns a year, for eleven periods.
 
     Raises:
         PeriodError: As `Period.parse`.
@@ -268,7 +268,7 @@ def period_of(text: str) -> Period:
 
 @lru_cache(maxsize=4096)
 def window_of(text: str) -> Window:
-    """`Window.parse`, remembered.
+    """`Window.parse` with a cache.
 
     Raises:
         PeriodError: As `Window.parse`.
@@ -278,7 +278,7 @@ def window_of(text: str) -> Window:
 
 @lru_cache(maxsize=4096)
 def year_before(period: str) -> str:
-    """The same period of the year before, both as the contract writes them.
+    """The same period of the year before; both texts are as the API writes them.
 
     Raises:
         PeriodError: As `Period.parse`.
@@ -287,7 +287,7 @@ def year_before(period: str) -> str:
 
 
 def is_window(text: str) -> bool:
-    """Whether a text names a window as the contract writes it."""
+    """Whether a text is a window as the API writes it."""
     try:
         window_of(text)
     except PeriodError:

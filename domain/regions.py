@@ -11,5 +11,5 @@ REGIONS = {
 
 
 def region_name(code: str) -> str:
-    """The district's name; a development zone outside the list is named by its code."""
+    """The name of a district; a development zone outside the list gets its code as a name."""
     return REGIONS.get(code, f"处理地{code}")

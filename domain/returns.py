@@ -1,4 +1,7 @@
-"""The returns of one enterprise and year: what the statistics bureau registered, and what stands of it."""
+"""The returns of one enterprise and year: what the statistics bureau registered, and the standing returns.
+
+A standing return is the last one registered for its period and form, unless it was withdrawn.
+"""
 
 from collections.abc import Iterable
 from typing import NamedTuple, TypeVar
@@ -25,14 +28,14 @@ RegisteredT = TypeVar("RegisteredT", ReturnFiled, ReturnRevised)
 
 
 class Standing(NamedTuple):
-    """A return that stands, and the record of it."""
+    """A standing return, and the record that registered it."""
 
     registered: Return
     record: RecordRef
 
 
 class ReturnVersion(msgspec.Struct, frozen=True):
-    """One version of a return: what was registered, or that it was withdrawn."""
+    """One version of a return: a registration, or its withdrawal."""
 
     uscc: str
     form: str
@@ -46,7 +49,7 @@ class ReturnVersion(msgspec.Struct, frozen=True):
 
 
 class Conflict(msgspec.Struct, frozen=True, gc=False):
-    """Why a return may not replace the one that stands: a problem code of the contract."""
+    """Why a return may not replace the standing one: the code of the problem in the API."""
 
     code: str
 
@@ -56,16 +59,16 @@ STAGE_REGRESSES = Conflict("stage-regresses")
 
 
 class AnnualReturns:
-    """The aggregate of facts: at most one return stands for each period and form.
+    """The aggregate of facts: it has at most one standing return for each period and form.
 
     Args:
         stream: The name of its stream.
-        events: Of the stream, in the order of their versions.
+        events: The events of the stream, in the order of their versions.
 
     Attributes:
         stream: The name of its stream.
         version: The number of events in its stream.
-        standing: By form and period as the contract writes them.
+        standing: The standing returns by form and period, as the API writes them.
     """
 
     __slots__ = ("standing", "stream", "version")
@@ -100,24 +103,24 @@ class AnnualReturns:
                 raise LedgerIntegrityError(f"{record_name(event)}不是数据登记的记录")
 
     def _contradiction(self, event: Return | ReturnWithdrawn) -> LedgerIntegrityError:
-        """What an auditor reads in a replay of such a log."""
+        """The error that an auditor reads after a replay of such a log."""
         before = "已有登记" if (event.form, event.period) in self.standing else "没有登记"
         return LedgerIntegrityError(
             f"第{self.version}版为{record_name(event)}，而此前{event.period} {event.form}{before}"
         )
 
     def file(self, draft: Return) -> ReturnFiled | ReturnRevised | Conflict | None:
-        """Register a return, replacing the one that stands for its period and form.
+        """Register a return in place of the standing one for its period and form.
 
         Returns:
-            The event, already applied; None where nothing would change; or the conflict.
+            The event, already applied; None if nothing would change; or the conflict.
         """
         before = self.standing.get((draft.form, draft.period))
         event: ReturnFiled | ReturnRevised
         if before is None:
             event = _as_event(ReturnFiled, draft)
         else:
-            conflict = conflict_of(before.registered, draft)
+            conflict = find_conflict(before.registered, draft)
             if conflict is not None:
                 return conflict
             if draft.says_the_same_as(before.registered):
@@ -129,7 +132,7 @@ class AnnualReturns:
     def withdraw(
         self, *, form: str, period: str, reason: str, origin: Origin | None, document: str | None
     ) -> ReturnWithdrawn | None:
-        """Withdraw a wrong registration; None where nothing stands."""
+        """Withdraw a wrong registration, and return the applied event; None without a standing return."""
         if (form, period) not in self.standing:
             return None
         event = ReturnWithdrawn(form=form, period=period, reason=reason, origin=origin, document=document)
@@ -138,11 +141,11 @@ class AnnualReturns:
 
 
 def standing_in(window: Window, returns: Iterable[AnnualReturns]) -> dict[str, dict[str, Standing]]:
-    """The returns that stand in a window: by period in the order of time, then by form.
+    """The standing returns of a window: by period in the order of time, then by form.
 
     Args:
         window: The window.
-        returns: Of one enterprise, of the years that the window has months of.
+        returns: The returns of one enterprise, for the years of the window.
     """
     found: dict[str, dict[str, Standing]] = {}
     for of_year in returns:
@@ -153,12 +156,12 @@ def standing_in(window: Window, returns: Iterable[AnnualReturns]) -> dict[str, d
 
 
 def required_figure(registered: Return) -> Figure:
-    """The item without which a return says nothing: 零售额 of E204-1, 餐费收入 of S204-1."""
+    """The figure that every return must have: 零售额 on E204-1, 餐费收入 on S204-1."""
     return registered.figures[FORMS[registered.form].required_item]
 
 
-def conflict_of(before: Return, draft: Return) -> Conflict | None:
-    """Why a return may not replace this one that stands; None if it may, or says the same."""
+def find_conflict(before: Return, draft: Return) -> Conflict | None:
+    """Why a return may not replace this standing one; None if it may, or if it says the same."""
     if before.stage == "preliminary":
         return None
     if draft.stage == "preliminary":

@@ -1,4 +1,4 @@
-"""Structs that several threads read at once."""
+"""Structs that several threads decode at the same time."""
 
 from typing import TypeVar
 
@@ -8,10 +8,10 @@ StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 
 def prepared(kind: type[StructT]) -> type[StructT]:
-    """A struct whose reader is made now, by the one thread that imports its module.
+    """Build the decoder of a struct now, in the one thread that imports its module.
 
-    `msgspec` (0.22) makes it when the struct is first read, and hands the unfinished one to another thread
-    that reads the same struct meanwhile: the process then ends with a segmentation fault.
+    `msgspec` (0.22) builds the decoder when the struct is first decoded, and lets another thread use it
+    before it is complete: the process then ends with a segmentation fault.
     """
     msgspec.json.Decoder(kind)
     return kind

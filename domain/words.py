@@ -1,4 +1,4 @@
-"""What each code is called in Chinese: the one place, for what is shown and for what is taken in."""
+"""The Chinese names of the codes, for output and for input."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -18,7 +18,7 @@ ORIGINS: Final[Mapping[str, str]] = {
     "returned": "审核退回",
     "enforcement": "执法认定",
 }
-"""Whose correction it is."""
+"""Where a correction comes from."""
 
 RECORDS: Final[Mapping[str, str]] = {
     "ReturnFiled": "数据登记",
@@ -40,16 +40,16 @@ CEILINGS: Final[Mapping[str, str]] = {
     "year-ceiling": "年度累计上限",
     "policy-ceiling": "政策期内累计上限",
 }
-"""What cut an amount."""
+"""The limits that cut an amount, by their ids."""
 
 
 def cut_name(limit: str) -> str:
-    """What a cut by a limit is called in a heading: `半年上限核减`."""
+    """The heading for the amount that a limit cuts: `半年上限核减`."""
     return f"{CEILINGS[limit].replace('累计', '')}核减"
 
 
 def headroom_name(limit: str) -> str:
-    """What is left under the limit of an account: `半年剩余额度`."""
+    """The heading for the amount left under the limit of an account: `半年剩余额度`."""
     return CEILINGS[limit].replace("累计上限", "剩余额度")
 
 
@@ -79,14 +79,14 @@ DIMENSIONS: Final[Mapping[str, str]] = {
     "period": "所属期",
     "measure": "奖项",
 }
-"""What sums are grouped by."""
+"""The dimensions that totals are grouped by."""
 
 INDUSTRIES: Final[Mapping[str, str]] = {"51": "批发业", "52": "零售业", "61": "住宿业", "62": "餐饮业"}
 """The divisions of GB/T 4754-2017 that report on the forms."""
 
 
 def record_name(event: object) -> str:
-    """What the type of an event is called; of one that cannot be read there is none."""
+    """The Chinese name of an event's type; an event that cannot be read has a name that says so."""
     return RECORDS.get(type(event).__name__, "无法读取的记录")
 
 
@@ -94,7 +94,7 @@ class UnknownValueError(ValueError):
     """A value that is neither a code nor a Chinese name of one; the message names the known ones, in Chinese.
 
     Attributes:
-        field: Where it was given, as the API calls it.
+        field: The parameter or field with the value, as the API names it.
     """
 
     def __init__(self, field: str, text: str, names: Mapping[str, str]) -> None:
@@ -104,15 +104,15 @@ class UnknownValueError(ValueError):
 
 
 def parse_code(field: str, text: str, names: Mapping[str, str]) -> str:
-    """The code that a text names, by itself or by its Chinese name.
+    """The code that a text is, or whose Chinese name it is.
 
     Args:
-        field: Where the text was given.
-        text: A code or a name.
+        field: The parameter or field with the text, as the API names it.
+        text: A code or a Chinese name.
         names: The names by code.
 
     Raises:
-        UnknownValueError: It is neither.
+        UnknownValueError: The text is neither a code nor a name.
     """
     if text in names:
         return text

@@ -1,7 +1,7 @@
-"""Alembic's environment: the schema of the log, of the read models and of access, and that of disclosures.
+"""Alembic's environment for two schemas: that of the log, the read models and access, and the disclosures.
 
-The two have a line of migrations each, since on SQLite they are in two files; the main option `schema` says
-which one is meant.
+Each schema has a line of migrations of its own, since on SQLite they are in two files; the main option
+`schema` selects one.
 """
 
 from typing import Any, Final

@@ -1,6 +1,6 @@
-"""Which windows a period counts in: those of the accounts of every version that is published by then.
+"""The windows that a period counts in: those of the accounts of every version published by then.
 
-Enterprises are listed by half-year whether or not a policy is published, so that window is always among them.
+Enterprises are listed by half-year even without a published policy, so that window is always one of them.
 """
 
 from bisect import bisect_left
@@ -17,20 +17,20 @@ LISTED_PER: Final[Per] = "half-year"
 
 
 def is_listed(text: str) -> bool:
-    """Whether enterprises are listed by this window whether or not a policy is published."""
+    """Whether enterprises are listed by this window even without a published policy."""
     window = window_of(text)
     return Window.around(LISTED_PER, window.periods[0]) == window
 
 
 class PublishedReach(NamedTuple):
-    """What a published version is about, and the position of its publication."""
+    """The reach of a published version, and the position of its publication."""
 
     position: int
     reach: Reach
 
 
 class AccountWindows:
-    """The windows of a log in which versions were published.
+    """The windows that periods count in, by the versions published in a log.
 
     Args:
         published: The versions, in any order.
@@ -45,11 +45,11 @@ class AccountWindows:
         """The windows that a period counts in.
 
         Args:
-            text: A period of the survey, as the contract writes it.
-            at: Versions are known that were published before this position.
+            text: A period of the survey, as the API writes it.
+            at: Only versions published before this position count.
 
         Raises:
-            PeriodError: It is no period of the survey.
+            PeriodError: The text is not a period of the survey.
         """
         known = bisect_left(self._positions, at)
         found = self._found.get((known, text))
@@ -74,7 +74,7 @@ class AccountWindows:
 
 
 def account_windows(connection: Connection, models: ReadModels) -> AccountWindows:
-    """The windows by the versions that the read models hold."""
+    """The windows by the versions in the read models."""
     table = models.policies.c
     rows = connection.execute(
         select(table.position, table.first_period, table.last_period, table.account_per)

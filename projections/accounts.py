@@ -1,4 +1,4 @@
-"""Loading the windows of enterprises that a batch of entries touches, each with what holds of it."""
+"""Loading the windows of enterprises that a batch of entries touches, with the rows in force."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache, partial
@@ -24,7 +24,7 @@ from projections.tables import FOREVER, ReadModels
 from projections.temporal_rows import among, chunks, texts
 
 _QUERIES_KEPT: Final = 8
-"""The tables in use, and those of a rebuild, on two databases."""
+"""The queries on the tables in use and on those of a rebuild, on two databases."""
 
 
 def load_windows(
@@ -33,12 +33,12 @@ def load_windows(
     windows: AccountWindows,
     touched: Mapping[str, Collection[str]],
 ) -> EnterpriseWindows:
-    """The windows of enterprises that entries to come touch, as they are before them.
+    """The windows of enterprises that the next entries touch, in their state before these entries.
 
     Args:
-        connection: In a transaction that writes.
+        connection: A connection in a transaction that writes.
         models: The tables.
-        windows: Which windows a period counts in, by all versions published up to the last of the entries.
+        windows: The windows that a period counts in, by all versions published up to the last of the entries.
         touched: The enterprises by window.
     """
     return _Loader(connection, models, windows).load(touched)
@@ -48,7 +48,7 @@ class _Loader:
     def __init__(self, connection: Connection, models: ReadModels, windows: AccountWindows) -> None:
         self._connection = connection
         self._models = models
-        self._loaded = EnterpriseWindows(models, windows, partial(_state_of, connection, models))
+        self._loaded = EnterpriseWindows(models, windows, partial(_read_state, connection, models))
 
     def load(self, touched: Mapping[str, Collection[str]]) -> EnterpriseWindows:
         for window, codes in touched.items():
@@ -62,11 +62,11 @@ class _Loader:
         return self._loaded
 
     def _complete(self, window: str, codes: list[str]) -> None:
-        """Fill in what follows from the rows, and who the enterprises are."""
+        """Fill in the rows that follow from the others, with the names and regions of the enterprises."""
         if not window:
             return
         is_derived = is_listed(window)
-        if not is_derived:  # Of what was filed before any policy had such accounts there may be no row.
+        if not is_derived:  # Returns filed before any policy had such accounts may have no row here.
             for uscc, *row in self._fetch(_enterprises_in_force, codes, {"of_window": window}):
                 self._loaded.window(uscc, window).row = EnterpriseRow(*row)
         for uscc in codes:
@@ -85,7 +85,7 @@ class _Loader:
                 account.groups = assessed_groups(policy, window, account.periods)
 
     def _load_returns(self, window: str, codes: list[str]) -> None:
-        if not window:  # Of an event that does not say its window.
+        if not window:  # Its event does not say the window.
             return
         periods = window_of(window).periods
         span = {"first": str(periods[0]), "last": str(periods[-1])}
@@ -95,7 +95,7 @@ class _Loader:
                 self._loaded.registered[uscc][period, form] = Enterprise(*who)
 
     def _load_entitlements(self, window: str, codes: list[str]) -> None:
-        """Load what is assessed, but for the bulky `state`, which is hardly ever needed."""
+        """Load the assessed periods without the bulky `state`, which is rarely needed."""
         given = {"of_window": window}
         for uscc, policy, period, *row, position in self._fetch(_entitlements_in_force, codes, given):
             account = self._loaded.window(uscc, window).account(policy)
@@ -113,7 +113,7 @@ class _Loader:
         codes: list[str],
         more: Mapping[str, str],
     ) -> Sequence[tuple[Any, ...]]:
-        """The rows as the driver gives them: a Row of SQLAlchemy around each took a third of the time."""
+        """The rows as the driver returns them: wrapping them in SQLAlchemy's Row took a third of the time."""
         query = query_of(self._models, self._connection.dialect.name)
         given = {"codes": texts(self._connection, codes), **more}
         rows: Sequence[tuple[Any, ...]] = self._connection.execute(
@@ -153,7 +153,7 @@ def _disputes_in_force(models: ReadModels, dialect: str) -> Select[Any]:
 
 
 def _in_force(table: Table, dialect: str, *columns: Column[Any]) -> Select[Any]:
-    """The rows in force of enterprises, given as `codes`."""
+    """The query for the rows in force of the enterprises in the parameter `codes`."""
     held = table.c
     return select(held.uscc, *columns).where(
         among(dialect, held.uscc, "codes"),
@@ -161,10 +161,13 @@ def _in_force(table: Table, dialect: str, *columns: Column[Any]) -> Select[Any]:
     )
 
 
-def _state_of(  # noqa: PLR0913, PLR0917 - where it is read, and of what
+def _read_state(  # noqa: PLR0913, PLR0917 - the database, and the key of the row
     connection: Connection, models: ReadModels, uscc: str, policy: str, window: str, period: str
 ) -> bytes:
-    """Read what was left out. As a method it would keep all that was loaded until the collector comes."""
+    """Read the `state` of an assessed period.
+
+    As a method it would keep all loaded rows in memory until the next garbage collection.
+    """
     table = models.entitlements.c
     query = select(table.state).where(
         table.uscc == uscc,

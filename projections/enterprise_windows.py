@@ -1,4 +1,4 @@
-"""The rows of the windows that entries touch: what follows from each transaction, in memory."""
+"""The rows of the windows that entries touch: each transaction changes them in memory."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -47,25 +47,25 @@ from projections.temporal_rows import TemporalTable
 INDUSTRY_DIGITS = 2
 
 TOO_LARGE: Final = "金额超出可以合计的范围"
-"""Why an account that was assessed by an old policy with a very high ceiling counts in no sum."""
+"""The reason why an account under an old policy with a very high ceiling counts in no sum."""
 
 WindowKey = tuple[str, str]
-"""A window of an enterprise: (uscc, window); the window is "" where an event does not say it."""
+"""A window of an enterprise: (uscc, window); the window is "" if an event does not say it."""
 
 StateOf = Callable[[str, str, str, str], bytes]
 """Reads the `state` of an entitlement by enterprise, policy, window and period."""
 
 
 class Account:
-    """An account under one policy: how it is, and how its periods were before the transaction.
+    """An account under one policy: its current state, and the state of its periods before the transaction.
 
     Attributes:
-        periods: What is assessed.
-        row: The sums; None without a period.
-        listed: The totals of the list in which it counts; None without a period.
-        groups: The groups of the summary in which more than 0 is assessed.
-        earlier: The periods that the transaction has changed, as they were before it.
-        is_disputed: Whether the log contradicts it: then no sum counts it.
+        periods: The rows of the assessed periods.
+        row: The sums of the account; None without a period.
+        listed: The key of the list's totals that the account counts in; None without a period.
+        groups: The groups of the summary in which its assessed amount is above 0.
+        earlier: The earlier rows of the periods that the transaction has changed; None for no row.
+        is_disputed: Whether the log contradicts the account: then it counts in no sum.
     """
 
     __slots__ = ("earlier", "groups", "is_disputed", "listed", "periods", "row")
@@ -79,10 +79,10 @@ class Account:
         self.is_disputed = False
 
     def change(self, period: str, row: EntitlementRow | None) -> None:
-        """Put another row in the place of a period's, or none.
+        """Replace the row of a period; None removes it.
 
         Raises:
-            LedgerIntegrityError: There is none to be taken away.
+            LedgerIntegrityError: The row to remove does not exist.
         """
         if row is None and period not in self.periods:
             raise LedgerIntegrityError(f"{period}没有测算，却记为不再测算")
@@ -93,26 +93,26 @@ class Account:
             self.periods[period] = row
 
     def before_transaction(self) -> Periods:
-        """The periods as they were before the transaction."""
+        """The rows of the periods before the transaction."""
         before = {**self.periods, **self.earlier}
         return {period: row for period, row in before.items() if row is not None}
 
 
 class EnterpriseWindow:
-    """A window of an enterprise, under every policy that has accounts of it.
+    """A window of an enterprise, under every policy with accounts of this window.
 
     Args:
-        window: The window; None where an event does not say it.
-        registered: The returns that stand in it.
+        window: The window; None if an event does not say it.
+        registered: The standing returns of the window.
 
     Attributes:
         window: The window.
         registered: The standing returns.
-        row: Who the enterprise is, as of the end of the last transaction.
-        accounts: By policy.
+        row: The row of the enterprise at the end of the last transaction.
+        accounts: The accounts by policy.
         moved: The periods whose returns the transaction has changed, each with the last entry about it.
-        disputes: What the log says and the read models cannot follow.
-        disputes_before: The same before the transaction, with the values of their rows.
+        disputes: The entries that contradict the read models.
+        disputes_before: The disputes before the transaction.
     """
 
     __slots__ = ("accounts", "disputes", "disputes_before", "moved", "registered", "row", "window")
@@ -127,62 +127,64 @@ class EnterpriseWindow:
         self.disputes_before: dict[DisputeKey, DisputeRow] = {}
 
     def account(self, policy: str) -> Account:
-        """The account under a policy, empty where there was none."""
+        """The account under a policy; a new one is empty."""
         found = self.accounts.get(policy)
         if found is None:
             found = self.accounts[policy] = Account()
         return found
 
     def enterprise_row(self, enterprise: Enterprise | None) -> EnterpriseRow | None:
-        """The row of the enterprise as it is now; None without a standing return."""
+        """The current row of the enterprise; None without a standing return."""
         if enterprise is None:
             return None
         assessed_by = policy_set(tuple([name for name, account in self.accounts.items() if account.periods]))
         return EnterpriseRow(*enterprise, assessed_by)
 
     def dispute(self, entry: LogEntry, reason: str, *, policy: str, period: str) -> None:
-        """Note that an entry cannot be followed."""
+        """Note that an entry contradicts the read models."""
         row = DisputeRow(entry.stream, entry.type, printable(period), printable(reason))
         self.disputes.setdefault(DisputeKey(policy, entry.position), row)
 
     def settle(self, policy: str, period: str) -> None:
-        """Drop what was noted of a period of an account, which is assessed anew."""
+        """Drop the disputes about a period of an account, which has a new assessment."""
         for key, row in list(self.disputes.items()):
             if key.policy == policy and row.period == period:
                 del self.disputes[key]
 
     def judge_sum(self, policy: str, stream: str, account: Account, row: AccountRow | None) -> None:
-        """Note that an account has more than any sum can hold, or no longer has."""
+        """Note whether the amount of an account is too large for the sums."""
         noted = [
-            key for key, each in self.disputes.items() if key.policy == policy and each.reason == TOO_LARGE
+            key
+            for key, dispute in self.disputes.items()
+            if key.policy == policy and dispute.reason == TOO_LARGE
         ]
         if row is None or row.assessed_fen <= MOST_ACCOUNT_FEN:
             for key in noted:
                 del self.disputes[key]
         elif not noted:
-            position = max(each.position for each in account.periods.values())
+            position = max(period.position for period in account.periods.values())
             self.disputes[DisputeKey(policy, position)] = DisputeRow(
                 stream, EntitlementAssessed.__name__, "", TOO_LARGE
             )
 
     def is_disputed(self, policy: str) -> bool:
-        """Whether the log contradicts an account, or what all accounts of the window rest on."""
+        """Whether the log contradicts an account, or the returns that all accounts of the window rest on."""
         return any(key.policy in {"", policy} for key in self.disputes)
 
 
 class EnterpriseWindows:
     """The windows that entries touch, and the changes to their rows that are not yet written.
 
-    Enterprises, accounts and sums follow from the returns and the entitlements.
+    The rows of enterprises, accounts and sums follow from the returns and the entitlements.
 
     Args:
         models: The tables.
-        windows: Which windows a period counts in.
-        state_of: Reads what was left out when the windows were loaded.
+        windows: The windows that a period counts in.
+        state_of: Reads the `state` that was not loaded with a window.
 
     Attributes:
-        registered: The standing returns of each enterprise, of all windows that were loaded.
-        known_returns: The returns (uscc, period, form) of which a row holds.
+        registered: The standing returns of each enterprise, of all loaded windows.
+        known_returns: The keys (uscc, period, form) of the returns that have a row in force.
     """
 
     def __init__(self, models: ReadModels, windows: AccountWindows, state_of: StateOf) -> None:
@@ -199,7 +201,7 @@ class EnterpriseWindows:
         self.known_returns: set[tuple[str, str, str]] = set()
 
     def window(self, uscc: str, text: str) -> EnterpriseWindow:
-        """A window of an enterprise; one that was never touched has what stands in it."""
+        """A window of an enterprise; if it is new here, it has the standing returns of its periods."""
         windows = self._windows[uscc]
         found = windows.get(text)
         if found is None:
@@ -213,7 +215,7 @@ class EnterpriseWindows:
         return found
 
     def apply(self, entry: LogEntry) -> None:
-        """Apply the next entry of returns or accounts; note what cannot be followed."""
+        """Apply the next entry of returns or accounts; if it contradicts the rows, note a dispute."""
         try:
             match entry.event:
                 case EntitlementAssessed() as event:
@@ -228,12 +230,12 @@ class EnterpriseWindows:
             self._dispute(entry, str(error))
 
     def _dispute(self, entry: LogEntry, reason: str) -> None:
-        for key in windows_of(entry, self._account_windows, at=entry.position):
+        for key in touched_windows(entry, self._account_windows, at=entry.position):
             policy = entry.stream.split("/")[1] if entry.stream.startswith("entitlement/") else ""
             self._touch(key).dispute(entry, reason, policy=policy, period=period_text(entry.event))
 
     def _register(self, entry: LogEntry, event: ReturnFiled | ReturnRevised | ReturnWithdrawn) -> None:
-        """A return was filed, revised or withdrawn."""
+        """Apply a return that was filed, revised or withdrawn."""
         period, form = event.period, event.form
         uscc, year = _returns_place(entry.stream)
         registered = self.registered[uscc]
@@ -272,11 +274,11 @@ class EnterpriseWindows:
         self.known_returns.add(key)
 
     def _put(self, uscc: str, period: str, form: str, enterprise: Enterprise | None) -> None:
-        """Put a return in the place of the one that stands; None for none."""
+        """Replace the standing return; None removes it."""
         holding = [
-            each.registered
-            for each in self._windows[uscc].values()
-            if each.window is not None and each.window.holds(period_of(period))
+            touched.registered
+            for touched in self._windows[uscc].values()
+            if touched.window is not None and touched.window.holds(period_of(period))
         ]
         for registered in (self.registered[uscc], *holding):
             if enterprise is None:
@@ -285,7 +287,7 @@ class EnterpriseWindows:
                 registered[period, form] = enterprise
 
     def _assess(self, entry: LogEntry, event: EntitlementAssessed) -> None:
-        """A period was assessed differently."""
+        """Apply a new assessment of a period."""
         policy, uscc, window = _account_place(entry.stream)
         period = period_of(event.period)
         is_in_use = self._account_windows.has(window, at=entry.position)
@@ -302,7 +304,7 @@ class EnterpriseWindows:
             touched.dispute(entry, reason, policy=policy, period=event.period)
 
     def finish_transaction(self, at: int) -> SumChanges:
-        """Bring the rows up to the end of the transaction that ends at `at`; what changes in the sums."""
+        """Bring the rows up to the end of the transaction at `at`, and return the changes to the sums."""
         changes = SumChanges()
         for key, touched in self._touched.items():
             self._finish_window(key, touched, at, changes)
@@ -358,9 +360,9 @@ class EnterpriseWindows:
         account: Account,
         entry: LogEntry,
     ) -> None:
-        """Give a period the region and industry that its winning return has now.
+        """Give a period the current region and industry of its winning return.
 
-        A period whose return was withdrawn and that nobody assessed again keeps its last outcome, disputed.
+        A period whose return was withdrawn without a new assessment keeps its last outcome, disputed.
         """
         row = account.periods.get(period)
         if row is None:
@@ -433,7 +435,7 @@ class EnterpriseWindows:
         is_disputed: bool,
         row: AccountRow | None,
     ) -> None:
-        """Count an account that is or was disputed out of the sums, or in again."""
+        """Remove an account from the sums when it becomes disputed, and add it again when it no longer is."""
         if not account.is_disputed:
             for period, was in account.before_transaction().items():
                 changes.grouped(policy, key[1], period, was, -1)
@@ -453,10 +455,10 @@ def _unassessed(period: str) -> str:
 
 
 def _standing(registered: Registered, period: str, form: str) -> Enterprise:
-    """The return that stands.
+    """The standing return.
 
     Raises:
-        LedgerIntegrityError: None does, which only a log that was altered says of one that is needed.
+        LedgerIntegrityError: There is none, which happens only if the log was altered.
     """
     found = registered.get((period, form))
     if found is None:
@@ -465,10 +467,10 @@ def _standing(registered: Registered, period: str, form: str) -> Enterprise:
 
 
 def _returns_place(stream: str) -> tuple[str, str]:
-    """Enterprise and year of a stream of returns.
+    """The enterprise and the year of a stream of returns.
 
     Raises:
-        LedgerIntegrityError: It is none.
+        LedgerIntegrityError: The stream is not one of returns.
     """
     parts = stream.split("/")
     if len(parts) != 3 or parts[0] != "returns":  # noqa: PLR2004 - returns/{uscc}/{year}
@@ -477,10 +479,10 @@ def _returns_place(stream: str) -> tuple[str, str]:
 
 
 def _account_place(stream: str) -> tuple[str, str, str]:
-    """Policy, enterprise and window of an account's stream.
+    """The policy, the enterprise and the window of an account's stream.
 
     Raises:
-        LedgerIntegrityError: It is none.
+        LedgerIntegrityError: The stream is not one of an account.
     """
     parts = stream.split("/")
     if len(parts) != 4 or parts[0] != "entitlement":  # noqa: PLR2004 - entitlement/{policy}/{uscc}/{window}
@@ -489,17 +491,17 @@ def _account_place(stream: str) -> tuple[str, str, str]:
 
 
 def is_of_enterprise(stream: str) -> bool:
-    """Whether a stream is read with those of an enterprise, by how its name begins."""
+    """Whether a stream belongs to an enterprise, by the beginning of its name."""
     return stream.startswith("returns/") or (stream.startswith("entitlement/") and stream.count("/") > 1)
 
 
-def windows_of(entry: LogEntry, windows: AccountWindows, *, at: int = FOREVER) -> list[WindowKey]:
-    """The windows that an entry of an enterprise is about: all of a year where it does not say which period.
+def touched_windows(entry: LogEntry, windows: AccountWindows, *, at: int = FOREVER) -> list[WindowKey]:
+    """The windows that an entry of an enterprise touches: all of its year if it does not say the period.
 
     Args:
         entry: The entry.
-        windows: Which windows a period counts in.
-        at: By the versions that were published before this position.
+        windows: The windows that a period counts in.
+        at: Only versions published before this position count.
     """
     kind, *rest = entry.stream.split("/")
     if kind == "entitlement":
@@ -517,11 +519,11 @@ def windows_of(entry: LogEntry, windows: AccountWindows, *, at: int = FOREVER) -
 def _contradiction(
     event: ReturnFiled | ReturnRevised | ReturnWithdrawn, registered: Registered
 ) -> str | None:
-    """Why a return cannot follow what stands; None where it can."""
-    stands = (event.period, event.form) in registered
-    if isinstance(event, ReturnFiled) and stands:
+    """Why an event contradicts the standing returns; None if it does not."""
+    standing = (event.period, event.form) in registered
+    if isinstance(event, ReturnFiled) and standing:
         return f"{event.period}的{event.form}已有登记，却又新登记"
-    if isinstance(event, ReturnRevised) and not stands:
+    if isinstance(event, ReturnRevised) and not standing:
         return f"{event.period}没有有效的{event.form}登记，却记为更正"
     return None
 
@@ -532,15 +534,15 @@ def period_text(event: AnyEvent) -> str:
 
 
 def printable(text: str) -> str:
-    """A text as every database can hold it and every terminal can show it."""
-    return "".join(each if each.isprintable() else "?" for each in text)
+    """A text with `?` for each character that a database cannot store or a terminal cannot show."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _current_fen(event: ReturnFiled | ReturnRevised) -> int | None:
-    """The required item.
+    """The current figure of the required item, in fen.
 
     Raises:
-        LedgerIntegrityError: It is not reported, or is more than any figure.
+        LedgerIntegrityError: The item is missing, or its figure is too large.
     """
     figure = event.figures.get(FORMS[event.form].required_item)
     if figure is None:
@@ -551,29 +553,31 @@ def _current_fen(event: ReturnFiled | ReturnRevised) -> int | None:
 
 
 def is_storable(text: str) -> bool:
-    """Whether every database can hold a text."""
-    return "\0" not in text and not any("\ud800" <= each <= "\udfff" for each in text)
+    """Whether every database can store a text."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _entitlement_row(
     entry: LogEntry, event: EntitlementAssessed, outcome: Outcome, touched: EnterpriseWindow
 ) -> EntitlementRow:
-    """The row of an outcome; region and industry are None where the winning return does not stand.
+    """The row of an outcome; region and industry are None without a standing return of the winning measure.
 
     Raises:
-        LedgerIntegrityError: The amounts are more than any, or a limit is none.
+        LedgerIntegrityError: An amount is out of range, or a limit is unknown.
     """
     amounts = (outcome.open_fen, outcome.assessed_fen, outcome.selected_fen)
-    if outcome.open_fen > outcome.assessed_fen or not all(0 <= each < FEN_LIMIT for each in amounts):
+    if outcome.open_fen > outcome.assessed_fen or not all(
+        0 <= amount_fen < FEN_LIMIT for amount_fen in amounts
+    ):
         raise LedgerIntegrityError("金额超出范围")
     if not CEILINGS.keys() >= set(outcome.capped_by):
         raise LedgerIntegrityError("核减金额的上限无法识别")
     form: str | None = None
     region_code: str | None = None
     industry: str | None = None
-    for each in outcome.measures:
-        if each.measure == outcome.measure:
-            form = each.form
+    for award in outcome.measures:
+        if award.measure == outcome.measure:
+            form = award.form
             winner = touched.registered.get((event.period, form))
             if winner is not None:
                 region_code, industry = winner.region_code, winner.industry_code[:INDUSTRY_DIGITS]

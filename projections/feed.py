@@ -1,4 +1,4 @@
-"""Where the projections read the log from."""
+"""The interface through which projections read the log."""
 
 from collections.abc import Sequence
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""The read models of the published policies, of what became of them, and of what cannot be followed."""
+"""The read models of published policies, their assessments and withdrawals, and of misplaced events."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -18,20 +18,19 @@ from domain.events import (
 )
 from domain.periods import period_of
 from domain.policy.document import PolicyDocument
-from domain.policy.reach import Reach, reach_of
+from domain.policy.reach import Reach, derive_reach
 from projections.account_windows import PublishedReach
 from projections.tables import FOREVER, ReadModels
 
 MISPLACED: Final = "记录流名称无效，或与记录内容不符"
 VERSION_LIMIT: Final = 2**31
-"""Versions are below it, as the databases store them."""
+"""Versions are below this number, since the databases store them in 32 bits."""
 
 
 def project_others(connection: Connection, models: ReadModels, entries: Iterable[LogEntry]) -> None:
-    """Add what entries of no enterprise say: the versions of policies, and what became of them.
+    """Project the entries that belong to no enterprise: versions of policies, their assessments, withdrawals.
 
-    An entry that cannot be followed is added to the disagreements; events that the read models have no use
-    for are passed over.
+    An entry that contradicts the read models becomes a disagreement; other events are skipped.
     """
     entries = list(entries)
     seen: set[tuple[str, int]] = set()
@@ -58,7 +57,7 @@ def _add(connection: Connection, table: Table, row: dict[str, Any]) -> None:
 
 
 def published_reaches(entries: Iterable[LogEntry]) -> list[PublishedReach]:
-    """What the versions are about that `project_others` adds, of all entries from the first."""
+    """The reaches of the versions that `project_others` adds, given all entries from the first."""
     seen: set[tuple[str, int]] = set()
     found = []
     for entry in entries:
@@ -77,18 +76,18 @@ def _version(entry: LogEntry, event: PolicyPublished, seen: set[tuple[str, int]]
 
     Args:
         entry: The entry.
-        event: Its event.
-        seen: The versions that are there already, by policy; takes this one.
+        event: The event of the entry.
+        seen: The keys (policy, version) of the existing versions; this one is added.
 
     Raises:
-        ValueError: The document is no policy, the event is not in its place, or the version is there already.
+        ValueError: The document is not a policy, the event is in the wrong stream, or the version exists.
     """
     _check_place(entry, event.policy)
     key = (event.policy, event.version)
     if not 0 < event.version < VERSION_LIMIT or key in seen:
         raise ValueError("版本号不连续")
     document = msgspec.convert(event.document, PolicyDocument)
-    reach = reach_of(document)
+    reach = derive_reach(document)
     seen.add(key)
     return {
         "policy": event.policy,
@@ -108,10 +107,10 @@ def _version(entry: LogEntry, event: PolicyPublished, seen: set[tuple[str, int]]
 
 
 def _mark(entry: LogEntry, event: PolicyAssessed | PolicyWithdrawn) -> dict[str, Any]:
-    """The row of what became of a version.
+    """The row of an assessment or a withdrawal of a version.
 
     Raises:
-        ValueError: The event is not in its place.
+        ValueError: The event is in the wrong stream, or its version is not a possible one.
     """
     _check_place(entry, event.policy)
     if not 0 < event.version < VERSION_LIMIT:

@@ -1,4 +1,4 @@
-"""One loop brings the read models up to the log: for a filing, for a worker and for a rebuild."""
+"""The loop that brings the read models up to the log: after a filing, in a worker and in a rebuild."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
@@ -9,7 +9,7 @@ from domain.errors import LedgerIntegrityError
 from domain.events import LogEntry
 from projections.account_windows import account_windows
 from projections.accounts import load_windows
-from projections.enterprise_windows import is_of_enterprise, windows_of
+from projections.enterprise_windows import is_of_enterprise, touched_windows
 from projections.feed import Feed
 from projections.policies import project_others
 from projections.tables import LIVE, ReadModels
@@ -17,14 +17,14 @@ from projections.temporal_rows import find_by_key
 from projections.totals import TotalsModel
 
 ENTRIES_PER_BATCH = 20_000
-"""Enough that a statement costs little for each entry, and a batch fits in a few tens of megabytes."""
+"""Enough to make a statement cheap per entry; a batch still fits in a few tens of megabytes."""
 
 
 def position_of(connection: Connection, models: ReadModels = LIVE, *, lock: bool = False) -> int:
-    """How far the read models have come; `lock` keeps other projectors out until the transaction ends.
+    """The position of the read models; `lock` keeps other projectors out until the transaction ends.
 
     Raises:
-        LedgerIntegrityError: The table does not say: it is not one row with a whole number from 0 on.
+        LedgerIntegrityError: The table is not one row with an integer of at least 0.
     """
     query = select(models.checkpoint.c.position)
     found = connection.scalars(query.with_for_update() if lock else query).all()
@@ -37,12 +37,12 @@ def position_of(connection: Connection, models: ReadModels = LIVE, *, lock: bool
 
 
 def catch_up(feed: Feed, connection: Connection, until: int | None = None, models: ReadModels = LIVE) -> int:
-    """Project one batch of the log, in the caller's transaction; the position reached.
+    """Project one batch of the log in the caller's transaction, and return the position reached.
 
     Args:
         feed: The log.
-        connection: In a transaction that writes.
-        until: Nothing is done if the read models are there already.
+        connection: A connection in a transaction that writes.
+        until: If the read models have reached this position, do nothing.
         models: The tables to fill.
 
     Raises:
@@ -66,15 +66,15 @@ def catch_up(feed: Feed, connection: Connection, until: int | None = None, model
 def project(connection: Connection, entries: Sequence[LogEntry], models: ReadModels = LIVE) -> None:
     """Bring the rows up to the end of these entries, which are whole transactions.
 
-    What the log holds is true: an entry that the rows cannot follow becomes a row of `disagreements`, and
-    everything else goes on.
+    The log is the authority: an entry that contradicts the rows becomes a row of `disagreements`, and the
+    projection continues.
     """
-    touching = [each for each in entries if is_of_enterprise(each.stream)]
-    project_others(connection, models, [each for each in entries if not is_of_enterprise(each.stream)])
+    touching = [entry for entry in entries if is_of_enterprise(entry.stream)]
+    project_others(connection, models, [entry for entry in entries if not is_of_enterprise(entry.stream)])
     windows = account_windows(connection, models)
     touched: dict[str, set[str]] = {}
     for entry in touching:
-        for uscc, window in windows_of(entry, windows):
+        for uscc, window in touched_windows(entry, windows):
             touched.setdefault(window, set()).add(uscc)
     loaded = load_windows(connection, models, windows, touched)
     totals = TotalsModel(connection, models, touched)

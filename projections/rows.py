@@ -1,4 +1,4 @@
-"""The values of the read models' rows, in the order of their tables, and what is told from them."""
+"""The values of the read models' rows, in the order of their tables, and values that follow from them."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from domain.forms import FORMS
 
 
 class Enterprise(NamedTuple):
-    """Who an enterprise is, as one of its returns has it."""
+    """Name, region and industry of an enterprise, as in one of its returns."""
 
     name: str
     region_code: str
@@ -30,7 +30,7 @@ class ReturnRow(NamedTuple):
 
 
 class EntitlementRow(NamedTuple):
-    """The values of `tables.entitlements`; `state` is None where it was not read."""
+    """The values of `tables.entitlements`; `state` is None if it was not loaded."""
 
     stage: str
     status: str
@@ -68,7 +68,7 @@ class AccountRow(NamedTuple):
 
 
 class DisputeKey(NamedTuple):
-    """What tells the disagreements of a window apart: the policy ("" for all) and the position."""
+    """The key of a disagreement within a window: the policy ("" for all) and the position."""
 
     policy: str
     position: int
@@ -84,14 +84,14 @@ class DisputeRow(NamedTuple):
 
 
 Registered = dict[tuple[str, str], Enterprise]
-"""The standing returns of a window by period and form, as far as they say who the enterprise is."""
+"""The enterprise as in each standing return of a window, by period and form."""
 
 Periods = dict[str, EntitlementRow]
 """The assessed periods of an account."""
 
 
 def latest(registered: Registered) -> Enterprise | None:
-    """The enterprise as its return of the latest period has it, `E204-1` first; None without a return."""
+    """The enterprise as in its return of the latest period, `E204-1` first; None without a return."""
     if not registered:
         return None
     last = max(registered)[0]

@@ -5,13 +5,16 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from projections.rows import AccountRow, EnterpriseRow, EntitlementRow, Periods
-from projections.tables import limits_of
+from projections.tables import parse_limit_set
 
 LIST_DIMENSION = "list"
-"""The totals of the list: by the account's region and the measures that its periods are awarded by."""
+"""The dimension for the totals of the list: the region of an account, and the measures of its awards."""
 
 FILED_DIMENSION = "filed"
-"""Under no policy: the enterprises with a standing return, by region and by who has assessed them."""
+"""The dimension for enterprises with a standing return, by region and by the policies that assessed them.
+
+It belongs to no policy.
+"""
 
 Totals = tuple[int, int, int, int]
 """Counted, assessed_fen, open_fen, preliminary_fen."""
@@ -20,7 +23,7 @@ NOTHING: Totals = (0, 0, 0, 0)
 
 
 def capped_dimension(dimension: str, limit: str) -> str:
-    """Where the periods are counted that a limit cut, by the keys of a dimension of the summary."""
+    """The dimension for the periods that a limit cut, with the keys of a dimension of the summary."""
     return f"{dimension}/{limit}"
 
 
@@ -44,11 +47,11 @@ def _filed_key(window: str, region_code: str, assessed_by: str) -> TotalKey:
 
 
 _Awarded = tuple[str, str, str, str, str | None, str | None, str]
-"""What the groups of an awarded period are made of, as `_group_keys` takes it, and the limits that cut."""
+"""The arguments of `_group_keys` for an awarded period, and the limits that cut it."""
 
 
 @lru_cache(maxsize=65_536)
-def _group_keys(  # noqa: PLR0913, PLR0917 - what the groups are made of
+def _group_keys(  # noqa: PLR0913, PLR0917 - the values that the groups are formed by
     policy: str, window: str, period: str, measure: str, region_code: str | None, industry: str | None
 ) -> tuple[TotalKey, ...]:
     """The groups of the summary that an awarded period counts in."""
@@ -61,43 +64,43 @@ def _group_keys(  # noqa: PLR0913, PLR0917 - what the groups are made of
 
 
 def list_key(policy: str, window: str, account: AccountRow | None, periods: Periods) -> TotalKey | None:
-    """The totals of the list in which an account counts; None without a period."""
+    """The key of the list's totals that an account counts in; None without a period."""
     if account is None:
         return None
     measures = frozenset([row.measure for row in periods.values() if row.measure is not None])
     return _list_key(policy, window, account.region_code, measures)
 
 
-def groups_of(policy: str, window: str, period: str, row: EntitlementRow) -> tuple[TotalKey, ...]:
-    """The groups of the summary that a period counts in: none unless it is awarded."""
+def summary_groups(policy: str, window: str, period: str, row: EntitlementRow) -> tuple[TotalKey, ...]:
+    """The groups of the summary that a period counts in; none without an award."""
     if row.measure is None:
         return ()
     return _group_keys(policy, window, period, row.measure, row.region_code, row.industry)
 
 
 def assessed_groups(policy: str, window: str, periods: Periods) -> frozenset[TotalKey]:
-    """The groups in which an enterprise has more than 0 assessed: it counts once in each."""
+    """The groups in which an enterprise has an assessed amount above 0; it counts once in each."""
     found: set[TotalKey] = set()
     for period, row in periods.items():
         if row.assessed_fen > 0:
-            found.update(groups_of(policy, window, period, row))
+            found.update(summary_groups(policy, window, period, row))
     return frozenset(found)
 
 
 class SumChanges:
-    """What the accounts of one transaction add to the sums, and take from them."""
+    """The changes to the sums by the accounts of one transaction."""
 
     def __init__(self) -> None:
         self._by_key: dict[TotalKey, list[int]] = {}
         self._of_periods: dict[_Awarded, list[int]] = {}
 
     def items(self) -> Iterable[tuple[TotalKey, Sequence[int]]]:
-        """What changes by key, in the order of `Totals`.
+        """The changes by key, in the order of `Totals`.
 
-        A period counts in four groups; what changes in it is added up first, and once to each of them here.
+        A period counts in four groups; its changes are added up first, and added to each group here, once.
         """
         for (*awarded, capped_by), (periods, *change) in self._of_periods.items():
-            limits = limits_of(capped_by)
+            limits = parse_limit_set(capped_by)
             for key in _group_keys(*awarded):
                 sums = self._at(key)
                 for index, amount_fen in enumerate(change, 1):
@@ -115,12 +118,12 @@ class SumChanges:
         return found
 
     def filed(self, window: str, row: EnterpriseRow | None, sign: int) -> None:
-        """Count an enterprise with a standing return in (1) or out (-1)."""
+        """Add an enterprise with a standing return to its sums (1), or remove it (-1)."""
         if row is not None:
             self._at(_filed_key(window, row.region_code, row.assessed_by))[0] += sign
 
     def listed(self, key: TotalKey | None, account: AccountRow | None, sign: int) -> None:
-        """Count an account in or out of the totals of the list, under the key of `list_key`."""
+        """Add an account to the totals of the list, or remove it, under the key of `list_key`."""
         if key is None or account is None:
             return
         sums = self._at(key)
@@ -130,7 +133,7 @@ class SumChanges:
         sums[3] += sign * account.preliminary_fen
 
     def grouped(self, policy: str, window: str, period: str, row: EntitlementRow | None, sign: int) -> None:
-        """Count the amounts of a period in or out of its groups; enterprises are counted apart."""
+        """Add the amounts of a period to its groups, or remove them; `enterprises` counts enterprises."""
         if row is None or row.measure is None:
             return
         awarded = (policy, window, period, row.measure, row.region_code, row.industry, row.capped_by)
@@ -145,7 +148,7 @@ class SumChanges:
             sums[3] += assessed_fen
 
     def enterprises(self, before: frozenset[TotalKey], after: frozenset[TotalKey]) -> None:
-        """Count an enterprise in the groups that it is new in, and out of those that it has left."""
+        """Add an enterprise to the groups that it has entered, and remove it from those that it has left."""
         for key in after - before:
             self._at(key)[0] += 1
         for key in before - after:
@@ -153,7 +156,7 @@ class SumChanges:
 
 
 def plus(left: Totals, right: Sequence[int]) -> Totals:
-    """The sum of two."""
+    """The sum of two totals."""
     return (
         left[0] + right[0],
         left[1] + right[1],

@@ -1,6 +1,6 @@
-"""The read models. Each row says from which position on it held, and at which it was replaced.
+"""The tables of the read models. Each row has the position from which it holds and the one at which it ends.
 
-`from_position` and `to_position` are ends of transactions; a row holds at N when
+`from_position` and `to_position` are ends of transactions; a row holds at position N if
 from_position <= N < to_position.
 """
 
@@ -26,7 +26,7 @@ NAMING_CONVENTION = {"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(colum
 metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
 _TEXT = Text().with_variant(Text(collation="C"), "postgresql")
-"""Text in the order of its code points on every database, as `app.runtime.database` has it for the log."""
+"""Text that every database sorts by code points, like the type in `app.runtime.database` for the log."""
 
 
 def _held() -> tuple[Column[int], Column[int]]:
@@ -50,7 +50,7 @@ checkpoint = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("position", BigInteger, nullable=False),
 )
-"""One row: the end of the last transaction that the read models hold."""
+"""One row: the end of the last transaction in the read models."""
 
 transactions = Table(
     "transactions",
@@ -58,7 +58,7 @@ transactions = Table(
     Column("position", BigInteger, primary_key=True, autoincrement=False),
     Column("recorded_at_us", BigInteger, nullable=False),
 )
-"""The end of each transaction and its time: what "as it stood at" is resolved by."""
+"""The end of each transaction and its time, by which the ledger finds the position of a moment."""
 Index(None, transactions.c.recorded_at_us, transactions.c.position)
 
 policies = Table(
@@ -84,8 +84,8 @@ policy_marks = Table(
     Column("document", _TEXT),
     *_big("from_position"),
 )
-"""What became of published versions: a `PolicyAssessed` ended an assessment, or a `PolicyWithdrawn`, with its
-reason and document, began one."""
+"""The later events of published versions: a `PolicyAssessed` ends an assessment; a `PolicyWithdrawn`, with
+its reason and document, starts one."""
 
 disagreements = Table(
     "disagreements",
@@ -96,10 +96,10 @@ disagreements = Table(
     *_held(),
     PrimaryKeyConstraint("uscc", "window", "policy", "position", "from_position"),
 )
-"""The recorded events that the read models cannot follow, as long as they cannot, and why, in Chinese.
+"""The recorded events that contradict the read models, for as long as they do, and why, in Chinese.
 
-`uscc` and `window` are "" where the event belongs to no window of an enterprise; `policy` is "" where
-every account of the window rests on the event; `period` is "" where it is about no single one.
+`uscc` and `window` are "" if the event belongs to no window of an enterprise; `policy` is "" if every account
+of the window rests on the event; `period` is "" if the event is not about a single one.
 """
 
 returns = Table(
@@ -114,8 +114,8 @@ returns = Table(
     *_held(),
     PrimaryKeyConstraint("uscc", "period", "form", "from_position"),
 )
-"""Every version of every return; `state` is the event as JSON, `current_fen` that of the required item. The
-texts of the survey's periods are in the order of time."""
+"""Every version of every return; `state` is the event as JSON, `current_fen` the current figure of the
+required item. The texts of periods sort in the order of time."""
 
 enterprises = Table(
     "enterprises",
@@ -124,8 +124,8 @@ enterprises = Table(
     *_held(),
     PrimaryKeyConstraint("window", "uscc", "from_position"),
 )
-"""The enterprises with a standing return in a window; name, region and industry as of their latest period.
-`assessed_by` names the policies under which there is an account, as `policy_set` writes them."""
+"""The enterprises with a standing return in a window; name, region and industry are those of their latest
+period. `assessed_by` has the policies under which there is an account, as `policy_set` writes them."""
 Index(None, enterprises.c.window, enterprises.c.assessed_by, enterprises.c.uscc)
 Index(None, enterprises.c.window, enterprises.c.name)
 
@@ -145,8 +145,8 @@ entitlements = Table(
     *_held(),
     PrimaryKeyConstraint("uscc", "policy", "window", "period", "from_position"),
 )
-"""What each period was assessed to; `state` is the event as JSON. Form, region and industry (two digits) are
-those of the winning measure's return; `capped_by` names the limits that cut, as `limit_set` writes them."""
+"""The assessment of each period; `state` is the event as JSON. Form, region and industry (two digits) are
+those of the winning measure's return; `capped_by` has the limits that cut, as `limit_set` writes them."""
 
 accounts = Table(
     "accounts",
@@ -160,8 +160,8 @@ accounts = Table(
 )
 """The sums of each account.
 
-Every row is closed once, by the next month. Where its page has room for that (half of it), PostgreSQL touches
-no index: measured, 5 microseconds a row instead of 18.
+Every row is closed once, by the next month. If its page has room for that (half of it), PostgreSQL changes no
+index; this took 5 microseconds a row in a measurement, instead of 18.
 """
 Index(
     "ix_accounts_by_amount",
@@ -187,13 +187,13 @@ totals = Table(
     *_held(),
     PrimaryKeyConstraint("policy", "window", "dimension", "key", "from_position"),
 )
-"""The sums over a window, by each dimension of the summary and of the list; `counted` are enterprises, or the
-periods that a limit cut (`projections.sums.capped_dimension`)."""
+"""The sums over a window, by each dimension of the summary and of the list; `counted` is the number of
+enterprises, or of the periods that a limit cut (`projections.sums.capped_dimension`)."""
 Index(None, totals.c.window, totals.c.to_position)
 
 
 class ReadModels(NamedTuple):
-    """One set of the tables: the one that is read, or the one that a rebuild fills beside it."""
+    """A set of the tables: the live one, or the shadow tables that a rebuild fills."""
 
     checkpoint: Table
     transactions: Table
@@ -219,7 +219,7 @@ LIVE = ReadModels(
     accounts,
     totals,
 )
-"""The set that is read."""
+"""The live tables, which queries read."""
 
 
 def limit_set(limits: tuple[str, ...]) -> str:
@@ -227,8 +227,8 @@ def limit_set(limits: tuple[str, ...]) -> str:
     return ",".join(limits)
 
 
-def limits_of(text: str) -> list[str]:
-    """The ids that `limit_set` wrote."""
+def parse_limit_set(text: str) -> list[str]:
+    """The ids in a text that `limit_set` wrote."""
     return text.split(",") if text else []
 
 

@@ -35,11 +35,11 @@ Values = tuple[Any, ...]
 T = TypeVar("T")
 
 KEYS_PER_QUERY = 10_000
-"""Few enough that what is read at once fits in some tens of megabytes."""
+"""Few enough that the rows of one query fit in some tens of megabytes."""
 
 _SQLITE: Final = pysqlite.dialect()
 _STATEMENTS_KEPT: Final = 64
-"""To make one from the table takes longer than SQLite takes to carry it out for one row."""
+"""Compiling a statement takes longer than SQLite takes to execute it for one row."""
 
 _POSTGRES_TYPES: Final = {
     BigInteger: "int8",
@@ -58,14 +58,14 @@ def chunks(items: Iterable[T], size: int = KEYS_PER_QUERY) -> Iterable[list[T]]:
 
 
 def among(dialect: str, column: Column[str], name: str) -> ColumnElement[bool]:
-    """Whether the column is one of the texts that are given under a name as `texts` gives them.
+    """Whether the column is one of the texts in a parameter, which `texts` encodes.
 
-    One parameter for all of them: a statement with thousands would be made and parsed each time.
+    All texts are one parameter: a statement with thousands would be compiled and parsed each time.
 
     Args:
         dialect: The name of SQLAlchemy's dialect of the database.
         column: The column.
-        name: Of the parameter.
+        name: The name of the parameter.
     """
     if dialect == "postgresql":
         return column == any_(bindparam(name, type_=ARRAY(Text)))
@@ -74,7 +74,7 @@ def among(dialect: str, column: Column[str], name: str) -> ColumnElement[bool]:
 
 
 def texts(connection: Connection, given: Sequence[str]) -> Any:
-    """Texts as the parameter of `among`."""
+    """Texts as the value of the parameter of `among`."""
     return given if connection.dialect.name == "postgresql" else json.dumps(given)
 
 
@@ -99,13 +99,13 @@ class TemporalTable:
         self._closed: list[Values] = []
 
     def replace(self, key: Key, values: Values | None, at: int, *, held: bool) -> None:
-        """Replace what holds from the transaction that ends at `at` on, once in a transaction for each key.
+        """Replace the row of a key as of a transaction, at most once per transaction and key.
 
         Args:
-            key: Of the row.
-            values: What holds from then on; None for nothing.
+            key: The key of the row.
+            values: The values from then on; None for no row.
             at: The end of the transaction.
-            held: Whether a row of this key held before.
+            held: Whether this key had a row before.
         """
         if held:
             before = self._open.pop(key, None)
@@ -125,7 +125,7 @@ class TemporalTable:
 
     @property
     def names(self) -> list[str]:
-        """The columns of the rows, in their order."""
+        """The names of the columns, in the order of the values."""
         return self._names
 
     @property
@@ -147,10 +147,10 @@ class TemporalTable:
 
 
 def find_by_key(connection: Connection) -> None:
-    """Have PostgreSQL find rows by their keys for the rest of the transaction.
+    """Make PostgreSQL find rows by their keys for the rest of the transaction.
 
-    While a month of a country comes in, its statistics are those of an empty table, by which reading the
-    whole table looks cheap; a batch then takes as long as everything before it.
+    While the first month of a whole country is filed, the statistics are those of an empty table, for which a
+    scan of the whole table looks cheap; a batch then takes as long as everything before it.
     """
     if connection.dialect.name == "postgresql":
         names = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
@@ -158,21 +158,21 @@ def find_by_key(connection: Connection) -> None:
 
 
 def analyse(connection: Connection, tables: Iterable[Table]) -> None:
-    """Tell PostgreSQL what tables hold by now, in a transaction that writes.
+    """Update PostgreSQL's statistics of tables, in a transaction that writes.
 
-    By the statistics of an empty table it sorts all accounts for the first page of the list, until its own
-    process comes round.
+    With the statistics of an empty table it sorts all accounts for the first page of the list, until its
+    autovacuum process updates them.
     """
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(f"ANALYZE {', '.join(each.name for each in tables)}")
+        connection.exec_driver_sql(f"ANALYZE {', '.join(table.name for table in tables)}")
 
 
 def insert_rows(
     connection: Connection, table: Table, names: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> None:
-    """Insert rows that hold the named columns, by COPY where the database has it.
+    """Insert rows of the named columns, with COPY on PostgreSQL.
 
-    SQLAlchemy's look at each parameter of each row would take as long as the database does.
+    SQLAlchemy's processing of each parameter would take as long as the database itself.
     """
     if connection.dialect.name == "postgresql":
         columns = ", ".join(f'"{name}"' for name in names)
@@ -188,7 +188,7 @@ def insert_rows(
 
 @lru_cache(maxsize=_STATEMENTS_KEPT)
 def _insert_on_sqlite(table: Table, names: tuple[str, ...]) -> tuple[str, Callable[[Sequence[Any]], Values]]:
-    """The statement that inserts a row of the named columns, and what puts their values in its order."""
+    """The statement that inserts a row of the named columns, and a function that puts values in its order."""
     compiled = insert(table).compile(dialect=_SQLITE, column_keys=list(names))
     order = [names.index(name) for name in compiled.positiontup or ()]
     return compiled.string, tuple if order == list(range(len(names))) else itemgetter(*order)
@@ -202,9 +202,9 @@ def _postgres_type(table: Table, name: str) -> str:
 def _close_on_sqlite(
     table: Table, keys: tuple[Column[Any], ...]
 ) -> tuple[str, Callable[[Sequence[Any]], Values]]:
-    """The statement that closes the newest row of a key, and what puts the time and the key in its order.
+    """The statement that closes the newest row of a key, and a function that puts time and key in its order.
 
-    The row is found by the whole primary key: no planner can do worse.
+    It finds the row by the whole primary key, so that no planner can choose a worse index.
     """
     newest = table.alias("newest")
     last = select(func.max(newest.c.from_position))
@@ -221,14 +221,14 @@ def _close_on_sqlite(
 def _close_from_arrays(
     connection: Connection, table: Table, keys: Sequence[Any], closed: Sequence[Values]
 ) -> None:
-    """Close the row that holds of each key, in one statement.
+    """Close the row in force of each key, in one statement.
 
-    The order leads to the primary key: by what PostgreSQL knows of a table that is being filled, any index
-    that begins with the same columns looks as good, and takes ten times as long.
+    The ORDER BY leads PostgreSQL to the primary key: with its statistics of a table that is being filled, any
+    index that begins with the same columns looks as good, and takes ten times as long.
     """
     names = ["closed_at", *(key.name for key in keys)]
     types = ["int8", *(_postgres_type(table, key.name) for key in keys)]
-    arrays = ", ".join(f"%b::{each}[]" for each in types)
+    arrays = ", ".join(f"%b::{sql_type}[]" for sql_type in types)
     where = " AND ".join(f'held."{key.name}" = given."{key.name}"' for key in keys)
     given = ", ".join(f'"{name}"' for name in names)
     connection.exec_driver_sql(

@@ -15,7 +15,7 @@ class TotalsModel:
     """The sums of the windows that a batch of entries touches.
 
     Args:
-        connection: In a transaction that writes.
+        connection: A connection in a transaction that writes.
         models: The tables.
         windows: The windows.
     """
@@ -25,7 +25,7 @@ class TotalsModel:
         self._history = TemporalTable(models.totals)
         self._sums: dict[TotalKey, Totals] = {}
         for window in windows:
-            # As the driver gives them: a Row of SQLAlchemy around each takes longer than the query.
+            # The rows as the driver returns them: wrapping each in a Row takes longer than the query.
             rows = connection.execute(_in_force(models), {"of_window": window}).cursor.fetchall()
             for row in rows:
                 self._sums[TotalKey(*row[:4])] = (row[4], row[5], row[6], row[7])

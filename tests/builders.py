@@ -1,4 +1,4 @@
-"""Builds what the tests speak about: policies, returns in 千元, an enterprise with its streams."""
+"""Builds the objects of the tests: policies, returns in 千元, an enterprise with its streams."""
 
 from functools import cache
 from typing import Any
@@ -36,10 +36,10 @@ QIANYUAN = FEN_PER_UNIT["qianyuan"]
 
 
 def edited(text: str, *changes: tuple[str, str]) -> str:
-    """The text with each `old` replaced by its `new`; each `old` stands exactly once."""
+    """The text with each `old` replaced by its `new`; each `old` must occur exactly once."""
     for old, new in changes:
         if text.count(old) != 1:
-            raise ValueError(f"stands {text.count(old)} times: {old}")
+            raise ValueError(f"occurs {text.count(old)} times: {old}")
         text = text.replace(old, new)
     return text
 
@@ -64,7 +64,7 @@ def text_with_limits(*limits: tuple[str, int], policy_id: str = "yingkou-2024-14
 
 @cache
 def policy_of(text: str = SHIPPED_TEXT, version: int = 1) -> Policy:
-    """The policy of a text as its given version."""
+    """The policy of a text, as this version."""
     of_text = loaded(text)
     return Policy(PolicyRef(of_text.typed.policy, version, fingerprint(of_text.document)), of_text.typed)
 
@@ -174,7 +174,7 @@ class Enterprise:
         return event
 
     def reassess(self) -> list[EntitlementAssessed]:
-        """Assess every account; the new events."""
+        """Assess every account, and return the new events."""
         self._open_accounts()
         new = []
         for window, account in self.accounts.items():
@@ -184,19 +184,19 @@ class Enterprise:
         return new
 
     def outcomes(self, window: str = "2024H1") -> dict[str, Outcome]:
-        """What stands, by period in order of time."""
+        """The outcomes in force, by period in the order of time."""
         if window not in self.accounts:
             return {}
         standing = sorted(self.accounts[window].assessed.items(), key=lambda item: period_of(item[0]))
-        return {period: each.outcome for period, each in standing if each.outcome is not None}
+        return {period: event.outcome for period, event in standing if event.outcome is not None}
 
     def amounts(self, window: str = "2024H1") -> dict[str, int]:
-        """The assessed amounts that stand in 万元, by period."""
-        return {period: each.assessed_fen // WANYUAN for period, each in self.outcomes(window).items()}
+        """The assessed amounts in force, in 万元, by period."""
+        return {period: outcome.assessed_fen // WANYUAN for period, outcome in self.outcomes(window).items()}
 
 
 def outcome_of(*returns: Return, policy: Policy | None = None) -> Outcome:
-    """What one period is assessed to, with nothing used before."""
+    """The outcome of one period, with nothing used before."""
     return _assessed(returns, policy or policy_of(), 0)[0]
 
 
@@ -208,8 +208,8 @@ def steps_of(*returns: Return, policy: Policy | None = None, used_fen: int = 0) 
 def sentences_of(
     *returns: Return, policy: Policy | None = None, used_fen: int = 0, withheld: bool = False
 ) -> dict[str, str]:
-    """The sentences of one period by rule, the last one where a rule stands twice."""
-    policy, registered = policy or policy_of(), {each.form: each for each in returns}
+    """The sentences of one period by rule; if a rule has two steps, the last one."""
+    policy, registered = policy or policy_of(), {registered.form: registered for registered in returns}
     assessment = _assessed(returns, policy, used_fen)
     if withheld:
         assessment, registered = withhold(policy, assessment), without_figures(registered)
@@ -218,6 +218,6 @@ def sentences_of(
 
 
 def _assessed(returns: tuple[Return, ...], policy: Policy, used_fen: int) -> Assessment:
-    by_form = {each.form: each for each in returns}
+    by_form = {registered.form: registered for registered in returns}
     period = period_of(returns[0].period)
     return assess(policy, period, by_form, [used_fen for _ in policy.limits_of(period)])

@@ -139,8 +139,8 @@ def find(standing: OracleReturn) -> Finding:
     """Work out the measure of one return.
 
     对在库限额以上批发和零售企业 / 对在库限额以上住宿和餐饮企业: membership and industry are those of the
-    month; whoever is outside gets nothing, whatever the figures say. Against a prior-year figure that is
-    missing, zero or negative neither a growth nor an increment can be told: nothing is assessed.
+    month; an enterprise outside them gets nothing, whatever its figures. Against a prior-year figure that is
+    missing, zero or negative, neither growth nor an increment is defined: nothing is assessed.
     """
     measure = MEASURE_OF_FORM[standing.form]
     if not standing.in_database or not industry_fits(measure, standing.industry_code):
@@ -293,7 +293,7 @@ def open_part(period: str, winner: Finding | None, assessed_yuan: Fraction) -> F
 
 
 def readings_of_period(period: str) -> tuple[str, ...]:
-    """各月度: January and February are surveyed together, and stand as one period by an open reading."""
+    """各月度: January and February are surveyed together, and are one period by an open reading."""
     return ("january-february",) if period == JANUARY_FEBRUARY else ()
 
 

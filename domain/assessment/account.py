@@ -1,4 +1,4 @@
-"""The account of one enterprise under one policy: what each period of a window was assessed to."""
+"""The account of one enterprise under one policy: the assessments of the periods of a window."""
 
 from collections.abc import Iterable, Mapping
 from operator import itemgetter
@@ -14,15 +14,15 @@ from domain.words import CEILINGS, record_name
 
 
 class EntitlementAccount:
-    """The aggregate of decisions. Its invariants: each limit of the policy, in every prefix of its events.
+    """The aggregate of decisions. Its invariants: each limit of the policy holds after every event.
 
     Args:
-        window: What it covers.
-        events: Of its stream, in the order of their versions.
+        window: The window that the account covers.
+        events: The events of its stream, in the order of their versions.
 
     Attributes:
         version: The number of events in its stream.
-        assessed: By period as the contract writes it, what was last recorded and still stands.
+        assessed: The assessments in force by period, as the API writes it (`2024-03`).
     """
 
     __slots__ = ("assessed", "version", "window")
@@ -36,8 +36,8 @@ class EntitlementAccount:
 
     @property
     def assessed_fen(self) -> int:
-        """The sum over the periods."""
-        return sum(_fen(each) for each in self.assessed.values())
+        """The sum of the assessed amounts over the periods, in fen."""
+        return sum(_fen(event) for event in self.assessed.values())
 
     def apply(self, event: AnyEvent) -> None:
         """Bring the account up to date with the next event of its stream.
@@ -60,16 +60,22 @@ class EntitlementAccount:
         self.assessed[event.period] = event
 
     def reassess(self, policy: Policy, returns: Iterable[AnnualReturns]) -> list[EntitlementAssessed]:
-        """Recompute the account in the order of its periods; the events of what changed, applied.
+        """Recompute the account in the order of its periods, and apply an event for each changed outcome.
 
-        Periods that lose come before periods that gain, so that no sum passes a limit in between. Nothing is
-        recorded of a period whose outcome stays.
+        Periods that lose come before periods that gain, so that no sum passes a limit in between. A period
+        whose outcome stays gets no event.
 
         Args:
             policy: The version to assess by.
-            returns: Of the enterprise, of the years that the account has months of.
+            returns: The enterprise's returns of the years of the window.
+
+        Returns:
+            The applied events.
+
+        Raises:
+            LedgerIntegrityError: An amount or a sum passes a limit of the policy.
         """
-        if all(each.policy == policy.ref for each in self.assessed.values()):
+        if all(event.policy == policy.ref for event in self.assessed.values()):
             self._check_limits(policy)
         used = _UsedLimits(policy)
         changed: list[tuple[int, str, EntitlementAssessed]] = []
@@ -88,7 +94,7 @@ class EntitlementAccount:
             if assessed and not changed and assessed.policy == policy.ref and assessed.records == records:
                 used.add(period, _fen(assessed))  # The same policy, returns and periods before.
                 continue
-            registered = {form: each.registered for form, each in by_form.items()}
+            registered = {form: standing_return.registered for form, standing_return in by_form.items()}
             outcome = assess(policy, period, registered, used.before(period)).outcome
             used.add(period, outcome.assessed_fen)
             if assessed is None or assessed.outcome != outcome:
@@ -102,7 +108,11 @@ class EntitlementAccount:
         return [event for _, _, event in changed]
 
     def _check_limits(self, policy: Policy) -> None:
-        """Raise an error if an amount passes a limit."""
+        """Check every amount, and every sum, against its limit.
+
+        Raises:
+            LedgerIntegrityError: One passes its limit.
+        """
         used, of_period = _UsedLimits(policy), policy.period_limit
         for text, event in self.assessed.items():
             selected_fen = 0 if event.outcome is None else event.outcome.selected_fen
@@ -113,7 +123,7 @@ class EntitlementAccount:
 
 
 class _UsedLimits:
-    """What periods have used of each longer limit, by its window."""
+    """The amounts that periods have used of each longer limit, by its window."""
 
     __slots__ = ("_policy", "_used_fen")
 
@@ -122,16 +132,20 @@ class _UsedLimits:
         self._used_fen: dict[tuple[str, Window], int] = {}
 
     def before(self, period: Period) -> list[int]:
-        """What was added so far of each of the limits of a period, in fen."""
+        """The amount added so far to each longer limit of a period, in fen."""
         return [self._used_fen.get((limit.id, window), 0) for limit, window in self._policy.limits_of(period)]
 
     def add(self, period: Period, amount_fen: int) -> None:
-        """Add what a period is assessed to."""
+        """Add the assessed amount of a period."""
         for limit, window in self._policy.limits_of(period):
             self._used_fen[limit.id, window] = self._used_fen.get((limit.id, window), 0) + amount_fen
 
     def check(self) -> None:
-        """Raise an error if a sum passes its limit."""
+        """Check every sum against its limit.
+
+        Raises:
+            LedgerIntegrityError: A sum passes its limit.
+        """
         ceilings = {limit.id: limit.ceiling.fen for limit in self._policy.longer_limits}
         for (limit, window), total_fen in self._used_fen.items():
             if total_fen > ceilings[limit]:
@@ -140,12 +154,12 @@ class _UsedLimits:
 
 
 def used_before(policy: Policy, period: Period, assessed_fen: Mapping[str, int]) -> list[int]:
-    """What earlier periods of an account have used of each longer limit of a period, in fen.
+    """The amount that earlier periods of an account have used of each longer limit of a period, in fen.
 
     Args:
         policy: The version.
         period: The period.
-        assessed_fen: What each period of the account is assessed to.
+        assessed_fen: The assessed amounts of the account, by period.
     """
     used = _UsedLimits(policy)
     for text, amount_fen in assessed_fen.items():
@@ -158,7 +172,7 @@ _by_gain = itemgetter(0, 1)
 
 
 def _is_within(text: str, window: Window) -> bool:
-    """Whether a text names a period that is in a window."""
+    """Whether a text names a period of the survey that is in a window."""
     try:
         return window.holds(period_of(text))
     except PeriodError:
@@ -166,6 +180,11 @@ def _is_within(text: str, window: Window) -> bool:
 
 
 def _check(period: str, outcome: Outcome) -> None:
+    """Check that the amounts of an outcome agree with each other.
+
+    Raises:
+        LedgerIntegrityError: They contradict each other.
+    """
     ordered = (
         0 <= outcome.open_fen <= outcome.assessed_fen <= outcome.selected_fen <= outcome.rule_fen
         and (outcome.rule_fen > 0) == (outcome.status == "eligible") == (outcome.measure is not None)

@@ -1,6 +1,6 @@
-"""The assessment of one period by a policy: a pure function of the document, the returns and what is used.
+"""The assessment of one period: a pure function of the policy, the returns and the amounts used before.
 
-Integers only: amounts in fen, rates in basis points, growth compared by cross-multiplication.
+All numbers are integers: amounts in fen, rates in basis points, growth compared by cross-multiplication.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ class Assessment(NamedTuple):
 
 
 class _Verdict(NamedTuple):
-    """What one measure gives: `rule_fen` before ceilings, of it `undisputed_fen` on no open reading."""
+    """The award of one measure: `rule_fen` before ceilings, `undisputed_fen` of it on no open reading."""
 
     status: Status
     rule_fen: int
@@ -39,7 +39,8 @@ def assess(
         policy: A policy that covers the period.
         period: The period.
         returns: The standing returns of the period by form, at least one.
-        used_fen: What earlier periods have used of each of the longer limits, as `policy.limits_of` has them.
+        used_fen: The amount that earlier periods have used of each longer limit, in the order of
+            `policy.limits_of`.
     """
     judged = [
         (measure, returns[measure.form], _judge(policy, measure, returns[measure.form]))
@@ -96,7 +97,7 @@ def _judge(policy: Policy, measure: Measure, registered: Return) -> _Verdict:
 
 
 def _measured(measure: Measure, way: Way, output: int | None, shortfall_fen: int | None) -> Step:
-    """The step of a condition or a reward, which is met where nothing is missing."""
+    """The step of a condition or a reward, which is met if nothing is missing."""
     met = shortfall_fen is None
     return _step(way.rule, measure, way.basis, way.inputs, output, met=met, shortfall_fen=shortfall_fen)
 
@@ -132,9 +133,9 @@ def _award(  # noqa: PLR0913, PLR0917 - the fields of the outcome that do not fo
     stage: Stage,
     measures: tuple[MeasureOutcome, ...],
 ) -> tuple[Outcome, list[Step]]:
-    """The highest of several awards, then the longer limits, the smallest window first."""
+    """Choose the highest of the awards, then apply the longer limits, the smallest window first."""
     winner, verdict = max(
-        eligible, key=lambda each: (_within_period(policy, each[1].rule_fen), each[1].rule_fen)
+        eligible, key=lambda award: (_within_period(policy, award[1].rule_fen), award[1].rule_fen)
     )
     selected_fen = _within_period(policy, verdict.rule_fen)
     steps = _choice_steps(policy, eligible, winner, selected_fen)
@@ -175,7 +176,7 @@ def _award(  # noqa: PLR0913, PLR0917 - the fields of the outcome that do not fo
 
 
 def _within_period(policy: Policy, rule_fen: int) -> int:
-    """What is left of an amount under the limit of the period."""
+    """The amount, or the limit of the period if that is lower."""
     limit = policy.period_limit
     return rule_fen if limit is None else min(rule_fen, limit.ceiling.fen)
 

@@ -1,8 +1,8 @@
-"""The steps of an assessment in the sentences of the glossary (section 4), in Chinese.
+"""The sentences that explain the steps of an assessment, in Chinese, as `docs/glossary.md` words them.
 
-Each sentence stands by itself: the facts, the comparison, the conclusion, the clause. A step of which
-`domain.assessment.withholding` has withheld the figures has none to tell: a note stands in their place, the
-conclusion stays; growth and gaps, from which figures follow, are left out.
+Each sentence is complete in itself: the facts, the comparison, the conclusion, the clause. If
+`domain.assessment.withholding` has withheld the figures of a step, its sentence has a note in their place and
+keeps the conclusion; it leaves out growth and gaps, from which figures follow.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,7 +31,7 @@ PERIOD_CEILING: Final = "month-ceiling"
 
 
 class Subject(NamedTuple):
-    """What the sentences are about."""
+    """The assessed period that the sentences explain: its policy and its returns by form."""
 
     policy: Policy
     period: Period
@@ -115,7 +115,7 @@ def _base_state(step: Step) -> str:
 
 def _condition(step: Step, subject: Subject) -> str:
     conditions = _measure(step, subject).conditions
-    condition = next(each for each in conditions if each.rule == step.rule)
+    condition = next(candidate for candidate in conditions if candidate.rule == step.rule)
     return condition.sentence(step, _measure_subject(step, subject))
 
 
@@ -149,8 +149,8 @@ def _period_ceiling(step: Step, subject: Subject) -> str:
 
 
 def _highest(step: Step, subject: Subject) -> str:
-    met = [each for each in subject.policy.document.measures if each.id in step.inputs]
-    listed = "，".join(f"{each.name}{wanyuan(step, each.id)}" for each in met)
+    met = [measure for measure in subject.policy.document.measures if measure.id in step.inputs]
+    listed = "，".join(f"{measure.name}{wanyuan(step, measure.id)}" for measure in met)
     chosen = subject.policy.measure(str(step.inputs["chosen"])).name
     tie = {
         "amount": "",
@@ -167,7 +167,7 @@ def _highest(step: Step, subject: Subject) -> str:
 def _longer_ceiling(step: Step, subject: Subject) -> str:
     assessed = step.output or 0
     limits = subject.policy.limits_of(subject.period)
-    window = next(each.window for each in limits if each.limit.id == step.rule)
+    window = next(limit_window.window for limit_window in limits if limit_window.limit.id == step.rule)
     return (
         f"{window.chinese}此前各期已测算{wanyuan(step, 'used_fen')}，"
         f"本期{wanyuan(step, 'amount_fen')}，合计超过{CEILINGS[step.rule]}{wanyuan(step, 'ceiling_fen')}；"
@@ -191,7 +191,7 @@ def _combined_period(step: Step, subject: Subject) -> str:
 
 
 def _preliminary(step: Step, subject: Subject) -> str:
-    exported = {each.reported_at for each in subject.returns.values() if each.reported_at}
+    exported = {registered.reported_at for registered in subject.returns.values() if registered.reported_at}
     when = f"（{min(exported)}导出）" if exported else ""
     return (
         f"本期数据为初报数{when}，测算金额{wanyuan_text(step.output or 0)}万元仅供参考，"

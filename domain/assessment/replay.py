@@ -1,4 +1,4 @@
-"""Replaying enterprises: what their facts come to under the policies in force, beside what was recorded."""
+"""Replaying enterprises: derive assessments from their facts, and compare them with the recorded ones."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,9 +33,17 @@ from domain.returns import AnnualReturns
 from domain.words import record_name
 
 Kind = Literal["differs", "not-derived", "not-recorded", "facts-contradict", "unreadable", "policy-altered"]
-"""What a mismatch is: another outcome follows; nothing follows of what was recorded; nothing was recorded of
-what follows; the facts cannot follow each other; an event cannot be read; a published document is not the
-one that its fingerprint names. After the last three nothing can be derived of what rests on them."""
+"""The kinds of mismatches.
+
+- `differs`: the facts lead to another outcome than the recorded one;
+- `not-derived`: an assessment was recorded that does not follow from the facts;
+- `not-recorded`: an assessment follows from the facts and was never recorded;
+- `facts-contradict`: the facts cannot follow each other;
+- `unreadable`: an event cannot be read;
+- `policy-altered`: a published document does not match its fingerprint.
+
+After one of the last three, the replay derives nothing that rests on the affected records.
+"""
 
 
 class ReplayedStep(msgspec.Struct, frozen=True):
@@ -46,12 +54,13 @@ class ReplayedStep(msgspec.Struct, frozen=True):
 
 
 class Side(msgspec.Struct, frozen=True):
-    """An assessment on one side of a mismatch, and the steps that lead to it.
+    """The recorded or the derived assessment of a mismatch, and the steps that lead to it.
 
     Attributes:
-        assessed: What was recorded or derived.
-        steps: Those of the policy and the returns that it names, with the amounts before it on its side;
-            empty where it closes a period, or names what the log does not hold.
+        assessed: The assessment.
+        steps: The steps by the policy and the returns that the assessment names, with the amounts that
+            earlier periods have on the same side; empty if it closes a period, or names records that the log
+            does not hold.
     """
 
     assessed: EntitlementAssessed
@@ -59,17 +68,18 @@ class Side(msgspec.Struct, frozen=True):
 
 
 class Mismatch(msgspec.Struct, frozen=True, kw_only=True):
-    """A place where what was recorded does not follow.
+    """A place where the recorded log differs from the replay.
 
     Attributes:
-        kind: What it is.
-        stream: The account, or the stream of what is wrong itself.
-        period: As the contract writes it; None where it is not about one.
-        position: Of the recorded event; None where nothing was recorded.
-        transaction_end: Of the transaction that decided; the end of the replay where none did.
-        recorded: What is in the log.
-        derived: What follows from the facts.
-        detail: What is wrong, where it is not an assessment.
+        kind: The kind of the mismatch.
+        stream: The stream of the account, or of the record that is wrong.
+        period: The period as the API writes it; None if the mismatch is not about one.
+        position: The position of the recorded event; None if nothing was recorded.
+        transaction_end: The last position of the compared transaction; the end of the log for an assessment
+            that is missing there.
+        recorded: The assessment in the log.
+        derived: The assessment that follows from the facts.
+        detail: What is wrong, in Chinese, if the mismatch is not about an assessment.
     """
 
     kind: Kind
@@ -83,27 +93,28 @@ class Mismatch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccountKey(NamedTuple):
-    """What tells the accounts of an enterprise apart."""
+    """The key of an account among those of one enterprise."""
 
     policy: str
     window: Window
 
 
 class PolicyInForce(NamedTuple):
-    """The newest version of a policy, and whether everything filed before it is assessed by it."""
+    """The newest version of a policy, and whether everything filed before it was assessed by it."""
 
     policy: Policy
     is_assessed: bool
 
 
 class Publications:
-    """What the policies' streams say, by position: which version was in force, and whether it was assessed.
+    """The history of all policies by position: which version was in force, and whether it was assessed.
 
     Args:
-        entries: The events of policies in the order of the log.
+        entries: The events of policies with their positions, in the order of the log.
 
     Attributes:
-        contradictions: The positions of those that cannot follow what came before, and why, in Chinese.
+        contradictions: The positions of the events that cannot follow the events before them, and why, in
+            Chinese.
     """
 
     def __init__(self, entries: Iterable[tuple[int, PolicyEvent]]) -> None:
@@ -129,15 +140,15 @@ class Publications:
         self._by_ref.setdefault(ref, in_force.policy)
 
     def find(self, ref: PolicyRef) -> Policy | None:
-        """A version; None if none of this fingerprint was published."""
+        """The version that a reference names; None if it was never published."""
         return self._by_ref.get(ref)
 
     def in_force(self, policy: str, *, before: int) -> PolicyInForce | None:
-        """What was in force of a policy before a position; None before its first version."""
+        """The version of a policy in force before a position; None before its first version."""
         return self._in_force[bisect_left(self._positions, before)].get(policy)
 
     def touched_by(self, period: str, *, before: int) -> list[AccountKey]:
-        """The accounts that a fact of a period touches by the policies in force before a position."""
+        """The accounts that a fact of a period touches under the policies in force before a position."""
         followed = bisect_left(self._positions, before)
         found = self._touched.get((followed, period))
         if found is None:
@@ -150,11 +161,11 @@ class Publications:
 
 
 Recorded = tuple[int, EntitlementAssessed]
-"""An assessment that was recorded, and its position."""
+"""The position of a recorded assessment, and the assessment."""
 
 
 class _Differing(NamedTuple):
-    """What differs, before its steps are derived."""
+    """A difference, before its steps are derived."""
 
     kind: Kind
     period: str
@@ -164,7 +175,7 @@ class _Differing(NamedTuple):
 
 
 class _Account:
-    """An account twice: as derived, and as recorded; and the version by which it was derived last."""
+    """An account as derived and as recorded, and the version by which it was derived last."""
 
     __slots__ = ("assessed_by", "derived", "recorded")
 
@@ -178,8 +189,8 @@ class _Enterprise:
     """An enterprise: the facts so far, and its accounts.
 
     Args:
-        uscc: The enterprise.
-        publications: What the policies' streams say.
+        uscc: The code of the enterprise.
+        publications: The history of all policies.
     """
 
     def __init__(self, uscc: str, publications: Publications) -> None:
@@ -191,17 +202,17 @@ class _Enterprise:
         self._broken: set[int] = set()
 
     def leave_out(self, year: int) -> None:
-        """Derive nothing that rests on a year, whose events cannot all be read, or contradict each other."""
+        """Derive nothing that rests on this year: its events are unreadable, or contradict each other."""
         self._broken.add(year)
 
     def _is_left_out(self, window: Window) -> bool:
         return not self._broken.isdisjoint(window.years)
 
     def decide(self, entries: Sequence[LogEntry]) -> tuple[list[Mismatch], int]:
-        """Apply the facts of a transaction, derive what follows, and compare it with what was recorded.
+        """Apply the facts of a transaction, derive the assessments, and compare them with the recorded ones.
 
         Returns:
-            What differs, and how many recorded assessments were compared.
+            The mismatches, and the number of recorded assessments that were compared.
         """
         recorded: dict[AccountKey, list[Recorded]] = {}
         facts: dict[int, list[LogEntry]] = {}
@@ -211,7 +222,7 @@ class _Enterprise:
                 key = AccountKey(policy, window_of(window))
                 recorded.setdefault(key, []).append((entry.position, entry.event))
             else:
-                facts.setdefault(_year_of(entry.stream), []).append(entry)
+                facts.setdefault(_parse_year(entry.stream), []).append(entry)
         before, end = entries[0].position, entries[0].transaction_end
         touched, found = self._apply(facts, before)
         compared = 0
@@ -229,7 +240,11 @@ class _Enterprise:
     def _apply(
         self, facts: Mapping[int, Sequence[LogEntry]], before: int
     ) -> tuple[dict[AccountKey, None], list[Mismatch]]:
-        """Apply the facts of a transaction by year; the accounts that they touch, and what contradicts."""
+        """Apply the facts of a transaction, by year.
+
+        Returns:
+            The accounts that the facts touch, and a mismatch for each year whose facts contradict each other.
+        """
         touched: dict[AccountKey, None] = {}
         found: list[Mismatch] = []
         for year, entries in facts.items():
@@ -246,10 +261,10 @@ class _Enterprise:
         return touched, found
 
     def _register(self, year: int, event: AnyEvent) -> str:
-        """Apply a fact; the period that it is about.
+        """Apply a fact, and return its period.
 
         Raises:
-            LedgerIntegrityError: It contradicts those before it.
+            LedgerIntegrityError: The fact contradicts those before it.
         """
         if not isinstance(event, ReturnFiled | ReturnRevised | ReturnWithdrawn):
             raise LedgerIntegrityError(f"{record_name(event)}不是数据登记的记录")
@@ -262,7 +277,10 @@ class _Enterprise:
         return event.period
 
     def unassessed(self, end: int) -> list[Mismatch]:
-        """What follows at the end of the log and was never recorded, as since a publication nobody did."""
+        """The assessments that follow at the end of the log and were never recorded.
+
+        They are missing if the work after the last publication was not finished.
+        """
         touched = dict.fromkeys(sorted(self._accounts))
         for returns in self._returns.values():
             for _, period in returns.standing:
@@ -286,7 +304,7 @@ class _Enterprise:
         returns = [self._returns[year] for year in key.window.years if year in self._returns]
         follows = [] if policy is None else account.derived.reassess(policy, returns)
         account.assessed_by = policy
-        derived = {each.period: each for each in follows}
+        derived = {event.period: event for event in follows}
         differing: list[_Differing] = []
         for position, event in recorded:
             account.recorded[event.period] = event
@@ -298,7 +316,7 @@ class _Enterprise:
         if not differing:
             return []
         stream = account_stream(key.policy, self._uscc, str(key.window))
-        return [self._mismatch(stream, account, end, each) for each in differing]
+        return [self._mismatch(stream, account, end, difference) for difference in differing]
 
     def _mismatch(self, stream: str, account: _Account, end: int, differing: _Differing) -> Mismatch:
         recorded, derived = differing.recorded, differing.derived
@@ -314,23 +332,23 @@ class _Enterprise:
 
     def _side(self, assessed: EntitlementAssessed, account: Mapping[str, EntitlementAssessed]) -> Side:
         policy = self._publications.find(assessed.policy)
-        returns = [self._registered[each] for each in assessed.records if each in self._registered]
+        returns = [self._registered[record] for record in assessed.records if record in self._registered]
         if policy is None or not returns:
             return Side(assessed, [])
         amounts_fen = {
-            text: each.outcome.assessed_fen for text, each in account.items() if each.outcome is not None
+            text: event.outcome.assessed_fen for text, event in account.items() if event.outcome is not None
         }
         period = period_of(assessed.period)
-        by_form = {each.form: each for each in returns}
+        by_form = {registered.form: registered for registered in returns}
         steps = assess(policy, period, by_form, used_before(policy, period, amounts_fen)).steps
         subject = Subject(policy, period, by_form)
         return Side(assessed, [ReplayedStep(step, sentence(step, subject)) for step in steps])
 
 
 def _may_wait(in_force: PolicyInForce, window: Window) -> bool:
-    """Whether an account may be left to the assessment that follows on a publication.
+    """Whether a filing may leave an account to the assessment that follows a publication.
 
-    An account that the newest version no longer has once had to wait for it, whatever was filed.
+    Earlier versions of this software did so for every account that the newest version no longer has.
     """
     return not in_force.is_assessed and not in_force.policy.has_account(window)
 
@@ -339,12 +357,13 @@ class Replay:
     """Replays enterprises from their facts, in the order of the log.
 
     Args:
-        publications: What the policies' streams say.
-        first: What was decided before this position is derived, but not compared.
+        publications: The history of all policies.
+        first: The replay derives the assessments of transactions that end before this position, but does not
+            compare them.
 
     Attributes:
-        compared: How many recorded assessments were compared.
-        mismatches: What was found, in the order in which it was decided.
+        compared: The number of recorded assessments that were compared.
+        mismatches: The mismatches, in the order of the transactions.
     """
 
     def __init__(self, publications: Publications, first: int = 1) -> None:
@@ -355,18 +374,18 @@ class Replay:
         self.mismatches: list[Mismatch] = []
 
     def play(self, entries: Iterable[LogEntry]) -> None:
-        """Replay entries of returns and accounts, in the order of the log, whole transactions."""
+        """Replay entries of returns and accounts: whole transactions, in the order of the log."""
         for _, transaction in groupby(entries, key=_transaction_end):
             by_enterprise: dict[str, list[LogEntry]] = {}
             for entry in transaction:
-                by_enterprise.setdefault(_enterprise_of(entry.stream), []).append(entry)
+                by_enterprise.setdefault(_parse_enterprise(entry.stream), []).append(entry)
             for uscc, of_enterprise in by_enterprise.items():
                 self._decide(uscc, of_enterprise)
 
     def leave_out(self, stream: str) -> None:
-        """Derive nothing that rests on a stream of returns or of an account, which cannot be read whole."""
-        enterprise = self._enterprise(_enterprise_of(stream))
-        for year in _years_of(stream):
+        """Derive nothing that rests on this stream of returns or of an account: part of it is unreadable."""
+        enterprise = self._enterprise(_parse_enterprise(stream))
+        for year in _parse_years(stream):
             enterprise.leave_out(year)
 
     def _enterprise(self, uscc: str) -> _Enterprise:
@@ -382,7 +401,7 @@ class Replay:
             self.mismatches += found
 
     def finish(self, end: int) -> None:
-        """Look for what was not assessed since the last publication before the end of the log."""
+        """Look for assessments that are missing since the last publication before the end of the log."""
         for enterprise in self._enterprises.values():
             self.mismatches += enterprise.unassessed(end)
 
@@ -390,20 +409,20 @@ class Replay:
 _transaction_end = attrgetter("transaction_end")
 
 
-def _enterprise_of(stream: str) -> str:
+def _parse_enterprise(stream: str) -> str:
     """The enterprise that a stream of returns or of an account belongs to."""
     kind, *rest = stream.split("/")
     return rest[0] if kind == "returns" else rest[1]
 
 
-def _year_of(stream: str) -> int:
+def _parse_year(stream: str) -> int:
     """The year of a stream of returns."""
     return int(stream.split("/")[2])
 
 
-def _years_of(stream: str) -> Iterable[int]:
-    """The years that a stream of returns or of an account is about."""
-    return [_year_of(stream)] if stream.startswith("returns/") else window_of(stream.split("/")[3]).years
+def _parse_years(stream: str) -> Iterable[int]:
+    """The years of a stream of returns or of an account."""
+    return [_parse_year(stream)] if stream.startswith("returns/") else window_of(stream.split("/")[3]).years
 
 
 def _contradiction(entries: Sequence[LogEntry], detail: str) -> Mismatch:

@@ -1,4 +1,4 @@
-"""What is asked of a policy document when it is published, beyond the types of its vocabulary."""
+"""The checks of a policy document at its publication, beyond the types of its vocabulary."""
 
 from collections.abc import Iterator
 
@@ -12,11 +12,11 @@ from domain.policy.parts import Amount, Basis, DocumentProblem, Path, Rate
 from domain.policy.policy import MOST_ACCOUNT_FEN
 
 RATE_LIMIT_BP = 1_000_000
-"""A hundredfold: no growth gate is higher, and a rate in percent by mistake stays visible."""
+"""A hundredfold: no growth gate is higher, so a higher rate is a mistake of units."""
 
 
 def document_problems(document: PolicyDocument) -> list[DocumentProblem]:
-    """What the vocabulary's types alone do not refuse: dangling names, gaps, numbers without a source."""
+    """The problems that the types alone do not find: dangling names, gaps, numbers without a source."""
     return [
         *_naming_problems(document),
         *_basis_problems(document),
@@ -68,8 +68,8 @@ def _bases(part: object, path: Path) -> Iterator[tuple[Path, Basis]]:
         for name in part.__struct_fields__:
             yield from _bases(getattr(part, name), (*path, name))
     elif isinstance(part, tuple):
-        for index, each in enumerate(part):
-            yield from _bases(each, (*path, index))
+        for index, element in enumerate(part):
+            yield from _bases(element, (*path, index))
 
 
 def _reading_problems(document: PolicyDocument) -> Iterator[DocumentProblem]:

@@ -1,6 +1,6 @@
-"""A policy document as data: a closed vocabulary, in which every number says where it comes from.
+"""A policy document as data: a closed vocabulary, in which every number names its source.
 
-The order in which a document is applied is fixed, whatever the order in the text:
+An assessment applies a document in a fixed order, whatever the order in the text:
 eligibility → base → conditions → reward → monthly limits → choice → longer limits, smallest window first.
 """
 
@@ -28,29 +28,29 @@ class Industries(Basis, frozen=True, kw_only=True):
 
 
 class Eligibility(Part, frozen=True, kw_only=True):
-    """Which returns a measure looks at."""
+    """The returns that a measure applies to."""
 
     in_database: InDatabase
     industries: Industries
 
 
 Condition = GrowthOver
-"""The conditions of the vocabulary; a further one makes this a union."""
+"""The conditions of the vocabulary; with another one this becomes a union."""
 
 Reward = PerWholeStep | BandsWithTail
-"""The rewards of the vocabulary, a file each in `domain.policy.shapes`."""
+"""The rewards of the vocabulary; each has a file in `domain.policy.shapes`."""
 
 CONDITION_RULES: Final = (growth_over.RULE,)
 REWARD_RULES: Final = (*per_whole_step.RULES, *bands_with_tail.RULES)
-"""The rules that the steps of conditions and rewards are about."""
+"""The rules of the steps of conditions and of rewards."""
 
 
 class Measure(Part, frozen=True, kw_only=True):
-    """One award of the policy: which figure, of whom, on which conditions, how much.
+    """One award of the policy: its figure, the returns it applies to, its conditions and its reward.
 
     Attributes:
-        base: The basis of calling a missing, zero or negative prior-year figure undetermined.
-        decrease: The basis of giving nothing for a negative increment.
+        base: The basis for the status undetermined if the prior-year figure is missing, zero or negative.
+        decrease: The basis for awarding nothing for a negative increment.
     """
 
     id: str
@@ -65,13 +65,13 @@ class Measure(Part, frozen=True, kw_only=True):
 
 
 LimitPer = Literal["month", "quarter", "half-year", "year", "policy"]
-"""The window of a limit, the smallest first; `policy` is all years that the policy is about."""
+"""The window of a limit, the smallest first; `policy` is all years of the policy's periods."""
 
 LIMIT_LENGTHS: Final[tuple[LimitPer, ...]] = get_args(LimitPer)
 
 
 class Limit(Part, frozen=True, kw_only=True):
-    """A ceiling for each enterprise over all measures, in each window of a length."""
+    """A ceiling for each enterprise over all measures, in each window of one length."""
 
     per: LimitPer
     ceiling: Amount
@@ -83,13 +83,13 @@ class Limit(Part, frozen=True, kw_only=True):
 
 
 class Choice(Basis, frozen=True, kw_only=True):
-    """Several measures met: the highest, never the sum."""
+    """If several measures give an award, the highest counts, never the sum."""
 
     kind: Literal["highest"]
 
 
 class CombinedPeriod(Part, frozen=True, kw_only=True):
-    """A period of several months that is assessed as one: the reading it rests on."""
+    """The reading that assesses a period of several months as one period."""
 
     reading: str
 
@@ -103,11 +103,13 @@ class Coverage(Part, frozen=True, kw_only=True):
 
 @prepared
 class PolicyDocument(Part, frozen=True, kw_only=True):
-    """A policy, whole.
+    """A whole policy document.
 
     Attributes:
-        policy: Its id, the same for all versions.
-        title: Its name; `document_number` its 文号; `article` the article, as a reader cites it.
+        policy: The id of the policy, the same for all versions.
+        title: The name of the policy.
+        document_number: The number of the document (文号).
+        article: The article, as a reader cites it.
     """
 
     policy: str

@@ -1,4 +1,4 @@
-"""What every part of a policy document is made of: amounts and rates with their source, clauses, readings."""
+"""The parts of a policy document: amounts and rates with their source, clauses, readings."""
 
 from collections.abc import Set as AbstractSet
 from typing import Literal
@@ -15,18 +15,18 @@ Path = tuple[str | int, ...]
 
 
 class DocumentProblem(msgspec.Struct, frozen=True):
-    """What is wrong with a document, and the place."""
+    """A problem of a document: its place, and what is wrong there."""
 
     path: Path
     message: str
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A part of the document; a key that is not in the vocabulary is refused."""
+    """A part of the document; msgspec refuses a key that is not in the vocabulary."""
 
 
 class Basis(Part, frozen=True, kw_only=True):
-    """Where something rests: on a clause (`cite`), on a reading, or on both.
+    """The source of a number or a rule: a clause (`cite`), a reading, or both.
 
     Attributes:
         cite: The id of a clause.
@@ -55,7 +55,7 @@ class Rate(Basis, frozen=True, kw_only=True):
 
 
 class Clause(Part, frozen=True, kw_only=True):
-    """A clause of the text, word for word. `place` names it for a reader: `第14条`."""
+    """A clause of the text, word for word; `place` is its name for a reader: `第14条`."""
 
     id: str
     place: str
@@ -71,11 +71,11 @@ class Decision(Part, frozen=True, kw_only=True):
 
 
 class Reading(Part, frozen=True, kw_only=True):
-    """A recorded answer to a question that the text leaves to be answered (适用口径).
+    """A recorded answer to a question that the text leaves open (适用口径).
 
     Attributes:
-        name: What it is called in a sentence; documents of earlier days have none.
-        quote: The words of the text that leave it to be answered, for sentences that quote them.
+        name: The name of the reading in a sentence; older documents have none.
+        quote: The words of the text that leave the question open, for sentences that quote them.
     """
 
     id: str
@@ -88,12 +88,15 @@ class Reading(Part, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """How a sentence names it: by its name, or by its question where it has none."""
+        """The name of the reading in a sentence: its question if it has no name."""
         return self.name or self.question
 
 
 def resting_on(open_readings: AbstractSet[str], *bases: Basis) -> Basis:
-    """What a step is said to rest on: what is open of its bases, else the first that names a reading."""
+    """The basis that a step names: the first with an open reading, else the first that names a reading.
+
+    If no basis names a reading, it is the first of all.
+    """
     fallback = bases[0]
     for basis in bases:
         if basis.reading in open_readings:
@@ -104,5 +107,5 @@ def resting_on(open_readings: AbstractSet[str], *bases: Basis) -> Basis:
 
 
 def undisputed(open_readings: AbstractSet[str], amount_fen: int, basis: Basis) -> int:
-    """The amount, or 0 where what it is said to rest on is an open reading."""
+    """The amount, or 0 if its basis names an open reading."""
     return 0 if basis.reading in open_readings else amount_fen

@@ -1,4 +1,4 @@
-"""A published policy, made ready to assess by, and the aggregate of its versions."""
+"""A published policy, prepared for assessments, and the aggregate of its versions."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -17,39 +17,39 @@ from domain.events import (
 from domain.periods import Period, Window, periods_between, periods_of_year
 from domain.policy.document import LIMIT_LENGTHS, Limit, Measure, PolicyDocument, fingerprint
 from domain.policy.parts import Reading
-from domain.policy.reach import Reach, reach_of
+from domain.policy.reach import Reach, derive_reach
 from domain.words import record_name
 
 MOST_ACCOUNT_FEN = 10**10
-"""A hundred million yuan: no ceiling is higher, and no account with more counts in a sum. With a million
-enterprises and the 400 quarters of a century, which make 4 × 10¹⁸ fen, no sum passes 2⁶³."""
+"""A hundred million yuan: no ceiling may be higher, and sums leave out an account that is. A million
+enterprises and the 400 quarters of a century then make 4 × 10¹⁸ fen, so no sum passes 2⁶³."""
 
 
 class LimitWindow(NamedTuple):
-    """A limit, and one window in which it holds."""
+    """A limit, and one window that it applies to."""
 
     limit: Limit
     window: Window
 
 
 class Policy:
-    """A published version of a document, made ready to assess by.
+    """A published version of a policy document, prepared for assessments.
 
-    The newest version alone speaks for its id: it assesses every period that any version covered, and pays
-    for those that it covers itself.
+    Only the newest version of a policy is in force: it assesses every period that any version covered, and
+    pays for the periods that it covers itself.
 
     Args:
         ref: Id, version and fingerprint.
-        document: What it says.
-        earlier: What the versions before it were about.
-        is_withdrawn: Whether it was withdrawn: then it pays for nothing.
+        document: The content of the version.
+        earlier: The reaches of the versions before it.
+        is_withdrawn: Whether the version was withdrawn: then it pays for nothing.
 
     Attributes:
         open_readings: The ids of the readings with status `open`.
-        period_limit: The ceiling of each period; None without one.
-        longer_limits: The ceilings of longer windows, the smallest first.
-        own: What the document is about.
-        reach: What any version up to this one was about.
+        period_limit: The limit of each period; None without one.
+        longer_limits: The limits of longer windows, the smallest window first.
+        own: The reach of this version.
+        reach: The reaches of all versions up to this one.
     """
 
     __slots__ = (
@@ -76,11 +76,13 @@ class Policy:
     ) -> None:
         self.ref = ref
         self.document = document
-        self.open_readings = frozenset(each.id for each in document.readings if each.status == "open")
+        self.open_readings = frozenset(
+            reading.id for reading in document.readings if reading.status == "open"
+        )
         limits = {limit.per: limit for limit in document.limits}
         self.period_limit = limits.pop("month", None)
         self.longer_limits = tuple(limits[per] for per in LIMIT_LENGTHS if per in limits)
-        self.own = reach_of(document)
+        self.own = derive_reach(document)
         self.reach = earlier | {self.own}
         self.is_withdrawn = is_withdrawn
         self._limits_of: dict[Period, tuple[LimitWindow, ...]] = {}
@@ -100,10 +102,11 @@ class Policy:
         return self.covers_period(period) and self.own.window(period) == window
 
     def touched_by(self, period: Period) -> tuple[Window, ...]:
-        """The accounts that facts of a period touch: its own, and those of earlier versions, which it ends.
+        """The accounts that facts of a period touch: those of this version, and those of earlier ones.
 
-        Where an earlier version had longer accounts, all of its own that lie in one of them are touched: what
-        the one loses, the others gain in the same transaction.
+        This version closes the accounts of earlier versions. If an earlier version had longer accounts, a
+        fact touches every account that overlaps one of them: what the long account loses, the others gain in
+        the same transaction.
         """
         found = self._touched_by.get(period)
         if found is None:
@@ -124,10 +127,12 @@ class Policy:
 
     def touched_in(self, year: int) -> tuple[Window, ...]:
         """The accounts that facts of a year touch."""
-        return tuple(sorted({each for period in periods_of_year(year) for each in self.touched_by(period)}))
+        return tuple(
+            sorted({window for period in periods_of_year(year) for window in self.touched_by(period)})
+        )
 
     def limits_of(self, period: Period) -> tuple[LimitWindow, ...]:
-        """The longer limits of a period, the smallest first, with the window in which each holds."""
+        """The longer limits of a period, the smallest window first, each with its window."""
         found = self._limits_of.get(period)
         if found is None:
             found = self._limits_of[period] = tuple(
@@ -142,7 +147,7 @@ class Policy:
         return (*of_period, *self.longer_limits)
 
     def limits_in(self, window: Window) -> list[LimitWindow]:
-        """Every limit with each of its windows in an account: the smallest first, in the order of time."""
+        """Every limit with each of its windows in an account: the smallest windows first, then by time."""
         covered = [period for period in window.periods if self.own.covers(period)]
         return [
             LimitWindow(limit, within)
@@ -157,26 +162,30 @@ class Policy:
         return Window.around(limit.per, period)
 
     def account_limit(self, window: Window) -> Limit | None:
-        """The limit of a whole account; None without one that is as long."""
+        """The limit whose window is the whole account; None without one."""
         first = window.periods[0]
-        return next((each.limit for each in self.limits_of(first) if each.window == window), None)
+        return next((limit for limit, within in self.limits_of(first) if within == window), None)
 
     @property
     def years(self) -> frozenset[int]:
-        """The years of the periods that it assesses."""
-        return frozenset(year for each in self.reach for year in range(each.first.year, each.last.year + 1))
+        """The years of the periods that this version assesses."""
+        return frozenset(
+            year for reach in self.reach for year in range(reach.first.year, reach.last.year + 1)
+        )
 
     def covered(self) -> list[Period]:
-        """The periods that it pays for, in the order of time."""
+        """The periods that this version pays for, in the order of time."""
         return [] if self.is_withdrawn else list(periods_between(self.own.first, self.own.last))
 
     def measure(self, measure: str) -> Measure:
         """The measure of this id."""
-        return next(each for each in self.document.measures if each.id == measure)
+        return next(candidate for candidate in self.document.measures if candidate.id == measure)
 
     def measure_name(self, measure: str) -> str:
-        """The name of a measure; its id where this version does not have it."""
-        return next((each.name for each in self.document.measures if each.id == measure), measure)
+        """The name of a measure; its id if this version does not have it."""
+        return next(
+            (candidate.name for candidate in self.document.measures if candidate.id == measure), measure
+        )
 
     def place(self, cite: str | None) -> str:
         """The clause as a reader cites it: `第14条`."""
@@ -184,11 +193,13 @@ class Policy:
 
     def reading(self, reading: str) -> Reading:
         """The reading of this id."""
-        return next(each for each in self.document.readings if each.id == reading)
+        return next(candidate for candidate in self.document.readings if candidate.id == reading)
 
     def reading_label(self, reading: str) -> str:
-        """How a sentence names a reading; its id where this version does not have it."""
-        return next((each.label for each in self.document.readings if each.id == reading), reading)
+        """The name of a reading in a sentence; its id if this version does not have it."""
+        return next(
+            (candidate.label for candidate in self.document.readings if candidate.id == reading), reading
+        )
 
 
 def policy_from_log(
@@ -196,22 +207,22 @@ def policy_from_log(
 ) -> Policy:
     """The policy that a `PolicyPublished` recorded.
 
-    What is asked of a document when it is published (`document_problems`) is not asked again: a version that
-    is recorded stays readable, whatever is asked of later ones.
+    The checks of a publication (`document_problems`) are not repeated: a recorded version stays readable,
+    even if the checks become stricter.
 
     Args:
         ref: Id, version and fingerprint.
-        document: What was published.
-        earlier: What the versions before it were about.
+        document: The published document.
+        earlier: The reaches of the versions before it.
 
     Raises:
-        LedgerIntegrityError: The document is not the one that its fingerprint names, or is no policy.
+        LedgerIntegrityError: The document does not match its fingerprint, or is not a policy.
     """
     if fingerprint(document) != ref.sha256:
         raise LedgerIntegrityError(f"{ref.id} 版本{ref.version}的内容已被改动")
     try:
         return Policy(ref, msgspec.convert(document, PolicyDocument), earlier=earlier)
-    except ValueError as error:  # Of msgspec, of the periods.
+    except ValueError as error:  # From msgspec or from the periods.
         raise LedgerIntegrityError(f"{ref.id} 版本{ref.version}不是有效的政策文件：{error}") from error
 
 
@@ -220,9 +231,10 @@ class PolicyHistory:
 
     Attributes:
         version: The number of events in its stream.
-        versions: How many versions were published.
+        versions: The number of published versions.
         in_force: The newest version, which may be withdrawn; None before the first.
-        is_assessed: Whether everything filed before its publication, or its withdrawal, is assessed by it.
+        is_assessed: Whether the newest version has assessed everything filed before its publication, or
+            before its withdrawal.
     """
 
     __slots__ = ("in_force", "is_assessed", "version", "versions")
@@ -236,7 +248,7 @@ class PolicyHistory:
             self.apply(event)
 
     def apply(self, event: AnyEvent) -> Policy:
-        """Bring the policy up to date with the next event of its stream; the version in force.
+        """Apply the next event of the policy's stream, and return the version in force.
 
         Raises:
             LedgerIntegrityError: The event cannot follow what came before.

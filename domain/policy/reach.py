@@ -1,4 +1,4 @@
-"""What a version of a policy is about: its periods, and the windows of its accounts."""
+"""The reach of a version of a policy: its periods, and the windows of its accounts."""
 
 from typing import Literal, NamedTuple
 
@@ -6,11 +6,11 @@ from domain.periods import Period, Window, period_of
 from domain.policy.document import PolicyDocument
 
 AccountPer = Literal["quarter", "half-year", "year", "policy"]
-"""The length of accounts; `policy` is all years that the policy is about."""
+"""The length of accounts; `policy` is all years of the policy's periods."""
 
 
 class Reach(NamedTuple):
-    """The periods that a version is about, and the length of the accounts that count them together.
+    """The periods that a version covers, and the length of the accounts that add them up.
 
     Attributes:
         first: The first period.
@@ -23,17 +23,17 @@ class Reach(NamedTuple):
     per: AccountPer
 
     def covers(self, period: Period) -> bool:
-        """Whether the version is about the period."""
+        """Whether the version covers the period."""
         return self.first <= period <= self.last
 
     def window(self, period: Period) -> Window:
-        """The window of the account that counts a period, whether or not the version is about it."""
+        """The window of the account that a period belongs to, whether or not the version covers it."""
         if self.per == "policy":
             return Window.of_years(self.first.year, self.last.year)
         return Window.around(self.per, period)
 
     def has(self, window: Window) -> bool:
-        """Whether there are accounts of exactly this window."""
+        """Whether the version has accounts of exactly this window."""
         covered = (period for period in window.periods if self.covers(period))
         period = next(covered, None)
         return period is not None and self.window(period) == window
@@ -45,14 +45,14 @@ class Reach(NamedTuple):
         return sorted({self.window(period) for period in years.periods if self.covers(period)})
 
 
-def reach_of(document: PolicyDocument) -> Reach:
-    """What a document is about.
+def derive_reach(document: PolicyDocument) -> Reach:
+    """The reach of a document.
 
-    An account covers the smallest window that holds every period and every limit: where no limit is longer
-    than a period, it is the year.
+    An account covers the smallest window that holds every period and every limit: if no limit is longer than
+    a period, it is the year.
 
     Raises:
-        PeriodError: A period of its coverage is none.
+        PeriodError: The first or the last period of its coverage is not a period of the survey.
     """
     limited = {limit.per for limit in document.limits}
     lengths: tuple[AccountPer, ...] = ("policy", "year", "half-year", "quarter")

@@ -1,4 +1,4 @@
-"""The steps of an assessment, and what a shape of the vocabulary says of one."""
+"""The steps of an assessment, and the answers of conditions and rewards that become steps."""
 
 from typing import NamedTuple
 
@@ -13,16 +13,17 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     """One step of an assessment, in the order of computation.
 
     Attributes:
-        rule: What was asked: a key of `domain.assessment.explanation.SENTENCES`.
-        measure: The measure that it belongs to, or None for the period as a whole.
-        cite: The id of the clause that it rests on.
-        reading: The id of the reading that it rests on.
-        inputs: What it was asked of; amounts in fen.
-        output: What came out: an amount in fen after this step, or None where the step only decides.
-        met: Whether the condition is met; of a ceiling: whether the amount stays under it.
-        shortfall_fen: What is missing to meet it; of a growth gate: to reach what must be passed.
-        has_figures: Whether it carries single-unit statistics, which `domain.assessment.withholding` keeps
-            from a reader without the right to them. A step does unless it says that it does not.
+        rule: The rule that was applied: a key of `domain.assessment.explanation.SENTENCES`.
+        measure: The measure that the step belongs to, or None for the period as a whole.
+        cite: The id of the clause that the step rests on.
+        reading: The id of the reading that the step rests on.
+        inputs: The numbers that the rule was applied to; amounts in fen.
+        output: The amount in fen after this step, or None if the step only decides.
+        met: Whether the condition is met; for a ceiling: whether the amount stays under it.
+        shortfall_fen: The amount missing to meet the condition; for a growth gate, to reach the value that
+            the figure must exceed.
+        has_figures: Whether the step carries single-unit statistics, which `domain.assessment.withholding`
+            keeps from a reader without the right to them. The default is that it does.
     """
 
     rule: str
@@ -37,7 +38,7 @@ class Step(msgspec.Struct, frozen=True, gc=False):
 
 
 class Way(NamedTuple):
-    """How a shape comes to its answer: the rule, the numbers that it was asked of, what it rests on."""
+    """How a condition or a reward came to its answer: the rule, the numbers, and the basis."""
 
     rule: str
     inputs: dict[str, StepValue]
@@ -45,11 +46,12 @@ class Way(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """Whether a condition is met.
+    """The answer of a condition.
 
     Attributes:
-        way: How that is found.
-        shortfall_fen: What is missing to reach what must be passed; None where it is met.
+        way: How the condition came to it.
+        shortfall_fen: The amount missing to reach the value that the figure must exceed; None if the
+            condition is met.
     """
 
     way: Way
@@ -57,13 +59,13 @@ class Judged(NamedTuple):
 
 
 class Awarded(NamedTuple):
-    """What a reward gives, in fen.
+    """The answer of a reward, in fen.
 
     Attributes:
-        way: How it comes to it.
+        way: How the reward came to it.
         rule_fen: The amount before any ceiling.
-        undisputed_fen: What of it rests on no open reading.
-        shortfall_fen: What is missing for the least award; None where there is one.
+        undisputed_fen: The part of the amount that rests on no open reading.
+        shortfall_fen: The increment missing for the smallest award; None if there is an award.
     """
 
     way: Way

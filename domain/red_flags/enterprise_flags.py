@@ -1,8 +1,9 @@
 """The red flags of one enterprise: bases, cumulative figures, December, corrections after the window.
 
-**Amounts.** A figure may earn nothing by itself and much together with others: the limit of an account and
-the choice of the highest hide each one behind the next. So there are three amounts of the account: as it
-stands, with one return as compared, and with every return that the same is asked of as compared.
+**Amounts.** A figure may earn nothing by itself and much together with others, because the limit of an
+account and the choice of the highest award may hide the effect of a single one. So a question shows three
+amounts of the account: with the standing returns, with the compared value in this one return, and with the
+compared values in every return that gets the same question.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -27,8 +28,8 @@ from domain.red_flags.kinds import (
     RedFlag,
     Registered,
     Scope,
+    as_registered,
     is_correction,
-    registered_of,
 )
 from domain.red_flags.questions import About, Amounts, MonthsBefore
 from domain.returns import AnnualReturns, ReturnVersion
@@ -39,7 +40,7 @@ COLUMNS: Final[tuple[Column, ...]] = ("current", "prior_year")
 Detector = Callable[[EnterpriseHistory, Scope], Iterator[RedFlag]]
 
 ComparedReturns = Mapping[Key, Return | None]
-"""What stands in place of some returns of a window in a comparison; None stands for no return."""
+"""The replacements of some returns of a window in a comparison; None removes the return."""
 
 
 def enterprise_flags(
@@ -52,8 +53,8 @@ def enterprise_flags(
 
 
 def _base_changed(history: EnterpriseHistory, scope: Scope) -> Iterator[RedFlag]:
-    """A later version has another prior-year figure than the first; filing anew after a withdrawal counts."""
-    for key in history.keys_of(scope.window):
+    """A later version has another prior-year figure than the first, also one filed after a withdrawal."""
+    for key in history.keys_in(scope.window):
         registered = history.registered(key)
         first, last = registered[0], registered[-1]
         changes = _base_changes(registered)
@@ -72,75 +73,75 @@ def _base_changed(history: EnterpriseHistory, scope: Scope) -> Iterator[RedFlag]
 
 
 def _base_changes(registered: Sequence[Registered]) -> list[ReturnVersion]:
-    """The versions that have another prior-year figure than the one before them."""
+    """The versions whose prior-year figure differs from that of the version before."""
     return [after.version for before, after in pairwise(registered) if before.base_fen != after.base_fen]
 
 
 def _base_differs(history: EnterpriseHistory, scope: Scope) -> Iterator[RedFlag]:
-    """The prior-year figure is not what the ledger holds of the same period a year before."""
+    """The prior-year figure differs from the ledger's current figure of the same period a year before."""
     differing = list(_differing_bases(history, scope.window))
-    together = {each.key: each.in_place() for each in differing}
-    for each in differing:
+    together = {base.key: base.in_place() for base in differing}
+    for base in differing:
         amounts = _amounts(
-            history, scope, alone={each.key: each.in_place()}, together=together, places=len(differing)
+            history, scope, alone={base.key: base.in_place()}, together=together, places=len(differing)
         )
         yield RedFlag(
             flag="base-differs",
-            **_subject(history, each.key),
+            **_subject(history, base.key),
             column="prior_year",
-            stated_fen=each.base_fen,
-            compared_fen=each.ledger_fen,
+            stated_fen=base.base_fen,
+            compared_fen=base.ledger_fen,
             **_assessed(amounts),
-            evidence=(each.stands.version, each.year_ago.version),
+            evidence=(base.standing.version, base.year_ago.version),
             sentence=questions.base_differs(
-                _about(history, each.key), amounts, base_fen=each.base_fen, ledger_fen=each.ledger_fen
+                _about(history, base.key), amounts, base_fen=base.base_fen, ledger_fen=base.ledger_fen
             ),
         )
 
 
 class _DifferingBase(NamedTuple):
-    """A prior-year figure, and the current figure that the ledger holds of the year before instead."""
+    """A prior-year figure, and the differing current figure that the ledger holds for the year before."""
 
     key: Key
-    stands: Registered
+    standing: Registered
     base_fen: int
     year_ago: Registered
     ledger_fen: int
 
     def in_place(self) -> Return:
         """The return with the figure of the ledger as its base."""
-        return _with_figure(self.stands.event, prior_year_fen=self.ledger_fen)
+        return _with_figure(self.standing.event, prior_year_fen=self.ledger_fen)
 
 
 def _differing_bases(history: EnterpriseHistory, window: Window) -> Iterator[_DifferingBase]:
-    for key, stands in history.standing_in(window).items():
+    for key, standing in history.standing_in(window).items():
         year_ago = history.standing(key[0], year_before(key[1]))
         if year_ago is None:
             continue
-        base_fen, ledger_fen = stands.base_fen, year_ago.figure.current_fen
+        base_fen, ledger_fen = standing.base_fen, year_ago.figure.current_fen
         if base_fen is not None and ledger_fen is not None and base_fen != ledger_fen:
-            yield _DifferingBase(key, stands, base_fen, year_ago, ledger_fen)
+            yield _DifferingBase(key, standing, base_fen, year_ago, ledger_fen)
 
 
 def _base_earns(history: EnterpriseHistory, scope: Scope) -> Iterator[RedFlag]:
-    """A base lowered or first filled in after the first filing earns more than the first one would."""
+    """A base that was lowered or filled in after the first filing earns more than the first one would."""
     earning = _earning(history, scope)
     for key, with_first in earning.items():
         registered = history.registered(key)
-        first, stands, changes = registered[0], registered[-1], _base_changes(registered)
-        # What lowered the base need not be what stands, and the amount rests on both.
-        since = changes if changes[-1] is stands.version else [*changes, stands.version]
+        first, standing, changes = registered[0], registered[-1], _base_changes(registered)
+        # The version that lowered the base need not be the standing one, and the amount rests on both.
+        since = changes if changes[-1] is standing.version else [*changes, standing.version]
         amounts = _amounts(history, scope, alone={key: with_first}, together=earning, places=len(earning))
         yield RedFlag(
             flag="base-earns",
             **_subject(history, key),
             column="prior_year",
-            stated_fen=stands.base_fen,
+            stated_fen=standing.base_fen,
             compared_fen=first.base_fen,
             **_assessed(amounts),
             evidence=(first.version, *since),
             sentence=questions.base_earns(
-                _about(history, key), amounts, first_fen=first.base_fen, stands_fen=stands.base_fen
+                _about(history, key), amounts, first_fen=first.base_fen, standing_fen=standing.base_fen
             ),
         )
 
@@ -148,15 +149,15 @@ def _base_earns(history: EnterpriseHistory, scope: Scope) -> Iterator[RedFlag]:
 def _earning(history: EnterpriseHistory, scope: Scope) -> dict[Key, Return]:
     """The returns whose lowered bases earn something, each with its first base in place.
 
-    What a base earns is asked while the other lowered ones are at their first values. There it earns the
-    most, for each of the others leaves it less of the ceiling.
+    The earnings of a base are computed with the other lowered bases at their first values. That is where it
+    earns the most, because each of the others would leave it less of the ceiling.
     """
     if scope.policy is None:
         return {}
     lowered = {
-        key: _with_figure(stands.event, prior_year_fen=first_fen)
-        for key, stands in history.standing_in(scope.window).items()
-        if _is_lowered(stands.base_fen, first_fen := history.registered(key)[0].base_fen)
+        key: _with_figure(standing.event, prior_year_fen=first_fen)
+        for key, standing in history.standing_in(scope.window).items()
+        if _is_lowered(standing.base_fen, first_fen := history.registered(key)[0].base_fen)
     }
     if not lowered:
         return {}
@@ -169,25 +170,25 @@ def _earning(history: EnterpriseHistory, scope: Scope) -> dict[Key, Return]:
 
 
 def _is_lowered(base_fen: int | None, first_fen: int | None) -> bool:
-    """Whether a base earns more than the first one could: over nothing, or over a higher one."""
+    """Whether a base may earn more than the first one: that was missing, not positive, or higher."""
     if base_fen is None or base_fen <= 0:
         return False
     return first_fen is None or first_fen <= 0 or base_fen < first_fen
 
 
 def _without(returns: Mapping[Key, Return], key: Key) -> ComparedReturns:
-    return {each: found for each, found in returns.items() if each != key}
+    return {other: found for other, found in returns.items() if other != key}
 
 
 class _Cumulative(NamedTuple):
-    """1—本月 of one column, and the versions that it was taken from."""
+    """The cumulative figure (1—本月) of one column, and the versions that it comes from."""
 
     fen: int
     evidence: tuple[ReturnVersion, ...]
 
 
 class _Balance(NamedTuple):
-    """A figure of a month that is not what the cumulative figures make it."""
+    """A figure of a month that differs from the difference of the cumulative figures."""
 
     key: Key
     column: Column
@@ -196,70 +197,73 @@ class _Balance(NamedTuple):
     evidence: tuple[ReturnVersion, ...]
 
     def in_place(self, registered: Return) -> Return:
-        """The return with what the cumulative figures make of the month."""
+        """The return with the figure of the month that follows from the cumulative figures."""
         return _with_figure(registered, **{f"{self.column}_fen": self.by_cumulative_fen})
 
 
 def _balance_differs(history: EnterpriseHistory, scope: Scope) -> Iterator[RedFlag]:
-    """1—本月 before the month and 本月 are not 1—本月 together, in the column of either year."""
+    """The cumulative figure before the month and the figure of the month do not add up to the next one.
+
+    The columns of both years are checked.
+    """
     standing = {key: found.event for key, found in history.standing_in(scope.window).items()}
     unbalanced = list(_unbalanced(history, scope.window))
     together: dict[Key, Return] = {}
-    for each in unbalanced:
-        together[each.key] = each.in_place(together.get(each.key, standing[each.key]))
-    for each in unbalanced:
-        alone = {each.key: each.in_place(standing[each.key])}
+    for balance in unbalanced:
+        together[balance.key] = balance.in_place(together.get(balance.key, standing[balance.key]))
+    for balance in unbalanced:
+        alone = {balance.key: balance.in_place(standing[balance.key])}
         amounts = _amounts(history, scope, alone=alone, together=together, places=len(unbalanced))
         yield RedFlag(
             flag="balance-differs",
-            **_subject(history, each.key),
-            column=each.column,
-            stated_fen=each.month_fen,
-            compared_fen=each.by_cumulative_fen,
+            **_subject(history, balance.key),
+            column=balance.column,
+            stated_fen=balance.month_fen,
+            compared_fen=balance.by_cumulative_fen,
             **_assessed(amounts),
-            evidence=each.evidence,
+            evidence=balance.evidence,
             sentence=questions.balance_differs(
-                _about(history, each.key),
-                each.column,
+                _about(history, balance.key),
+                balance.column,
                 amounts,
-                month_fen=each.month_fen,
-                by_cumulative_fen=each.by_cumulative_fen,
+                month_fen=balance.month_fen,
+                by_cumulative_fen=balance.by_cumulative_fen,
             ),
         )
 
 
 def _unbalanced(history: EnterpriseHistory, window: Window) -> Iterator[_Balance]:
-    """The columns that do not balance; of what is not reported nothing can be said."""
-    for key, stands in history.standing_in(window).items():
+    """The columns that do not balance; a column with a figure that was not reported is left out."""
+    for key, standing in history.standing_in(window).items():
         for column in COLUMNS:
-            month_fen, ytd_fen = _month_fen(stands, column), _ytd_fen(stands, column)
+            month_fen, ytd_fen = _month_fen(standing, column), _ytd_fen(standing, column)
             before = _cumulative(history, key[0], period_of(key[1]).previous, column)
             if month_fen is None or ytd_fen is None or before is None:
                 continue
             if before.fen + month_fen != ytd_fen:
-                evidence = (*before.evidence, stands.version)
+                evidence = (*before.evidence, standing.version)
                 yield _Balance(key, column, month_fen, ytd_fen - before.fen, evidence)
 
 
 def _cumulative(
     history: EnterpriseHistory, form: str, period: Period | None, column: Column
 ) -> _Cumulative | None:
-    """1—本月 as it is reported or, where it is left out, as the months since the last one add up to it.
+    """The cumulative figure (1—本月) as reported, or else the sum of the last one and the months since.
 
-    Else a month whose cumulative figure is left out would keep the next one from being balanced.
+    Otherwise a month without its cumulative figure would make the check of the next month impossible.
     """
     if period is None:
         return _Cumulative(0, ())
-    stands = history.standing(form, str(period))
-    if stands is None:
+    standing = history.standing(form, str(period))
+    if standing is None:
         return None
-    month_fen, ytd_fen = _month_fen(stands, column), _ytd_fen(stands, column)
+    month_fen, ytd_fen = _month_fen(standing, column), _ytd_fen(standing, column)
     if ytd_fen is not None:
-        return _Cumulative(ytd_fen, (stands.version,))
+        return _Cumulative(ytd_fen, (standing.version,))
     before = _cumulative(history, form, period.previous, column)
     if month_fen is None or before is None:
         return None
-    return _Cumulative(before.fen + month_fen, (*before.evidence, stands.version))
+    return _Cumulative(before.fen + month_fen, (*before.evidence, standing.version))
 
 
 def _month_fen(registered: Registered | None, column: Column) -> int | None:
@@ -274,14 +278,14 @@ def _ytd_fen(registered: Registered, column: Column) -> int | None:
 
 def _december_jump(history: EnterpriseHistory, scope: Scope) -> Iterator[RedFlag]:
     """December is negative, or many times the mean of the year's earlier months."""
-    for key, stands in history.standing_in(scope.window).items():
-        december, december_fen = period_of(key[1]), stands.figure.current_fen
+    for key, standing in history.standing_in(scope.window).items():
+        december, december_fen = period_of(key[1]), standing.figure.current_fen
         if december.last_month != DECEMBER or december_fen is None:
             continue
         earlier = _earlier(history, key[0], december)
         before = MonthsBefore(
-            months=sum(_months(each.event.period) for each in earlier),
-            total_fen=sum(each.figure.current_fen or 0 for each in earlier),
+            months=sum(_months(month.event.period) for month in earlier),
+            total_fen=sum(month.figure.current_fen or 0 for month in earlier),
         )
         if december_fen < 0 or _jumps(december_fen, before):
             yield RedFlag(
@@ -290,13 +294,16 @@ def _december_jump(history: EnterpriseHistory, scope: Scope) -> Iterator[RedFlag
                 column="current",
                 stated_fen=december_fen,
                 compared_fen=before.mean_fen,
-                evidence=(stands.version, *(each.version for each in earlier)),
+                evidence=(standing.version, *(month.version for month in earlier)),
                 sentence=questions.december_jump(_about(history, key), december_fen, before),
             )
 
 
 def _jumps(december_fen: int, before: MonthsBefore) -> bool:
-    """Compared without a division: the mean is the total over the months. What rises from nothing jumps."""
+    """Whether December is many times the mean month before, compared without a division.
+
+    Any rise from zero counts as a jump.
+    """
     return (
         before.months >= THRESHOLDS.december_months_least
         and december_fen > 0
@@ -305,14 +312,14 @@ def _jumps(december_fen: int, before: MonthsBefore) -> bool:
 
 
 def _earlier(history: EnterpriseHistory, form: str, december: Period) -> list[Registered]:
-    """What stands of the same form and year before December, in the order of time."""
+    """The standing returns of the same form and year before December, in the order of time."""
     periods = sorted(
         period
         for of_form, period in history.versions
         if of_form == form and str(december.year) <= period < str(december)
     )
     standing = (history.standing(form, period) for period in periods)
-    return [each for each in standing if each is not None]
+    return [registered for registered in standing if registered is not None]
 
 
 def _months(text: str) -> int:
@@ -324,20 +331,20 @@ def _late_correction(history: EnterpriseHistory, scope: Scope) -> Iterator[RedFl
     """A return was corrected or withdrawn after the end of its window."""
     late = {
         key: corrections
-        for key in history.keys_of(scope.window)
+        for key in history.keys_in(scope.window)
         if (corrections := _late(history.versions[key], scope.ended_at_us))
     }
-    before = {key: registered_of(corrections[0][0]) for key, corrections in late.items()}
-    compared = {key: None if each is None else each.event for key, each in before.items()}
+    before = {key: as_registered(corrections[0][0]) for key, corrections in late.items()}
+    compared = {key: None if registered is None else registered.event for key, registered in before.items()}
     for key, corrections in late.items():
-        stands = history.standing(*key)
+        standing = history.standing(*key)
         amounts = _amounts(
             history, scope, alone={key: compared[key]}, together=compared, places=len(compared)
         )
         yield RedFlag(
             flag="late-correction",
             **_subject(history, key),
-            **_changed_figure(before=before[key], stands=stands),
+            **_changed_figure(before=before[key], standing=standing),
             **_assessed(amounts),
             evidence=(corrections[0][0], *(after for _, after in corrections)),
             sentence=questions.late_correction(
@@ -346,7 +353,7 @@ def _late_correction(history: EnterpriseHistory, scope: Scope) -> Iterator[RedFl
                 len(corrections),
                 amounts,
                 before=compared[key],
-                stands=None if stands is None else stands.event,
+                standing=None if standing is None else standing.event,
             ),
         )
 
@@ -366,10 +373,10 @@ class _ChangedFigure(TypedDict):
     compared_fen: int | None
 
 
-def _changed_figure(*, before: Registered | None, stands: Registered | None) -> _ChangedFigure:
-    """The figure that was corrected, the current one before the prior-year one; none where both stay."""
+def _changed_figure(*, before: Registered | None, standing: Registered | None) -> _ChangedFigure:
+    """The corrected figure, the current one before the prior-year one; none if both stay."""
     for column in COLUMNS:
-        stated_fen, compared_fen = _month_fen(stands, column), _month_fen(before, column)
+        stated_fen, compared_fen = _month_fen(standing, column), _month_fen(before, column)
         if stated_fen != compared_fen:
             return {"column": column, "stated_fen": stated_fen, "compared_fen": compared_fen}
     return {"column": None, "stated_fen": None, "compared_fen": None}
@@ -423,7 +430,10 @@ def _amounts(
     together: ComparedReturns,
     places: int,
 ) -> Amounts | None:
-    """The window as it stands, with one return as compared, and with all; None without a policy."""
+    """The assessed amounts of the window: with the standing returns, with one replaced, with all replaced.
+
+    None without a policy.
+    """
     policy = scope.policy
     if policy is None:
         return None
@@ -442,7 +452,7 @@ def _amounts(
 def _account_fen(
     history: EnterpriseHistory, window: Window, policy: Policy, compared: ComparedReturns
 ) -> int:
-    """What an account is assessed to with some returns as compared, the others as they stand, in fen."""
+    """The assessed amount of an account, in fen, with some of the standing returns replaced."""
     standing = {key: found.event for key, found in history.standing_in(window).items()}
     returns = {year: AnnualReturns(returns_stream(history.uscc, year)) for year in window.years}
     for registered in {**standing, **compared}.values():
@@ -468,4 +478,4 @@ DETECTORS: Final[dict[EnterpriseFlagId, Detector]] = {
     "december-jump": _december_jump,
     "late-correction": _late_correction,
 }
-"""The questions about one enterprise, in the order in which they are asked of a return."""
+"""The questions about one enterprise, in the order of the output."""

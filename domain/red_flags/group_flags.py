@@ -1,9 +1,9 @@
 """The red flags of many returns: clusters just over a gate or a step, and many corrections by one actor.
 
-**Clusters.** Just over and just under a threshold are two bands of the same width, side by side. Without a
-cause a figure falls into the one about as often as into the other, as long as figures are spread smoothly: no
-even spread over the whole step need be assumed, and increments, most of which are small, have none. A group
-stands out where over - under >= deviations * sqrt(over + under), compared in squares: the sign test.
+**Clusters.** Just over and just under a threshold are two adjacent bands of the same width. Without a cause,
+a figure falls into one about as often as into the other, as long as the distribution is smooth. It need not
+be even over the whole step, and that of increments is not: most are small. A group stands out if
+over - under >= deviations * sqrt(over + under), compared in squares: the sign test.
 """
 
 from collections import Counter
@@ -37,7 +37,7 @@ Threshold = Literal["growth", "increment"]
 
 
 class _GroupKey(NamedTuple):
-    """Which returns are counted together; the period None is the window, the region None are all."""
+    """A group of returns that are counted together; period None is the whole window, region None all."""
 
     measure: str
     threshold: Threshold
@@ -50,7 +50,7 @@ class _GroupKey(NamedTuple):
 
 
 class _Side(NamedTuple):
-    """Near which threshold a return is, and whether over it."""
+    """A threshold that a return is near, and whether the return is over it."""
 
     measure: Measure
     threshold: Threshold
@@ -60,10 +60,10 @@ class _Side(NamedTuple):
 class Clusters:
     """Counts the standing returns near each threshold of the policy, by period and region.
 
-    The memory it takes grows with the groups, not with the enterprises: of each group a bounded list is kept.
+    Its memory grows with the groups, not with the enterprises: it keeps a bounded list for each group.
 
     Args:
-        scope: What is looked at; without a policy there is no threshold.
+        scope: The returns to examine; without a policy there is no threshold.
     """
 
     def __init__(self, scope: Scope) -> None:
@@ -77,29 +77,29 @@ class Clusters:
         policy = self._scope.policy
         if policy is None:
             return
-        for (_, period), stands in history.standing_in(self._scope.window).items():
+        for (_, period), standing in history.standing_in(self._scope.window).items():
             if not policy.covers_period(period_of(period)):
                 continue
-            # With one region asked for, all that is looked at would be that region once more.
+            # If the scope is one region, a group of all regions would only repeat it.
             places = list(product((period, None), {history.region_code, self._scope.region_code}))
-            for side in _sides(policy, stands.event):
+            for side in _sides(policy, standing.event):
                 for place in places:
                     key = _GroupKey(side.measure.id, side.threshold, *place)
-                    self._count(key, stands, is_over=side.is_over)
+                    self._count(key, standing, is_over=side.is_over)
 
-    def _count(self, key: _GroupKey, stands: Registered, *, is_over: bool) -> None:
+    def _count(self, key: _GroupKey, standing: Registered, *, is_over: bool) -> None:
         if not is_over:
             self._under[key] += 1
             return
         self._over[key] += 1
         listed = self._listed.setdefault(key, [])
         if len(listed) < THRESHOLDS.listed_most:
-            listed.append(stands.version)
+            listed.append(standing.version)
 
     def flags(self) -> Iterator[RedFlag]:
-        """The groups that stand out, by measure, threshold, period and region."""
+        """A question about each group that stands out, by measure, threshold, period and region."""
         policy = self._scope.policy
-        for key in sorted(self._over, key=lambda each: each.order):
+        for key in sorted(self._over, key=lambda key: key.order):
             if policy is not None and stands_out(over=self._over[key], under=self._under[key]):
                 yield self._flag(policy.measure(key.measure), key)
 
@@ -137,7 +137,7 @@ def stands_out(*, over: int, under: int) -> bool:
 
 
 def _sides(policy: Policy, registered: Return) -> Iterator[_Side]:
-    """Near which thresholds of the policy a return is; those that cannot earn anything are near none."""
+    """The thresholds of the policy that a return is near; a return that cannot earn anything is near none."""
     figure = required_figure(registered)
     current_fen, base_fen = figure.current_fen, figure.prior_year_fen
     if current_fen is None or base_fen is None or base_fen <= 0 or not registered.in_database:
@@ -158,15 +158,15 @@ def _sides(policy: Policy, registered: Return) -> Iterator[_Side]:
 
 
 def _gate_bp(measure: Measure) -> int | None:
-    """The strictest of the gates of growth, which decides; None without one."""
+    """The highest growth gate of a measure, which decides; None without one."""
     return max((gate.rate.basis_points for gate in measure.conditions), default=None)
 
 
 def over_gate(rate_bp: int, reward: Reward, *, current_fen: int, base_fen: int) -> bool | None:
-    """Whether growth is just over the gate; None where it is not near.
+    """Whether growth is just over the gate; None if it is not near the gate.
 
-    Of enterprises so small that an increment at the gate earns nothing, passing it says nothing: they are
-    left out, by their base alone, so that neither side is preferred.
+    Enterprises so small that an increment at the gate earns nothing have no reason to pass it. They are left
+    out by their base alone, which treats both sides of the gate alike.
     """
     band_bp = THRESHOLDS.growth_band_bp
     if base_fen * rate_bp < reward.first_threshold_fen * BP_PER_WHOLE:
@@ -178,7 +178,7 @@ def over_gate(rate_bp: int, reward: Reward, *, current_fen: int, base_fen: int) 
 
 
 def over_step(reward: Reward, increment_fen: int) -> bool | None:
-    """Whether the increment has just reached a threshold; None where it is not near."""
+    """Whether the increment is just over a threshold or just under one; None if it is not near one."""
     width_fen = near_width_fen(reward)
     passed_fen, next_fen = reward.thresholds_around(increment_fen)
     if passed_fen is not None and increment_fen - passed_fen < width_fen:
@@ -187,7 +187,7 @@ def over_step(reward: Reward, increment_fen: int) -> bool | None:
 
 
 def near_width_fen(reward: Reward) -> int:
-    """How close to a threshold an increment is near it."""
+    """The distance from a threshold within which an increment is near it, in fen."""
     return reward.step_fen // THRESHOLDS.step_parts
 
 
@@ -198,10 +198,10 @@ def _question(measure: Measure, near: Near, rate_bp: int | None) -> str:
 
 
 class Corrections:
-    """Counts the corrections and the first filings of a window by who made them.
+    """Counts the corrections and the first filings of a window by actor.
 
     Args:
-        scope: What is looked at.
+        scope: The returns to examine.
     """
 
     def __init__(self, scope: Scope) -> None:
@@ -212,7 +212,7 @@ class Corrections:
 
     def add(self, history: EnterpriseHistory) -> None:
         """Count the versions of an enterprise."""
-        for key in history.keys_of(self._scope.window):
+        for key in history.keys_in(self._scope.window):
             versions = history.versions[key]
             self._filings[versions[0].actor] += 1
             for before, after in pairwise(versions):
@@ -226,7 +226,7 @@ class Corrections:
             listed.append(version)
 
     def flags(self) -> Iterator[RedFlag]:
-        """The actors who stand out, by name."""
+        """A question about each actor with many corrections, by name."""
         for actor, corrections in sorted(self._corrections.items()):
             is_much = corrections * BP_PER_WHOLE >= THRESHOLDS.corrections_rate_bp * self._filings[actor]
             if is_much and corrections >= THRESHOLDS.corrections_least:
@@ -263,4 +263,4 @@ COUNTERS: Final[dict[GroupFlagId, type[Clusters] | type[Corrections]]] = {
     "threshold-cluster": Clusters,
     "many-corrections": Corrections,
 }
-"""What counts for each question about many returns."""
+"""The counters behind the questions about many returns."""

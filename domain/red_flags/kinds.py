@@ -1,9 +1,9 @@
-"""Red flags (疑点): what stands out in the returns of a window. Each is a question, never a verdict.
+"""Red flags (疑点): unusual returns in a window. Each is a question, never a verdict.
 
-Pure: the versions of an enterprise's returns go in, as they stood at a moment, and questions come out, each
-with the versions that it is asked of. Amounts are integers in fen, shares in basis points. Where a question
-is about an award, the window is computed anew by the policy, once as it stands and once with the figure
-that it is compared with; nothing else differs between the two.
+The detectors are pure: they take the versions of an enterprise's returns as of a moment, and yield questions,
+each with the versions that it is about. Amounts are integers in fen, shares in basis points. If a question is
+about an award, the policy assesses the window once with the standing returns and once with the compared
+figure in place; nothing else differs between the two.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,30 +32,32 @@ GroupFlagId = Literal["threshold-cluster", "many-corrections"]
 FlagId = EnterpriseFlagId | GroupFlagId
 
 Column = Literal["current", "prior_year"]
-"""The column of the form that a figure stands in: 本年本月 or 上年同期."""
+"""The column of a figure on the form: 本年本月 or 上年同期."""
 
 Key = tuple[str, str]
-"""Form and period, as the contract writes them."""
+"""Form and period, as the API writes them."""
 
 
 class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
-    """From where on something stands out. All are conventions of this software; no text orders them.
+    """The thresholds of the questions. All are conventions of this software; no text orders them.
 
     Attributes:
-        december_times: December is so many times the mean month before it. The season alone makes it one
-            and a half times at most.
-        december_months_least: So many months before December make a mean; of fewer, one month decides it.
-        step_parts: Near a threshold of the increment is within one part of a step cut into so many: close
-            enough that little work moves a figure over it, wide enough to hold some.
-        growth_band_bp: Near a gate of growth is within so much of it; one percentage point.
-        cluster_deviations: Without a cause, a return near a threshold is over it as often as under it. So
-            many standard deviations more over it come by chance in one of 740 groups, and a half-year of
-            a city has some 100 groups.
-        cluster_least: So many returns near a threshold; of fewer, chance has three deviations too often.
-        corrections_least: So many corrections of one actor; fewer are looked at one by one.
-        corrections_rate_bp: So many corrections for what the actor registered; one of ten rows.
-        listed_most: So many versions are listed of a group, by code and period. It is where looking
-            begins; the counts are of all.
+        december_times: How many times the mean month before it December must be. The season alone makes it
+            at most one and a half times.
+        december_months_least: The least number of months before December for a mean; with fewer, a single
+            month would decide it.
+        step_parts: An increment is near a threshold if it is within this fraction of a step: close enough
+            that little work moves a figure over the threshold, wide enough for some returns.
+        growth_band_bp: Growth is near a gate if it is within this distance: one percentage point.
+        cluster_deviations: How many standard deviations more returns must be over a threshold than under it.
+            Without a cause both are equally likely; by chance, three deviations come in one of 740 groups,
+            and a half-year of a city has some 100 groups.
+        cluster_least: The least number of returns near a threshold; with fewer, chance reaches three
+            deviations too often.
+        corrections_least: The least number of corrections by one actor; fewer can be read one by one.
+        corrections_rate_bp: The least rate of corrections to the rows that the actor registered: one in ten.
+        listed_most: The most versions to list for a group, by code and period, as a start for the reader;
+            the counts include all.
     """
 
     december_times: int = 2
@@ -76,13 +78,13 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     """The counts behind a question about many returns.
 
     Attributes:
-        measure: The measure whose threshold it is; None of corrections.
-        threshold: `growth` or `increment`; None of corrections.
-        actor: Who made the corrections; None of a threshold.
-        counted: The returns just over the threshold, or the corrections of the actor.
-        total: Those just over and just under it, or the corrections of all.
-        share_bp: The first as a share of the second.
-        expected_bp: The share to expect: half; of corrections, the actor's share of what was registered.
+        measure: The measure with the threshold; None for corrections.
+        threshold: `growth` or `increment`; None for corrections.
+        actor: The name of the actor who made the corrections; None for a threshold.
+        counted: The number of returns just over the threshold, or of corrections by the actor.
+        total: The number of returns just over and just under the threshold, or of all corrections.
+        share_bp: `counted` as a share of `total`.
+        expected_bp: The expected share: half; for corrections, the actor's share of the first filings.
     """
 
     measure: str | None = None
@@ -95,22 +97,24 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RedFlag(msgspec.Struct, frozen=True, kw_only=True):
-    """A question, with what it rests on.
+    """A question, and the data that it rests on.
 
     Attributes:
-        flag: What is asked.
-        uscc: The enterprise; None of a group. `name` and `region_code` are those of its latest period.
-        region_code: Of a group, the region it is narrowed to; None for all regions.
-        period: Of a group, None for the whole window.
-        column: Where the two figures stand; None where the question is about neither column.
-        stated_fen: The figure as it stands; None where it is not reported, or withdrawn.
-        compared_fen: What it is compared with.
-        assessed_fen: What the window is assessed to; None where the question is about no award.
-        compared_assessed_fen: The same with this one return as compared.
-        together_assessed_fen: The same with every return of the window that this is asked of as compared:
-            what they earn together, each may earn not at all while the others fill the ceiling.
+        flag: The kind of the question.
+        uscc: The code of the enterprise; None for a group. `name` and `region_code` are those of its latest
+            period.
+        region_code: For a group, the region of its returns; None for all regions.
+        period: The period; for a group, None for the whole window.
+        column: The column of the two figures; None if the question is about neither column.
+        stated_fen: The figure of the standing return; None if it was not reported, or withdrawn.
+        compared_fen: The figure that it is compared with.
+        assessed_fen: The assessed amount of the window; None if the question is not about an award.
+        compared_assessed_fen: The assessed amount with the compared figure in this one return.
+        together_assessed_fen: The assessed amount with the compared figures in every return of the window
+            that gets this question: together they may earn an amount that none of them earns alone while
+            the others fill the ceiling.
         group: The counts behind a question about many returns.
-        evidence: The versions that it is asked of, in the order of the comparison.
+        evidence: The versions that the question is about, in the order of the comparison.
         sentence: The question, in Chinese.
     """
 
@@ -139,7 +143,7 @@ class Registered(NamedTuple):
 
     @property
     def figure(self) -> Figure:
-        """The figure that the award rests on."""
+        """The figure that decides the award."""
         return required_figure(self.event)
 
     @property
@@ -148,27 +152,30 @@ class Registered(NamedTuple):
         return self.figure.prior_year_fen
 
 
-def registered_of(version: ReturnVersion) -> Registered | None:
-    """The version with its figures; None of a withdrawal."""
+def as_registered(version: ReturnVersion) -> Registered | None:
+    """The version with its figures; None for a withdrawal."""
     return Registered(version, version.event) if isinstance(version.event, Return) else None
 
 
 def is_correction(before: ReturnVersion, after: ReturnVersion) -> bool:
-    """Whether what follows a version corrects it: a preliminary figure becomes final in the usual course.
+    """Whether a version corrects the one before: not if a preliminary return becomes final, as is usual.
 
-    Another preliminary one in its place is none of that: who never files a final one would correct unseen.
+    A second preliminary return does count: otherwise, an enterprise that never files a final one could
+    correct its figures without a question.
     """
-    stages = [each.event.stage for each in (before, after) if isinstance(each.event, Return)]
+    stages = [version.event.stage for version in (before, after) if isinstance(version.event, Return)]
     return stages != ["preliminary", "final"]
 
 
 class EnterpriseHistory(msgspec.Struct, frozen=True):
-    """The returns of one enterprise with every version, as they stood at a moment.
+    """The returns of one enterprise with all their versions, as of a moment.
 
     Attributes:
-        name: Of its latest period in the window, as `region_code`.
-        versions: By form and period, the oldest first: of the window, of what came before it in the
-            year, and of the same window a year before.
+        uscc: The code of the enterprise.
+        name: The name in its latest period of the window.
+        region_code: The region in the same period.
+        versions: The versions by form and period, the oldest first: those of the window, of the periods
+            before it in the year, and of the same window a year before.
     """
 
     uscc: str
@@ -176,35 +183,35 @@ class EnterpriseHistory(msgspec.Struct, frozen=True):
     region_code: str
     versions: Mapping[Key, Sequence[ReturnVersion]]
 
-    def keys_of(self, window: Window) -> list[Key]:
-        """The returns of a window that were ever registered, by period and form."""
+    def keys_in(self, window: Window) -> list[Key]:
+        """The keys of all returns of a window that were ever registered, by period and form."""
         of_window = (key for key in self.versions if window.holds(period_of(key[1])))
         return sorted(of_window, key=lambda key: (period_of(key[1]), key[0]))
 
     def registered(self, key: Key) -> list[Registered]:
-        """What was ever registered of a return, the oldest first."""
-        found = (registered_of(version) for version in self.versions[key])
-        return [each for each in found if each is not None]
+        """The registered versions of a return, the oldest first."""
+        found = (as_registered(version) for version in self.versions[key])
+        return [registered for registered in found if registered is not None]
 
     def standing(self, form: str, period: str) -> Registered | None:
-        """What stands of a return; None where nothing was registered or the last was withdrawn."""
+        """The standing version of a return; None if it was never registered, or was withdrawn."""
         versions = self.versions.get((form, period))
-        return None if versions is None else registered_of(versions[-1])
+        return None if versions is None else as_registered(versions[-1])
 
     def standing_in(self, window: Window) -> dict[Key, Registered]:
-        """What stands of a window, by period and form."""
-        found = ((key, self.standing(*key)) for key in self.keys_of(window))
-        return {key: each for key, each in found if each is not None}
+        """The standing returns of a window, by period and form."""
+        found = ((key, self.standing(*key)) for key in self.keys_in(window))
+        return {key: registered for key, registered in found if registered is not None}
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """What is looked at.
+    """The returns to examine.
 
     Attributes:
-        window: The window of accounts that is looked at.
-        ended_at_us: Its end in Beijing, in microseconds since 1970.
-        policy: What its accounts are assessed by; None while no policy has such accounts.
-        region_code: The one region that is looked at; None for all.
+        window: The window of the accounts to examine.
+        ended_at_us: The end of the window in Beijing time, in microseconds since 1970-01-01T00:00:00Z.
+        policy: The policy that assesses these accounts; None while no policy has such accounts.
+        region_code: The region to examine; None for all.
     """
 
     window: Window

@@ -1,7 +1,7 @@
-"""The questions of the red flags (疑点), one Chinese sentence each, in the words of the glossary.
+"""The questions of the red flags (疑点), one Chinese sentence each, in the words of `docs/glossary.md`.
 
-The facts, the comparison, then what to look into. Nothing is concluded, and nobody is blamed: enterprises
-report, the bureau registers.
+A sentence states the facts, then the comparison, then what to look into. It draws no conclusion and blames
+neither the enterprise, which reports, nor the bureau, which registers.
 """
 
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ FLAG_MEANINGS: Final[dict[FlagId, str]] = {
         "参考占比为其首次登记行数占全部首次登记的比例。"
     ),
 }
-"""What each flag asks, and from where on something stands out."""
+"""What each flag asks, and its thresholds."""
 
 NO_VERDICT: Final = "每条疑点都是供核实的线索，不是结论；列入清单不表示数据或金额有误。"
 
@@ -62,26 +62,26 @@ _FEN_PER_100_YUAN: Final = 100 * FEN_PER_YUAN
 
 
 class About(NamedTuple):
-    """What a question about one return is asked of: the enterprise, the period, the name of the item."""
+    """The subject of a question about one return: the enterprise, the period, the name of the item."""
 
     name: str
     period: Period
     item: str
 
     def __str__(self) -> str:
-        """As a sentence begins."""
+        """The beginning of a sentence."""
         return f"{self.name}{self.period.chinese}{self.item}"
 
 
 class Amounts(NamedTuple):
-    """What a window is assessed to, in fen.
+    """The assessed amounts of a window, in fen.
 
     Attributes:
         window: The window.
-        places: Of how many figures or returns in it the same is asked.
-        assessed_fen: As it stands.
-        compared_fen: With this one as compared.
-        together_fen: With all of them as compared.
+        places: The number of figures or returns in the window that get the same question.
+        assessed_fen: The amount with the standing returns.
+        compared_fen: The amount with the compared value in this one place.
+        together_fen: The amount with the compared values in all places.
     """
 
     window: Window
@@ -92,19 +92,19 @@ class Amounts(NamedTuple):
 
 
 class MonthsBefore(NamedTuple):
-    """The months of a year before December: how many, and their figures together."""
+    """The months of a year before December: their number, and the sum of their figures."""
 
     months: int
     total_fen: int
 
     @property
     def mean_fen(self) -> int | None:
-        """The mean month, rounded down to one fen; None where there is none."""
+        """The mean month, rounded down to one fen; None without months."""
         return self.total_fen // self.months if self.months else None
 
 
 class Near(NamedTuple):
-    """The returns near a threshold: whose they are, how many are over it and under it."""
+    """The returns near a threshold: a phrase that says whose they are, and the numbers over and under it."""
 
     whose: str
     over: int
@@ -118,7 +118,7 @@ def base_changed(about: About, *, first_fen: int | None, last_fen: int | None) -
         first = "首次登记时上年同期数未填"
     else:
         first = f"首次登记的上年同期数为{_wanyuan(first_fen)}"
-    last = f"最后登记的{_stands(last_fen)}"
+    last = f"最后登记的{_state(last_fen)}"
     change = f"{first}，其后有更正，{last}"
     if first_fen is not None and last_fen is None:
         change = _changed("上年同期数", first_fen, last_fen)
@@ -126,7 +126,7 @@ def base_changed(about: About, *, first_fen: int | None, last_fen: int | None) -
 
 
 def base_differs(about: About, amounts: Amounts | None, *, base_fen: int, ledger_fen: int) -> str:
-    """The prior-year figure is not the ledger's own figure of a year before."""
+    """The prior-year figure differs from the ledger's current figure of the year before."""
     return (
         f"{about}上年同期数{_figure(base_fen)}，与台账中{about.period.year_before.chinese}"
         f"本期数{_figure(ledger_fen)}相差{_wanyuan(abs(base_fen - ledger_fen))}"
@@ -135,15 +135,15 @@ def base_differs(about: About, amounts: Amounts | None, *, base_fen: int, ledger
 
 
 def base_earns(
-    about: About, amounts: Amounts | None, *, first_fen: int | None, stands_fen: int | None
+    about: About, amounts: Amounts | None, *, first_fen: int | None, standing_fen: int | None
 ) -> str:
-    """The window comes to more than with the prior-year figure of the first filing."""
+    """The window is assessed to more than with the prior-year figure of the first filing."""
     if first_fen is None:
         compared = "原未填时"
-        change = _changed("上年同期数", first_fen, stands_fen)
+        change = _changed("上年同期数", first_fen, standing_fen)
     else:
         compared = "首次登记的数"
-        change = f"首次登记的上年同期数为{_wanyuan(first_fen)}，现{_stands(stands_fen)}"
+        change = f"首次登记的上年同期数为{_wanyuan(first_fen)}，现{_state(standing_fen)}"
     return (
         f"{about}{change}{_assessed(amounts, stated='现数', compared=compared)}，请核实更正上年同期数的依据。"
     )
@@ -152,7 +152,7 @@ def base_earns(
 def balance_differs(
     about: About, column: Column, amounts: Amounts | None, *, month_fen: int, by_cumulative_fen: int
 ) -> str:
-    """The figure of the month is not the difference of the cumulative figures."""
+    """The figure of the month differs from the difference of the cumulative figures."""
     return (
         f"{about}{COLUMNS[column]}{_wanyuan(month_fen)}，按累计数推算为{_wanyuan(by_cumulative_fen)}，"
         f"相差{_wanyuan(abs(month_fen - by_cumulative_fen))}"
@@ -161,19 +161,19 @@ def balance_differs(
 
 
 def _assessed(amounts: Amounts | None, *, stated: str, compared: str) -> str:
-    """The window as it stands, with this one as compared and, where there are more, with all of them."""
+    """The phrase with the assessed amounts of the window; the third only if there are several places."""
     if amounts is None:
         return ""
-    told = f"；{amounts.window.chinese}测算金额按{stated}为{_wanyuan(amounts.assessed_fen)}，"
+    by_stated = f"；{amounts.window.chinese}测算金额按{stated}为{_wanyuan(amounts.assessed_fen)}，"
     alone = f"按{compared}为{_wanyuan(amounts.compared_fen)}"
     if amounts.places == 1:
-        return told + alone
+        return by_stated + alone
     together = f"期间内{amounts.places}处均按{compared}为{_wanyuan(amounts.together_fen)}"
-    return f"{told}仅此处{alone}，{together}"
+    return f"{by_stated}仅此处{alone}，{together}"
 
 
 def december_jump(about: About, december_fen: int, before: MonthsBefore) -> str:
-    """December is negative, or many times the mean of the months before it, or they come to nothing."""
+    """December is negative, or many times the mean of the months before it, or their sum is not positive."""
     mean = ""
     if before.mean_fen is not None:
         mean = f"当年此前{before.months}个月月均约{_rounded(before.mean_fen)}，"
@@ -196,27 +196,27 @@ def late_correction(  # noqa: PLR0913 - the return and the amounts before and af
     amounts: Amounts | None,
     *,
     before: Return | None,
-    stands: Return | None,
+    standing: Return | None,
 ) -> str:
-    """A return was corrected after the end of its window; None is no return."""
+    """A return was corrected after the end of its window; `before` or `standing` None is no return."""
     return (
         f"{about}的登记数据在{window.chinese}结束后更正或撤销{corrections}次，"
-        f"{_corrected(before=before, stands=stands)}"
+        f"{_corrected(before=before, standing=standing)}"
         f"{_assessed(amounts, stated='现数', compared='更正前的数')}，请核实更正的依据和时间。"
     )
 
 
-def _corrected(*, before: Return | None, stands: Return | None) -> str:
-    """What the corrections changed, whatever it is: an award may rest on more than the current figure."""
-    if before is None or stands is None:
-        return f"此前{_registered(before)}，现{_registered(stands)}"
-    then, now = dict(_contents(before)), dict(_contents(stands))
+def _corrected(*, before: Return | None, standing: Return | None) -> str:
+    """The phrase about all changes by the corrections, since not only the current figure decides awards."""
+    if before is None or standing is None:
+        return f"此前{_registered(before)}，现{_registered(standing)}"
+    then, now = dict(_contents(before)), dict(_contents(standing))
     changes = [_changed(label, then[label], now[label]) for label in now if then[label] != now[label]]
     return "，".join(changes) or "现登记的数据与更正前相同"
 
 
 def _changed(label: str, then: int | str | None, now: int | str | None) -> str:
-    """What a value was and is; of a figure in fen also that it was not filled in, or is not any more."""
+    """The phrase about the old and the new value; a figure that is not filled in has words of its own."""
     if then is None:
         return f"{label}原未填，现补填{_value(now)}"
     if now is None:
@@ -229,7 +229,7 @@ def _value(value: int | str | None) -> str:
 
 
 def _contents(registered: Return) -> Iterator[tuple[str, int | str | None]]:
-    """What a return says, by label; the figures that the award rests on first, without the item's name."""
+    """The content of a return by label; first the figures that decide the award, without the item's name."""
     form = FORMS[registered.form]
     for item in sorted(form.items, key=lambda item: item != form.required_item):
         figure = registered.figures.get(item, Figure())
@@ -244,7 +244,7 @@ def _contents(registered: Return) -> Iterator[tuple[str, int | str | None]]:
 
 
 def growth_cluster(near: Near, *, rate_bp: int, band_bp: int) -> str:
-    """Growth gathers just over the gate."""
+    """The growth of many returns is just over the gate."""
     gate = rate_text(rate_bp)
     return (
         f"{near.whose}同比增速高于{gate}、不高于{rate_text(rate_bp + band_bp)}的{near.over}户次，"
@@ -254,7 +254,7 @@ def growth_cluster(near: Near, *, rate_bp: int, band_bp: int) -> str:
 
 
 def increment_cluster(near: Near, *, width_fen: int) -> str:
-    """Increments gather just over the thresholds."""
+    """The increments of many returns are just over the thresholds."""
     width = _wanyuan(width_fen)
     return (
         f"{near.whose}同比增量达到计奖临界值、超出不足{width}的{near.over}户次，"
@@ -270,7 +270,7 @@ def _share(near: Near) -> str:
 def many_corrections(  # noqa: PLR0913 - the counts behind the question
     actor: str, whose: str, *, corrections: int, share_bp: int, registered: int, registered_bp: int
 ) -> str:
-    """One actor corrected much of what was registered."""
+    """One actor made many corrections, compared with the rows that the actor registered."""
     return (
         f"经办人{actor}对{whose}数据更正或撤销{corrections}次，占全部更正和撤销的{rate_text(share_bp)}；"
         f"首次登记{registered}行，占全部首次登记的{rate_text(registered_bp)}，请核对各次更正的依据文件。"
@@ -281,7 +281,7 @@ def _figure(fen: int | None) -> str:
     return "未填" if fen is None else _wanyuan(fen)
 
 
-def _stands(fen: int | None) -> str:
+def _state(fen: int | None) -> str:
     return "未填" if fen is None else f"为{_wanyuan(fen)}"
 
 
@@ -289,11 +289,11 @@ def _registered(registered: Return | None) -> str:
     if registered is None:
         return "无登记"
     figure = required_figure(registered)
-    return f"登记的本期数{_stands(figure.current_fen)}，上年同期数{_stands(figure.prior_year_fen)}"
+    return f"登记的本期数{_state(figure.current_fen)}，上年同期数{_state(figure.prior_year_fen)}"
 
 
 def _rounded(fen: int) -> str:
-    """To 100 yuan: of a mean, more decimals would only look exact."""
+    """An amount rounded down to 100 yuan: more decimals would make a mean look exact."""
     return _wanyuan(fen - fen % _FEN_PER_100_YUAN)
 
 

@@ -1,4 +1,4 @@
-"""Who saw figures of single units, and what became of keys."""
+"""The disclosures: who saw figures of single units, and the changes of keys."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ depends_on: str | Sequence[str] | None = None
 
 
 def upgrade() -> None:
-    """Make the table."""
+    """Create the table."""
     op.create_table(
         "disclosures",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -37,5 +37,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the table, and what it says with it."""
+    """Drop the table with its rows."""
     op.drop_table("disclosures")

@@ -12,7 +12,7 @@ depends_on: str | Sequence[str] | None = None
 
 
 def upgrade() -> None:
-    """Make every table, and the one row of the sequencer and of the checkpoint."""
+    """Create every table, and the single rows of the sequencer and of the checkpoint."""
     op.create_table(
         "events",
         sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),

@@ -1,6 +1,6 @@
-"""Read models for a country: indexes for the list, text ordered alike everywhere; made again from the log.
+"""Read models for a country: indexes for the list, and text in the same order on every database.
 
-The read models follow from the log: they are dropped and made anew, and the next start fills them.
+The read models follow from the log: the migration drops and creates them, and the next start fills them.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ Columns = list[sa.Column[str] | sa.Column[int] | sa.Column[bool] | sa.Column[byt
 
 
 def upgrade() -> None:
-    """Make the read models anew, empty."""
+    """Create the read models again, empty."""
     _drop()
     _order_texts(ORDERED, sa.Text())
     _make_facts(ORDERED)
@@ -40,7 +40,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Make the read models as they were, empty."""
+    """Create the read models as they were, empty."""
     _drop()
     _order_texts(sa.Text(), ORDERED)
     _make_facts(sa.Text())
@@ -60,7 +60,7 @@ def _drop() -> None:
 
 
 def _order_texts(to: sa.types.TypeEngine[str], before: sa.types.TypeEngine[str]) -> None:
-    """Order the texts of the log and of access; on SQLite they are ordered by code points anyway."""
+    """Set the order of the texts of the log and of access; SQLite orders by code points anyway."""
     if op.get_bind().dialect.name == "postgresql":
         for table, columns in _KEPT_TEXTS.items():
             for column in columns:

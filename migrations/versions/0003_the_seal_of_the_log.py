@@ -1,4 +1,4 @@
-"""The seal of the log: the tiles of its Merkle tree, and how many events they hold."""
+"""The seal of the log: the tiles of its Merkle tree, and the number of events in them."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ depends_on: str | Sequence[str] | None = None
 
 
 def upgrade() -> None:
-    """Make the tables, empty: the service, a worker or whoever asks for a proof seals what the log holds."""
+    """Create the empty tables: the service, a worker or a command that needs a proof seals the log."""
     op.create_table(
         "log_tiles",
         sa.Column("level", sa.Integer(), autoincrement=False, nullable=False),

@@ -1,4 +1,4 @@
-"""The replays that were asked of the service."""
+"""The replays that clients requested from the service."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ depends_on: str | Sequence[str] | None = None
 
 
 def upgrade() -> None:
-    """Make the table."""
+    """Create the table."""
     op.create_table(
         "replays",
         sa.Column("id", TEXT, nullable=False),

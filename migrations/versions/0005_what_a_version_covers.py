@@ -1,7 +1,8 @@
-"""What became of policies, what the read models cannot follow; a publication is noted by its position.
+"""Assessments and withdrawals of policies, disagreements; a publication has its position as its key.
 
-Half-years that a newer version no longer covers were once left as they were: where a policy has such a one,
-the next start assesses everything by its newest version again. Elsewhere it only records that this is done.
+Earlier software left half-years that a newer version no longer covers as they were. If a policy has such a
+half-year, the next start assesses everything by its newest version again; otherwise it only records that this
+is done.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,7 @@ LAST_STREAM = "returns/ZZZZZZZZZZZZZZZZZZ/2099"
 
 
 def upgrade() -> None:
-    """Make the tables, and note the publications by their positions."""
+    """Create the tables, and key the publications by their positions."""
     op.create_table(
         "policy_marks",
         sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -62,7 +63,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the tables, and note the publications by their versions."""
+    """Drop the tables, and key the publications by policy and version."""
     noted = _noted()
     op.drop_table("publications")
     table = _make_publications("policy", "version")
@@ -81,7 +82,7 @@ def _noted() -> list[Mapping[str, Any]]:
 
 
 def _make_publications(*parts: str | sa.Column[int]) -> sa.Table:
-    """Make the table with a primary key, and further columns."""
+    """Create the table with a primary key of these columns, and with further columns."""
     key = [each for each in parts if isinstance(each, str)]
     return op.create_table(
         "publications",
@@ -97,7 +98,7 @@ def _make_publications(*parts: str | sa.Column[int]) -> sa.Table:
 
 
 def _to_finish(noted: Mapping[str, Any]) -> dict[str, Any]:
-    """What is left to do of the newest publication of a policy."""
+    """The row of a policy's newest publication with the work that is left to do."""
     if _covers_what_any_covered(noted):
         is_done = noted["done"] >= noted["total"]
         return dict(noted) | ({"after_stream": LAST_STREAM} if is_done else {})

@@ -1,4 +1,4 @@
-"""The row that readiness writes, to see whether the database takes it."""
+"""The row that the readiness check writes, to see whether the database accepts writes."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ depends_on: str | Sequence[str] | None = None
 
 
 def upgrade() -> None:
-    """Make the table with its row."""
+    """Create the table with its row."""
     probe = op.create_table(
         "write_probe",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
@@ -23,5 +23,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the table; nobody reads it."""
+    """Drop the table; no code reads it."""
     op.drop_table("write_probe")

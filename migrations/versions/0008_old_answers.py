@@ -1,4 +1,4 @@
-"""The kept answers by their age: each filing under a key lets the old ones go under the write lock."""
+"""An index of the kept answers by age: each filing under a key deletes old ones under the write lock."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ _NAME = "ix_idempotent_answers_created_at_us"
 
 
 def upgrade() -> None:
-    """Make the index."""
+    """Create the index."""
     op.create_index(op.f(_NAME), "idempotent_answers", ["created_at_us"])
 
 

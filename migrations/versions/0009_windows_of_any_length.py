@@ -1,6 +1,6 @@
-"""Accounts of any window and limits of any number; the read models are made again from the log.
+"""Accounts of any window and limits of any number; the read models are filled again from the log.
 
-They follow from the log: they are emptied, and the next start, or `duixian projections rebuild`, fills them.
+The migration empties them, and the next start, or `duixian projections rebuild`, fills them.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ Columns = list[sa.Column[str] | sa.Column[int] | sa.Column[bool] | sa.Column[byt
 
 
 def upgrade() -> None:
-    """Make the read models anew, empty."""
+    """Create the read models again, empty."""
     _empty()
     _make_policies("first_period", "last_period", "account_per")
     _make_returns()
@@ -32,7 +32,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Make the read models as they were, empty."""
+    """Create the read models as they were, empty."""
     _empty()
     _make_policies("first_window", "last_window")
     _make_returns("window")

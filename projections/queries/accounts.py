@@ -1,4 +1,4 @@
-"""Reads of one account, as it stood at a position."""
+"""Reads of one account as of a position."""
 
 from collections.abc import Collection
 from typing import Final
@@ -22,7 +22,7 @@ class AssessedPeriod(msgspec.Struct, frozen=True):
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Who an enterprise is: name and region of its latest period in a window."""
+    """The name and the region of an enterprise in its latest period of a window."""
 
     name: str
     region_code: str
@@ -39,7 +39,7 @@ def has_ever_filed(connection: Connection, uscc: str, window: str) -> bool:
 
 
 def identity(connection: Connection, uscc: str, window: str, at: int) -> Identity | None:
-    """Who the enterprise is; where all its returns are withdrawn, as the last one had it."""
+    """The name and the region of an enterprise; if all its returns are withdrawn, those of the last one."""
     query = select(enterprises.c.name, enterprises.c.region_code)
     query = query.where(enterprises.c.uscc == uscc, enterprises.c.window == window)
     last = query.where(enterprises.c.from_position <= at).order_by(enterprises.c.from_position.desc())
@@ -63,7 +63,7 @@ def periods(connection: Connection, policy: str, uscc: str, window: str, at: int
 def assessed_by_period(
     connection: Connection, policy: str, periods: Collection[str]
 ) -> dict[str, tuple[int, int]]:
-    """How many enterprises have more than 0 assessed of a period now, and their sum in fen, by period."""
+    """The number of enterprises with an amount above 0 in a period now, and their sum in fen, by period."""
     query = (
         select(entitlements.c.period, func.count(), func.sum(entitlements.c.assessed_fen))
         .where(entitlements.c.policy == policy, entitlements.c.period.in_(periods))

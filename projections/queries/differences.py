@@ -1,7 +1,7 @@
-"""Reads of what changed between two moments: the amounts that began or ended to hold in between.
+"""Reads of the changes between two moments: the amounts whose rows began or ended in between.
 
-The enterprises are looked through by code, in slices of the primary key: what a slice costs depends neither
-on how many enterprises there are nor on how far apart the moments lie, and no filing pays for an index.
+The queries go through the enterprises by code, in slices of the primary key: the cost of a slice depends
+neither on the number of enterprises nor on the time between the moments, and no filing pays for an index.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -12,28 +12,28 @@ from sqlalchemy import Connection, and_, case, func, or_, select, true, tuple_
 from domain.returns import ReturnVersion
 from projections.queries import totals
 from projections.queries.policies import PolicyVersion
-from projections.queries.returns import version_of
+from projections.queries.returns import as_version
 from projections.tables import enterprises, entitlements, returns, transactions
 from projections.temporal_rows import among, texts
 
 SLICE: Final = 2_000
-"""Rows that are looked through in one query."""
+"""The number of rows in a slice."""
 
 
 class Span(NamedTuple):
-    """What was recorded after the one position and up to the other; both are ends of transactions."""
+    """The records after the first position and up to the last; both are ends of transactions."""
 
     first: int
     last: int
 
 
 class Scope(NamedTuple):
-    """Which accounts are looked at; None for all.
+    """The accounts to examine; None for all.
 
     Attributes:
-        window: That of accounts.
-        region_code: Of the enterprise's latest period in the window, as of the end of the span.
-        uscc: An enterprise.
+        window: The window of the accounts.
+        region_code: The region in the enterprise's latest period of the window, as of the end of the span.
+        uscc: The code of an enterprise.
     """
 
     window: str | None = None
@@ -54,7 +54,7 @@ BEGINNING: Final = Place("", "", "", "")
 
 
 class AmountInForce(NamedTuple):
-    """An amount, and from the end of which transaction to the end of which other one it held."""
+    """An amount, and the ends of the transactions from which and to which it held."""
 
     uscc: str
     policy: str
@@ -67,12 +67,12 @@ class AmountInForce(NamedTuple):
 
     @property
     def place(self) -> Place:
-        """The period that it is of."""
+        """The place of its period."""
         return Place(self.uscc, self.policy, self.window, self.period)
 
     @property
     def is_cut(self) -> bool:
-        """Whether a limit cut it that earlier periods use too."""
+        """Whether a limit that the period shares with others cut the amount."""
         return self.assessed_fen < self.selected_fen
 
 
@@ -84,7 +84,7 @@ class Identity(NamedTuple):
 
 
 def slice_end(connection: Connection, scope: Scope, after: Place) -> Place | None:
-    """Where the slice after a place ends, before an enterprise; None for the last one."""
+    """The place before which the slice after a place ends: the next enterprise; None for the last slice."""
     code = entitlements.c.uscc
     query = select(code).where(code > after.uscc, true() if scope.uscc is None else code == scope.uscc)
     found = connection.scalar(query.order_by(code).offset(SLICE).limit(1))
@@ -94,7 +94,7 @@ def slice_end(connection: Connection, scope: Scope, after: Place) -> Place | Non
 def held_within(
     connection: Connection, scope: Scope, span: Span, *, after: Place, until: Place | None
 ) -> list[AmountInForce]:
-    """The amounts of a slice that began or ended to hold in the span, by account, period and time."""
+    """The amounts of a slice whose rows began or ended in the span, by account, period and time."""
     table = entitlements.c
     query = select(*(table[name] for name in AmountInForce._fields)).where(
         tuple_(table.uscc, table.policy, table.window, table.period) > tuple(after),
@@ -116,7 +116,7 @@ def held_within(
 def versions_within(
     connection: Connection, span: Span, codes: Sequence[str]
 ) -> list[tuple[int, ReturnVersion]]:
-    """The versions of these enterprises' returns in the span, each after the end of its transaction."""
+    """The versions of these enterprises' returns in the span, each with the end of its transaction first."""
     table = returns.c
     query = select(returns).where(
         among(connection.dialect.name, table.uscc, "codes"),
@@ -124,13 +124,13 @@ def versions_within(
         table.from_position <= span.last,
     )
     rows = connection.execute(query.order_by(table.position), {"codes": texts(connection, codes)})
-    return [(row.from_position, version_of(row)) for row in rows]
+    return [(row.from_position, as_version(row)) for row in rows]
 
 
 def identities(
     connection: Connection, windows: Collection[str], codes: Sequence[str], at: int
 ) -> dict[tuple[str, str], Identity]:
-    """By window and code, who the enterprises are; where all is withdrawn, as the last return had it."""
+    """Names and regions by window and code; if all returns are withdrawn, those of the last one."""
     table = enterprises.c
     query = select(table.window, table.uscc, table.name, table.region_code).where(
         table.window.in_(windows),
@@ -141,42 +141,44 @@ def identities(
     return {(window, uscc): Identity(name, region_code) for window, uscc, name, region_code in rows}
 
 
-def times_of(connection: Connection, ends: Collection[int]) -> dict[int, int]:
+def read_times(connection: Connection, ends: Collection[int]) -> dict[int, int]:
     """The times, in microseconds since 1970, of the transactions that ended at these positions."""
     query = select(transactions).where(transactions.c.position.in_(sorted(ends)))
     return {row.position: row.recorded_at_us for row in connection.execute(query)}
 
 
-def sums_of(
+def read_sums(
     connection: Connection, scope: Scope, span: Span, published: Sequence[PolicyVersion]
 ) -> tuple[int, int]:
-    """The sums, in fen, of the amounts that held before the span and at its end.
+    """The sums, in fen, of the amounts in force before the span and at its end.
 
     Args:
-        connection: In a transaction.
-        scope: Of an enterprise or a region the sums are counted, else they are the kept ones.
-        span: What lies in between.
+        connection: A connection in a transaction.
+        scope: For an enterprise or a region the sums are computed; otherwise the maintained ones are read.
+        span: The span.
         published: The versions of the policies.
     """
     if scope.uscc is not None or scope.region_code is not None:
         return _counted(connection, scope, span)
-    accounts = {(each.ref.id, str(window)) for each in published for window in each.windows}
-    wanted = [each for each in accounts if scope.window in {None, each[1]}]
+    accounts = {(version.ref.id, str(window)) for version in published for window in version.windows}
+    wanted = [account for account in accounts if scope.window in {None, account[1]}]
     return _kept(connection, wanted, span.first), _kept(connection, wanted, span.last)
 
 
 def _kept(connection: Connection, accounts: Iterable[tuple[str, str]], at: int) -> int:
     return sum(
-        each.assessed_fen
+        group.assessed_fen
         for policy, window in accounts
-        for each in totals.listed(connection, policy, window, at)
+        for group in totals.listed(connection, policy, window, at)
     )
 
 
 def _counted(connection: Connection, scope: Scope, span: Span) -> tuple[int, int]:
     table, who = entitlements.c, enterprises.c
     held = [and_(table.from_position <= at, table.to_position > at) for at in span]
-    amounts = [func.coalesce(func.sum(case((each, table.assessed_fen), else_=0)), 0) for each in held]
+    amounts = [
+        func.coalesce(func.sum(case((condition, table.assessed_fen), else_=0)), 0) for condition in held
+    ]
     query = select(*amounts).where(or_(*held))
     if scope.window is not None:
         query = query.where(table.window == scope.window)

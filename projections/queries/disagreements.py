@@ -1,4 +1,4 @@
-"""Reads of what the log says and the read models cannot follow."""
+"""Reads of the recorded events that contradict the read models."""
 
 from collections.abc import Collection
 from typing import Final
@@ -10,15 +10,17 @@ from projections.tables import accounts, disagreements
 
 
 class Disagreement(msgspec.Struct, frozen=True):
-    """An event that the read models cannot follow.
+    """An event that contradicts the read models.
 
     Attributes:
-        position: Of the event; `stream` and `type` are its own.
-        uscc: The enterprise; None where it belongs to none.
-        window: The window; None where it does not say.
-        policy: The policy whose account it contradicts; None for every account of the window.
-        period: As the contract writes it; None where it is about no single one.
-        reason: In Chinese.
+        position: The position of the event.
+        stream: The stream of the event.
+        type: The type of the event.
+        uscc: The code of the enterprise; None if the event does not belong to one.
+        window: The window; None if the event does not say it.
+        policy: The policy whose account the event contradicts; None for every account of the window.
+        period: The period, as the API writes it; None if the event is not about a single one.
+        reason: Why the event contradicts the read models, in Chinese.
     """
 
     position: int
@@ -40,9 +42,15 @@ def _holds(at: int) -> ColumnElement[bool]:
 
 
 def page(connection: Connection, at: int, *, after: int, limit: int) -> list[Disagreement]:
-    """The disagreements about the next events after a position, at most so many, in the order of the log.
+    """The disagreements about the next events after a position, in the order of the log.
 
-    An event that does not say its window contradicts both of its year.
+    An event that does not say its period contradicts every window of its year.
+
+    Args:
+        connection: A connection in a transaction.
+        at: The position of the moment that is read.
+        after: The position after which the events come.
+        limit: The most events, each with all its disagreements.
     """
     next_events = select(_HELD.position).distinct().where(_holds(at), _HELD.position > after)
     next_events = next_events.order_by(_HELD.position).limit(limit)
@@ -56,7 +64,7 @@ def page(connection: Connection, at: int, *, after: int, limit: int) -> list[Dis
 
 
 def count(connection: Connection, at: int) -> int:
-    """How many events the read models cannot follow."""
+    """The number of events that contradict the read models."""
     query = select(func.count(_HELD.position.distinct())).where(_holds(at))
     number: int = connection.execute(query).scalar_one()
     return number
@@ -65,7 +73,7 @@ def count(connection: Connection, at: int) -> int:
 def positions(
     connection: Connection, policy: str, window: str, codes: Collection[str], at: int
 ) -> dict[str, list[int]]:
-    """The positions that contradict the accounts of enterprises, by code; those without any are left out."""
+    """The positions that contradict accounts, by code of the enterprise; others are left out."""
     query = select(_HELD.uscc, _HELD.position).where(_of_accounts(policy, window, at), _HELD.uscc.in_(codes))
     found: dict[str, list[int]] = {}
     for uscc, position in connection.execute(query.order_by(_HELD.position)):
@@ -74,7 +82,7 @@ def positions(
 
 
 def count_accounts(connection: Connection, policy: str, window: str, at: int) -> int:
-    """How many accounts of a window are disputed, and so in no sum."""
+    """The number of accounts of a window that are disputed, and so in no sum."""
     query = select(func.count(_HELD.uscc.distinct())).where(_of_accounts(policy, window, at))
     number: int = connection.execute(query).scalar_one()
     return number

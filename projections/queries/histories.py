@@ -1,4 +1,4 @@
-"""Reads of the histories of many enterprises, in slices by their codes, as they stood at a position."""
+"""Reads of the histories of many enterprises as of a position, in slices by their codes."""
 
 from collections.abc import Collection, Sequence
 
@@ -7,7 +7,7 @@ from sqlalchemy import Connection, and_, func, select
 
 from domain.periods import Period
 from domain.returns import ReturnVersion
-from projections.queries.returns import version_of
+from projections.queries.returns import as_version
 from projections.tables import enterprises, returns
 from projections.temporal_rows import among, texts
 
@@ -21,9 +21,9 @@ class Known(msgspec.Struct, frozen=True):
 
 
 def walk_along_keys(connection: Connection) -> None:
-    """Have PostgreSQL read slices in the order of their keys for the rest of the transaction.
+    """Make PostgreSQL read slices in the order of their keys for the rest of the transaction.
 
-    Until its statistics know a month that came in, reading and sorting the whole table for each slice looks
+    Until its statistics include a newly filed month, reading and sorting the whole table for each slice looks
     cheap to it.
     """
     if connection.dialect.name == "postgresql":
@@ -66,4 +66,4 @@ def versions_of(
         )
         .order_by(returns.c.uscc, returns.c.period, returns.c.form, returns.c.from_position)
     )
-    return [version_of(row) for row in connection.execute(query, {"codes": texts(connection, codes)})]
+    return [as_version(row) for row in connection.execute(query, {"codes": texts(connection, codes)})]

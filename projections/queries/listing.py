@@ -1,8 +1,8 @@
-"""The list of the accounts of a window, page by page, as it stood at a position.
+"""The list of the accounts of a window, page by page, as of a position.
 
-A page costs the same however many enterprises there are. Without further filters it is one step into an index
-for each account. With filters that no index knows, the accounts are looked through in their order, in slices,
-up to `MOST_SCANNED`: then the page ends early, and its cursor says where to go on.
+A page costs the same for any number of enterprises. Without further filters it takes one step in an index for
+each account. With filters that no index covers, it scans the accounts in their order, in slices, up to
+`MOST_SCANNED`: then the page ends early, and its cursor says where to continue.
 """
 
 import sys
@@ -37,20 +37,20 @@ from projections.temporal_rows import find_by_key
 Sort = Literal["-assessed_fen", "assessed_fen", "uscc"]
 
 MOST_SCANNED: Final = 20_000
-"""Looked through for one page at the most: some tens of milliseconds."""
+"""The most accounts that one page scans, which takes some tens of milliseconds."""
 
 SLICE: Final = 2_000
-"""Looked through in one query, where a filter may leave little of it."""
+"""The number of accounts in one query if a filter may exclude most of them."""
 
 MOST_FOUND_BY_NAME: Final = 2_000
-"""Enterprises that a prefix of the name or code may find to be sorted at once; more are looked through."""
+"""The most enterprises found by a prefix of name or code that are sorted at once; for more, a page scans."""
 
 FIRST_SURROGATE: Final = 0xD800
 LAST_SURROGATE: Final = 0xDFFF
-"""No text has a character between these two, both included."""
+"""No text has a character from the first to the last of these code points."""
 
 Place = tuple[int, str]
-"""Where a page ends: the amount and the code of the last account that was looked at."""
+"""The end of a page: the amount and the code of the last account that it scanned."""
 
 
 class ListedAccount(msgspec.Struct, frozen=True):
@@ -66,14 +66,14 @@ class ListedAccount(msgspec.Struct, frozen=True):
 
 
 class Page(NamedTuple):
-    """A page of the list, and where the next one begins; None after the last."""
+    """A page of the list, and the place after which the next one begins; None after the last page."""
 
     accounts: list[ListedAccount]
     next_after: Place | None
 
 
 class ListFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """What the list is narrowed to; `policy` None where no policy covers the window yet."""
+    """The filters of the list; `policy` is None if no policy covers the window yet."""
 
     policy: str | None
     window: str
@@ -87,7 +87,7 @@ class ListFilter(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def has_maintained_totals(self) -> bool:
-        """Whether the sums over the list are kept, instead of counted."""
+        """Whether the sums over the list are maintained ones, which need no counting."""
         return (
             not self.min_assessed_fen
             and self.industry is None
@@ -98,20 +98,20 @@ class ListFilter(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def asks_for_assessment(self) -> bool:
-        """Whether it leaves out those of whom nothing is assessed."""
+        """Whether the filters exclude enterprises without an assessment."""
         period_level = (self.measure, self.status, self.stage)
-        return bool(self.min_assessed_fen) or any(each is not None for each in period_level)
+        return bool(self.min_assessed_fen) or any(value is not None for value in period_level)
 
 
 class ListTotals(msgspec.Struct, frozen=True):
-    """How many accounts a list has, and what they are assessed to together."""
+    """The number of accounts in a list, and the sum of their assessed amounts, in fen."""
 
     total: int
     assessed_fen: int
 
 
 class _Seen(NamedTuple):
-    """An account that was looked at, and whether it passes the filters."""
+    """An account that was scanned, and whether it passes the filters."""
 
     account: ListedAccount
     passes: bool
@@ -132,7 +132,7 @@ def account_page(  # noqa: PLR0913 - the parts of a page
 ) -> Page:
     """At most `limit` accounts after the one at `after`, in the order of `sort`.
 
-    Accounts of equal amount are in the order of their codes, in the reverse order for `assessed_fen`.
+    Accounts with equal amounts are in the order of their codes, or in reverse order for `assessed_fen`.
     """
     listing = _Listing(connection, wanted, at, sort)
     found: list[ListedAccount] = []
@@ -155,19 +155,19 @@ def has_industry(connection: Connection, window: str, prefix: str) -> bool:
 
 
 def list_totals(connection: Connection, wanted: ListFilter, at: int) -> ListTotals:
-    """The sums over the list: kept ones where there are, else counted."""
+    """The sums over the list: maintained ones if there are any, otherwise counted."""
     if not wanted.has_maintained_totals:
         return _counted(connection, wanted, at)
     total = assessed_fen = 0
     of_policy = [] if wanted.policy is None else totals.listed(connection, wanted.policy, wanted.window, at)
-    for each in of_policy:
-        if wanted.region_code in {None, each.region_code} and (
-            wanted.measure is None or wanted.measure in each.measures
+    for group in of_policy:
+        if wanted.region_code in {None, group.region_code} and (
+            wanted.measure is None or wanted.measure in group.measures
         ):
-            total += each.accounts
-            assessed_fen += each.assessed_fen
+            total += group.accounts
+            assessed_fen += group.assessed_fen
     if not wanted.asks_for_assessment:
-        total += sum(each.enterprises for each in _unassessed(connection, wanted, at))
+        total += sum(group.enterprises for group in _unassessed(connection, wanted, at))
     return ListTotals(total, assessed_fen)
 
 
@@ -175,20 +175,20 @@ def _unassessed(connection: Connection, wanted: ListFilter, at: int) -> list[tot
     """The groups of enterprises with a standing return and no account under the policy."""
     account_of = "" if wanted.policy is None else policy_set((wanted.policy,))
     return [
-        each
-        for each in totals.filed(connection, wanted.window, at)
-        if (wanted.policy is None or account_of not in each.assessed_by)
-        and wanted.region_code in {None, each.region_code}
+        group
+        for group in totals.filed(connection, wanted.window, at)
+        if (wanted.policy is None or account_of not in group.assessed_by)
+        and wanted.region_code in {None, group.region_code}
     ]
 
 
 class _Listing:
-    """The accounts of a window in one order, and among them those who filed and have none.
+    """The accounts of a window in one order, together with the enterprises that filed and have no account.
 
     Args:
-        connection: In a transaction.
-        wanted: What passes.
-        at: As it stood at this position.
+        connection: A connection in a transaction.
+        wanted: The filters.
+        at: The position of the moment that is read.
         sort: The order.
     """
 
@@ -198,31 +198,31 @@ class _Listing:
         self._at = at
         self._sort: Sort = sort
         self._order = _ORDERS[sort]
-        if any(each is not None for each in (wanted.industry, wanted.measure, wanted.status, wanted.stage)):
-            # To see who passes, PostgreSQL would rather read all entitlements, for each slice anew.
+        if any(value is not None for value in (wanted.industry, wanted.measure, wanted.status, wanted.stage)):
+            # To apply these filters, PostgreSQL would prefer to read all entitlements for each slice.
             find_by_key(connection)
         self._candidates = None if wanted.q is None else _found_by_name(connection, wanted, at)
         without = [] if wanted.asks_for_assessment else _unassessed(connection, wanted, at)
-        self._assessed_by = sorted({each.assessed_by for each in without})
+        self._assessed_by = sorted({group.assessed_by for group in without})
 
     def after(self, place: Place | None, enough: int) -> Iterator[_Seen]:
-        """What comes after a place, looked at in slices; `enough` suffice where no filter is in the way."""
+        """The accounts after a place, read in slices; if all pass the filters, `enough` are one slice."""
         size = enough if self._passes_all else SLICE
         while True:
             sources = [self._accounts(place, size)]
             if self._assessed_by and not self._is_far_from_nothing(sources[0], size):
-                sources += [self._enterprises(place, size, each) for each in self._assessed_by]
+                sources += [self._enterprises(place, size, assessed_by) for assessed_by in self._assessed_by]
             whole, seen = self._merged(sources, size)
-            for each in seen:
-                place = each.place
-                yield each
+            for candidate in seen:
+                place = candidate.place
+                yield candidate
             if whole:
                 return
 
     def _merged(self, sources: list[list[_Seen]], size: int) -> tuple[bool, Iterator[_Seen]]:
-        """The sources in one order, up to where the first of them was cut off; whether none was."""
+        """Whether no source was cut off, and the sources in one order up to the first cut."""
         key = self._order.key
-        ends = [key(each[-1].place) for each in sources if len(each) == size]
+        ends = [key(source[-1].place) for source in sources if len(source) == size]
         merged = merge(*sources, key=lambda seen: key(seen.place))
         if not ends:
             return True, merged
@@ -237,7 +237,7 @@ class _Listing:
         )
 
     def _is_far_from_nothing(self, page: Sequence[_Seen], size: int) -> bool:
-        """Whether the slice ends before those of whom nothing is assessed, in the order of amounts."""
+        """Whether the slice ends before the enterprises without an account, in the order of amounts."""
         return self._sort == "-assessed_fen" and len(page) == size and page[-1].account.assessed_fen > 0
 
     def _accounts(self, place: Place | None, size: int) -> list[_Seen]:
@@ -282,8 +282,8 @@ class _Listing:
     def _rows(self, query: Select[Any], ranges: Iterable[ColumnElement[bool]], size: int) -> list[_Seen]:
         """The first rows of the ranges, one after the other."""
         found: list[_Seen] = []
-        for each in ranges:
-            rows = self._connection.execute(query.where(each).limit(size - len(found)))
+        for condition in ranges:
+            rows = self._connection.execute(query.where(condition).limit(size - len(found)))
             found += [_Seen(ListedAccount(*row[:-1]), bool(row[-1])) for row in rows]
             if len(found) == size:
                 break
@@ -294,12 +294,12 @@ class _Order(NamedTuple):
     """One order of the list.
 
     Attributes:
-        by: The columns that it orders accounts by.
-        by_code: How it orders those of equal amount.
-        code_after: Of equal amount: what comes after a code.
-        ranges: What comes after a place, as ranges of an index one after the other.
-        among_nothing: The place among those with an amount of 0.
-        key: Of a place, to compare in the same order.
+        by: The columns that accounts are ordered by.
+        by_code: The order of accounts with equal amounts.
+        code_after: The condition for the accounts after a code, among those with equal amounts.
+        ranges: The conditions for the accounts after a place, as consecutive ranges of an index.
+        among_nothing: The place among the accounts with an amount of 0.
+        key: The sort key of a place, for comparisons in the same order.
     """
 
     by: Callable[[Table], tuple[ColumnElement[Any], ...]]
@@ -311,7 +311,7 @@ class _Order(NamedTuple):
 
 
 _NOWHERE: Final[Place] = (-1, "")
-"""No place among those with an amount of 0: all of them come before."""
+"""The place after all accounts with an amount of 0."""
 
 
 def _highest_first(table: Table, place: Place | None) -> list[ColumnElement[bool]]:
@@ -365,7 +365,7 @@ def _holds(table: Table, at: int) -> ColumnElement[bool]:
 
 
 def _passes(wanted: ListFilter, table: Table, at: int) -> ColumnElement[bool]:
-    """The filters that no index of the accounts knows."""
+    """The condition for the filters that no index of the accounts covers."""
     period_level = {"measure": wanted.measure, "status": wanted.status, "stage": wanted.stage}
     given = {name: value for name, value in period_level.items() if value is not None}
     if not given:
@@ -395,7 +395,7 @@ def _described(wanted: ListFilter, table: Table) -> ColumnElement[bool]:
 
 
 def _found_by_name(connection: Connection, wanted: ListFilter, at: int) -> list[str] | None:
-    """The enterprises whose name or code begins so, if they are few."""
+    """The codes of the enterprises whose name or code begins with the prefix; None if they are many."""
     prefix = wanted.q or ""
     end = prefix_end(prefix)
     queries = [
@@ -410,12 +410,12 @@ def _found_by_name(connection: Connection, wanted: ListFilter, at: int) -> list[
         .subquery()
         for column in (enterprises.c.uscc, enterprises.c.name)
     ]
-    found = connection.scalars(union(*(select(each.c.uscc) for each in queries))).all()
+    found = connection.scalars(union(*(select(query.c.uscc) for query in queries))).all()
     return None if len(found) > MOST_FOUND_BY_NAME else sorted(found)
 
 
 def prefix_end(prefix: str) -> str | None:
-    """The first text, in the order of characters, after all that begin so; None where there is none."""
+    """The first text, by code points, after all texts that begin with the prefix; None without one."""
     for length in range(len(prefix), 0, -1):
         after = ord(prefix[length - 1]) + 1
         if after == FIRST_SURROGATE:
@@ -426,7 +426,7 @@ def prefix_end(prefix: str) -> str | None:
 
 
 def _counted(connection: Connection, wanted: ListFilter, at: int) -> ListTotals:
-    """The sums over a list whose filters have no kept ones: every account is looked at."""
+    """The sums over a list whose filters have no maintained sums: the query reads every account."""
     of_accounts = select(func.count(), func.coalesce(func.sum(accounts.c.assessed_fen), 0)).where(
         accounts.c.policy == wanted.policy,
         accounts.c.window == wanted.window,
@@ -438,7 +438,7 @@ def _counted(connection: Connection, wanted: ListFilter, at: int) -> ListTotals:
     )
     total, assessed_fen = connection.execute(of_accounts).one()
     if not wanted.asks_for_assessment:
-        groups = {each.assessed_by for each in _unassessed(connection, wanted, at)}
+        groups = {group.assessed_by for group in _unassessed(connection, wanted, at)}
         of_enterprises = select(func.count()).where(
             enterprises.c.window == wanted.window,
             enterprises.c.assessed_by.in_(groups) if groups else false(),

@@ -1,4 +1,4 @@
-"""The moments at which the ledger can be asked: the ends of its transactions."""
+"""The moments that queries can read the ledger as of: the ends of its transactions."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ BEGINNING = Moment(0, None)
 
 
 def now(connection: Connection) -> Moment:
-    """The end of the last transaction that the read models hold."""
+    """The end of the last transaction in the read models."""
     query = select(transactions).order_by(transactions.c.position.desc()).limit(1)
     return _moment(connection, query)
 
@@ -32,7 +32,7 @@ def at_position(connection: Connection, position: int) -> Moment:
 
 
 def at_time(connection: Connection, known_at_us: int) -> Moment:
-    """The end of the last transaction that had been recorded by a time."""
+    """The end of the last transaction recorded by a time, in microseconds since 1970-01-01T00:00:00Z."""
     query = select(transactions).where(transactions.c.recorded_at_us <= known_at_us)
     newest_first = (transactions.c.recorded_at_us.desc(), transactions.c.position.desc())
     return _moment(connection, query.order_by(*newest_first).limit(1))

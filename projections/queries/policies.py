@@ -13,11 +13,11 @@ from domain.policy.reach import Reach
 from projections.tables import policies, policy_marks
 
 MOST_KEPT: Final = 100
-"""Versions kept ready in memory: more than a city publishes in ten years."""
+"""The number of versions in the cache: more than a city publishes in ten years."""
 
 
 class PolicyVersion(msgspec.Struct, frozen=True):
-    """A published version of a policy; its document is read apart, since it is large."""
+    """A published version of a policy, without its document, which is large (`read_document`)."""
 
     ref: PolicyRef
     title: str
@@ -27,7 +27,7 @@ class PolicyVersion(msgspec.Struct, frozen=True):
     position: int
 
     def has_account(self, window: str) -> bool:
-        """Whether it pays for some period in accounts of exactly this window."""
+        """Whether the version pays for some period in accounts of exactly this window."""
         return self.reach.has(window_of(window))
 
     @property
@@ -48,7 +48,7 @@ _VERSIONS: Final = select(
 
 
 class PublishedDocument(msgspec.Struct, frozen=True):
-    """The document of a version: as it was submitted, and the same as data."""
+    """The document of a version: the submitted text, and its content as data."""
 
     text: str
     document: dict[str, Any]
@@ -76,7 +76,7 @@ def find_version(connection: Connection, policy: str, version: int) -> PolicyVer
 
 
 def is_assessed(connection: Connection, version: PolicyVersion) -> bool:
-    """Whether the read models hold that everything filed before a publication is assessed by it."""
+    """Whether, by the read models, everything filed before a publication is assessed by it."""
     query = select(policy_marks.c.position).where(
         policy_marks.c.policy == version.ref.id,
         policy_marks.c.version == version.ref.version,
@@ -92,7 +92,7 @@ def is_published(connection: Connection, policy: str) -> bool:
     return connection.execute(query.limit(1)).one_or_none() is not None
 
 
-def document_of(connection: Connection, ref: PolicyRef) -> PublishedDocument:
+def read_document(connection: Connection, ref: PolicyRef) -> PublishedDocument:
     """The document of a published version."""
     query = select(policies.c.text, policies.c.document)
     query = query.where(policies.c.policy == ref.id, policies.c.version == ref.version)
@@ -101,7 +101,7 @@ def document_of(connection: Connection, ref: PolicyRef) -> PublishedDocument:
 
 
 class PolicyMark(msgspec.Struct, frozen=True):
-    """What became of a version: `PolicyAssessed`, or `PolicyWithdrawn` with its reason and document."""
+    """A later event of a version: `PolicyAssessed`, or `PolicyWithdrawn` with its reason and document."""
 
     policy: str
     type: str
@@ -114,12 +114,12 @@ class PolicyMark(msgspec.Struct, frozen=True):
 
 
 class PolicyState(msgspec.Struct, frozen=True):
-    """What was published of a policy by some moment, and what has become of it.
+    """The versions of a policy as of a moment, with their assessments and withdrawals.
 
     Attributes:
         versions: Every version, from the first.
-        assessed: The last version that everything filed before it was assessed by; None before the first.
-        withdrawn: The withdrawal of the newest version; None where it is in force.
+        assessed: The last version whose assessment of everything filed before is complete; None before that.
+        withdrawn: The withdrawal of the newest version; None if it is in force.
         withdrawals: Every withdrawal, in the order of the log.
         is_assessed: Whether everything filed before the newest version, or its withdrawal, is assessed by it.
     """
@@ -132,56 +132,56 @@ class PolicyState(msgspec.Struct, frozen=True):
 
     @property
     def newest(self) -> PolicyVersion:
-        """The newest version, which alone speaks for the policy once everything is assessed by it."""
+        """The newest version, which alone assesses accounts once everything is assessed by it."""
         return self.versions[-1]
 
     @property
     def begun(self) -> int:
-        """The position of the last publication, or of the withdrawal that followed on it."""
+        """The position of the last publication, or of the withdrawal that followed it."""
         return self.newest.position if self.withdrawn is None else self.withdrawn.position
 
     @property
     def speaking(self) -> Sequence[PolicyVersion]:
-        """The versions by which some account may be assessed: from the last one assessed whole."""
+        """The versions that may have assessed some account: all from `assessed` on."""
         if self.is_assessed:
             return () if self.withdrawn else self.versions[-1:]
         first = 0 if self.assessed is None else self.assessed.ref.version
-        return [each for each in self.versions if each.ref.version >= first]
+        return [version for version in self.versions if version.ref.version >= first]
 
     def has_account(self, window: str) -> bool:
-        """Whether an account of exactly this window may be assessed by it."""
-        return any(each.has_account(window) for each in self.speaking)
+        """Whether the policy may have assessed an account of exactly this window."""
+        return any(version.has_account(window) for version in self.speaking)
 
     @property
     def windows(self) -> list[Window]:
         """The windows of the accounts of all versions, in the order of time."""
-        return sorted({window for each in self.versions for window in each.windows})
+        return sorted({window for version in self.versions for window in version.windows})
 
-    def version_of(self, latest: int | None) -> PolicyVersion:
-        """The version that an account is of: the newer of the last one assessed whole and its latest.
+    def account_version(self, latest: int | None) -> PolicyVersion:
+        """The version that an account belongs to: `assessed`, or the one that it names if that is newer.
 
         Args:
             latest: The version that the latest assessment of the account names; None before the first.
         """
         if self.is_assessed:
             return self.newest
-        latest_named = next((each for each in self.versions if each.ref.version == latest), None)
-        known = [each for each in (self.assessed, latest_named) if each is not None]
-        return max(known, key=lambda each: each.ref.version, default=self.newest)
+        latest_named = next((version for version in self.versions if version.ref.version == latest), None)
+        known = [version for version in (self.assessed, latest_named) if version is not None]
+        return max(known, key=lambda version: version.ref.version, default=self.newest)
 
 
 def states(connection: Connection, at: int) -> dict[str, PolicyState]:
-    """What was published of each policy by a position, and what had become of it, by id."""
+    """The state of each policy as of a position, by id."""
     versions = published(connection, at)
     columns = [policy_marks.c[name] for name in PolicyMark.__struct_fields__]
     query = select(*columns).where(policy_marks.c.from_position <= at).order_by(policy_marks.c.position)
     marks = [PolicyMark(*row) for row in connection.execute(query)]
     return {
         policy: _state(
-            [each for each in versions if each.ref.id == policy],
-            [each for each in marks if each.policy == policy],
+            [version for version in versions if version.ref.id == policy],
+            [mark for mark in marks if mark.policy == policy],
         )
-        for policy in sorted({each.ref.id for each in versions})
+        for policy in sorted({version.ref.id for version in versions})
     }
 
 
@@ -192,23 +192,25 @@ def _state(versions: Sequence[PolicyVersion], marks: Sequence[PolicyMark]) -> Po
     for mark in marks:
         is_about_newest = mark.position > versions[-1].position
         if mark.type == "PolicyAssessed":
-            assessed = next((each for each in versions if each.ref.version == mark.version), assessed)
+            assessed = next(
+                (version for version in versions if version.ref.version == mark.version), assessed
+            )
             is_assessed = is_about_newest
         elif is_about_newest:
             withdrawn, is_assessed = mark, False
-    withdrawals = tuple(each for each in marks if each.type == "PolicyWithdrawn")
+    withdrawals = tuple(mark for mark in marks if mark.type == "PolicyWithdrawn")
     return PolicyState(tuple(versions), assessed, withdrawn, withdrawals, is_assessed)
 
 
 _read: Final[dict[PolicyRef, Policy]] = {}
-"""What was read before, in this process: a version never changes, and its fingerprint is part of its name."""
+"""The cache of this process: a version never changes, and its fingerprint is part of the key."""
 
 
 def policy_of(connection: Connection, ref: PolicyRef) -> Policy:
-    """A published version, ready to assess by."""
+    """A published version, prepared for assessments."""
     found = _read.get(ref)
     if found is None:
         if len(_read) >= MOST_KEPT:
             _read.clear()
-        found = _read[ref] = policy_from_log(ref, document_of(connection, ref).document)
+        found = _read[ref] = policy_from_log(ref, read_document(connection, ref).document)
     return found

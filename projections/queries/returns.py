@@ -28,14 +28,14 @@ def own_figures(connection: Connection, wanted: EnterprisesByForm) -> dict[tuple
 
 
 def standing_returns(connection: Connection, wanted: EnterprisesByForm) -> dict[tuple[str, str, str], Return]:
-    """The returns that stand, by enterprise, form and period."""
+    """The standing returns, by enterprise, form and period."""
     return {key: _RETURN.decode(state) for key, state in _standing(connection, wanted, returns.c.state)}
 
 
 def _standing(
     connection: Connection, wanted: EnterprisesByForm, column: Column[Any]
 ) -> Iterator[tuple[tuple[str, str, str], Any]]:
-    """A column of the returns that stand, by enterprise, form and period."""
+    """A column of the standing returns, by enterprise, form and period."""
     for (form, period), codes in wanted.items():
         query = _standing_query(connection.dialect.name, column)
         for chunk in chunks(codes):
@@ -62,16 +62,13 @@ def has_ever_registered(connection: Connection, uscc: str, year: int) -> bool:
 
 
 def versions(connection: Connection, uscc: str, year: int, at: int) -> list[ReturnVersion]:
-    """Every version of an enterprise's returns of one year that was recorded by a position.
-
-    They come by period, form and time.
-    """
+    """Every version of an enterprise's returns of one year as of a position, by period, form and time."""
     query = (
         select(returns)
         .where(_of_year(uscc, year), returns.c.from_position <= at)
         .order_by(returns.c.period, returns.c.form, returns.c.from_position)
     )
-    return [version_of(row) for row in connection.execute(query)]
+    return [as_version(row) for row in connection.execute(query)]
 
 
 def _of_year(uscc: str, year: int) -> ColumnElement[bool]:
@@ -79,7 +76,7 @@ def _of_year(uscc: str, year: int) -> ColumnElement[bool]:
 
 
 def standing(connection: Connection, uscc: str, window: str, at: int) -> list[ReturnVersion]:
-    """The returns of a window that stood at a position, by period and form."""
+    """The standing returns of a window as of a position, by period and form."""
     query = (
         select(returns)
         .where(
@@ -91,17 +88,17 @@ def standing(connection: Connection, uscc: str, window: str, at: int) -> list[Re
         )
         .order_by(returns.c.period, returns.c.form)
     )
-    return [version_of(row) for row in connection.execute(query)]
+    return [as_version(row) for row in connection.execute(query)]
 
 
 def in_window(window: str) -> ColumnElement[bool]:
-    """Whether a return is of a period in a window: the texts of periods are in the order of time."""
+    """Whether the period of a return is in a window: the texts of periods sort in the order of time."""
     periods = window_of(window).periods
     return and_(returns.c.period >= str(periods[0]), returns.c.period <= str(periods[-1]))
 
 
-def version_of(row: Row[Any]) -> ReturnVersion:
-    """A row of the returns as a version."""
+def as_version(row: Row[Any]) -> ReturnVersion:
+    """Convert a row of the returns to a version."""
     withdrawn = row.type == ReturnWithdrawn.__name__
     return ReturnVersion(
         uscc=row.uscc,

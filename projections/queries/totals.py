@@ -1,4 +1,4 @@
-"""Reads of the maintained sums, as they stood at a position."""
+"""Reads of the maintained sums as of a position."""
 
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
@@ -16,8 +16,8 @@ class Group(msgspec.Struct, frozen=True):
     """A group of the summary.
 
     Attributes:
-        enterprises: How many have more than 0 assessed.
-        capped: How many periods each limit cut, by its id.
+        enterprises: The number of enterprises with an assessed amount above 0.
+        capped: The number of periods that each limit cut, by its id.
     """
 
     key: str
@@ -29,7 +29,7 @@ class Group(msgspec.Struct, frozen=True):
 
 
 class _Held(NamedTuple):
-    """What a row of the sums holds."""
+    """The values of a row of the sums."""
 
     key: str
     counted: int
@@ -48,7 +48,7 @@ class Listed(NamedTuple):
 
 
 class Filed(NamedTuple):
-    """How many enterprises of a region have a standing return and are assessed by these policies."""
+    """The number of a region's enterprises that have a standing return and are assessed by these policies."""
 
     region_code: str
     assessed_by: str
@@ -62,8 +62,8 @@ _OF_DIMENSION: Final = (
 )
 _FIRST: Final = select(func.min(totals.c.key).label("key")).where(*_OF_DIMENSION).cte("keys", recursive=True)
 _NEXT: Final = select(func.min(totals.c.key)).where(*_OF_DIMENSION, totals.c.key > _FIRST.c.key)
-# Each key is found in one step of the index, and of each key the row that held then: whatever the length
-# of the history, the work is that of the few keys.
+# One step in the index finds each key, and one more the row of the key that held then: the work depends on
+# the few keys, and not on the length of the history.
 _KEYS: Final = _FIRST.union_all(select(_NEXT.scalar_subquery()).where(_FIRST.c.key.is_not(None)))
 _OLDER: Final = totals.alias("older")
 _NEWEST: Final = select(func.max(_OLDER.c.from_position)).where(
@@ -90,7 +90,7 @@ def _held(connection: Connection, policy: str, window: str, dimension: str, at: 
     return [_Held(*row) for row in connection.execute(_HELD, asked)]
 
 
-def groups(  # noqa: PLR0913, PLR0917 - what is grouped, and which limits are counted
+def groups(  # noqa: PLR0913, PLR0917 - the rows to group, and the limits to count
     connection: Connection, policy: str, window: str, dimension: Dimension, limits: Sequence[str], at: int
 ) -> list[Group]:
     """The groups of the summary by key; `limits` are the ids of the limits whose cuts are counted."""
@@ -102,7 +102,7 @@ def groups(  # noqa: PLR0913, PLR0917 - what is grouped, and which limits are co
         for limit in limits
     }
     sums = {held.key: held for held in _held(connection, policy, window, dimension, at)}
-    # Where limits leave nothing of what was awarded, there is no row of the sums.
+    # If limits leave nothing of the awards, the sums have no row.
     keys = sorted({*sums, *(key for counted in capped.values() for key in counted)})
     return [
         Group(
@@ -116,24 +116,24 @@ def groups(  # noqa: PLR0913, PLR0917 - what is grouped, and which limits are co
 def listed(connection: Connection, policy: str, window: str, at: int) -> list[Listed]:
     """The sums of the list, by region and set of measures."""
     found = []
-    for each in _held(connection, policy, window, LIST_DIMENSION, at):
-        region_code, _, measures = each.key.partition("|")
+    for row in _held(connection, policy, window, LIST_DIMENSION, at):
+        region_code, _, measures = row.key.partition("|")
         of_measures = frozenset(measures.split(",")) if measures else frozenset[str]()
-        found.append(Listed(region_code, of_measures, each.counted, each.assessed_fen))
+        found.append(Listed(region_code, of_measures, row.counted, row.assessed_fen))
     return found
 
 
 def regions(connection: Connection, window: str) -> set[str]:
-    """The regions of which some enterprise ever had a standing return in a window."""
+    """The regions in which some enterprise ever had a standing return in a window."""
     asked = {"policy": "", "window": window, "dimension": FILED_DIMENSION}
     keys = connection.execute(select(_KEYS.c.key).where(_KEYS.c.key.is_not(None)), asked).scalars()
     return {key.partition("|")[0] for key in keys}
 
 
 def filed(connection: Connection, window: str, at: int) -> list[Filed]:
-    """How many enterprises have a standing return, by region and by who has assessed them."""
+    """The numbers of enterprises with a standing return, by region and by the policies that assessed them."""
     found = []
-    for each in _held(connection, "", window, FILED_DIMENSION, at):
-        region_code, _, assessed_by = each.key.partition("|")
-        found.append(Filed(region_code, assessed_by, each.counted))
+    for row in _held(connection, "", window, FILED_DIMENSION, at):
+        region_code, _, assessed_by = row.key.partition("|")
+        found.append(Filed(region_code, assessed_by, row.counted))
     return found

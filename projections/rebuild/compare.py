@@ -37,8 +37,8 @@ class RowDifference(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         table: The table.
         key: The primary key by column.
-        stored: What stands there, of the columns that differ; None where no such row is.
-        derived: What follows from the log, likewise; None where no such row follows.
+        stored: The stored values of the differing columns; None if there is no such row.
+        derived: The values of the differing columns that follow from the log; None if no such row follows.
     """
 
     table: str
@@ -48,11 +48,11 @@ class RowDifference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CompareAt(NamedTuple):
-    """Which rows are compared: as they were at a position.
+    """The moment of a comparison.
 
     Attributes:
-        until: The position.
-        held: Up to which one the read models go by now; a row may have been replaced since.
+        until: The position as of which rows are compared.
+        held: The current position of the read models; they may have replaced a row since `until`.
     """
 
     until: int
@@ -60,9 +60,9 @@ class CompareAt(NamedTuple):
 
 
 def known_accounts(connection: Connection) -> list[tuple[str, str]]:
-    """The policies and windows of which there are accounts; policy "" with those of the enterprises.
+    """The policies and windows of all accounts, and policy "" with the windows of the enterprises.
 
-    One that is no text of UTF-8, as SQLite may hold, is left out: no query can ask for it.
+    A value that is not UTF-8 text, which SQLite may hold, is left out: no query can have it as a parameter.
     """
     of_accounts = select(LIVE.accounts.c.policy, LIVE.accounts.c.window).distinct()
     of_enterprises = select(literal(""), LIVE.enterprises.c.window).distinct()
@@ -71,10 +71,10 @@ def known_accounts(connection: Connection) -> list[tuple[str, str]]:
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and not any("\ud800" <= each <= "\udfff" for each in value)
+    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
 
 
-def differences_of(  # noqa: PLR0913 - the rows, and which of them
+def compare_rows(  # noqa: PLR0913 - the rows, and the slice to compare
     connection: Connection,
     history: TemporalTable,
     *,
@@ -83,20 +83,20 @@ def differences_of(  # noqa: PLR0913 - the rows, and which of them
     accounts: Sequence[tuple[str, str]],
     compared: CompareAt,
 ) -> list[RowDifference]:
-    """Compare the rows of a slice of enterprises as they were at a position.
+    """Compare the rows of a slice of enterprises as of a position.
 
     Args:
-        connection: In a transaction that reads.
+        connection: A connection in a transaction that reads.
         history: All rows that follow from the log for these enterprises, up to the position.
-        above: The enterprises' codes come after this one.
-        up_to: And up to this one; None for all that come after.
-        accounts: The policies and windows of which there are rows.
-        compared: Which rows.
+        above: The slice begins after this code.
+        up_to: The slice ends with this code; None for no end.
+        accounts: The policies and windows that have rows.
+        compared: The moment of the comparison.
     """
     table = history.table
     uscc = table.c.uscc
-    # The first slice takes in the empty text too, which no enterprise has as its code; but for disagreements
-    # about no enterprise, which are compared with what enterprises have in common.
+    # The first slice includes rows with an empty code, which no enterprise has, except disagreements about no
+    # enterprise: `common_differences` compares those.
     has_code = uscc != "" if table is LIVE.disagreements else true()
     of_slice = and_(uscc > above if above else has_code, true() if up_to is None else uscc <= up_to)
     stored: list[Row] = []
@@ -112,7 +112,7 @@ def differences_of(  # noqa: PLR0913 - the rows, and which of them
 
 
 def _prefixes(table: Table, accounts: Iterable[tuple[str, str]]) -> Iterator[ColumnElement[bool]]:
-    """What comes before the enterprise in the primary key, as conditions."""
+    """Conditions on the columns that come before the enterprise in the primary key."""
     if table is LIVE.accounts:
         for policy, window in accounts:
             yield and_(table.c.policy == policy, table.c.window == window)
@@ -124,7 +124,7 @@ def _prefixes(table: Table, accounts: Iterable[tuple[str, str]]) -> Iterator[Col
 
 
 def _as_it_was(table: Table, names: Sequence[str], compared: CompareAt) -> Iterator[ColumnElement[Any]]:
-    """The columns; a row that was replaced later held at the position."""
+    """The columns as of the position: a row that was replaced later still held then."""
     for name in names:
         column = table.c[name]
         is_later = and_(column > compared.until, column <= compared.held)
@@ -134,7 +134,7 @@ def _as_it_was(table: Table, names: Sequence[str], compared: CompareAt) -> Itera
 def _paired(
     table: Table, names: Sequence[str], stored: Iterable[Row], derived: Iterable[Row]
 ) -> Iterator[RowDifference]:
-    # The names are SQLAlchemy's own kind of text where they have to be quoted.
+    # Names that need quotes are of SQLAlchemy's own text type.
     names = list(map(str, names))
     keys = [str(column.name) for column in table.primary_key]
     by_key: dict[Row, list[Row | None]] = {}
@@ -142,7 +142,7 @@ def _paired(
         for row in rows:
             key = tuple(row[names.index(name)] for name in keys)
             by_key.setdefault(key, [None, None])[side] = row
-    for key, (left, right) in sorted(by_key.items(), key=lambda each: _ranked(each[0])):
+    for key, (left, right) in sorted(by_key.items(), key=lambda item: _ranked(item[0])):
         differing = [
             index
             for index, name in enumerate(names)
@@ -157,7 +157,7 @@ def _paired(
 
 
 def _shown(value: Any) -> Any:
-    """A value as JSON can hold it, whatever it is."""
+    """Any value in a form that JSON can hold."""
     if isinstance(value, str):
         value = value.encode("utf-8", errors="surrogateescape")
     return value.decode("utf-8", errors="backslashreplace") if isinstance(value, bytes) else value
@@ -165,7 +165,7 @@ def _shown(value: Any) -> Any:
 
 def _ranked(key: Row) -> Row:
     """A key in the order of SQLite, where any column holds any value: NULL, numbers, text, bytes."""
-    return tuple([(_rank(each), 0 if each is None else each) for each in key])
+    return tuple([(_rank(value), 0 if value is None else value) for value in key])
 
 
 def _rank(value: Any) -> int:
@@ -175,15 +175,15 @@ def _rank(value: Any) -> int:
 
 
 def rows_outside(connection: Connection, *, held: int, most: int) -> tuple[list[RowDifference], int]:
-    """The rows that no comparison meets: they begin after what the read models hold, or are nobody's.
+    """The rows that no comparison covers: they begin after the read models' position, or belong to no slice.
 
     Args:
-        connection: In a transaction that reads.
-        held: The end of the last transaction that the read models are to hold.
-        most: So many of each table are told at most.
+        connection: A connection in a transaction that reads.
+        held: The end of the last transaction that the read models should hold.
+        most: The most rows of each table to return.
 
     Returns:
-        Those that are told, and how many there are.
+        The first rows of each table, and the number of all rows.
     """
     accounts = known_accounts(connection)
     found: list[RowDifference] = []
@@ -191,22 +191,22 @@ def rows_outside(connection: Connection, *, held: int, most: int) -> tuple[list[
     for table in LIVE:
         if table is LIVE.checkpoint:
             continue
-        outside = or_(_begins(table) > held, *_are_nobodys(table, accounts))
+        outside = or_(_begins(table) > held, *_belong_to_none(table, accounts))
         count += connection.scalar(select(func.count()).select_from(table).where(outside)) or 0
         query = select(*map(_as_stored, table.c)).where(outside).order_by(*table.primary_key).limit(most)
         found += [_outside(table, tuple(row)) for row in connection.execute(query)]
     return found, count
 
 
-def _are_nobodys(table: Table, accounts: Sequence[tuple[str, str]]) -> Iterator[ColumnElement[bool]]:
-    """Why a row is among those of no slice, as conditions."""
+def _belong_to_none(table: Table, accounts: Sequence[tuple[str, str]]) -> Iterator[ColumnElement[bool]]:
+    """Conditions for a row that belongs to no slice."""
     yield from (column.is_(None) for column in table.primary_key)
     if table is LIVE.accounts or table is LIVE.enterprises:
         yield not_(or_(false(), *_prefixes(table, accounts)))
 
 
 def _as_stored(column: Column[Any]) -> ColumnElement[Any]:
-    """A column whose values come as the driver gives them."""
+    """A column whose values stay as the driver returns them."""
     return type_coerce(column, NullType())
 
 
@@ -219,13 +219,13 @@ def _outside(table: Table, row: Row) -> RowDifference:
 def common_differences(
     connection: Connection, derived: Connection, models: ReadModels, compared: CompareAt
 ) -> Iterator[RowDifference]:
-    """Compare the rows in which enterprises meet, as they were at a position.
+    """Compare the rows that enterprises share as of a position.
 
     Args:
-        connection: Of the read models, in a transaction that reads.
-        derived: Of a database with the rows that follow from the log.
-        models: The tables there.
-        compared: Which rows.
+        connection: A connection to the read models, in a transaction that reads.
+        derived: A connection to the database with the rows that follow from the log.
+        models: The tables of that database.
+        compared: The moment of the comparison.
     """
     for live, made in (
         (LIVE.transactions, models.transactions),
@@ -235,10 +235,10 @@ def common_differences(
         (LIVE.totals, models.totals),
     ):
         names = [column.name for column in live.c]
-        key = _key_of(live, names)
+        key = _row_key(live, names)
         stored = _in_order(connection, live, names, compared)
         follows = _in_order(derived, made, names, compared)
-        for left, right in _beside_each_other(stored, follows, key):
+        for left, right in _paired_by_key(stored, follows, key):
             if left != right:
                 yield from _paired(
                     live, names, [] if left is None else [left], [] if right is None else [right]
@@ -259,15 +259,15 @@ def _begins(table: Table) -> Column[int]:
     return table.c.position if "from_position" not in table.c else table.c.from_position
 
 
-def _key_of(table: Table, names: Sequence[str]) -> Callable[[Row], Row]:
+def _row_key(table: Table, names: Sequence[str]) -> Callable[[Row], Row]:
     places = [names.index(column.name) for column in table.primary_key]
     return lambda row: _ranked(tuple([row[place] for place in places]))
 
 
-def _beside_each_other(
+def _paired_by_key(
     left: Iterator[Row], right: Iterator[Row], key: Callable[[Row], Any]
 ) -> Iterator[tuple[Row | None, Row | None]]:
-    """Two iterators in the order of their keys: rows of one key together, None where a side has none."""
+    """Pair the rows of two sorted iterators by key; None if one side has no row of a key."""
     first, second = next(left, None), next(right, None)
     while first is not None or second is not None:
         if second is None or (first is not None and key(first) < key(second)):

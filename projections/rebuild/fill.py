@@ -1,7 +1,8 @@
-"""Rows made from all events of some enterprises at once: nothing is loaded, nothing written is replaced.
+"""Filling tables from all events of some enterprises at once, without loading or replacing any row.
 
-A rebuild fills its tables so, enterprise by enterprise, several processes beside each other. Enterprises meet
-only in the sums: what each transaction changes in them is put aside, and added up at the end.
+A rebuild fills its tables in this way, enterprise by enterprise, in several processes at the same time.
+Enterprises share only the sums and the transactions: each process sets the changes to these aside, and the
+rebuild adds them up at the end.
 """
 
 from collections.abc import Sequence
@@ -21,17 +22,17 @@ from projections.tables import FOREVER, ReadModels
 from projections.temporal_rows import insert_rows
 
 MOST_PUT_ASIDE: Final = 200_000
-"""Rows that a process keeps in memory before it writes them: some tens of megabytes."""
+"""The most rows that a process keeps in memory before it writes them: some tens of megabytes."""
 
 _SUMS: Final = ("counted", "assessed_fen", "open_fen", "preliminary_fen")
 
 
 class CommonRows:
-    """What enterprises have in common: transactions, and what each changes in the sums.
+    """The rows that enterprises share: transactions, and the changes of each to the sums.
 
     Attributes:
-        changes: Of each sum by the end of the transaction that changed it.
-        times: When each transaction was recorded, by its end.
+        changes: The change to a sum, by its key and the end of the transaction.
+        times: The time of each transaction by its end, in microseconds since 1970-01-01T00:00:00Z.
     """
 
     def __init__(self) -> None:
@@ -39,50 +40,50 @@ class CommonRows:
         self.times: dict[int, int] = {}
 
     def add(self, key: TotalKey, at: int, change: Sequence[int]) -> None:
-        """Add what a transaction that ends at `at` changes in a sum."""
+        """Add the change to a sum by the transaction that ends at `at`."""
         held = self.changes.get((key, at))
         if held is None:
             self.changes[key, at] = list(change)
         else:
-            for index, each in enumerate(change):
-                held[index] += each
+            for index, amount in enumerate(change):
+                held[index] += amount
 
     def merge(self, other: "CommonRows") -> None:
-        """Add what was put aside of other enterprises."""
+        """Add the rows of other enterprises."""
         self.times.update(other.times)
         for (key, at), change in other.changes.items():
             self.add(key, at, change)
 
     @property
     def rows(self) -> int:
-        """How much is put aside."""
+        """The number of rows."""
         return len(self.changes) + len(self.times)
 
     def write(self, connection: Connection, aside: CommonTables) -> None:
-        """Write it to be added up."""
+        """Write the rows to the tables in which `finish` adds them up."""
         if self.changes:
             rows = [(*key, at, *change) for (key, at), change in self.changes.items()]
-            insert_rows(connection, aside.sum_changes, [each.name for each in aside.sum_changes.c], rows)
+            insert_rows(connection, aside.sum_changes, [column.name for column in aside.sum_changes.c], rows)
         if self.times:
             insert_rows(
-                connection, aside.ends, [each.name for each in aside.ends.c], list(self.times.items())
+                connection, aside.ends, [column.name for column in aside.ends.c], list(self.times.items())
             )
 
 
 class FilledRows(NamedTuple):
-    """The rows of some enterprises, not yet written, and what is put aside."""
+    """The rows of some enterprises and the rows that these share with others, not yet written."""
 
     windows: EnterpriseWindows
     aside: CommonRows
 
 
 def fill_rows(models: ReadModels, entries: Sequence[LogEntry], windows: AccountWindows) -> FilledRows:
-    """Make the rows of enterprises.
+    """Compute the rows of enterprises from all their entries.
 
     Args:
-        models: The tables to fill, which hold nothing of these enterprises.
-        entries: All their entries in the order of the log.
-        windows: Which windows a period counts in.
+        models: The tables to fill, which have no rows of these enterprises.
+        entries: All entries of the enterprises, in the order of the log.
+        windows: The windows that a period counts in.
     """
     filled, aside = EnterpriseWindows(models, windows, _nothing_was_left_out), CommonRows()
     for end, transaction in groupby(entries, key=attrgetter("transaction_end")):
@@ -101,14 +102,14 @@ def _nothing_was_left_out(*_: str) -> NoReturn:
 def finish(
     connection: Connection, models: ReadModels, aside: CommonTables, others: Sequence[LogEntry], until: int
 ) -> None:
-    """Fill the tables in which enterprises meet, after all enterprises up to a position.
+    """Fill the tables that enterprises share, after the rows of all enterprises up to a position.
 
     Args:
-        connection: In a transaction that writes.
+        connection: A connection in a transaction that writes.
         models: The tables to fill.
-        aside: What was put aside of the enterprises.
-        others: Every entry that is of no enterprise.
-        until: The position that all this comes up to.
+        aside: The tables with the rows that enterprises share.
+        others: Every entry that does not belong to an enterprise.
+        until: The position that the tables are filled up to.
     """
     common = CommonRows()
     project_others(connection, models, others)
@@ -119,13 +120,13 @@ def finish(
     times = select(ends.position, func.max(ends.recorded_at_us)).group_by(ends.position)
     connection.execute(insert(models.transactions).from_select(["position", "recorded_at_us"], times))
     connection.execute(
-        insert(models.totals).from_select([each.name for each in models.totals.c], _totals(aside))
+        insert(models.totals).from_select([column.name for column in models.totals.c], _totals(aside))
     )
     connection.execute(models.checkpoint.update().values(position=until))
 
 
 def _totals(aside: CommonTables) -> Any:
-    """The sums after each transaction that changed them: running sums of what was put aside."""
+    """The query for the sums after each transaction that changed them: running sums of the changes."""
     put = aside.sum_changes.c
     key = (put.policy, put.window, put.dimension, put.key)
     changed = [cast(func.sum(put[name]), BigInteger).label(name) for name in _SUMS]
@@ -135,7 +136,7 @@ def _totals(aside: CommonTables) -> Any:
         .having(or_(*(func.sum(put[name]) != 0 for name in _SUMS)))
         .subquery()
     )
-    of_key = [changes.c[each.name] for each in key]
+    of_key = [changes.c[column.name] for column in key]
     running = [
         cast(
             func.sum(changes.c[name]).over(partition_by=of_key, order_by=changes.c.position), BigInteger

@@ -1,4 +1,4 @@
-"""A second set of the read models, filled beside the one that is read, until it takes its place."""
+"""A second set of the read models, which a rebuild fills and then switches with the live one."""
 
 from typing import Final, NamedTuple
 
@@ -31,12 +31,12 @@ _MAKING: Final = 0x4475_6978_6961_6E
 
 
 class CommonTables(NamedTuple):
-    """What is put aside while the enterprises are filled in, one after the other.
+    """The tables for the rows that enterprises share, until all enterprises are filled in.
 
     Attributes:
-        sum_changes: What a transaction changes in a sum; several rows of one add up.
-        ends: The ends of transactions and their times, each once or oftener.
-        slices: The enterprises that are filled in, by the code that each slice begins after.
+        sum_changes: The change to a sum by a transaction; several rows of one transaction add up.
+        ends: The ends of transactions and their times, each at least once.
+        slices: The slices of enterprises that are filled in, by the code that each begins after.
     """
 
     sum_changes: Table
@@ -45,9 +45,9 @@ class CommonTables(NamedTuple):
 
 
 def common_tables(metadata: MetaData) -> CommonTables:
-    """The tables of what is put aside; no migration knows them."""
+    """Define the tables for the shared rows; they are in no migration."""
     key = ("policy", "window", "dimension", "key")
-    changes = ("position", *(each.name for each in LIVE.totals.c if each.name not in {*key, *_HELD}))
+    changes = ("position", *(column.name for column in LIVE.totals.c if column.name not in {*key, *_HELD}))
     return CommonTables(
         Table(
             f"sum_changes{SUFFIX}",
@@ -66,7 +66,7 @@ def common_tables(metadata: MetaData) -> CommonTables:
 
 
 class OvertakenError(Exception):
-    """Another rebuild has begun since, with tables of its own in the place of these."""
+    """Another rebuild has started since, and replaced these tables with its own."""
 
 
 class ShadowTables:
@@ -74,24 +74,24 @@ class ShadowTables:
 
     Args:
         dialect: The name of SQLAlchemy's dialect of the database.
-        token: Tells this rebuild from any other.
+        token: A number that distinguishes this rebuild from any other.
     """
 
     def __init__(self, dialect: str, token: int) -> None:
         metadata = MetaData()
         self._metadata = metadata
         self._is_postgres = dialect == "postgresql"
-        self._token = token  # It is the id of the checkpoint's row.
+        self._token = token  # The id of the checkpoint's row.
         self.aside = common_tables(metadata)
-        self.models = ReadModels(*(_beside(table, metadata, dialect) for table in LIVE))
+        self.models = ReadModels(*(_shadow(table, metadata, dialect) for table in LIVE))
 
     def make(self, connection: Connection) -> None:
-        """Make the tables, empty, in the place of those that an earlier rebuild left.
+        """Create the empty tables, after dropping those that an earlier rebuild left.
 
-        The checkpoint goes first, as every transaction of a rebuild comes to it first: so this waits for one
-        that fills them or switches, and that one never for this.
+        The checkpoint is dropped first, because every transaction of a rebuild reads it first: so this waits
+        for a transaction that fills the tables or switches them, and never the other way round.
         """
-        if self._is_postgres:  # Of two that make tables at once, neither would see those of the other.
+        if self._is_postgres:  # Two rebuilds that create tables at once would not see each other's.
             connection.execute(select(func.pg_advisory_xact_lock(_MAKING)))
         for table in (*self.models, *self.aside):
             connection.execute(DropTable(table, if_exists=True))
@@ -100,10 +100,10 @@ class ShadowTables:
         connection.execute(insert(self.models.checkpoint).values(id=self._token, position=0))
 
     def check(self, connection: Connection) -> None:
-        """Keep other rebuilds from these tables until the transaction ends: they would drop them first.
+        """Lock these tables against other rebuilds, which would drop them, until the transaction ends.
 
         Raises:
-            OvertakenError: Another rebuild has begun since.
+            OvertakenError: Another rebuild has started since.
         """
         query = select(self.models.checkpoint.c.id)
         try:
@@ -111,12 +111,12 @@ class ShadowTables:
         except sql_errors.DBAPIError as error:
             if not _misses_a_table(error):
                 raise
-            raise OvertakenError from error  # The other one has ended.
+            raise OvertakenError from error  # The other rebuild is already complete.
         if token != self._token:
             raise OvertakenError
 
     def begins(self, connection: Connection, above: str) -> bool:
-        """Note that a slice is filled in; False where it is already, by a commit that nobody heard of."""
+        """Note that a slice is filled in; False if it was already, by a commit whose answer was lost."""
         slices = self.aside.slices
         if connection.execute(select(slices).where(slices.c.above == above)).one_or_none() is not None:
             return False
@@ -124,24 +124,24 @@ class ShadowTables:
         return True
 
     def index(self, connection: Connection) -> None:
-        """Make the indexes, which cost less after the rows; on SQLite the switch makes them."""
+        """Create the indexes, which is cheaper after the rows; on SQLite the switch creates them."""
         if self._is_postgres:
             for table in self.models:
                 for index in table.indexes:
                     index.create(connection)
 
     def analyse(self, connection: Connection) -> None:
-        """Have PostgreSQL count what is in them, before they are read."""
+        """Update PostgreSQL's statistics of these tables before they are read."""
         analyse(connection, self.models)
 
     def take_over(self, connection: Connection) -> int:
-        """Wait for all who project or read, keep out those who come, and put the old tables aside.
+        """Rename the live tables, which waits for running projections and reads and keeps out later ones.
 
-        The checkpoint comes first and the transactions second, as whoever projects or reads comes to them:
-        so nobody waits for this while this waits for them.
+        It takes the checkpoint first and the transactions second, in the order in which projections and reads
+        do: so none of them waits for this while this waits for it.
 
         Returns:
-            The position of the old tables; 0 where they do not say, and nothing is lost with them.
+            The position of the old tables; 0 if they do not say, and then nothing is lost with them.
         """
         for live in LIVE:
             connection.execute(text(f'ALTER TABLE "{live.name}" RENAME TO "{live.name}{_REPLACED}"'))
@@ -150,7 +150,7 @@ class ShadowTables:
         return found[0] if len(found) == 1 and type(found[0]) is int else 0
 
     def switch(self, connection: Connection) -> None:
-        """Put these tables in the place of the old ones, which go, as does what was put aside."""
+        """Rename these tables to the live ones, and drop the old ones and those for the shared rows."""
         for table in self.aside:
             connection.execute(DropTable(table))
         for live, made in zip(LIVE, self.models, strict=True):
@@ -164,13 +164,13 @@ class ShadowTables:
         connection.execute(update(LIVE.checkpoint).values(id=1))
 
 
-def _beside(table: Table, metadata: MetaData, dialect: str) -> Table:
+def _shadow(table: Table, metadata: MetaData, dialect: str) -> Table:
     copy = table.to_metadata(metadata, name=table.name + SUFFIX)
     if dialect == "postgresql":  # Names of indexes are unique among all tables.
         copy.primary_key.name = f"{table.primary_key.name}{SUFFIX}"
         for index in copy.indexes:
             index.name = quoted_name(f"{index.name}{SUFFIX}", quote=None)
-    else:  # There an index cannot be renamed.
+    else:  # SQLite cannot rename an index.
         copy.indexes.clear()
     return copy
 

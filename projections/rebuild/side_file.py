@@ -1,4 +1,4 @@
-"""A temporary file in which the processes of a replay add up what enterprises have in common."""
+"""A temporary file in which the processes of a replay add up the rows that enterprises share."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,17 +12,17 @@ from projections.rebuild.fill import CommonRows, finish
 from projections.rebuild.shadow_tables import ShadowTables
 
 TOKEN: Final = 2
-"""Of the tables, which nobody else sees."""
+"""The token of the tables, which no other rebuild can see."""
 
 WAIT_S: Final = 600
-"""A process waits so long for another one that writes: they take turns of some seconds at the most."""
+"""How long a process waits for another one that writes; each writes for some seconds at most."""
 
 
 class AsideFile:
     """The file, which is an SQLite database.
 
     Args:
-        path: Where it is.
+        path: The path of the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -30,28 +30,28 @@ class AsideFile:
         self._engine = create_engine(
             f"sqlite:///{path}", poolclass=NullPool, connect_args={"timeout": WAIT_S}
         )
-        self._scratch = ShadowTables(self._engine.dialect.name, TOKEN)
+        self._tables = ShadowTables(self._engine.dialect.name, TOKEN)
 
     def make(self) -> None:
-        """Make the tables."""
+        """Create the tables."""
         with self._engine.begin() as connection:
-            self._scratch.make(connection)
+            self._tables.make(connection)
 
     def put(self, common: CommonRows) -> None:
-        """Put aside what some enterprises have in common with others."""
+        """Write the rows that some enterprises share with others."""
         with self._engine.begin() as connection:
-            common.write(connection, self._scratch.aside)
+            common.write(connection, self._tables.aside)
 
     def differences(
         self, connection: Connection, others: Sequence[LogEntry], compared: CompareAt
     ) -> list[RowDifference]:
-        """Compare the rows in which enterprises meet with those that follow.
+        """Compare the rows that enterprises share with those that follow from the log.
 
         Args:
-            connection: Of the read models, in a transaction that reads.
-            others: Every entry that is of no enterprise.
-            compared: Which rows.
+            connection: A connection to the read models, in a transaction that reads.
+            others: Every entry that does not belong to an enterprise.
+            compared: The moment of the comparison.
         """
         with self._engine.begin() as derived:
-            finish(derived, self._scratch.models, self._scratch.aside, others, compared.until)
-            return list(common_differences(connection, derived, self._scratch.models, compared))
+            finish(derived, self._tables.models, self._tables.aside, others, compared.until)
+            return list(common_differences(connection, derived, self._tables.models, compared))

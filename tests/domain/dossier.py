@@ -1,4 +1,4 @@
-"""Builds the history of one enterprise for the red flags: what was registered, by whom, when."""
+"""Builds the history of one enterprise for the red flags: returns, actors and times."""
 
 from app.answers.times import parse_rfc_3339
 from domain.events import Return, ReturnWithdrawn
@@ -17,7 +17,7 @@ ENDS = {"2024H1": "2024-07-01T00:00:00+08:00", "2024H2": "2025-01-01T00:00:00+08
 def scope_of(
     window: str = "2024H1", *, policy: Policy | None = None, region_code: str | None = None
 ) -> Scope:
-    """What is looked at, under the shipped policy."""
+    """The scope of a window, under the shipped policy."""
     return Scope(Window.parse(window), parse_rfc_3339(ENDS[window]), policy or policy_of(), region_code)
 
 
@@ -42,7 +42,7 @@ class Dossier:
                 self._add(event, at, by)
 
     def withdraw(self, form: str, period: str, *, at: str = IN_APRIL, by: str = "统计甲") -> None:
-        """Withdraw a return, if it stands."""
+        """Withdraw the standing return, if there is one."""
         event = self._returns(period).withdraw(
             form=form, period=period, reason="登记有误", origin=None, document=None
         )
@@ -69,11 +69,11 @@ class Dossier:
 
     @property
     def history(self) -> EnterpriseHistory:
-        """The history as the detectors take it."""
+        """The history in the form that the detectors take."""
         return EnterpriseHistory(self.uscc, "示例商贸公司", self.region_code, self.versions)
 
     def flags(self, *wanted: FlagId, scope: Scope | None = None) -> list[RedFlag]:
-        """The questions about it: of these flags, or of every one."""
+        """The questions about the enterprise: of these flags, or of all."""
         return list(enterprise_flags(self.history, scope or scope_of(), wanted or tuple(DETECTORS)))
 
 

@@ -1,6 +1,6 @@
-"""Random half-years as they happen: filings, revisions, repetitions and withdrawals, late and out of order.
+"""Random half-years as in practice: filings, revisions, repetitions and withdrawals, late and out of order.
 
-Figures lie around every gate of article 14: the growth of 8%, the steps, the band, the ceilings.
+Figures are around every gate of article 14: the growth of 8%, the steps, the band, the ceilings.
 """
 
 from random import Random
@@ -18,13 +18,13 @@ CATERING_INDUSTRIES = ("6110", "6210", "62", "5211", "7211", "0062")
 
 
 class Filing(NamedTuple):
-    """A return is registered."""
+    """Registers a return."""
 
     draft: Return
 
 
 class Withdrawing(NamedTuple):
-    """The return of a form and period is withdrawn, if one stands."""
+    """Withdraws the standing return of a form and period, if there is one."""
 
     form: str
     period: str
@@ -34,13 +34,13 @@ Operation = Filing | Withdrawing
 
 
 def random_history(random: Random) -> list[Operation]:
-    """Operations on a few periods, so that they meet; one in three is about a half-year that earns much."""
+    """Operations on a few periods, so that they meet; one history in three earns much."""
     much = random.randint(1, 3) == 1
     window = random.choice(list(PERIODS_OF_WINDOW.values()))
     periods = list(window) if much else random.sample(PERIODS, random.randint(1, 7))
     history: list[Operation] = []
     for _ in range(random.randint(1, 24 if much else 16)):
-        filed = [each.draft for each in history if isinstance(each, Filing)]
+        filed = [operation.draft for operation in history if isinstance(operation, Filing)]
         what = random.randint(1, 20)
         if filed and what <= 3:
             again = random.choice(filed)
@@ -53,7 +53,7 @@ def random_history(random: Random) -> list[Operation]:
 
 
 def random_return(random: Random, period: str, *, much: bool = False) -> Return:
-    """A return of a period; most are of an industry and a membership that earn."""
+    """A random return of a period; most have an industry and a membership that earn an award."""
     stage: Stage = "preliminary" if random.randint(1, 4) == 1 else "final"
     in_database = random.randint(1, 8) > 1
     reason = None if random.randint(1, 6) == 1 else "企业改报"
@@ -91,9 +91,9 @@ def _current(random: Random, prior_year: int, step: int) -> int:
 
 
 class StandingReturns:
-    """What stands after each operation, by the rules of filing alone: the last word wins, unless refused.
+    """The standing returns after each operation, by the rules of filing alone: the last one accepted counts.
 
-    Over a final return a preliminary one is refused, and a different one without a reason.
+    A final return may not be replaced by a preliminary one, nor by a different one without a reason.
     """
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ class StandingReturns:
         self.by_place[draft.form, draft.period] = draft
 
     def for_the_oracle(self) -> list[OracleReturn]:
-        return [_for_the_oracle(each) for each in self.by_place.values()]
+        return [_for_the_oracle(registered) for registered in self.by_place.values()]
 
 
 def _for_the_oracle(registered: Return) -> OracleReturn:

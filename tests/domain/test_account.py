@@ -1,4 +1,4 @@
-"""The account: what it records, and what it refuses to read back."""
+"""The account: which events it records, and which it refuses to read."""
 
 import msgspec
 import pytest

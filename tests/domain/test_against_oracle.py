@@ -51,12 +51,12 @@ def assert_agrees_with_the_oracle(history: list[Operation]) -> None:
         }
         assert found == expected
         changes = recorded_changes(enterprise.account_events[window])
-        assert sum(changes) == sum(each.assessed_fen for each in expected.values())
+        assert sum(changes) == sum(entitlement.assessed_fen for entitlement in expected.values())
         assert sum(changes) == enterprise.accounts[window].assessed_fen
 
 
 def recorded_changes(events: list[EntitlementAssessed]) -> list[int]:
-    """By how much each event changes the total, in fen."""
+    """The change of the total by each event, in fen."""
     amounts: dict[str, int] = {}
     changes = []
     for event in events:
@@ -103,7 +103,7 @@ def test_the_random_half_years_reach_every_outcome() -> None:
 @given(st.randoms(use_true_random=False))
 def test_no_order_of_filing_changes_the_entitlements(random: Random) -> None:
     places = random.sample(PERIODS, random.randint(2, 8))
-    drafts = {(each.form, each.period): each for each in (random_return(random, at) for at in places)}
+    drafts = {(draft.form, draft.period): draft for draft in (random_return(random, at) for at in places)}
     in_order, shuffled = list(drafts.values()), list(drafts.values())
     random.shuffle(shuffled)
     one, other = Enterprise(), Enterprise()
@@ -126,7 +126,7 @@ def test_the_ceilings_hold_after_every_single_event(history: list[Operation]) ->
 @given(histories)
 def test_filing_again_what_stands_records_nothing(history: list[Operation]) -> None:
     enterprise = after(history)
-    standing = [each.registered for each in enterprise.returns.standing.values()]
+    standing = [standing_return.registered for standing_return in enterprise.returns.standing.values()]
     for registered in standing:
         again = Return(**{name: getattr(registered, name) for name in Return.__struct_fields__})
         assert enterprise.file(again) == [None]

@@ -1,4 +1,4 @@
-"""The red flags of one enterprise, each by hand: what it asks, and the nearest case in which it does not."""
+"""The red flags of one enterprise by hand: each question, and the nearest case without it."""
 
 from collections.abc import Mapping
 from itertools import combinations
@@ -25,12 +25,12 @@ FORM = "E204-1"
 
 
 def revised(current: int, prior_year: int | None, **changes: object) -> Return:
-    """A return of March that may stand in place of another."""
+    """A return of March that may replace another."""
     return trade(current, prior_year, **{"reason": "企业改报", **changes})
 
 
 def figures(flag: RedFlag) -> tuple[int | None, int | None]:
-    """The figure as it stands and the compared one, 千元."""
+    """The stated figure and the compared one, in 千元."""
     stated, compared = (
         None if fen is None else fen // QIANYUAN for fen in (flag.stated_fen, flag.compared_fen)
     )
@@ -38,20 +38,20 @@ def figures(flag: RedFlag) -> tuple[int | None, int | None]:
 
 
 def amounts(flag: RedFlag) -> tuple[int, int]:
-    """The half-year as it stands and with the compared figure, 万元."""
+    """The assessed amounts of the half-year with the stated figure and with the compared one, in 万元."""
     assert flag.assessed_fen is not None
     assert flag.compared_assessed_fen is not None
     return flag.assessed_fen // WANYUAN, flag.compared_assessed_fen // WANYUAN
 
 
 def together(flag: RedFlag) -> int:
-    """The half-year with every return that the same is asked of as compared, 万元."""
+    """The assessed amount of the half-year with the compared figures in all returns, in 万元."""
     assert flag.together_assessed_fen is not None
     return flag.together_assessed_fen // WANYUAN
 
 
 def positions(flag: RedFlag) -> list[int]:
-    return [each.position for each in flag.evidence]
+    return [version.position for version in flag.evidence]
 
 
 def test_an_ordinary_half_year_raises_no_question() -> None:
@@ -73,19 +73,19 @@ def test_a_base_that_another_version_changes_is_asked_about() -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "last", "told"),
+    ("first", "last", "change"),
     [
         (None, 56_400, "首次登记时上年同期数未填，其后有更正，最后登记的为5640万元，"),
         (60_000, None, "上年同期数原为6000万元，更正后未填，"),
     ],
 )
 def test_a_base_that_is_not_filled_in_is_said_to_be_so(
-    first: int | None, last: int | None, told: str
+    first: int | None, last: int | None, change: str
 ) -> None:
     dossier = Dossier()
     dossier.file(trade(110_000, first), revised(110_000, last))
     (flag,) = dossier.flags("base-changed")
-    assert flag.sentence == f"示例商贸公司2024年3月零售额{told}请核实更正上年同期数的依据。"
+    assert flag.sentence == f"示例商贸公司2024年3月零售额{change}请核实更正上年同期数的依据。"
 
 
 def test_a_revision_that_leaves_the_base_is_no_question_about_it() -> None:
@@ -127,12 +127,12 @@ def test_a_base_unlike_the_ledgers_own_figure_is_asked_about_with_both_returns()
     [
         (150_000, 100_000, 115_000, (25, 15)),
         (110_000, 100_000, 102_000, (5, 0)),  # 7.8% over the ledger's base
-        (110_000, 100_000, 0, (5, 0)),  # over nothing it cannot be told
+        (110_000, 100_000, 0, (5, 0)),  # Over zero, growth is undefined.
         (107_000, 100_000, 90_000, (0, 5)),
         (250_000, 100_000, 120_000, (50, 50)),  # the month's ceiling hides the difference
     ],
 )
-def test_a_base_unlike_the_ledgers_own_figure_is_told_with_the_amount_under_either(
+def test_a_base_unlike_the_ledgers_own_figure_is_shown_with_the_amount_under_either(
     current: int, base: int, ledger: int, either: tuple[int, int]
 ) -> None:
     dossier = Dossier()
@@ -148,11 +148,11 @@ def test_differing_bases_do_not_hide_each_other_behind_the_half_year_ceiling() -
     dossier.file(*three_full_months(), *(lowered(f"2024-{period}")[1] for period in ("05", "06")))
     of_may, of_june = dossier.flags("base-differs")
     assert [(amounts(flag), together(flag)) for flag in (of_may, of_june)] == [((200, 200), 150)] * 2
-    told = "按所报数为200万元，仅此处按台账中的数为200万元，期间内2处均按台账中的数为150万元"
-    assert told in of_may.sentence
+    phrase = "按所报数为200万元，仅此处按台账中的数为200万元，期间内2处均按台账中的数为150万元"
+    assert phrase in of_may.sentence
 
 
-def test_without_a_policy_a_differing_base_is_told_without_an_amount() -> None:
+def test_without_a_policy_a_differing_base_is_shown_without_an_amount() -> None:
     dossier = Dossier()
     dossier.file(trade(115_000, 80_000, period="2023-03"), trade(150_000, 100_000))
     (flag,) = dossier.flags("base-differs", scope=WITHOUT_POLICY)
@@ -235,7 +235,7 @@ def three_full_months() -> list[Return]:
 
 
 def lowered(period: str, first: int | None = 250_000) -> tuple[Return, Return]:
-    """A return that earns nothing, and the same with a base over which it earns 50万元."""
+    """A return that earns nothing, and its revision with a base over which it earns 50万元."""
     return trade(250_000, first, period=period), revised(250_000, 100_000, period=period)
 
 
@@ -269,7 +269,7 @@ def test_bases_of_both_forms_lowered_together_do_not_hide_behind_the_higher_awar
     ]
 
 
-def test_a_base_raised_beside_them_does_not_hide_lowered_ones() -> None:
+def test_a_raised_base_does_not_hide_lowered_ones() -> None:
     dossier = Dossier()
     full = [trade(250_000, 100_000, period=f"2024-{month:02d}") for month in (7, 8, 9, 12)]
     october, november = lowered("2024-10"), lowered("2024-11")
@@ -292,13 +292,13 @@ def test_a_lowered_base_that_adds_nothing_to_others_is_not_listed_with_them() ->
     assert len(dossier.flags("base-changed")) == 3
 
 
-def test_who_lowered_the_base_is_told_though_another_corrected_the_return_since() -> None:
+def test_the_actor_who_lowered_the_base_is_shown_though_another_corrected_the_return_since() -> None:
     dossier = Dossier()
     dossier.file(trade(110_000, 108_000))
     dossier.file(revised(110_000, 104_000), revised(110_000, 100_000), by="统计乙")
     dossier.file(revised(110_000, 100_000, name="示例商贸有限公司"), by="统计丙")
     (flag,) = dossier.flags("base-earns")
-    assert [(each.position, each.actor) for each in flag.evidence] == [
+    assert [(version.position, version.actor) for version in flag.evidence] == [
         (1, "统计甲"),
         (2, "统计乙"),
         (3, "统计乙"),
@@ -383,8 +383,8 @@ def test_a_year_without_cumulative_figures_is_the_sum_of_its_months() -> None:
 def test_months_that_do_not_balance_do_not_hide_each_other_behind_the_ceiling() -> None:
     dossier = Dossier()
     cumulative = 250_000
-    for each in three_full_months():
-        dossier.file(with_cumulative(each, cumulative, None))
+    for registered in three_full_months():
+        dossier.file(with_cumulative(registered, cumulative, None))
         cumulative += 250_000
     for month, total in (("2024-05", 850_000), ("2024-06", 950_000)):  # 100,000 a month by these.
         dossier.file(with_cumulative(trade(250_000, 100_000, period=month), total, None))
@@ -404,7 +404,7 @@ def test_without_the_month_before_nothing_can_be_balanced() -> None:
     assert dossier.flags("balance-differs") == []
 
 
-def test_without_a_policy_a_month_is_balanced_and_no_amount_is_told() -> None:
+def test_without_a_policy_a_month_is_balanced_and_no_amount_is_shown() -> None:
     dossier = Dossier()
     dossier.file(winter(), with_cumulative(trade(110_000, 100_000), 309_999, 300_000))
     (flag,) = dossier.flags("balance-differs", scope=WITHOUT_POLICY)
@@ -474,7 +474,7 @@ def test_a_december_that_rises_from_nothing_is_asked_about_without_a_multiple(
     month: int, total: str, mean: int
 ) -> None:
     dossier = Dossier()
-    dossier.file(*(trade(month, 1, period=each.period) for each in half_a_year()))
+    dossier.file(*(trade(month, 1, period=earlier.period) for earlier in half_a_year()))
     dossier.file(trade(5, 1, period="2024-12"))
     (flag,) = dossier.flags("december-jump", scope=scope_of("2024H2"))
     assert (figures(flag), positions(flag)) == ((5, mean), [6, 1, 2, 3, 4, 5])
@@ -485,7 +485,7 @@ def test_a_december_that_rises_from_nothing_is_asked_about_without_a_multiple(
 
 def test_a_december_of_nothing_after_months_of_nothing_is_none() -> None:
     dossier = Dossier()
-    dossier.file(*(trade(0, 1, period=each.period) for each in half_a_year()))
+    dossier.file(*(trade(0, 1, period=earlier.period) for earlier in half_a_year()))
     dossier.file(trade(0, 1, period="2024-12"))
     assert dossier.flags("december-jump", scope=scope_of("2024H2")) == []
 
@@ -535,7 +535,7 @@ def test_late_corrections_do_not_hide_each_other_behind_the_half_year_ceiling() 
 
 
 @pytest.mark.parametrize(
-    ("correction", "column", "figures_told", "told"),
+    ("correction", "column", "expected", "change"),
     [
         (
             revised(110_000, None),
@@ -563,18 +563,18 @@ def test_late_corrections_do_not_hide_each_other_behind_the_half_year_ceiling() 
         ),
     ],
 )
-def test_a_late_correction_is_told_by_what_it_changed(
-    correction: Return, column: str | None, figures_told: tuple[int | None, int | None], told: str
+def test_the_sentence_of_a_late_correction_names_its_changes(
+    correction: Return, column: str | None, expected: tuple[int | None, int | None], change: str
 ) -> None:
     dossier = Dossier()
     dossier.file(trade(110_000, 100_000))
     dossier.file(correction, at=JULY)
     (flag,) = dossier.flags("late-correction")
-    assert (flag.column, figures(flag)) == (column, figures_told)
-    assert f"更正或撤销1次，{told}" in flag.sentence
+    assert (flag.column, figures(flag)) == (column, expected)
+    assert f"更正或撤销1次，{change}" in flag.sentence
 
 
-def test_a_late_correction_of_another_item_is_told_by_its_name() -> None:
+def test_the_sentence_of_a_late_correction_names_another_item() -> None:
     dossier = Dossier()
     figure = required_figure(trade(110_000, 100_000))
     dossier.file(trade(110_000, 100_000))
@@ -584,7 +584,7 @@ def test_a_late_correction_of_another_item_is_told_by_its_name() -> None:
     assert "更正或撤销1次，商品销售额本期数原未填，现补填20000万元；" in flag.sentence
 
 
-def test_late_corrections_that_undo_each_other_are_told_as_such() -> None:
+def test_the_sentence_says_that_late_corrections_undo_each_other() -> None:
     dossier = Dossier()
     dossier.file(trade(110_000, 100_000))
     dossier.file(revised(120_000, 100_000), revised(110_000, 100_000), at=JULY)
@@ -627,7 +627,7 @@ def test_another_preliminary_figure_or_its_withdrawal_is_a_correction() -> None:
     assert (figures(flag), amounts(flag), positions(flag)) == ((None, 110_000), (0, 5), [1, 2, 3])
 
 
-def test_a_preliminary_figure_in_place_of_a_withdrawn_one_is_told_with_its_stage() -> None:
+def test_a_preliminary_figure_in_place_of_a_withdrawn_one_is_shown_with_its_stage() -> None:
     dossier = Dossier()
     dossier.file(trade(110_000, 100_000))
     dossier.withdraw(FORM, "2024-03", at=JULY)
@@ -717,7 +717,7 @@ def test_bases_that_hide_each_other_earn_where_the_independent_working_says_so(
 
 
 def questions_as_by_the_oracle(history: list[Operation]) -> None:
-    """A base earns if it ever brings more, whichever of the other changed ones are at their first values."""
+    """A base earns if it gives more for any choice of the other changed bases at their first values."""
     dossier, standing = Dossier(), StandingReturns()
     first: dict[tuple[str, str], Return] = {}
     for operation in history:
@@ -729,10 +729,10 @@ def questions_as_by_the_oracle(history: list[Operation]) -> None:
             dossier.withdraw(operation.form, operation.period)
     for window, periods in PERIODS_OF_WINDOW.items():
         with_first = {
-            key: with_figure(stands, required_figure(stands).current_fen, base_fen)
-            for key, stands in standing.by_place.items()
+            key: with_figure(standing_return, required_figure(standing_return).current_fen, base_fen)
+            for key, standing_return in standing.by_place.items()
             if (base_fen := required_figure(first[key]).prior_year_fen)
-            != required_figure(stands).prior_year_fen
+            != required_figure(standing_return).prior_year_fen
             and key[1] in periods
         }
         fen = {
@@ -741,23 +741,23 @@ def questions_as_by_the_oracle(history: list[Operation]) -> None:
             for back in combinations(with_first, size)
         }
         earning = {key for back in fen for key in with_first.keys() - back if fen[back] > fen[back | {key}]}
-        found = dossier.flags("base-earns", scope=scope_of(window))
-        told = {
+        flags = dossier.flags("base-earns", scope=scope_of(window))
+        found = {
             (flag.form, flag.period): (
                 flag.assessed_fen,
                 flag.compared_assessed_fen,
                 flag.together_assessed_fen,
             )
-            for flag in found
+            for flag in flags
         }
-        assert told == {
+        assert found == {
             key: (fen[frozenset()], fen[frozenset([key])], fen[frozenset(earning)]) for key in earning
         }
 
 
 @settings(max_examples=examples(100), derandomize=True, deadline=None, database=None)
 @given(st.randoms(use_true_random=False))
-def test_a_differing_base_is_told_with_the_amounts_of_an_independent_working(random: Random) -> None:
+def test_a_differing_base_has_the_amounts_of_an_independent_calculation(random: Random) -> None:
     dossier, standing = Dossier(), StandingReturns()
     ledger_fen: dict[tuple[str, str], int] = {}
     for operation in random_history(random):
@@ -766,18 +766,18 @@ def test_a_differing_base_is_told_with_the_amounts_of_an_independent_working(ran
             dossier.file(operation.draft)
         else:
             dossier.withdraw(operation.form, operation.period)
-    for (form, period), stands in standing.by_place.items():
-        base_fen = required_figure(stands).prior_year_fen
+    for (form, period), standing_return in standing.by_place.items():
+        base_fen = required_figure(standing_return).prior_year_fen
         if random.randint(1, 3) > 1:
             own_fen = random.choice((base_fen or 0, 0, 1_000_000_000, 11_500_000_000))
-            year_ago = msgspec.structs.replace(stands, period=year_before(period), reason=None)
+            year_ago = msgspec.structs.replace(standing_return, period=year_before(period), reason=None)
             dossier.file(with_figure(year_ago, own_fen, 1))
             if base_fen not in {None, own_fen}:
                 ledger_fen[form, period] = own_fen
     for window, periods in PERIODS_OF_WINDOW.items():
         in_place = {
-            key: with_figure(stands, required_figure(stands).current_fen, ledger_fen[key])
-            for key, stands in standing.by_place.items()
+            key: with_figure(standing_return, required_figure(standing_return).current_fen, ledger_fen[key])
+            for key, standing_return in standing.by_place.items()
             if key in ledger_fen and key[1] in periods
         }
         found = {
@@ -788,15 +788,17 @@ def test_a_differing_base_is_told_with_the_amounts_of_an_independent_working(ran
             )
             for flag in dossier.flags("base-differs", scope=scope_of(window))
         }
-        stands_fen, together_fen = (total_fen(standing, window, each) for each in ({}, in_place))
+        standing_fen, together_fen = (total_fen(standing, window, compared) for compared in ({}, in_place))
         assert found == {
-            key: (stands_fen, total_fen(standing, window, {key: each}), together_fen)
-            for key, each in in_place.items()
+            key: (standing_fen, total_fen(standing, window, {key: compared}), together_fen)
+            for key, compared in in_place.items()
         }
 
 
 def total_fen(standing: StandingReturns, window: str, in_place: Mapping[tuple[str, str], Return]) -> int:
-    """What the oracle gives for a half-year in which some returns stand otherwise."""
+    """The oracle's amount for a half-year in which some returns are replaced."""
     other = StandingReturns()
     other.by_place = {**standing.by_place, **in_place}
-    return sum(each.assessed_fen for each in entitlements(other.for_the_oracle(), window).values())
+    return sum(
+        entitlement.assessed_fen for entitlement in entitlements(other.for_the_oracle(), window).values()
+    )

@@ -1,4 +1,4 @@
-"""The sentences of an assessment: the words of the glossary, and what they keep to themselves."""
+"""The sentences of an assessment: the words of the glossary, and the figures that they withhold."""
 
 import re
 from decimal import Decimal
@@ -31,7 +31,7 @@ from tests.examples import examples
 
 GATE_BP = 800
 
-with_retries = settings(max_examples=examples(100), derandomize=True, deadline=None, database=None)
+properties = settings(max_examples=examples(100), derandomize=True, deadline=None, database=None)
 
 
 def test_the_model_sentence_of_a_growth_that_is_too_low() -> None:
@@ -87,8 +87,8 @@ def test_membership_in_the_database_says_where_it_is_known_from() -> None:
 
 
 def test_the_industry_is_said_whether_it_fits_or_not() -> None:
-    told = "行业代码5211，属于批发和零售业。（政策第14条）"
-    assert sentences_of(trade(110_000, 100_000))["industry"] == told
+    expected = "行业代码5211，属于批发和零售业。（政策第14条）"
+    assert sentences_of(trade(110_000, 100_000))["industry"] == expected
     assert sentences_of(catering(4_000, 2_000, industry_code="7211"))["industry"] == (
         "行业代码7211，不属于住宿和餐饮业，该期按S204-1表不予奖励。（政策第14条）"
     )
@@ -142,8 +142,8 @@ def test_too_small_an_increment_where_growth_is_no_condition() -> None:
 
 
 def test_an_increment_of_nothing_but_whole_steps_has_no_rest() -> None:
-    told = "每满1000万元按5万元测算，计5万元（奖励标准尚待明确，"
-    assert told in sentences_of(trade(110_000, 100_000))["whole-steps"]
+    expected = "每满1000万元按5万元测算，计5万元（奖励标准尚待明确，"
+    assert expected in sentences_of(trade(110_000, 100_000))["whole-steps"]
 
 
 def test_a_decided_step_amount_names_its_decision_and_quotes_no_other_bound() -> None:
@@ -410,7 +410,9 @@ def telling_numbers(current_fen: int, prior_year_fen: int) -> set[str]:
     amounts.add(prior_year_fen * 108 // 100 - current_fen)
     for step in (1_000_000_000, 100_000_000):
         amounts |= {step - increment, increment % step}
-    texts = {show(abs(each)) for each in amounts for show in (wanyuan_text, yuan_text, qianyuan_text)}
+    texts = {
+        show(abs(amount_fen)) for amount_fen in amounts for show in (wanyuan_text, yuan_text, qianyuan_text)
+    }
     return texts | {percent_text(current_fen=current_fen, prior_year_fen=prior_year_fen, over_bp=GATE_BP)}
 
 
@@ -418,7 +420,7 @@ def without_figures(sentences: dict[str, str]) -> set[str]:
     return {number for sentence in sentences.values() for number in numbers_in(sentence)}
 
 
-@with_retries
+@properties
 @given(st.booleans(), fen, fen)
 def test_no_figure_growth_or_gap_stands_in_a_withheld_sentence(
     is_trade: bool,  # noqa: FBT001 - drawn
@@ -428,27 +430,27 @@ def test_no_figure_growth_or_gap_stands_in_a_withheld_sentence(
     registered = with_figure((trade if is_trade else catering)(0, 0), current_fen, prior_year_fen)
     withheld = without_figures(sentences_of(registered, withheld=True))
     assert sentences_of(registered) != sentences_of(registered, withheld=True)
-    told_anyway = withheld & telling_numbers(current_fen, prior_year_fen)
+    shown_anyway = withheld & telling_numbers(current_fen, prior_year_fen)
     others = with_figure(registered, current_fen * 3 + 7, prior_year_fen * 3 + 7)
-    assert told_anyway <= without_figures(sentences_of(others, withheld=True)) | awards_of(registered)
+    assert shown_anyway <= without_figures(sentences_of(others, withheld=True)) | awards_of(registered)
 
 
 def awards_of(registered: Return) -> set[str]:
-    """The numbers of the verdict itself, which are not withheld: how many steps, and what they come to."""
-    told: set[str] = set()
+    """The numbers of the verdict itself, which are not withheld: the number of steps, and their amount."""
+    numbers: set[str] = set()
     for step in steps_of(registered):
-        told |= {wanyuan_text(step.output or 0), str(step.inputs.get("steps", 0))}
+        numbers |= {wanyuan_text(step.output or 0), str(step.inputs.get("steps", 0))}
         if step.rule == "month-ceiling":
-            told.add(wanyuan_text(75 * WANYUAN))
-    return told
+            numbers.add(wanyuan_text(75 * WANYUAN))
+    return numbers
 
 
-@with_retries
+@properties
 @given(st.integers(0, 30), st.integers(0, 999_999_999), st.integers(0, 999_999_999), fen, fen)
 def test_withheld_sentences_of_trade_tell_no_more_than_the_verdict(
     steps: int, rest: int, other_rest: int, base: int, other_base: int
 ) -> None:
-    """Two enterprises with other figures and the same verdict read the same."""
+    """Two enterprises with different figures and the same verdict get the same sentences."""
     assume(steps or (rest and other_rest))
     first = _growing(steps, rest, base)
     second = _growing(steps, other_rest, other_base)
@@ -462,7 +464,7 @@ def _growing(steps: int, rest: int, base: int) -> Return:
     return with_figure(trade(0, 0), prior_year + increment, prior_year)
 
 
-@with_retries
+@properties
 @given(st.integers(0, 40), st.integers(0, 99_999_999), st.integers(0, 99_999_999), fen, fen)
 def test_withheld_sentences_of_catering_tell_no_more_than_the_verdict(
     steps: int, rest: int, other_rest: int, base: int, other_base: int
@@ -472,7 +474,7 @@ def test_withheld_sentences_of_catering_tell_no_more_than_the_verdict(
     assert sentences_of(first, withheld=True) == sentences_of(second, withheld=True)
 
 
-@with_retries
+@properties
 @given(fen, fen, fen, fen)
 def test_withheld_sentences_of_a_low_growth_are_all_the_same(
     base: int, less: int, other_base: int, other_less: int
@@ -482,7 +484,7 @@ def test_withheld_sentences_of_a_low_growth_are_all_the_same(
     assert sentences_of(first, withheld=True) == sentences_of(second, withheld=True)
 
 
-@with_retries
+@properties
 @given(st.integers(min_value=-(10**12), max_value=10**13))
 def test_a_withheld_sentence_without_a_base_tells_nothing_of_the_current_figure(current_fen: int) -> None:
     for base in (trade(0, 0), catering(0, 0)):
@@ -534,7 +536,7 @@ near_the_gate = st.builds(
 anywhere = st.tuples(st.integers(-(10**17) + 1, 10**17 - 1), st.integers(1, 10**17 - 1))
 
 
-@with_retries
+@properties
 @given(near_the_gate | anywhere)
 @example((108, 100))
 @example((1_080_004, 1_000_000))

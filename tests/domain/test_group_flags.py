@@ -1,4 +1,4 @@
-"""The red flags of many returns: just over and just under a threshold, and who corrects how much."""
+"""The red flags of many returns: just over and just under a threshold, and corrections by actor."""
 
 from collections.abc import Iterable
 from fractions import Fraction
@@ -30,16 +30,16 @@ LARGE = 125_000
 def city(returns: Iterable[Return], *, region_code: str = "210802", first: int = 1000) -> list[Dossier]:
     """An enterprise for each return."""
     made = []
-    for number, each in zip(count(first), returns):
+    for number, registered in zip(count(first), returns):
         made.append(Dossier(number, region_code=region_code))
-        made[-1].file(each)
+        made[-1].file(registered)
     return made
 
 
 def clusters(dossiers: Iterable[Dossier], scope: Scope | None = None) -> list[RedFlag]:
     counter = Clusters(scope or scope_of())
-    for each in dossiers:
-        counter.add(each.history)
+    for dossier in dossiers:
+        counter.add(dossier.history)
     return list(counter.flags())
 
 
@@ -58,7 +58,7 @@ def test_seventeen_of_twenty_just_over_a_step_stand_out_and_are_listed() -> None
     assert (flag.group.measure, flag.group.threshold) == ("retail-growth", "increment")
     assert (flag.group.counted, flag.group.total) == (17, 20)
     assert (flag.group.share_bp, flag.group.expected_bp) == (8_500, 5_000)
-    assert [each.uscc for each in flag.evidence] == [each.uscc for each in dossiers[:17]]
+    assert [version.uscc for version in flag.evidence] == [version.uscc for version in dossiers[:17]]
     assert flag.sentence == (
         "2024年3月站前区零售增长奖励：同比增量达到计奖临界值、超出不足100万元的17户次，"
         "未达到临界值、相差不超过100万元的3户次，前者占85%，无特殊原因时约占50%，"
@@ -151,7 +151,7 @@ def test_the_months_of_a_half_year_are_counted_together_and_regions_apart() -> N
     assert flag.group.counted == 20
 
 
-def test_of_one_region_no_group_of_all_is_told() -> None:
+def test_one_region_has_no_group_of_all_regions() -> None:
     found = clusters(city(near_a_step(20, 0)), scope_of(region_code="210802"))
     assert [(flag.period, flag.region_code) for flag in found] == [(None, "210802"), ("2024-03", "210802")]
 
@@ -202,10 +202,14 @@ def bands(*, starts: list[int], beyond: int, step: int) -> BandsWithTail:
 
 
 def worked_side(thresholds_fen: list[int], width_fen: int, increment_fen: int) -> bool | None:
-    """By looking at every threshold in turn."""
-    if any(0 <= increment_fen - each < width_fen for each in thresholds_fen):
+    """The same, by comparing the increment with every threshold."""
+    if any(0 <= increment_fen - threshold_fen < width_fen for threshold_fen in thresholds_fen):
         return True
-    return False if any(0 < each - increment_fen <= width_fen for each in thresholds_fen) else None
+    return (
+        False
+        if any(0 < threshold_fen - increment_fen <= width_fen for threshold_fen in thresholds_fen)
+        else None
+    )
 
 
 @thorough
@@ -223,7 +227,7 @@ def test_the_side_of_a_band_or_tail_is_that_of_looking_at_every_threshold(data: 
     starts = sorted(data.draw(st.sets(st.integers(1, 60), min_size=2, max_size=4)))
     beyond, step = data.draw(st.integers(0, starts[-1])), data.draw(st.integers(1, 30))
     of_tail = [beyond + n * step for n in range(200) if beyond + n * step > starts[-1]]
-    thresholds_fen = [each * WAN_FEN for each in (*starts, *of_tail)]
+    thresholds_fen = [start * WAN_FEN for start in (*starts, *of_tail)]
     near = data.draw(st.sampled_from(thresholds_fen[:20]))
     width_fen = step * WAN_FEN // 10
     increment_fen = near + data.draw(
@@ -252,21 +256,21 @@ def correct(dossier: Dossier, *, by: str) -> None:
 
 def corrections(dossiers: Iterable[Dossier], scope: Scope | None = None) -> list[RedFlag]:
     counter = Corrections(scope or scope_of())
-    for each in dossiers:
-        counter.add(each.history)
+    for dossier in dossiers:
+        counter.add(dossier.history)
     return list(counter.flags())
 
 
 def test_one_correction_for_ten_filings_is_asked_about_with_its_share() -> None:
     dossiers = city([trade(110_000, 100_000)] * 200)
-    for each in dossiers[:20]:
-        correct(each, by="统计甲")
+    for dossier in dossiers[:20]:
+        correct(dossier, by="统计甲")
     dossiers[20].withdraw("E204-1", "2024-03", by="统计乙")
     (flag,) = corrections(dossiers)
     assert flag.group is not None
     assert (flag.group.actor, flag.group.counted, flag.group.total) == ("统计甲", 20, 21)
     assert (flag.group.share_bp, flag.group.expected_bp) == (9_523, 10_000)
-    assert {each.type for each in flag.evidence} == {"ReturnRevised"}
+    assert {dossier.type for dossier in flag.evidence} == {"ReturnRevised"}
     assert flag.sentence == (
         "经办人统计甲对2024年上半年数据更正或撤销20次，占全部更正和撤销的95.23%；首次登记200行，"
         "占全部首次登记的100%，请核对各次更正的依据文件。"
@@ -275,19 +279,19 @@ def test_one_correction_for_ten_filings_is_asked_about_with_its_share() -> None:
 
 def test_one_filing_more_or_one_correction_less_is_no_question() -> None:
     many = city([trade(110_000, 100_000)] * 201)
-    for each in many[:20]:
-        correct(each, by="统计甲")
+    for dossier in many[:20]:
+        correct(dossier, by="统计甲")
     assert corrections(many) == []
     few = city([trade(110_000, 100_000)] * 19)
-    for each in few:
-        correct(each, by="统计甲")
+    for dossier in few:
+        correct(dossier, by="统计甲")
     assert corrections(few) == []
 
 
 def test_who_only_corrects_is_asked_about_by_region_too() -> None:
     dossiers = city([trade(110_000, 100_000)] * 20)
-    for each in dossiers:
-        correct(each, by="统计乙")
+    for dossier in dossiers:
+        correct(dossier, by="统计乙")
     (flag,) = corrections(dossiers, scope_of(region_code="210802"))
     assert (flag.region_code, flag.group and flag.group.expected_bp) == ("210802", 0)
     assert flag.sentence.startswith("经办人统计乙对2024年上半年站前区数据更正或撤销20次")
@@ -295,15 +299,15 @@ def test_who_only_corrects_is_asked_about_by_region_too() -> None:
 
 def test_final_figures_in_place_of_preliminary_ones_are_no_corrections() -> None:
     dossiers = city([trade(110_000, 100_000, stage="preliminary")] * 30)
-    for each in dossiers:
-        each.file(trade(120_000, 100_000))
+    for dossier in dossiers:
+        dossier.file(trade(120_000, 100_000))
     assert corrections(dossiers) == []
 
 
 def test_preliminary_figures_in_place_of_preliminary_ones_are_corrections() -> None:
     dossiers = city([trade(110_000, 100_000, stage="preliminary")] * 20)
-    for each in dossiers:
-        each.file(trade(120_000, 100_000, stage="preliminary"))
+    for dossier in dossiers:
+        dossier.file(trade(120_000, 100_000, stage="preliminary"))
     (flag,) = corrections(dossiers)
     assert flag.group is not None
     assert flag.group.counted == 20
@@ -311,8 +315,8 @@ def test_preliminary_figures_in_place_of_preliminary_ones_are_corrections() -> N
 
 def test_of_many_corrections_a_bounded_list_is_kept() -> None:
     dossiers = city([trade(110_000, 100_000)] * (THRESHOLDS.listed_most + 1))
-    for each in dossiers:
-        correct(each, by="统计甲")
+    for dossier in dossiers:
+        correct(dossier, by="统计甲")
     (flag,) = corrections(dossiers)
     assert flag.group is not None
     assert (flag.group.counted, len(flag.evidence)) == (THRESHOLDS.listed_most + 1, THRESHOLDS.listed_most)

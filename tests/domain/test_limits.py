@@ -1,4 +1,4 @@
-"""Limits of any number, in windows of any length: accounts, amounts, what cut them, and how it is said."""
+"""Limits of any number, in windows of any length: accounts, amounts, cuts, and their sentences."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -35,7 +35,7 @@ WINDOWS_OF = {
     "year": (MONTHS,),
     "policy": (MONTHS,),
 }
-"""The periods that each longer limit counts together."""
+"""The periods that each longer limit adds up."""
 
 FEN_PER_YUAN = 100
 Limits = Sequence[tuple[str, int]]
@@ -48,7 +48,7 @@ some_limits = st.lists(
 
 
 def by_hand(returns: Sequence[Return], limits: Limits) -> dict[str, tuple[int, list[str]]]:
-    """What each period comes to in fen, and what cut it: the limits as one would apply them on paper."""
+    """The amount of each period in fen, and the limits that cut it, applied as on paper."""
     ceilings = {per: Fraction(yuan) for per, yuan in limits}
     by_period: dict[str, list[OracleReturn]] = {}
     for standing in returns:
@@ -106,7 +106,7 @@ def test_any_history_under_any_limits_is_as_worked_out_by_hand(random: Random, l
             enterprise.file(operation.draft)
         else:
             enterprise.withdraw(operation.form, operation.period)
-    standing = [each.registered for each in enterprise.returns.standing.values()]
+    standing = [standing_return.registered for standing_return in enterprise.returns.standing.values()]
     found = every_outcome(enterprise)
     assert {
         period: (outcome.assessed_fen, list(outcome.capped_by)) for period, outcome in found.items()
@@ -127,9 +127,9 @@ def test_the_limits_hold_after_every_event_of_every_account(random: Random, limi
             account.apply(event)
             for limit, within in policy.limits_in(account.window):
                 amounts = [
-                    each.outcome.assessed_fen
-                    for period, each in account.assessed.items()
-                    if each.outcome is not None and within.holds(period_of(period))
+                    event.outcome.assessed_fen
+                    for period, event in account.assessed.items()
+                    if event.outcome is not None and within.holds(period_of(period))
                 ]
                 assert sum(amounts) <= limit.ceiling.fen
 
@@ -152,7 +152,7 @@ def test_an_account_is_the_smallest_window_that_holds_every_limit(
     policy = policy_of(text_with_limits(*limits))
     assert [str(window) for window in policy.own.windows] == accounts
     assert [limit.per for limit in policy.limits] == [
-        per for per in LIMIT_LENGTHS if per in {each for each, _ in limits}
+        per for per in LIMIT_LENGTHS if per in {limit_per for limit_per, _ in limits}
     ]
 
 
@@ -169,7 +169,9 @@ def test_a_limit_of_the_whole_policy_makes_accounts_of_several_years() -> None:
     later.file(trade(200_000, 100_000, period="2025-01~02"))
     account = EntitlementAccount(Window.parse("2024~2025"))
     account.reassess(policy, [earlier.returns, later.returns])
-    amounts = {period: each.outcome.assessed_fen for period, each in account.assessed.items() if each.outcome}
+    amounts = {
+        period: event.outcome.assessed_fen for period, event in account.assessed.items() if event.outcome
+    }
     assert amounts == {"2024-11": 50 * WANYUAN, "2024-12": 50 * WANYUAN, "2025-01~02": 20 * WANYUAN}
     used = {record.stream for record in account.assessed["2025-01~02"].records}
     assert used == {later.returns.stream}
@@ -188,10 +190,10 @@ def test_a_window_that_the_coverage_begins_within_has_an_account() -> None:
     assert policy.touched_by(Period.parse("2024-03")) == ()
 
 
-def test_limits_are_told_with_each_of_their_windows_the_smallest_first() -> None:
+def test_limits_are_listed_with_each_of_their_windows_the_smallest_first() -> None:
     policy = policy_of(text_with_limits(("half-year", 2_000_000), ("month", 500_000), ("quarter", 900_000)))
-    told = [(limit.id, str(window)) for limit, window in policy.limits_in(Window.parse("2024H1"))]
-    assert told == [
+    limits = [(limit.id, str(window)) for limit, window in policy.limits_in(Window.parse("2024H1"))]
+    assert limits == [
         *(("month-ceiling", period) for period in MONTHS[:5]),
         *(("quarter-ceiling", quarter) for quarter in ("2024Q1", "2024Q2")),
         ("half-year-ceiling", "2024H1"),
@@ -247,8 +249,8 @@ def test_a_cut_names_the_limit_and_its_window(
     limit: tuple[str, int], window: str, name: str, left: int, cut: int
 ) -> None:
     policy = policy_of(text_with_limits(("month", 500_000), limit))
-    told = sentences_of(trade(200_000, 100_000), policy=policy, used_fen=80 * WANYUAN)
-    assert told[f"{limit[0]}-ceiling"] == (
+    sentences = sentences_of(trade(200_000, 100_000), policy=policy, used_fen=80 * WANYUAN)
+    assert sentences[f"{limit[0]}-ceiling"] == (
         f"{window}此前各期已测算80万元，本期50万元，合计超过{name}；"
         f"本期按剩余额度{left}万元计，核减{cut}万元。（政策第14条）"
     )
@@ -256,9 +258,9 @@ def test_a_cut_names_the_limit_and_its_window(
 
 def test_a_policy_without_a_limit_of_the_month_says_nothing_of_one() -> None:
     policy = policy_of(text_with_limits(("year", 900_000)))
-    told = sentences_of(trade(200_000, 100_000, period="2024-01~02"), policy=policy)
-    assert "月度上限" not in "".join(told.values())
-    assert "一次增速判断、一次计算增量。" in told["combined-period"]
+    sentences = sentences_of(trade(200_000, 100_000, period="2024-01~02"), policy=policy)
+    assert "月度上限" not in "".join(sentences.values())
+    assert "一次增速判断、一次计算增量。" in sentences["combined-period"]
 
 
 def test_several_limits_cut_one_after_the_other() -> None:

@@ -1,4 +1,4 @@
-"""Amounts: exact in fen, from the first reading to the text that is shown."""
+"""Amounts: exact in fen, from input to output."""
 
 from decimal import Decimal
 from fractions import Fraction

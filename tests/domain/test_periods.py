@@ -66,7 +66,7 @@ def test_an_official_writes_periods_in_chinese() -> None:
 
 
 @pytest.mark.parametrize("text", ["2024-01", "2024-02", "2031-02"])
-def test_january_or_february_alone_is_refused_and_told_why(text: str) -> None:
+def test_january_or_february_alone_is_refused_with_the_reason(text: str) -> None:
     with pytest.raises(PeriodError, match="1月、2月合并调查") as refusal:
         Period.parse(text)
     assert f"{text[:4]}-01~02" in str(refusal.value)
@@ -110,7 +110,7 @@ def test_a_refusal_does_not_repeat_a_text_without_end() -> None:
 
 @given(st.text(max_size=12))
 def test_only_the_eleven_periods_of_a_year_are_read(text: str) -> None:
-    of_any_year = {each.removeprefix("2024") for each in OF_2024}
+    of_any_year = {text.removeprefix("2024") for text in OF_2024}
     year, rest = text[:4], text[4:]
     is_period = rest in of_any_year and year.isascii() and year.isdigit() and year.startswith("20")
     try:
@@ -144,7 +144,7 @@ def test_windows_stand_in_order_of_time() -> None:
             "2024~",
         ),
         *("2024-01", "2024-02", "2024-02~03"),  # January and February are one period.
-        *("2024-01~03", "2024-04~06", "2024-01~06", "2024-01~12", "2024-03~03"),  # Another form is theirs.
+        *("2024-01~03", "2024-04~06", "2024-01~06", "2024-01~12", "2024-03~03"),  # These have a shorter form.
         *("2025~2024", "2024~2024", "2024-05~04"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What the stream of a policy comes to: the newest version alone speaks for it, over all that any covered."""
+"""The history of a policy: only the newest version is in force, for all periods that any version covered."""
 
 from collections.abc import Sequence
 
@@ -27,7 +27,7 @@ MARCH, JULY = Period(2024, 3, 3), Period(2024, 7, 7)
 
 
 def published(version: int, first: str = "2024-01~02", last: str = "2024-12") -> PolicyPublished:
-    """A version that covers the periods from one to another."""
+    """A version that covers the periods from the first to the last."""
     text = edited(
         SHIPPED_TEXT, ('first: "2024-01~02"', f'first: "{first}"'), ('last: "2024-12"', f'last: "{last}"')
     )
@@ -90,7 +90,7 @@ def test_a_narrower_version_pays_for_what_it_covers_and_assesses_all_that_any_ve
     assert (policy.covers_period(MARCH), policy.covers_period(JULY)) == (False, True)
     assert (policy.has_account(H1), policy.has_account(H2)) == (False, True)
     assert (assesses(policy, H1), assesses(policy, H2)) == (True, True)
-    assert [str(each) for each in policy.covered()] == [f"2024-{month:02d}" for month in range(7, 13)]
+    assert [str(period) for period in policy.covered()] == [f"2024-{month:02d}" for month in range(7, 13)]
 
 
 def test_the_years_in_which_a_version_assesses_are_those_of_every_version() -> None:
@@ -157,7 +157,7 @@ def test_a_measure_that_a_version_does_not_have_is_named_by_its_id() -> None:
 def test_the_periods_between_two_are_those_of_the_survey_both_included(
     first: Period, last: Period, expected: list[str]
 ) -> None:
-    assert [str(each) for each in periods_between(first, last)] == expected
+    assert [str(period) for period in periods_between(first, last)] == expected
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_the_periods_between_two_are_those_of_the_survey_both_included(
         ),
     ],
 )
-def test_a_window_is_named_as_the_contract_writes_it(text: str, *, expected: bool) -> None:
+def test_a_window_is_named_as_the_api_writes_it(text: str, *, expected: bool) -> None:
     assert is_window(text) is expected
 
 

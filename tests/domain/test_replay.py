@@ -1,4 +1,4 @@
-"""A replay of an enterprise finds what does not follow from its facts, and nothing else."""
+"""A replay of an enterprise finds every record that does not follow from its facts, and nothing else."""
 
 from collections.abc import Sequence
 from random import Random
@@ -42,7 +42,7 @@ def publication(policy: Policy) -> PolicyPublished:
 
 
 class Chronicle:
-    """An enterprise, and the log of what was recorded of it."""
+    """An enterprise, and the log of its records."""
 
     def __init__(self) -> None:
         self.enterprise = Enterprise(VERSIONS[0])
@@ -52,29 +52,29 @@ class Chronicle:
         self._versions: dict[str, int] = {}
 
     def publish(self, policy: Policy) -> None:
-        """A version is published; nothing is assessed yet."""
+        """Publish a version, and assess nothing yet."""
         self.position += 1
         self.published.append((self.position, publication(policy)))
         self.enterprise.policy = policy
 
     def assess(self) -> None:
-        """What was filed before the last publication is assessed."""
+        """Assess everything filed before the last publication."""
         self._record([], self._reassessed())
 
     def end_assessment(self, policy: Policy) -> None:
-        """The log says that what was filed before is assessed."""
+        """Record that everything filed before is assessed."""
         self.position += 1
         ended = PolicyAssessed(policy=policy.ref.id, version=policy.ref.version)
         self.published.append((self.position, ended))
 
     def file_alone(self, draft: Return) -> None:
-        """Register a return, and record nothing of what follows."""
+        """Register a return, and do not record the assessments that follow."""
         filed = self.enterprise.returns.file(draft)
         assert isinstance(filed, ReturnFiled)
         self._record([filed], [])
 
     def do(self, operation: Any) -> None:
-        """Register or withdraw a return, and record what follows in the same transaction."""
+        """Register or withdraw a return, and record the assessments that follow in the same transaction."""
         before = len(self.enterprise.return_events)
         known = {window: len(events) for window, events in self.enterprise.account_events.items()}
         if isinstance(operation, Filing):
@@ -99,8 +99,8 @@ class Chronicle:
 
     def _record(self, facts: Sequence[Event], assessed: Sequence[tuple[str, EntitlementAssessed]]) -> None:
         named = [
-            *((returns_stream(USCC, 2024), each) for each in facts),
-            *((account_stream(POLICY, USCC, window), each) for window, each in assessed),
+            *((returns_stream(USCC, 2024), fact) for fact in facts),
+            *((account_stream(POLICY, USCC, window), event) for window, event in assessed),
         ]
         end = self.position + len(named)
         for stream, event in named:
@@ -121,13 +121,13 @@ class Chronicle:
         return replay
 
     def alter(self, index: int, event: Event) -> None:
-        """Put another event in the place of one."""
+        """Replace an event by another one."""
         entry = self.entries[index]
         self.entries[index] = msgspec.structs.replace(entry, event=event, type=type(event).__name__)
 
 
 def played(seed: int) -> Chronicle:
-    """A random year, under a policy that is followed by another version in its middle."""
+    """A random year, with another version of the policy published in its middle."""
     chronicle, random = Chronicle(), Random(seed)  # noqa: S311 - nothing is secret here
     history = random_history(random)
     chronicle.publish(VERSIONS[0])
@@ -173,7 +173,7 @@ def test_whatever_was_filed_a_replay_compares_each_assessment_and_finds_nothing(
     chronicle = played(seed)
     replay = chronicle.replay()
     assert replay.mismatches == []
-    assert replay.compared == sum(isinstance(each.event, EntitlementAssessed) for each in chronicle.entries)
+    assert replay.compared == sum(isinstance(entry.event, EntitlementAssessed) for entry in chronicle.entries)
 
 
 @given(st.integers(0, 10**9), st.integers(0, 10**6))
@@ -194,10 +194,10 @@ def test_one_altered_amount_is_one_mismatch_at_its_position(seed: int, which: in
     assert (mismatch.kind, mismatch.position) == ("differs", chronicle.entries[index].position)
 
 
-def tells_of(entry: LogEntry, left_out: LogEntry) -> bool:
-    """Whether an entry says that the account was assessed then: it is its own, or a fact of its window.
+def shows_assessment(entry: LogEntry, left_out: LogEntry) -> bool:
+    """Whether an entry shows that its transaction assessed the account: a record of it, or of its window.
 
-    An assessment of another window beside it says nothing, as after a publication.
+    An assessment of another window in the same transaction does not show it: publications have such ones.
     """
     assert isinstance(left_out.event, EntitlementAssessed)
     if entry.transaction_end != left_out.transaction_end:
@@ -212,12 +212,12 @@ def tells_of(entry: LogEntry, left_out: LogEntry) -> bool:
 @given(st.integers(0, 10**9), st.integers(0, 10**6))
 def test_one_assessment_that_is_left_out_is_one_mismatch_in_its_transaction(seed: int, which: int) -> None:
     chronicle = played(seed)
-    assessed = [each for each in chronicle.entries if isinstance(each.event, EntitlementAssessed)]
+    assessed = [entry for entry in chronicle.entries if isinstance(entry.event, EntitlementAssessed)]
     if not assessed:
         return
     left_out = assessed[which % len(assessed)]
     chronicle.entries.remove(left_out)
-    if not any(tells_of(each, left_out) for each in chronicle.entries):
+    if not any(shows_assessment(entry, left_out) for entry in chronicle.entries):
         return
     mismatch = only(chronicle.replay())
     assert (mismatch.kind, mismatch.position) == ("not-recorded", None)
@@ -239,10 +239,10 @@ def test_each_side_has_the_steps_of_what_it_names_with_the_amounts_before_it() -
     for mismatch in (march, april):
         assert mismatch.recorded is not None
         assert mismatch.derived is not None
-        rules = [each.step.rule for each in mismatch.derived.steps]
-        assert rules == [each.step.rule for each in mismatch.recorded.steps]
+        rules = [replayed.step.rule for replayed in mismatch.derived.steps]
+        assert rules == [replayed.step.rule for replayed in mismatch.recorded.steps]
         assert "whole-steps" in rules
-        assert all(each.sentence.endswith(("。", "）")) for each in mismatch.derived.steps)
+        assert all(replayed.sentence.endswith(("。", "）")) for replayed in mismatch.derived.steps)
 
 
 def test_an_assessment_by_a_version_that_was_never_published_has_no_steps() -> None:
@@ -260,7 +260,7 @@ def test_an_assessment_by_a_version_that_was_never_published_has_no_steps() -> N
 def test_an_assessment_without_a_policy_in_force_does_not_follow() -> None:
     chronicle = two_months()
     chronicle.published = []
-    assert [each.kind for each in chronicle.replay().mismatches] == ["not-derived", "not-derived"]
+    assert [mismatch.kind for mismatch in chronicle.replay().mismatches] == ["not-derived", "not-derived"]
 
 
 def test_what_was_decided_before_the_first_position_is_derived_and_not_compared() -> None:
@@ -270,12 +270,12 @@ def test_what_was_decided_before_the_first_position_is_derived_and_not_compared(
     assert (replay.mismatches, replay.compared) == ([], 1)
 
 
-def test_what_nobody_assessed_since_a_publication_is_found_at_the_end() -> None:
+def test_assessments_missing_since_a_publication_are_found_at_the_end() -> None:
     chronicle = two_months()
     chronicle.publish(VERSIONS[1])
     found = chronicle.replay().mismatches
     # The period that loses most comes first, as it would be recorded.
-    assert [(each.kind, each.period, each.position) for each in found] == [
+    assert [(mismatch.kind, mismatch.period, mismatch.position) for mismatch in found] == [
         ("not-recorded", "2024-04", None),
         ("not-recorded", "2024-03", None),
     ]
@@ -325,7 +325,7 @@ def test_what_a_narrower_version_dropped_is_derived_to_nothing() -> None:
     chronicle = two_months()
     chronicle.publish(NARROWER)
     dropped = chronicle.replay().mismatches  # The period that loses most comes first.
-    assert [(each.kind, each.period) for each in dropped] == [
+    assert [(mismatch.kind, mismatch.period) for mismatch in dropped] == [
         ("not-recorded", "2024-04"),
         ("not-recorded", "2024-03"),
     ]
@@ -337,7 +337,7 @@ def test_what_a_narrower_version_dropped_is_derived_to_nothing() -> None:
 
 
 def test_what_is_filed_in_a_dropped_half_year_may_wait_for_the_assessment_and_is_due_after_it() -> None:
-    """So ledgers are replayed in which a version that covers less was published, and nothing followed."""
+    """The replay of a ledger that published a version that covers less, without any assessment after it."""
     waiting = two_months()
     waiting.publish(NARROWER)
     waiting.file_alone(trade(130_000, 100_000, period="2024-05"))
@@ -349,7 +349,7 @@ def test_what_is_filed_in_a_dropped_half_year_may_wait_for_the_assessment_and_is
     ended.publish(NARROWER)
     ended.end_assessment(NARROWER)
     ended.file_alone(trade(130_000, 100_000, period="2024-05"))
-    assert [(each.kind, each.period) for each in ended.replay().mismatches] == [
+    assert [(mismatch.kind, mismatch.period) for mismatch in ended.replay().mismatches] == [
         ("not-recorded", "2024-04"),
         ("not-recorded", "2024-03"),
     ]

@@ -1,4 +1,4 @@
-"""What the statistics bureau registered, and what stands of it."""
+"""What the statistics bureau registered, and the standing returns."""
 
 import msgspec
 import pytest

@@ -1,4 +1,4 @@
-"""The scenarios of `tests/cases/scenarios.md`, as far as the domain alone says the same."""
+"""The scenarios of `tests/cases/scenarios.md`, as far as they are about the domain alone."""
 
 from domain.events import Return
 from tests.builders import WANYUAN, Enterprise, catering, outcome_of, trade
@@ -15,11 +15,11 @@ def test_month_close_of_six_enterprises() -> None:
         "戊": trade(108_001, 100_000),
         "己": trade(250_000, 100_000),
     }
-    outcomes = {name: outcome_of(each) for name, each in registered.items()}
-    amounts = {name: each.assessed_fen // WANYUAN for name, each in outcomes.items()}
+    outcomes = {name: outcome_of(returned) for name, returned in registered.items()}
+    amounts = {name: outcome.assessed_fen // WANYUAN for name, outcome in outcomes.items()}
     assert amounts == {"甲": 10, "乙": 6, "丙": 0, "丁": 0, "戊": 0, "己": 50}
     assert outcomes["乙"].open_fen == 4 * WANYUAN
-    assert [name for name, each in outcomes.items() if each.status == "undetermined"] == ["丁"]
+    assert [name for name, outcome in outcomes.items() if outcome.status == "undetermined"] == ["丁"]
     assert outcomes["己"].rule_fen == 75 * WANYUAN
     assert sum(amounts.values()) == 66
 
@@ -48,7 +48,7 @@ def test_a_correction_after_the_public_list_moves_the_amounts_of_later_months() 
 def test_a_base_filled_in_later_earns_then() -> None:
     enterprise = Enterprise()
     enterprise.file(trade(75_000, None, period="2024-05"), trade(80_000, 0, period="2024-06"))
-    assert {each.status for each in enterprise.outcomes().values()} == {"undetermined"}
+    assert {outcome.status for outcome in enterprise.outcomes().values()} == {"undetermined"}
     enterprise.file(trade(75_000, 60_000, period="2024-05", reason="补报上年同期数", origin="enterprise"))
     assert enterprise.amounts() == {"2024-05": 5, "2024-06": 0}
 

@@ -19,7 +19,7 @@ from domain.policy.steps import Step
 from tests.builders import QIANYUAN, SHIPPED_TEXT, WANYUAN, catering, edited, policy_of, sentences_of, trade
 from tests.examples import examples
 
-with_retries = settings(max_examples=examples(100), derandomize=True, deadline=None, database=None)
+properties = settings(max_examples=examples(100), derandomize=True, deadline=None, database=None)
 
 OPEN_NEGATIVE = edited(
     SHIPPED_TEXT,
@@ -94,39 +94,43 @@ POLICIES: Final = {
 
 
 def assessed(policy: Policy, *returns: Return, used_fen: int = 0) -> Assessment:
-    period, by_form = period_of(returns[0].period), {each.form: each for each in returns}
+    period, by_form = period_of(returns[0].period), {registered.form: registered for registered in returns}
     return assess(policy, period, by_form, [used_fen for _ in policy.limits_of(period)])
 
 
 def verdicts_and_amounts(assessment: Assessment) -> object:
-    """All that may make a difference to such a reader."""
+    """Everything that may differ for a reader without the right to figures."""
     outcome = assessment.outcome
     return (
         outcome.status,
         outcome.measure,
-        tuple((each.measure, each.status, each.rule_fen) for each in outcome.measures),
+        tuple((award.measure, award.status, award.rule_fen) for award in outcome.measures),
         (outcome.rule_fen, outcome.selected_fen, outcome.assessed_fen, outcome.open_fen),
         tuple((step.measure, step.met) for step in assessment.steps),
     )
 
 
 def seen(policy: Policy, assessment: Assessment, *returns: Return) -> list[object]:
-    """All that such a reader is shown of a period."""
-    told = withhold(policy, assessment)
+    """Everything that a reader without the right to figures sees of a period."""
+    withheld = withhold(policy, assessment)
     subject = Subject(
-        policy, period_of(returns[0].period), without_figures({each.form: each for each in returns})
+        policy,
+        period_of(returns[0].period),
+        without_figures({registered.form: registered for registered in returns}),
     )
-    return [told.outcome, *(shown(step, subject) for step in told.steps)]
+    return [withheld.outcome, *(shown(step, subject) for step in withheld.steps)]
 
 
 def shown(step: Step, subject: Subject) -> object:
-    """A step as it is answered: without its inputs and amounts where it carries figures."""
+    """A step as in an answer: without its inputs and amounts if it carries figures."""
     numbers = None if step.has_figures else (step.inputs, step.output, step.shortfall_fen)
     return (step.rule, step.measure, step.cite, step.reading, numbers, step.met, sentence(step, subject))
 
 
-def told_in_full(policy: Policy, assessment: Assessment, *returns: Return) -> list[str]:
-    subject = Subject(policy, period_of(returns[0].period), {each.form: each for each in returns})
+def explained_in_full(policy: Policy, assessment: Assessment, *returns: Return) -> list[str]:
+    subject = Subject(
+        policy, period_of(returns[0].period), {registered.form: registered for registered in returns}
+    )
     return [sentence(step, subject) for step in assessment.steps]
 
 
@@ -162,7 +166,7 @@ PAIRS: Final[dict[str, tuple[str, list[Return], list[Return]]]] = {
         [catering(4_100, 2_000, period="2024-01~02")],
     ),
 }
-"""Enterprises with other figures, the same amounts and the same verdicts."""
+"""Enterprises with different figures, the same amounts and the same verdicts."""
 
 
 @pytest.mark.parametrize(("text", "first", "second"), list(PAIRS.values()), ids=list(PAIRS))
@@ -172,7 +176,7 @@ def test_enterprises_of_the_same_verdicts_and_amounts_read_the_same(
     policy = policy_of(text)
     one, other = assessed(policy, *first), assessed(policy, *second)
     assert verdicts_and_amounts(one) == verdicts_and_amounts(other)
-    assert told_in_full(policy, one, *first) != told_in_full(policy, other, *second)
+    assert explained_in_full(policy, one, *first) != explained_in_full(policy, other, *second)
     assert seen(policy, one, *first) == seen(policy, other, *second)
 
 
@@ -189,7 +193,7 @@ def test_a_base_that_cannot_serve_reads_the_same_whether_it_is_missing_zero_or_n
             )
             filed = with_figures(registered, figure)
             read.append(seen(policy, assessed(policy, filed), filed))
-    assert all(each == read[0] for each in read)
+    assert all(shown_parts == read[0] for shown_parts in read)
     assert "上年同期数不能作为基数" in str(read[0])
 
 
@@ -220,13 +224,13 @@ def test_a_withheld_step_keeps_its_conclusion(registered: Return, rule: str, tex
     assert sentences_of(registered, withheld=True)[rule] == text
 
 
-def test_of_several_ways_to_an_award_only_the_lowest_threshold_is_told() -> None:
+def test_of_several_ways_to_an_award_only_the_lowest_threshold_is_shown() -> None:
     policy = policy_of(TAIL_LIKE_BAND)
-    told = [
+    withheld = [
         withhold(policy, assessed(policy, catering(current, 2_000))).steps[-1] for current in (3_000, 4_000)
     ]
-    assert told[0] == told[1]
-    assert (told[0].rule, told[0].reading, told[0].inputs) == (
+    assert withheld[0] == withheld[1]
+    assert (withheld[0].rule, withheld[0].reading, withheld[0].inputs) == (
         "band",
         "catering-tail",
         {"at_least_fen": 100 * WANYUAN},
@@ -266,7 +270,7 @@ def figures(draw: st.DrawFn) -> list[Figure]:
 
 @st.composite
 def enterprises(draw: st.DrawFn) -> list[list[Return]]:
-    """Enterprises that have everything in common but the figures of one form or of both."""
+    """Enterprises that differ only in the figures of one form or of both."""
     usual: dict[str, Any] = {
         "period": draw(st.sampled_from(["2024-01~02", "2024-03"])),
         "stage": draw(st.sampled_from(["final", "preliminary"])),
@@ -285,7 +289,7 @@ def enterprises(draw: st.DrawFn) -> list[list[Return]]:
 policies = st.sampled_from([policy_of(text) for text in POLICIES.values()])
 
 
-@with_retries
+@properties
 @given(policies, enterprises(), st.sampled_from([0, 160 * WANYUAN, 199 * WANYUAN, 200 * WANYUAN]))
 def test_what_is_seen_is_a_function_of_verdicts_and_amounts(
     policy: Policy, drawn: list[list[Return]], used_fen: int
@@ -295,31 +299,31 @@ def test_what_is_seen_is_a_function_of_verdicts_and_amounts(
         assessment = assessed(policy, *returns, used_fen=used_fen)
         groups[verdicts_and_amounts(assessment)].append(seen(policy, assessment, *returns))
     for group in groups.values():
-        assert all(each == group[0] for each in group)
+        assert all(steps == group[0] for steps in group)
 
 
 def with_figures(registered: Return, figure: Figure) -> Return:
-    """The return with a figure of its required item, and others that no award is about."""
+    """The return with a figure of its required item, and figures of items without an award."""
     (item,) = registered.figures
     others = {"E204-1": "sales", "S204-1": "turnover"}
     return msgspec.structs.replace(registered, figures={item: figure, others[registered.form]: figure})
 
 
-@with_retries
+@properties
 @given(policies, enterprises())
 def test_verdicts_and_amounts_themselves_are_not_withheld(policy: Policy, drawn: list[list[Return]]) -> None:
     for returns in drawn:
         assessment = assessed(policy, *returns)
-        told = withhold(policy, assessment)
-        assert verdicts_and_amounts(told) == verdicts_and_amounts(assessment)
-        assert set(told.outcome.open_readings) >= set(assessment.outcome.open_readings)
+        withheld = withhold(policy, assessment)
+        assert verdicts_and_amounts(withheld) == verdicts_and_amounts(assessment)
+        assert set(withheld.outcome.open_readings) >= set(assessment.outcome.open_readings)
         for step in assessment.steps:
             assert step.has_figures == (step.rule in STATISTICAL_RULES)
 
 
-@with_retries
+@properties
 @given(policies, enterprises())
-def test_what_is_told_of_an_increment_is_true(policy: Policy, drawn: list[list[Return]]) -> None:
+def test_statements_about_an_increment_are_true(policy: Policy, drawn: list[list[Return]]) -> None:
     for returns in drawn:
         assessment = assessed(policy, *returns)
         for step, full in zip(withhold(policy, assessment).steps, assessment.steps, strict=True):
@@ -331,7 +335,7 @@ def test_what_is_told_of_an_increment_is_true(policy: Policy, drawn: list[list[R
                 assert step.inputs["steps"] == full.inputs["steps"]
 
 
-@with_retries
+@properties
 @given(enterprises())
 def test_by_the_shipped_policy_nothing_but_the_reading_of_a_decrease_is_another_one(
     drawn: list[list[Return]],
@@ -339,9 +343,9 @@ def test_by_the_shipped_policy_nothing_but_the_reading_of_a_decrease_is_another_
     policy = policy_of()
     for returns in drawn:
         assessment = assessed(policy, *returns)
-        told = withhold(policy, assessment)
-        assert told.outcome == assessment.outcome
-        for step, full in zip(told.steps, assessment.steps, strict=True):
+        withheld = withhold(policy, assessment)
+        assert withheld.outcome == assessment.outcome
+        for step, full in zip(withheld.steps, assessment.steps, strict=True):
             assert (step.rule, step.cite) == (full.rule, full.cite)
             assert full.reading in {step.reading, "negative"}
 

@@ -1,4 +1,4 @@
-"""One name for each code, taken in as it is shown."""
+"""One name for each code, the same in output and in input."""
 
 from typing import get_args
 

@@ -1,4 +1,4 @@
-"""The worked values of article 14, in 千元 as the forms carry them and 万元 as the policy speaks."""
+"""The worked values of article 14, in 千元 as on the forms and in 万元 as in the policy."""
 
 import pytest
 
@@ -67,7 +67,7 @@ def test_of_two_undetermined_and_failed_measures_the_undetermined_one_speaks() -
     outcome = outcome_of(trade(107_000, 100_000), catering(4_000, None))
     assert outcome.status == UNDETERMINED
     assert outcome.open_readings == ("undetermined-base",)
-    assert [(each.measure, each.status) for each in outcome.measures] == [
+    assert [(award.measure, award.status) for award in outcome.measures] == [
         ("retail-growth", NOT_ELIGIBLE),
         ("catering-increment", UNDETERMINED),
     ]

@@ -1,7 +1,7 @@
 """The golden log: a small fixed history as this software once wrote it, one event a line.
 
-It was written once by `python -m tests.golden.make` and is never written again: what is recorded is read for
-ever. A test that fails here means that old ledgers could no longer be read, or would be read differently.
+`python -m tests.golden.make` wrote it once and never writes it again, because records stay readable for ever.
+If a test fails here, the code can no longer read old ledgers, or reads them differently.
 """
 
 from pathlib import Path
@@ -15,19 +15,19 @@ from app.runtime.database import write_transaction
 
 GOLDEN_LOG = Path(__file__).parent / "log.ndjson"
 GOLDEN_OF_LEDGER = Path(__file__).parent / "ledger.ndjson"
-"""What followed on it in the stream of the ledger itself, as it was once written."""
+"""Later events in the stream of the ledger itself, as they were once written."""
 
 GOLDEN_OF_POLICIES = Path(__file__).parent / "policies.ndjson"
-"""What followed on that: a version that covers less, and its withdrawal, as they were once written."""
+"""Later events: a version that covers less, and its withdrawal, as they were once written."""
 
 GOLDEN_OF_WINDOWS = Path(__file__).parent / "windows.ndjson"
-"""What followed on that: accounts of a quarter, then of a year, by a policy of another id."""
+"""Later events: accounts of a quarter, then of a year, by a policy of another id."""
 
 EXPECTED = Path(__file__).parent / "entitlements.json"
 
 
 class GoldenEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of the log; `state` holds the stored bytes as they are."""
+    """A row of the log; `state` holds the stored bytes without any change."""
 
     position: int
     stream: str
@@ -47,9 +47,9 @@ def read_golden(path: Path = GOLDEN_LOG) -> list[GoldenEvent]:
 
 
 def restore(ledger: Ledger, golden: list[GoldenEvent]) -> None:
-    """Put the rows into an empty log, as they are."""
-    rows = [{**msgspec.structs.asdict(each), "state": bytes(each.state)} for each in golden]
-    published = max(each.position for each in golden if each.topic == "PolicyPublished")
+    """Insert the rows into an empty log without any change."""
+    rows = [{**msgspec.structs.asdict(event), "state": bytes(event.state)} for event in golden]
+    published = max(event.position for event in golden if event.topic == "PolicyPublished")
     last = golden[-1]
     with write_transaction(ledger.engine) as connection:
         connection.execute(insert(events), rows)

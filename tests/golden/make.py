@@ -1,4 +1,4 @@
-"""Writes the golden logs, once: `python -m tests.golden.make`. It refuses to write over one that is there."""
+"""Writes the golden logs, once: `python -m tests.golden.make`. It refuses to overwrite an existing one."""
 
 import sys
 import tempfile
@@ -96,7 +96,7 @@ def play(ledger: Ledger, clock: TestClock) -> None:
 def _file(ledger: Ledger, rows: list[Row], *, stage: Stage = "final", source: Source | None = None) -> None:
     reader = RowReader(unit="qianyuan", stage=stage, source=source)
     drafts = [reader.read(index, row) for index, row in enumerate(rows)]
-    read = [each for each in drafts if isinstance(each, Draft)]
+    read = [draft for draft in drafts if isinstance(draft, Draft)]
     if read != drafts or not isinstance(file_returns(ledger, read, actor="statistics"), FilingAnswer):
         raise SystemExit("the history is refused")
 
@@ -104,11 +104,11 @@ def _file(ledger: Ledger, rows: list[Row], *, stage: Stage = "final", source: So
 def _withdraw(ledger: Ledger, uscc: str, period: str, form: str, *, reason: str) -> None:
     wanted = Withdrawal(uscc=uscc, form=form, period=period, reason=reason, origin="returned", document=None)
     if withdraw_return(ledger, wanted, actor="statistics") is None:
-        raise SystemExit("nothing stands to be withdrawn")
+        raise SystemExit("there is no standing return to withdraw")
 
 
 def play_policies(ledger: Ledger, clock: TestClock) -> None:
-    """What followed on the other golden logs: a version for the first half-year alone; then a repeal."""
+    """The events after the other golden logs: a version for the first half-year alone; then a repeal."""
     restore(ledger, [*read_golden(), *read_golden(GOLDEN_OF_LEDGER)])
     project_all(ledger)
     clock.set("2025-02-10T08:00:00Z")
@@ -126,7 +126,7 @@ def play_policies(ledger: Ledger, clock: TestClock) -> None:
 
 
 def play_windows(ledger: Ledger, clock: TestClock) -> None:
-    """What followed on the golden logs: a policy with a limit of each quarter, then of each year."""
+    """The events after the golden logs: a policy with a limit of each quarter, then of each year."""
     before = [*read_golden(), *read_golden(GOLDEN_OF_LEDGER), *read_golden(GOLDEN_OF_POLICIES)]
     restore(ledger, before)
     project_all(ledger)
@@ -144,7 +144,7 @@ def write(path: Path, history: Callable[[Ledger, TestClock], None] = play, after
     """Play a history on a fresh ledger and write its log, after a position.
 
     Raises:
-        FileExistsError: There is a golden log already.
+        FileExistsError: The golden log exists already.
     """
     with tempfile.TemporaryDirectory() as folder:
         engine = open_engine(f"sqlite:///{Path(folder) / 'ledger.db'}")
@@ -158,7 +158,7 @@ def write(path: Path, history: Callable[[Ledger, TestClock], None] = play, after
         engine.dispose()
     golden = [GoldenEvent(**{**row, "state": msgspec.Raw(row["state"])}) for row in rows]
     with path.open("xb") as opened:
-        opened.writelines(msgspec.json.encode(each) + b"\n" for each in golden)
+        opened.writelines(msgspec.json.encode(event) + b"\n" for event in golden)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What was recorded once is read for ever, and means the same."""
+"""Recorded events stay readable for ever, and keep their meaning."""
 
 import json
 from collections import Counter, defaultdict
@@ -62,14 +62,14 @@ ACCOUNTS = json.loads(EXPECTED.read_text(encoding="utf-8"))
 
 @pytest.fixture
 def restored(ledger: Ledger) -> Ledger:
-    """A ledger with the golden log, its read models not yet made."""
+    """A ledger with the golden log, without its read models."""
     restore(ledger, GOLDEN)
     return ledger
 
 
 def test_the_golden_log_has_every_type_of_event_and_two_versions_of_a_policy() -> None:
-    assert {each.topic for each in EVERY} == STORED_TYPES.keys()
-    assert Counter(each.topic for each in GOLDEN)["PolicyPublished"] == 2
+    assert {event.topic for event in EVERY} == STORED_TYPES.keys()
+    assert Counter(event.topic for event in GOLDEN)["PolicyPublished"] == 2
 
 
 def test_the_golden_log_is_never_written_over() -> None:
@@ -81,8 +81,8 @@ def test_the_golden_log_is_never_written_over() -> None:
 
 @pytest.mark.parametrize(
     "golden",
-    [each for each in EVERY if each.topic in EVENT_TYPES],
-    ids=lambda each: f"{each.position}-{each.topic}",
+    [event for event in EVERY if event.topic in EVENT_TYPES],
+    ids=lambda event: f"{event.position}-{event.topic}",
 )
 def test_a_golden_event_is_read_and_written_back_to_the_same_bytes(golden: GoldenEvent) -> None:
     mapper = EventMapper()
@@ -93,8 +93,8 @@ def test_a_golden_event_is_read_and_written_back_to_the_same_bytes(golden: Golde
 
 @pytest.mark.parametrize(
     "golden",
-    [each for each in WHOLE if each.topic == "EntitlementAssessed"],
-    ids=lambda each: str(each.position),
+    [event for event in WHOLE if event.topic == "EntitlementAssessed"],
+    ids=lambda event: str(event.position),
 )
 def test_an_assessment_of_earlier_days_says_the_same_in_the_words_of_today(golden: GoldenEvent) -> None:
     event = EventMapper().decode(golden.topic, bytes(golden.state), golden.stream)
@@ -109,7 +109,7 @@ def test_an_assessment_of_earlier_days_says_the_same_in_the_words_of_today(golde
     assert found == stored
 
 
-@pytest.mark.parametrize("golden", EVERY, ids=lambda each: f"{each.position}-{each.topic}")
+@pytest.mark.parametrize("golden", EVERY, ids=lambda event: f"{event.position}-{event.topic}")
 def test_a_golden_event_is_of_the_schema_that_is_published_for_its_type(golden: GoldenEvent) -> None:
     schema = json.loads((SCHEMAS / f"{golden.topic}.json").read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -119,7 +119,7 @@ def test_a_golden_event_is_of_the_schema_that_is_published_for_its_type(golden: 
 @pytest.mark.parametrize("topic", STORED_TYPES)
 def test_the_published_schema_of_a_type_is_that_of_the_code(topic: str) -> None:
     written = (SCHEMAS / f"{topic}.json").read_text(encoding="utf-8")
-    assert written == schema_text(topic), "write it anew: python -m tests.golden.schemas"
+    assert written == schema_text(topic), "write it again: python -m tests.golden.schemas"
 
 
 def test_there_is_a_schema_for_each_type_of_event_and_no_other() -> None:
@@ -128,7 +128,7 @@ def test_there_is_a_schema_for_each_type_of_event_and_no_other() -> None:
 
 def test_a_state_with_an_amount_of_another_type_is_not_of_its_schema() -> None:
     schema = json.loads((SCHEMAS / "ReturnFiled.json").read_text(encoding="utf-8"))
-    state = json.loads(bytes(next(each.state for each in GOLDEN if each.topic == "ReturnFiled")))
+    state = json.loads(bytes(next(event.state for event in GOLDEN if event.topic == "ReturnFiled")))
     state["figures"]["retail_sales"]["current_fen"] = "150000"
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.Draft202012Validator(schema).validate(state)
@@ -136,11 +136,18 @@ def test_a_state_with_an_amount_of_another_type_is_not_of_its_schema() -> None:
 
 def test_the_restored_log_is_read_as_it_was(restored: Ledger) -> None:
     assert [
-        (each.position, each.stream, each.version, each.type, each.recorded_at_us, each.transaction_end)
-        for each in log(restored)
+        (entry.position, entry.stream, entry.version, entry.type, entry.recorded_at_us, entry.transaction_end)
+        for entry in log(restored)
     ] == [
-        (each.position, each.stream, each.version, each.topic, each.recorded_at_us, each.transaction_end)
-        for each in GOLDEN
+        (
+            event.position,
+            event.stream,
+            event.version,
+            event.topic,
+            event.recorded_at_us,
+            event.transaction_end,
+        )
+        for event in GOLDEN
     ]
 
 
@@ -150,7 +157,7 @@ def test_the_aggregates_replay_to_the_accounts_worked_out_by_hand(restored: Ledg
         name = f"entitlement/yingkou-2024-14/{expected['uscc']}/{expected['window']}"
         account = EntitlementAccount(Window.parse(expected["window"]), streams.get(name, ()))
         assert account.assessed_fen == expected["assessed_fen"], expected["why"]
-        assert sorted(account.assessed) == [each["period"] for each in expected["periods"]]
+        assert sorted(account.assessed) == [period["period"] for period in expected["periods"]]
         for period in expected["periods"]:
             outcome = account.assessed[period["period"]].outcome
             found = as_json(outcome)
@@ -164,8 +171,8 @@ def test_the_returns_that_stand_give_by_the_article_what_the_first_version_asses
     restored: Ledger,
 ) -> None:
     entries = log(restored)
-    second = max(each.position for each in entries if each.type == "PolicyPublished")
-    streams = _streams(each for each in entries if each.position < second)
+    second = max(entry.position for entry in entries if entry.type == "PolicyPublished")
+    streams = _streams(entry for entry in entries if entry.position < second)
     for expected in ACCOUNTS:
         window = expected["window"]
         filed = f"returns/{expected['uscc']}/2024"
@@ -174,14 +181,14 @@ def test_the_returns_that_stand_give_by_the_article_what_the_first_version_asses
         account = EntitlementAccount(Window.parse(window), streams.get(name, ()))
         by_article = entitlements(_oracle_returns(returns), window)
         assert account.assessed.keys() == by_article.keys()
-        for period, each in by_article.items():
+        for period, entitlement in by_article.items():
             outcome = account.assessed[period].outcome
             assert outcome is not None
             assert (outcome.status, outcome.rule_fen, outcome.assessed_fen, outcome.open_fen) == (
-                each.status,
-                each.rule_fen,
-                each.assessed_fen,
-                each.open_fen,
+                entitlement.status,
+                entitlement.rule_fen,
+                entitlement.assessed_fen,
+                entitlement.open_fen,
             )
 
 
@@ -206,8 +213,8 @@ def _oracle_returns(returns: AnnualReturns) -> list[OracleReturn]:
 
 def _streams(entries: Any) -> dict[str, list[Event]]:
     found: dict[str, list[Event]] = defaultdict(list)
-    for each in entries:
-        found[each.stream].append(each.event)
+    for entry in entries:
+        found[entry.stream].append(entry.event)
     return found
 
 
@@ -217,7 +224,7 @@ def test_the_golden_log_replays_without_a_mismatch(restored: Ledger) -> None:
     assert report.found.mismatches == []
     assert report.found.row_differences == []
     assert report.found.events == len(GOLDEN)
-    assert report.found.assessments == sum(each.topic == "EntitlementAssessed" for each in GOLDEN)
+    assert report.found.assessments == sum(event.topic == "EntitlementAssessed" for event in GOLDEN)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +246,7 @@ def test_what_was_recorded_of_the_ledger_and_of_policies_is_projected_rebuilt_an
 def test_what_a_version_dropped_is_assessed_to_nothing_by_it_and_the_rest_by_the_repeal() -> None:
     mapper = EventMapper()
     decoded = [
-        (each.stream, mapper.decode(each.topic, bytes(each.state), each.stream)) for each in OF_POLICIES
+        (event.stream, mapper.decode(event.topic, bytes(event.state), event.stream)) for event in OF_POLICIES
     ]
     events = [event for _, event in decoded]
     published, repealed = (
@@ -261,19 +268,22 @@ def test_what_a_version_dropped_is_assessed_to_nothing_by_it_and_the_rest_by_the
     ]
     assert closed[0] == [("2024H2", "2024-07", 3)]  # C alone had filed for the second half-year.
     open_periods = sorted(
-        each["period"] for account in ACCOUNTS for each in account["periods"] if account["window"] == "2024H1"
+        period["period"]
+        for account in ACCOUNTS
+        for period in account["periods"]
+        if account["window"] == "2024H1"
     )
     assert sorted(period for _, period, _ in closed[1]) == open_periods
     assert {(window, version) for window, _, version in closed[1]} == {("2024H1", 3)}
     assessed = [event for event in events if isinstance(event, PolicyAssessed)]
-    assert [(each.policy, each.version) for each in assessed] == [("yingkou-2024-14", 3)] * 2
+    assert [(event.policy, event.version) for event in assessed] == [("yingkou-2024-14", 3)] * 2
 
 
 def test_every_decision_of_the_golden_log_is_decided_the_same_today(restored: Ledger) -> None:
     streams: dict[str, list[Event]] = defaultdict(list)
     policy: Policy | None = None
     redecided = 0
-    for _, group in groupby(log(restored), key=lambda each: each.transaction_end):
+    for _, group in groupby(log(restored), key=lambda entry: entry.transaction_end):
         transaction = list(group)
         decided: dict[str, list[Event]] = defaultdict(list)
         for entry in transaction:
@@ -294,12 +304,12 @@ def test_every_decision_of_the_golden_log_is_decided_the_same_today(restored: Le
             assert account.reassess(policy, [returns]) == events
             streams[stream] += events
             redecided += len(events)
-    assert redecided == sum(each.topic == "EntitlementAssessed" for each in GOLDEN)
+    assert redecided == sum(event.topic == "EntitlementAssessed" for event in GOLDEN)
 
 
 def assess_newest(ledger: Ledger) -> None:
-    """Assess by the newest version, as the first start of a program does that records when this is done."""
-    newest = next(each for each in reversed(GOLDEN) if each.topic == "PolicyPublished")
+    """Assess by the newest version, as the first start of this software on an old ledger does."""
+    newest = next(event for event in reversed(GOLDEN) if event.topic == "PolicyPublished")
     publication = Publication(
         policy="yingkou-2024-14", version=2, position=newest.position, after_stream="", done=0, total=5
     )
@@ -310,7 +320,7 @@ def assess_newest(ledger: Ledger) -> None:
     assert added.event == PolicyAssessed(policy="yingkou-2024-14", version=2)
 
 
-@pytest.mark.parametrize("expected", ACCOUNTS, ids=lambda each: f"{each['uscc']}-{each['window']}")
+@pytest.mark.parametrize("expected", ACCOUNTS, ids=lambda account: f"{account['uscc']}-{account['window']}")
 def test_the_golden_log_is_answered_as_worked_out_by_hand(office: Office, expected: dict[str, Any]) -> None:
     restore(office.ledger, GOLDEN)
     project_all(office.ledger)

@@ -1,4 +1,4 @@
-"""Deciding a reading changes the amounts, and what of them is open."""
+"""Deciding a reading changes the amounts, and the open part of them."""
 
 import pytest
 
@@ -93,7 +93,7 @@ def test_a_decided_treatment_of_missing_bases_is_named_no_more() -> None:
 
 
 def test_the_half_year_ceiling_leaves_the_firm_part_last() -> None:
-    """Of 4万元, 2万元 firm, the ceiling leaves 3万元: 1万元 of it is open; and of 1万元 nothing is."""
+    """Of 4万元, 2万元 are undisputed: with 3万元 left by the ceiling 1万元 is open, with 1万元 nothing."""
     for used, assessed, open_part in ((197, 3, 1), (199, 1, 0), (200, 0, 0)):
         enterprise = Enterprise(
             policy_of(

@@ -1,4 +1,4 @@
-"""What is wrong with a document is refused with the file, the line and the reason."""
+"""A wrong document is refused with the file, the line and the reason of each problem."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def problems_of(text: str | bytes) -> list[PolicyProblem]:
 
 
 def line_of(text: str, marker: str = HERE) -> int:
-    (line,) = (number for number, each in enumerate(text.split("\n"), 1) if marker in each)
+    (line,) = (number for number, line_text in enumerate(text.split("\n"), 1) if marker in line_text)
     return line
 
 
@@ -265,7 +265,7 @@ REFUSALS = {
         TRADE.replace('["51", "52"]', '"51"') + "  # here",
         "Expected `array`, got `str`",
     ),
-    # Scalars that YAML reads as something else than they look.
+    # Scalars that YAML reads as another type than they look like.
     "float": (
         AMOUNT,
         'ceiling: {yuan: 500000.0, cite: "14.3"}  # here',
@@ -361,8 +361,8 @@ def test_everything_that_is_wrong_is_said_in_the_order_of_the_lines() -> None:
         ('- id: "14.2"', '- id: "14.1"  # first'),
     )
     first, second, third = (line_of(text, f"# {which}") for which in ("first", "second", "third"))
-    problems = [(each.line, each.message) for each in problems_of(text)]
-    assert problems == sorted(problems, key=lambda each: each[0])
+    problems = [(problem.line, problem.message) for problem in problems_of(text)]
+    assert problems == sorted(problems, key=lambda problem: problem[0])
     lines = [line for line, _ in problems]
     assert (lines.count(first), lines.count(second), lines.count(third)) == (1, 1, 2)
     assert all("unknown clause '14.2'" in said for at, said in problems if at not in {first, second, third})
@@ -425,7 +425,7 @@ def test_a_text_that_was_recorded_is_read_however_many_values_it_has() -> None:
 
 
 def nested(levels: int) -> str:
-    """Mappings inside each other, one in each line; the last line holds the deepest text."""
+    """Nested mappings, one in each line; the last line holds the deepest text."""
     return "".join("  " * level + "a:\n" for level in range(levels - 1)) + "  " * levels + "x\n"
 
 

@@ -1,4 +1,4 @@
-"""The policy that the ledger ships with: the article word for word, and every reading of it."""
+"""The policy that comes with the ledger: the article word for word, and every reading of it."""
 
 import hashlib
 import json
@@ -75,7 +75,7 @@ def test_it_says_what_it_is() -> None:
         "市商务局",
         "municipal",
     )
-    assert [(each.id, each.form, each.item) for each in document.measures] == [
+    assert [(measure.id, measure.form, measure.item) for measure in document.measures] == [
         ("retail-growth", "E204-1", "retail_sales"),
         ("catering-increment", "S204-1", "catering_revenue"),
     ]
@@ -185,7 +185,7 @@ def test_a_document_in_the_log_that_says_nothing_valid_is_refused(
 
 
 def test_a_document_that_is_recorded_stays_readable_whatever_is_asked_of_later_ones() -> None:
-    """As one that could be published before its ceiling was bounded."""
+    """A version that could be published before ceilings had a bound."""
     document: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(SHIPPED.document))
     document["limits"][1]["ceiling"]["yuan"] = 10**15 - 1
     assert document_problems(msgspec.convert(document, PolicyDocument)) != []

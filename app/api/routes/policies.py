@@ -47,8 +47,8 @@ from projections.queries.policies import (
     PolicyMark,
     PolicyState,
     PolicyVersion,
-    document_of,
     find_version,
+    read_document,
     states,
 )
 
@@ -303,7 +303,7 @@ def read_policy_version(
         if version is None or version.position > at.position:
             raise _unpublished(f"{policy}版本{n}", at)
         progress = assessment_progress(connection, policy, n)
-        published_document = document_of(connection, version.ref)
+        published_document = read_document(connection, version.ref)
     return models.PolicyVersion(
         **_version_summary(version).model_dump(),
         id=policy,

@@ -174,7 +174,7 @@ def _is_later(first: int | None, last: int | None) -> bool:
 def sums(connection: Connection, scope: Scope, moments: Moments) -> Sums:
     """The sums at both moments; an enterprise counts in the region that it has at the last one."""
     versions = published(connection, moments.last.position)
-    return Sums(*queries.sums_of(connection, scope, moments.span, versions))
+    return Sums(*queries.read_sums(connection, scope, moments.span, versions))
 
 
 def difference_page(
@@ -243,7 +243,7 @@ class _Details:
         self._versions: dict[tuple[int, str], list[ReturnVersion]] = {}
         for end, version in queries.versions_within(connection, span, codes):
             self._versions.setdefault((end, version.uscc), []).append(version)
-        self._times = queries.times_of(connection, {end for row in rows for end in _ends(row, span)})
+        self._times = queries.read_times(connection, {end for row in rows for end in _ends(row, span)})
         self._states = states(connection, span.last)
 
     def identity(self, held: AmountInForce) -> Identity:

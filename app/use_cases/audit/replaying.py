@@ -30,7 +30,7 @@ from domain.events import LogEntry, PolicyAssessed, PolicyPublished, PolicyWithd
 from projections.account_windows import AccountWindows
 from projections.policies import published_reaches
 from projections.projector import position_of
-from projections.rebuild.compare import CompareAt, RowDifference, differences_of, known_accounts, rows_outside
+from projections.rebuild.compare import CompareAt, RowDifference, compare_rows, known_accounts, rows_outside
 from projections.rebuild.fill import MOST_PUT_ASIDE, CommonRows, fill_rows
 from projections.rebuild.side_file import AsideFile
 from projections.tables import LIVE
@@ -323,7 +323,7 @@ def _compare_rows(  # noqa: PLR0913, PLR0917 - the rows, and what follows from t
         name = str(history.table.name)
         found.rows[name] = len(history.new)
         found.add_row_differences(
-            differences_of(
+            compare_rows(
                 connection,
                 history,
                 above=codes.above,

@@ -20,7 +20,7 @@ from domain.errors import FilingWarning, LedgerIntegrityError, Problem
 from domain.events import Origin, Return, ReturnFiled, ReturnRevised
 from domain.periods import period_of, year_before
 from domain.policy.policy import Policy
-from domain.returns import REVISION_NEEDS_REASON, Conflict, conflict_of
+from domain.returns import REVISION_NEEDS_REASON, Conflict, find_conflict
 from projections.queries.returns import own_figures, standing_returns
 
 
@@ -76,7 +76,7 @@ def conflicts(ledger: Ledger, drafts: Sequence[Draft]) -> list[Problem]:
     found = []
     for draft in drafts:
         before = standing.get((draft.uscc, draft.registered.form, draft.registered.period))
-        conflict = None if before is None else conflict_of(before, draft.registered)
+        conflict = None if before is None else find_conflict(before, draft.registered)
         if conflict is not None:
             found.append(_conflict_problem(draft, conflict))
     return found

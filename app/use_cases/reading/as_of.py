@@ -143,7 +143,7 @@ class PolicyAsOf(msgspec.Struct, frozen=True):
             streams = {account_stream(state.newest.ref.id, uscc, self.window): uscc for uscc in codes}
             found = self.ledger.latest_versions(self.connection, streams, at=self.moment.position)
             latest = {streams[stream]: version for stream, version in found.items()}
-        return {uscc: state.version_of(latest.get(uscc)) for uscc in codes}
+        return {uscc: state.account_version(latest.get(uscc)) for uscc in codes}
 
     def ceiling_fen(self, version: PolicyVersion | None) -> int | None:
         """The limit of a whole account by a version; None where it has none, 0 without a version."""

@@ -1,6 +1,6 @@
 """`bands-with-tail`: bands of the increment that follow each other, and a tail above the last.
 
-100万元—200万元(不含) is a half-open band; from the last one's end up, the tail counts whole steps.
+100万元—200万元(不含) is a half-open band; from the end of the last band up, the tail counts whole steps.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ RULES: Final = (BAND, TAIL, BELOW_BANDS)
 
 
 class Band(Basis, frozen=True, kw_only=True):
-    """`award` where the increment is in the half-open band [`at_least`, `below`)."""
+    """`award` if the increment is in the half-open band [`at_least`, `below`)."""
 
     at_least: Amount
     below: Amount
@@ -52,14 +52,14 @@ class Tail(Basis, frozen=True, kw_only=True):
         return resting_on(open_readings, self, self.award, self.beyond, self.step, self.first, self.at_least)
 
     def gives(self, rule_fen: int) -> bool:
-        """Whether it gives this amount for some increment."""
+        """Whether the tail gives this amount for some increment."""
         if self.award.fen == 0:
             return rule_fen == self.first.fen
         count, rest = divmod(rule_fen - self.first.fen, self.award.fen)
         return rest == 0 and count >= (self.at_least.fen - self.beyond.fen) // self.step.fen
 
     def inputs(self) -> dict[str, StepValue]:
-        """Its numbers."""
+        """The numbers of the tail, as inputs of a step."""
         return {
             "at_least_fen": self.at_least.fen,
             "first_fen": self.first.fen,
@@ -76,7 +76,7 @@ class BandsWithTail(Part, frozen=True, kw_only=True, tag_field="kind", tag="band
     tail: Tail
 
     def problems(self, path: Path) -> Iterator[DocumentProblem]:
-        """What its types alone do not refuse: gaps, overlaps, empty bands."""
+        """The problems that the types alone do not find: gaps, overlaps, empty bands."""
         if not self.bands:
             yield DocumentProblem((*path, "bands"), "at least one band stands before a tail")
         if self.tail.step.yuan <= 0:
@@ -98,11 +98,11 @@ class BandsWithTail(Part, frozen=True, kw_only=True, tag_field="kind", tag="band
                 )
 
     def give(self, increment_fen: int, *, decrease: Basis, open_readings: AbstractSet[str]) -> Awarded:
-        """What an increment is given.
+        """The award for an increment.
 
         Args:
-            increment_fen: The current figure less that of the year before.
-            decrease: What it rests on that a negative increment is given nothing.
+            increment_fen: The current figure minus the prior-year figure.
+            decrease: The basis for awarding nothing for a negative increment.
             open_readings: The readings that wait for a decision.
         """
         if increment_fen >= self.tail.at_least.fen:
@@ -131,7 +131,7 @@ class BandsWithTail(Part, frozen=True, kw_only=True, tag_field="kind", tag="band
         return Awarded(Way(TAIL, inputs, basis), rule_fen, undisputed_fen)
 
     def ways_to(self, rule_fen: int, open_readings: AbstractSet[str]) -> Iterator[Way]:
-        """How an increment that is large enough may be given this amount, from the lowest increment up."""
+        """The ways in which a sufficient increment can earn this amount, from the lowest increment up."""
         for band in self.bands:
             if band.award.fen == rule_fen:
                 inputs: dict[str, StepValue] = {
@@ -143,11 +143,11 @@ class BandsWithTail(Part, frozen=True, kw_only=True, tag_field="kind", tag="band
             yield Way(TAIL, self.tail.inputs(), self.tail.basis(open_readings))
 
     def way_to_nothing(self, basis: Basis) -> Way:
-        """How an increment is given nothing, by how much it is too small left out."""
+        """The way in which an increment earns nothing, without the figures."""
         return Way(BELOW_BANDS, {"at_least_fen": self.first_threshold_fen}, basis)
 
     def nothing_basis(self, open_readings: AbstractSet[str]) -> Basis:
-        """What it rests on that an increment is not enough."""
+        """The basis for awarding nothing for an increment that is too small."""
         return resting_on(open_readings, self.bands[0], self.bands[0].at_least)
 
     @property
@@ -157,11 +157,11 @@ class BandsWithTail(Part, frozen=True, kw_only=True, tag_field="kind", tag="band
 
     @property
     def step_fen(self) -> int:
-        """From one threshold to the next, above the first ones."""
+        """The distance from one threshold to the next, above the first ones."""
         return self.tail.step.fen
 
     def thresholds_around(self, increment_fen: int) -> tuple[int | None, int]:
-        """The last threshold that the increment reaches, None under the first, and the next one."""
+        """The last threshold that the increment reaches (None below the first), and the next one."""
         tail = self.tail
         if increment_fen >= tail.at_least.fen:
             count = (increment_fen - tail.beyond.fen) // tail.step.fen

@@ -19,16 +19,16 @@ class GrowthOver(Basis, frozen=True, kw_only=True, tag_field="kind", tag="growth
 
     @property
     def rule(self) -> str:
-        """The rule that its step is about."""
+        """The rule of its step."""
         return RULE
 
     @property
     def gate_bp(self) -> int:
-        """The rate that has to be passed, in basis points."""
+        """The rate that growth must exceed, in basis points."""
         return self.rate.basis_points
 
     def judge(self, *, current_fen: int, prior_fen: int, open_readings: AbstractSet[str]) -> Judged:
-        """Whether it is met: over 8% means current / prior > 1.08, without a division."""
+        """Judge the condition: over 8% means current / prior > 1.08, compared without a division."""
         threshold = prior_fen * (BP_PER_WHOLE + self.gate_bp)
         met = current_fen * BP_PER_WHOLE > threshold
         rule, inputs, basis = self.way_alike(open_readings)
@@ -36,7 +36,7 @@ class GrowthOver(Basis, frozen=True, kw_only=True, tag_field="kind", tag="growth
         return Judged(way, None if met else threshold // BP_PER_WHOLE - current_fen)
 
     def way_alike(self, open_readings: AbstractSet[str]) -> Way:
-        """How it is found, whatever the figures."""
+        """How the condition is judged, without the figures."""
         return Way(RULE, {"over_bp": self.gate_bp}, resting_on(open_readings, self, self.rate))
 
     def sentence(self, step: Step, subject: MeasureSubject) -> str:

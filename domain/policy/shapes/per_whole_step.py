@@ -1,4 +1,4 @@
-"""`per-whole-step`: so much for each whole step of the increment (每达1000万元); the rest counts nothing."""
+"""`per-whole-step`: an award for each whole step of the increment (每达1000万元), nothing for the rest."""
 
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
@@ -25,22 +25,22 @@ RULES: Final = (WHOLE_STEPS, NO_WHOLE_STEP)
 
 
 class PerWholeStep(Basis, frozen=True, kw_only=True, tag_field="kind", tag="per-whole-step"):
-    """`award` for each whole `step` of the increment. The basis is that of counting whole steps."""
+    """`award` for each whole `step` of the increment. Its basis is the source for counting whole steps."""
 
     step: Amount
     award: Amount
 
     def problems(self, path: Path) -> Iterator[DocumentProblem]:
-        """What its types alone do not refuse."""
+        """The problems that the types alone do not find."""
         if self.step.yuan <= 0:
             yield DocumentProblem((*path, "step"), "a step is more than 0")
 
     def give(self, increment_fen: int, *, decrease: Basis, open_readings: AbstractSet[str]) -> Awarded:
-        """What an increment is given.
+        """The award for an increment.
 
         Args:
-            increment_fen: The current figure less that of the year before.
-            decrease: What it rests on that a negative increment is given nothing.
+            increment_fen: The current figure minus the prior-year figure.
+            decrease: The basis for awarding nothing for a negative increment.
             open_readings: The readings that wait for a decision.
         """
         step_fen = self.step.fen
@@ -55,7 +55,7 @@ class PerWholeStep(Basis, frozen=True, kw_only=True, tag_field="kind", tag="per-
         return Awarded(Way(WHOLE_STEPS, inputs, basis), rule_fen, undisputed(open_readings, rule_fen, basis))
 
     def ways_to(self, rule_fen: int, open_readings: AbstractSet[str]) -> Iterator[Way]:
-        """How an increment that is large enough may be given this amount."""
+        """The ways in which a sufficient increment can earn this amount."""
         inputs: dict[str, StepValue] = {"step_fen": self.step.fen, "award_fen": self.award.fen}
         if self.award.fen:
             inputs["steps"] = rule_fen // self.award.fen
@@ -63,11 +63,11 @@ class PerWholeStep(Basis, frozen=True, kw_only=True, tag_field="kind", tag="per-
             yield Way(WHOLE_STEPS, inputs, self._basis(open_readings))
 
     def way_to_nothing(self, basis: Basis) -> Way:
-        """How an increment is given nothing, by how much it is too small left out."""
+        """The way in which an increment earns nothing, without the figures."""
         return Way(NO_WHOLE_STEP, {"step_fen": self.step.fen}, basis)
 
     def nothing_basis(self, open_readings: AbstractSet[str]) -> Basis:
-        """What it rests on that an increment is not enough."""
+        """The basis for awarding nothing for an increment that is too small."""
         return resting_on(open_readings, self, self.step)
 
     def _basis(self, open_readings: AbstractSet[str]) -> Basis:
@@ -80,11 +80,11 @@ class PerWholeStep(Basis, frozen=True, kw_only=True, tag_field="kind", tag="per-
 
     @property
     def step_fen(self) -> int:
-        """From one threshold to the next, above the first ones."""
+        """The distance from one threshold to the next, above the first ones."""
         return self.step.fen
 
     def thresholds_around(self, increment_fen: int) -> tuple[int | None, int]:
-        """The last threshold that the increment reaches, None under the first, and the next one."""
+        """The last threshold that the increment reaches (None below the first), and the next one."""
         count = max(increment_fen, 0) // self.step.fen
         return (count * self.step.fen if count else None), (count + 1) * self.step.fen
 
@@ -118,7 +118,7 @@ def _remainder(step: Step, size: str) -> str:
 
 
 def _growth_passed(step: Step, subject: MeasureSubject) -> str:
-    """The growth that met the gate of the measure, before the increment that is not enough."""
+    """The phrase about the growth that passed the measure's gate, for a step whose increment is too small."""
     if not subject.gates_bp:
         return ""
     gate_bp = subject.gates_bp[0]

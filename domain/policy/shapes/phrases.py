@@ -9,21 +9,21 @@ from domain.policy.steps import Step
 WITHHELD = "（数据已按统计资料保密要求隐去）"
 
 SHOWN_DECIMALS = 2
-"""Decimals of a growth in percent; more where it would look like the gate."""
+"""Decimals of a growth in percent; a growth that would look like the gate is shown with more."""
 
 
 class MeasureSubject(NamedTuple):
-    """What a sentence about a step of a measure needs beside the step.
+    """What a sentence about a step of a measure needs in addition to the step.
 
     Attributes:
-        enterprise: Its name.
-        period: As an official writes it.
-        item: The name of the figure that the measure is about.
+        enterprise: The name of the enterprise.
+        period: The period, as an official writes it.
+        item: The name of the figure that the measure rewards.
         source: The clause that the step rests on, in brackets.
-        reading: The reading that it rests on.
-        gates_bp: The rates that the conditions of the measure ask to pass, in basis points.
-        current_fen: The figure of the return; None where it is withheld or not filled in.
-        prior_year_fen: The same of the year before.
+        reading: The reading that the step rests on.
+        gates_bp: The rates that growth must exceed to meet the measure's conditions, in basis points.
+        current_fen: The figure of the return; None if it is withheld or not filled in.
+        prior_year_fen: The prior-year figure of the return; None likewise.
     """
 
     enterprise: str
@@ -59,18 +59,18 @@ def figure(step: Step, name: str) -> str:
 
 
 def gap(step: Step) -> str:
-    """What is missing, unless it is withheld."""
+    """The phrase about the missing amount; empty if it is withheld."""
     return "" if step.shortfall_fen is None else f"，尚差{wanyuan_text(step.shortfall_fen)}万元"
 
 
 def decided_by(subject: MeasureSubject) -> str:
-    """What an award that nothing open bears on rests on: a decision, or the text."""
+    """The source of an award that rests on no open reading: a decision, or the text."""
     decision = None if subject.reading is None else subject.reading.decision
     return "依据原文" if decision is None else f"依据{decision.document}"
 
 
 def reading_and_state(reading: Reading) -> str:
-    """The reading that a sentence rests on, and that it is not decided yet."""
+    """The reading that a sentence rests on, with a note if it is open."""
     state = "，待明确" if reading.status == "open" else ""
     return f"（适用口径：{reading.label}{state}）"
 
@@ -81,9 +81,9 @@ def change_text(percent: str) -> str:
 
 
 def percent_text(*, current_fen: int, prior_year_fen: int, over_bp: int) -> str:
-    """Growth in percent, rounded half up to two decimals; with more where two would look like the gate.
+    """Growth in percent, rounded half up to two decimals, or to more if two would look like the gate.
 
-    Exactly 8% is `8`; 8.0004% is `8.0004`, not `8`. Nor does a small change look like none.
+    Exactly 8% is `8`; 8.0004% is `8.0004`, not `8`. A small change also gets more decimals instead of `0`.
     """
     numerator, denominator = (current_fen - prior_year_fen) * 100, prior_year_fen
     decimals = SHOWN_DECIMALS

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from domain.forms import FORMS
+from domain.periods import period_of
 
 
 class Enterprise(NamedTuple):
@@ -94,7 +95,7 @@ def latest(registered: Registered) -> Enterprise | None:
     """The enterprise as in its return of the latest period, `E204-1` first; None without a return."""
     if not registered:
         return None
-    last = max(registered)[0]
+    last = max((period for period, _ in registered), key=period_of)
     return next(registered[last, form] for form in FORMS if (last, form) in registered)
 
 

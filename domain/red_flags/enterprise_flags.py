@@ -313,12 +313,12 @@ def _jumps(december_fen: int, before: MonthsBefore) -> bool:
 
 def _earlier(history: EnterpriseHistory, form: str, december: Period) -> list[Registered]:
     """The standing returns of the same form and year before December, in the order of time."""
-    periods = sorted(
-        period
-        for of_form, period in history.versions
-        if of_form == form and str(december.year) <= period < str(december)
+    periods = sorted(period_of(period) for of_form, period in history.versions if of_form == form)
+    standing = (
+        history.standing(form, str(period))
+        for period in periods
+        if period.year == december.year and period < december
     )
-    standing = (history.standing(form, period) for period in periods)
     return [registered for registered in standing if registered is not None]
 
 

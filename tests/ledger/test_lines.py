@@ -25,7 +25,7 @@ LINES = st.builds(
     transaction_end=WHOLE,
     state=STATE.map(msgspec.json.encode),
 )
-GOLDEN = [Line(**{**msgspec.structs.asdict(each), "state": bytes(each.state)}) for each in read_golden()]
+GOLDEN = [Line(**{**msgspec.structs.asdict(event), "state": bytes(event.state)}) for event in read_golden()]
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)

@@ -1,4 +1,4 @@
-"""A ledger that a version with narrower coverage once stopped comes to life with its first start."""
+"""A ledger that a version with narrower coverage once blocked works again after its first start."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,7 +60,7 @@ def wedged(unmigrated: Database, clock: TestClock) -> Iterator[Ledger]:
 
 
 def periods(account: Any) -> dict[str, int]:
-    return {each["period"]: each["assessed_fen"] for each in account["periods"]}
+    return {period["period"]: period["assessed_fen"] for period in account["periods"]}
 
 
 def row(n: int, current: int, period: str, **more: Any) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def test_what_it_holds_is_projected_and_what_cannot_be_followed_is_disputed(wedg
         disputed = connection.execute(
             text("SELECT uscc, position FROM disagreements ORDER BY position")
         ).all()
-    assert [tuple(each) for each in disputed] == [(code(1), 16), (code(4), 20)]
+    assert [tuple(row) for row in disputed] == [(code(1), 16), (code(4), 20)]
     assert why_not_ready(wedged) is None
 
 

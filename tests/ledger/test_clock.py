@@ -101,7 +101,7 @@ def test_a_process_whose_clock_is_set_forward_records_nothing_until_it_is_set_ba
     assert times(ledger) == [machine.now() - HOUR_US, machine.now()]
 
 
-def test_what_somebody_vouches_for_is_recorded_and_every_process_goes_on(
+def test_an_accepted_clock_is_recorded_and_every_process_goes_on(
     ledger: Ledger, machine: MachineClock
 ) -> None:
     file(ledger, ROWS[0])

@@ -110,7 +110,7 @@ def test_others_wait_for_a_decision_that_is_made_alone(ledger: Ledger) -> None:
                 waiting[0].result(timeout=0.5)
             except TimeoutError:
                 return Batch("alone", (), UNATTENDED)
-            return Batch("beside another one", (), UNATTENDED)
+            return Batch("while another one files", (), UNATTENDED)
 
         batch, _ = ledger.record_alone(decide)
         assert batch.outcome == "alone"

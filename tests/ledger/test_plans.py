@@ -109,7 +109,7 @@ def large(year: Database) -> Iterator[Ledger]:
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-def test_nothing_is_read_from_end_to_end_by_whoever_writes(large: Ledger, writer: str) -> None:
+def test_a_transaction_that_writes_reads_no_table_from_end_to_end(large: Ledger, writer: str) -> None:
     with planned(large.engine) as statements:
         WRITERS[writer](large)
     under_the_lock = [statement for statement in statements if statement.writes]

@@ -251,7 +251,9 @@ def test_a_service_seals_a_long_rest_in_a_worker_process(ledger: Ledger) -> None
 
 
 @pytest.mark.usefixtures("_small_batches")
-def test_who_finds_that_another_one_seals_leaves_it_to_that_one(database: Database, ledger: Ledger) -> None:
+def test_a_process_that_finds_another_one_sealing_leaves_it_to_that_one(
+    database: Database, ledger: Ledger
+) -> None:
     record(ledger, *[50] * 8)
     other = Ledger(database.open(), ledger.clock)
     ended: list[str] = []

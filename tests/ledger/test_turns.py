@@ -158,7 +158,7 @@ def test_a_step_that_was_begun_before_is_not_relied_on() -> None:
     assert work.steps == 2
 
 
-def test_who_needs_more_than_a_step_reached_takes_another_one() -> None:
+def test_a_thread_that_needs_more_than_a_step_reached_takes_another_one() -> None:
     coalescer = Coalescer()
     work = Work(coalescer)
     with ThreadPoolExecutor(3) as pool:

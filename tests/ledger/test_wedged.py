@@ -77,7 +77,7 @@ def test_what_it_holds_is_projected_and_what_cannot_be_followed_is_disputed(wedg
     assert why_not_ready(wedged) is None
 
 
-def test_the_first_start_assesses_what_was_left_out_and_everybody_goes_on(wedged: Ledger) -> None:
+def test_the_first_start_assesses_what_was_left_out_and_all_enterprises_go_on(wedged: Ledger) -> None:
     with Office(wedged) as office:
         for n in (1, 2, 4, 5, 7):
             account = office.entitlement(code(n), "2024H1", policy="yingkou-2024-14")

@@ -155,7 +155,7 @@ def _filed(connection: Connection, at: int) -> dict[Any, Any]:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_what_stands_at_every_moment_is_what_the_article_gives(ledger: Ledger, seed: int) -> None:
+def test_the_amounts_at_every_moment_are_those_of_the_article(ledger: Ledger, seed: int) -> None:
     publish_whole(ledger)
     year = RandomYear(seed)
     year.play(ledger, 20, published_at=())
@@ -224,7 +224,7 @@ def test_an_unchanged_filing_adds_no_row(ledger: Ledger) -> None:
     assert transaction_ends(ledger) == head
 
 
-def test_what_was_withdrawn_stands_before_its_withdrawal_only(office: Office) -> None:
+def test_a_withdrawn_return_is_standing_only_before_its_withdrawal(office: Office) -> None:
     uscc = code(1)
     publish_whole(office.ledger)
     file(office.ledger, catering(uscc, "2024-03", 3_000, 2_000))

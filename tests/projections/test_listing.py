@@ -377,7 +377,7 @@ def test_a_prefix_that_is_not_text_is_refused_or_finds_no_enterprise(
     assert status != 200 or response.json()["items"] == []
 
 
-def test_pages_stand_at_the_moment_of_the_first_whatever_is_filed_between_them(office: Office) -> None:
+def test_all_pages_are_as_of_the_first_whatever_is_filed_between_them(office: Office) -> None:
     publish_whole(office.ledger)
     for n in range(1, 8):
         file(office.ledger, trade(code(n), "2024-03", 100_000 + 9_000 * n, 100_000))

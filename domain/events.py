@@ -173,7 +173,7 @@ class DroppedCoverage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class PolicyPublished(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A policy document was published; the log alone is enough to assess by it.
+    """A policy document was published; assessments by it need nothing but the log.
 
     Attributes:
         policy: The id of the policy.

@@ -10,7 +10,7 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
         code: The number of the form (表号).
         trade: The field of business that it covers, in Chinese.
         items: The Chinese names of the items.
-        required_item: The item without which a return says nothing.
+        required_item: The item that every return must report.
         parts: Pairs (part, whole): the part never exceeds the whole.
         industries: The two-digit divisions of GB/T 4754-2017 that the form covers.
     """

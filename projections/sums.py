@@ -46,7 +46,7 @@ def _filed_key(window: str, region_code: str, assessed_by: str) -> TotalKey:
     return TotalKey("", window, FILED_DIMENSION, f"{region_code}|{assessed_by}")
 
 
-_Awarded = tuple[str, str, str, str, str | None, str | None, str]
+_AwardedPeriod = tuple[str, str, str, str, str | None, str | None, str]
 """The arguments of `_group_keys` for an awarded period, and the limits that cut it."""
 
 
@@ -92,7 +92,7 @@ class SumChanges:
 
     def __init__(self) -> None:
         self._by_key: dict[TotalKey, list[int]] = {}
-        self._of_periods: dict[_Awarded, list[int]] = {}
+        self._of_periods: dict[_AwardedPeriod, list[int]] = {}
 
     def items(self) -> Iterable[tuple[TotalKey, Sequence[int]]]:
         """The changes by key, in the order of `Totals`.

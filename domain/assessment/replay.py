@@ -164,7 +164,7 @@ Recorded = tuple[int, EntitlementAssessed]
 """The position of a recorded assessment, and the assessment."""
 
 
-class _Differing(NamedTuple):
+class _Difference(NamedTuple):
     """A difference, before its steps are derived."""
 
     kind: Kind
@@ -305,20 +305,20 @@ class _Enterprise:
         follows = [] if policy is None else account.derived.reassess(policy, returns)
         account.assessed_by = policy
         derived = {event.period: event for event in follows}
-        differing: list[_Differing] = []
+        differing: list[_Difference] = []
         for position, event in recorded:
             account.recorded[event.period] = event
             own = derived.pop(event.period, None)
             if own != event:
                 kind: Kind = "not-derived" if own is None else "differs"
-                differing.append(_Differing(kind, event.period, position, event, own))
-        differing += [_Differing("not-recorded", period, None, None, own) for period, own in derived.items()]
+                differing.append(_Difference(kind, event.period, position, event, own))
+        differing += [_Difference("not-recorded", period, None, None, own) for period, own in derived.items()]
         if not differing:
             return []
         stream = account_stream(key.policy, self._uscc, str(key.window))
         return [self._mismatch(stream, account, end, difference) for difference in differing]
 
-    def _mismatch(self, stream: str, account: _Account, end: int, differing: _Differing) -> Mismatch:
+    def _mismatch(self, stream: str, account: _Account, end: int, differing: _Difference) -> Mismatch:
         recorded, derived = differing.recorded, differing.derived
         return Mismatch(
             kind=differing.kind,

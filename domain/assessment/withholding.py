@@ -32,7 +32,7 @@ STATISTICAL_RULES: Final = frozenset(_QUESTIONS)
 """The rules whose inputs are single-unit statistics."""
 
 
-class _Verdict(NamedTuple):
+class _StepVerdict(NamedTuple):
     """All that the replacement takes from a step with figures.
 
     Attributes:
@@ -68,7 +68,7 @@ def withhold(policy: Policy, assessment: Assessment) -> Assessment:
     for step in assessment.steps:
         if step.has_figures:
             measure, question = policy.measure(step.measure or ""), _QUESTIONS[step.rule]
-            verdict = _Verdict(measure, question, conditions[measure.id], step.met, gives[measure.id])
+            verdict = _StepVerdict(measure, question, conditions[measure.id], step.met, gives[measure.id])
             conditions[measure.id] += question == "condition"
             steps.append(_withheld_step(policy, verdict))
         else:
@@ -95,7 +95,7 @@ def withheld_outcome(policy: Policy, outcome: Outcome) -> Outcome:
     return msgspec.structs.replace(outcome, open_readings=tuple(sorted(open_readings)))
 
 
-def _withheld_step(policy: Policy, verdict: _Verdict) -> Step:
+def _withheld_step(policy: Policy, verdict: _StepVerdict) -> Step:
     measure = verdict.measure
     output = None
     if verdict.question == "base":

@@ -45,7 +45,7 @@ class Way(NamedTuple):
     basis: Basis
 
 
-class Judged(NamedTuple):
+class ConditionAnswer(NamedTuple):
     """The answer of a condition.
 
     Attributes:
@@ -58,7 +58,7 @@ class Judged(NamedTuple):
     shortfall_fen: int | None
 
 
-class Awarded(NamedTuple):
+class RewardAnswer(NamedTuple):
     """The answer of a reward, in fen.
 
     Attributes:

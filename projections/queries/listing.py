@@ -110,7 +110,7 @@ class ListTotals(msgspec.Struct, frozen=True):
     assessed_fen: int
 
 
-class _Seen(NamedTuple):
+class _ScannedAccount(NamedTuple):
     """An account that was scanned, and whether it passes the filters."""
 
     account: ListedAccount
@@ -205,7 +205,7 @@ class _Listing:
         without = [] if wanted.asks_for_assessment else _unassessed(connection, wanted, at)
         self._assessed_by = sorted({group.assessed_by for group in without})
 
-    def after(self, place: Place | None, enough: int) -> Iterator[_Seen]:
+    def after(self, place: Place | None, enough: int) -> Iterator[_ScannedAccount]:
         """The accounts after a place, read in slices; if all pass the filters, `enough` are one slice."""
         size = enough if self._passes_all else SLICE
         while True:
@@ -219,7 +219,9 @@ class _Listing:
             if whole:
                 return
 
-    def _merged(self, sources: list[list[_Seen]], size: int) -> tuple[bool, Iterator[_Seen]]:
+    def _merged(
+        self, sources: list[list[_ScannedAccount]], size: int
+    ) -> tuple[bool, Iterator[_ScannedAccount]]:
         """Whether no source was cut off, and the sources in one order up to the first cut."""
         key = self._order.key
         ends = [key(source[-1].place) for source in sources if len(source) == size]
@@ -236,11 +238,11 @@ class _Listing:
             wanted.industry or wanted.measure or wanted.status or wanted.stage or wanted.q
         )
 
-    def _is_far_from_nothing(self, page: Sequence[_Seen], size: int) -> bool:
+    def _is_far_from_nothing(self, page: Sequence[_ScannedAccount], size: int) -> bool:
         """Whether the slice ends before the enterprises without an account, in the order of amounts."""
         return self._sort == "-assessed_fen" and len(page) == size and page[-1].account.assessed_fen > 0
 
-    def _accounts(self, place: Place | None, size: int) -> list[_Seen]:
+    def _accounts(self, place: Place | None, size: int) -> list[_ScannedAccount]:
         wanted, table = self._wanted, accounts
         base = [table.c.policy == wanted.policy, table.c.window == wanted.window, _holds(table, self._at)]
         if wanted.region_code is not None:
@@ -255,7 +257,7 @@ class _Listing:
         query = select(*columns, passes.label("passes")).order_by(*self._order.by(table))
         return self._rows(query.where(*base), self._order.ranges(table, place), size)
 
-    def _enterprises(self, place: Place | None, size: int, assessed_by: str) -> list[_Seen]:
+    def _enterprises(self, place: Place | None, size: int, assessed_by: str) -> list[_ScannedAccount]:
         wanted, table = self._wanted, enterprises
         place = self._order.among_nothing(place)
         if place is _NOWHERE:
@@ -279,12 +281,14 @@ class _Listing:
         after = [] if place is None else [self._order.code_after(table, place[1])]
         return self._rows(query, [and_(true(), *after)], size)
 
-    def _rows(self, query: Select[Any], ranges: Iterable[ColumnElement[bool]], size: int) -> list[_Seen]:
+    def _rows(
+        self, query: Select[Any], ranges: Iterable[ColumnElement[bool]], size: int
+    ) -> list[_ScannedAccount]:
         """The first rows of the ranges, one after the other."""
-        found: list[_Seen] = []
+        found: list[_ScannedAccount] = []
         for condition in ranges:
             rows = self._connection.execute(query.where(condition).limit(size - len(found)))
-            found += [_Seen(ListedAccount(*row[:-1]), bool(row[-1])) for row in rows]
+            found += [_ScannedAccount(ListedAccount(*row[:-1]), bool(row[-1])) for row in rows]
             if len(found) == size:
                 break
         return found

@@ -28,7 +28,7 @@ class Group(msgspec.Struct, frozen=True):
     capped: dict[str, int]
 
 
-class _Held(NamedTuple):
+class _TotalsRow(NamedTuple):
     """The values of a row of the sums."""
 
     key: str
@@ -74,7 +74,7 @@ _NEWEST: Final = select(func.max(_OLDER.c.from_position)).where(
     _OLDER.c.from_position <= bindparam("at"),
 )
 _HELD: Final = (
-    select(*(totals.c[name] for name in _Held._fields))
+    select(*(totals.c[name] for name in _TotalsRow._fields))
     .join(_KEYS, totals.c.key == _KEYS.c.key)
     .where(
         *_OF_DIMENSION,
@@ -85,9 +85,9 @@ _HELD: Final = (
 )
 
 
-def _held(connection: Connection, policy: str, window: str, dimension: str, at: int) -> list[_Held]:
+def _held(connection: Connection, policy: str, window: str, dimension: str, at: int) -> list[_TotalsRow]:
     asked = {"policy": policy, "window": window, "dimension": dimension, "at": at}
-    return [_Held(*row) for row in connection.execute(_HELD, asked)]
+    return [_TotalsRow(*row) for row in connection.execute(_HELD, asked)]
 
 
 def groups(  # noqa: PLR0913, PLR0917 - the rows to group, and the limits to count
@@ -106,7 +106,7 @@ def groups(  # noqa: PLR0913, PLR0917 - the rows to group, and the limits to cou
     keys = sorted({*sums, *(key for counted in capped.values() for key in counted)})
     return [
         Group(
-            *sums.get(key, _Held(key, 0, 0, 0, 0)),
+            *sums.get(key, _TotalsRow(key, 0, 0, 0, 0)),
             {limit: counted.get(key, 0) for limit, counted in capped.items()},
         )
         for key in keys

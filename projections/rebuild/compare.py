@@ -249,7 +249,7 @@ def _in_order(
     connection: Connection, table: Table, names: Sequence[str], compared: CompareAt
 ) -> Iterator[Row]:
     query = select(*_as_it_was(table, names, compared)).where(_begins(table) <= compared.until)
-    if table.name.startswith(LIVE.disagreements.name):  # Those of enterprises are compared with theirs.
+    if table.name.startswith(LIVE.disagreements.name):  # `compare_rows` compares those of enterprises.
         query = query.where(table.c.uscc == "")
     rows = connection.execution_options(yield_per=ROWS_PER_FETCH).execute(query.order_by(*table.primary_key))
     return map(tuple, rows)

@@ -124,7 +124,7 @@ def test_the_ceilings_hold_after_every_single_event(history: list[Operation]) ->
 
 @quick
 @given(histories)
-def test_filing_again_what_stands_records_nothing(history: list[Operation]) -> None:
+def test_filing_a_standing_return_again_records_nothing(history: list[Operation]) -> None:
     enterprise = after(history)
     standing = [standing_return.registered for standing_return in enterprise.returns.standing.values()]
     for registered in standing:

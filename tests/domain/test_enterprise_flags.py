@@ -167,7 +167,7 @@ def test_a_base_like_the_ledgers_own_figure_or_none_is_no_question(prior_year: i
     assert dossier.flags("base-differs") == []
 
 
-def test_only_what_stands_is_compared_with_the_base() -> None:
+def test_only_a_standing_return_is_compared_with_the_base() -> None:
     dossier = Dossier()
     dossier.file(trade(90_000, 80_000, period="2023-03"), trade(110_000, 100_000))
     dossier.withdraw(FORM, "2023-03")
@@ -439,7 +439,7 @@ def test_a_december_of_twice_the_mean_month_is_asked_about() -> None:
     )
 
 
-def test_a_december_just_under_twice_the_mean_is_none() -> None:
+def test_a_december_just_under_twice_the_mean_is_no_question() -> None:
     dossier = Dossier()
     dossier.file(*half_a_year(), trade(199_999, 100_000, period="2024-12"))
     assert dossier.flags("december-jump", scope=scope_of("2024H2")) == []
@@ -483,7 +483,7 @@ def test_a_december_that_rises_from_nothing_is_asked_about_without_a_multiple(
     )
 
 
-def test_a_december_of_nothing_after_months_of_nothing_is_none() -> None:
+def test_a_december_of_zero_after_months_of_zero_is_no_question() -> None:
     dossier = Dossier()
     dossier.file(*(trade(0, 1, period=earlier.period) for earlier in half_a_year()))
     dossier.file(trade(0, 1, period="2024-12"))
@@ -496,7 +496,7 @@ def test_a_december_after_fewer_months_of_nothing_is_a_new_entrants() -> None:
     assert dossier.flags("december-jump", scope=scope_of("2024H2")) == []
 
 
-def test_a_withdrawn_december_is_none() -> None:
+def test_a_withdrawn_december_is_no_question() -> None:
     dossier = Dossier()
     dossier.file(trade(-1, 100_000, period="2024-12"))
     dossier.withdraw(FORM, "2024-12")
@@ -645,7 +645,7 @@ def test_a_withdrawal_after_the_half_year_takes_the_return_out_of_the_amount() -
     assert "此前登记的本期数为11000万元，上年同期数为10000万元，现无登记；" in flag.sentence
 
 
-def test_what_is_filed_anew_after_the_half_year_is_compared_with_no_return() -> None:
+def test_a_return_filed_again_after_the_half_year_is_compared_with_no_return() -> None:
     dossier = Dossier()
     dossier.file(trade(110_000, 100_000))
     dossier.withdraw(FORM, "2024-03")

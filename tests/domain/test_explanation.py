@@ -422,7 +422,7 @@ def without_figures(sentences: dict[str, str]) -> set[str]:
 
 @properties
 @given(st.booleans(), fen, fen)
-def test_no_figure_growth_or_gap_stands_in_a_withheld_sentence(
+def test_a_withheld_sentence_has_no_figure_growth_or_gap(
     is_trade: bool,  # noqa: FBT001 - drawn
     current_fen: int,
     prior_year_fen: int,

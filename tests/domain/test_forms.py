@@ -4,7 +4,7 @@ from domain.forms import FORMS
 from domain.regions import REGIONS, region_name
 
 
-def test_the_forms_stand_in_the_order_in_which_a_name_is_taken_from_them() -> None:
+def test_the_forms_are_in_the_order_in_which_a_name_is_taken_from_them() -> None:
     assert list(FORMS) == ["E204-1", "S204-1"]
     assert all(form.code == code for code, form in FORMS.items())
 

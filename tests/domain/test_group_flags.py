@@ -288,7 +288,7 @@ def test_one_filing_more_or_one_correction_less_is_no_question() -> None:
     assert corrections(few) == []
 
 
-def test_who_only_corrects_is_asked_about_by_region_too() -> None:
+def test_an_actor_who_only_corrects_is_a_question_by_region_too() -> None:
     dossiers = city([trade(110_000, 100_000)] * 20)
     for dossier in dossiers:
         correct(dossier, by="统计乙")

@@ -90,7 +90,7 @@ def test_an_amount_that_is_not_exact_in_fen_is_refused(amount: str, unit: str) -
     ],
     ids=repr,
 )
-def test_what_is_no_integer_and_no_plain_decimal_is_refused(amount: object) -> None:
+def test_a_value_that_is_neither_an_integer_nor_a_plain_decimal_is_refused(amount: object) -> None:
     with pytest.raises(AmountError):
         to_fen(amount, "yuan")
 

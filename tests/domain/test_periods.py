@@ -97,7 +97,7 @@ def test_january_or_february_alone_is_refused_with_the_reason(text: str) -> None
         "2024-3月",
     ],
 )
-def test_what_is_no_period_is_refused(text: str) -> None:
+def test_a_text_that_is_not_a_period_is_refused(text: str) -> None:
     with pytest.raises(PeriodError, match="无法识别。应写作2024年3月"):
         Period.parse(text)
 
@@ -120,7 +120,7 @@ def test_only_the_eleven_periods_of_a_year_are_read(text: str) -> None:
         assert not is_period
 
 
-def test_windows_stand_in_order_of_time() -> None:
+def test_windows_are_ordered_by_time() -> None:
     texts = ["2023H2", "2024-01~02", "2024Q1", "2024H1", "2024", "2024~2025", "2024Q2", "2024H2", "2024-12"]
     windows = [Window.parse(text) for text in texts]
     assert sorted(windows) == windows
@@ -148,7 +148,7 @@ def test_windows_stand_in_order_of_time() -> None:
         *("2025~2024", "2024~2024", "2024-05~04"),
     ],
 )
-def test_what_is_no_window_is_refused(text: str) -> None:
+def test_a_text_that_is_not_a_window_is_refused(text: str) -> None:
     with pytest.raises(PeriodError, match="应写作2024（全年）、2024H1"):
         Window.parse(text)
 

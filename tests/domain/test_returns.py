@@ -63,7 +63,7 @@ def test_a_first_return_is_filed_with_all_that_it_says() -> None:
     assert AnnualReturns(STREAM).file(draft) == filed(draft)
 
 
-def test_a_return_stands_with_the_version_that_recorded_it() -> None:
+def test_a_standing_return_names_the_version_that_recorded_it() -> None:
     returns = AnnualReturns(STREAM)
     returns.file(FINAL)
     returns.file(catering(4_000, 2_000))
@@ -137,7 +137,7 @@ def test_a_return_can_be_filed_again_after_its_withdrawal() -> None:
     assert returns.standing == {("E204-1", "2024-03"): Standing(filed(FINAL), RecordRef(STREAM, 3))}
 
 
-def test_what_does_not_stand_cannot_be_withdrawn() -> None:
+def test_without_a_standing_return_nothing_can_be_withdrawn() -> None:
     returns = AnnualReturns(STREAM, [filed(FINAL), withdrawn(FINAL)])
     for form, period in (("E204-1", "2024-03"), ("S204-1", "2024-03"), ("E204-1", "2024-04")):
         assert (
@@ -169,12 +169,12 @@ def test_a_stream_in_which_a_return_is_filed_twice_is_refused() -> None:
         AnnualReturns(STREAM, [filed(FINAL), filed(FINAL)])
 
 
-def test_a_stream_that_revises_what_does_not_stand_is_refused() -> None:
+def test_a_stream_that_revises_no_standing_return_is_refused() -> None:
     with pytest.raises(LedgerIntegrityError, match="第1版为更正登记，而此前2024-03 E204-1没有登记"):
         AnnualReturns(STREAM, [revised(FINAL)])
 
 
-def test_a_stream_that_withdraws_what_does_not_stand_is_refused() -> None:
+def test_a_stream_that_withdraws_no_standing_return_is_refused() -> None:
     with pytest.raises(LedgerIntegrityError, match="第3版为撤销登记，而此前2024-03 E204-1没有登记"):
         AnnualReturns(STREAM, [filed(FINAL), withdrawn(FINAL), withdrawn(FINAL)])
 

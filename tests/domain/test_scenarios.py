@@ -53,7 +53,7 @@ def test_a_base_filled_in_later_earns_then() -> None:
     assert enterprise.amounts() == {"2024-05": 5, "2024-06": 0}
 
 
-def test_months_earned_stand_when_an_enterprise_leaves_the_database() -> None:
+def test_months_earned_stay_when_an_enterprise_leaves_the_database() -> None:
     enterprise = Enterprise()
     enterprise.file(trade(150_000, 100_000, period="2024-07"))
     enterprise.file(trade(300_000, 100_000, period="2024-08", in_database=False))

@@ -44,7 +44,7 @@ def test_a_name_means_one_code() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "符合", "Eligible", "eligible "])
-def test_what_is_neither_is_refused_with_what_is_known(text: str) -> None:
+def test_a_value_that_is_neither_a_code_nor_a_name_is_refused_with_the_known_ones(text: str) -> None:
     with pytest.raises(UnknownValueError) as refusal:
         parse_code("status", text, STATUSES)
     assert refusal.value.field == "status"

@@ -53,7 +53,7 @@ def test_an_industry_outside_the_form_earns_nothing() -> None:
     assert outcome_of(catering(4_000, 2_000, industry_code="5211")).status == NOT_ELIGIBLE
 
 
-def test_whoever_is_outside_the_database_earns_nothing_even_without_a_base() -> None:
+def test_an_enterprise_outside_the_database_earns_nothing_even_without_a_base() -> None:
     outcome = outcome_of(trade(200_000, None, in_database=False))
     assert (outcome.status, outcome.open_readings) == (NOT_ELIGIBLE, ())
 

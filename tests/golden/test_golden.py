@@ -167,7 +167,7 @@ def test_the_aggregates_replay_to_the_accounts_worked_out_by_hand(restored: Ledg
             }, expected["why"]
 
 
-def test_the_returns_that_stand_give_by_the_article_what_the_first_version_assessed(
+def test_the_standing_returns_give_by_the_article_what_the_first_version_assessed(
     restored: Ledger,
 ) -> None:
     entries = log(restored)
@@ -230,7 +230,7 @@ def test_the_golden_log_replays_without_a_mismatch(restored: Ledger) -> None:
 @pytest.mark.parametrize(
     "golden", [[*GOLDEN, *OF_LEDGER], WHOLE, EVERY], ids=["ledger", "policies", "windows"]
 )
-def test_what_was_recorded_of_the_ledger_and_of_policies_is_projected_rebuilt_and_replayed_too(
+def test_events_of_the_ledger_and_of_policies_are_projected_rebuilt_and_replayed_too(
     ledger: Ledger, golden: list[GoldenEvent]
 ) -> None:
     restore(ledger, golden)

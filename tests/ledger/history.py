@@ -72,7 +72,7 @@ def _row(  # noqa: PLR0913, PLR0917 - what the forms differ in, then what a test
 
 
 def drafts(rows: Iterable[Row], stage: Stage = "final") -> list[Draft]:
-    """The rows, read; each must be in order by itself."""
+    """The rows as drafts; each must be valid in itself."""
     reader = RowReader(unit="qianyuan", stage=stage, source=None)
     found = []
     for index, row in enumerate(rows):
@@ -83,14 +83,14 @@ def drafts(rows: Iterable[Row], stage: Stage = "final") -> list[Draft]:
 
 
 def file(ledger: Ledger, *rows: Row, stage: Stage = "final") -> FilingAnswer:
-    """File a batch that must be accepted."""
+    """File a batch, which must be accepted."""
     answer = file_returns(ledger, drafts(rows, stage), actor="statistics")
     assert isinstance(answer, FilingAnswer), answer
     return answer
 
 
 def withdraw(ledger: Ledger, uscc: str, period: str, form: str) -> FilingAnswer | Refused | None:
-    """Withdraw a registration; None where none stands."""
+    """Withdraw a registration; None without a standing return."""
     wanted = Withdrawal(uscc=uscc, form=form, period=period, reason="重复登记", origin=None, document=None)
     return withdraw_return(ledger, wanted, actor="statistics")
 
@@ -113,7 +113,7 @@ def with_limits(*limits: tuple[str, int], policy_id: str = "yingkou-2024-14-limi
 
 
 def publish_whole(ledger: Ledger, loaded: LoadedPolicy | None = None) -> None:
-    """Publish a policy, and assess what was filed before."""
+    """Publish a policy, and assess everything filed before."""
     publish(ledger, policy() if loaded is None else loaded, actor="admin")
     assess_published(ledger)
 
@@ -122,8 +122,8 @@ class RandomYear:
     """A year of filings, corrections, withdrawals and publications, the same for the same seed.
 
     Args:
-        seed: What is drawn.
-        enterprises: How many enterprises there are.
+        seed: The seed of the random choices.
+        enterprises: The number of enterprises.
     """
 
     def __init__(self, seed: int, enterprises: int = 6) -> None:
@@ -132,7 +132,7 @@ class RandomYear:
         self._published = 0
 
     def play(self, ledger: Ledger, steps: int, *, published_at: Sequence[int] = (4, 14)) -> None:
-        """Record so many steps."""
+        """Record a number of steps."""
         for step in range(steps):
             if step in published_at:
                 self._publish(ledger)
@@ -159,11 +159,11 @@ class RandomYear:
             for form in ("E204-1", "S204-1")
             if self.random.random() < 0.4
         ]
-        batch = drafts((self._row(*each) for each in wanted), stage)
+        batch = drafts((self._row(*row) for row in wanted), stage)
         answer = file_returns(ledger, batch, actor="statistics")
         if isinstance(answer, Refused):
-            refused = {each.row for each in answer.problems}
-            rest = [each for each in batch if each.row not in refused]
+            refused = {problem.row for problem in answer.problems}
+            rest = [draft for draft in batch if draft.row not in refused]
             assert isinstance(file_returns(ledger, rest, actor="statistics"), FilingAnswer)
 
     def _row(self, uscc: str, period: str, form: str) -> Row:
@@ -188,7 +188,7 @@ class RandomYear:
 def played_in(
     migrated: Database, year: RandomYear, steps: int, *, streams_per_chunk: int
 ) -> Iterator[Database]:
-    """A database in which a random year was recorded, a publication of it in chunks of so many streams."""
+    """A database with a random year, whose publications were assessed in chunks of this many streams."""
     database = migrated.copy()
     engine = database.open()
     with pytest.MonkeyPatch.context() as patch:
@@ -221,7 +221,7 @@ def transaction_ends(ledger: Ledger) -> list[int]:
 
 
 def empty_read_models(connection: Connection) -> None:
-    """As they are before the first event is projected."""
+    """Reset the read models to their state before the first event."""
     for table in LIVE:
         if table is not LIVE.checkpoint:
             connection.execute(table.delete())
@@ -240,12 +240,12 @@ def read_model_rows(ledger: Ledger) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def held(connection: Connection, table: Table, at: int) -> Iterator[Any]:
-    """The rows that hold at a position."""
+    """The rows in force at a position."""
     return iter(
         connection.execute(select(table).where(table.c.from_position <= at, table.c.to_position > at)).all()
     )
 
 
 def as_json(value: Any) -> Any:
-    """A value as its JSON reads."""
+    """A value after a round trip through JSON."""
     return msgspec.json.decode(msgspec.json.encode(value))

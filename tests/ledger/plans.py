@@ -1,4 +1,4 @@
-"""How a database carries out what it is asked: the plan of each statement, taken where it is executed."""
+"""The query plans of a database: the plan of each statement, taken when it is executed."""
 
 import json
 import re
@@ -9,13 +9,13 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, Engine, event
 
 SMALL: Final = {"sequencer", "checkpoint", "log_seal", "policies", "publications", "CONSTANT"}
-"""Tables that do not grow with the log, and what is no table."""
+"""Tables that do not grow with the log, and names that are not tables."""
 
 BOUNDED: Final = {"position>?", "position>? AND position<?", "created_at_us<?"}
-"""Ranges of an index that hold little: what was recorded since, what is let go."""
+"""Ranges of an index with few rows: those recorded since a position, those to delete."""
 
 MOST_EXPECTED: Final = 0.6
-"""The part of a table that PostgreSQL may expect a step to find: a publication takes half of this one."""
+"""The most of a table that PostgreSQL may expect a step to find: a publication takes half of one."""
 
 LARGE_ROWS: Final = 1_000
 """PostgreSQL reads a smaller table whole, whatever its indexes."""
@@ -27,7 +27,7 @@ Node = dict[str, Any]
 
 
 class Planned(NamedTuple):
-    """A statement, whether its transaction writes, and what is wrong with how it is carried out."""
+    """A statement, whether its transaction writes, and the problems of its plan."""
 
     statement: str
     writes: bool
@@ -68,7 +68,7 @@ def _problems(connection: Connection, statement: str, given: Any, *, writes: boo
 def _is_scan(detail: str, *, writes: bool) -> bool:
     """Whether a step of a plan of SQLite reads a table or an index from end to end.
 
-    Whoever writes may not read a range either, unless it is known to be a short one.
+    A transaction that writes may not read a range either, unless the range is known to be short.
     """
     if detail.startswith("SCAN "):
         return detail.split()[1] not in SMALL and "VIRTUAL TABLE" not in detail
@@ -77,11 +77,11 @@ def _is_scan(detail: str, *, writes: bool) -> bool:
 
 
 def _scans(node: Node, rows: dict[str, float], *, is_limited: bool) -> Iterator[str]:
-    """The same of a plan of PostgreSQL: by its statistics, since there a name says less."""
+    """The same for a plan of PostgreSQL, by its statistics, since its names say less."""
     kind, name = node["Node Type"], node.get("Index Name", node.get("Relation Name", ""))
     if "Scan" in kind and name in rows and not is_limited:
         expected = node["Plan Rows"]
         if kind not in BY_PLACE and ("Index Cond" not in node or expected > rows[name] * MOST_EXPECTED):
             yield f"{kind} {name}: {expected} of {rows[name]:.0f} rows"
-    for each in node.get("Plans", ()):
-        yield from _scans(each, rows, is_limited=is_limited or kind == "Limit")
+    for child in node.get("Plans", ()):
+        yield from _scans(child, rows, is_limited=is_limited or kind == "Limit")

@@ -1,4 +1,4 @@
-"""A clock that is set forward dates nothing: the ledger waits until somebody vouches for it."""
+"""A clock that was set forward dates no record: the ledger waits until an operator vouches for it."""
 
 from collections.abc import Iterator
 
@@ -30,7 +30,7 @@ ROWS = [trade(code(n), "2024-03", 120_000, 100_000) for n in range(1, 10)]
 
 
 class MachineClock:
-    """A clock that can be set, beside one that cannot."""
+    """A wall clock that tests can set, and a monotonic clock that only runs on."""
 
     def __init__(self, at_us: int) -> None:
         self.at_us = at_us
@@ -57,25 +57,25 @@ def _rests_count(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def machine() -> MachineClock:
-    """One that is right, a year ago: servers of databases are further on."""
+    """A clock that runs right, a year behind the clocks of database servers."""
     return MachineClock(now_us() - 365 * DAY_US)
 
 
 @pytest.fixture
 def ledger(database: Database, machine: MachineClock) -> Iterator[Ledger]:
-    """A process that runs on from here."""
+    """The ledger of a process that runs from now on."""
     made = Ledger(database.open(), machine.now, machine.steady)
     yield made
     made.engine.dispose()
 
 
 def started(ledger: Ledger, machine: MachineClock) -> Ledger:
-    """Another process, which starts now."""
+    """The ledger of another process, which starts now."""
     return Ledger(ledger.engine, machine.now, machine.steady)
 
 
 def times(ledger: Ledger) -> list[int]:
-    return [each.recorded_at_us for each in log(ledger)]
+    return [entry.recorded_at_us for entry in log(ledger)]
 
 
 def check_refuses(ledger: Ledger) -> None:
@@ -101,15 +101,15 @@ def test_a_process_whose_clock_is_set_forward_records_nothing_until_it_is_set_ba
     assert times(ledger) == [machine.now() - HOUR_US, machine.now()]
 
 
-def test_what_somebody_vouches_for_is_recorded_and_every_process_goes_on(
+def test_an_accepted_clock_is_recorded_and_every_process_goes_on(
     ledger: Ledger, machine: MachineClock
 ) -> None:
     file(ledger, ROWS[0])
     began = machine.now()
     machine.set_by(90 * DAY_US)
     check_refuses(ledger)
-    told = accept_clock(started(ledger, machine), reason="已与授时中心核对", actor="命令行")
-    assert told.is_accepted
+    answer = accept_clock(started(ledger, machine), reason="已与授时中心核对", actor="命令行")
+    assert answer.is_accepted
     machine.pass_by(HOUR_US)
     file(ledger, ROWS[1])
     accepted = log(ledger)[1]
@@ -118,7 +118,7 @@ def test_what_somebody_vouches_for_is_recorded_and_every_process_goes_on(
     assert accepted.event.reason == "已与授时中心核对"
     written = (accepted.event.accepted, accepted.event.last_recorded or "")
     assert tuple(map(parse_rfc_3339, written)) == (began + 90 * DAY_US, began)
-    machine.pass_by(200 * DAY_US)  # The clock that was vouched for is the one to compare with from now on.
+    machine.pass_by(200 * DAY_US)  # From now on the accepted clock is the one to compare with.
     file(ledger, ROWS[2])
     machine.set_by(2 * DAY_US)
     check_refuses(ledger)
@@ -202,13 +202,13 @@ def test_a_ledger_that_is_ahead_goes_on_filing_and_says_so_once_in_the_log_and_i
     with structlog.testing.capture_logs() as said:
         file(ledger, ROWS[1])
         file(ledger, ROWS[2])
-    assert [each["event"] for each in said] == ["the ledger is ahead of the clock"]
+    assert [line["event"] for line in said] == ["the ledger is ahead of the clock"]
     assert times(ledger) == [ahead_us] * 3
     ready = TestClient(create_app(ledger)).get("/readyz").json()
     assert ready["status"] == "ready"
     assert "晚于本机时钟" in ready["notices"][0]
-    told = accept_clock(ledger, reason="无", actor="命令行")
-    assert not told.is_accepted
+    answer = accept_clock(ledger, reason="无", actor="命令行")
+    assert not answer.is_accepted
     assert len(log(ledger)) == 3
 
 

@@ -1,4 +1,4 @@
-"""Several at once: nothing lost, nothing doubled, nothing assessed by a policy that was replaced."""
+"""Concurrent commands: nothing is lost, doubled, or assessed by a policy that was replaced."""
 
 import random
 from collections import Counter
@@ -51,26 +51,29 @@ FIRST, SECOND, THIRD = policy(), policy(30_000), policy(20_000)
 
 
 def assessed_by(ledger: Ledger, uscc: str, window: str = "2024H1") -> dict[str, tuple[int, int]]:
-    """By period of an account: the version of the policy, and the assessed amount in 万元."""
+    """The version of the policy and the assessed amount in 万元, by period of an account."""
     with read_transaction(ledger.engine) as connection:
         at = ledger.head(connection)
         found = periods(connection, POLICY, uscc, window, at)
     return {
-        each.assessed.period: (each.assessed.policy.version, each.assessed.outcome.assessed_fen // 1_000_000)
-        for each in found
-        if each.assessed.outcome is not None
+        period.assessed.period: (
+            period.assessed.policy.version,
+            period.assessed.outcome.assessed_fen // 1_000_000,
+        )
+        for period in found
+        if period.assessed.outcome is not None
     }
 
 
 def assessments(ledger: Ledger) -> list[EntitlementAssessed]:
-    """What was assessed, in the order of the log."""
-    return [each.event for each in log(ledger) if isinstance(each.event, EntitlementAssessed)]
+    """The recorded assessments, in the order of the log."""
+    return [entry.event for entry in log(ledger) if isinstance(entry.event, EntitlementAssessed)]
 
 
 def check_consistency(ledger: Ledger) -> None:
-    """Every stream can be replayed, and a policy's accounts are what its newest version makes of them."""
+    """Check that every stream can be replayed, and that accounts are as the newest version assesses them."""
     entries = log(ledger)
-    assert [each.position for each in entries] == list(range(1, len(entries) + 1))
+    assert [entry.position for entry in entries] == list(range(1, len(entries) + 1))
     versions: Counter[str] = Counter()
     for entry in entries:
         versions[entry.stream] += 1
@@ -83,18 +86,18 @@ def check_consistency(ledger: Ledger) -> None:
             continue
         _, uscc, year = name.split("/")
         returns = AnnualReturns(name, events)
-        for each in policies:
+        for version in policies:
             for window in (f"{year}H1", f"{year}H2"):
-                stream = f"entitlement/{each.ref.id}/{uscc}/{window}"
+                stream = f"entitlement/{version.ref.id}/{uscc}/{window}"
                 account = EntitlementAccount(Window.parse(window), streams.get(stream, ()))
-                assert account.reassess(each, [returns]) == [], stream
+                assert account.reassess(version, [returns]) == [], stream
 
 
 class Interleaved(Ledger):
     """A ledger at which something else happens between a decision and its append.
 
     Attributes:
-        meanwhile: What happens, each once: before the first append, before the second one, and so on.
+        meanwhile: The functions to call, each once: before the first append, before the second, and so on.
     """
 
     def __init__(self, *args: Any) -> None:
@@ -109,7 +112,7 @@ class Interleaved(Ledger):
 
 @pytest.fixture
 def interleaved(ledger: Ledger) -> Interleaved:
-    """A second process at the same database."""
+    """A second process on the same database."""
     return Interleaved(ledger.engine, ledger.clock)
 
 
@@ -124,12 +127,12 @@ def test_two_threads_that_file_the_same_enterprise_lose_nothing_and_double_nothi
         return [file(ledger, row) for row in rows]
 
     with ThreadPoolExecutor(FILERS) as pool:
-        answers = [each for filed in pool.map(file_months, range(FILERS)) for each in filed]
-    assert sum(each.filed for each in answers) == len(PERIODS)
-    assert sum(each.revised for each in answers) == (FILERS - 1) * len(PERIODS)
-    facts = [each for each in log(ledger) if isinstance(each.event, ReturnFiled | ReturnRevised)]
+        answers = [answer for filed in pool.map(file_months, range(FILERS)) for answer in filed]
+    assert sum(answer.filed for answer in answers) == len(PERIODS)
+    assert sum(answer.revised for answer in answers) == (FILERS - 1) * len(PERIODS)
+    facts = [entry for entry in log(ledger) if isinstance(entry.event, ReturnFiled | ReturnRevised)]
     assert len(facts) == FILERS * len(PERIODS)
-    assert {each.batch_id for each in facts} == {each.batch_id for each in answers}
+    assert {record.batch_id for record in facts} == {record.batch_id for record in answers}
     check_consistency(ledger)
 
 
@@ -142,8 +145,10 @@ def test_the_same_row_sent_by_many_at_once_is_recorded_once(ledger: Ledger) -> N
 
     with ThreadPoolExecutor(FILERS) as pool:
         answers = list(pool.map(send, range(FILERS)))
-    assert sorted((each.filed, each.unchanged) for each in answers) == [(0, 1)] * (FILERS - 1) + [(1, 0)]
-    assert [each.type for each in log(ledger)] == ["ReturnFiled"]
+    assert sorted((answer.filed, answer.unchanged) for answer in answers) == [(0, 1)] * (FILERS - 1) + [
+        (1, 0)
+    ]
+    assert [entry.type for entry in log(ledger)] == ["ReturnFiled"]
 
 
 def test_a_row_that_was_filed_while_it_was_decided_on_is_unchanged(
@@ -199,7 +204,7 @@ def test_a_filing_decided_by_an_older_version_is_decided_again_by_the_newer_one(
     interleaved.meanwhile = [lambda: publish_whole(ledger, SECOND), lambda: publish_whole(ledger, THIRD)]
     file(interleaved, trade(uscc, "2024-03", 120_000, 100_000))
     assert assessed_by(ledger, uscc) == {"2024-03": (3, 4)}
-    assert [each.policy.version for each in assessments(ledger)] == [3]
+    assert [assessment.policy.version for assessment in assessments(ledger)] == [3]
 
 
 def test_a_filing_that_is_recorded_before_a_publication_is_assessed_by_its_first_chunk(
@@ -278,8 +283,8 @@ def test_filings_that_race_publications_are_assessed_by_the_last_one(ledger: Led
 
     with ThreadPoolExecutor(FILERS + 1) as pool:
         work = [pool.submit(publish_all), *(pool.submit(file_some, filer) for filer in range(FILERS))]
-        for each in work:
-            each.result()
+        for future in work:
+            future.result()
     check_consistency(ledger)
     for uscc in codes:
         assert assessed_by(ledger, uscc) == {"2024-03": (3, 4), "2024-04": (3, 4)}
@@ -292,11 +297,11 @@ def test_filings_that_race_publications_are_assessed_by_the_last_one(ledger: Led
 def test_two_moments_read_in_turns_each_see_the_policies_of_their_own(ledger: Ledger) -> None:
     publish_whole(ledger, FIRST)
     with read_transaction(ledger.engine) as earlier:
-        assert [each.ref.version for each in ledger.policies(earlier)] == [1]
+        assert [policy.ref.version for policy in ledger.policies(earlier)] == [1]
         publish_whole(ledger, SECOND)
         with read_transaction(ledger.engine) as later:
             for connection, version in [(later, 2), (earlier, 1), (later, 2), (later, 2), (earlier, 1)]:
-                assert [each.ref.version for each in ledger.policies(connection)] == [version]
+                assert [policy.ref.version for policy in ledger.policies(connection)] == [version]
 
 
 class Interrupted(Exception):  # noqa: N818
@@ -304,7 +309,7 @@ class Interrupted(Exception):  # noqa: N818
 
 
 def _months(n: int) -> list[Row]:
-    """An enterprise's rows, each of another amount."""
+    """Rows of one enterprise, each with a different amount."""
     return [
         trade(code(n), period, 100_000 + 10_000 * (1 + (n + index) % 12), 100_000)
         for index, period in enumerate(PERIODS[:5])
@@ -419,8 +424,8 @@ def test_two_processes_that_assess_one_publication_double_nothing(filed: Ledger)
         assess_published(filed)
 
     with ThreadPoolExecutor(2) as pool:
-        for each in [pool.submit(assess), pool.submit(assess)]:
-            each.result()
+        for future in [pool.submit(assess), pool.submit(assess)]:
+            future.result()
     assert len(assessments(filed)) == 40
     assert _progress(filed, 1) == (8, 8)
     check_consistency(filed)
@@ -435,7 +440,7 @@ def test_the_same_document_published_by_two_at_once_is_one_version(ledger: Ledge
 
     with ThreadPoolExecutor(2) as pool:
         assert sorted(pool.map(publish_it, [FIRST, FIRST])) == [False, True]
-    assert [each.type for each in log(ledger)] == ["PolicyPublished"]
+    assert [entry.type for entry in log(ledger)] == ["PolicyPublished"]
 
 
 def test_a_name_that_two_keys_are_given_at_once_is_given_to_one(ledger: Ledger) -> None:

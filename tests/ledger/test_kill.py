@@ -1,4 +1,4 @@
-"""A process that is killed at any moment: all of a batch or none of it, and the rest after a restart."""
+"""A process killed at any moment: all of a batch is recorded or nothing, and a restart does the rest."""
 
 import multiprocessing
 import os
@@ -51,13 +51,13 @@ def batch(period: str) -> list[Row]:
 
 
 def check_complete(ledger: Ledger) -> None:
-    """The log has no gap, accounts are what their returns make of them, read models are whole."""
+    """Check that the log has no gap, accounts follow from their returns, and read models are complete."""
     assert why_not_ready(ledger) is None
     entries = log(ledger)
-    assert [each.position for each in entries] == list(range(1, len(entries) + 1))
+    assert [entry.position for entry in entries] == list(range(1, len(entries) + 1))
     with read_transaction(ledger.engine) as connection:
         (standing,) = ledger.policies(connection)
-        streams = ledger.streams(connection, {each.stream for each in entries})
+        streams = ledger.streams(connection, {entry.stream for entry in entries})
     for name, events in streams.items():
         if name.startswith("returns/"):
             uscc = name.split("/")[1]
@@ -71,13 +71,13 @@ def check_complete(ledger: Ledger) -> None:
 
 
 def filed_by_period(ledger: Ledger) -> Counter[str]:
-    return Counter(each.event.period for each in log(ledger) if each.type == "ReturnFiled")  # type: ignore[union-attr]
+    return Counter(entry.event.period for entry in log(ledger) if entry.type == "ReturnFiled")  # type: ignore[union-attr]
 
 
 class Service:
     """The service in a process of its own, at a socket that outlives it.
 
-    Whoever connects while no process accepts waits in the queue of the socket, so nobody polls.
+    A client that connects while no process accepts waits in the queue of the socket, so tests need not poll.
     """
 
     def __init__(self, database: Database, folder: Path) -> None:
@@ -114,7 +114,7 @@ class Service:
 
 @pytest.fixture
 def clock() -> TestClock:
-    """A clock as that of the processes that are started here."""
+    """A clock like that of the processes that these tests start."""
     return TestClock.of_machine()
 
 
@@ -182,7 +182,7 @@ def _die() -> NoReturn:
 
 
 class DiesAfterTheCommit(Ledger):
-    """A process that ends between what it records and what it projects."""
+    """A process that ends between recording and projecting."""
 
     def record(self, new_events: Sequence[StoredEvent], recording: AppendRequest) -> int:
         super().record(new_events, recording)
@@ -257,7 +257,7 @@ def test_a_publication_that_was_killed_is_assessed_to_its_end_after_the_restart(
     _run_until_killed(work, database)
     restarted = _restarted(database.url)
     with read_transaction(restarted.engine) as connection:
-        assert [each.ref.version for each in restarted.policies(connection)] == [2]
+        assert [policy.ref.version for policy in restarted.policies(connection)] == [2]
     check_complete(restarted)
     restarted.engine.dispose()
 

@@ -25,7 +25,7 @@ LINES = st.builds(
     transaction_end=WHOLE,
     state=STATE.map(msgspec.json.encode),
 )
-GOLDEN = [Line(**{**msgspec.structs.asdict(each), "state": bytes(each.state)}) for each in read_golden()]
+GOLDEN = [Line(**{**msgspec.structs.asdict(event), "state": bytes(event.state)}) for event in read_golden()]
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
@@ -78,7 +78,7 @@ def test_a_line_with_another_byte_is_none_or_that_of_another_row(line: Line, at:
     ],
     ids=lambda written: written[:40].decode(errors="replace"),
 )
-def test_what_could_be_written_in_another_way_is_no_line(before: bytes, after: bytes) -> None:
+def test_a_text_that_is_not_canonical_is_not_a_line(before: bytes, after: bytes) -> None:
     written = canonical(GOLDEN[0])
     assert written.count(before) == 1
     with pytest.raises(LineError):

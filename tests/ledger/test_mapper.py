@@ -180,7 +180,7 @@ def test_an_amount_that_is_no_integer_is_an_error() -> None:
 
 
 class ReturnWithdrawnTwo(msgspec.Struct, frozen=True, kw_only=True):
-    """A later version of the type, which calls the document's number what it is and knows who ordered it."""
+    """A later version of the type, with another name for the document's number, and the orderer."""
 
     form: str
     period: str
@@ -243,7 +243,7 @@ def test_an_old_state_is_read_as_the_newest_version_through_every_upcast_in_betw
         )
     )
     newest = EventMapper(types, upcasts)
-    read: list[Any] = [newest.decode(each.topic, each.state, each.stream) for each in (oldest, second)]
+    read: list[Any] = [newest.decode(event.topic, event.state, event.stream) for event in (oldest, second)]
     assert read == [
         ReturnWithdrawnThree(
             form="E204-1",

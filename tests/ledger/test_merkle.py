@@ -53,11 +53,11 @@ CONSISTENCY = {
 }
 
 
-PUBLISHED = InMemory([bytes.fromhex(each) for each in LEAVES])
+PUBLISHED = InMemory([bytes.fromhex(leaf) for leaf in LEAVES])
 
 
 def hexadecimal(proof: list[bytes]) -> list[str]:
-    return [each.hex() for each in proof]
+    return [node.hex() for node in proof]
 
 
 @pytest.mark.parametrize("size", range(9))
@@ -110,8 +110,8 @@ def test_roots_and_proofs_of_any_size_are_those_of_pymerkle(data: st.DataObject)
     first = data.draw(st.integers(1, size))
     ours = InMemory(leaves_of(size))
     theirs = InmemoryTree(algorithm="sha256")
-    for each in leaves_of(size):
-        theirs.append_entry(each)
+    for leaf in leaves_of(size):
+        theirs.append_entry(leaf)
     assert root(ours, size) == theirs.get_root(size)
     base, *path = theirs.prove_inclusion(index + 1, size).path
     assert base == ours.hashes[index]
@@ -126,7 +126,7 @@ def test_roots_and_proofs_of_any_size_are_those_of_pymerkle(data: st.DataObject)
 
 
 def altered(data: st.DataObject, proof: list[bytes]) -> list[bytes]:
-    """The proof with one bit another, one hash less, or one more."""
+    """The proof with one bit changed, one hash less, or one more."""
     how = data.draw(st.sampled_from(["bit", "less", "more"] if proof else ["more"]))
     place = data.draw(st.integers(0, max(len(proof) - 1, 0)))
     if how == "more":

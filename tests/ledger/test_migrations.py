@@ -1,6 +1,6 @@
-"""Alembic owns the schemas: they come from nothing, go away whole, and are what the code says.
+"""Alembic owns the schemas: it creates them, drops them entirely, and they equal those in the code.
 
-That of the disclosures is on SQLite in a second file, on PostgreSQL beside that of the ledger.
+The schema of the disclosures is in a second file on SQLite, and in the ledger's database on PostgreSQL.
 """
 
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ VERSIONS: dict[Schema, str] = {"ledger": "alembic_version", "disclosures": "disc
 
 @pytest.fixture
 def engine(unmigrated: Database) -> Iterator[Engine]:
-    """An engine at a database without a table."""
+    """An engine on a database without tables."""
     opened = unmigrated.open()
     yield opened
     opened.dispose()
@@ -68,7 +68,7 @@ def tables(engine: Engine) -> set[str]:
 
 
 def declared(schema: Schema) -> set[str]:
-    return {VERSIONS[schema], *(name for each in METADATA[schema] for name in each.tables)}
+    return {VERSIONS[schema], *(name for metadata in METADATA[schema] for name in metadata.tables)}
 
 
 def test_an_empty_database_gets_every_table_of_the_code_and_the_rows_it_starts_from(
@@ -137,8 +137,8 @@ def test_text_on_postgresql_is_in_the_order_of_code_points_whatever_the_locale(e
     ours = {
         (table.name, column.name)
         for metadata in METADATA.values()
-        for each in metadata
-        for table in each.tables.values()
+        for schema in metadata
+        for table in schema.tables.values()
         for column in table.c
         if isinstance(column.type, Text)
     }
@@ -191,9 +191,9 @@ def test_a_database_without_the_file_of_its_disclosures_is_named_and_the_file_no
 def test_a_database_of_half_years_keeps_its_log_and_its_keys_and_comes_to_the_same_amounts(
     engine: Engine, ledger: Ledger
 ) -> None:
-    """As programs left it that knew half-years alone: its read models are made again from the log."""
+    """A database of software that knew only half-years: its read models are rebuilt from the log."""
     golden = [
-        each for path in (GOLDEN_LOG, GOLDEN_OF_LEDGER, GOLDEN_OF_POLICIES) for each in read_golden(path)
+        event for path in (GOLDEN_LOG, GOLDEN_OF_LEDGER, GOLDEN_OF_POLICIES) for event in read_golden(path)
     ]
     command.upgrade(alembic_config(engine), "0008")
     old = Ledger(engine)

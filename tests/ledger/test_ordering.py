@@ -1,7 +1,8 @@
-"""A writer that is held between its insert and its commit, while others write and readers read on.
+"""A writer that is held between its insert and its commit, while others write and readers go on.
 
-It is the fault by which event stores skip events: a position that is taken early and committed late is behind
-the reader when it comes. Here the sequencer keeps everybody behind the held writer, and nothing is skipped.
+This is the fault by which event stores skip events: a position that is taken early and committed late is
+behind the reader when it appears. Here the sequencer makes all writers wait for the held one, and no reader
+skips an event.
 """
 
 import random
@@ -46,7 +47,7 @@ WRITERS: Final = 4
 APPENDS: Final = 4
 WITHDRAWN: Final = b'{"form": "E204-1", "period": "2024-03", "reason": ""}'
 PATIENCE_S: Final = 30
-"""When a test gives up waiting for what cannot fail to come."""
+"""How long a test waits for something that must happen."""
 
 
 class RolledBackError(Exception):
@@ -58,11 +59,11 @@ class Skipped(AssertionError):  # noqa: N818
 
 
 class Follower:
-    """A reader that remembers its position: what it reads is what it was told after the last one that it saw.
+    """A reader that remembers its position, and reads the events after the last one that it saw.
 
     Attributes:
-        positions: What it read, in the order in which it did.
-        rounds: How often it looked.
+        positions: The positions that it read, in the order of reading.
+        rounds: The number of reads.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -72,16 +73,16 @@ class Follower:
         self.rounds = 0
 
     def look(self) -> Sequence[int]:
-        """Read what is new."""
+        """Read the new events."""
         after = self.positions[-1] if self.positions else 0
         with read_transaction(self._ledger.engine) as connection:
             entries = self._ledger.entries(connection, after=after, limit=3)
-        self.positions.extend(each.position for each in entries)
+        self.positions.extend(entry.position for entry in entries)
         assert not entries or entries[-1].position == entries[-1].transaction_end
         with self._looked:
             self.rounds += 1
             self._looked.notify_all()
-        return [each.position for each in entries]
+        return [entry.position for entry in entries]
 
     def follow(self, is_over: threading.Event) -> None:
         """Read on, until nothing comes that was committed before it was over."""
@@ -97,7 +98,7 @@ class Follower:
             assert self._looked.wait_for(lambda: self.rounds >= wanted, timeout=PATIENCE_S)
 
     def check(self, head: int) -> None:
-        """It has read every position, once and in order."""
+        """Check that it has read every position, once and in order."""
         if self.positions != list(range(1, head + 1)):
             raise Skipped(f"it read {self.positions} of 1 to {head}")
 
@@ -110,8 +111,8 @@ class Fire:
     """Moments, drawn by a seed, at which a writer is held, and whether it commits then.
 
     Args:
-        seed: What is drawn.
-        follower: The reader that looks while a writer is held.
+        seed: The seed of the random choices.
+        follower: The reader that reads while a writer is held.
     """
 
     def __init__(self, seed: int, follower: Follower) -> None:
@@ -125,7 +126,7 @@ class Fire:
         return random.Random(f"{self._seed}/{writer}")  # noqa: S311
 
     def moment(self, draw: random.Random) -> Callable[[], None]:
-        """What happens between an insert and its commit: mostly nothing."""
+        """The function between an insert and its commit, which mostly does nothing."""
         is_held, fails, looks = draw.random() < 0.5, draw.random() < 0.4, draw.randrange(1, 4)
 
         def happen() -> None:
@@ -151,8 +152,8 @@ def readers(*works: Callable[[threading.Event], Any]) -> Iterator[None]:
             yield
         finally:
             is_over.set()
-        for each in reading_on:
-            each.result(timeout=PATIENCE_S)
+        for future in reading_on:
+            future.result(timeout=PATIENCE_S)
 
 
 def write_all(write: Callable[[int], None]) -> None:
@@ -189,9 +190,9 @@ def test_no_reader_skips_an_event_while_writers_are_held_before_their_commit(
     with recorder.subscribe(gt=None) as subscription:
 
         def subscribe(_: threading.Event) -> None:
-            for each in subscription:
-                subscribed.append(each.id)
-                if each.originator_id == "last":
+            for notification in subscription:
+                subscribed.append(notification.id)
+                if notification.originator_id == "last":
                     return
 
         with readers(follower.follow, subscribe):
@@ -246,7 +247,7 @@ def test_projections_have_every_filing_while_filings_are_held_before_their_commi
 
 
 @pytest.mark.parametrize("commits", [True, False])
-def test_nobody_gets_ahead_of_a_writer_that_has_not_committed(
+def test_no_writer_gets_ahead_of_one_that_has_not_committed(
     engine: Engine, database: Database, monkeypatch: pytest.MonkeyPatch, *, commits: bool
 ) -> None:
     monkeypatch.setattr(databases, "LOCK_TIMEOUT_S", 1)
@@ -276,7 +277,7 @@ def test_nobody_gets_ahead_of_a_writer_that_has_not_committed(
 
 
 class TakesPositionsEarly:
-    """What not to do: a position from a counter of the database, which no transaction waits for.
+    """A wrong design: positions from a counter of the database, which no transaction waits for.
 
     Args:
         engine: The database.

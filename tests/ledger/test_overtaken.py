@@ -1,4 +1,4 @@
-"""A command that others keep getting ahead of is decided on while nobody else records, and gets through."""
+"""A command that others keep overtaking is decided under the lock of the log, and succeeds."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,14 +27,14 @@ MARCH = trade(code(1), "2024-03", 120_000, 100_000, reason="企业改报")
 
 @pytest.fixture
 def busy(ledger: Ledger) -> Callable[[], FilingAnswer]:
-    """Corrects the enterprise once more each time that it is called."""
+    """Corrects the enterprise again at each call."""
     file(ledger, trade(code(1), "2024-04", 100_000, 100_000))
     figures = count(101_000)
     return lambda: file(ledger, trade(code(1), "2024-04", next(figures), 100_000, reason="企业改报"))
 
 
 def in_turn(*steps: Callable[[], object]) -> Callable[[], object]:
-    """Takes the next step each time that it is called."""
+    """Takes the next step at each call."""
     left = iter(steps)
 
     def step() -> object:
@@ -52,7 +52,7 @@ def test_a_filing_that_is_overtaken_each_time_is_recorded(
     assert overtaken.times == ATTEMPTS_BESIDE_OTHERS
     assert (answer.filed, answer.revised, answer.entitlements_changed) == (1, 0, 1)
     assert answer.position == log(ledger)[-1].position == projected(ledger)
-    assert [each.batch_id for each in log(ledger)][-2:] == [answer.batch_id] * 2
+    assert [entry.batch_id for entry in log(ledger)][-2:] == [answer.batch_id] * 2
     check_consistency(ledger)
 
 
@@ -63,8 +63,8 @@ def test_a_conflict_that_gets_ahead_of_a_filing_each_time_is_its_answer(
     row = {**MARCH, "reason": None, "figures": {"retail_sales": {"current": 1, "prior_year": 1}}}
     answer = file_returns(Overtaken(ledger, others), drafts([row]), actor="statistics")
     assert isinstance(answer, Refused)
-    assert [each.code for each in answer.problems] == ["revision-needs-reason"]
-    assert sum(isinstance(each.event, ReturnFiled) for each in log(ledger)) == 2
+    assert [problem.code for problem in answer.problems] == ["revision-needs-reason"]
+    assert sum(isinstance(entry.event, ReturnFiled) for entry in log(ledger)) == 2
 
 
 def test_a_withdrawal_that_is_overtaken_each_time_is_recorded(
@@ -110,7 +110,7 @@ def test_others_wait_for_a_decision_that_is_made_alone(ledger: Ledger) -> None:
                 waiting[0].result(timeout=0.5)
             except TimeoutError:
                 return Batch("alone", (), UNATTENDED)
-            return Batch("beside another one", (), UNATTENDED)
+            return Batch("while another one files", (), UNATTENDED)
 
         batch, _ = ledger.record_alone(decide)
         assert batch.outcome == "alone"
@@ -126,7 +126,7 @@ def test_a_decision_that_fails_records_nothing_and_lets_the_others_on(ledger: Le
     assert file(ledger, MARCH).position == 1
 
 
-def test_a_stream_whose_versions_have_a_gap_is_told_of_as_damage(
+def test_a_stream_whose_versions_have_a_gap_is_reported_as_damage(
     ledger: Ledger, busy: Callable[[], FilingAnswer]
 ) -> None:
     busy()

@@ -1,4 +1,4 @@
-"""Whoever writes reads no table and no index from end to end that grows with the log."""
+"""No transaction that writes scans a whole table or index that grows with the log."""
 
 from collections.abc import Callable, Iterator
 
@@ -31,8 +31,8 @@ def correct(ledger: Ledger, n: int = 1) -> FilingAnswer:
     return file(ledger, row)
 
 
-def file_beside_others(ledger: Ledger) -> None:
-    """File while somebody else records."""
+def file_while_others_record(ledger: Ledger) -> None:
+    """File while another client records."""
     overtaken = Overtaken(ledger, lambda: correct(ledger, 2))
     file(overtaken, trade(code(1), "2024-08", 110_000, 100_000))
     assert overtaken.times == 1
@@ -65,7 +65,7 @@ WRITERS: dict[str, Callable[[Ledger], object]] = {
     "filing": lambda ledger: file(ledger, trade(code(1), "2024-08", 110_000, 100_000)),
     "correction": correct,
     "withdrawal": lambda ledger: withdraw(ledger, code(1), "2024-03", "E204-1"),
-    "filing beside others": file_beside_others,
+    "filing while others record": file_while_others_record,
     "decision made alone": decide_alone,
     "filing under a key": file_under_a_key,
     "import": import_file,
@@ -76,7 +76,7 @@ WRITERS: dict[str, Callable[[Ledger], object]] = {
 
 @pytest.fixture(scope="module")
 def year(migrated: Database) -> Iterator[Database]:
-    """Some months of many enterprises, as they are after many filings, to copy."""
+    """Some months of many enterprises, to copy, in the state after many filings."""
     made = migrated.copy()
     engine = made.open()
     ledger = Ledger(engine, TestClock())
@@ -109,18 +109,18 @@ def large(year: Database) -> Iterator[Ledger]:
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-def test_nothing_is_read_from_end_to_end_by_whoever_writes(large: Ledger, writer: str) -> None:
+def test_a_transaction_that_writes_reads_no_table_from_end_to_end(large: Ledger, writer: str) -> None:
     with planned(large.engine) as statements:
         WRITERS[writer](large)
-    under_the_lock = [each for each in statements if each.writes]
+    under_the_lock = [statement for statement in statements if statement.writes]
     assert under_the_lock
-    assert [each for each in under_the_lock if each.problems] == []
+    assert [statement for statement in under_the_lock if statement.problems] == []
 
 
 def test_what_a_filing_rests_on_is_found_by_its_streams(large: Ledger) -> None:
     with planned(large.engine) as statements:
         correct(large)
-    assert [each for each in statements if each.problems] == []
+    assert [statement for statement in statements if statement.problems] == []
 
 
 def test_the_events_of_an_enterprise_are_found_by_its_streams(large: Ledger) -> None:
@@ -129,5 +129,5 @@ def test_the_events_of_an_enterprise_are_found_by_its_streams(large: Ledger) -> 
         found = large.page(connection, after=1, until=head, limit=100, uscc=code(7))
         publications = large.publications(connection, until=head)
     assert len(found) == 2 * len(MONTHS)
-    assert [each.position for each in publications] == [1]
-    assert [each for each in statements if each.problems] == []
+    assert [publication.position for publication in publications] == [1]
+    assert [statement for statement in statements if statement.problems] == []

@@ -18,7 +18,7 @@ CODES = [code(n) for n in range(1, ENTERPRISES + 1)]
 
 
 class Enough(Exception):  # noqa: N818
-    """A chunk was assessed."""
+    """Raised after a chunk was assessed."""
 
 
 def assess_one_chunk(ledger: Ledger) -> None:

@@ -1,4 +1,4 @@
-"""The recorder: the `eventsourcing` library's own tests for recorders, and what ours promises beyond."""
+"""The recorder: the `eventsourcing` library's own tests for recorders, and the promises of ours."""
 
 import random
 import threading
@@ -125,7 +125,7 @@ def test_no_reader_ever_meets_a_position_before_those_under_it(recorder: Library
             recorder.insert_events([stored(f"w{writer}/{n}", version) for version in (1, 2, 3)])
 
     with ThreadPoolExecutor(WRITERS + 1) as pool, recorder.subscribe(gt=None) as subscription:
-        following = pool.submit(lambda: [each.id for each in islice(subscription, last)])
+        following = pool.submit(lambda: [notification.id for notification in islice(subscription, last)])
         list(pool.map(write, range(WRITERS)))
         assert following.result() == list(range(1, last + 1))
 
@@ -152,7 +152,7 @@ def test_the_recorded_time_never_goes_back_when_the_clock_does(
     assert third == first + 1_000_000
 
 
-def test_actor_and_batch_are_recorded_beside_the_event(engine: Engine, recorder: LibraryRecorder) -> None:
+def test_actor_and_batch_are_recorded_with_the_event(engine: Engine, recorder: LibraryRecorder) -> None:
     recorder.insert_events([stored("a", 1)], recording=AppendRequest("statistics", "batch-1"))
     (row,) = rows(engine)
     assert (row.actor, row.batch_id) == ("statistics", "batch-1")

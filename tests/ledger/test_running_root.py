@@ -1,4 +1,4 @@
-"""The root that is kept while leaves come is that of the tree over them, at every size."""
+"""The running root equals the root of the whole tree at every size."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st

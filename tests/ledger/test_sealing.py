@@ -1,4 +1,4 @@
-"""Sealing: the tree follows the log, whoever seals, and says where the log contradicts itself."""
+"""Sealing: the tree follows the log in every process, and shows where the log contradicts itself."""
 
 import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
@@ -45,7 +45,7 @@ def record(ledger: Ledger, *sizes: int) -> None:
 
 
 def oracle(ledger: Ledger) -> InmemoryTree:
-    """The tree over the whole log as another implementation has it."""
+    """The tree over the whole log by another implementation."""
     tree = InmemoryTree(algorithm="sha256")
     with read_transaction(ledger.engine) as connection:
         for line in read_lines(connection, after=0, until=10**6, limit=10**6):
@@ -80,7 +80,7 @@ def test_the_root_of_any_sealed_size_is_that_of_another_implementation(ledger: L
     size = seal(ledger)
     theirs = oracle(ledger)
     assert size == theirs.get_size() > 50
-    assert roots(ledger, *range(1, size + 1)) == [theirs.get_root(each) for each in range(1, size + 1)]
+    assert roots(ledger, *range(1, size + 1)) == [theirs.get_root(size) for size in range(1, size + 1)]
 
 
 @pytest.mark.usefixtures("_small_batches")
@@ -98,7 +98,7 @@ def test_a_log_sealed_batch_by_batch_has_the_tiles_of_one_sealed_at_once(
     monkeypatch.setattr(sealing, "EVENTS_PER_BATCH", 20_000)
     assert seal_next(ledger) == (1070, False)
     assert stored(ledger) == step_by_step
-    assert roots(ledger, 1070, 1024, 257) == [oracle(ledger).get_root(each) for each in (1070, 1024, 257)]
+    assert roots(ledger, 1070, 1024, 257) == [oracle(ledger).get_root(size) for size in (1070, 1024, 257)]
 
 
 @pytest.mark.usefixtures("_small_batches")
@@ -129,7 +129,7 @@ def test_filings_are_sealed_after_they_are_recorded_and_never_by_them(ledger: Le
 def test_several_that_seal_at_once_seal_every_event_once(ledger: Ledger) -> None:
     record(ledger, *[30] * 60)
     with ThreadPoolExecutor(4) as pool:
-        reached = [each.result() for each in [pool.submit(seal, ledger) for _ in range(4)]]
+        reached = [future.result() for future in [pool.submit(seal, ledger) for _ in range(4)]]
     assert reached == [1800] * 4
     assert roots(ledger, 1800) == [oracle(ledger).get_root(1800)]
 
@@ -142,10 +142,10 @@ def test_what_is_sealed_while_others_file_is_a_beginning_of_all_that_follows(led
     sizes = [0]
     with ThreadPoolExecutor(2) as pool:
         filing = [pool.submit(file_some, of) for of in (1, 2)]
-        while not all(each.done() for each in filing):
+        while not all(future.done() for future in filing):
             sizes.append(seal(ledger))
-        for each in filing:
-            each.result()
+        for future in filing:
+            future.result()
     sizes.append(seal(ledger))
     assert sizes[-1] == 24
     theirs = oracle(ledger)
@@ -235,23 +235,25 @@ def sealed(ledger: Ledger) -> int:
 
 @pytest.mark.skipif(spare_processors() == 0, reason="one processor")
 @pytest.mark.usefixtures("_small_batches")
-def test_a_service_has_a_long_rest_sealed_by_a_process_beside(ledger: Ledger) -> None:
+def test_a_service_seals_a_long_rest_in_a_worker_process(ledger: Ledger) -> None:
     record(ledger, *[50] * 6)
     here: list[str] = []
     event.listen(ledger.engine, "before_cursor_execute", lambda *given: here.append(given[2]))
     Sealer(ledger, answers_meanwhile=True).seal(lambda: False)
     assert sealed(ledger) == 300
-    assert not [each for each in here if "UPDATE log_seal" in each]
+    assert not [statement for statement in here if "UPDATE log_seal" in statement]
     assert multiprocessing.active_children() == []
-    record(ledger, 50, 49)  # And the log has said itself that it is sealed.
+    record(ledger, 50, 49)  # The log has also recorded its own seal.
     Sealer(ledger, answers_meanwhile=True).seal(lambda: False)
     assert sealed(ledger) == 400
-    assert len([each for each in here if "UPDATE log_seal" in each]) == 1
+    assert len([statement for statement in here if "UPDATE log_seal" in statement]) == 1
     assert roots(ledger, 400) == [oracle(ledger).get_root(400)]
 
 
 @pytest.mark.usefixtures("_small_batches")
-def test_who_finds_that_another_one_seals_leaves_it_to_that_one(database: Database, ledger: Ledger) -> None:
+def test_a_process_that_finds_another_one_sealing_leaves_it_to_that_one(
+    database: Database, ledger: Ledger
+) -> None:
     record(ledger, *[50] * 8)
     other = Ledger(database.open(), ledger.clock)
     ended: list[str] = []
@@ -273,7 +275,7 @@ def test_who_finds_that_another_one_seals_leaves_it_to_that_one(database: Databa
 @pytest.mark.usefixtures("_small_batches")
 def test_the_caretaker_seals_what_was_recorded(ledger: Ledger) -> None:
     for n in range(1, 6):
-        file(ledger, *(trade(code(60 * n + each), "2024-03", 110_000, 100_000) for each in range(60)))
+        file(ledger, *(trade(code(60 * n + number), "2024-03", 110_000, 100_000) for number in range(60)))
     assert sealed(ledger) == 0
     Caretaker(ledger, interval_s=1).look()
     assert sealed(ledger) == 300
@@ -287,11 +289,11 @@ def test_the_caretaker_says_once_that_the_log_has_a_gap_and_does_the_rest_of_its
     with write_transaction(ledger.engine) as connection:
         connection.execute(delete(events).where(events.c.position == position))
     caretaker = Caretaker(ledger, interval_s=1)
-    with structlog.testing.capture_logs() as told:
+    with structlog.testing.capture_logs() as logged:
         caretaker.look()
         caretaker.look()
-    assert [each["event"] for each in told] == ["the log contradicts itself"]
-    assert "缺少序号1的记录" in told[0]["error"]
+    assert [line["event"] for line in logged] == ["the log contradicts itself"]
+    assert "缺少序号1的记录" in logged[0]["error"]
     assert sealed(ledger) == 0
 
 

@@ -1,4 +1,4 @@
-"""Who has waited longest goes first: threads, processes, and short filings beside long ones."""
+"""The longest waiter goes first: threads, processes, and short filings together with long ones."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,11 +21,11 @@ LOCKED = TimeoutError("another process has the lock")
 
 
 class Lock:
-    """A lock of a database, as two processes come to it.
+    """A lock of a database that two processes try to take.
 
     Attributes:
-        order: Who has begun.
-        asked: How often somebody asked in vain.
+        order: The names of those who took it, in order.
+        asked: The number of failed attempts.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Lock:
         self.asked = 0
 
     def by(self, name: str) -> Callable[[], Exception | None]:
-        """Begin as one of them."""
+        """A function that tries to take the lock under a name."""
 
         def begin() -> Exception | None:
             if not self.is_free:
@@ -48,7 +48,7 @@ class Lock:
 
 @pytest.fixture
 def closes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each time anew a process comes to the gate, and waits for it as long as it takes."""
+    """A process comes to the gate again for each turn, and waits for it as long as necessary."""
     monkeypatch.setattr(turns, "GATE_STAYS_OPEN_S", 0)
     monkeypatch.setattr(turns, "GATE_WAIT_MOST_S", PATIENCE_S)
 
@@ -83,7 +83,7 @@ def test_a_thread_that_comes_back_at_once_waits_behind_those_that_wait() -> None
     assert order == ["the one that waited", "the one that came back"]
 
 
-def test_who_gives_up_waiting_keeps_nobody_else_from_a_turn() -> None:
+def test_a_waiter_that_gives_up_keeps_no_other_from_a_turn() -> None:
     line = Turns()
     with line.taken(0), pytest.raises(NoTurnError), line.taken(0.01):
         pass
@@ -110,8 +110,8 @@ class Work:
     """A step of a coalescer that waits until it may end.
 
     Attributes:
-        head: The number that a step reaches: what there is when it begins.
-        steps: How many were begun.
+        head: The number that a step reaches: the value when the step begins.
+        steps: The number of steps begun.
     """
 
     def __init__(self, coalescer: Coalescer) -> None:
@@ -158,7 +158,7 @@ def test_a_step_that_was_begun_before_is_not_relied_on() -> None:
     assert work.steps == 2
 
 
-def test_who_needs_more_than_a_step_reached_takes_another_one() -> None:
+def test_a_thread_that_needs_more_than_a_step_reached_takes_another_one() -> None:
     coalescer = Coalescer()
     work = Work(coalescer)
     with ThreadPoolExecutor(3) as pool:
@@ -233,12 +233,12 @@ def test_a_process_that_is_stopped_in_the_gate_is_gone_round(
     assert lock.order == ["another"]
 
 
-def test_a_lock_that_is_not_had_in_time_is_told_by_the_error_of_the_database(tmp_path: Path) -> None:
+def test_a_lock_that_is_not_free_in_time_raises_the_error_of_the_database(tmp_path: Path) -> None:
     lock = Lock()
     lock.is_free = False
-    with pytest.raises(TimeoutError) as told:
+    with pytest.raises(TimeoutError) as raised:
         Gate(tmp_path / "gate").pass_through(lock.by("anybody"), 0.02)
-    assert told.value is LOCKED
+    assert raised.value is LOCKED
 
 
 def test_where_no_file_can_be_made_the_lock_is_asked_for_all_the_same(tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_filings_to_an_sqlite_file_are_recorded_in_the_order_in_which_they_came(
         for n in range(WAITERS):
             pool.submit(file, ledger, trade(code(n), "2024-03", 110_000, 100_000))
             eventually(lambda n=n: line.waiting == n + 1)  # type: ignore[misc]
-    assert [each.stream for each in log(ledger)] == [f"returns/{code(n)}/2024" for n in range(WAITERS)]
+    assert [entry.stream for entry in log(ledger)] == [f"returns/{code(n)}/2024" for n in range(WAITERS)]
 
 
 def test_short_filings_go_on_while_long_ones_wait_for_each_other(

@@ -1,4 +1,4 @@
-"""A ledger that a version with narrower coverage once stopped comes to life with its first start."""
+"""A ledger that a version with narrower coverage once blocked works again after its first start."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,7 +60,7 @@ def wedged(unmigrated: Database, clock: TestClock) -> Iterator[Ledger]:
 
 
 def periods(account: Any) -> dict[str, int]:
-    return {each["period"]: each["assessed_fen"] for each in account["periods"]}
+    return {period["period"]: period["assessed_fen"] for period in account["periods"]}
 
 
 def row(n: int, current: int, period: str, **more: Any) -> dict[str, Any]:
@@ -73,11 +73,11 @@ def test_what_it_holds_is_projected_and_what_cannot_be_followed_is_disputed(wedg
         disputed = connection.execute(
             text("SELECT uscc, position FROM disagreements ORDER BY position")
         ).all()
-    assert [tuple(each) for each in disputed] == [(code(1), 16), (code(4), 20)]
+    assert [tuple(row) for row in disputed] == [(code(1), 16), (code(4), 20)]
     assert why_not_ready(wedged) is None
 
 
-def test_the_first_start_assesses_what_was_left_out_and_everybody_goes_on(wedged: Ledger) -> None:
+def test_the_first_start_assesses_what_was_left_out_and_all_enterprises_go_on(wedged: Ledger) -> None:
     with Office(wedged) as office:
         for n in (1, 2, 4, 5, 7):
             account = office.entitlement(code(n), "2024H1", policy="yingkou-2024-14")

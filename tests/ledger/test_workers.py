@@ -1,4 +1,4 @@
-"""Worker processes: what they return and raise, and an end at any moment of theirs is told."""
+"""Worker processes: their results and errors arrive, and so does the news that one ended at any moment."""
 
 import multiprocessing
 import os
@@ -32,7 +32,7 @@ def end() -> NoReturn:
 
 
 class EndsItsReader:
-    """What ends the process that unpacks it."""
+    """An object that ends the process that unpickles it."""
 
     def __reduce__(self) -> tuple[Callable[[], Any], tuple[()]]:
         return end, ()
@@ -47,7 +47,7 @@ def end_at_work(_: Ledger) -> NoReturn:
 
 
 def end_after(sent: Callable[[bytes], bytes]) -> None:
-    """Let this process end when it has sent a part of its next message."""
+    """Make this process end after it has sent a part of its next message."""
 
     def send(connection: Connection, message: memoryview) -> NoReturn:
         part = sent(struct.pack("!i", len(message)) + bytes(message))
@@ -79,22 +79,22 @@ def end_after_the_answer(_: Ledger) -> int:
     return 1
 
 
-def kill_beside() -> None:
-    for each in multiprocessing.active_children():
-        each.kill()
-        each.join()
+def kill_workers() -> None:
+    for process in multiprocessing.active_children():
+        process.kill()
+        process.join()
 
 
 @pytest.fixture
 def workers(ledger: Ledger) -> Iterator[WorkerPool[Ledger]]:
-    """A worker process, which must have ended with the test."""
+    """A pool with one worker process, which must have ended after the test."""
     with ledger_workers(ledger, 1) as workers:
         yield workers
     assert multiprocessing.active_children() == []
 
 
 def check_broken(workers: WorkerPool[Ledger], work: Callable[..., Any], *given: Any) -> None:
-    """The process ended, in this work or before it, and that is told."""
+    """Check that the error says that the process ended, in this task or before it."""
     asked = workers.submit(work, *given)
     with pytest.raises(BrokenExecutor):
         asked.result(PATIENCE_S)
@@ -111,28 +111,28 @@ def check_broken(workers: WorkerPool[Ledger], work: Callable[..., Any], *given: 
         end_within_the_answer,
     ],
 )
-def test_a_worker_process_that_ends_while_it_works_or_answers_is_told(
+def test_a_worker_process_that_ends_while_it_works_or_answers_is_reported(
     workers: WorkerPool[Ledger], work: Callable[..., Any]
 ) -> None:
     check_broken(workers, work)
 
 
 @only_on_sqlite
-def test_a_worker_process_that_ends_while_it_is_asked_is_told(workers: WorkerPool[Ledger]) -> None:
+def test_a_worker_process_that_ends_while_it_gets_a_task_is_reported(workers: WorkerPool[Ledger]) -> None:
     check_broken(workers, size, EndsItsReader(), bytes(MORE_THAN_A_PIPE_HOLDS))
 
 
 @only_on_sqlite
-def test_worker_processes_that_end_before_they_have_begun_are_told(workers: WorkerPool[Ledger]) -> None:
-    kill_beside()
+def test_worker_processes_that_end_before_they_have_begun_are_reported(workers: WorkerPool[Ledger]) -> None:
+    kill_workers()
     check_broken(workers, size)
     check_broken(workers, size, bytes(MORE_THAN_A_PIPE_HOLDS))
 
 
 @only_on_sqlite
-def test_worker_processes_that_end_while_they_wait_are_told(workers: WorkerPool[Ledger]) -> None:
+def test_worker_processes_that_end_while_they_wait_are_reported(workers: WorkerPool[Ledger]) -> None:
     assert workers.submit(size, 1, 2).result(PATIENCE_S) == 2
-    kill_beside()
+    kill_workers()
     check_broken(workers, size)
 
 
@@ -158,7 +158,7 @@ def test_an_error_here_ends_worker_processes_in_the_midst_of_their_work(ledger: 
     with pytest.raises(ZeroDivisionError):
         meet_an_error()
     assert multiprocessing.active_children() == []
-    assert all(each.done() for each in asked)
+    assert all(future.done() for future in asked)
 
 
 def ask_for_what_is_not_there(ledger: Ledger) -> None:
@@ -166,7 +166,7 @@ def ask_for_what_is_not_there(ledger: Ledger) -> None:
         connection.execute(text("SELECT * FROM nowhere"))
 
 
-def test_what_the_database_tells_a_worker_process_is_told_here(workers: WorkerPool[Ledger]) -> None:
+def test_an_error_of_the_database_in_a_worker_process_is_raised_here(workers: WorkerPool[Ledger]) -> None:
     asked = workers.submit(ask_for_what_is_not_there)
     with pytest.raises(DBAPIError, match="nowhere"):
         asked.result(PATIENCE_S)
@@ -180,9 +180,9 @@ def fail(_: Ledger, error: type[Exception], of: object) -> NoReturn:
 def test_an_error_of_a_worker_process_says_here_what_it_said_there(workers: WorkerPool[Ledger]) -> None:
     for error in (NotProjectedError(7), UncertainError("b1")):
         (of,) = vars(error).values()
-        told = workers.submit(fail, type(error), of).exception(PATIENCE_S)
-        assert (type(told), str(told)) == (type(error), str(error))
-        assert of in vars(told).values()
+        error_raised = workers.submit(fail, type(error), of).exception(PATIENCE_S)
+        assert (type(error_raised), str(error_raised)) == (type(error), str(error))
+        assert of in vars(error_raised).values()
 
 
 def same(_: Ledger, number: int) -> int:
@@ -198,7 +198,7 @@ def test_tasks_that_are_shared_are_each_done_once(ledger: Ledger, processes: int
 
 
 def meet(_: Ledger, mine: Path, other: Path) -> int:
-    """Say that this has begun, and go on when the other one has."""
+    """Say that this task has begun, and go on when the other one has."""
     mine.touch()
     while not other.exists():
         time.sleep(0.01)
@@ -211,8 +211,8 @@ def test_of_tasks_that_are_shared_this_process_takes_the_last_and_another_the_fi
 ) -> None:
     first, last = tmp_path / "first", tmp_path / "last"
     with ledger_workers(ledger, 1) as workers:
-        here, beside = workers.share(meet, [(first, last), (last, first)])
-    assert here == os.getpid() != beside
+        here, there = workers.share(meet, [(first, last), (last, first)])
+    assert here == os.getpid() != there
 
 
 def fail_at(_: Ledger, number: int) -> int:
@@ -223,7 +223,7 @@ def fail_at(_: Ledger, number: int) -> int:
 
 @only_on_sqlite
 @pytest.mark.parametrize("processes", [0, 1])
-def test_an_error_of_a_task_that_is_shared_is_told(ledger: Ledger, processes: int) -> None:
+def test_an_error_of_a_shared_task_is_raised(ledger: Ledger, processes: int) -> None:
     with ledger_workers(ledger, processes) as workers, pytest.raises(UncertainError):
         list(workers.share(fail_at, [(0,), (1,), (2,)]))
 
@@ -244,8 +244,8 @@ def test_of_tasks_that_are_spread_this_process_takes_those_for_which_the_others_
 ) -> None:
     first, last = tmp_path / "first", tmp_path / "last"
     with ledger_workers(ledger, 1) as workers:
-        beside, _, here = workers.map_ordered(meet, [(first, last), (last, first), (last, first)])
-    assert here == os.getpid() != beside
+        there, _, here = workers.map_ordered(meet, [(first, last), (last, first), (last, first)])
+    assert here == os.getpid() != there
 
 
 @only_on_sqlite
@@ -268,6 +268,6 @@ def test_tasks_that_are_spread_are_read_only_so_far_ahead(ledger: Ledger, tmp_pa
 
 @only_on_sqlite
 @pytest.mark.parametrize("processes", [0, 1])
-def test_an_error_of_a_task_that_is_spread_is_told(ledger: Ledger, processes: int) -> None:
+def test_an_error_of_a_mapped_task_is_raised(ledger: Ledger, processes: int) -> None:
     with ledger_workers(ledger, processes) as workers, pytest.raises(UncertainError):
         list(workers.map_ordered(fail_at, [(0,), (1,), (2,)]))

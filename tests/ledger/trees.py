@@ -6,10 +6,10 @@ from app.transparency.merkle import complete_root, leaf_hash
 
 
 class InMemory:
-    """The subtrees over leaves that are kept in memory; counts how many are read."""
+    """The subtrees over leaves in memory; counts the hashes that are read."""
 
     def __init__(self, leaves: Sequence[bytes]) -> None:
-        self.hashes = [leaf_hash(each) for each in leaves]
+        self.hashes = [leaf_hash(leaf) for leaf in leaves]
         self.reads = 0
 
     def subtree(self, *, level: int, index: int) -> bytes:

@@ -228,7 +228,7 @@ def test_without_a_growth_gate_the_whole_steps_alone_decide() -> None:
         assert (step.rule, step.reading) == ("no-whole-step", reading)
 
 
-def test_the_steps_of_an_assessment_stand_in_the_order_of_computation() -> None:
+def test_the_steps_of_an_assessment_are_in_the_order_of_computation() -> None:
     returns = (
         trade(250_000, 100_000, period="2024-01~02", stage="preliminary"),
         catering(28_000, 2_000, period="2024-01~02"),

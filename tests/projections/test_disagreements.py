@@ -1,4 +1,4 @@
-"""No recorded event stops the read models: what they cannot follow is noted, and everybody else goes on."""
+"""No recorded event stops the read models: a contradicting one is noted, and other enterprises go on."""
 
 from typing import Any
 
@@ -50,8 +50,8 @@ def filed(office: Office) -> Office:
 
 
 def record(ledger: Ledger, *new: NewEvent | StoredEvent) -> int:
-    """Append events that no decision led to."""
-    stored = [each if isinstance(each, StoredEvent) else ledger.stored([each])[0] for each in new]
+    """Append events that no command decided."""
+    stored = [event if isinstance(event, StoredEvent) else ledger.stored([event])[0] for event in new]
     return ledger.record(stored, AppendRequest("statistics", "batch"))
 
 
@@ -60,7 +60,7 @@ def withdrawal(period: str = "2024-03") -> ReturnWithdrawn:
 
 
 def assessed_again(ledger: Ledger, **changes: Any) -> EntitlementAssessed:
-    """The assessment of March, with other values in its outcome."""
+    """The assessment of March, with these values in its outcome."""
     event = log(ledger)[3].event
     assert isinstance(event, EntitlementAssessed)
     assert event.outcome is not None
@@ -68,7 +68,7 @@ def assessed_again(ledger: Ledger, **changes: Any) -> EntitlementAssessed:
 
 
 def check(office: Office, *positions: int, total_fen: int = 25_000_000) -> Any:
-    """Only the first account is disputed, by these positions; a rebuild makes the rows of the run."""
+    """Check that only the first account is disputed, by these positions, as after a rebuild."""
     ledger = office.ledger
     project_all(ledger)
     account = office.entitlement(code(1), "2024H1")
@@ -81,7 +81,7 @@ def check(office: Office, *positions: int, total_fen: int = 25_000_000) -> Any:
     counted = office.read("/v1/entitlements", window="2024H1", q="示例", totals="true")
     assert counted["assessed_fen"] == total_fen
     shown = office.read("/v1/audit/disagreements")
-    assert list(dict.fromkeys(each["position"] for each in shown["items"])) == list(positions)
+    assert list(dict.fromkeys(disagreement["position"] for disagreement in shown["items"])) == list(positions)
     assert office.get("/readyz").json()["disputed"] == shown["total"] == len(positions)
     before = rows(ledger)
     rebuild(ledger)
@@ -95,15 +95,15 @@ def rows(ledger: Ledger) -> dict[str, list[tuple[Any, ...]]]:
     """Every row of the read models."""
     with read_transaction(ledger.engine) as connection:
         return {
-            table.name: sorted((tuple(each) for each in connection.execute(select(table))), key=repr)
+            table.name: sorted((tuple(row) for row in connection.execute(select(table))), key=repr)
             for table in LIVE
         }
 
 
-def test_a_withdrawal_that_nobody_assessed_leaves_the_last_outcome_disputed(filed: Office) -> None:
+def test_a_withdrawal_without_an_assessment_leaves_the_last_outcome_disputed(filed: Office) -> None:
     assert record(filed.ledger, NewEvent(RETURNS, 2, withdrawal())) == 6
     account = check(filed, 6)
-    assert [(each["period"], each["assessed_fen"]) for each in account["periods"]] == [
+    assert [(period["period"], period["assessed_fen"]) for period in account["periods"]] == [
         ("2024-03", 25_000_000)
     ]
     explained = filed.read(f"/v1/entitlements/{code(1)}/2024H1/2024-03")
@@ -146,7 +146,7 @@ def test_an_end_of_what_was_not_assessed_is_disputed(filed: Office) -> None:
 
 
 def test_an_event_whose_content_cannot_be_read_is_disputed(filed: Office) -> None:
-    """It does not say of which half-year it is, and contradicts both of its year."""
+    """The event does not say its half-year, and contradicts both of its year."""
     record(filed.ledger, StoredEvent(RETURNS, 2, "ReturnRevised", b'{"form": 1}'))
     check(filed, 6)
     page = filed.read("/v1/events", after=5, limit=1)
@@ -167,7 +167,7 @@ def test_an_amount_that_no_column_holds_is_disputed(filed: Office) -> None:
 
 
 def test_an_amount_that_no_sum_can_hold_is_shown_and_in_no_sum(filed: Office) -> None:
-    """As an old policy with a ceiling near 10¹⁵ yuan gave it: a hundred of them pass 2⁶³ fen."""
+    """The amount is one of an old policy with a ceiling near 10¹⁵ yuan: a hundred of them pass 2⁶³ fen."""
     large = dict.fromkeys(("assessed_fen", "selected_fen", "rule_fen"), MOST_ACCOUNT_FEN + 1)
     record(filed.ledger, NewEvent(ACCOUNT, 2, assessed_again(filed.ledger, **large)))
     assert check(filed, 6)["assessed_fen"] == MOST_ACCOUNT_FEN + 1
@@ -237,7 +237,7 @@ def test_a_published_document_that_is_no_policy_stops_no_read(filed: Office) -> 
     assert rows(filed.ledger) == before
 
 
-def test_an_event_on_a_stream_of_nobody_is_shown(filed: Office) -> None:
+def test_an_event_on_a_stream_of_no_enterprise_is_shown(filed: Office) -> None:
     record(filed.ledger, NewEvent("nobody", 1, withdrawal()))
     project_all(filed.ledger)
     (shown,) = filed.read("/v1/audit/disagreements")["items"]

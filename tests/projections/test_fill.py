@@ -36,7 +36,7 @@ TOKEN = 7
 
 @pytest.fixture(scope="module", params=SEEDS)
 def played_database(request: pytest.FixtureRequest, migrated: Database) -> Iterator[Database]:
-    """The database of a ledger after a random year of many enterprises."""
+    """The database of a ledger with a random year of many enterprises."""
     with played_in(migrated, RandomYear(request.param, enterprises=12), 40, streams_per_chunk=3) as database:
         yield database
 
@@ -56,7 +56,7 @@ def test_the_slices_of_a_ledger_hold_every_event_of_an_enterprise_once(
     head = transaction_ends(played)[-1]
     with read_transaction(played.engine) as connection:
         slices = played.slices(connection)
-        held = [entry for each in slices for entry in played.entries_of(connection, each, until=head)]
+        held = [entry for part in slices for entry in played.entries_of(connection, part, until=head)]
         held += played.publications(connection, until=head)
     assert len(slices) > 12 // (2 * streams)
     assert sorted(entry.position for entry in held) == list(range(1, head + 1))
@@ -73,7 +73,7 @@ def test_a_slice_holds_what_was_recorded_up_to_a_position_in_the_order_of_the_lo
     until = transaction_ends(played)[-1] // 2
     with read_transaction(played.engine) as connection:
         (only,) = played.slices(connection)
-        positions = [each.position for each in played.entries_of(connection, only, until=until)]
+        positions = [entry.position for entry in played.entries_of(connection, only, until=until)]
     assert positions == sorted(positions)
     assert max(positions) <= until
 
@@ -88,7 +88,7 @@ def test_filled_in_slices_by_several_processes_the_rows_are_those_of_the_run(
     assert read_model_rows(played) == made
 
 
-def test_a_slice_whose_commit_nobody_heard_of_is_filled_in_once(
+def test_a_slice_whose_commit_was_not_confirmed_is_filled_in_once(
     played: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ledgers, "STREAMS_PER_SLICE", 3)
@@ -98,9 +98,9 @@ def test_a_slice_whose_commit_nobody_heard_of_is_filled_in_once(
         scratch.make(connection)
         slices = played.slices(connection)
         publications = played.publications(connection, until=head)
-    for each in slices:
+    for part in slices:
         for _ in range(2):
-            fill_slice(played, TOKEN, each, published_reaches(publications), head)
+            fill_slice(played, TOKEN, part, published_reaches(publications), head)
     with write_transaction(played.engine) as connection:
         finish(connection, scratch.models, scratch.aside, publications, head)
         for live, filled in zip(LIVE[1:], scratch.models[1:], strict=True):
@@ -115,7 +115,7 @@ def test_an_event_of_a_stream_that_nothing_knows_is_noted_by_a_rebuild(ledger: L
         connection.execute(update(events).where(events.c.position == 2).values(stream="stray/2"))
     assert rebuild(ledger) == 2
     rows = read_model_rows(ledger)
-    assert [each[:5] for each in rows["disagreements"]] == [("", "", "", 2, "stray/2")]
+    assert [row[:5] for row in rows["disagreements"]] == [("", "", "", 2, "stray/2")]
     assert len(rows["returns"]) == len(made["returns"]) - 1
 
 

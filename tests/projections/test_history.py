@@ -1,4 +1,4 @@
-"""As it stood then: every answer at a position is the one that the log up to it gives."""
+"""Answers as of a position: each follows from the log up to that position."""
 
 import gc
 import weakref
@@ -39,7 +39,7 @@ DIMENSIONS = ("region_code", "industry", "period", "measure")
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A publication assesses few enterprises at once, so that it takes several transactions."""
+    """A publication assesses few enterprises in a transaction, so that it takes several."""
     monkeypatch.setattr(publishing, "STREAMS_PER_CHUNK", 2)
 
 
@@ -124,13 +124,13 @@ def _totals_of_parts(connection: Connection, at: int) -> dict[Any, Any]:
     found = {
         group: (
             len(paid[group]),
-            each["assessed"],
-            each["open"],
-            each["preliminary"],
+            totals["assessed"],
+            totals["open"],
+            totals["preliminary"],
         )
-        for group, each in sums.items()
+        for group, totals in sums.items()
     }
-    found = {group: each for group, each in found.items() if any(each)}
+    found = {group: values for group, values in found.items() if any(values)}
     found |= {group: (count, 0, 0, 0) for group, count in capped.items()}
     for row in held(connection, tables.accounts, at):
         awarded = ",".join(sorted(measures[row.policy, row.window, row.uscc]))
@@ -155,7 +155,7 @@ def _filed(connection: Connection, at: int) -> dict[Any, Any]:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_what_stands_at_every_moment_is_what_the_article_gives(ledger: Ledger, seed: int) -> None:
+def test_the_amounts_at_every_moment_are_those_of_the_article(ledger: Ledger, seed: int) -> None:
     publish_whole(ledger)
     year = RandomYear(seed)
     year.play(ledger, 20, published_at=())
@@ -167,10 +167,10 @@ def test_what_stands_at_every_moment_is_what_the_article_gives(ledger: Ledger, s
                 for row in held(connection, tables.entitlements, at)
             }
         assert found == {
-            (uscc, each.period): each
+            (uscc, entitlement.period): entitlement
             for uscc in year.codes
             for window in WINDOWS
-            for each in entitlements(_oracle_returns(returns, uscc), window).values()
+            for entitlement in entitlements(_oracle_returns(returns, uscc), window).values()
         }
 
 
@@ -224,7 +224,7 @@ def test_an_unchanged_filing_adds_no_row(ledger: Ledger) -> None:
     assert transaction_ends(ledger) == head
 
 
-def test_what_was_withdrawn_stands_before_its_withdrawal_only(office: Office) -> None:
+def test_a_withdrawn_return_is_standing_only_before_its_withdrawal(office: Office) -> None:
     uscc = code(1)
     publish_whole(office.ledger)
     file(office.ledger, catering(uscc, "2024-03", 3_000, 2_000))
@@ -250,7 +250,7 @@ def test_an_account_at_a_moment_is_assessed_by_the_policy_of_that_moment(office:
 
 
 def test_the_windows_that_a_batch_loads_go_with_it(ledger: Ledger) -> None:
-    """The collector of garbage comes seldom, and a month of a country is many batches."""
+    """The garbage collector runs rarely, and the month of a whole country is many batches."""
     publishing.publish(ledger, policy(), actor="admin")
     file(ledger, trade(code(1), "2024-03", 120_000, 100_000))
     gc.disable()

@@ -1,4 +1,4 @@
-"""The list of accounts is, page by page and in its totals, what the rows of the tables say."""
+"""The pages and totals of the list agree with the rows of the tables."""
 
 import random
 import sys
@@ -86,9 +86,9 @@ def year(request: pytest.FixtureRequest, migrated: Database) -> Iterator[Ledger]
     engine = database.open()
     ledger = Ledger(engine, TestClock())
     drawn = RandomYear(len(request.param), enterprises=ENTERPRISES)
-    for each in YEARS[request.param]:
+    for version_text in YEARS[request.param]:
         drawn.play(ledger, 3, published_at=())
-        publish_whole(ledger, each)
+        publish_whole(ledger, version_text)
     drawn.play(ledger, 4, published_at=())
     yield ledger
     engine.dispose()
@@ -97,7 +97,7 @@ def year(request: pytest.FixtureRequest, migrated: Database) -> Iterator[Ledger]
 
 @pytest.fixture(params=range(3))
 def draw(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> random.Random:
-    """What is drawn; slices and pages are so small that a few enterprises need several."""
+    """The source of random choices; slices and pages are so small that a few enterprises need several."""
     drawn = random.Random(request.param)  # noqa: S311 - nothing is secret here
     for name in ("SLICE", "MOST_SCANNED", "MOST_FOUND_BY_NAME"):
         monkeypatch.setattr(listing, name, drawn.randint(1, 5))
@@ -105,15 +105,15 @@ def draw(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ran
 
 
 class Entry(NamedTuple):
-    """An account of the list with all that a filter may ask for."""
+    """An account of the list with all values that filters compare."""
 
     account: ListedAccount
     industry_code: str
     periods: tuple[tuple[str | None, str, str], ...]
 
 
-class Everybody:
-    """All with an account or a standing return, from the rows that hold at a position."""
+class AllEnterprises:
+    """All enterprises with an account or a standing return, from the rows in force at a position."""
 
     def __init__(self, connection: Connection, at: int) -> None:
         self._accounts = list(held(connection, tables.accounts, at))
@@ -121,7 +121,7 @@ class Everybody:
         self._entitlements = list(held(connection, tables.entitlements, at))
 
     def of(self, policy_id: str | None, window: str) -> list[Entry]:
-        """Those of a half-year, under a policy."""
+        """The enterprises of a half-year, under a policy."""
         periods: dict[str, list[tuple[str | None, str, str]]] = {}
         for row in self._entitlements:
             if (row.policy, row.window) == (policy_id, window):
@@ -142,13 +142,17 @@ class Everybody:
         return list(found.values())
 
     def listed(self, wanted: ListFilter, sort: Sort) -> list[ListedAccount]:
-        """Those who are wanted, in an order of the list."""
-        found = [each.account for each in self.of(wanted.policy, wanted.window) if passes(each, wanted)]
+        """The accounts that pass the filters, in an order of the list."""
+        found = [
+            enterprise.account
+            for enterprise in self.of(wanted.policy, wanted.window)
+            if passes(enterprise, wanted)
+        ]
         return in_order(found, sort)
 
 
 def passes(entry: Entry, wanted: ListFilter) -> bool:
-    """Whether it is wanted."""
+    """Whether an enterprise passes the filters."""
     account = entry.account
     asked = (wanted.measure, wanted.status, wanted.stage)
     return (
@@ -169,8 +173,8 @@ def passes(entry: Entry, wanted: ListFilter) -> bool:
 def in_order(accounts: list[ListedAccount], sort: Sort) -> list[ListedAccount]:
     """The accounts in an order of the list."""
     if sort == "uscc":
-        return sorted(accounts, key=lambda each: each.uscc)
-    falling = sorted(accounts, key=lambda each: (-each.assessed_fen, each.uscc))
+        return sorted(accounts, key=lambda account: account.uscc)
+    falling = sorted(accounts, key=lambda account: (-account.assessed_fen, account.uscc))
     return falling if sort == "-assessed_fen" else falling[::-1]
 
 
@@ -197,7 +201,7 @@ def walked(  # noqa: PLR0913 - the parts of a page
 
 
 def drawn_filter(draw: random.Random) -> ListFilter:
-    """A filter of which some part is asked for."""
+    """A filter with at least one condition."""
 
     def maybe(*values: Any) -> Any:
         return draw.choice(values) if draw.random() < 0.3 else None
@@ -227,48 +231,51 @@ def test_the_pages_and_the_totals_are_what_the_rows_say(year: Ledger, draw: rand
     listed = 0
     with read_transaction(year.engine) as connection:
         for at in moments_of(year, draw):
-            everybody = Everybody(connection, at)
+            enterprises_held = AllEnterprises(connection, at)
             for _ in range(FILTERS):
                 wanted, sort, limit = drawn_filter(draw), draw.choice(SORTS), draw.randint(1, 6)
                 found = walked(connection, wanted, at, sort=sort, limit=limit)
-                assert found == everybody.listed(wanted, sort), (wanted, at, sort, limit)
-                sums = ListTotals(len(found), sum(each.assessed_fen for each in found))
+                assert found == enterprises_held.listed(wanted, sort), (wanted, at, sort, limit)
+                sums = ListTotals(len(found), sum(account.assessed_fen for account in found))
                 assert list_totals(connection, wanted, at) == sums, (wanted, at)
                 listed += len(found)
     assert listed > FILTERS
 
 
-def test_a_page_goes_on_after_any_place_even_of_nobody(year: Ledger, draw: random.Random) -> None:
+def test_a_page_goes_on_after_any_place_even_of_no_enterprise(year: Ledger, draw: random.Random) -> None:
     keys: dict[Sort, Callable[[Place], Any]] = {
         "-assessed_fen": lambda place: (-place[0], place[1]),
-        "assessed_fen": lambda place: (place[0], [-ord(each) for each in place[1]]),
+        "assessed_fen": lambda place: (place[0], [-ord(character) for character in place[1]]),
         "uscc": lambda place: place[1],
     }
     at = transaction_ends(year)[-1]
     with read_transaction(year.engine) as connection:
-        everybody = Everybody(connection, at)
+        enterprises_held = AllEnterprises(connection, at)
         for _ in range(FILTERS):
             wanted, sort = drawn_filter(draw), draw.choice(SORTS)
-            amounts = [each.account.assessed_fen for each in everybody.of(wanted.policy, wanted.window)]
+            amounts = [
+                enterprise.account.assessed_fen
+                for enterprise in enterprises_held.of(wanted.policy, wanted.window)
+            ]
             place = (draw.choice([0, 1, *amounts]), draw.choice([code(draw.randint(1, 12)), "0", "Z"]))
             found = walked(connection, wanted, at, sort=sort, limit=3, after=place)
             assert found == [
-                each
-                for each in everybody.listed(wanted, sort)
-                if keys[sort]((each.assessed_fen, each.uscc)) > keys[sort](place)
+                account
+                for account in enterprises_held.listed(wanted, sort)
+                if keys[sort]((account.assessed_fen, account.uscc)) > keys[sort](place)
             ], (wanted, sort, place)
 
 
 def test_the_random_years_have_what_the_filters_ask_for(year: Ledger) -> None:
-    """Else the tests above would compare nothing with nothing."""
+    """Otherwise the tests above would compare empty lists."""
     at = transaction_ends(year)[-1]
     with read_transaction(year.engine) as connection:
         published = {row.policy for row in held(connection, tables.accounts, at)} | {None}
         without = with_account = 0
         for name, window in product(published, WINDOWS):
-            for each in Everybody(connection, at).of(name, window):
-                with_account += bool(each.periods)
-                without += not each.periods
+            for enterprise in AllEnterprises(connection, at).of(name, window):
+                with_account += bool(enterprise.periods)
+                without += not enterprise.periods
         measures = {row.measure for row in held(connection, tables.entitlements, at)}
         statuses = {row.status for row in held(connection, tables.entitlements, at)}
     assert without > 0
@@ -284,17 +291,17 @@ TRICKY = ("", "\0", "a", "\ud7ff", "\ue000", chr(sys.maxunicode - 1), chr(sys.ma
 
 
 def test_the_end_of_a_prefix_parts_the_texts_that_begin_so_from_those_after_them() -> None:
-    texts = {"".join(each) for each in product(TRICKY, repeat=4)}
-    for prefix in {"".join(each) for each in product(TRICKY, repeat=2)}:
+    texts = {"".join(characters) for characters in product(TRICKY, repeat=4)}
+    for prefix in {"".join(characters) for characters in product(TRICKY, repeat=2)}:
         end = prefix_end(prefix)
-        for each in texts:
-            assert each.startswith(prefix) == (each >= prefix and (end is None or each < end))
+        for candidate in texts:
+            assert candidate.startswith(prefix) == (candidate >= prefix and (end is None or candidate < end))
 
 
 def test_the_end_of_a_prefix_is_a_text_that_a_database_takes() -> None:
     assert prefix_end("a\ud7ff") == "a\ue000"
     assert prefix_end("a\U0010ffff\U0010ffff") == "b"
-    for prefix in {"".join(each) for each in product(TRICKY, repeat=3)}:
+    for prefix in {"".join(characters) for characters in product(TRICKY, repeat=3)}:
         end = prefix_end(prefix)
         assert end is None or end.encode().decode() == end
 
@@ -344,7 +351,7 @@ def test_a_prefix_of_odd_characters_finds_the_names_that_begin_so(
         begin_so = sorted(
             row["uscc"] for row in rows if row["name"].startswith(prefix) or row["uscc"].startswith(prefix)
         )
-        assert sorted(each["uscc"] for each in found["items"]) == begin_so, prefix
+        assert sorted(item["uscc"] for item in found["items"]) == begin_so, prefix
         assert found["total"] == len(begin_so)
 
 
@@ -354,21 +361,23 @@ def test_a_prefix_of_odd_characters_finds_the_names_that_begin_so(
         (quote("\0"), 400),
         (quote("a\nb"), 400),
         (quote("\x7f"), 400),
-        ("%ED%A0%80", 200),  # A surrogate is no text: it is read as three signs of what cannot be read.
+        ("%ED%A0%80", 200),  # A surrogate is not text: it is decoded as three replacement characters.
         ("%FF%FE", 200),
         ("%F4%90%80%80", 200),
         (quote("甲" * 100), 200),
         (quote("甲" * 101), 400),
     ],
 )
-def test_a_prefix_that_is_no_text_is_refused_or_finds_nobody(office: Office, raw: str, status: int) -> None:
+def test_a_prefix_that_is_not_text_is_refused_or_finds_no_enterprise(
+    office: Office, raw: str, status: int
+) -> None:
     file(office.ledger, trade(code(1), "2024-03", 110_000, 100_000))
     response = office.client.get(f"/v1/entitlements?window=2024H1&q={raw}", headers=office.headers("auditor"))
     assert response.status_code == status, response.text
     assert status != 200 or response.json()["items"] == []
 
 
-def test_pages_stand_at_the_moment_of_the_first_whatever_is_filed_between_them(office: Office) -> None:
+def test_all_pages_are_as_of_the_first_whatever_is_filed_between_them(office: Office) -> None:
     publish_whole(office.ledger)
     for n in range(1, 8):
         file(office.ledger, trade(code(n), "2024-03", 100_000 + 9_000 * n, 100_000))

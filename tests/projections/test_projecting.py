@@ -1,4 +1,4 @@
-"""Bringing the read models up to the log, by whoever needs them."""
+"""Bringing the read models up to the log."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The read models follow from the log alone, whatever the batches in which they were made."""
+"""The read models follow from the log alone, whatever the batches of their projection."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -37,7 +37,7 @@ WHILE_S = 0.2
 
 @pytest.fixture(scope="module", params=SEEDS)
 def played_database(request: pytest.FixtureRequest, migrated: Database) -> Iterator[Database]:
-    """The database of a ledger after a random year, in which a publication takes several transactions."""
+    """The database of a ledger with a random year, in which a publication takes several transactions."""
     with played_in(migrated, RandomYear(request.param), 30, streams_per_chunk=2) as database:
         yield database
 
@@ -150,10 +150,10 @@ def test_a_batch_ends_with_a_whole_transaction(played: Ledger) -> None:
         for limit in (1, 3, 10):
             after = 0
             while entries := played.entries(connection, after=after, limit=limit):
-                assert [each.position for each in entries] == list(
+                assert [entry.position for entry in entries] == list(
                     range(after + 1, entries[-1].transaction_end + 1)
                 )
-                assert len({each.transaction_end for each in entries[limit:]}) <= 1
+                assert len({entry.transaction_end for entry in entries[limit:]}) <= 1
                 after = entries[-1].position
             assert after == played.head(connection)
 

@@ -1,4 +1,4 @@
-"""A rebuild beside the tables that are read: nobody notices it, and whatever ends it, nothing is lost."""
+"""A rebuild while clients read and file: it disturbs none of them, and loses nothing if it is interrupted."""
 
 import multiprocessing
 import os
@@ -56,7 +56,7 @@ ASIDE = ("ends_rebuilt", "slices_rebuilt", "sum_changes_rebuilt")
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The switch waits and pauses shortly, as those do that it waits for."""
+    """The switch and the transactions that it waits for wait and pause only briefly."""
     monkeypatch.setattr(rebuilding, "LOCK_WAIT_S", 1)
     monkeypatch.setattr(rebuilding, "PAUSE_S", 0.01)
 
@@ -77,12 +77,12 @@ def other(database: Database, ledger: Ledger) -> Iterator[Ledger]:
 
 
 def left_behind(engine: Engine) -> list[str]:
-    """The tables that a rebuild leaves when it is cut off."""
+    """The tables that an interrupted rebuild leaves behind."""
     return [name for name in inspect(engine).get_table_names() if name.endswith(TABLES_LEFT)]
 
 
 def check_whole(ledger: Ledger) -> None:
-    """The read models are what a quiet rebuild makes, and it leaves nothing behind."""
+    """Check that the read models equal those of an undisturbed rebuild, and that no shadow table is left."""
     made = read_model_rows(ledger)
     assert rebuild(ledger) == transaction_ends(ledger)[-1]
     assert read_model_rows(ledger) == made
@@ -93,7 +93,7 @@ def check_whole(ledger: Ledger) -> None:
 
 
 class Filer:
-    """One who files for enterprises of their own, and reads what they filed."""
+    """A client that files for its own enterprises, and reads what it filed."""
 
     def __init__(self, office: Office, number: int) -> None:
         self._office = office
@@ -116,7 +116,7 @@ class Filer:
     def _check_own(self, row: Row, position: int) -> None:
         account = self._office.entitlement(row["uscc"], WINDOW)
         assert account["as_of"]["position"] >= position
-        assert row["period"] in {each["period"] for each in account["periods"]}
+        assert row["period"] in {period["period"] for period in account["periods"]}
         check_account(account)
         assert (
             self._office.entitlement(row["uscc"], WINDOW, position=position)["as_of"]["position"] == position
@@ -125,11 +125,11 @@ class Filer:
 
 def check_account(account: Any) -> None:
     """An account is the sum of its periods."""
-    assert account["assessed_fen"] == sum(each["assessed_fen"] for each in account["periods"])
+    assert account["assessed_fen"] == sum(period["assessed_fen"] for period in account["periods"])
 
 
 def read_until(office: Office, is_over: Event) -> int:
-    """Read over and over, and see that no answer contradicts another; how many times."""
+    """Read again and again, check that no answer contradicts another, and return the number of rounds."""
     before = 0
     for times in count(1):
         listed = office.read("/v1/entitlements", window=WINDOW, totals=True, limit=500)
@@ -143,11 +143,11 @@ def read_until(office: Office, is_over: Event) -> int:
 
 
 def check_answers_at(office: Office, listed: Any, at: int) -> None:
-    """The list, the summaries and the accounts at a position tell the same sums."""
+    """Check that the list, the summaries and the accounts as of a position have the same sums."""
     items = listed["items"]
     assert listed["next_cursor"] is None
-    assert listed["total"] == len({each["uscc"] for each in items}) == len(items)
-    assert listed["assessed_fen"] == sum(each["assessed_fen"] for each in items)
+    assert listed["total"] == len({item["uscc"] for item in items}) == len(items)
+    assert listed["assessed_fen"] == sum(item["assessed_fen"] for item in items)
     assert office.read("/v1/entitlements", window=WINDOW, totals=True, limit=500, position=at) == listed
     for dimension in DIMENSIONS:
         summary = office.read("/v1/summary", window=WINDOW, group_by=dimension, position=at)
@@ -160,9 +160,9 @@ def check_answers_at(office: Office, listed: Any, at: int) -> None:
 
 
 def rebuild_until(ledger: Ledger, filing: list[Future[None]]) -> int:
-    """Rebuild at least twice, and until all is filed; how many times."""
+    """Rebuild at least twice and until all filings are done, and return the number of rebuilds."""
     for times in count(1):
-        are_done = all(each.done() for each in filing)
+        are_done = all(future.done() for future in filing)
         rebuild(ledger)
         if are_done and times > 1:
             return times
@@ -184,9 +184,9 @@ def test_reads_and_filings_go_on_while_rebuilds_run(
             rebuild_until(other, filing)
         finally:
             is_over.set()
-        for each in filing:
-            each.result()
-        assert all(each.result() > 0 for each in reads)
+        for future in filing:
+            future.result()
+        assert all(future.result() > 0 for future in reads)
     check_whole(office.ledger)
     listed = office.read("/v1/entitlements", window=WINDOW, totals=True)
     assert listed["total"] == 3 * FILERS + 1
@@ -260,7 +260,7 @@ def test_a_rebuild_that_is_killed_changes_nothing_and_the_next_one_works(
 
 @contextmanager
 def before_transaction(engine: Engine, number: int, work: Callable[[], None]) -> Iterator[None]:
-    """Have something done before the n-th transaction on an engine begins: when its connection is taken."""
+    """Call a function before the n-th transaction on an engine begins: when its connection is taken."""
     taken = count(1)
 
     def take(*_: Any) -> None:
@@ -281,12 +281,12 @@ TRANSACTIONS = {
     "statistics": 7,
     "switch": 8,
 }
-"""Those of a rebuild of a log of one slice, after the one that makes its tables."""
+"""The transactions of a rebuild of a log of one slice, after the one that creates its tables."""
 
 
 @pytest.mark.parametrize("number", TRANSACTIONS.values(), ids=TRANSACTIONS)
 @pytest.mark.parametrize("goes_on", [True, False], ids=["to its end", "begun only"])
-def test_a_rebuild_that_another_one_overtakes_is_told_and_the_other_ends_right(
+def test_a_rebuild_that_another_one_overtakes_fails_and_the_other_ends_right(
     played: Ledger, other: Ledger, number: int, *, goes_on: bool
 ) -> None:
     made = read_model_rows(played)
@@ -304,7 +304,7 @@ def test_a_rebuild_that_another_one_overtakes_is_told_and_the_other_ends_right(
     check_whole(played)
 
 
-def test_of_rebuilds_that_begin_together_the_last_ends_right_and_others_are_told(
+def test_of_rebuilds_that_begin_together_the_last_ends_right_and_the_others_fail(
     played: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(projector, "ENTRIES_PER_BATCH", 15)
@@ -320,7 +320,7 @@ def test_of_rebuilds_that_begin_together_the_last_ends_right_and_others_are_told
 
     for _ in range(3):
         with ThreadPoolExecutor(together.parties) as pool:
-            outcomes = [each.result() for each in [pool.submit(attempt) for _ in range(together.parties)]]
+            outcomes = [future.result() for future in [pool.submit(attempt) for _ in range(together.parties)]]
         assert set(outcomes) - {None} == {head}
         assert read_model_rows(played) == made
         assert left_behind(played.engine) == []
@@ -387,14 +387,14 @@ def test_a_rebuild_on_postgresql_gets_through_when_the_reader_ends(played: Ledge
 
 
 def schema(engine: Engine) -> dict[str, Any]:
-    """What a database says of its tables: columns, keys, indexes, options."""
+    """The schema that a database reports: columns, keys, indexes, options."""
     with read_transaction(engine) as connection:
         found = inspect(connection)
         described: dict[str, Any] = {
             name: (
-                [{**each, "type": repr(each["type"])} for each in found.get_columns(name)],
+                [{**column, "type": repr(column["type"])} for column in found.get_columns(name)],
                 found.get_pk_constraint(name),
-                sorted(found.get_indexes(name), key=lambda each: str(each["name"])),
+                sorted(found.get_indexes(name), key=lambda index: str(index["name"])),
                 found.get_check_constraints(name),
                 found.get_unique_constraints(name),
             )
@@ -405,7 +405,7 @@ def schema(engine: Engine) -> dict[str, Any]:
                 "SELECT relname, relkind, reloptions, typname FROM pg_class LEFT JOIN pg_type"
                 " ON pg_type.oid = reltype WHERE relnamespace = 'public'::regnamespace ORDER BY relname"
             ).all()
-            # From version 18 on it makes up names for NOT NULL, which nothing asks for.
+            # From version 18 on PostgreSQL generates names for NOT NULL, which nothing uses.
             described["constraints"] = connection.exec_driver_sql(
                 "SELECT conrelid::regclass::text, conname, contype FROM pg_constraint"
                 " WHERE connamespace = 'public'::regnamespace AND contype <> 'n' ORDER BY 1, 2"
@@ -426,7 +426,7 @@ def test_the_schema_after_rebuilds_is_that_of_the_migrations(played: Ledger) -> 
 
 
 def run(database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Result:
-    """What `duixian projections rebuild` says."""
+    """The output of `duixian projections rebuild`."""
     monkeypatch.chdir(folder)
     monkeypatch.setenv("DUIXIAN_DATABASE_URL", database.url)
     return CliRunner().invoke(app, ["projections", "rebuild"])

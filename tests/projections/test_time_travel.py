@@ -1,4 +1,4 @@
-"""As it stood then: every read at a moment is that of a ledger which was given nothing after it."""
+"""Reads as of a moment: each equals the read of a ledger that has no later events."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -36,18 +36,18 @@ VERSIONS = (1, 2, 3)
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A publication assesses few enterprises at once, so that it takes several transactions."""
+    """A publication assesses few enterprises in a transaction, so that it takes several."""
     monkeypatch.setattr(publishing, "STREAMS_PER_CHUNK", 2)
 
 
 @contextmanager
 def fresh_office(migrated: Database, entries: list[LogEntry]) -> Iterator[Office]:
-    """The service over a ledger that was given only these entries."""
+    """The service over a ledger with only these entries."""
     clock = TestClock()
     database = migrated.copy()
     engine = database.open()
     ledger = Ledger(engine, clock)
-    for _, group in groupby(entries, key=lambda each: each.transaction_end):
+    for _, group in groupby(entries, key=lambda entry: entry.transaction_end):
         transaction = list(group)
         first = transaction[0]
         clock.now_us = first.recorded_at_us
@@ -56,9 +56,9 @@ def fresh_office(migrated: Database, entries: list[LogEntry]) -> Iterator[Office
         )
         ledger.record(
             ledger.stored(
-                NewEvent(each.stream, each.version, each.event)
-                for each in transaction
-                if not isinstance(each.event, UnreadableEvent)
+                NewEvent(entry.stream, entry.version, entry.event)
+                for entry in transaction
+                if not isinstance(entry.event, UnreadableEvent)
             ),
             AppendRequest(first.actor, first.batch_id, in_same_transaction=in_same_transaction),
         )
@@ -74,13 +74,13 @@ def begin(event: PolicyPublished, entries: Sequence[LogEntry], connection: Conne
     """Note a publication of which nothing is left to assess: what followed from it is recorded as it was."""
     assessed_at = next(
         (
-            each.position
-            for each in entries
-            if isinstance(each.event, PolicyAssessed) and each.event.version == event.version
+            entry.position
+            for entry in entries
+            if isinstance(entry.event, PolicyAssessed) and entry.event.version == event.version
         ),
         None,
     )
-    filed = len({each.stream for each in entries if each.position < position and is_returns(each.stream)})
+    filed = len({entry.stream for entry in entries if entry.position < position and is_returns(entry.stream)})
     done = Publication(
         policy=event.policy,
         version=event.version,
@@ -103,7 +103,7 @@ def recorded(office: Office, clock: TestClock, seed: int) -> RandomYear:
 
 
 def served(office: Office, codes: list[str], at: int | None) -> dict[str, Any]:
-    """What every route that takes a moment answers; None of what was not there by then."""
+    """The answers of every route that takes a moment; None for what did not exist at that moment."""
     seal(office.ledger)
     moment: dict[str, Any] = {} if at is None else {"position": at}
     found: dict[str, Any] = {}
@@ -135,14 +135,14 @@ def served(office: Office, codes: list[str], at: int | None) -> dict[str, Any]:
 
 
 def periods_of(account: dict[str, Any] | None) -> list[str]:
-    return [] if account is None else [each["period"] for each in account["periods"]]
+    return [] if account is None else [period["period"] for period in account["periods"]]
 
 
 def as_known(answer: Any) -> Any:
     """An answer, but for what it does not say of its moment.
 
-    An enterprise of which nothing was known is not found where it never came, and empty where it came later.
-    How far a publication is assessed is told as of now.
+    An enterprise without events is not found if it never had any, and empty if it had some later. The
+    progress of a publication is always the current one.
     """
     if isinstance(answer, dict):
         if answer.get("periods") == [] or answer.get("returns") == []:
@@ -152,7 +152,7 @@ def as_known(answer: Any) -> Any:
 
 
 def commanded(office: Office, codes: list[str], at: int | None) -> dict[str, Any]:
-    """What every command that takes a moment prints as JSON; None where it refuses."""
+    """The JSON output of every command that takes a moment; None if it refuses."""
     seal(office.ledger)
     url = office.ledger.engine.url.render_as_string(hide_password=False)
     moment = [] if at is None else ["--position", str(at)]
@@ -174,8 +174,8 @@ def commanded(office: Office, codes: list[str], at: int | None) -> dict[str, Any
 
 
 def is_under_way(entries: list[LogEntry]) -> bool:
-    """Whether a service that is opened over these entries has an assessment to go on with."""
-    marks = [each.event for each in entries if isinstance(each.event, PolicyPublished | PolicyAssessed)]
+    """Whether a service over these entries has an unfinished assessment."""
+    marks = [entry.event for entry in entries if isinstance(entry.event, PolicyPublished | PolicyAssessed)]
     return bool(marks) and isinstance(marks[-1], PolicyPublished) and entries[0].event is not marks[-1]
 
 

@@ -18,7 +18,7 @@ from domain.policy.shapes.phrases import (
     reading_and_state,
     wanyuan,
 )
-from domain.policy.steps import Awarded, Step, StepValue, Way
+from domain.policy.steps import RewardAnswer, Step, StepValue, Way
 
 BAND: Final = "band"
 TAIL: Final = "tail"
@@ -97,7 +97,7 @@ class BandsWithTail(Part, frozen=True, kw_only=True, tag_field="kind", tag="band
                     (*at, "at_least"), f"{what} between bands: {band.below.yuan} and {following.yuan} yuan"
                 )
 
-    def give(self, increment_fen: int, *, decrease: Basis, open_readings: AbstractSet[str]) -> Awarded:
+    def give(self, increment_fen: int, *, decrease: Basis, open_readings: AbstractSet[str]) -> RewardAnswer:
         """The award for an increment.
 
         Args:
@@ -112,12 +112,14 @@ class BandsWithTail(Part, frozen=True, kw_only=True, tag_field="kind", tag="band
             if band.at_least.fen <= increment_fen < band.below.fen:
                 inputs.update(at_least_fen=band.at_least.fen, below_fen=band.below.fen)
                 basis, rule_fen = band.basis(open_readings), band.award.fen
-                return Awarded(Way(BAND, inputs, basis), rule_fen, undisputed(open_readings, rule_fen, basis))
+                return RewardAnswer(
+                    Way(BAND, inputs, basis), rule_fen, undisputed(open_readings, rule_fen, basis)
+                )
         inputs["at_least_fen"] = self.first_threshold_fen
         basis = decrease if increment_fen < 0 else self.nothing_basis(open_readings)
-        return Awarded(Way(BELOW_BANDS, inputs, basis), 0, 0, self.first_threshold_fen - increment_fen)
+        return RewardAnswer(Way(BELOW_BANDS, inputs, basis), 0, 0, self.first_threshold_fen - increment_fen)
 
-    def _give_by_tail(self, increment_fen: int, open_readings: AbstractSet[str]) -> Awarded:
+    def _give_by_tail(self, increment_fen: int, open_readings: AbstractSet[str]) -> RewardAnswer:
         tail = self.tail
         count = (increment_fen - tail.beyond.fen) // tail.step.fen
         rule_fen = tail.first.fen + count * tail.award.fen
@@ -128,7 +130,7 @@ class BandsWithTail(Part, frozen=True, kw_only=True, tag_field="kind", tag="band
             undisputed(open_readings, tail.first.fen, first_basis),
             undisputed(open_readings, rule_fen, basis),
         )
-        return Awarded(Way(TAIL, inputs, basis), rule_fen, undisputed_fen)
+        return RewardAnswer(Way(TAIL, inputs, basis), rule_fen, undisputed_fen)
 
     def ways_to(self, rule_fen: int, open_readings: AbstractSet[str]) -> Iterator[Way]:
         """The ways in which a sufficient increment can earn this amount, from the lowest increment up."""

@@ -6,7 +6,7 @@ from typing import Final
 from domain.money import wanyuan_text
 from domain.policy.parts import Basis, Rate, resting_on
 from domain.policy.shapes.phrases import MeasureSubject, change_text, figure, number, percent_text, rate_text
-from domain.policy.steps import Judged, Step, Way
+from domain.policy.steps import ConditionAnswer, Step, Way
 
 RULE: Final = "growth-over"
 BP_PER_WHOLE: Final = 10_000
@@ -27,13 +27,13 @@ class GrowthOver(Basis, frozen=True, kw_only=True, tag_field="kind", tag="growth
         """The rate that growth must exceed, in basis points."""
         return self.rate.basis_points
 
-    def judge(self, *, current_fen: int, prior_fen: int, open_readings: AbstractSet[str]) -> Judged:
+    def judge(self, *, current_fen: int, prior_fen: int, open_readings: AbstractSet[str]) -> ConditionAnswer:
         """Judge the condition: over 8% means current / prior > 1.08, compared without a division."""
         threshold = prior_fen * (BP_PER_WHOLE + self.gate_bp)
         met = current_fen * BP_PER_WHOLE > threshold
         rule, inputs, basis = self.way_alike(open_readings)
         way = Way(rule, {"current_fen": current_fen, "prior_year_fen": prior_fen, **inputs}, basis)
-        return Judged(way, None if met else threshold // BP_PER_WHOLE - current_fen)
+        return ConditionAnswer(way, None if met else threshold // BP_PER_WHOLE - current_fen)
 
     def way_alike(self, open_readings: AbstractSet[str]) -> Way:
         """How the condition is judged, without the figures."""

@@ -17,7 +17,7 @@ from domain.policy.shapes.phrases import (
     rate_text,
     wanyuan,
 )
-from domain.policy.steps import Awarded, Step, StepValue, Way
+from domain.policy.steps import RewardAnswer, Step, StepValue, Way
 
 WHOLE_STEPS: Final = "whole-steps"
 NO_WHOLE_STEP: Final = "no-whole-step"
@@ -35,7 +35,7 @@ class PerWholeStep(Basis, frozen=True, kw_only=True, tag_field="kind", tag="per-
         if self.step.yuan <= 0:
             yield DocumentProblem((*path, "step"), "a step is more than 0")
 
-    def give(self, increment_fen: int, *, decrease: Basis, open_readings: AbstractSet[str]) -> Awarded:
+    def give(self, increment_fen: int, *, decrease: Basis, open_readings: AbstractSet[str]) -> RewardAnswer:
         """The award for an increment.
 
         Args:
@@ -49,10 +49,12 @@ class PerWholeStep(Basis, frozen=True, kw_only=True, tag_field="kind", tag="per-
         inputs: dict[str, StepValue] = {"increment_fen": increment_fen, "step_fen": step_fen, "steps": count}
         if count == 0:
             basis = decrease if increment_fen < 0 else self.nothing_basis(open_readings)
-            return Awarded(Way(NO_WHOLE_STEP, inputs, basis), 0, 0, step_fen - increment_fen)
+            return RewardAnswer(Way(NO_WHOLE_STEP, inputs, basis), 0, 0, step_fen - increment_fen)
         inputs["award_fen"] = self.award.fen
         basis = self._basis(open_readings)
-        return Awarded(Way(WHOLE_STEPS, inputs, basis), rule_fen, undisputed(open_readings, rule_fen, basis))
+        return RewardAnswer(
+            Way(WHOLE_STEPS, inputs, basis), rule_fen, undisputed(open_readings, rule_fen, basis)
+        )
 
     def ways_to(self, rule_fen: int, open_readings: AbstractSet[str]) -> Iterator[Way]:
         """The ways in which a sufficient increment can earn this amount."""

@@ -34,7 +34,7 @@ from app.runtime.limits import PROBLEMS_MOST_LISTED
 from app.runtime.new_files import check_writable
 from app.runtime.reasons import reason_of
 from app.use_cases.filing.importing import Progress
-from app.use_cases.filing.row_warnings import OF_THE_ROW_ALONE
+from app.use_cases.filing.row_warnings import ABOUT_ROW_ALONE
 from app.use_cases.upkeep.projecting import project_all
 from app.workbooks.problem_sheet import ProblemLine, write_problem_sheet
 from domain.events import Stage
@@ -209,7 +209,7 @@ def _outcome(
 
 def _count_quoting(imported: ImportedFile) -> int:
     """The number of warnings that may quote figures of the ledger."""
-    return sum(line.category == "核实提示" and line.code not in OF_THE_ROW_ALONE for line in imported.lines)
+    return sum(line.category == "核实提示" and line.code not in ABOUT_ROW_ALONE for line in imported.lines)
 
 
 def _empty_result(path: Path) -> ImportedFile:

@@ -97,7 +97,7 @@ class LibraryRecorder(ApplicationRecorder):
         """Append the events in one transaction; their positions.
 
         Raises:
-            IntegrityError: A version of a stream is there already, or what `recording.guard` names was
+            IntegrityError: A version of a stream is there already, or what `recording.condition` names was
                 changed.
         """
         if not stored_events:

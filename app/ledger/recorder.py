@@ -57,20 +57,20 @@ class AppendRequest(msgspec.Struct, frozen=True):
     Attributes:
         actor: Who records.
         batch_id: What is recorded together.
-        guard: What the events rest on; None rests on nothing but the versions of its streams.
+        condition: What the events rest on; None rests on nothing but the versions of its streams.
         in_same_transaction: Called in the transaction, after the events, with the position of the last one;
             it must be such that it may be done twice where there are no events.
     """
 
     actor: str
     batch_id: str
-    guard: AppendCondition | None = None
+    condition: AppendCondition | None = None
     in_same_transaction: Callable[[Connection, int], None] | None = None
 
     @property
     def read_at(self) -> int:
         """The head of the log that the events rest on; 0 where they rest on nothing."""
-        return 0 if self.guard is None else self.guard.read_at
+        return 0 if self.condition is None else self.condition.read_at
 
 
 UNATTENDED = AppendRequest(actor="", batch_id="")
@@ -123,8 +123,8 @@ class SqlRecorder:
             The position of the last event; without events, the head that was read.
 
         Raises:
-            ConcurrencyConflictError: What `recording.guard` names was changed, or a version of a stream is
-                there already.
+            ConcurrencyConflictError: A stream that `recording.condition` names has changed, or a version of a
+                stream exists already.
             ClockError: The clock is not believed.
         """
         if stored_events:
@@ -143,8 +143,8 @@ class SqlRecorder:
         vouches = any(stored.topic == ACCEPTANCE_TOPIC for stored in stored_events)
         last, recorded_at_us, publication = self._advance(connection, count, vouches=vouches)
         first = last - count + 1
-        if recording.guard is not None and recording.guard.read_at != first - 1:
-            _check_guard(connection, recording.guard, publication)
+        if recording.condition is not None and recording.condition.read_at != first - 1:
+            _check_condition(connection, recording.condition, publication)
         rows = [
             (
                 position,
@@ -223,11 +223,11 @@ def insert_rows(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None
     connection.exec_driver_sql(compiled.string, list(rows))
 
 
-def _check_guard(connection: Connection, guard: AppendCondition, publication: int) -> None:
-    if publication > guard.read_at:
+def _check_condition(connection: Connection, condition: AppendCondition, publication: int) -> None:
+    if publication > condition.read_at:
         raise ConcurrencyConflictError(f"a policy was published at {publication}")
     # Each of them, not the distinct ones: for these SQLite reads the names of the whole log.
-    since = select(events.c.stream).where(events.c.position > guard.read_at)
-    touched = set(connection.scalars(since)).intersection(guard.streams)
+    since = select(events.c.stream).where(events.c.position > condition.read_at)
+    touched = set(connection.scalars(since)).intersection(condition.streams)
     if touched:
         raise ConcurrencyConflictError(f"recorded in between: {min(touched)}")

@@ -13,7 +13,7 @@ from fastapi import Depends, Request
 
 from app.api.http.context import AnyKey, disclosures_of, route_of
 from app.security.disclosures import DisclosureLog, Entry
-from app.use_cases.filing.row_warnings import OF_THE_ROW_ALONE
+from app.use_cases.filing.row_warnings import ABOUT_ROW_ALONE
 
 P = ParamSpec("P")
 Answer = TypeVar("Answer")
@@ -54,7 +54,7 @@ class Shown:
     def warnings(self, answer: bytes | memoryview) -> None:
         """Declare the warnings in the response to a filing that may quote figures of the ledger."""
         listed = msgspec.json.decode(answer, type=_Warned).warnings
-        self.records(sum(warning.code not in OF_THE_ROW_ALONE for warning in listed))
+        self.records(sum(warning.code not in ABOUT_ROW_ALONE for warning in listed))
 
     def record(self) -> None:
         """Record the declared disclosure.

@@ -27,7 +27,7 @@ from app.api.http.query import NO_QUERY, QueryModel
 from app.api.http.read_again import ReadAgain
 from app.ledger.kept_answers import KeyReusedError, RequestKey
 from app.runtime.database import read_transaction
-from app.use_cases.filing.deciding import Refused, problems_between
+from app.use_cases.filing.deciding import Refused, batch_problems
 from app.use_cases.filing.file_returns import Replayed, file_once, file_returns, withdraw_return
 from app.use_cases.reading.as_of import moment_of
 from domain.periods import period_of
@@ -79,7 +79,7 @@ def file(
     dry_run = query.dry_run
     drafts, problems = read_batch(parse_json(body))
     if problems.rows:
-        found, between = problems.found, problems_between(ledger, drafts)  # The second has one a row.
+        found, between = problems.found, batch_problems(ledger, drafts)  # The second has one a row.
         rows = problems.rows + len(between)
         raise refused_rows([*found.kept, *between], more=found.more, rows=rows)
     request_key = (

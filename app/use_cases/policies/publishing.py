@@ -120,12 +120,12 @@ def _decide(
     ledger: Ledger, connection: Connection, loaded: LoadedPolicy, actor: str, drop: Drop | None
 ) -> Batch[tuple[PolicyRef, bool]]:
     """The version that a document becomes, and whether it is a new one."""
-    guard = AppendCondition(ledger.head(connection), ())
+    condition = AppendCondition(ledger.head(connection), ())
     history = ledger.policy_history(connection, loaded.typed.policy)
     before = history.in_force
     policy = _next_version(history, loaded)
     if before is not None and before.ref == policy.ref:
-        return Batch((policy.ref, False), (), AppendRequest(actor, "", guard))
+        return Batch((policy.ref, False), (), AppendRequest(actor, "", condition))
     event = PolicyPublished(
         policy=policy.ref.id,
         version=policy.ref.version,
@@ -135,8 +135,8 @@ def _decide(
         dropped=_dropped(connection, before, policy, drop),
     )
     new = ledger.stored([NewEvent(policy_stream(policy.ref.id), history.version + 1, event)])
-    begin = _begin(ledger, connection, policy, guard.read_at)
-    return Batch((policy.ref, True), new, AppendRequest(actor, uuid.uuid4().hex, guard, begin))
+    begin = _begin(ledger, connection, policy, condition.read_at)
+    return Batch((policy.ref, True), new, AppendRequest(actor, uuid.uuid4().hex, condition, begin))
 
 
 def _next_version(history: PolicyHistory, loaded: LoadedPolicy) -> Policy:
@@ -196,7 +196,7 @@ def withdraw_policy(ledger: Ledger, policy: str, drop: Drop, *, actor: str) -> P
 def _decide_withdrawal(
     ledger: Ledger, connection: Connection, policy: str, drop: Drop, actor: str
 ) -> Batch[PolicyRef | None]:
-    guard = AppendCondition(ledger.head(connection), ())
+    condition = AppendCondition(ledger.head(connection), ())
     history = ledger.policy_history(connection, policy)
     before = history.in_force
     if before is None or before.is_withdrawn:
@@ -205,8 +205,8 @@ def _decide_withdrawal(
         policy=policy, version=before.ref.version, reason=drop.reason, document=drop.document
     )
     new = ledger.stored([NewEvent(policy_stream(policy), history.version + 1, event)])
-    begin = _begin(ledger, connection, before, guard.read_at)
-    return Batch(before.ref, new, AppendRequest(actor, uuid.uuid4().hex, guard, begin))
+    begin = _begin(ledger, connection, before, condition.read_at)
+    return Batch(before.ref, new, AppendRequest(actor, uuid.uuid4().hex, condition, begin))
 
 
 def _begin(
@@ -297,8 +297,8 @@ def _assess_chunk(ledger: Ledger, connection: Connection) -> Batch[None]:
             assessed_at=position if is_last else None,
         )
 
-    guard = AppendCondition(working_set.read_at, working_set.streams)
-    return Batch(None, ledger.stored(new), AppendRequest(ACTOR, uuid.uuid4().hex, guard, advance))
+    condition = AppendCondition(working_set.read_at, working_set.streams)
+    return Batch(None, ledger.stored(new), AppendRequest(ACTOR, uuid.uuid4().hex, condition, advance))
 
 
 def _reassess(

@@ -31,7 +31,7 @@ def accept_clock(ledger: Ledger, *, reason: str, actor: str) -> ClockTold:
     """Record that the clock is right, whatever was recorded before."""
 
     def decide(connection: Connection) -> Batch[ClockTold]:
-        guard = AppendCondition(ledger.head(connection), [LEDGER_STREAM])
+        condition = AppendCondition(ledger.head(connection), [LEDGER_STREAM])
         now_us, last_us = ledger.clock(), ledger.last_recorded_us(connection)
         told = ClockTold(now_us, last_us, is_accepted=last_us <= now_us)
         if not told.is_accepted:
@@ -40,7 +40,7 @@ def accept_clock(ledger: Ledger, *, reason: str, actor: str) -> ClockTold:
             accepted=time_text(now_us), last_recorded=time_text(last_us) if last_us else None, reason=reason
         )
         version = read_own_stream(connection).version + 1
-        recording = AppendRequest(actor, uuid.uuid4().hex, guard)
+        recording = AppendRequest(actor, uuid.uuid4().hex, condition)
         return Batch(told, ledger.stored([NewEvent(LEDGER_STREAM, version, event)]), recording)
 
     told, position = commit_with_retries(ledger, decide)

@@ -10,11 +10,11 @@ from app.answers.models import Model
 from app.answers.presenters import outcome_fields
 from app.answers.times import rfc_3339
 from app.ledger.replay_runs import Run, State
-from app.use_cases.audit.replaying import Report
+from app.use_cases.audit.replaying import ReplayResult
 from domain.assessment.replay import Kind, Mismatch, Side
 from domain.events import PolicyRef
 
-_REPORT: Final = msgspec.json.Decoder(Report)
+_REPORT: Final = msgspec.json.Decoder(ReplayResult)
 
 
 class Assessment(Model):
@@ -110,7 +110,7 @@ def replay(run: Run) -> Replay:
     )
 
 
-def report(found: Report) -> ReplayReport:
+def report(found: ReplayResult) -> ReplayReport:
     """A report."""
     counted = found.found
     return ReplayReport(

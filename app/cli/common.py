@@ -31,8 +31,8 @@ from app.use_cases.reading.as_of import (
     DayAheadError,
     PolicyAsOf,
     PositionAheadError,
-    moment_of,
-    opened,
+    choose_policy,
+    resolve_moment,
 )
 from app.use_cases.recording import INTERRUPTED
 from app.use_cases.upkeep.projecting import NotProjectedError, project_all
@@ -266,14 +266,14 @@ def require_policy(
 ) -> PolicyAsOf:
     """The policy of a window as of the moment that the options ask for."""
     with within_the_log():
-        books = opened(ledger, connection, window, policy, asked)
-    if books == "policy-unknown":
+        policy_as_of = choose_policy(ledger, connection, window, policy, asked)
+    if policy_as_of == "policy-unknown":
         refuse(f"没有发布过编号为{policy}的政策文件。")
-    if books == "policy-ambiguous":
+    if policy_as_of == "policy-ambiguous":
         refuse("有多个政策文件覆盖该期间，请用--policy指定。")
-    if isinstance(books, str):
-        raise TypeError(books)
-    return books
+    if isinstance(policy_as_of, str):
+        raise TypeError(policy_as_of)
+    return policy_as_of
 
 
 @contextmanager
@@ -281,7 +281,7 @@ def read_as_of(ledger: Ledger, asked: AskedMoment) -> Iterator[tuple[Connection,
     """A transaction that reads, of read models brought up to the log, and the moment that is asked for."""
     bring_up(ledger)
     with read_transaction(ledger.engine) as connection, within_the_log():
-        yield connection, moment_of(connection, asked)
+        yield connection, resolve_moment(connection, asked)
 
 
 @contextmanager

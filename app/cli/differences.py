@@ -34,7 +34,7 @@ from app.use_cases.audit.differences import (
     OrderError,
     Sums,
     differences,
-    moments_of,
+    resolve_moments,
     sums,
 )
 from app.use_cases.reading.as_of import AskedMoment
@@ -81,7 +81,7 @@ def audit_differences(
         with known_values():
             scope = Scope(name, parse_region(connection, region_code, name), uscc)
         try:
-            moments = moments_of(connection, *asked)
+            moments = resolve_moments(connection, *asked)
         except OrderError as error:
             raise typer.BadParameter("FROM晚于TO，应先写较早的时点。") from error
         summed = sums(connection, scope, moments)

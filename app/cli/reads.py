@@ -28,7 +28,7 @@ from app.cli.common import (
     within_the_log,
 )
 from app.runtime.database import read_transaction
-from app.use_cases.reading.as_of import events_after, log_moment_of
+from app.use_cases.reading.as_of import events_after, resolve_log_moment
 from app.use_cases.reading.explaining import explain, read_account
 from app.use_cases.reading.filters import parse_industry, parse_measure, parse_region
 from app.use_cases.reading.listing import count_disputed, list_accounts, summarise
@@ -58,8 +58,8 @@ def entitlement(
     """查询一家企业在一个期间的奖励测算结果。"""
     uscc, name, asked = uscc_of(uscc), window_of(window), asked_moment(position, known_at)
     ledger = ledger_of(context)
-    with read_policy_as_of(ledger, name, policy, asked) as (connection, books):
-        account = read_account(connection, uscc, name, books)
+    with read_policy_as_of(ledger, name, policy, asked) as (connection, policy_as_of):
+        account = read_account(connection, uscc, name, policy_as_of)
         if account is None:
             refuse(f"{uscc}在{Window.parse(name).chinese}没有登记过数据。")
         reasons = [
@@ -108,26 +108,34 @@ def list_command(
     name, asked = window_of(window), asked_moment(position, known_at)
     status, stage = code_of("status", status, STATUSES), code_of("stage", stage, STAGES)
     ledger = ledger_of(context)
-    with read_policy_as_of(ledger, name, policy, asked) as (connection, books), known_values():
+    with read_policy_as_of(ledger, name, policy, asked) as (connection, policy_as_of), known_values():
         wanted = ListFilter(
-            policy=books.policy_id,
+            policy=policy_as_of.policy_id,
             window=name,
             region_code=parse_region(connection, region_code, name),
             industry=parse_industry(connection, industry, name),
-            measure=parse_measure(connection, measure, books),
+            measure=parse_measure(connection, measure, policy_as_of),
             status=status,
             stage=stage,
             q=q,
         )
         order = cast("Sort", sort)
-        listed = list_accounts(connection, wanted, books, sort=order, limit=limit, after=None, totals=True)
+        listed = list_accounts(
+            connection, wanted, policy_as_of, sort=order, limit=limit, after=None, totals=True
+        )
         shown, after = listed.accounts, listed.next_after
         while after is not None and len(shown) < limit:  # Under a filter a page may end early.
             page = list_accounts(
-                connection, wanted, books, sort=order, limit=limit - len(shown), after=after, totals=False
+                connection,
+                wanted,
+                policy_as_of,
+                sort=order,
+                limit=limit - len(shown),
+                after=after,
+                totals=False,
             )
             shown, after = shown + page.accounts, page.next_after
-        disputed, progress = count_disputed(connection, books), books.progress()
+        disputed, progress = count_disputed(connection, policy_as_of), policy_as_of.progress()
     if as_json:
         from app.answers import presenters
 
@@ -145,11 +153,11 @@ def list_command(
                 "assessed_fen": None if listed.totals is None else listed.totals.assessed_fen,
                 "disputed": disputed,
                 "assessment": progress,
-                "as_of": presenters.as_of(books.moment).model_dump(),
+                "as_of": presenters.as_of(policy_as_of.moment).model_dump(),
             }
         )
         return
-    printing.print_list(out, [each.account for each in shown], listed.totals, books.moment)
+    printing.print_list(out, [each.account for each in shown], listed.totals, policy_as_of.moment)
     printing.print_reservations(out, disputed, progress)
 
 
@@ -168,17 +176,17 @@ def summary(
     group_by = code_of("group_by", group_by, DIMENSIONS) or group_by
     name, asked = window_of(window), asked_moment(position, known_at)
     ledger = ledger_of(context)
-    with read_policy_as_of(ledger, name, policy, asked) as (connection, books):
-        groups = summarise(connection, name, cast("Dimension", group_by), books)
-        disputed, progress = count_disputed(connection, books), books.progress()
-        newest = None if books.newest is None else policy_of(connection, books.newest.ref)
+    with read_policy_as_of(ledger, name, policy, asked) as (connection, policy_as_of):
+        groups = summarise(connection, name, cast("Dimension", group_by), policy_as_of)
+        disputed, progress = count_disputed(connection, policy_as_of), policy_as_of.progress()
+        newest = None if policy_as_of.newest is None else policy_of(connection, policy_as_of.newest.ref)
     if as_json:
         from app.answers import presenters
 
-        answer = presenters.summary(groups, books.moment, disputed=disputed, progress=progress)
+        answer = presenters.summary(groups, policy_as_of.moment, disputed=disputed, progress=progress)
         print_json(answer.model_dump())
         return
-    printing.print_summary(out, groups, group_by, newest, books.moment)
+    printing.print_summary(out, groups, group_by, newest, policy_as_of.moment)
     printing.print_reservations(out, disputed, progress)
 
 
@@ -225,7 +233,7 @@ def events(
     of, asked = None if uscc is None else uscc_of(uscc), asked_moment(position, known_at)
     ledger = ledger_of(context)
     with read_transaction(ledger.engine) as connection, within_the_log():
-        at = log_moment_of(ledger, connection, asked)
+        at = resolve_log_moment(ledger, connection, asked)
         entries = events_after(ledger, connection, after, at, limit=limit, uscc=of)
     disclose(context, ledger, sum(isinstance(each.event, Return) for each in entries), uscc=of)
     if as_json:

@@ -33,7 +33,7 @@ from app.use_cases.audit.red_flags import (
     ENTERPRISE_FLAGS,
     GROUP_FLAGS,
     RedFlagQuery,
-    enterprises_asked,
+    count_enterprises,
     red_flags,
 )
 from app.use_cases.reading.as_of import PolicyAsOf
@@ -72,20 +72,20 @@ def audit_red_flags(
     ledger = ledger_of(context)
     moment = asked_moment(position, known_at)
     with (
-        read_policy_as_of(ledger, name, policy, moment) as (connection, books),
+        read_policy_as_of(ledger, name, policy, moment) as (connection, policy_as_of),
         progress_bar("查找疑点") as progress,
     ):
         with known_values():
             asked = RedFlagQuery(Window.parse(name), flags, parse_region(connection, region_code, name))
         # How many questions there are is known after the last one: how many enterprises they may be about.
-        disclose(context, ledger, enterprises_asked(connection, asked, books))
-        found = red_flags(connection, asked, books, progress)
+        disclose(context, ledger, count_enterprises(connection, asked, policy_as_of))
+        found = red_flags(connection, asked, policy_as_of, progress)
         if as_json:
-            _print_json(found, books)
+            _print_json(found, policy_as_of)
         elif xlsx is not None:
-            _write(xlsx, found, asked, books)
+            _write(xlsx, found, asked, policy_as_of)
         else:
-            _print(found, books)
+            _print(found, policy_as_of)
 
 
 def _flags_of(given: list[str] | None) -> tuple[FlagId, ...]:
@@ -93,9 +93,9 @@ def _flags_of(given: list[str] | None) -> tuple[FlagId, ...]:
     return cast("tuple[FlagId, ...]", codes or FLAGS)
 
 
-def _print_json(found: Iterable[RedFlag], books: PolicyAsOf) -> None:
+def _print_json(found: Iterable[RedFlag], policy_as_of: PolicyAsOf) -> None:
     """One object, written as it comes: the questions of a country are never all in memory."""
-    head = {"thresholds": THRESHOLDS, "as_of": presenters.as_of(books.moment).model_dump()}
+    head = {"thresholds": THRESHOLDS, "as_of": presenters.as_of(policy_as_of.moment).model_dump()}
     write_json(msgspec.json.encode(head).decode()[:-1] + ',"items":[')
     separator = "\n"
     for each in found:
@@ -104,13 +104,13 @@ def _print_json(found: Iterable[RedFlag], books: PolicyAsOf) -> None:
     write_json("\n]}\n")
 
 
-def _print(found: Iterable[RedFlag], books: PolicyAsOf) -> None:
+def _print(found: Iterable[RedFlag], policy_as_of: PolicyAsOf) -> None:
     counts: Counter[FlagId] = Counter()
     for each in found:
         counts[each.flag] += 1
         for line in _told(each):
             out.print(line)
-    moment = printing.as_of_text(books.moment)
+    moment = printing.as_of_text(policy_as_of.moment)
     out.print(f"{_counted(counts)}{moment}。{NO_VERDICT}")
 
 
@@ -132,7 +132,7 @@ def _counted(counts: Counter[FlagId]) -> str:
     return f"共{counts.total()}条疑点：{parts}。"
 
 
-def _write(path: Path, found: Iterable[RedFlag], asked: RedFlagQuery, books: PolicyAsOf) -> None:
+def _write(path: Path, found: Iterable[RedFlag], asked: RedFlagQuery, policy_as_of: PolicyAsOf) -> None:
     counts: Counter[FlagId] = Counter()
 
     def counted() -> Iterator[RedFlag]:
@@ -141,20 +141,20 @@ def _write(path: Path, found: Iterable[RedFlag], asked: RedFlagQuery, books: Pol
             yield each
 
     try:
-        write_red_flag_sheet(path, counted(), _notes(asked, books))
+        write_red_flag_sheet(path, counted(), _notes(asked, policy_as_of))
     except OSError as error:
         refuse(f"疑点清单无法写入{path}：{reason_of(error)}。请关闭已打开的文件或换一个位置。")
     out.print(f"疑点清单已写入{path}。{_counted(counts)}")
 
 
-def _notes(asked: RedFlagQuery, books: PolicyAsOf) -> list[tuple[str, str]]:
+def _notes(asked: RedFlagQuery, policy_as_of: PolicyAsOf) -> list[tuple[str, str]]:
     """What the second sheet says: the moment, how to read the list, what each flag asks."""
     region = "全部处理地" if asked.region_code is None else region_name(asked.region_code)
-    ref = None if books.newest is None else books.newest.ref
+    ref = None if policy_as_of.newest is None else policy_as_of.newest.ref
     policy = "尚无覆盖该期间的政策，不列测算金额。" if ref is None else f"{ref.id} 版本{ref.version}"
     return [
         ("范围", f"{asked.window.chinese}，{region}"),
-        ("时点", printing.as_of_text(books.moment)),
+        ("时点", printing.as_of_text(policy_as_of.moment)),
         ("政策文件", policy),
         ("性质", NO_VERDICT),
         ("金额", "测算金额按该政策版本重新计算，不等于应付金额。现数、比较数均为零售额或餐费收入。"),

@@ -28,7 +28,7 @@ from app.ledger.ledger import Ledger
 from app.ledger.mapper import UndecodableEventError
 from app.runtime.database import open_engine, read_transaction
 from app.runtime.new_files import temporary_folder
-from app.use_cases.audit.replaying import ReplayRange, Report, replay
+from app.use_cases.audit.replaying import ReplayRange, ReplayResult, replay
 from app.use_cases.audit.restoring import restore
 from app.use_cases.reading.as_of import PositionAheadError
 from domain.assessment.replay import Kind, Mismatch, Side
@@ -143,7 +143,7 @@ def policy_names(ledger: Ledger) -> PolicyNames:
     )
 
 
-def print_report(console: Terminal, report: Report, names: PolicyNames) -> None:
+def print_report(console: Terminal, report: ReplayResult, names: PolicyNames) -> None:
     """What a replay found.
 
     Args:

@@ -49,7 +49,7 @@ class SignedCheckpoint(msgspec.Struct, frozen=True, kw_only=True):
     key: Trust
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class VerificationReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a verification found.
 
     Attributes:
@@ -160,7 +160,9 @@ def _kept_note(path: Path) -> str:
         raise typer.BadParameter(f"{path}无法读取（{error}）。", param_hint="--checkpoint") from error
 
 
-def _verify_database(context: typer.Context, verifier: Verifier | None, note: str | None) -> Report:
+def _verify_database(
+    context: typer.Context, verifier: Verifier | None, note: str | None
+) -> VerificationReport:
     ledger, findings = ledger_of(context), Findings()
     witnesses = Witnesses(verifier or _own_verifier(), _trust(verifier), findings)
     if note is not None:
@@ -183,7 +185,7 @@ def _trust(verifier: Verifier | None) -> Trust:
     return "operator" if verifier is None else "given"
 
 
-def verify_folder(path: Path, verifier: Verifier | None, note: str | None) -> Report:
+def verify_folder(path: Path, verifier: Verifier | None, note: str | None) -> VerificationReport:
     """Verify an export.
 
     Args:
@@ -201,7 +203,7 @@ def verify_folder(path: Path, verifier: Verifier | None, note: str | None) -> Re
     return verify_opened(folder, verifier, note)
 
 
-def verify_opened(folder: ExportFolder, verifier: Verifier | None, note: str | None) -> Report:
+def verify_opened(folder: ExportFolder, verifier: Verifier | None, note: str | None) -> VerificationReport:
     """Verify an export whose manifest is read; the other arguments are those of `verify_folder`."""
     findings = Findings()
     witnesses = Witnesses(verifier or _verifier_in(folder), _trust(verifier), findings)
@@ -246,10 +248,10 @@ def _report(
     findings: Findings,
     *,
     signed: bool,
-) -> Report:
+) -> VerificationReport:
     found = {each.code: each for each in findings}
     made = () if verified is None else [code for code in CHECKS if performed(code, subject, signed=signed)]
-    return Report(
+    return VerificationReport(
         subject=subject,
         clean=not found,
         size=None if verified is None else verified.size,
@@ -270,7 +272,7 @@ def _proven(verified: Verified | None, witnesses: Witnesses, found: Iterable[str
     return max([verified.sealed or 0, *(each.size for each in witnesses.known)])
 
 
-def _print_report(report: Report) -> None:
+def _print_report(report: VerificationReport) -> None:
     if report.size is not None:
         out.print(f"共{report.size}条台账记录。")
     if report.sealed is not None:
@@ -295,7 +297,7 @@ def _print_report(report: Report) -> None:
     out.print(_conclusion(report))
 
 
-def _conclusion(report: Report) -> str:
+def _conclusion(report: VerificationReport) -> str:
     if not report.clean:
         return "结论：发现问题，详见上列各项。"
     rest = (report.size or 0) - report.proven
@@ -306,7 +308,7 @@ def _conclusion(report: Report) -> str:
     return f"结论：未发现问题。{upto}未经封存，只核验了前后一致，不能证明未被改动。"
 
 
-def print_findings(report: Report) -> None:
+def print_findings(report: VerificationReport) -> None:
     """What was found, on standard error."""
     for finding in (each for each in report.checks if each.count):
         err.print(f"{finding.code} {CHECKS[finding.code]}：{finding.count}处不符")

@@ -11,7 +11,7 @@ from app.ledger.ledger import Ledger
 from app.ledger.mapper import UnknownTypeError
 from app.runtime.database import read_transaction
 from app.transparency.audit_key import make_audit_key
-from app.use_cases.audit.replaying import ReplayRange, Report, replay
+from app.use_cases.audit.replaying import ReplayRange, ReplayResult, replay
 from app.use_cases.upkeep.rebuilding import rebuild
 from domain.errors import LedgerIntegrityError
 from projections.tables import LIVE
@@ -41,7 +41,7 @@ def ledger(played: Database, clock: TestClock) -> Iterator[Ledger]:
         yield opened
 
 
-def replayed(ledger: Ledger) -> Report:
+def replayed(ledger: Ledger) -> ReplayResult:
     """A replay that must end, and find something; it never passes its end, and comes to it."""
     steps: list[tuple[int, int]] = []
     report = replay(ledger, ReplayRange(), lambda done, total: steps.append((done, total)))
@@ -51,7 +51,7 @@ def replayed(ledger: Ledger) -> Report:
     return report
 
 
-def unreadable(report: Report) -> list[tuple[int | None, str | None]]:
+def unreadable(report: ReplayResult) -> list[tuple[int | None, str | None]]:
     return [(each.position, each.detail) for each in report.found.mismatches if each.kind == "unreadable"]
 
 

@@ -13,7 +13,7 @@ from app.ledger.mapper import NewEvent
 from app.ledger.recorder import AppendRequest
 from app.ledger.tables import events, publications
 from app.runtime.database import write_transaction
-from app.use_cases.audit.replaying import ReplayRange, Report, replay
+from app.use_cases.audit.replaying import ReplayRange, ReplayResult, replay
 from app.use_cases.policies.publishing import publish
 from app.use_cases.reading.as_of import PositionAheadError
 from domain.events import ReturnWithdrawn
@@ -68,7 +68,7 @@ def month(ledger: Ledger) -> Ledger:
     return ledger
 
 
-def checked(ledger: Ledger, wanted: ReplayRange = WHOLE) -> Report:
+def checked(ledger: Ledger, wanted: ReplayRange = WHOLE) -> ReplayResult:
     """A replay that must find nothing."""
     report = replay(ledger, wanted)
     assert report.found.mismatches == []

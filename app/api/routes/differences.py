@@ -82,7 +82,7 @@ def list_differences(
     with read_transaction(ledger.engine) as connection:
         scope = Scope(window, parse_region(connection, query.region_code, window), uscc)
         try:
-            moments = differences.moments_of(connection, *asked)
+            moments = differences.resolve_moments(connection, *asked)
         except OrderError as error:
             detail = "from晚于to，应先写较早的时点。"
             raise ApiProblem(400, "invalid-request", detail) from error

@@ -14,7 +14,7 @@ from app.api.http.errors_declared import errors
 from app.api.http.paths import DIGITS
 from app.api.http.read_again import ReadAgain
 from app.runtime.database import read_transaction
-from app.use_cases.reading.as_of import moment_of
+from app.use_cases.reading.as_of import resolve_moment
 from projections.queries import disagreements
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"], route_class=ReadAgain)
@@ -42,7 +42,7 @@ def list_disagreements(
     """The events after a position that the read models cannot follow; `total` counts all of them."""
     moment = query.moment(ledger)
     with read_transaction(ledger.engine) as connection:
-        at = moment_of(connection, moment)
+        at = resolve_moment(connection, moment)
         found = disagreements.page(connection, at.position, after=query.after, limit=query.limit)
         total = disagreements.count(connection, at.position)
     return models.DisagreementPage(

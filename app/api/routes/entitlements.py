@@ -8,7 +8,6 @@ from pydantic import Field
 
 from app.answers import models
 from app.answers.presenters import as_of, assessment, entitlement, explained_period, summary
-from app.api.http.books import PolicyAsked, require_policy
 from app.api.http.context import EntitlementsKey, LedgerNeeded, WaitingQuery, after_waiting
 from app.api.http.cursors import Count, Cursors, PageQuery
 from app.api.http.disclosing import ShownNeeded, shows_figures, shows_no_figures
@@ -16,8 +15,9 @@ from app.api.http.errors_declared import errors
 from app.api.http.paths import DIGITS, RegionAsked, named, period_in, uscc_of, window_of
 from app.api.http.problems import ApiProblem
 from app.api.http.read_again import ReadAgain
+from app.api.http.requested_policy import PolicyParameter, require_policy
 from app.runtime.database import read_transaction
-from app.use_cases.reading.as_of import AskedMoment, opened
+from app.use_cases.reading.as_of import AskedMoment, choose_policy
 from app.use_cases.reading.explaining import explain, read_account, withheld_account
 from app.use_cases.reading.filters import parse_industry, parse_measure, parse_region
 from app.use_cases.reading.listing import count_disputed, list_accounts, summarise
@@ -45,14 +45,14 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
 class AccountQuery(WaitingQuery):
     """The query of the account of an enterprise."""
 
-    policy: PolicyAsked = None
+    policy: PolicyParameter = None
 
 
 class EntitlementsQuery(PageQuery, WaitingQuery):
     """The query of the list of entitlements."""
 
     window: str
-    policy: PolicyAsked = None
+    policy: PolicyParameter = None
     region_code: RegionAsked = None
     industry: Annotated[
         str | None,
@@ -81,7 +81,7 @@ class SummaryQuery(WaitingQuery):
 
     window: str
     group_by: Annotated[Dimension, named("group_by", DIMENSIONS)]
-    policy: PolicyAsked = None
+    policy: PolicyParameter = None
 
 
 AccountAsked = Annotated[AccountQuery, Depends(after_waiting(AccountQuery))]
@@ -104,7 +104,7 @@ def read_entitlement(
     """The account of an enterprise: a window under one policy."""
     moment, name = query.moment(ledger), str(window_of(window))
     with read_transaction(ledger.engine) as connection:
-        at = require_policy(opened(ledger, connection, name, query.policy, moment))
+        at = require_policy(choose_policy(ledger, connection, name, query.policy, moment))
         account = read_account(connection, uscc_of(uscc), name, at)
         if account is None:
             raise _never_filed(uscc, name)
@@ -132,7 +132,7 @@ def explain_entitlement(
     asked_window, asked = window_of(window), period_in(period)
     withheld = not key.sees_figures
     with read_transaction(ledger.engine) as connection:
-        at = require_policy(opened(ledger, connection, str(asked_window), query.policy, moment))
+        at = require_policy(choose_policy(ledger, connection, str(asked_window), query.policy, moment))
         account = read_account(connection, uscc_of(uscc), str(asked_window), at)
         if account is None:
             raise _never_filed(uscc, str(asked_window))
@@ -165,7 +165,7 @@ def list_entitlements(
     after = _sent(cursors)
     asked = moment if after is None else AskedMoment(after.position, day_in_progress=after.day_in_progress)
     with read_transaction(ledger.engine) as connection:
-        at = require_policy(opened(ledger, connection, window, query.policy, asked))
+        at = require_policy(choose_policy(ledger, connection, window, query.policy, asked))
         wanted = ListFilter(
             policy=at.policy_id,
             window=window,
@@ -216,7 +216,7 @@ def read_summary(
     """The sums of a window, by region, industry, period or measure."""
     moment, window = query.moment(ledger), str(window_of(query.window))
     with read_transaction(ledger.engine) as connection:
-        at = require_policy(opened(ledger, connection, window, query.policy, moment))
+        at = require_policy(choose_policy(ledger, connection, window, query.policy, moment))
         groups = summarise(connection, window, query.group_by, at)
         return summary(groups, at.moment, disputed=count_disputed(connection, at), progress=at.progress())
 

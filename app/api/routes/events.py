@@ -13,7 +13,7 @@ from app.api.http.errors_declared import errors
 from app.api.http.paths import DIGITS, POSITION, uscc_of
 from app.api.http.read_again import ReadAgain
 from app.runtime.database import read_transaction
-from app.use_cases.reading.as_of import events_after, log_moment_of
+from app.use_cases.reading.as_of import events_after, resolve_log_moment
 from domain.events import Return
 
 router = APIRouter(prefix="/v1/events", tags=["events"], route_class=ReadAgain)
@@ -44,7 +44,7 @@ def list_events(
     moment = query.moment(ledger)
     of = None if query.uscc is None else uscc_of(query.uscc)
     with read_transaction(ledger.engine) as connection:
-        at = log_moment_of(ledger, connection, moment)
+        at = resolve_log_moment(ledger, connection, moment)
         entries = events_after(ledger, connection, query.after, at, limit=query.limit, uscc=of)
     shown.records(sum(isinstance(each.event, Return) for each in entries), uscc=of)
     return event_page(entries, at, after=query.after)

@@ -37,7 +37,7 @@ from app.use_cases.policies.publishing import (
     publish,
     withdraw_policy,
 )
-from app.use_cases.reading.as_of import moment_of
+from app.use_cases.reading.as_of import resolve_moment
 from app.use_cases.recording import INTERRUPTED
 from domain.money import wanyuan_text
 from domain.periods import period_of
@@ -252,7 +252,7 @@ def list_policies(
     """All policies with their newest versions."""
     moment = query.moment(ledger)
     with read_transaction(ledger.engine) as connection:
-        at = moment_of(connection, moment)
+        at = resolve_moment(connection, moment)
         found = states(connection, at.position)
     return models.PolicyList(items=[_summary(each) for each in found.values()], as_of=as_of(at))
 
@@ -270,7 +270,7 @@ def read_policy(
     """A policy and its versions."""
     moment = query.moment(ledger)
     with read_transaction(ledger.engine) as connection:
-        at = moment_of(connection, moment)
+        at = resolve_moment(connection, moment)
         state = states(connection, at.position).get(policy)
     if state is None:
         raise _unpublished(policy, at)
@@ -298,7 +298,7 @@ def read_policy_version(
     """A published version with its document, and how far its assessment has come."""
     moment = query.moment(ledger)
     with read_transaction(ledger.engine) as connection:
-        at = moment_of(connection, moment)
+        at = resolve_moment(connection, moment)
         version = find_version(connection, policy, n)
         if version is None or version.position > at.position:
             raise _unpublished(f"{policy}版本{n}", at)

@@ -29,7 +29,7 @@ from app.ledger.kept_answers import KeyReusedError, RequestKey
 from app.runtime.database import read_transaction
 from app.use_cases.filing.deciding import Refused, batch_problems
 from app.use_cases.filing.file_returns import Replayed, file_once, file_returns, withdraw_return
-from app.use_cases.reading.as_of import moment_of
+from app.use_cases.reading.as_of import resolve_moment
 from domain.periods import period_of
 from projections.queries.returns import has_ever_registered, versions
 
@@ -162,7 +162,7 @@ def read(
     """Each form and period of a year with all its versions."""
     moment, year = query.moment(ledger), query.year
     with read_transaction(ledger.engine) as connection:
-        at = moment_of(connection, moment)
+        at = resolve_moment(connection, moment)
         if not has_ever_registered(connection, uscc_of(uscc), year):
             raise ApiProblem(404, "not-found", f"{uscc}在{year}年没有登记过数据。")
         found = versions(connection, uscc, year, at.position)

@@ -283,7 +283,7 @@ def _replay_slice(
     unreadable: list[Unreadable] = []
     found, aside = ReplayFindings(), CommonRows()
     with _reading(ledger, task) as connection:
-        entries = ledger.entries_of(connection, codes, until=task.last, unreadable=unreadable)
+        entries = ledger.slice_entries(connection, codes, until=task.last, unreadable=unreadable)
         if task.projected is not None:
             compared = _compared(ledger, connection, task)
             followed = None if unreadable else entries

@@ -45,7 +45,7 @@ REFUSED: Final = 1
 WRONG_USAGE: Final = 2
 
 UNFINISHED: Final = (*INTERRUPTED, LedgerIntegrityError, UndecodableEventError, DisclosureError)
-"""What keeps a command from its end, and is a refusal: `cause_of` tells it."""
+"""What keeps a command from its end, and is a refusal: `describe_cause` tells it."""
 
 
 class HeardOut(Terminal):
@@ -78,15 +78,15 @@ def position_from(least: int) -> Callable[[Any], int]:
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="以JSON输出。")]
-WindowAsked = Annotated[
+WindowArgument = Annotated[
     str, typer.Argument(metavar="WINDOW", help="期间：2024H1（上半年）、2024Q2、2024等。")
 ]
-PolicyAsked = Annotated[str | None, typer.Option("--policy", help="政策文件编号；只有一个时可省略。")]
-PositionAsked = Annotated[
+PolicyOption = Annotated[str | None, typer.Option("--policy", help="政策文件编号；只有一个时可省略。")]
+PositionOption = Annotated[
     int | None,
     typer.Option("--position", parser=position_from(0), metavar="<int>", help="按该台账序号时的情况。"),
 ]
-KnownAtAsked = Annotated[
+KnownAtOption = Annotated[
     str | None,
     typer.Option(
         "--known-at", help="按该时间（RFC 3339）或该日终了（北京时间）已登记的情况；当日为截至现在。"
@@ -100,7 +100,7 @@ def refuse(message: str) -> NoReturn:
     raise typer.Exit(REFUSED)
 
 
-def cause_of(error: Exception) -> str:
+def describe_cause(error: Exception) -> str:
     """What kept a command from its end, `UNFINISHED` or an error of the system, as far as it is known."""
     if isinstance(error, UncertainError):
         return f"登记时数据库连接中断，批次{error.batch_id}是否已登记尚不确定。"
@@ -160,7 +160,7 @@ def opened_ledger(context: typer.Context) -> Ledger:
     return ledger
 
 
-def ledger_of(context: typer.Context) -> Ledger:
+def get_ledger(context: typer.Context) -> Ledger:
     """The ledger of the settings, until the command ends."""
     ledger = opened_ledger(context)
     missing = missing_file(ledger.engine)
@@ -211,7 +211,7 @@ def progress_bar(label: str, total: int | None = None) -> Iterator[Any]:
         yield progress
 
 
-def window_of(text: str) -> str:
+def parse_window(text: str) -> str:
     """The window of an argument."""
     try:
         return str(Window.parse(text))
@@ -244,7 +244,7 @@ def known_values() -> Iterator[None]:
         raise typer.BadParameter(f"{error}。", param_hint=option) from error
 
 
-def code_of(field: str, text: str | None, names: Mapping[str, str]) -> str | None:
+def parse_option(field: str, text: str | None, names: Mapping[str, str]) -> str | None:
     """The code that an option names, by itself or by its Chinese name; None where it is not given."""
     with known_values():
         return None if text is None else parse_code(field, text, names)
@@ -294,7 +294,7 @@ def read_policy_as_of(
         yield connection, require_policy(ledger, connection, window, policy, asked)
 
 
-def uscc_of(text: str) -> str:
+def parse_uscc(text: str) -> str:
     """The code of an argument."""
     if not has_uscc_shape(text):
         raise typer.BadParameter("应为18位数字和大写字母。", param_hint="USCC")

@@ -14,12 +14,12 @@ from app.cli.command import Commands, shows_no_figures
 from app.cli.common import (
     AsJson,
     bring_up,
+    get_ledger,
     known_values,
-    ledger_of,
     out,
+    parse_uscc,
+    parse_window,
     refuse,
-    uscc_of,
-    window_of,
     within_the_log,
     write_json,
 )
@@ -73,9 +73,9 @@ def audit_differences(
     if xlsx is not None and as_json:
         raise typer.BadParameter("--xlsx与--json只能给一个。")
     asked = (_moment("FROM", first, is_start=True), _moment("TO", last))
-    name = None if window is None else window_of(window)
-    uscc = None if uscc is None else uscc_of(uscc)
-    ledger = ledger_of(context)
+    name = None if window is None else parse_window(window)
+    uscc = None if uscc is None else parse_uscc(uscc)
+    ledger = get_ledger(context)
     bring_up(ledger)
     with read_transaction(ledger.engine) as connection, within_the_log():
         with known_values():

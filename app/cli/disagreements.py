@@ -6,10 +6,10 @@ from app.cli import printing
 from app.cli.command import Commands, shows_no_figures
 from app.cli.common import (
     AsJson,
-    KnownAtAsked,
-    PositionAsked,
+    KnownAtOption,
+    PositionOption,
     asked_moment,
-    ledger_of,
+    get_ledger,
     out,
     print_json,
     read_as_of,
@@ -24,13 +24,13 @@ app = Commands()
 @shows_no_figures
 def audit_disagreements(
     context: typer.Context,
-    position: PositionAsked = None,
-    known_at: KnownAtAsked = None,
+    position: PositionOption = None,
+    known_at: KnownAtOption = None,
     as_json: AsJson = False,
 ) -> None:
     """列出查询表无法依从的台账记录（互相矛盾或无法读取）；有则退出码仍为0。"""
     asked = asked_moment(position, known_at)
-    with read_as_of(ledger_of(context), asked) as (connection, at):
+    with read_as_of(get_ledger(context), asked) as (connection, at):
         found = disagreements.page(connection, at.position, after=0, limit=DISAGREEMENTS_MOST_SHOWN)
         total = disagreements.count(connection, at.position)
     if as_json:

@@ -11,12 +11,12 @@ from app.cli.command import Commands, actor_of, shows_no_figures
 from app.cli.common import (
     REFUSED,
     AsJson,
-    KnownAtAsked,
-    PositionAsked,
+    KnownAtOption,
+    PositionOption,
     asked_moment,
     bring_up,
     err,
-    ledger_of,
+    get_ledger,
     out,
     print_json,
     progress_bar,
@@ -69,7 +69,7 @@ def policy_publish(
     """发布政策文件，并测算此前登记的全部数据。"""
     loaded = _load(file)
     meant = _drop(reason, document) if drop else None
-    ledger = ledger_of(context)
+    ledger = get_ledger(context)
     bring_up(ledger)
     try:
         result = publish(ledger, loaded, actor=actor_of(context), drop=meant)
@@ -93,7 +93,7 @@ def policy_withdraw(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="只试算，不登记。")] = False,
 ) -> None:
     """撤销政策：已废止，或发布有误；其各期测算归零。"""
-    meant, ledger = _drop(reason, document), ledger_of(context)
+    meant, ledger = _drop(reason, document), get_ledger(context)
     bring_up(ledger)
     if dry_run:
         effect = preview_withdrawal(ledger, policy)
@@ -151,13 +151,13 @@ def _load(file: Path) -> LoadedPolicy:
 @shows_no_figures
 def policy_list(
     context: typer.Context,
-    position: PositionAsked = None,
-    known_at: KnownAtAsked = None,
+    position: PositionOption = None,
+    known_at: KnownAtOption = None,
     as_json: AsJson = False,
 ) -> None:
     """列出已发布的政策文件及各版本。"""
     asked = asked_moment(position, known_at)
-    with read_as_of(ledger_of(context), asked) as (connection, at):
+    with read_as_of(get_ledger(context), asked) as (connection, at):
         found = published(connection, at.position)
     if as_json:
         print_json([_version(each) for each in found])

@@ -9,22 +9,22 @@ from app.cli import printing
 from app.cli.command import Commands, disclose, shows_figures, shows_no_figures
 from app.cli.common import (
     AsJson,
-    KnownAtAsked,
-    PolicyAsked,
-    PositionAsked,
-    WindowAsked,
+    KnownAtOption,
+    PolicyOption,
+    PositionOption,
+    WindowArgument,
     asked_moment,
-    code_of,
+    get_ledger,
     known_values,
-    ledger_of,
     out,
+    parse_option,
+    parse_uscc,
+    parse_window,
     position_from,
     print_json,
     read_as_of,
     read_policy_as_of,
     refuse,
-    uscc_of,
-    window_of,
     within_the_log,
 )
 from app.runtime.database import read_transaction
@@ -48,16 +48,16 @@ app = Commands()
 def entitlement(
     context: typer.Context,
     uscc: Annotated[str, typer.Argument(help="统一社会信用代码。")],
-    window: WindowAsked,
+    window: WindowArgument,
     explained: Annotated[bool, typer.Option("--explain", help="逐期说明理由。")] = False,
-    policy: PolicyAsked = None,
-    position: PositionAsked = None,
-    known_at: KnownAtAsked = None,
+    policy: PolicyOption = None,
+    position: PositionOption = None,
+    known_at: KnownAtOption = None,
     as_json: AsJson = False,
 ) -> None:
     """查询一家企业在一个期间的奖励测算结果。"""
-    uscc, name, asked = uscc_of(uscc), window_of(window), asked_moment(position, known_at)
-    ledger = ledger_of(context)
+    uscc, name, asked = parse_uscc(uscc), parse_window(window), asked_moment(position, known_at)
+    ledger = get_ledger(context)
     with read_policy_as_of(ledger, name, policy, asked) as (connection, policy_as_of):
         account = read_account(connection, uscc, name, policy_as_of)
         if account is None:
@@ -88,7 +88,7 @@ def entitlement(
 @shows_no_figures
 def list_command(
     context: typer.Context,
-    window: WindowAsked,
+    window: WindowArgument,
     region_code: Annotated[str | None, typer.Option("--region", help="处理地的代码或名称。")] = None,
     industry: Annotated[str | None, typer.Option(help="行业代码的前几位，或大类名称。")] = None,
     measure: Annotated[str | None, typer.Option(help="奖项，如零售增长奖励或retail-growth。")] = None,
@@ -97,17 +97,17 @@ def list_command(
     q: Annotated[str | None, typer.Option(help="企业名称或代码的开头。")] = None,
     sort: Annotated[str, typer.Option(help="-assessed_fen、assessed_fen或uscc。")] = "-assessed_fen",
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="最多列出几户。")] = 50,
-    policy: PolicyAsked = None,
-    position: PositionAsked = None,
-    known_at: KnownAtAsked = None,
+    policy: PolicyOption = None,
+    position: PositionOption = None,
+    known_at: KnownAtOption = None,
     as_json: AsJson = False,
 ) -> None:
     """列出期间内登记过数据的企业。"""
     if sort not in {"-assessed_fen", "assessed_fen", "uscc"}:
         raise typer.BadParameter("应为-assessed_fen、assessed_fen或uscc。", param_hint="--sort")
-    name, asked = window_of(window), asked_moment(position, known_at)
-    status, stage = code_of("status", status, STATUSES), code_of("stage", stage, STAGES)
-    ledger = ledger_of(context)
+    name, asked = parse_window(window), asked_moment(position, known_at)
+    status, stage = parse_option("status", status, STATUSES), parse_option("stage", stage, STAGES)
+    ledger = get_ledger(context)
     with read_policy_as_of(ledger, name, policy, asked) as (connection, policy_as_of), known_values():
         wanted = ListFilter(
             policy=policy_as_of.policy_id,
@@ -165,17 +165,17 @@ def list_command(
 @shows_no_figures
 def summary(
     context: typer.Context,
-    window: WindowAsked,
+    window: WindowArgument,
     group_by: Annotated[str, typer.Option(help="处理地、行业、所属期或奖项，也可用其代码。")] = "region_code",
-    policy: PolicyAsked = None,
-    position: PositionAsked = None,
-    known_at: KnownAtAsked = None,
+    policy: PolicyOption = None,
+    position: PositionOption = None,
+    known_at: KnownAtOption = None,
     as_json: AsJson = False,
 ) -> None:
     """按处理地、行业、所属期或奖项汇总期间的测算金额。"""
-    group_by = code_of("group_by", group_by, DIMENSIONS) or group_by
-    name, asked = window_of(window), asked_moment(position, known_at)
-    ledger = ledger_of(context)
+    group_by = parse_option("group_by", group_by, DIMENSIONS) or group_by
+    name, asked = parse_window(window), asked_moment(position, known_at)
+    ledger = get_ledger(context)
     with read_policy_as_of(ledger, name, policy, asked) as (connection, policy_as_of):
         groups = summarise(connection, name, cast("Dimension", group_by), policy_as_of)
         disputed, progress = count_disputed(connection, policy_as_of), policy_as_of.progress()
@@ -196,13 +196,13 @@ def returns(
     context: typer.Context,
     uscc: Annotated[str, typer.Argument(help="统一社会信用代码。")],
     year: Annotated[int, typer.Argument(min=2000, max=2099, help="年份，如2024。")],
-    position: PositionAsked = None,
-    known_at: KnownAtAsked = None,
+    position: PositionOption = None,
+    known_at: KnownAtOption = None,
     as_json: AsJson = False,
 ) -> None:
     """列出一家企业一年各期数据的全部版本。"""
-    uscc, asked = uscc_of(uscc), asked_moment(position, known_at)
-    ledger = ledger_of(context)
+    uscc, asked = parse_uscc(uscc), asked_moment(position, known_at)
+    ledger = get_ledger(context)
     with read_as_of(ledger, asked) as (connection, at):
         if not has_ever_registered(connection, uscc, year):
             refuse(f"{uscc}在{year}年没有登记过数据。")
@@ -225,13 +225,13 @@ def events(
     ] = 0,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="最多列出几条。")] = 100,
     uscc: Annotated[str | None, typer.Option(help="只列此企业（统一社会信用代码）。")] = None,
-    position: PositionAsked = None,
-    known_at: KnownAtAsked = None,
+    position: PositionOption = None,
+    known_at: KnownAtOption = None,
     as_json: AsJson = False,
 ) -> None:
     """按序号列出台账记录。"""
-    of, asked = None if uscc is None else uscc_of(uscc), asked_moment(position, known_at)
-    ledger = ledger_of(context)
+    of, asked = None if uscc is None else parse_uscc(uscc), asked_moment(position, known_at)
+    ledger = get_ledger(context)
     with read_transaction(ledger.engine) as connection, within_the_log():
         at = resolve_log_moment(ledger, connection, asked)
         entries = events_after(ledger, connection, after, at, limit=limit, uscc=of)

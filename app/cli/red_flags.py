@@ -13,19 +13,19 @@ from app.cli import printing
 from app.cli.command import Commands, disclose, shows_figures
 from app.cli.common import (
     AsJson,
-    KnownAtAsked,
-    PolicyAsked,
-    PositionAsked,
-    WindowAsked,
+    KnownAtOption,
+    PolicyOption,
+    PositionOption,
+    WindowArgument,
     asked_moment,
-    code_of,
+    get_ledger,
     known_values,
-    ledger_of,
     out,
+    parse_option,
+    parse_window,
     progress_bar,
     read_policy_as_of,
     refuse,
-    window_of,
     write_json,
 )
 from app.runtime.reasons import reason_of
@@ -56,20 +56,20 @@ SHOWN_EVIDENCE: Final = 12
 @shows_figures
 def audit_red_flags(
     context: typer.Context,
-    window: WindowAsked,
+    window: WindowArgument,
     flag: Annotated[list[str] | None, typer.Option(help="只列此类疑点（名称或代码），可重复。")] = None,
     region_code: Annotated[str | None, typer.Option("--region", help="处理地的代码或名称。")] = None,
     xlsx: Annotated[Path | None, typer.Option(help="把疑点清单写入此.xlsx文件。")] = None,
-    policy: PolicyAsked = None,
-    position: PositionAsked = None,
-    known_at: KnownAtAsked = None,
+    policy: PolicyOption = None,
+    position: PositionOption = None,
+    known_at: KnownAtOption = None,
     as_json: AsJson = False,
 ) -> None:
     """列出期间数据中供核实的疑点及其依据；每条都是线索，不是结论。"""
-    name, flags = window_of(window), _flags_of(flag)
+    name, flags = parse_window(window), _parse_flags(flag)
     if xlsx is not None and as_json:
         raise typer.BadParameter("--xlsx与--json只能给一个。")
-    ledger = ledger_of(context)
+    ledger = get_ledger(context)
     moment = asked_moment(position, known_at)
     with (
         read_policy_as_of(ledger, name, policy, moment) as (connection, policy_as_of),
@@ -88,8 +88,8 @@ def audit_red_flags(
             _print(found, policy_as_of)
 
 
-def _flags_of(given: list[str] | None) -> tuple[FlagId, ...]:
-    codes = tuple(code_of("flag", each, FLAG_NAMES) for each in given or ())
+def _parse_flags(given: list[str] | None) -> tuple[FlagId, ...]:
+    codes = tuple(parse_option("flag", each, FLAG_NAMES) for each in given or ())
     return cast("tuple[FlagId, ...]", codes or FLAGS)
 
 

@@ -14,7 +14,7 @@ from app.cli.command import Commands, disclose, disclose_nothing, shows_figures
 from app.cli.common import (
     REFUSED,
     AsJson,
-    ledger_of,
+    get_ledger,
     out,
     position_from,
     print_json,
@@ -114,7 +114,7 @@ def audit_replay(
 def _replayed_ledger(context: typer.Context, export: Path | None) -> Iterator[Ledger]:
     """The ledger of the settings; or one in a temporary file, restored from an export."""
     if export is None:
-        yield ledger_of(context)
+        yield get_ledger(context)
         return
     with temporary_folder("duixian-replay") as folder:
         engine = open_engine(f"sqlite:///{folder / 'restored.db'}")

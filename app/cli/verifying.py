@@ -10,7 +10,7 @@ import typer
 
 from app.archive.export_folder import ExportError, ExportFolder, read_note
 from app.cli.command import Commands, shows_no_figures
-from app.cli.common import REFUSED, AsJson, err, ledger_of, out, print_json, progress_bar, refuse
+from app.cli.common import REFUSED, AsJson, err, get_ledger, out, print_json, progress_bar, refuse
 from app.cli.printing import print_unassessed
 from app.ledger.publications import Publication
 from app.runtime.settings import read_settings
@@ -163,7 +163,7 @@ def _kept_note(path: Path) -> str:
 def _verify_database(
     context: typer.Context, verifier: Verifier | None, note: str | None
 ) -> VerificationReport:
-    ledger, findings = ledger_of(context), Findings()
+    ledger, findings = get_ledger(context), Findings()
     witnesses = Witnesses(verifier or _own_verifier(), _trust(verifier), findings)
     if note is not None:
         witnesses.hear(KEPT, note)

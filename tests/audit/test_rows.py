@@ -123,7 +123,7 @@ def row_of(ledger: Ledger, table: Table, column: Column[Any] | None = None) -> d
     return found[len(found) // 2]
 
 
-def key_of(table: Table, row: dict[str, Any]) -> dict[str, Any]:
+def row_key(table: Table, row: dict[str, Any]) -> dict[str, Any]:
     return {str(column.name): row[column.name] for column in table.primary_key}
 
 
@@ -177,16 +177,16 @@ def test_a_value_that_was_altered_is_found_in_its_row(month: Ledger, number: int
         if table.c[column].primary_key:
             lost, put_in = sorted(found[name], key=lambda each: each.derived is None)
             assert (lost.key, lost.stored, put_in.key, put_in.derived) == (
-                key_of(table, row),
+                row_key(table, row),
                 None,
-                key_of(table, changed),
+                row_key(table, changed),
                 None,
             )
         else:
             (difference,) = found[name]
             assert difference == RowDifference(
                 table=name,
-                key=key_of(table, row),
+                key=row_key(table, row),
                 stored={column: as_told(changed[column])},
                 derived={column: as_told(row[column])},
             )
@@ -198,7 +198,7 @@ def test_a_row_that_was_lost_is_found(month: Ledger) -> None:
         do(month, delete(TABLES[name]).where(*at(TABLES[name], row)))
     found = [(each.table, each.key, each.stored) for each in differences(month)]
     assert sorted(found, key=str) == sorted(
-        ((name, key_of(TABLES[name], row), None) for name, row in rows.items()), key=str
+        ((name, row_key(TABLES[name], row), None) for name, row in rows.items()), key=str
     )
     for name, row in rows.items():
         do(month, insert(TABLES[name]).values(**row))
@@ -211,7 +211,7 @@ def check_forged(month: Ledger, forged: dict[str, dict[str, Any]]) -> None:
         do(month, insert(TABLES[name]).values(**row))
     found = [(each.table, each.key, each.derived) for each in differences(month)]
     assert sorted(found, key=str) == sorted(
-        ((name, key_of(TABLES[name], row), None) for name, row in forged.items()), key=str
+        ((name, row_key(TABLES[name], row), None) for name, row in forged.items()), key=str
     )
 
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from app.cli import command
 from app.cli.command import MAY_SHOW_FIGURES
 from app.cli.commands import app
-from app.cli.common import UNFINISHED, cause_of
+from app.cli.common import UNFINISHED, describe_cause
 from app.runtime.limits import DISCLOSURES_KEPT_DAYS
 from app.security.disclosures import DisclosureError, open_disclosures
 from app.security.tables import disclosures
@@ -167,7 +167,7 @@ def test_where_it_cannot_be_recorded_nothing_is_shown_and_nothing_written(
         result = desk.runner.invoke(app, words)
         assert isinstance(result.exception, DisclosureError), words
         assert isinstance(result.exception, UNFINISHED)
-        assert "查阅记录无法写入" in cause_of(result.exception)
+        assert "查阅记录无法写入" in describe_cause(result.exception)
         assert "123456" not in result.output
     assert not (desk.folder / "export").exists()
     created = desk.runner.invoke(app, ("keys", "create", "--role", "auditor", "--name", "审计"))

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import msgspec
 from fastapi import Depends, Request
 
-from app.api.http.context import AnyKey, disclosures_of, route_of
+from app.api.http.context import AnyKey, get_disclosure_log, route_name
 from app.security.disclosures import DisclosureLog, Entry
 from app.use_cases.filing.row_warnings import ABOUT_ROW_ALONE
 
@@ -83,10 +83,10 @@ async def shown_in(request: Request, key: AnyKey) -> Shown:
         kind="figures",
         actor=key.name,
         key=key.name,
-        route=route_of(request),
+        route=route_name(request),
         query=unquote(request.url.path) + (f"?{unquote(query)}" if query else ""),
     )
-    return Shown(disclosures_of(request), asked)
+    return Shown(get_disclosure_log(request), asked)
 
 
 ShownNeeded = Annotated[Shown, Depends(shown_in)]

@@ -1,4 +1,4 @@
-"""What the commands share: where they print, the ledger, the moment asked for, how they refuse."""
+"""The common parts of the commands: consoles, the ledger, options for moments, and refusals."""
 
 import os
 import signal
@@ -45,14 +45,14 @@ REFUSED: Final = 1
 WRONG_USAGE: Final = 2
 
 UNFINISHED: Final = (*INTERRUPTED, LedgerIntegrityError, UndecodableEventError, DisclosureError)
-"""What keeps a command from its end, and is a refusal: `describe_cause` tells it."""
+"""Errors that end a command early as a refusal; `describe_cause` describes them."""
 
 
 class HeardOut(Terminal):
-    """A console whose reader may leave, as `head` does: what is left is done all the same, in silence."""
+    """A console whose reader may leave, as `head` does; the command then continues in silence."""
 
     def on_broken_pipe(self) -> None:
-        """Go on, silently."""
+        """Continue without output."""
         self.quiet = True
         with Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
@@ -63,7 +63,7 @@ err = Terminal(stderr=True)
 
 
 def position_from(least: int) -> Callable[[Any], int]:
-    """A parser of positions, and of how many records a log has, from `least` on; however large they are."""
+    """Create a parser of positions and sizes of the log, of any size from `least` on."""
 
     def parse(given: Any) -> int:
         try:
@@ -95,13 +95,13 @@ KnownAtOption = Annotated[
 
 
 def refuse(message: str) -> NoReturn:
-    """Say why on standard error, and end with `REFUSED`."""
+    """Print a message on standard error, and exit with `REFUSED`."""
     err.print(message)
     raise typer.Exit(REFUSED)
 
 
 def describe_cause(error: Exception) -> str:
-    """What kept a command from its end, `UNFINISHED` or an error of the system, as far as it is known."""
+    """Describe why a command ended early: an error of `UNFINISHED`, or of the operating system."""
     if isinstance(error, UncertainError):
         return f"登记时数据库连接中断，批次{error.batch_id}是否已登记尚不确定。"
     if isinstance(error, NotProjectedError):
@@ -129,29 +129,29 @@ def _cause_in_database(error: Exception) -> str:
 
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """The signals to stop that came, which then end nothing by themselves; a second one ends the process.
+    """Collect the signals to stop instead of ending; a second signal ends the process.
 
-    The handler only notes the first: what it interrupts may hold a lock that anything else could wait for.
+    The handler only notes the first signal, since the interrupted code may hold any lock.
     """
-    asked: list[int] = []
+    received: list[int] = []
 
     def note(number: int, _: object) -> None:
-        asked.append(number)
-        for each in before:
-            signal.signal(each, signal.SIG_DFL)
+        received.append(number)
+        for handled in before:
+            signal.signal(handled, signal.SIG_DFL)
 
     before: dict[signal.Signals, Any] = {}
-    for each in (signal.SIGTERM, signal.SIGINT):
-        before[each] = signal.signal(each, note)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        before[number] = signal.signal(number, note)
     try:
-        yield asked
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 def opened_ledger(context: typer.Context) -> Ledger:
-    """The ledger of the settings, migrated or not, until the command ends."""
+    """Open the ledger of the settings, migrated or not, until the command ends."""
     try:
         ledger = open_ledger(read_settings())
     except OSError as error:
@@ -161,7 +161,7 @@ def opened_ledger(context: typer.Context) -> Ledger:
 
 
 def get_ledger(context: typer.Context) -> Ledger:
-    """The ledger of the settings, until the command ends."""
+    """Open the ledger of the settings until the command ends; refuse if it is not migrated."""
     ledger = opened_ledger(context)
     missing = missing_file(ledger.engine)
     if missing is not None:
@@ -172,7 +172,7 @@ def get_ledger(context: typer.Context) -> Ledger:
 
 
 def bring_up(ledger: Ledger) -> int:
-    """Bring the read models up to the log, and finish an assessment that was interrupted; the position."""
+    """Update the read models, and finish an interrupted assessment; return the position they have reached."""
     position = project_all(ledger)
     with read_transaction(ledger.engine) as connection:
         is_finished = publications.unfinished(connection) is None
@@ -198,7 +198,7 @@ def write_json(text: str) -> None:
 
 @contextmanager
 def progress_bar(label: str, total: int | None = None) -> Iterator[Any]:
-    """A progress bar on a terminal, else nothing."""
+    """Show a progress bar on a terminal; elsewhere show nothing."""
     if not err.is_terminal:
         yield lambda *_: None
         return
@@ -212,7 +212,7 @@ def progress_bar(label: str, total: int | None = None) -> Iterator[Any]:
 
 
 def parse_window(text: str) -> str:
-    """The window of an argument."""
+    """Parse the argument WINDOW."""
     try:
         return str(Window.parse(text))
     except PeriodError as error:
@@ -220,7 +220,7 @@ def parse_window(text: str) -> str:
 
 
 def asked_moment(position: int | None, known_at: str | None) -> AskedMoment:
-    """The moment of the options `--position` and `--known-at`."""
+    """Parse the options `--position` and `--known-at`."""
     if known_at is None:
         return AskedMoment(position=position)
     if position is not None:
@@ -245,7 +245,7 @@ def known_values() -> Iterator[None]:
 
 
 def parse_option(field: str, text: str | None, names: Mapping[str, str]) -> str | None:
-    """The code that an option names, by itself or by its Chinese name; None where it is not given."""
+    """Parse an option that names a code, or its Chinese name; None if the option is not given."""
     with known_values():
         return None if text is None else parse_code(field, text, names)
 
@@ -264,7 +264,7 @@ def within_the_log() -> Iterator[None]:
 def require_policy(
     ledger: Ledger, connection: Connection, window: str, policy: str | None, asked: AskedMoment
 ) -> PolicyAsOf:
-    """The policy of a window as of the moment that the options ask for."""
+    """Choose the policy of a window as of a moment; refuse if there is none or it is ambiguous."""
     with within_the_log():
         policy_as_of = choose_policy(ledger, connection, window, policy, asked)
     if policy_as_of == "policy-unknown":
@@ -278,7 +278,7 @@ def require_policy(
 
 @contextmanager
 def read_as_of(ledger: Ledger, asked: AskedMoment) -> Iterator[tuple[Connection, AsOf]]:
-    """A transaction that reads, of read models brought up to the log, and the moment that is asked for."""
+    """Update the read models, and open a read transaction with the requested moment."""
     bring_up(ledger)
     with read_transaction(ledger.engine) as connection, within_the_log():
         yield connection, resolve_moment(connection, asked)
@@ -288,14 +288,14 @@ def read_as_of(ledger: Ledger, asked: AskedMoment) -> Iterator[tuple[Connection,
 def read_policy_as_of(
     ledger: Ledger, window: str, policy: str | None, asked: AskedMoment
 ) -> Iterator[tuple[Connection, PolicyAsOf]]:
-    """The same, and the policy of a window at the moment that is asked for."""
+    """Update the read models, and open a read transaction with the policy of a window as of a moment."""
     bring_up(ledger)
     with read_transaction(ledger.engine) as connection:
         yield connection, require_policy(ledger, connection, window, policy, asked)
 
 
 def parse_uscc(text: str) -> str:
-    """The code of an argument."""
+    """Check the argument USCC."""
     if not has_uscc_shape(text):
         raise typer.BadParameter("应为18位数字和大写字母。", param_hint="USCC")
     return text

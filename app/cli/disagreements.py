@@ -1,4 +1,4 @@
-"""`duixian audit disagreements`: what the log says and the read models cannot follow."""
+"""`duixian audit disagreements`: the events that contradict the read models."""
 
 import typer
 
@@ -36,10 +36,10 @@ def audit_disagreements(
     if as_json:
         print_json({"items": found, "total": total})
         return
-    for each in found:
-        account = " ".join(part for part in (each.uscc, each.window, each.policy, each.period) if part)
+    for row in found:
+        account = " ".join(part for part in (row.uscc, row.window, row.policy, row.period) if part)
         out.print(
-            f"台账序号{each.position} {each.type} {account or each.stream}：{each.reason}",
+            f"台账序号{row.position} {row.type} {account or row.stream}：{row.reason}",
         )
-    told = f"共{total}条记录有矛盾" if total else "没有互相矛盾的记录"
-    out.print(f"{told}。{printing.as_of_text(at)}")
+    summary = f"共{total}条记录有矛盾" if total else "没有互相矛盾的记录"
+    out.print(f"{summary}。{printing.as_of_text(at)}")

@@ -127,8 +127,10 @@ def _drop(reason: str | None, document: str | None) -> Drop:
 
 def _refuse_narrowing(error: CoverageNarrowsError) -> NoReturn:
     err.print("该版本不再覆盖前一版本的部分所属期，已测算的金额将归零：")
-    for each in error.lost:
-        err.print(f"  {period_of(each.period).chinese}：{each.enterprises}户，{wanyuan(each.assessed_fen)}")
+    for period in error.lost:
+        err.print(
+            f"  {period_of(period.period).chinese}：{period.enterprises}户，{wanyuan(period.assessed_fen)}"
+        )
     refuse(
         "确须缩小的，用--drop、--reason（原因）和--document（依据文号）发布；另一年度或另一办法，请用新的政策编号。"
     )
@@ -160,23 +162,23 @@ def policy_list(
     with read_as_of(get_ledger(context), asked) as (connection, at):
         found = published(connection, at.position)
     if as_json:
-        print_json([_version(each) for each in found])
+        print_json([_version(row) for row in found])
         return
-    for each in found:
+    for row in found:
         out.print(
-            f"{each.ref.id} 版本{each.ref.version}：{each.title}，{beijing(each.recorded_at_us)}发布",
+            f"{row.ref.id} 版本{row.ref.version}：{row.title}，{beijing(row.recorded_at_us)}发布",
         )
     if not found:
         out.print("尚未发布政策文件。")
     out.print(printing.as_of_text(at))
 
 
-def _version(each: PolicyVersion) -> dict[str, Any]:
+def _version(version: PolicyVersion) -> dict[str, Any]:
     return {
-        "id": each.ref.id,
-        "version": each.ref.version,
-        "sha256": each.ref.sha256,
-        "title": each.title,
-        "published_at": rfc_3339(each.recorded_at_us),
-        "position": each.position,
+        "id": version.ref.id,
+        "version": version.ref.version,
+        "sha256": version.ref.sha256,
+        "title": version.title,
+        "published_at": rfc_3339(version.recorded_at_us),
+        "position": version.position,
     }

@@ -178,12 +178,12 @@ def audit_receipt(
         return
     _write(out_file, msgspec.json.format(msgspec.json.encode(answer)).decode() + "\n")
     in_progress = printing.IN_PROGRESS if receipt.day_in_progress else ""
-    told = f"含台账记录{len(receipt.events)}条及其证明，截至台账序号{receipt.tree.size}{in_progress}"
-    out.print(f"核验凭据已写入{out_file}，{told}。")
+    content = f"含台账记录{len(receipt.events)}条及其证明，截至台账序号{receipt.tree.size}{in_progress}"
+    out.print(f"核验凭据已写入{out_file}，{content}。")
 
 
 def _signer() -> Signer:
-    """The key that checkpoints are signed with."""
+    """Load the key that signs checkpoints; refuse if there is none."""
     path = read_settings().audit_key_file
     try:
         signer = read_audit_key(path)
@@ -200,21 +200,21 @@ def _refusing_what_is_ahead() -> Iterator[None]:
         yield
     except PositionAheadError as error:
         refuse(f"校验点内最后的序号是{error.head}，不能查询更后的序号。")
-    except NotSealedError as error:  # Recorded since this command began, as that the log is sealed.
+    except NotSealedError as error:  # Events recorded since this command sealed the log.
         refuse(f"台账已封存至序号{error.sealed}，其后的序号尚未封存。请再次运行同一命令。")
 
 
 def _print_proof(name: str, proof: list[str], checkpoint: str) -> None:
     out.print(f"{name}（RFC 9162），共{len(proof)}个指纹：")
-    for each in proof:
-        out.print(f"  {each}")
+    for hash_text in proof:
+        out.print(f"  {hash_text}")
     out.print("日志校验点：")
     sys.stdout.write(checkpoint)
 
 
 def _write(path: Path, text: str) -> None:
     try:
-        with new_file(path) as beside:
-            beside.write_text(text, encoding="utf-8")
+        with new_file(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         refuse(f"无法写入{path}：{reason_of(error)}。请关闭已打开的文件或换一个位置。")

@@ -1,4 +1,4 @@
-"""The reads of the command line: accounts, list, summary, returns and events, as they stood at a moment."""
+"""The commands that read: accounts, list, summary, returns and events, as of a moment."""
 
 from typing import Annotated, cast
 
@@ -64,24 +64,24 @@ def entitlement(
             refuse(f"{uscc}在{Window.parse(name).chinese}没有登记过数据。")
         reasons = [
             found
-            for each in (account.periods if explained else ())
-            if (found := explain(connection, account, each.period, withheld=False)) is not None
+            for period in (account.periods if explained else ())
+            if (found := explain(connection, account, period.period, withheld=False)) is not None
         ]
         applied = None if account.policy is None else policy_of(connection, account.policy)
-    disclose(context, ledger, sum(len(each.steps) for each in reasons), uscc=uscc)
+    disclose(context, ledger, sum(len(period.steps) for period in reasons), uscc=uscc)
     if as_json:
         from app.answers import presenters
 
         answer = presenters.entitlement(account).model_dump()
         if explained:
             answer["periods"] = [
-                presenters.explained_period(each, withheld=False).model_dump() for each in reasons
+                presenters.explained_period(period, withheld=False).model_dump() for period in reasons
             ]
         print_json(answer)
         return
     printing.print_account(out, account, applied)
-    for each in reasons:
-        printing.print_steps(out, each)
+    for period in reasons:
+        printing.print_steps(out, period)
 
 
 @app.command("list")
@@ -143,11 +143,11 @@ def list_command(
             {
                 "items": [
                     {
-                        **msgspec.structs.asdict(each.account),
-                        "headroom_fen": each.headroom_fen,
-                        "disputed": each.disputed,
+                        **msgspec.structs.asdict(row.account),
+                        "headroom_fen": row.headroom_fen,
+                        "disputed": row.disputed,
                     }
-                    for each in shown
+                    for row in shown
                 ],
                 "total": None if listed.totals is None else listed.totals.total,
                 "assessed_fen": None if listed.totals is None else listed.totals.assessed_fen,
@@ -157,7 +157,7 @@ def list_command(
             }
         )
         return
-    printing.print_list(out, [each.account for each in shown], listed.totals, policy_as_of.moment)
+    printing.print_list(out, [row.account for row in shown], listed.totals, policy_as_of.moment)
     printing.print_reservations(out, disputed, progress)
 
 
@@ -230,12 +230,12 @@ def events(
     as_json: AsJson = False,
 ) -> None:
     """按序号列出台账记录。"""
-    of, asked = None if uscc is None else parse_uscc(uscc), asked_moment(position, known_at)
+    code, asked = None if uscc is None else parse_uscc(uscc), asked_moment(position, known_at)
     ledger = get_ledger(context)
     with read_transaction(ledger.engine) as connection, within_the_log():
         at = resolve_log_moment(ledger, connection, asked)
-        entries = events_after(ledger, connection, after, at, limit=limit, uscc=of)
-    disclose(context, ledger, sum(isinstance(each.event, Return) for each in entries), uscc=of)
+        entries = events_after(ledger, connection, after, at, limit=limit, uscc=code)
+    disclose(context, ledger, sum(isinstance(entry.event, Return) for entry in entries), uscc=code)
     if as_json:
         from app.answers import presenters
 

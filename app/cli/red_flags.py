@@ -49,7 +49,7 @@ app = Commands()
 
 FLAGS: Final = (*ENTERPRISE_FLAGS, *GROUP_FLAGS)
 SHOWN_EVIDENCE: Final = 12
-"""So many versions stand under a question on the terminal; the others are counted."""
+"""The number of versions printed under a question on the terminal; the others are counted."""
 
 
 @app.command("red-flags")
@@ -77,7 +77,7 @@ def audit_red_flags(
     ):
         with known_values():
             asked = RedFlagQuery(Window.parse(name), flags, parse_region(connection, region_code, name))
-        # How many questions there are is known after the last one: how many enterprises they may be about.
+        # The number of questions is unknown until the last one, so the number of enterprises is recorded.
         disclose(context, ledger, count_enterprises(connection, asked, policy_as_of))
         found = red_flags(connection, asked, policy_as_of, progress)
         if as_json:
@@ -89,38 +89,38 @@ def audit_red_flags(
 
 
 def _parse_flags(given: list[str] | None) -> tuple[FlagId, ...]:
-    codes = tuple(parse_option("flag", each, FLAG_NAMES) for each in given or ())
+    codes = tuple(parse_option("flag", text, FLAG_NAMES) for text in given or ())
     return cast("tuple[FlagId, ...]", codes or FLAGS)
 
 
 def _print_json(found: Iterable[RedFlag], policy_as_of: PolicyAsOf) -> None:
-    """One object, written as it comes: the questions of a country are never all in memory."""
+    """Write one JSON object piece by piece: the questions of a country are never all in memory."""
     head = {"thresholds": THRESHOLDS, "as_of": presenters.as_of(policy_as_of.moment).model_dump()}
     write_json(msgspec.json.encode(head).decode()[:-1] + ',"items":[')
     separator = "\n"
-    for each in found:
-        write_json(separator + presenters.red_flag(each).model_dump_json())
+    for flag in found:
+        write_json(separator + presenters.red_flag(flag).model_dump_json())
         separator = ",\n"
     write_json("\n]}\n")
 
 
 def _print(found: Iterable[RedFlag], policy_as_of: PolicyAsOf) -> None:
     counts: Counter[FlagId] = Counter()
-    for each in found:
-        counts[each.flag] += 1
-        for line in _told(each):
+    for flag in found:
+        counts[flag.flag] += 1
+        for line in _lines(flag):
             out.print(line)
     moment = printing.as_of_text(policy_as_of.moment)
     out.print(f"{_counted(counts)}{moment}。{NO_VERDICT}")
 
 
-def _told(flag: RedFlag) -> Iterator[str]:
-    """A question and what it is asked of, a version in a line; of a group each with its enterprise."""
+def _lines(flag: RedFlag) -> Iterator[str]:
+    """Yield the lines of a question: its sentence, then its versions, with enterprises if it has several."""
     whose = "" if flag.uscc is None else f"{flag.uscc} "
     yield f"[{FLAG_NAMES[flag.flag]}] {whose}{flag.sentence}"
-    for each in flag.evidence[:SHOWN_EVIDENCE]:
-        of = f"{each.uscc} " if flag.uscc is None else ""
-        yield f"    {of}{printing.version_text(each)}"
+    for version in flag.evidence[:SHOWN_EVIDENCE]:
+        code = f"{version.uscc} " if flag.uscc is None else ""
+        yield f"    {code}{printing.version_text(version)}"
     if len(flag.evidence) > SHOWN_EVIDENCE:
         yield f"    等{len(flag.evidence)}条，其余见--xlsx或--json。"
 
@@ -136,9 +136,9 @@ def _write(path: Path, found: Iterable[RedFlag], asked: RedFlagQuery, policy_as_
     counts: Counter[FlagId] = Counter()
 
     def counted() -> Iterator[RedFlag]:
-        for each in found:
-            counts[each.flag] += 1
-            yield each
+        for flag in found:
+            counts[flag.flag] += 1
+            yield flag
 
     try:
         write_red_flag_sheet(path, counted(), _notes(asked, policy_as_of))
@@ -148,7 +148,7 @@ def _write(path: Path, found: Iterable[RedFlag], asked: RedFlagQuery, policy_as_
 
 
 def _notes(asked: RedFlagQuery, policy_as_of: PolicyAsOf) -> list[tuple[str, str]]:
-    """What the second sheet says: the moment, how to read the list, what each flag asks."""
+    """The content of the second sheet: the moment, how to read the list, the meaning of each flag."""
     region = "全部处理地" if asked.region_code is None else region_name(asked.region_code)
     ref = None if policy_as_of.newest is None else policy_as_of.newest.ref
     policy = "尚无覆盖该期间的政策，不列测算金额。" if ref is None else f"{ref.id} 版本{ref.version}"

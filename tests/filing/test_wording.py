@@ -31,9 +31,9 @@ def with_cumulative(base: Return, current_ytd: int | None, prior_year_ytd: int |
 def warnings_of(*filed: Return) -> list[str]:
     """The warnings of the last of these returns, registered in this order."""
     returns = AnnualReturns("returns/91210802MA0010002C/2024")
-    for each in filed:
-        returns.file(each)
-    return [each.message for each in find_warnings(Draft(0, USCC, filed[-1]), returns, None)]
+    for registered in filed:
+        returns.file(registered)
+    return [warning.message for warning in find_warnings(Draft(0, USCC, filed[-1]), returns, None)]
 
 
 def test_cumulative_figures_that_do_not_add_up_name_item_year_and_unit() -> None:

@@ -1,10 +1,10 @@
-# The environment is made once, in .venv, from the locked and hashed requirements.
+# The environment is created once, in .venv, from the locked and hashed requirements.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-# The rules are covered by tests of their own, every branch; measuring that costs the others half of their time.
+# Only the tests of the rules measure coverage, of every branch: it would take the other tests half as long again.
 RULES := tests/domain tests/policies
 
 .PHONY: help run check lint quick test install docs bench format lock clean
@@ -16,33 +16,33 @@ help: ## List the targets.
 run: $(VENV)/.installed ## Serve a sample ledger on http://127.0.0.1:8000.
 	$(BIN)/python -m app.demo
 
-# Bytecode is kept, whatever the environment says of it: else each of the hundreds of processes that the tests
-# start compiles the whole program.
+# Keep bytecode despite the environment: otherwise each of the hundreds of processes that the tests start would
+# compile the whole program.
 quick test: export PYTHONDONTWRITEBYTECODE =
 
-check: $(VENV)/.installed-dev ## Lint and the quick tests, at the same time: before each commit.
+check: $(VENV)/.installed-dev ## Run lint and quick at the same time: before each commit.
 	@$(MAKE) --no-print-directory -j 2 lint quick
 
-lint: $(VENV)/.installed-dev ## Lint, check types and imports.
+lint: $(VENV)/.installed-dev ## Check style, types and imports.
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
-quick: $(VENV)/.installed-dev ## Run the tests that need no database and start no process, with a tenth of the examples.
+quick: $(VENV)/.installed-dev ## Run the tests that need no database and no process, with a tenth of the random examples.
 	FEW_EXAMPLES=1 $(BIN)/python -m pytest -n 2 -m "not database and not slow"
 
 test: lint ## Run every check and every test, on SQLite and on PostgreSQL.
 	$(BIN)/python -m pytest -n 2 $(RULES) --cov --cov-report=term
 	$(BIN)/python -m pytest -n 2 $(RULES:%=--ignore=%)
 
-install: $(VENV)/.installed ## Make the environment alone.
+install: $(VENV)/.installed ## Create the environment and do nothing else.
 
-docs: $(VENV)/.installed-dev ## Write the tables of the reference and the description of the API again.
+docs: $(VENV)/.installed-dev ## Generate the tables of the reference and the description of the API.
 	$(BIN)/python -m tests.docs.reference
 	$(BIN)/python -m tests.api.test_openapi
 
 bench: $(VENV)/.installed-dev ## Measure this machine.
 	$(BIN)/python -m bench
 
-format: $(VENV)/.installed-dev ## Format, and mend what ruff can mend.
+format: $(VENV)/.installed-dev ## Format the code, and fix what ruff can fix.
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 $(VENV)/bin/python:
@@ -63,9 +63,9 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 clean: ## Remove the environment, the caches and data/.
 	rm -rf $(VENV) data .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 
-# Made again after pyproject.toml has changed; names no index. Extras are kept: pip takes "coverage[toml]" for
-# another package than a pinned "coverage", and asks for its hash.
-lock: $(VENV)/bin/python ## Lock the requirements again.
+# For use after pyproject.toml has changed; names no index. Extras are kept: for pip, "coverage[toml]" is another
+# package than a pinned "coverage", and needs its own hash.
+lock: $(VENV)/bin/python ## Generate the locked requirements.
 	@$(PIP_INSTALL) uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-strip-extras --no-header --no-annotate pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-strip-extras --no-header --no-annotate --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt

@@ -1,4 +1,4 @@
-"""Puts the parts together: settings, database, ledger."""
+"""Assembles settings, database and ledger."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -33,21 +33,21 @@ _MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
 Schema = Literal["ledger", "disclosures"]
 _VERSIONS: Final[dict[Schema, str]] = {"ledger": "versions", "disclosures": "disclosures"}
-"""Where the migrations of each lie."""
+"""The folders of the migrations, by schema."""
 
 _VERSION_TABLES: Final[dict[Schema, str]] = {
     "ledger": "alembic_version",
     "disclosures": "disclosures_version",
 }
-"""Where each says at which revision it is."""
+"""The tables that hold the current revision, by schema."""
 
 
 class NotMigratedError(Exception):
-    """The database is not at the schema of this software."""
+    """The database does not have the schema of this software."""
 
 
 def open_ledger(settings: Settings, clock: Callable[[], int] = now_us) -> Ledger:
-    """The ledger of the settings."""
+    """Open the ledger of the settings."""
     engine = open_engine(
         settings.database_url,
         pool_size=settings.pool_size,
@@ -57,7 +57,7 @@ def open_ledger(settings: Settings, clock: Callable[[], int] = now_us) -> Ledger
 
 
 def alembic_config(engine: Engine, schema: Schema = "ledger") -> "Config":
-    """Alembic's configuration for an engine, and the schema that its database has."""
+    """Create Alembic's configuration for an engine, and the schema of its database."""
     from alembic.config import Config  # noqa: PLC0415 - a command that only reads does not wait for this
 
     config = Config()
@@ -70,7 +70,7 @@ def alembic_config(engine: Engine, schema: Schema = "ledger") -> "Config":
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the schemas up to this software: that of the ledger, and that of its disclosures."""
+    """Migrate the schemas of the ledger and of its disclosures to those of this software."""
     from alembic import command  # noqa: PLC0415 - as above
 
     command.upgrade(alembic_config(engine), "head")
@@ -80,30 +80,30 @@ def migrate(engine: Engine) -> None:
 
 def is_migrated(engine: Engine) -> bool:
     """Whether the schemas are those of this software."""
-    return all(there == wanted for there, wanted in _revisions(engine))
+    return all(current == newest for current, newest in _revisions(engine))
 
 
 def _revisions(engine: Engine) -> Iterator[tuple[str | None, str | None]]:
-    """Of each schema the revision that is there, and the one of this software."""
+    """Yield the current revision of each schema, and the revision of this software."""
     yield _revision(engine, "ledger")
     with _disclosures(engine) as disclosures:
         yield _revision(disclosures, "disclosures")
 
 
 def _revision(engine: Engine, schema: Schema) -> tuple[str | None, str | None]:
-    wanted = newest_revision(schema)
+    newest = newest_revision(schema)
     if schema == "disclosures" and missing_file(engine) is not None:
-        return None, wanted  # Whoever opens it would make an empty one.
+        return None, newest  # Opening the file would create an empty one.
     versions = table(_VERSION_TABLES[schema], column("version_num"))
     with read_transaction(engine) as connection:
         if not inspect(connection).has_table(versions.name):
-            return None, wanted
-        return connection.scalar(select(versions.c.version_num)), wanted
+            return None, newest
+        return connection.scalar(select(versions.c.version_num)), newest
 
 
 @cache
 def newest_revision(schema: Schema) -> str:
-    """The revision that the last migration of a schema leads to: the files are numbered."""
+    """The revision of the last migration of a schema, whose files are numbered."""
     return max(path.name[:4] for path in (_MIGRATIONS / _VERSIONS[schema]).glob("[0-9]*.py"))
 
 
@@ -117,7 +117,7 @@ def _disclosures(engine: Engine) -> Iterator[Engine]:
 
 
 def why_not_ready(ledger: Ledger) -> str | None:
-    """Why the service cannot answer well now; None if it can.
+    """Why the service is not ready; None if it is.
 
     Raises:
         sqlalchemy.exc.OperationalError: The database is unavailable.
@@ -126,11 +126,11 @@ def why_not_ready(ledger: Ledger) -> str | None:
 
 
 def _schema_problem(ledger: Ledger) -> str | None:
-    for there, wanted in _revisions(ledger.engine):
-        if there is None:
+    for current, newest in _revisions(ledger.engine):
+        if current is None:
             return "数据库尚未建立结构，请先运行duixian migrate。"
-        if there != wanted:
-            return f"数据库结构的版本为{there}，本程序为{wanted}，请先运行duixian migrate。"
+        if current != newest:
+            return f"数据库结构的版本为{current}，本程序为{newest}，请先运行duixian migrate。"
     return None
 
 
@@ -151,7 +151,7 @@ def _lag_problem(ledger: Ledger) -> str | None:
 
 
 class Readiness:
-    """Whether a service can answer well.
+    """Checks whether a service is ready.
 
     Args:
         ledger: The ledger.
@@ -162,7 +162,7 @@ class Readiness:
         self._probe = WriteProbe(ledger.engine)
 
     def why_not(self) -> str | None:
-        """Why it cannot, now; None if it can.
+        """Why the service is not ready, or cannot record; None if there is no problem.
 
         Raises:
             sqlalchemy.exc.OperationalError: The database is unavailable.
@@ -181,7 +181,7 @@ class Readiness:
         return None if problem is None else f"{problem}。"
 
     def notices(self) -> dict[str, Any]:
-        """What whoever runs it should look after although it can: disputed events, open assessments."""
+        """Notices for the operator of a ready service: disputed events, unfinished assessments, its clock."""
         with read_transaction(self._ledger.engine) as connection:
             disputed = disagreements.count(connection, position_of(connection))
             unfinished = publications.all_unfinished(connection)
@@ -195,18 +195,18 @@ class Readiness:
             )
         assessments = [
             {
-                "policy": each.policy,
-                "version": each.version,
-                "done": each.done_before_end,
-                "total": each.total,
+                "policy": publication.policy,
+                "version": publication.version,
+                "done": publication.done_before_end,
+                "total": publication.total,
             }
-            for each in unfinished
+            for publication in unfinished
         ]
         return {"disputed": disputed, "assessments": assessments, "notices": notices}
 
 
 def complete(ledger: Ledger) -> None:
-    """Finish what a stop cut off: read models that lag, publications not yet assessed.
+    """Finish what an earlier process left: update the read models, and assess after publications.
 
     Raises:
         NotMigratedError: The database is not migrated.
@@ -220,7 +220,7 @@ def complete(ledger: Ledger) -> None:
 
 
 def complete_if_possible(ledger: Ledger) -> None:
-    """The same at the start of a service, which goes on with it later where nothing can be recorded yet.
+    """Call `complete` at the start of a service, which tries again later if nothing can be recorded yet.
 
     Raises:
         NotMigratedError: The database is not migrated.
@@ -231,4 +231,4 @@ def complete_if_possible(ledger: Ledger) -> None:
         refusal = refusal_of(error) or refusal_of(error.__cause__)
         if refusal is None and not isinstance(error, ClockError):
             raise
-        _log.warning("what a stop cut off is left for later", error=str(error))
+        _log.warning("unfinished work is left for later", error=str(error))

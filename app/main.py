@@ -1,4 +1,4 @@
-"""The service: routes, errors, logs and metrics put together."""
+"""Assembles the service from routes, errors, logs and metrics."""
 
 import os
 import signal
@@ -56,26 +56,26 @@ from domain.errors import LedgerIntegrityError
 
 _log = structlog.get_logger()
 READINESS_THREADS = 2
-"""Of their own: neither do calls that wait for the database keep readiness waiting, nor it them."""
+"""Separate threads, so that readiness and requests that wait for the database do not delay each other."""
 
 THREAD_TURN_S: Final = 0.0005
-"""A thread that computes lets another one go on after so long. A read gives its turn up with each question to
-the database, so beside a large filing it waits a dozen turns: at the interpreter's 5 milliseconds the slowest
-hundredth took 0.5 s, at this 0.2, and a call by itself takes as long as before."""
+"""The interpreter's switch interval. A read yields at each query of the database, so during a large filing it
+waits for a dozen intervals. By default (5 ms) the slowest hundredth of reads took 0.5 s; with
+this value, 0.2 s. A request that runs alone takes as long as before."""
 
 _STATIC = Path(__file__).parent / "api" / "static"
 _DESCRIPTION = """\
 An event-sourced ledger of monthly retail incentives. Amounts are integers in fen; times are RFC 3339.
 
-Errors are `application/problem+json` (RFC 9457) with a stable `code`; refused rows stand in `problems`.
-Reads take `position=` or `known_at=`: the answer as it stood then; `as_of` says at which moment, with the
-checkpoint of the log up to it. `wait_for=` holds the answer of a read of entitlements back until the read
-models have reached a position, such as that of a filing.
+Errors are `application/problem+json` (RFC 9457) with a stable `code`; `problems` lists refused rows.
+Reads take `position=` or `known_at=` and answer as of that moment; `as_of` names it, with the checkpoint of
+the log up to it. With `wait_for=`, a read of entitlements waits until the read models have reached a
+position, for example the position of a filing.
 """
 
 
 class _Service(FastAPI):
-    """The application in its envelope, which is outside of what answers faults."""
+    """The application inside its envelope, which also encloses the handler of faults."""
 
     def build_middleware_stack(self) -> ASGIApp:
         """The layers of the application, from the outermost inwards."""
@@ -84,15 +84,15 @@ class _Service(FastAPI):
 
 _AUDIT: Final = (proofs, replays, red_flags, differences, disagreements, disclosures)
 
-# One table for all applications of a process: FastAPI works out the parameters of a route anew for each
-# application that includes it, at its first request.
+# One table for all applications of a process: FastAPI would otherwise analyse the parameters of each route
+# again for each application, at its first request.
 _ROUTES: Final = APIRouter()
 for _module in (returns, entitlements, events, policies, *_AUDIT, health):
     _ROUTES.include_router(_module.router, dependencies=[Depends(refuse_repeated_query)])
 
 
 def create_app(ledger: Ledger, audit_key_file: Path | None = None) -> FastAPI:
-    """The application over a ledger; without the file of an audit key it gives no proofs."""
+    """Create the application for a ledger; without the file of an audit key it gives no proofs."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -128,7 +128,7 @@ def create_app(ledger: Ledger, audit_key_file: Path | None = None) -> FastAPI:
 
 
 def create_default_app() -> FastAPI:
-    """The application of the settings, for `uvicorn --factory`."""
+    """Create the application according to the settings, for `uvicorn --factory`."""
     spare_collections()
     sys.setswitchinterval(THREAD_TURN_S)
     settings = read_settings()
@@ -138,7 +138,7 @@ def create_default_app() -> FastAPI:
 
 
 def _end_in_time(limit_s: float) -> None:
-    """Have the process end so long after the signal to stop, whatever a thread of it still does."""
+    """Make the process end within `limit_s` after a signal to stop, even if threads are still working."""
 
     def end() -> None:
         _log.error("stopped before everything had ended")
@@ -150,19 +150,19 @@ def _end_in_time(limit_s: float) -> None:
         timer.start()
         handler(number, frame)
 
-    for each in (signal.SIGTERM, signal.SIGINT):
-        handler = signal.getsignal(each)
-        if callable(handler):  # The server's own.
-            signal.signal(each, partial(bounded, handler))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        handler = signal.getsignal(number)
+        if callable(handler):  # The handler of the server.
+            signal.signal(number, partial(bounded, handler))
 
 
 def _count_requests(app: FastAPI) -> None:
-    """Metrics in a registry of the application's own: two in one process do not share their counts."""
+    """Add metrics in a registry of the application, so that applications in one process count separately."""
     registry = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
     instrumentator = Instrumentator(excluded_handlers=["/metrics", "/healthz", "/readyz"], registry=registry)
-    # Not the sizes of bodies, which tell how long the figures are to a reader who may not see them.
+    # Without the sizes of bodies, which would reveal the length of figures to readers who may not see them.
     instrumentator.add(metrics.requests(registry=registry)).add(metrics.latency(registry=registry))
     instrumentator.instrument(app).expose(app, include_in_schema=False)
 
@@ -174,7 +174,7 @@ def _add_database_handlers(app: FastAPI) -> None:
         detail = "数据库暂时不可用，请稍后重试。" if refusal is None else f"{REFUSALS[refusal]}。"
         return problem_response(unavailable(detail))
 
-    for kind in (*UNAVAILABLE, sql_errors.ProgrammingError):  # The last is PostgreSQL, not migrated.
+    for kind in (*UNAVAILABLE, sql_errors.ProgrammingError):  # The last one: PostgreSQL that is not migrated.
         app.exception_handler(kind)(answer)
 
 
@@ -193,7 +193,7 @@ def _add_integrity_handler(app: FastAPI) -> None:
 
 
 def _add_last_handler(app: FastAPI) -> None:
-    """A fault of ours is logged whole and answered as a problem that tells nothing of it."""
+    """Log a fault of the service with its traceback, and answer with a problem that does not describe it."""
 
     @app.exception_handler(Exception)
     def _(_: Request, error: Exception) -> Response:
@@ -203,7 +203,7 @@ def _add_last_handler(app: FastAPI) -> None:
 
 
 def _describe_problem(app: FastAPI) -> None:
-    """Name the shape of errors in the description, which no route answers with by itself."""
+    """Add the schema of errors to the description of the API, since no route declares it as its response."""
     made = app.openapi
 
     def openapi() -> dict[str, object]:

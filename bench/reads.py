@@ -21,7 +21,7 @@ from app.ledger.ledger import Ledger
 from app.runtime.database import open_engine, read_transaction, write_transaction
 from app.security.keys import Role, create_key
 from app.transparency.sealing import seal
-from app.use_cases.reading.as_of import NOW, PolicyAsOf, opened
+from app.use_cases.reading.as_of import NOW, PolicyAsOf, choose_policy
 from app.use_cases.reading.explaining import read_account
 from app.use_cases.reading.listing import list_accounts, summarise
 from bench.ledgers import new_ledger
@@ -214,7 +214,7 @@ def _plans(url: str, enterprises: int) -> None:
     for name, read in reads.items():
         print(f"plans of: {name}")
         with read_transaction(engine) as connection:
-            at = opened(ledger, connection, WINDOW, None, NOW)
+            at = choose_policy(ledger, connection, WINDOW, None, NOW)
             if isinstance(at, PolicyAsOf):
                 for statement, given in _statements(connection, lambda: read(connection, at)):  # noqa: B023
                     _explain(connection, statement, given)

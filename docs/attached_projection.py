@@ -1,11 +1,11 @@
 """A projection of another team, attached to the ledger with the `eventsourcing` library.
 
-It counts the filings of each region in a table of its own, and goes on where it stopped. Run it beside the
-service, with the ledger's database and a file for what it counts:
+It counts the filings of each region in its own table, and continues where it stopped. Run it while the
+service is running, with the ledger's database and a file for the counts:
 
     python docs/attached_projection.py sqlite:///data/ledger.db counts.db
 
-It ends when it has read all that the ledger holds now; `runner.run_forever()` would go on with what comes.
+It ends once it has read all current events of the ledger; `runner.run_forever()` would wait for new ones.
 """
 
 import sys
@@ -24,17 +24,17 @@ PATIENCE_S = 60
 
 
 class Counts(SQLiteTrackingRecorder):
-    """The view: how many returns were filed in each region. It keeps the position with the count."""
+    """The view: the number of returns filed in each region, stored together with the position."""
 
     def construct_create_table_statements(self) -> list[str]:
-        """Its table comes beside the library's."""
+        """Add the table of counts to the tables of the library."""
         return [
             *super().construct_create_table_statements(),
             "CREATE TABLE IF NOT EXISTS filings (region_code TEXT PRIMARY KEY, filed INTEGER NOT NULL)",
         ]
 
     def count(self, region_code: str, tracking: Tracking) -> None:
-        """Count a filing, in one transaction with its position."""
+        """Count a filing, and store its position in the same transaction."""
         with self.datastore.transaction(commit=True) as cursor:
             self._insert_tracking(cursor, tracking)
             cursor.execute(
@@ -43,14 +43,14 @@ class Counts(SQLiteTrackingRecorder):
             )
 
     def by_region(self) -> dict[str, int]:
-        """The counts."""
+        """The number of filings, by region."""
         with self.datastore.transaction(commit=False) as cursor:
             cursor.execute("SELECT region_code, filed FROM filings ORDER BY region_code")
             return {row["region_code"]: row["filed"] for row in cursor.fetchall()}
 
 
 class FilingsByRegion(Projection[Counts]):
-    """Follows the filings alone; the library leaves every other event in the ledger."""
+    """Processes filings only; the library skips all other events."""
 
     name = "filings"
     topics = ("ReturnFiled",)
@@ -63,7 +63,7 @@ class FilingsByRegion(Projection[Counts]):
 
 @contextmanager
 def attached(ledger_url: str, counts_file: str) -> Iterator[ProjectionRunner[LedgerApplication, Counts]]:
-    """The projection, which runs until the context ends."""
+    """Run the projection until the context ends."""
     with ProjectionRunner(
         application_class=LedgerApplication,
         projection_class=FilingsByRegion,
@@ -78,10 +78,10 @@ def attached(ledger_url: str, counts_file: str) -> Iterator[ProjectionRunner[Led
 
 
 def read_returns(ledger: LedgerApplication, uscc: str, year: int) -> AnnualReturns:
-    """The returns of an enterprise's year, as the library's repository gives an aggregate.
+    """Read the returns of an enterprise and year, an aggregate, through the library's repository.
 
     Raises:
-        eventsourcing.application.AggregateNotFoundError: It never filed in this year.
+        eventsourcing.application.AggregateNotFoundError: The enterprise never filed in this year.
     """
     stream = returns_stream(uscc, year)
 
@@ -93,7 +93,7 @@ def read_returns(ledger: LedgerApplication, uscc: str, year: int) -> AnnualRetur
 
 
 def main(ledger_url: str, counts_file: str) -> None:
-    """Count what the ledger holds now."""
+    """Count the current filings of the ledger, and print the counts."""
     with attached(ledger_url, counts_file) as runner:
         filed = runner.app.recorder.select_notifications(
             None, limit=sys.maxsize, topics=FilingsByRegion.topics

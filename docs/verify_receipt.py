@@ -41,11 +41,11 @@ HASH_BYTES = 32
 
 
 class NotVerifiedError(Exception):
-    """Something does not fit: what, and where, in Chinese."""
+    """A check failed; the message says in Chinese what is wrong, and where."""
 
 
 def main() -> None:
-    """Verify the receipt of the command line, and say what was verified."""
+    """Verify the receipt that the command line names, and print what was verified."""
     parser = argparse.ArgumentParser(description="脱机核验兑现台账的核验凭据。")
     parser.add_argument("receipt", type=Path, help="核验凭据文件（JSON）")
     parser.add_argument("--key", required=True, help="自行留存的台账验证公钥")
@@ -60,14 +60,14 @@ def main() -> None:
 
 
 def verify(content: bytes, verifier_key: str) -> list[str]:
-    """What was verified of a receipt, in Chinese.
+    """Verify a receipt; return the lines of the report, in Chinese.
 
     Args:
         content: The bytes of the receipt.
         verifier_key: As it was kept.
 
     Raises:
-        NotVerifiedError: Something does not fit.
+        NotVerifiedError: A check failed.
     """
     receipt = parsed(content, "核验凭据")
     fields = ("uscc", str), ("window", str), ("accounts", list), ("events", list), ("checkpoint", str)
@@ -77,9 +77,9 @@ def verify(content: bytes, verifier_key: str) -> list[str]:
     if named_key != verifier_key:
         raise NotVerifiedError("核验凭据所附的验证公钥与留存的公钥不同")
     origin, size, root = verified_checkpoint(note, verifier_key)
-    events = [verified_event(each, n, size, root) for n, each in enumerate(given, 1)]
+    events = [verified_event(item, n, size, root) for n, item in enumerate(given, 1)]
     streams = complete_streams(events)
-    policies = [account_policy(each, n) for n, each in enumerate(accounts, 1)]
+    policies = [account_policy(account, n) for n, account in enumerate(accounts, 1)]
     check_stream_names(set(streams), uscc, window, policies)
     documents = {policy: verified_documents(streams[f"policy/{policy}"], policy) for policy in policies}
     for policy, account in zip(policies, accounts, strict=True):
@@ -91,7 +91,7 @@ def verify(content: bytes, verifier_key: str) -> list[str]:
 
 
 def report(uscc: str, window: str, accounts: list[Any], streams: dict[str, list[Any]], log: str) -> list[str]:
-    """The lines that say what was verified."""
+    """Write the lines of the report."""
     count = sum(map(len, streams.values()))
     lines = [
         f"核验通过：{uscc} {chinese_window(window)}",
@@ -104,9 +104,9 @@ def report(uscc: str, window: str, accounts: list[Any], streams: dict[str, list[
     for account in accounts:
         lines.append(f"   政策{account['policy']}：合计{wanyuan(account['assessed_fen'])}")
         lines += [
-            f"     {chinese(each['period'])}：{wanyuan(each['assessed_fen'])}，"
-            f"其中依据待明确口径{wanyuan(each['open_fen'])}"
-            for each in account["periods"]
+            f"     {chinese(period['period'])}：{wanyuan(period['assessed_fen'])}，"
+            f"其中依据待明确口径{wanyuan(period['open_fen'])}"
+            for period in account["periods"]
         ]
     if not accounts:
         lines.append("   没有测算记录。")
@@ -127,20 +127,20 @@ def chinese_window(window: str) -> str:
 
 
 def chinese(period: str) -> str:
-    """A period as an official writes it: `2024年3月`, `2024年1—2月`."""
+    """Format a period as officials write it: `2024年3月`, `2024年1—2月`."""
     year, months = period.split("-")
     return f"{year}年{'—'.join(str(int(month)) for month in months.split('~'))}月"
 
 
 def wanyuan(fen: int) -> str:
-    """An amount of fen, exactly, in 万元."""
+    """Format an amount of fen in 万元, exactly."""
     whole, rest = divmod(abs(fen), 1_000_000)
     digits = f"{whole}.{rest:06d}".rstrip("0").rstrip(".")
     return f"{'-' if fen < 0 else ''}{digits}万元"
 
 
 def parsed(content: bytes | str, where: str) -> Any:
-    """The value of a JSON text, in which no key stands twice."""
+    """Parse a JSON text; duplicate keys are refused."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(dict(pairs)) != len(pairs):
@@ -154,7 +154,7 @@ def parsed(content: bytes | str, where: str) -> Any:
 
 
 def taken(value: Any, fields: dict[str, type], where: str, *, others: bool = False) -> list[Any]:
-    """The values of an object that has these fields, of these types, and no others unless it may."""
+    """Return the values of an object, which must have these fields, and no others unless `others` is set."""
     if not isinstance(value, dict):
         raise NotVerifiedError(f"{where}应为JSON对象")
     for name, kind in fields.items():
@@ -167,7 +167,7 @@ def taken(value: Any, fields: dict[str, type], where: str, *, others: bool = Fal
 
 
 def from_base64(text: str, where: str) -> bytes:
-    """The bytes of base64 in its one canonical form."""
+    """Decode base64, which must be in canonical form."""
     try:
         decoded = base64.b64decode(text, validate=True)
     except ValueError as error:
@@ -178,7 +178,7 @@ def from_base64(text: str, where: str) -> bytes:
 
 
 def verified_checkpoint(note: str, verifier_key: str) -> tuple[str, int, bytes]:
-    """Origin, size and root of a checkpoint that the key signed."""
+    """Verify the signature of a checkpoint; return its origin, size and root."""
     name, key_id, public = parsed_key(verifier_key)
     text, _, signatures = note.rpartition("\n\n")
     signed = [
@@ -186,7 +186,7 @@ def verified_checkpoint(note: str, verifier_key: str) -> tuple[str, int, bytes]:
         for signer, encoded in re.findall(r"^— (\S+) (\S+)$", signatures, re.MULTILINE)
         if signer == name
     ]
-    ours = [each[4:] for each in signed if each[:4] == key_id]
+    ours = [signature[4:] for signature in signed if signature[:4] == key_id]
     if len(ours) != 1 or not signatures.endswith("\n"):
         raise NotVerifiedError("校验点没有该公钥的签名")
     try:
@@ -200,7 +200,7 @@ def verified_checkpoint(note: str, verifier_key: str) -> tuple[str, int, bytes]:
 
 
 def parsed_key(text: str) -> tuple[str, bytes, bytes]:
-    """Name, id and bytes of a verifier key, whose id is that of its name and bytes."""
+    """Parse a verifier key; return its name, id and bytes, of which the id must match the others."""
     name, key_id, encoded = [*text.split("+", 2), "", ""][:3]
     key = from_base64(encoded, "验证公钥")
     expected = hashlib.sha256(name.encode("utf-8", "replace") + b"\n" + key).digest()[:4]
@@ -210,15 +210,15 @@ def parsed_key(text: str) -> tuple[str, bytes, bytes]:
 
 
 def verified_event(given: Any, number: int, size: int, root: bytes) -> dict[str, Any]:
-    """The event of a leaf that is in the tree of the checkpoint."""
+    """Verify that a leaf is in the tree of the checkpoint; return its event."""
     where = f"第{number}条记录"
     leaf, proof = taken(given, {"leaf": str, "proof": list}, where)
     event = parsed(leaf, where)
     position, *_ = taken(event, LINE_FIELDS, where)
     where = f"{where}（台账序号{position}）"
-    if not all(isinstance(each, str) for each in proof):
+    if not all(isinstance(text, str) for text in proof):
         raise NotVerifiedError(f"{where}的证明应为文本")
-    hashes = [from_base64(each, f"{where}的证明") for each in proof]
+    hashes = [from_base64(text, f"{where}的证明") for text in proof]
     try:
         leaf_hash = hashlib.sha256(b"\x00" + leaf.encode()).digest()
     except UnicodeEncodeError as error:
@@ -229,25 +229,25 @@ def verified_event(given: Any, number: int, size: int, root: bytes) -> dict[str,
 
 
 def is_included(leaf_hash: bytes, index: int, size: int, proof: list[bytes], root: bytes) -> bool:
-    """RFC 9162, section 2.1.3.2."""
-    if not 0 <= index < size or any(len(each) != HASH_BYTES for each in proof):
+    """Verify a proof of inclusion: RFC 9162, section 2.1.3.2."""
+    if not 0 <= index < size or any(len(sibling) != HASH_BYTES for sibling in proof):
         return False
     fn, sn, computed = index, size - 1, leaf_hash
-    for each in proof:
+    for sibling in proof:
         if sn == 0:
             return False
         if fn % 2 == 1 or fn == sn:
-            computed = hashlib.sha256(b"\x01" + each + computed).digest()
+            computed = hashlib.sha256(b"\x01" + sibling + computed).digest()
             while fn % 2 == 0 and fn != 0:
                 fn, sn = fn // 2, sn // 2
         else:
-            computed = hashlib.sha256(b"\x01" + computed + each).digest()
+            computed = hashlib.sha256(b"\x01" + computed + sibling).digest()
         fn, sn = fn // 2, sn // 2
     return sn == 0 and computed == root
 
 
 def complete_streams(events: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """The events by stream; in each the versions run from 1 on, in the order of the log."""
+    """Group the events by stream; the versions of each must be 1, 2, 3 … in the order of the log."""
     streams: dict[str, list[dict[str, Any]]] = {}
     for event in events:
         streams.setdefault(event["stream"], []).append(event)
@@ -262,14 +262,14 @@ def complete_streams(events: list[dict[str, Any]]) -> dict[str, list[dict[str, A
 
 
 def account_policy(account: Any, number: int) -> str:
-    """The policy of a stated account."""
+    """Check the fields of an account in the receipt; return its policy."""
     fields = {"policy": str, "periods": list, "assessed_fen": int}
     policy: str = taken(account, fields, f"第{number}项金额")[0]
     return policy
 
 
 def check_stream_names(names: set[str], uscc: str, window: str, policies: list[str]) -> None:
-    """The streams are those of this enterprise, window and these policies, and all of them."""
+    """Check that the streams are exactly those of the enterprise, the window and the policies."""
     months = months_of(window)
     if months is None:
         raise NotVerifiedError(f"期间“{window}”无法识别")
@@ -286,7 +286,7 @@ def check_stream_names(names: set[str], uscc: str, window: str, policies: list[s
 
 
 def verified_documents(published: list[dict[str, Any]], policy: str) -> dict[int, str]:
-    """The fingerprint of each published version, which is that of the document in the event."""
+    """Verify the fingerprint of each published version against the document in its event; return them."""
     found = {}
     for event in published:
         where = f"政策文件（台账序号{event['position']}）"
@@ -314,7 +314,7 @@ def check_assessment(
     streams: dict[str, list[dict[str, Any]]],
     account: tuple[str, str],
 ) -> None:
-    """An assessment is by a published document, of this window, and of returns that were filed before."""
+    """Check that an assessment uses a published document, this window, and returns that were filed before."""
     where = f"测算（台账序号{event['position']}）"
     data = event["data"]
     period, ref = taken(data, {"period": str, "policy": dict}, where, others=True)
@@ -332,23 +332,23 @@ def check_assessment(
 
 
 def used_records(event: dict[str, Any], uscc: str, where: str) -> list[tuple[str, int, str | None]]:
-    """The records that an assessment used: stream, version, and the form where it names one.
+    """The records that an assessment used: the stream, the version, and the form if it names one.
 
-    Assessments of earlier days name the forms and versions of the year's stream.
+    Earlier versions of assessments name the forms, and the versions of the year's stream.
     """
     data, where = event["data"], f"{where}所用数据"
     if event["type"] == "EntitlementAssessed":
         stream = f"returns/{uscc}/{data['period'][:4]}"
         given = taken(data, {"returns": list}, where, others=True)[0]
-        used = [taken(each, {"form": str, "version": int}, where) for each in given]
+        used = [taken(record, {"form": str, "version": int}, where) for record in given]
         return [(stream, version, form) for form, version in used]
     given = taken(data, {"records": list}, where, others=True)[0]
-    used = [taken(each, {"stream": str, "version": int}, where) for each in given]
+    used = [taken(record, {"stream": str, "version": int}, where) for record in given]
     return [(stream, version, None) for stream, version in used]
 
 
 def is_return_within(event: dict[str, Any], period: str, form: str | None) -> bool:
-    """Whether an event registered a return of a period, or of a part of it, and of a form if it is given."""
+    """Whether an event registers a return of a period or a part of it, and of the form if one is given."""
     data = event["data"]
     months, within = months_of(str(data.get("period"))), months_of(period)
     if event["type"] not in RETURN_TYPES or months is None or within is None:
@@ -357,16 +357,16 @@ def is_return_within(event: dict[str, Any], period: str, form: str | None) -> bo
 
 
 def months_of(window: str) -> tuple[int, int] | None:
-    """First and last month of `2024`, `2024H1`, `2024Q2`, `2024-03`, `2024-01~02` or `2024~2025`.
+    """The first and last month of `2024`, `2024H1`, `2024Q2`, `2024-03`, `2024-01~02` or `2024~2025`.
 
-    They are counted from January of the year 0; None of another text.
+    Months are counted from January of the year 0. None for any other text.
     """
     match = re.fullmatch(
         r"([0-9]{4})(?:H([12])|Q([1-4])|-([0-9]{2})(?:~([0-9]{2}))?|~([0-9]{4}))?", window, re.ASCII
     )
     if match is None:
         return None
-    year, half, quarter, month, last_month, last_year = [int(each or 0) for each in match.groups()]
+    year, half, quarter, month, last_month, last_year = [int(digits or 0) for digits in match.groups()]
     january = year * 12
     if half:
         return january + half * 6 - 6, january + half * 6 - 1
@@ -378,7 +378,7 @@ def months_of(window: str) -> tuple[int, int] | None:
 
 
 def check_amounts(account: dict[str, Any], assessed: list[dict[str, Any]], policy: str) -> None:
-    """The stated amounts are those of the last assessment of each period, and their sum."""
+    """Check that the amounts of an account are those of the last assessments, and their sum."""
     standing: dict[str, Any] = {}
     for event in assessed:
         standing[event["data"]["period"]] = event["data"].get("outcome")
@@ -387,11 +387,11 @@ def check_amounts(account: dict[str, Any], assessed: list[dict[str, Any]], polic
         for period, outcome in sorted(standing.items())
         if isinstance(outcome, dict)
     ]
-    for each in account["periods"]:
-        taken(each, {"period": str, "assessed_fen": int, "open_fen": int}, f"政策{policy}的金额")
+    for period in account["periods"]:
+        taken(period, {"period": str, "assessed_fen": int, "open_fen": int}, f"政策{policy}的金额")
     if account["periods"] != expected:
         raise NotVerifiedError(f"政策{policy}各期金额与最后一次测算不符")
-    if account["assessed_fen"] != sum(each["assessed_fen"] for each in account["periods"]):
+    if account["assessed_fen"] != sum(period["assessed_fen"] for period in account["periods"]):
         raise NotVerifiedError(f"政策{policy}的合计金额不等于各期之和")
 
 

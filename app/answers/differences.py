@@ -1,4 +1,4 @@
-"""The answers about differences (变动明细): amounts in fen before and after, and what caused the change."""
+"""The answers about differences (变动明细): amounts in fen before and after, and the causes."""
 
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from projections.queries.policies import PolicyVersion
 
 
 class DifferenceCause(Model):
-    """A record that caused a change: of a return, or the publication of a version of the policy."""
+    """A record that caused a change: a version of a return, or the publication or withdrawal of a policy."""
 
     position: int
     type: Literal["ReturnFiled", "ReturnRevised", "ReturnWithdrawn", "PolicyPublished", "PolicyWithdrawn"]
@@ -24,23 +24,23 @@ class DifferenceCause(Model):
     actor: str
     form: str | None
     period: str | None = Field(
-        description="An earlier one where a limit of a longer window passes a change on."
+        description="An earlier period if a limit of a longer window carries its change over."
     )
     reason: str | None
     origin: str | None
     document: str | None
     source: dict[str, Any] | None
-    policy: models.PolicyRef | None = Field(description="What was published or withdrawn.")
+    policy: models.PolicyRef | None = Field(description="The version that was published or withdrawn.")
     policy_before: models.PolicyRef | None = Field(
-        description="The version that it took the place of; None of a first publication."
+        description="The version that it replaced; null for a first publication."
     )
     policy_repeats: int | None = Field(
-        description="The earlier version whose document was published again; None of a new document."
+        description="The earlier version whose document was published again; null for a new document."
     )
 
 
 class DifferenceChange(Model):
-    """A change of an amount by one transaction; `position` is its end."""
+    """A change of an amount by one transaction; `position` is the end of the transaction."""
 
     position: int
     recorded_at: str
@@ -50,7 +50,7 @@ class DifferenceChange(Model):
 
 
 class DifferenceItem(Model):
-    """A period of an account whose amount is another one at the later moment."""
+    """A period of an account whose amounts at the two moments differ."""
 
     uscc: str
     name: str
@@ -58,22 +58,22 @@ class DifferenceItem(Model):
     policy: str
     window: str
     period: str
-    before_fen: int | None = Field(description="None where it was not assessed.")
-    after_fen: int | None = Field(description="None where it is not assessed any more.")
+    before_fen: int | None = Field(description="Null if the period was not assessed.")
+    after_fen: int | None = Field(description="Null if it is no longer assessed.")
     difference_fen: int
     changes: list[DifferenceChange]
 
 
 class DifferencePage(Model):
-    """A page of differences, by code, policy, window and period; the sums are over all asked about."""
+    """A page of differences, by code, policy, window and period, with the sums over all accounts in scope."""
 
     items: list[DifferenceItem]
     next_cursor: str | None = Field(
-        description="None after the last page. A page may be shorter than limit, even empty, before it."
+        description="Null on the last page. Any page may be shorter than limit, even empty."
     )
     before_fen: int = Field(description="The sum of all amounts at the earlier moment.")
     after_fen: int = Field(description="The sum of all amounts at the later moment.")
-    difference_fen: int = Field(description="Of the sums, and the sum of the differences of all pages.")
+    difference_fen: int = Field(description="The difference of the sums, which is the sum over all pages.")
     before: models.AsOf
     after: models.AsOf
 
@@ -81,14 +81,13 @@ class DifferencePage(Model):
 def difference_page(
     items: list[Difference], next_cursor: str | None, sums: Sums, moments: Moments
 ) -> DifferencePage:
-    """A page."""
-    return DifferencePage(
-        items=[difference_item(each) for each in items], next_cursor=next_cursor, **heading(sums, moments)
-    )
+    """Present a page."""
+    shown = [difference_item(difference) for difference in items]
+    return DifferencePage(items=shown, next_cursor=next_cursor, **heading(sums, moments))
 
 
 def heading(sums: Sums, moments: Moments) -> dict[str, Any]:
-    """The sums and the moments."""
+    """Present the sums and the moments."""
     return {
         "before_fen": sums.before_fen,
         "after_fen": sums.after_fen,
@@ -99,9 +98,9 @@ def heading(sums: Sums, moments: Moments) -> dict[str, Any]:
 
 
 def difference_item(difference: Difference) -> DifferenceItem:
-    """A difference with what caused it."""
+    """Present a difference with its causes."""
     fields = {name: getattr(difference, name) for name in difference.__struct_fields__}
-    changes = [_change(each) for each in difference.changes]
+    changes = [_change(change) for change in difference.changes]
     return DifferenceItem(**{**fields, "difference_fen": difference.difference_fen, "changes": changes})
 
 
@@ -111,7 +110,7 @@ def _change(change: Change) -> DifferenceChange:
         recorded_at=rfc_3339(change.recorded_at_us),
         before_fen=change.before_fen,
         after_fen=change.after_fen,
-        causes=[_cause(each) for each in change.causes],
+        causes=[_cause(cause) for cause in change.causes],
     )
 
 

@@ -1,4 +1,4 @@
-"""An entry of the log of disclosures, and the times that entries are asked for by."""
+"""The answers about disclosures, and the times by which they can be filtered."""
 
 import re
 from typing import Final
@@ -14,7 +14,7 @@ _DAY_US: Final = 24 * 60 * 60 * 1_000_000
 
 
 class DisclosureItem(Model):
-    """An entry: who saw what, or what became of a key."""
+    """An entry: who saw which figures, or the creation, use or revocation of a key."""
 
     id: int
     kind: Kind
@@ -28,16 +28,19 @@ class DisclosureItem(Model):
 
 
 def disclosure_item(entry: Disclosure) -> DisclosureItem:
-    """An entry."""
-    told = msgspec.structs.asdict(entry)
-    return DisclosureItem(at=rfc_3339(told.pop("at_us")), **told)
+    """Present an entry."""
+    fields = msgspec.structs.asdict(entry)
+    return DisclosureItem(at=rfc_3339(fields.pop("at_us")), **fields)
 
 
-def time_of(text: str, *, is_end: bool) -> int:
-    """Microseconds since 1970 of a time, or of the start or the end of a day in Beijing.
+def parse_time_or_day(text: str, *, is_end: bool) -> int:
+    """Parse a time, or a day, which stands for its start or its end in Beijing.
+
+    Returns:
+        Microseconds since 1970.
 
     Raises:
-        ValueError: It is neither.
+        ValueError: The text is neither a time nor a day.
     """
     if _DAY.fullmatch(text) is None:
         return parse_rfc_3339(text.replace(" ", "+"))

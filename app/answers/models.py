@@ -1,4 +1,4 @@
-"""The answers of the API. Names and shapes are fixed by the contract; amounts are integers in fen."""
+"""The answers of the API, whose names and shapes its clients rely on; amounts are integers in fen."""
 
 from typing import Any, Literal
 
@@ -11,35 +11,35 @@ Stage = Literal["final", "preliminary"]
 
 
 class Model(BaseModel):
-    """What all answers share."""
+    """The base of all answers."""
 
     model_config = ConfigDict(frozen=True)
 
 
 class Checkpoint(Model):
-    """The log's Merkle tree (RFC 9162) over its first `size` events: what an auditor keeps to compare."""
+    """The log's Merkle tree (RFC 9162) over its first `size` events, which an auditor keeps to compare."""
 
     size: int = Field(examples=[3])
     root: str = Field(description="SHA-256 in base64.")
 
 
 class AsOf(Model):
-    """The end of the transaction that an answer stands at."""
+    """The moment of an answer: the end of a transaction."""
 
     position: int = Field(examples=[3])
     recorded_at: str | None = Field(
-        description="None before the first event.", examples=["2024-04-10T08:00:00Z"]
+        description="Null before the first event.", examples=["2024-04-10T08:00:00Z"]
     )
     checkpoint: Checkpoint | None = Field(
-        description="Of the log up to this position; None while it is not sealed so far."
+        description="Of the log up to this position; null until it is sealed up to there."
     )
     day_in_progress: bool = Field(
-        description="A day was asked for that has not ended in Beijing: it is answered as of now."
+        description="The request names a day that has not ended in Beijing: the answer is as of now."
     )
 
 
 class RowWarning(Model):
-    """What a clerk should verify; the row is recorded all the same."""
+    """A warning that a clerk should check; the row is recorded nevertheless."""
 
     row: int
     code: str = Field(examples=["base-differs"])
@@ -47,7 +47,7 @@ class RowWarning(Model):
 
 
 class PreviewedChange(Model):
-    """What a filing would change in one period."""
+    """The change of one period's amount that a filing would cause."""
 
     uscc: str
     period: str
@@ -56,26 +56,28 @@ class PreviewedChange(Model):
 
 
 class Filing(Model):
-    """What was recorded."""
+    """The result of a filing or a withdrawal."""
 
     batch_id: str
-    position: int = Field(description="The last event recorded, or the head if none was.")
+    position: int = Field(
+        description="The position of the last event recorded, or the head of the log if none was."
+    )
     filed: int
     revised: int
     unchanged: int
     entitlements_changed: int = Field(description="Periods assessed differently, first assessments included.")
     warnings: list[RowWarning] = Field(max_length=PROBLEMS_MOST_LISTED)
-    warnings_total: int = Field(description="How many there are, listed or not.")
+    warnings_total: int = Field(description="The number of all of them, listed or not.")
 
 
 class FilingPreview(Filing):
-    """What a filing would record; nothing was."""
+    """The result that a filing would have; nothing was recorded."""
 
     preview: list[PreviewedChange]
 
 
 class ReturnVersion(Model):
-    """A version of a return: what was registered, or that it was withdrawn."""
+    """A version of a return: a registration or a withdrawal."""
 
     form: str
     period: str
@@ -105,7 +107,7 @@ class ReturnHistory(Model):
 
     form: str
     period: str
-    standing: bool = Field(description="False where the last version is a withdrawal.")
+    standing: bool = Field(description="False if the last version is a withdrawal.")
     versions: list[ReturnVersion]
 
 
@@ -119,7 +121,7 @@ class EnterpriseReturns(Model):
 
 
 class RedFlagEvidence(ReturnVersion):
-    """A version that a question is asked of."""
+    """A version of a return that a question is about."""
 
     uscc: str
 
@@ -127,35 +129,39 @@ class RedFlagEvidence(ReturnVersion):
 class RedFlagGroup(Model):
     """The counts behind a question about many returns."""
 
-    measure: str | None = Field(description="Whose threshold it is; None of corrections.")
+    measure: str | None = Field(description="The measure of the threshold; null for corrections.")
     threshold: Literal["growth", "increment"] | None
-    actor: str | None = Field(description="Who corrected; None of a threshold.")
-    counted: int = Field(description="Just over the threshold, or the corrections of the actor.")
-    total: int = Field(description="Just over and just under it, or the corrections of all.")
+    actor: str | None = Field(description="The actor of the corrections; null for a threshold.")
+    counted: int = Field(description="Returns just over the threshold, or corrections by the actor.")
+    total: int = Field(description="Returns just over or under the threshold, or corrections by all actors.")
     share_bp: int
-    expected_bp: int = Field(description="Half; of corrections, the actor's share of the first filings.")
+    expected_bp: int = Field(description="Half; for corrections, the actor's share of first filings.")
 
 
 class RedFlag(Model):
-    """A question to look into, never a verdict."""
+    """A question to examine, never a verdict."""
 
     flag: str = Field(examples=["base-earns"])
-    uscc: str | None = Field(description="None where the question is about many returns.")
+    uscc: str | None = Field(description="Null if the question is about many returns.")
     name: str | None
     region_code: str | None
-    period: str | None = Field(description="None where the question is about the whole window.")
+    period: str | None = Field(description="Null if the question is about the whole window.")
     form: str | None
     column: Literal["current", "prior_year"] | None = Field(
-        description="Where the two figures stand; of a late correction of both, current. "
-        "None where neither was corrected."
+        description="The column of the two figures; `current` for a late correction of both. "
+        "Null if neither was corrected."
     )
-    stated_fen: int | None = Field(description="The figure as it stands.")
-    compared_fen: int | None = Field(description="What it is compared with.")
-    assessed_fen: int | None = Field(description="The account as it stands; None if no award is asked of.")
-    compared_assessed_fen: int | None = Field(description="The account with this one return as compared.")
+    stated_fen: int | None = Field(description="The registered figure.")
+    compared_fen: int | None = Field(description="The figure that it is compared with.")
+    assessed_fen: int | None = Field(
+        description="The account's amount; null if the question is about no award."
+    )
+    compared_assessed_fen: int | None = Field(
+        description="The account's amount with the compared figure in this return."
+    )
     together_assessed_fen: int | None = Field(
-        description="The account with every return that this flag is about as compared: under a limit "
-        "two may earn together what neither earns alone."
+        description="The account's amount with the compared figures in every return of this flag: under a "
+        "limit, two returns may earn together what neither earns alone."
     )
     group: RedFlagGroup | None
     evidence: list[RedFlagEvidence]
@@ -163,7 +169,7 @@ class RedFlag(Model):
 
 
 class RedFlagThresholds(Model):
-    """From where on something stands out."""
+    """The thresholds from which red flags are raised."""
 
     december_times: int
     december_months_least: int
@@ -177,11 +183,11 @@ class RedFlagThresholds(Model):
 
 
 class RedFlagPage(Model):
-    """A page of questions about one enterprise each, by code."""
+    """A page of questions about single enterprises, by code."""
 
     items: list[RedFlag]
     next_cursor: str | None = Field(
-        description="None after the last page. A page may be shorter than limit, even empty, before it."
+        description="Null on the last page. Any page may be shorter than limit, even empty."
     )
     thresholds: RedFlagThresholds
     as_of: AsOf
@@ -204,7 +210,7 @@ class PolicyRef(Model):
 
 
 class MeasureOutcome(Model):
-    """What one measure gives before any ceiling."""
+    """The result of one measure before all limits."""
 
     measure: str
     status: Status
@@ -212,19 +218,22 @@ class MeasureOutcome(Model):
 
 
 class Period(Model):
-    """A period as assessed."""
+    """The assessment of a period."""
 
     period: str = Field(examples=["2024-03"])
     stage: Stage
     status: Status
-    measure: str | None = Field(description="The winning measure; None unless eligible.")
+    measure: str | None = Field(description="The winning measure; null unless eligible.")
     measures: list[MeasureOutcome]
-    rule_fen: int = Field(description="The winning measure before ceilings.")
-    selected_fen: int = Field(description="After the limit of the period and the choice.")
-    assessed_fen: int = Field(description="After the longer limits (测算金额).")
-    open_fen: int = Field(description="The part that rests on open readings.")
+    rule_fen: int = Field(description="The amount of the winning measure before all limits.")
+    selected_fen: int = Field(
+        description="The amount after the limit of the period and the choice of the measure."
+    )
+    assessed_fen: int = Field(description="The amount after the longer limits (测算金额).")
+    open_fen: int = Field(description="The part that depends on open readings.")
     bound_by: list[str] = Field(
-        description="The limits that cut, in the order in which they apply.", examples=[["month-ceiling"]]
+        description="The limits that reduced the amount, in the order in which they apply.",
+        examples=[["month-ceiling"]],
     )
     open_readings: list[str]
     position: int
@@ -248,22 +257,22 @@ class Entitlement(Model):
     region_code: str | None
     policy: PolicyRef | None
     window: str = Field(
-        description="What it covers: a quarter, a half-year, a year, or several years of a policy.",
+        description="The window of the account: a quarter, half-year, year, or several years of a policy.",
         examples=["2024H1"],
     )
     ceiling_fen: int | None = Field(
-        description="The limit of the whole account; None where the policy has none that is as long."
+        description="The limit of the whole account; null if the policy has no limit of that length."
     )
     assessed_fen: int
     open_fen: int
     preliminary_fen: int
-    headroom_fen: int | None = Field(description="What is left under it; None without it.")
+    headroom_fen: int | None = Field(description="The unused part of `ceiling_fen`; null without it.")
     limits: list[LimitUse] = Field(
         description="Every limit with each of its windows in the account, the smallest first."
     )
     periods: list[Period]
     disputed: list[int] = Field(
-        description="Positions of the events that contradict the account; it shows what was last recorded."
+        description="Positions of the events that contradict the account, which shows what was recorded last."
     )
     as_of: AsOf
 
@@ -285,14 +294,16 @@ class Step(Model):
 
 
 class ExplainedPeriod(Period):
-    """A period with its steps, derived again when it is read."""
+    """A period with its steps, which every request derives again."""
 
     uscc: str
     window: str
     policy: PolicyRef
     figures_withheld: bool
     steps: list[Step]
-    disputed: list[int] = Field(description="As of the account; where no amount follows, there are no steps.")
+    disputed: list[int] = Field(
+        description="As in the account; there are no steps if no version gives the amounts."
+    )
     as_of: AsOf
 
 
@@ -307,27 +318,31 @@ class ListedEntitlement(Model):
     preliminary_fen: int
     headroom_fen: int | None
     periods: int
-    disputed: list[int] = Field(description="As of the account; a disputed one is in no sum.")
+    disputed: list[int] = Field(description="As in the account; a disputed account is in no sum.")
 
 
 class AssessmentUnderWay(Model):
-    """What was filed before a publication is being assessed: amounts may be of this version or one before."""
+    """The progress of the assessment after a publication; amounts may still be of an earlier version."""
 
     version: int
-    done: int | None = Field(description="Annual returns assessed so far; not kept of a past moment.")
+    done: int | None = Field(
+        description="The number of annual returns assessed so far; null for a past moment."
+    )
     total: int
 
 
 class EntitlementList(Model):
-    """A page of accounts. The totals are over the whole list."""
+    """A page of accounts, with the totals of the whole list."""
 
     items: list[ListedEntitlement]
     next_cursor: str | None = Field(
-        description="None after the last page. A page may be shorter than limit, even empty, before it."
+        description="Null on the last page. Any page may be shorter than limit, even empty."
     )
     total: int | None
     assessed_fen: int | None
-    disputed: int = Field(description="Accounts of the window that the log contradicts: in no total.")
+    disputed: int = Field(
+        description="The number of accounts of the window that the log contradicts; they are in no total."
+    )
     assessment: AssessmentUnderWay | None
     as_of: AsOf
 
@@ -341,13 +356,11 @@ class SummaryGroup(Model):
     open_fen: int
     preliminary_fen: int
     capped: dict[str, int] = Field(
-        description="How many periods each limit of the policy cut, by its id.",
+        description="The number of periods that each limit of the policy reduced, by its id.",
         examples=[{"month-ceiling": 2, "half-year-ceiling": 1}],
     )
-    month_ceiling: int | None = Field(description="As in `capped`; None where the policy has no such limit.")
-    half_year_ceiling: int | None = Field(
-        description="As in `capped`; None where the policy has no such limit."
-    )
+    month_ceiling: int | None = Field(description="As in `capped`; null if the policy has no such limit.")
+    half_year_ceiling: int | None = Field(description="As in `capped`; null if the policy has no such limit.")
 
 
 class Summary(Model):
@@ -357,7 +370,9 @@ class Summary(Model):
     assessed_fen: int
     open_fen: int
     preliminary_fen: int
-    disputed: int = Field(description="Accounts of the window that the log contradicts: in no sum.")
+    disputed: int = Field(
+        description="The number of accounts of the window that the log contradicts; they are in no sum."
+    )
     assessment: AssessmentUnderWay | None
     as_of: AsOf
 
@@ -383,14 +398,14 @@ class EventPage(Model):
 
 
 class AssessmentProgress(Model):
-    """How many annual returns filed before a publication are assessed by it."""
+    """The number of annual returns filed before a publication, and of those already assessed by it."""
 
     done: int
     total: int
 
 
 class PolicyWithdrawal(Model):
-    """That a policy pays for nothing any more, and why."""
+    """The withdrawal of a policy, which pays for nothing afterwards, with the reason."""
 
     position: int
     recorded_at: str
@@ -408,7 +423,7 @@ class PolicySummary(Model):
     sha256: str
     first_window: str
     last_window: str
-    withdrawn: PolicyWithdrawal | None = Field(description="None while the newest version is in force.")
+    withdrawn: PolicyWithdrawal | None = Field(description="Null while the newest version is in force.")
 
 
 class PolicyList(Model):
@@ -442,12 +457,14 @@ class PolicyVersion(PolicyVersionSummary):
     title: str
     document: dict[str, Any]
     text: str = Field(description="The YAML as it was submitted.")
-    assessment: AssessmentProgress = Field(description="As it is now, whatever moment is asked for.")
+    assessment: AssessmentProgress = Field(
+        description="The progress now, whatever the moment of the request."
+    )
     as_of: AsOf
 
 
 class LostPeriod(Model):
-    """A period that is no longer covered, and what is assessed for it now."""
+    """A period that is no longer covered, with the amount now assessed for it."""
 
     period: str
     enterprises: int
@@ -455,20 +472,20 @@ class LostPeriod(Model):
 
 
 class Disagreement(Model):
-    """An event that the read models cannot follow; what they show of its account is in no sum."""
+    """An event that contradicts the read models, which leave its account out of every sum."""
 
     position: int
     stream: str
     type: str
-    uscc: str | None = Field(description="None where the event belongs to no enterprise.")
+    uscc: str | None = Field(description="Null if the event belongs to no enterprise.")
     window: str | None
-    policy: str | None = Field(description="None where every account of the window rests on the event.")
+    policy: str | None = Field(description="Null if every account of the window depends on the event.")
     period: str | None
     reason: str
 
 
 class DisagreementPage(Model):
-    """What the log says and the read models cannot follow, in the order of the log."""
+    """A page of events that contradict the read models, in the order of the log."""
 
     items: list[Disagreement]
     total: int
@@ -477,7 +494,7 @@ class DisagreementPage(Model):
 
 
 class PublicationPreview(Model):
-    """What a publication would change; nothing was recorded."""
+    """The changes that a publication would cause; nothing was recorded."""
 
     id: str
     version: int
@@ -486,7 +503,7 @@ class PublicationPreview(Model):
     before_fen: int
     after_fen: int
     lost: list[LostPeriod] = Field(
-        description="Periods that it would no longer cover: published only with drop=true."
+        description="Periods that it would no longer cover; publishing it then needs drop=true."
     )
 
 
@@ -499,4 +516,4 @@ class Problem(Model):
     detail: str
     code: str
     problems: list[dict[str, Any]] | None = Field(default=None, max_length=PROBLEMS_MOST_LISTED)
-    problems_total: int | None = Field(default=None, description="How many there are, listed or not.")
+    problems_total: int | None = Field(default=None, description="The number of all of them, listed or not.")

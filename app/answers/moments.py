@@ -1,4 +1,4 @@
-"""A moment in one text: a position, a day in Beijing or a time. For the service and the command line."""
+"""Parses moments, for HTTP and for the command line: a position, a day in Beijing, or a time."""
 
 import re
 from typing import Final
@@ -7,7 +7,7 @@ from app.use_cases.reading.as_of import AskedDay, AskedMoment
 from app.use_cases.times import DAY_US, parse_rfc_3339
 
 BEYOND: Final = 2**63
-"""Above every position of a log: what is longer is not above its head by more."""
+"""Greater than every position; greater numbers are reduced to it."""
 
 _POSITION: Final = re.compile(r"[0-9]+", re.ASCII)
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -16,14 +16,14 @@ _LEAP_SECOND: Final = re.compile(r"\d{2}:\d{2}:60", re.ASCII)
 
 
 class MomentError(ValueError):
-    """A text that is no moment; says in Chinese what one is."""
+    """A text is not a moment; the message says in Chinese what a moment looks like."""
 
 
 def parse_position(text: str) -> int:
-    """The position of a text of digits; `BEYOND` where no log reaches so far.
+    """Parse a position; return `BEYOND` if it is greater than any log has.
 
     Raises:
-        MomentError: The text holds something else than the digits 0 to 9.
+        MomentError: The text contains characters other than the digits 0 to 9.
     """
     if _POSITION.fullmatch(text) is None:
         raise MomentError("台账序号应只用数字0至9书写。")
@@ -32,7 +32,12 @@ def parse_position(text: str) -> int:
 
 
 def parse_moment(text: str, *, now_us: int, is_start: bool = False) -> AskedMoment:
-    """The moment of a position such as `32518`, or what `parse_known_at` takes.
+    """Parse a position such as `32518`, a time (RFC 3339), or a day.
+
+    Args:
+        text: The plus sign of an offset may have become a space, as it does in a URL.
+        now_us: The time of the clock, in microseconds since 1970.
+        is_start: Whether a day stands for its start in Beijing; otherwise for its end.
 
     Raises:
         MomentError: The text is none of them.
@@ -43,14 +48,14 @@ def parse_moment(text: str, *, now_us: int, is_start: bool = False) -> AskedMome
 
 
 def parse_known_at(text: str, *, now_us: int) -> AskedMoment:
-    """The moment of a time (RFC 3339) or of a day: its end in Beijing.
+    """Parse a time (RFC 3339), or a day, which stands for its end in Beijing.
 
     Args:
-        text: A plus sign of the offset may have become a space, as it does in a URL.
-        now_us: What the clock shows, in microseconds since 1970.
+        text: The plus sign of an offset may have become a space, as it does in a URL.
+        now_us: The time of the clock, in microseconds since 1970.
 
     Raises:
-        MomentError: The text is none of them.
+        MomentError: The text is neither.
     """
     return _day_or_time(text, now_us=now_us, is_start=False, like=_LIKE)
 
@@ -63,7 +68,7 @@ def _day_or_time(text: str, *, now_us: int, is_start: bool, like: str) -> AskedM
         raise MomentError(f"{_reason(text, is_day=is_day)}应为{like}。") from error
     if not is_day:
         return AskedMoment(known_at_us=time_us)
-    # As of its start nothing of the day is known, not even what was recorded at midnight.
+    # The start excludes everything recorded on the day, even at midnight exactly.
     known_at_us = time_us - 1 if is_start else time_us + DAY_US - 1
     return AskedMoment(known_at_us=known_at_us, day=AskedDay(text, time_us, now_us))
 

@@ -1,4 +1,4 @@
-"""What was read, in the shapes of the contract."""
+"""Converts what the use cases return into the models of the API's answers."""
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -17,7 +17,7 @@ from projections.queries.totals import Group
 
 
 def as_of(moment: AsOf) -> models.AsOf:
-    """The moment of an answer."""
+    """Present the moment of an answer."""
     recorded_at = None if moment.recorded_at_us is None else rfc_3339(moment.recorded_at_us)
     root = moment.root_text
     checkpoint = None if root is None else models.Checkpoint(size=moment.position, root=root)
@@ -30,7 +30,7 @@ def as_of(moment: AsOf) -> models.AsOf:
 
 
 def entitlement(account: Account) -> models.Entitlement:
-    """An account."""
+    """Present an account."""
     ref = account.policy
     return models.Entitlement(
         uscc=account.uscc,
@@ -44,14 +44,14 @@ def entitlement(account: Account) -> models.Entitlement:
         preliminary_fen=account.preliminary_fen,
         headroom_fen=account.headroom_fen,
         limits=[models.LimitUse(**msgspec.structs.asdict(limit)) for limit in account.limits],
-        periods=[_period(each) for each in account.periods],
+        periods=[_period(period) for period in account.periods],
         disputed=account.disputed,
         as_of=as_of(account.as_of),
     )
 
 
 def outcome_fields(outcome: Outcome) -> dict[str, Any]:
-    """What a period was assessed to, as JSON: the limits that cut are called `bound_by` outside."""
+    """Convert the outcome of a period to JSON, where the field `capped_by` is called `bound_by`."""
     fields: dict[str, Any] = msgspec.to_builtins(outcome)
     fields["bound_by"] = fields.pop("capped_by")
     return fields
@@ -64,8 +64,8 @@ def _period_fields(period: PeriodAccount) -> dict[str, object]:
         "period": period.period,
         "position": period.position,
         "measures": [
-            models.MeasureOutcome(measure=each.measure, status=each.status, rule_fen=each.rule_fen)
-            for each in outcome.measures
+            models.MeasureOutcome(measure=result.measure, status=result.status, rule_fen=result.rule_fen)
+            for result in outcome.measures
         ],
     }
 
@@ -75,7 +75,7 @@ def _period(period: PeriodAccount) -> models.Period:
 
 
 def explained_period(explained: ExplainedPeriod, *, withheld: bool) -> models.ExplainedPeriod:
-    """A period with its steps; single-unit statistics are withheld from who may not see them."""
+    """Present a period with its steps, with or without single-unit statistics."""
     account = explained.account
     return models.ExplainedPeriod.model_validate(
         {
@@ -84,7 +84,7 @@ def explained_period(explained: ExplainedPeriod, *, withheld: bool) -> models.Ex
             "window": account.window,
             "policy": models.PolicyRef(**msgspec.structs.asdict(explained.policy)),
             "figures_withheld": withheld,
-            "steps": [_step(n, each, withheld=withheld) for n, each in enumerate(explained.steps, 1)],
+            "steps": [_step(n, step, withheld=withheld) for n, step in enumerate(explained.steps, 1)],
             "disputed": account.disputed,
             "as_of": as_of(account.as_of),
         }
@@ -110,19 +110,19 @@ def _step(n: int, explained: ExplainedStep, *, withheld: bool) -> models.Step:
 
 
 def assessment(progress: Progress | None) -> models.AssessmentUnderWay | None:
-    """The assessment that is under way, if one is."""
+    """Present the assessment under way; None if there is none."""
     return None if progress is None else models.AssessmentUnderWay(**msgspec.structs.asdict(progress))
 
 
 def summary(
     groups: Sequence[Group], moment: AsOf, *, disputed: int, progress: Progress | None
 ) -> models.Summary:
-    """The sums of a window by group."""
+    """Present the sums of a window by group."""
     return models.Summary(
         groups=[_summary_group(group) for group in groups],
-        assessed_fen=sum(each.assessed_fen for each in groups),
-        open_fen=sum(each.open_fen for each in groups),
-        preliminary_fen=sum(each.preliminary_fen for each in groups),
+        assessed_fen=sum(group.assessed_fen for group in groups),
+        open_fen=sum(group.open_fen for group in groups),
+        preliminary_fen=sum(group.preliminary_fen for group in groups),
         disputed=disputed,
         assessment=assessment(progress),
         as_of=as_of(moment),
@@ -139,25 +139,25 @@ def _summary_group(group: Group) -> models.SummaryGroup:
 
 
 def event_page(entries: Iterable[LogEntry], moment: AsOf, *, after: int) -> models.EventPage:
-    """Events in the order of the log."""
+    """Present a page of events, in the order of the log."""
     items = [
         models.LoggedEvent(
-            position=each.position,
-            stream=each.stream,
-            version=each.version,
-            type=each.type,
-            recorded_at=rfc_3339(each.recorded_at_us),
-            actor=each.actor,
-            data=_data(each.event),
+            position=entry.position,
+            stream=entry.stream,
+            version=entry.version,
+            type=entry.type,
+            recorded_at=rfc_3339(entry.recorded_at_us),
+            actor=entry.actor,
+            data=_data(entry.event),
         )
-        for each in entries
+        for entry in entries
     ]
     next_after = items[-1].position if items else after
     return models.EventPage(items=items, next_after=next_after, as_of=as_of(moment))
 
 
 def _data(event: AnyEvent) -> dict[str, Any]:
-    """What an event says, or why it cannot be read."""
+    """The content of an event, or the reason why it is unreadable."""
     if isinstance(event, UnreadableEvent):
         return {"unreadable": event.reason}
     data: dict[str, Any] = msgspec.to_builtins(event)
@@ -167,17 +167,24 @@ def _data(event: AnyEvent) -> dict[str, Any]:
 def enterprise_returns(
     versions: Iterable[ReturnVersion], moment: AsOf, *, uscc: str, year: int
 ) -> models.EnterpriseReturns:
-    """The returns of an enterprise and year, of which the versions come by period, form and time."""
+    """Present the returns of an enterprise and year.
+
+    Args:
+        versions: The versions, ordered by period, form and time.
+        moment: The moment of the answer.
+        uscc: The enterprise.
+        year: The year.
+    """
     histories = []
-    for (period, form), group in groupby(versions, key=lambda each: (each.period, each.form)):
-        shown = [return_version(each) for each in group]
+    for (period, form), group in groupby(versions, key=lambda version: (version.period, version.form)):
+        shown = [return_version(version) for version in group]
         standing = shown[-1].type != "ReturnWithdrawn"
         histories.append(models.ReturnHistory(form=form, period=period, standing=standing, versions=shown))
     return models.EnterpriseReturns(uscc=uscc, year=year, returns=histories, as_of=as_of(moment))
 
 
 def return_version(version: ReturnVersion) -> models.ReturnVersion:
-    """A version of a return."""
+    """Present a version of a return."""
     event = version.event
     common: dict[str, Any] = {
         "form": version.form,
@@ -218,9 +225,10 @@ def _registered(event: Return) -> dict[str, Any]:
 
 
 def red_flag(flag: RedFlag) -> models.RedFlag:
-    """A red flag with its evidence."""
+    """Present a red flag with its evidence."""
     evidence = [
-        models.RedFlagEvidence(uscc=each.uscc, **return_version(each).model_dump()) for each in flag.evidence
+        models.RedFlagEvidence(uscc=version.uscc, **return_version(version).model_dump())
+        for version in flag.evidence
     ]
     fields = {name: getattr(flag, name) for name in flag.__struct_fields__}
     group = None if flag.group is None else models.RedFlagGroup(**msgspec.structs.asdict(flag.group))
@@ -228,5 +236,5 @@ def red_flag(flag: RedFlag) -> models.RedFlag:
 
 
 def thresholds() -> models.RedFlagThresholds:
-    """From where on something stands out."""
+    """Present the thresholds from which the red flags are raised."""
     return models.RedFlagThresholds(**msgspec.structs.asdict(THRESHOLDS))

@@ -14,13 +14,13 @@ _NOTE = Field(description="A signed note: c2sp.org/tlog-checkpoint.")
 
 
 class CheckpointAnswer(Model):
-    """A signed checkpoint of the log, and what it says."""
+    """A signed checkpoint of the log, and its content."""
 
     checkpoint: str = _NOTE
     origin: str
     size: int
     root: str = _HASH
-    verifier_key: str = Field(description="`name+id+base64`: keep it from the first time that you see it.")
+    verifier_key: str = Field(description="`name+id+base64`: keep the one that you receive first.")
 
 
 class InclusionAnswer(Model):
@@ -42,12 +42,12 @@ class ConsistencyAnswer(Model):
     second: int
     first_root: str = _HASH
     second_root: str = _HASH
-    proof: list[str] = Field(description="RFC 9162, section 2.1.4; empty where it needs none.")
-    checkpoint: str = Field(description="Of the second tree, a signed note: c2sp.org/tlog-checkpoint.")
+    proof: list[str] = Field(description="RFC 9162, section 2.1.4; empty if none is needed.")
+    checkpoint: str = Field(description="The signed note of the second tree: c2sp.org/tlog-checkpoint.")
 
 
 class ReceiptPeriod(Model):
-    """What a period was last assessed to."""
+    """The amounts of a period's last assessment."""
 
     period: str
     assessed_fen: int
@@ -55,7 +55,7 @@ class ReceiptPeriod(Model):
 
 
 class ReceiptAccount(Model):
-    """What an account was assessed to under one policy."""
+    """The assessed amounts of an account under one policy."""
 
     policy: str
     periods: list[ReceiptPeriod]
@@ -70,20 +70,20 @@ class ReceiptEvent(Model):
 
 
 class ReceiptAnswer(Model):
-    """What the ledger holds of an enterprise's window; `docs/verify_receipt.py` verifies it offline."""
+    """The events of an enterprise's window, with proofs; `docs/verify_receipt.py` verifies it offline."""
 
     uscc: str
     window: str
     accounts: list[ReceiptAccount]
     events: list[ReceiptEvent] = Field(
-        description="Whole streams: returns of the years, accounts of the window, the policies of these."
+        description="Whole streams: returns of the years, accounts of the window, and their policies."
     )
     checkpoint: str = _NOTE
     verifier_key: str
 
 
 def checkpoint_answer(tree: Tree, signer: Signer) -> CheckpointAnswer:
-    """A tree, signed."""
+    """Sign and present a tree."""
     return CheckpointAnswer(
         checkpoint=_note(tree, signer),
         origin=signer.verifier.name,
@@ -94,7 +94,7 @@ def checkpoint_answer(tree: Tree, signer: Signer) -> CheckpointAnswer:
 
 
 def inclusion_answer(proved: Inclusion, signer: Signer) -> InclusionAnswer:
-    """A proof of inclusion, with its checkpoint."""
+    """Present a proof of inclusion, with its checkpoint."""
     return InclusionAnswer(
         position=proved.position,
         size=proved.tree.size,
@@ -107,7 +107,7 @@ def inclusion_answer(proved: Inclusion, signer: Signer) -> InclusionAnswer:
 
 
 def consistency_answer(proved: Consistency, signer: Signer) -> ConsistencyAnswer:
-    """A proof of consistency, with the checkpoint of the later tree."""
+    """Present a proof of consistency, with the checkpoint of the later tree."""
     return ConsistencyAnswer(
         first=proved.first.size,
         second=proved.second.size,
@@ -119,7 +119,7 @@ def consistency_answer(proved: Consistency, signer: Signer) -> ConsistencyAnswer
 
 
 def receipt_answer(receipt: Receipt, signer: Signer) -> ReceiptAnswer:
-    """A receipt, with its checkpoint."""
+    """Present a receipt, with its checkpoint."""
     return ReceiptAnswer(
         uscc=receipt.uscc,
         window=receipt.window,
@@ -127,14 +127,18 @@ def receipt_answer(receipt: Receipt, signer: Signer) -> ReceiptAnswer:
             ReceiptAccount(
                 policy=account.policy,
                 periods=[
-                    ReceiptPeriod(period=each.period, assessed_fen=each.assessed_fen, open_fen=each.open_fen)
-                    for each in account.periods
+                    ReceiptPeriod(
+                        period=assessed.period,
+                        assessed_fen=assessed.assessed_fen,
+                        open_fen=assessed.open_fen,
+                    )
+                    for assessed in account.periods
                 ],
                 assessed_fen=account.assessed_fen,
             )
             for account in receipt.accounts
         ],
-        events=[ReceiptEvent(leaf=each.leaf, proof=_texts(each.proof)) for each in receipt.events],
+        events=[ReceiptEvent(leaf=event.leaf, proof=_texts(event.proof)) for event in receipt.events],
         checkpoint=_note(receipt.tree, signer),
         verifier_key=signer.verifier.text,
     )
@@ -149,4 +153,4 @@ def _text(hashed: bytes) -> str:
 
 
 def _texts(hashes: list[bytes]) -> list[str]:
-    return [_text(each) for each in hashes]
+    return [_text(hashed) for hashed in hashes]

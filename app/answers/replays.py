@@ -10,39 +10,39 @@ from app.answers.models import Model
 from app.answers.presenters import outcome_fields
 from app.answers.times import rfc_3339
 from app.ledger.replay_runs import Run, State
-from app.use_cases.audit.replaying import Report
+from app.use_cases.audit.replaying import ReplayResult
 from domain.assessment.replay import Kind, Mismatch, Side
 from domain.events import PolicyRef
 
-_REPORT: Final = msgspec.json.Decoder(Report)
+_REPORT: Final = msgspec.json.Decoder(ReplayResult)
 
 
 class Assessment(Model):
-    """An assessment on one side of a mismatch; the amounts are null where it closes the period."""
+    """An assessment on one side of a mismatch; `outcome` is null if it ends the assessment of the period."""
 
     policy: models.PolicyRef
-    outcome: dict[str, Any] | None = Field(description="As the event has it.")
+    outcome: dict[str, Any] | None = Field(description="The outcome in the event.")
     steps: list[models.Step] = Field(
-        description="What follows by the policy and the returns that the assessment names, whichever side it "
-        "is of: the log holds no steps."
+        description="The steps that follow from the policy and the returns that the assessment names. On "
+        "both sides they are derived, since the log contains no steps."
     )
 
 
 class ReplayMismatch(Model):
-    """A place where what was recorded does not follow."""
+    """A place where the recorded event does not follow from the earlier ones."""
 
     kind: Kind
     stream: str
     period: str | None
-    position: int | None = Field(description="Of the recorded event; null where nothing was recorded.")
-    transaction_end: int | None = Field(description="Of the transaction that decided.")
+    position: int | None = Field(description="Of the recorded event; null if none was recorded.")
+    transaction_end: int | None = Field(description="The end of the transaction that made the decision.")
     recorded: Assessment | None
     derived: Assessment | None
     detail: str | None
 
 
 class RowDifference(Model):
-    """A row of a read model that is not what follows from the log; the columns that differ."""
+    """A row of a read model that differs from the row that follows from the log: the differing columns."""
 
     table: str
     key: dict[str, Any]
@@ -51,7 +51,7 @@ class RowDifference(Model):
 
 
 class UnassessedPublication(Model):
-    """A version that was published or withdrawn, and of which something is left to be assessed."""
+    """A version that was published or withdrawn, and whose assessment is not complete."""
 
     policy: str
     version: int
@@ -60,14 +60,16 @@ class UnassessedPublication(Model):
 
 
 class ReplayReport(Model):
-    """What a replay found."""
+    """The result of a replay."""
 
     is_clean: bool
     first: int
     last: int
-    projected: int | None = Field(description="Where the rows of the read models were compared.")
+    projected: int | None = Field(
+        description="The position as of which the rows of the read models were compared."
+    )
     unassessed: list[UnassessedPublication] = Field(
-        description="Publications whose assessment is not complete; what is left of it is not compared."
+        description="Publications whose assessment is not complete; the missing part is not compared."
     )
     events: int
     assessments: int
@@ -80,7 +82,7 @@ class ReplayReport(Model):
 
 
 class Replay(Model):
-    """A replay that was asked for."""
+    """A requested replay."""
 
     id: str
     state: State
@@ -88,14 +90,14 @@ class Replay(Model):
     asked_at: str
     first: int
     last: int | None
-    done: int = Field(description="Events that are replayed.")
-    total: int = Field(description="Of how many; 0 as long as that is not known.")
+    done: int = Field(description="The number of events replayed.")
+    total: int = Field(description="The number of events to replay; 0 while it is unknown.")
     problem: str | None
     report: ReplayReport | None
 
 
 def replay(run: Run) -> Replay:
-    """A replay, with its report when it is done."""
+    """Present a replay, with its report once it is done."""
     return Replay(
         id=run.id,
         state=run.state,
@@ -110,8 +112,8 @@ def replay(run: Run) -> Replay:
     )
 
 
-def report(found: Report) -> ReplayReport:
-    """A report."""
+def report(found: ReplayResult) -> ReplayReport:
+    """Present the result of a replay."""
     counted = found.found
     return ReplayReport(
         is_clean=found.is_clean,
@@ -120,17 +122,20 @@ def report(found: Report) -> ReplayReport:
         projected=found.projected,
         unassessed=[
             UnassessedPublication(
-                policy=each.policy, version=each.version, done=each.done_before_end, total=each.total
+                policy=publication.policy,
+                version=publication.version,
+                done=publication.done_before_end,
+                total=publication.total,
             )
-            for each in found.unassessed
+            for publication in found.unassessed
         ],
         events=counted.events,
         assessments=counted.assessments,
         mismatch_count=counted.mismatch_count,
-        mismatches=[_mismatch(each) for each in counted.mismatches],
+        mismatches=[_mismatch(mismatch) for mismatch in counted.mismatches],
         rows=counted.rows,
         row_difference_count=counted.row_difference_count,
-        row_differences=[RowDifference(**msgspec.structs.asdict(each)) for each in counted.row_differences],
+        row_differences=[RowDifference(**msgspec.structs.asdict(row)) for row in counted.row_differences],
         uncompared=counted.uncompared,
     )
 
@@ -157,18 +162,18 @@ def _side(side: Side | None) -> Assessment | None:
         steps=[
             models.Step(
                 n=n,
-                rule=each.step.rule,
-                measure=each.step.measure,
-                cite=each.step.cite,
-                reading=each.step.reading,
-                inputs=each.step.inputs,
-                output=each.step.output,
-                met=each.step.met,
-                shortfall_fen=each.step.shortfall_fen,
+                rule=explained.step.rule,
+                measure=explained.step.measure,
+                cite=explained.step.cite,
+                reading=explained.step.reading,
+                inputs=explained.step.inputs,
+                output=explained.step.output,
+                met=explained.step.met,
+                shortfall_fen=explained.step.shortfall_fen,
                 figures_withheld=False,
-                sentence=each.sentence,
+                sentence=explained.sentence,
             )
-            for n, each in enumerate(side.steps, 1)
+            for n, explained in enumerate(side.steps, 1)
         ],
     )
 

@@ -1,4 +1,4 @@
-"""Times as the API writes and reads them: RFC 3339, to the microsecond, without a float in between."""
+"""Formats and parses the times of the API: RFC 3339, exact to the microsecond."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -10,5 +10,5 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def rfc_3339(time_us: int) -> str:
-    """Microseconds since 1970 in UTC: `2024-04-10T08:00:00Z`, with a fraction where there is one."""
+    """Format microseconds since 1970 in UTC: `2024-04-10T08:00:00Z`, with a fraction unless it is zero."""
     return (_EPOCH + timedelta(microseconds=time_us)).isoformat().replace("+00:00", "Z")

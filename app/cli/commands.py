@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from typer._click.exceptions import ClickException
 
 from app.cli.command import Commands
-from app.cli.common import REFUSED, UNFINISHED, WRONG_USAGE, cause_of, err
+from app.cli.common import REFUSED, UNFINISHED, WRONG_USAGE, describe_cause, err
 from app.cli.lazy import LazyGroup
 from app.ledger.ledger import UncertainError
 from app.runtime.escaping import escaped
@@ -73,5 +73,5 @@ def main() -> None:
     except UNFINISHED as error:
         is_recording = isinstance(error, UncertainError | NotProjectedError | BrokenExecutor)
         advice = "请重试，已登记的不会重复登记。" if is_recording else ""
-        err.print(cause_of(error) + advice)
+        err.print(describe_cause(error) + advice)
         sys.exit(REFUSED)

@@ -1,4 +1,4 @@
-"""What the commands share: where they print, the ledger, the moment asked for, how they refuse."""
+"""The common parts of the commands: consoles, the ledger, options for moments, and refusals."""
 
 import os
 import signal
@@ -31,8 +31,8 @@ from app.use_cases.reading.as_of import (
     DayAheadError,
     PolicyAsOf,
     PositionAheadError,
-    moment_of,
-    opened,
+    choose_policy,
+    resolve_moment,
 )
 from app.use_cases.recording import INTERRUPTED
 from app.use_cases.upkeep.projecting import NotProjectedError, project_all
@@ -45,14 +45,14 @@ REFUSED: Final = 1
 WRONG_USAGE: Final = 2
 
 UNFINISHED: Final = (*INTERRUPTED, LedgerIntegrityError, UndecodableEventError, DisclosureError)
-"""What keeps a command from its end, and is a refusal: `cause_of` tells it."""
+"""Errors that end a command early as a refusal; `describe_cause` describes them."""
 
 
 class HeardOut(Terminal):
-    """A console whose reader may leave, as `head` does: what is left is done all the same, in silence."""
+    """A console whose reader may leave, as `head` does; the command then continues in silence."""
 
     def on_broken_pipe(self) -> None:
-        """Go on, silently."""
+        """Continue without output."""
         self.quiet = True
         with Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
@@ -63,7 +63,7 @@ err = Terminal(stderr=True)
 
 
 def position_from(least: int) -> Callable[[Any], int]:
-    """A parser of positions, and of how many records a log has, from `least` on; however large they are."""
+    """Create a parser of positions and sizes of the log, of any size from `least` on."""
 
     def parse(given: Any) -> int:
         try:
@@ -78,15 +78,15 @@ def position_from(least: int) -> Callable[[Any], int]:
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="以JSON输出。")]
-WindowAsked = Annotated[
+WindowArgument = Annotated[
     str, typer.Argument(metavar="WINDOW", help="期间：2024H1（上半年）、2024Q2、2024等。")
 ]
-PolicyAsked = Annotated[str | None, typer.Option("--policy", help="政策文件编号；只有一个时可省略。")]
-PositionAsked = Annotated[
+PolicyOption = Annotated[str | None, typer.Option("--policy", help="政策文件编号；只有一个时可省略。")]
+PositionOption = Annotated[
     int | None,
     typer.Option("--position", parser=position_from(0), metavar="<int>", help="按该台账序号时的情况。"),
 ]
-KnownAtAsked = Annotated[
+KnownAtOption = Annotated[
     str | None,
     typer.Option(
         "--known-at", help="按该时间（RFC 3339）或该日终了（北京时间）已登记的情况；当日为截至现在。"
@@ -95,13 +95,13 @@ KnownAtAsked = Annotated[
 
 
 def refuse(message: str) -> NoReturn:
-    """Say why on standard error, and end with `REFUSED`."""
+    """Print a message on standard error, and exit with `REFUSED`."""
     err.print(message)
     raise typer.Exit(REFUSED)
 
 
-def cause_of(error: Exception) -> str:
-    """What kept a command from its end, `UNFINISHED` or an error of the system, as far as it is known."""
+def describe_cause(error: Exception) -> str:
+    """Describe why a command ended early: an error of `UNFINISHED`, or of the operating system."""
     if isinstance(error, UncertainError):
         return f"登记时数据库连接中断，批次{error.batch_id}是否已登记尚不确定。"
     if isinstance(error, NotProjectedError):
@@ -129,29 +129,29 @@ def _cause_in_database(error: Exception) -> str:
 
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """The signals to stop that came, which then end nothing by themselves; a second one ends the process.
+    """Collect the signals to stop instead of ending; a second signal ends the process.
 
-    The handler only notes the first: what it interrupts may hold a lock that anything else could wait for.
+    The handler only notes the first signal, since the interrupted code may hold any lock.
     """
-    asked: list[int] = []
+    received: list[int] = []
 
     def note(number: int, _: object) -> None:
-        asked.append(number)
-        for each in before:
-            signal.signal(each, signal.SIG_DFL)
+        received.append(number)
+        for handled in before:
+            signal.signal(handled, signal.SIG_DFL)
 
     before: dict[signal.Signals, Any] = {}
-    for each in (signal.SIGTERM, signal.SIGINT):
-        before[each] = signal.signal(each, note)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        before[number] = signal.signal(number, note)
     try:
-        yield asked
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 def opened_ledger(context: typer.Context) -> Ledger:
-    """The ledger of the settings, migrated or not, until the command ends."""
+    """Open the ledger of the settings, migrated or not, until the command ends."""
     try:
         ledger = open_ledger(read_settings())
     except OSError as error:
@@ -160,8 +160,8 @@ def opened_ledger(context: typer.Context) -> Ledger:
     return ledger
 
 
-def ledger_of(context: typer.Context) -> Ledger:
-    """The ledger of the settings, until the command ends."""
+def get_ledger(context: typer.Context) -> Ledger:
+    """Open the ledger of the settings until the command ends; refuse if it is not migrated."""
     ledger = opened_ledger(context)
     missing = missing_file(ledger.engine)
     if missing is not None:
@@ -172,7 +172,7 @@ def ledger_of(context: typer.Context) -> Ledger:
 
 
 def bring_up(ledger: Ledger) -> int:
-    """Bring the read models up to the log, and finish an assessment that was interrupted; the position."""
+    """Update the read models, and finish an interrupted assessment; return the position they have reached."""
     position = project_all(ledger)
     with read_transaction(ledger.engine) as connection:
         is_finished = publications.unfinished(connection) is None
@@ -198,7 +198,7 @@ def write_json(text: str) -> None:
 
 @contextmanager
 def progress_bar(label: str, total: int | None = None) -> Iterator[Any]:
-    """A progress bar on a terminal, else nothing."""
+    """Show a progress bar on a terminal; elsewhere show nothing."""
     if not err.is_terminal:
         yield lambda *_: None
         return
@@ -211,8 +211,8 @@ def progress_bar(label: str, total: int | None = None) -> Iterator[Any]:
         yield progress
 
 
-def window_of(text: str) -> str:
-    """The window of an argument."""
+def parse_window(text: str) -> str:
+    """Parse the argument WINDOW."""
     try:
         return str(Window.parse(text))
     except PeriodError as error:
@@ -220,7 +220,7 @@ def window_of(text: str) -> str:
 
 
 def asked_moment(position: int | None, known_at: str | None) -> AskedMoment:
-    """The moment of the options `--position` and `--known-at`."""
+    """Parse the options `--position` and `--known-at`."""
     if known_at is None:
         return AskedMoment(position=position)
     if position is not None:
@@ -244,8 +244,8 @@ def known_values() -> Iterator[None]:
         raise typer.BadParameter(f"{error}。", param_hint=option) from error
 
 
-def code_of(field: str, text: str | None, names: Mapping[str, str]) -> str | None:
-    """The code that an option names, by itself or by its Chinese name; None where it is not given."""
+def parse_option(field: str, text: str | None, names: Mapping[str, str]) -> str | None:
+    """Parse an option that names a code, or its Chinese name; None if the option is not given."""
     with known_values():
         return None if text is None else parse_code(field, text, names)
 
@@ -264,38 +264,38 @@ def within_the_log() -> Iterator[None]:
 def require_policy(
     ledger: Ledger, connection: Connection, window: str, policy: str | None, asked: AskedMoment
 ) -> PolicyAsOf:
-    """The policy of a window as of the moment that the options ask for."""
+    """Choose the policy of a window as of a moment; refuse if there is none or it is ambiguous."""
     with within_the_log(), known_values():
-        books = opened(ledger, connection, window, policy, asked)
-    if books == "policy-unknown":
+        policy_as_of = choose_policy(ledger, connection, window, policy, asked)
+    if policy_as_of == "policy-unknown":
         refuse(f"没有发布过编号为{policy}的政策文件。")
-    if books == "policy-ambiguous":
+    if policy_as_of == "policy-ambiguous":
         refuse("有多个政策文件覆盖该期间，请用--policy指定。")
-    if isinstance(books, str):
-        raise TypeError(books)
-    return books
+    if isinstance(policy_as_of, str):
+        raise TypeError(policy_as_of)
+    return policy_as_of
 
 
 @contextmanager
 def read_as_of(ledger: Ledger, asked: AskedMoment) -> Iterator[tuple[Connection, AsOf]]:
-    """A transaction that reads, of read models brought up to the log, and the moment that is asked for."""
+    """Update the read models, and open a read transaction with the requested moment."""
     bring_up(ledger)
     with read_transaction(ledger.engine) as connection, within_the_log():
-        yield connection, moment_of(connection, asked)
+        yield connection, resolve_moment(connection, asked)
 
 
 @contextmanager
 def read_policy_as_of(
     ledger: Ledger, window: str, policy: str | None, asked: AskedMoment
 ) -> Iterator[tuple[Connection, PolicyAsOf]]:
-    """The same, and the policy of a window at the moment that is asked for."""
+    """Update the read models, and open a read transaction with the policy of a window as of a moment."""
     bring_up(ledger)
     with read_transaction(ledger.engine) as connection:
         yield connection, require_policy(ledger, connection, window, policy, asked)
 
 
-def uscc_of(text: str) -> str:
-    """The code of an argument."""
+def parse_uscc(text: str) -> str:
+    """Check the argument USCC."""
     if not has_uscc_shape(text):
         raise typer.BadParameter("应为18位数字和大写字母。", param_hint="USCC")
     return text

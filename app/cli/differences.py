@@ -1,4 +1,4 @@
-"""`duixian audit differences`: what changed between two moments, as lines, JSON or a workbook."""
+"""`duixian audit differences`: the changes between two moments, as lines, JSON or a workbook."""
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -14,12 +14,12 @@ from app.cli.command import Commands, shows_no_figures
 from app.cli.common import (
     AsJson,
     bring_up,
+    get_ledger,
     known_values,
-    ledger_of,
     out,
+    parse_uscc,
+    parse_window,
     refuse,
-    uscc_of,
-    window_of,
     within_the_log,
     write_json,
 )
@@ -34,7 +34,7 @@ from app.use_cases.audit.differences import (
     OrderError,
     Sums,
     differences,
-    moments_of,
+    resolve_moments,
     sums,
 )
 from app.use_cases.reading.as_of import AskedMoment, check_window
@@ -73,9 +73,9 @@ def audit_differences(
     if xlsx is not None and as_json:
         raise typer.BadParameter("--xlsx与--json只能给一个。")
     asked = (_moment("FROM", first, is_start=True), _moment("TO", last))
-    name = None if window is None else window_of(window)
-    uscc = None if uscc is None else uscc_of(uscc)
-    ledger = ledger_of(context)
+    name = None if window is None else parse_window(window)
+    uscc = None if uscc is None else parse_uscc(uscc)
+    ledger = get_ledger(context)
     bring_up(ledger)
     with read_transaction(ledger.engine) as connection, within_the_log():
         with known_values():
@@ -83,7 +83,7 @@ def audit_differences(
                 check_window(connection, name)
             scope = Scope(name, parse_region(connection, region_code, name), uscc)
         try:
-            moments = moments_of(connection, *asked)
+            moments = resolve_moments(connection, *asked)
         except OrderError as error:
             raise typer.BadParameter("FROM晚于TO，应先写较早的时点。") from error
         summed = sums(connection, scope, moments)
@@ -104,15 +104,15 @@ def _moment(name: str, text: str, *, is_start: bool = False) -> AskedMoment:
 
 
 def _adding_up(found: Iterable[Difference], summed: Sums) -> Iterator[Difference]:
-    """The differences as they come; after the last one it is checked that they are those of the sums.
+    """Yield the differences, and check after the last one that they add up to the difference of the sums.
 
     Raises:
-        LedgerIntegrityError: The read models contradict each other.
+        LedgerIntegrityError: They do not, so the read models contradict each other.
     """
     total_fen = 0
-    for each in found:
-        total_fen += each.difference_fen
-        yield each
+    for difference in found:
+        total_fen += difference.difference_fen
+        yield difference
     if total_fen != summed.difference_fen:
         raise LedgerIntegrityError(
             f"各项变动合计{total_fen}分，而两时点合计相差{summed.difference_fen}分。{REBUILD}"
@@ -120,29 +120,29 @@ def _adding_up(found: Iterable[Difference], summed: Sums) -> Iterator[Difference
 
 
 def _print_json(found: Iterable[Difference], summed: Sums, moments: Moments) -> None:
-    """One object, written as it comes: the differences of a country are never all in memory."""
+    """Write one JSON object piece by piece: the differences of a country are never all in memory."""
     head = {
         name: value if isinstance(value, int) else value.model_dump()
         for name, value in heading(summed, moments).items()
     }
     write_json(msgspec.json.encode(head).decode()[:-1] + ',"items":[')
     separator = "\n"
-    for each in found:
-        write_json(separator + difference_item(each).model_dump_json())
+    for difference in found:
+        write_json(separator + difference_item(difference).model_dump_json())
         separator = ",\n"
     write_json("\n]}\n")
 
 
 def _print(found: Iterable[Difference], summed: Sums, moments: Moments) -> None:
     count = 0
-    for count, each in enumerate(found, 1):  # noqa: B007 - the number of the last one is told
+    for count, item in enumerate(found, 1):  # noqa: B007 - printed below
         out.print(
-            f"{each.name}（{each.uscc}）{period_of(each.period).chinese}：{_amount(each.before_fen)} → "
-            f"{_amount(each.after_fen)}，{_signed(each.difference_fen)}",
+            f"{item.name}（{item.uscc}）{period_of(item.period).chinese}：{_amount(item.before_fen)} → "
+            f"{_amount(item.after_fen)}，{_signed(item.difference_fen)}",
         )
-        for change in each.changes:
+        for change in item.changes:
             for cause in change.causes:
-                out.print(f"    {_told(cause)}")
+                out.print(f"    {_cause_text(cause)}")
     out.print(
         f"共{count}项变动。测算金额合计：{_amount(summed.before_fen)} → {_amount(summed.after_fen)}，"
         f"{_signed(summed.difference_fen)}。",
@@ -159,8 +159,8 @@ def _signed(fen: int) -> str:
     return f"增减{'+' if fen > 0 else ''}{wanyuan_text(fen)}万元"
 
 
-def _told(cause: Cause) -> str:
-    """A cause in a line: what, why, by whom, when, where in the log."""
+def _cause_text(cause: Cause) -> str:
+    """Describe a cause in one line: record, reason, actor, time, position in the log."""
     if isinstance(cause, ReturnVersion):
         return printing.version_text(cause)
     return (
@@ -187,9 +187,9 @@ def _fingerprint(version: ReturnVersion) -> str | None:
     return None if source is None else source.sha256
 
 
-def _of_return(tell: Callable[[ReturnVersion], str | None], cause: Cause) -> str:
-    """What is told of returns alone."""
-    return (tell(cause) or "") if isinstance(cause, ReturnVersion) else ""
+def _of_return(describe: Callable[[ReturnVersion], str | None], cause: Cause) -> str:
+    """Describe a cause that is a version of a return; "" for other causes."""
+    return (describe(cause) or "") if isinstance(cause, ReturnVersion) else ""
 
 
 def _write(path: Path, found: Iterable[Difference], summed: Sums, notes: list[tuple[str, str]]) -> None:
@@ -218,20 +218,20 @@ def _line(difference: Difference) -> DifferenceLine:
         times=_stacked(beijing(cause.recorded_at_us) for cause in causes),
         positions=_stacked(str(cause.position) for cause in causes),
         reasons=_stacked(_of_return(printing.reason_text, cause) for cause in causes),
-        documents=_stacked(_of_return(lambda each: each.event.document, cause) for cause in causes),
+        documents=_stacked(_of_return(lambda version: version.event.document, cause) for cause in causes),
         sources=_stacked(_of_return(printing.source_text, cause) for cause in causes),
         fingerprints=_stacked(_of_return(_fingerprint, cause) for cause in causes),
     )
 
 
 def _stacked(texts: Iterable[str]) -> str:
-    """One text a line, so that the causes stand beside each other in their columns; "" where all are."""
+    """Put each text on its own line, which aligns the causes across columns; "" if all texts are empty."""
     stacked = "\n".join(texts)
     return stacked if stacked.strip() else ""
 
 
 def _notes(scope: Scope, moments: Moments) -> list[tuple[str, str]]:
-    """What the second sheet says: the moments, what is listed, how to read a line."""
+    """The content of the second sheet: the moments, the scope, and the meaning of a line."""
     region = "全部处理地" if scope.region_code is None else region_name(scope.region_code)
     window = "全部期间" if scope.window is None else Window.parse(scope.window).chinese
     enterprise = "全部企业" if scope.uscc is None else scope.uscc

@@ -1,4 +1,4 @@
-"""`duixian audit disagreements`: what the log says and the read models cannot follow."""
+"""`duixian audit disagreements`: the events that contradict the read models."""
 
 import typer
 
@@ -6,10 +6,10 @@ from app.cli import printing
 from app.cli.command import Commands, shows_no_figures
 from app.cli.common import (
     AsJson,
-    KnownAtAsked,
-    PositionAsked,
+    KnownAtOption,
+    PositionOption,
     asked_moment,
-    ledger_of,
+    get_ledger,
     out,
     print_json,
     read_as_of,
@@ -24,22 +24,22 @@ app = Commands()
 @shows_no_figures
 def audit_disagreements(
     context: typer.Context,
-    position: PositionAsked = None,
-    known_at: KnownAtAsked = None,
+    position: PositionOption = None,
+    known_at: KnownAtOption = None,
     as_json: AsJson = False,
 ) -> None:
     """列出查询表无法依从的台账记录（互相矛盾或无法读取）；有则退出码仍为0。"""
     asked = asked_moment(position, known_at)
-    with read_as_of(ledger_of(context), asked) as (connection, at):
+    with read_as_of(get_ledger(context), asked) as (connection, at):
         found = disagreements.page(connection, at.position, after=0, limit=DISAGREEMENTS_MOST_SHOWN)
         total = disagreements.count(connection, at.position)
     if as_json:
         print_json({"items": found, "total": total})
         return
-    for each in found:
-        account = " ".join(part for part in (each.uscc, each.window, each.policy, each.period) if part)
+    for row in found:
+        account = " ".join(part for part in (row.uscc, row.window, row.policy, row.period) if part)
         out.print(
-            f"台账序号{each.position} {each.type} {account or each.stream}：{each.reason}",
+            f"台账序号{row.position} {row.type} {account or row.stream}：{row.reason}",
         )
-    told = f"共{total}条记录有矛盾" if total else "没有互相矛盾的记录"
-    out.print(f"{told}。{printing.as_of_text(at)}")
+    summary = f"共{total}条记录有矛盾" if total else "没有互相矛盾的记录"
+    out.print(f"{summary}。{printing.as_of_text(at)}")

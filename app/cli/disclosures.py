@@ -5,10 +5,10 @@ from typing import Annotated, Final
 
 import typer
 
-from app.answers.disclosures import disclosure_item, time_of
+from app.answers.disclosures import disclosure_item, parse_time_or_day
 from app.answers.times import rfc_3339
 from app.cli.command import Commands, actor_of, command_words, disclosure_log, shows_no_figures
-from app.cli.common import AsJson, ledger_of, out, print_json, refuse, uscc_of
+from app.cli.common import AsJson, get_ledger, out, parse_uscc, print_json, refuse
 from app.runtime.limits import DISCLOSURES_KEPT_DAYS
 from app.security.disclosures import Disclosure, Filter, Kind, TooYoungError
 from app.workbooks.cells import beijing
@@ -39,11 +39,11 @@ def audit_disclosures(
     """列出查阅记录（何人何时查阅单户数据）和密钥记录，最新的在前。"""
     criteria = Filter(
         actor=who,
-        uscc=None if uscc is None else uscc_of(uscc),
+        uscc=None if uscc is None else parse_uscc(uscc),
         since_us=None if since is None else _time("--since", since),
         until_us=None if until is None else _time("--until", until),
     )
-    entries = disclosure_log(context, ledger_of(context)).page(criteria, limit=limit)
+    entries = disclosure_log(context, get_ledger(context)).page(criteria, limit=limit)
     if as_json:
         print_json([disclosure_item(entry).model_dump() for entry in entries])
         return
@@ -61,7 +61,7 @@ def audit_remove_disclosures(
 ) -> None:
     """删除过期的查阅记录；删除一事本身和密钥记录长期保留。"""
     before_us = _time("BEFORE", before)
-    log = disclosure_log(context, ledger_of(context))
+    log = disclosure_log(context, get_ledger(context))
     query = f"before={rfc_3339(before_us)}"
     try:
         count = log.remove(before_us, actor=actor_of(context), route=command_words(context), query=query)
@@ -72,7 +72,7 @@ def audit_remove_disclosures(
 
 def _time(name: str, text: str) -> int:
     try:
-        return time_of(text, is_end=name == "--until")
+        return parse_time_or_day(text, is_end=name == "--until")
     except ValueError as error:
         message = "应为日期如2024-08-05，或时间如2024-08-05T18:00:00+08:00。"
         raise typer.BadParameter(message, param_hint=name) from error

@@ -10,7 +10,7 @@ from app.archive.export_folder import ExportError, Manifest
 from app.cli.command import Commands, disclose, shows_figures
 from app.cli.common import (
     AsJson,
-    ledger_of,
+    get_ledger,
     out,
     position_from,
     print_json,
@@ -47,7 +47,7 @@ def audit_export(
     as_json: AsJson = False,
 ) -> None:
     """导出全部台账记录，附导出清单和带签名的日志校验点，供脱机核验。"""
-    ledger = ledger_of(context)
+    ledger = get_ledger(context)
     options = ExportOptions(
         target=target.absolute(),
         packed=packed,

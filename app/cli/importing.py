@@ -15,10 +15,10 @@ from app.cli.common import (
     AsJson,
     HeardOut,
     bring_up,
-    cause_of,
-    code_of,
+    describe_cause,
     err,
-    ledger_of,
+    get_ledger,
+    parse_option,
     print_json,
     progress_bar,
     refuse,
@@ -34,7 +34,7 @@ from app.runtime.limits import PROBLEMS_MOST_LISTED
 from app.runtime.new_files import check_writable
 from app.runtime.reasons import reason_of
 from app.use_cases.filing.importing import Progress
-from app.use_cases.filing.row_warnings import OF_THE_ROW_ALONE
+from app.use_cases.filing.row_warnings import ABOUT_ROW_ALONE
 from app.use_cases.upkeep.projecting import project_all
 from app.workbooks.problem_sheet import ProblemLine, write_problem_sheet
 from domain.events import Stage
@@ -123,7 +123,7 @@ def import_command(
     options = _import_options(unit, period, stage, reason, origin, document, dry_run=dry_run)
     if problems is not None:
         _check_writable(problems)
-    ledger = ledger_of(context)
+    ledger = get_ledger(context)
     bring_up(ledger)
     outcomes: list[ImportOutcome] = []
     with stop_signals() as signals:
@@ -157,9 +157,9 @@ def _import_options(
     return ImportOptions(
         unit=code,
         period=period,
-        stage=cast("Stage", code_of("stage", stage, STAGES)),
+        stage=cast("Stage", parse_option("stage", stage, STAGES)),
         reason=reason,
-        origin=code_of("origin", origin, ORIGINS),
+        origin=parse_option("origin", origin, ORIGINS),
         document=document,
         dry_run=dry_run,
     )
@@ -197,7 +197,7 @@ def _outcome(
         return ImportOutcome(_empty_result(path), "stopped", extent.recorded, extent.rows, reason)
     except (*UNFINISHED, OSError) as error:
         is_uncertain = isinstance(error, UncertainError)
-        cause = cause_of(error)
+        cause = describe_cause(error)
         return ImportOutcome(
             _empty_result(path), "unfinished", extent.recorded, extent.rows, cause, is_uncertain
         )
@@ -209,7 +209,7 @@ def _outcome(
 
 def _count_quoting(imported: ImportedFile) -> int:
     """The number of warnings that may quote figures of the ledger."""
-    return sum(line.category == "核实提示" and line.code not in OF_THE_ROW_ALONE for line in imported.lines)
+    return sum(line.category == "核实提示" and line.code not in ABOUT_ROW_ALONE for line in imported.lines)
 
 
 def _empty_result(path: Path) -> ImportedFile:

@@ -7,7 +7,7 @@ import typer
 
 from app.answers.times import rfc_3339
 from app.cli.command import ACTOR, Commands, actor_of, command_words, disclosure_log, shows_no_figures
-from app.cli.common import AsJson, ledger_of, out, print_json, refuse
+from app.cli.common import AsJson, get_ledger, out, print_json, refuse
 from app.ledger.ledger import Ledger
 from app.runtime.database import read_transaction, write_transaction
 from app.security.disclosures import Entry, Kind
@@ -35,7 +35,7 @@ def keys_create(
     if not is_name(name) or name.startswith(ACTOR):
         message = f"应为1至100个可显示的字符，不能以“{ACTOR}”开头。"
         raise typer.BadParameter(message, param_hint="--name")
-    ledger = ledger_of(context)
+    ledger = get_ledger(context)
     if name in {key.name for key in _keys(ledger)}:
         refuse(_TAKEN.format(name))
     _record(context, ledger, "key-created", name, role + ("(with figures)" if with_figures else ""))
@@ -50,7 +50,7 @@ def keys_create(
 @shows_no_figures
 def keys_list(context: typer.Context, as_json: AsJson = False) -> None:
     """列出全部密钥（不显示密钥本身）。"""
-    keys = _keys(ledger_of(context))
+    keys = _keys(get_ledger(context))
     if as_json:
         print_json(keys)
         return
@@ -64,7 +64,7 @@ def keys_list(context: typer.Context, as_json: AsJson = False) -> None:
 @shows_no_figures
 def keys_revoke(context: typer.Context, name: str) -> None:
     """停用密钥。"""
-    ledger = ledger_of(context)
+    ledger = get_ledger(context)
     if name in {key.name for key in _keys(ledger) if key.revoked_at_us is None}:
         _record(context, ledger, "key-revoked", name, None)
     with write_transaction(ledger.engine) as connection:

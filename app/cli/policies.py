@@ -11,12 +11,12 @@ from app.cli.command import Commands, actor_of, shows_no_figures
 from app.cli.common import (
     REFUSED,
     AsJson,
-    KnownAtAsked,
-    PositionAsked,
+    KnownAtOption,
+    PositionOption,
     asked_moment,
     bring_up,
     err,
-    ledger_of,
+    get_ledger,
     out,
     print_json,
     progress_bar,
@@ -69,7 +69,7 @@ def policy_publish(
     """发布政策文件，并测算此前登记的全部数据。"""
     loaded = _load(file)
     meant = _drop(reason, document) if drop else None
-    ledger = ledger_of(context)
+    ledger = get_ledger(context)
     bring_up(ledger)
     try:
         result = publish(ledger, loaded, actor=actor_of(context), drop=meant)
@@ -93,7 +93,7 @@ def policy_withdraw(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="只试算，不登记。")] = False,
 ) -> None:
     """撤销政策：已废止，或发布有误；其各期测算归零。"""
-    meant, ledger = _drop(reason, document), ledger_of(context)
+    meant, ledger = _drop(reason, document), get_ledger(context)
     bring_up(ledger)
     if dry_run:
         effect = preview_withdrawal(ledger, policy)
@@ -127,8 +127,10 @@ def _drop(reason: str | None, document: str | None) -> Drop:
 
 def _refuse_narrowing(error: CoverageNarrowsError) -> NoReturn:
     err.print("该版本不再覆盖前一版本的部分所属期，已测算的金额将归零：")
-    for each in error.lost:
-        err.print(f"  {period_of(each.period).chinese}：{each.enterprises}户，{wanyuan(each.assessed_fen)}")
+    for period in error.lost:
+        err.print(
+            f"  {period_of(period.period).chinese}：{period.enterprises}户，{wanyuan(period.assessed_fen)}"
+        )
     refuse(
         "确须缩小的，用--drop、--reason（原因）和--document（依据文号）发布；另一年度或另一办法，请用新的政策编号。"
     )
@@ -151,32 +153,32 @@ def _load(file: Path) -> LoadedPolicy:
 @shows_no_figures
 def policy_list(
     context: typer.Context,
-    position: PositionAsked = None,
-    known_at: KnownAtAsked = None,
+    position: PositionOption = None,
+    known_at: KnownAtOption = None,
     as_json: AsJson = False,
 ) -> None:
     """列出已发布的政策文件及各版本。"""
     asked = asked_moment(position, known_at)
-    with read_as_of(ledger_of(context), asked) as (connection, at):
+    with read_as_of(get_ledger(context), asked) as (connection, at):
         found = published(connection, at.position)
     if as_json:
-        print_json([_version(each) for each in found])
+        print_json([_version(row) for row in found])
         return
-    for each in found:
+    for row in found:
         out.print(
-            f"{each.ref.id} 版本{each.ref.version}：{each.title}，{beijing(each.recorded_at_us)}发布",
+            f"{row.ref.id} 版本{row.ref.version}：{row.title}，{beijing(row.recorded_at_us)}发布",
         )
     if not found:
         out.print("尚未发布政策文件。")
     out.print(printing.as_of_text(at))
 
 
-def _version(each: PolicyVersion) -> dict[str, Any]:
+def _version(version: PolicyVersion) -> dict[str, Any]:
     return {
-        "id": each.ref.id,
-        "version": each.ref.version,
-        "sha256": each.ref.sha256,
-        "title": each.title,
-        "published_at": rfc_3339(each.recorded_at_us),
-        "position": each.position,
+        "id": version.ref.id,
+        "version": version.ref.version,
+        "sha256": version.ref.sha256,
+        "title": version.title,
+        "published_at": rfc_3339(version.recorded_at_us),
+        "position": version.position,
     }

@@ -1,4 +1,4 @@
-"""What the command line prints for people, in Chinese."""
+"""Prints answers for people, in Chinese."""
 
 from collections.abc import Iterable, Sequence
 
@@ -31,12 +31,12 @@ IN_PROGRESS = "；该日尚未结束，截至现在"
 
 
 def wanyuan(fen: int) -> str:
-    """An amount with its unit."""
+    """Format an amount with its unit."""
     return f"{wanyuan_text(fen)}万元"
 
 
 def as_of_text(moment: AsOf) -> str:
-    """The moment of an answer."""
+    """Format the moment of an answer."""
     in_progress = IN_PROGRESS if moment.day_in_progress else ""
     if moment.recorded_at_us is None:
         return f"截至当时台账尚无记录（台账序号0{in_progress}）"
@@ -45,7 +45,7 @@ def as_of_text(moment: AsOf) -> str:
 
 
 def print_account(console: Terminal, account: Account, policy: Policy | None) -> None:
-    """An account, with the version of the policy that it is of."""
+    """Print an account, with the version of its policy."""
     window = Window.parse(account.window)
     who = (bold(account.name), f"（{account.uscc}）") if account.name else (account.uscc,)
     console.print(*who, f"{window.chinese}奖励测算结果", sep="")
@@ -62,19 +62,19 @@ def print_account(console: Terminal, account: Account, policy: Policy | None) ->
     )
     rows = (
         (
-            period_of(each.period).chinese,
-            STAGES[each.outcome.stage],
-            STATUSES[each.outcome.status],
-            "—" if each.outcome.measure is None else policy.measure_name(each.outcome.measure),
-            wanyuan(each.outcome.rule_fen),
-            wanyuan(each.outcome.assessed_fen),
-            wanyuan(each.outcome.open_fen),
-            "、".join(CEILINGS[name] for name in each.outcome.capped_by),
+            period_of(period.period).chinese,
+            STAGES[period.outcome.stage],
+            STATUSES[period.outcome.status],
+            "—" if period.outcome.measure is None else policy.measure_name(period.outcome.measure),
+            wanyuan(period.outcome.rule_fen),
+            wanyuan(period.outcome.assessed_fen),
+            wanyuan(period.outcome.open_fen),
+            "、".join(CEILINGS[name] for name in period.outcome.capped_by),
         )
-        for each in account.periods
+        for period in account.periods
     )
     print_table(console, columns, rows)
-    counted = sum(each.outcome.assessed_fen > 0 for each in account.periods)
+    counted = sum(period.outcome.assessed_fen > 0 for period in account.periods)
     preliminary_fen = account.preliminary_fen
     preliminary = f"，其中初报数{wanyuan(preliminary_fen)}" if preliminary_fen else ""
     limit, headroom = policy.account_limit(window), ""
@@ -93,7 +93,7 @@ def print_account(console: Terminal, account: Account, policy: Policy | None) ->
 
 
 def print_steps(console: Terminal, explained: ExplainedPeriod) -> None:
-    """The reasons of a period."""
+    """Print the steps of a period."""
     console.print(bold(period_of(explained.period.period).chinese))
     for n, step in enumerate(explained.steps, 1):
         console.print(f"  {n}. {step.sentence}")
@@ -102,7 +102,7 @@ def print_steps(console: Terminal, explained: ExplainedPeriod) -> None:
 def print_list(
     console: Terminal, accounts: Iterable[ListedAccount], totals: ListTotals | None, moment: AsOf
 ) -> None:
-    """A page of the list."""
+    """Print a page of the list."""
     columns = (
         Column("统一社会信用代码"),
         Column("企业", "text"),
@@ -111,15 +111,15 @@ def print_list(
     )
     rows = (
         (
-            each.uscc,
-            each.name,
-            region_name(each.region_code),
-            str(each.periods),
-            wanyuan(each.assessed_fen),
-            wanyuan(each.open_fen),
-            wanyuan(each.preliminary_fen),
+            account.uscc,
+            account.name,
+            region_name(account.region_code),
+            str(account.periods),
+            wanyuan(account.assessed_fen),
+            wanyuan(account.open_fen),
+            wanyuan(account.preliminary_fen),
         )
-        for each in accounts
+        for account in accounts
     )
     print_table(console, columns, rows)
     if totals is not None:
@@ -128,20 +128,20 @@ def print_list(
 
 
 def print_reservations(console: Terminal, disputed: int, progress: Progress | None) -> None:
-    """What the sums leave out, and that they are not yet of one version."""
+    """Print what the sums leave out, and whether they still mix two versions of the policy."""
     if disputed:
-        told = f"另有{disputed}户与台账记录有矛盾，未计入合计"
-        console.print(f"{told}；请运行duixian audit disagreements查看。")
+        disputed_text = f"另有{disputed}户与台账记录有矛盾，未计入合计"
+        console.print(f"{disputed_text}；请运行duixian audit disagreements查看。")
     if progress is not None:
         done = "" if progress.done is None else f"，已测算{progress.done}/{progress.total}"
         console.print(f"政策版本{progress.version}的测算正在进行{done}：各户金额可能仍属此前版本。")
 
 
 def print_unassessed(console: Terminal, unassessed: Iterable[Publication]) -> None:
-    """The publications whose assessment is not complete."""
-    for each in unassessed:
+    """Print the publications whose assessment is not complete."""
+    for publication in unassessed:
         console.print(
-            f"政策{each.policy}版本{each.version}发布（或撤销）后的测算尚未完成，已测算{each.done_before_end}/{each.total}；"
+            f"政策{publication.policy}版本{publication.version}发布（或撤销）后的测算尚未完成，已测算{publication.done_before_end}/{publication.total}；"
             "运行duixian project --once或启动服务即继续。",
         )
 
@@ -149,23 +149,23 @@ def print_unassessed(console: Terminal, unassessed: Iterable[Publication]) -> No
 def print_summary(
     console: Terminal, groups: Sequence[Group], group_by: str, policy: Policy | None, moment: AsOf
 ) -> None:
-    """The sums of a window by group; the policy names its measures."""
+    """Print the sums of a window by group; the policy has the names of measures."""
     limits = list(dict.fromkeys(limit for group in groups for limit in group.capped))
     figures = ("户数", "测算金额", "其中口径待明确", "其中初报数", *map(cut_name, limits))
     columns = (Column(DIMENSIONS[group_by], "text"), *(Column(heading, "figure") for heading in figures))
     rows = (
         (
-            _group_name(each.key, group_by, policy),
-            str(each.enterprises),
-            wanyuan(each.assessed_fen),
-            wanyuan(each.open_fen),
-            wanyuan(each.preliminary_fen),
-            *(f"{each.capped[limit]}期" for limit in limits),
+            _group_name(group.key, group_by, policy),
+            str(group.enterprises),
+            wanyuan(group.assessed_fen),
+            wanyuan(group.open_fen),
+            wanyuan(group.preliminary_fen),
+            *(f"{group.capped[limit]}期" for limit in limits),
         )
-        for each in groups
+        for group in groups
     )
     print_table(console, columns, rows)
-    assessed_fen = sum(each.assessed_fen for each in groups)
+    assessed_fen = sum(group.assessed_fen for group in groups)
     console.print(f"测算金额合计{wanyuan(assessed_fen)}。{as_of_text(moment)}")
 
 
@@ -180,7 +180,7 @@ def _group_name(key: str, group_by: str, policy: Policy | None) -> str:
 
 
 def print_returns(console: Terminal, versions: Iterable[ReturnVersion], moment: AsOf) -> None:
-    """The versions of an enterprise's returns."""
+    """Print the versions of an enterprise's returns."""
     columns = (
         *map(Column, ("所属期", "表号", "记录", "阶段")),
         *(Column(heading, "figure") for heading in ("本期数（千元）", "上年同期数（千元）")),
@@ -191,23 +191,23 @@ def print_returns(console: Terminal, versions: Iterable[ReturnVersion], moment: 
     )
     rows = (
         (
-            period_of(each.period).chinese,
-            each.form,
-            RECORDS[each.type],
-            *_registered(each),
-            each.actor,
-            beijing(each.recorded_at_us),
-            str(each.position),
-            each.event.reason or "",
+            period_of(version.period).chinese,
+            version.form,
+            RECORDS[version.type],
+            *_registered(version),
+            version.actor,
+            beijing(version.recorded_at_us),
+            str(version.position),
+            version.event.reason or "",
         )
-        for each in versions
+        for version in versions
     )
     print_table(console, columns, rows)
     console.print(as_of_text(moment))
 
 
 def _registered(version: ReturnVersion) -> tuple[str, str, str, str]:
-    """Stage, figures of the required item and source file; nothing of a withdrawal."""
+    """Stage, figures of the required item and source file; empty texts for a withdrawal."""
     event = version.event
     if isinstance(event, ReturnWithdrawn):
         return "", "", "", ""
@@ -226,7 +226,7 @@ def _qianyuan(fen: int | None) -> str:
 
 
 def version_text(version: ReturnVersion) -> str:
-    """A version of a return in a line: what, from where, why, by whom, when, where in the log."""
+    """Describe a version of a return in one line: record, source, reason, actor, time, position."""
     parts = (
         recorded_text(version),
         source_text(version),
@@ -240,12 +240,12 @@ def version_text(version: ReturnVersion) -> str:
 
 
 def recorded_text(version: ReturnVersion) -> str:
-    """What was recorded, of which period and form."""
+    """The kind of the record, its period and its form."""
     return f"{RECORDS[version.type]} {period_of(version.period).chinese} {version.form}"
 
 
 def source_text(version: ReturnVersion) -> str:
-    """File, sheet and row that a version came from; "" where none is known."""
+    """The file, the sheet and the row of a version; "" if no source is known."""
     source = version.event.source if isinstance(version.event, Return) else None
     if source is None:
         return ""
@@ -254,24 +254,24 @@ def source_text(version: ReturnVersion) -> str:
 
 
 def reason_text(version: ReturnVersion) -> str:
-    """Why a version was corrected or withdrawn, and whose correction it is; "" of a first one."""
+    """The reason and the origin of a correction or withdrawal; "" for a first version."""
     origin = "" if version.event.origin is None else f"（{ORIGINS[version.event.origin]}）"
     return f"{version.event.reason or ''}{origin}"
 
 
 def print_events(console: Terminal, entries: Iterable[LogEntry], moment: AsOf) -> None:
-    """Records of the log, one a line."""
-    for each in entries:
+    """Print events of the log, one on a line."""
+    for entry in entries:
         console.print(
-            f"{each.position} {beijing(each.recorded_at_us)} {RECORDS[each.type]} {each.stream}"
-            f" 第{each.version}版 经办：{each.actor}"
-            + (f" 内容无法读取：{each.event.reason}" if isinstance(each.event, UnreadableEvent) else ""),
+            f"{entry.position} {beijing(entry.recorded_at_us)} {RECORDS[entry.type]} {entry.stream}"
+            f" 第{entry.version}版 经办：{entry.actor}"
+            + (f" 内容无法读取：{entry.event.reason}" if isinstance(entry.event, UnreadableEvent) else ""),
         )
     console.print(as_of_text(moment))
 
 
 def print_policy(console: Terminal, policy: Policy) -> None:
-    """A policy: what it says in a few lines."""
+    """Print a policy in a few lines."""
     document = policy.document
     console.print(
         bold(document.policy),
@@ -284,5 +284,5 @@ def print_policy(console: Terminal, policy: Policy) -> None:
     )
     limits = "、".join(f"{CEILINGS[limit.id]}{wanyuan(limit.ceiling.fen)}" for limit in policy.limits)
     console.print(f"  上限：{limits or '无'}")
-    waiting = "、".join(each.label for each in document.readings if each.status == "open") or "无"
+    waiting = "、".join(reading.label for reading in document.readings if reading.status == "open") or "无"
     console.print(f"  口径待明确：{waiting}")

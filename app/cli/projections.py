@@ -4,7 +4,7 @@ import structlog
 import typer
 
 from app.cli.command import Commands, actor_of, shows_no_figures
-from app.cli.common import ledger_of, out, progress_bar, refuse
+from app.cli.common import get_ledger, out, progress_bar, refuse
 from app.use_cases.upkeep.rebuilding import RebuildError, rebuild
 from domain.errors import LedgerIntegrityError
 from projections.rebuild.shadow_tables import OvertakenError
@@ -18,7 +18,7 @@ app = Commands(no_args_is_help=True, help="查询表：由台账重建。")
 @shows_no_figures
 def projections_rebuild(context: typer.Context) -> None:
     """由台账重建全部查询表。"""
-    ledger = ledger_of(context)
+    ledger = get_ledger(context)
     try:
         with progress_bar("重建查询表") as progress:
             position = rebuild(ledger, progress)

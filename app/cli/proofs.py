@@ -14,16 +14,16 @@ from app.cli import printing
 from app.cli.command import Commands, disclose, shows_figures, shows_no_figures
 from app.cli.common import (
     AsJson,
-    KnownAtAsked,
-    PositionAsked,
-    WindowAsked,
+    KnownAtOption,
+    PositionOption,
+    WindowArgument,
     asked_moment,
-    ledger_of,
+    get_ledger,
     out,
+    parse_window,
     position_from,
     print_json,
     refuse,
-    window_of,
     within_the_log,
 )
 from app.cli.sealing import seal_and_tell
@@ -44,7 +44,7 @@ app = Commands()
 DEFAULT_ORIGIN: Final = "duixian.local/ledger"
 """An address without a scheme, as c2sp.org/tlog-checkpoint recommends; several logs need several names."""
 
-SizeAsked = Annotated[
+SizeOption = Annotated[
     int | None,
     typer.Option(
         "--size",
@@ -53,7 +53,7 @@ SizeAsked = Annotated[
         help="校验点所含台账记录数；默认为全部记录。",
     ),
 ]
-OutAsked = Annotated[Path | None, typer.Option("--out", help="写入该文件，不在屏幕显示。")]
+OutOption = Annotated[Path | None, typer.Option("--out", help="写入该文件，不在屏幕显示。")]
 
 
 @app.command("key")
@@ -81,10 +81,10 @@ def audit_key(
 @app.command("checkpoint")
 @shows_no_figures
 def audit_checkpoint(
-    context: typer.Context, size: SizeAsked = None, out_file: OutAsked = None, as_json: AsJson = False
+    context: typer.Context, size: SizeOption = None, out_file: OutOption = None, as_json: AsJson = False
 ) -> None:
     """签发日志校验点：先封存至台账现有的最后序号。"""
-    ledger, signer = ledger_of(context), _signer()
+    ledger, signer = get_ledger(context), _signer()
     seal_and_tell(ledger, read_settings().audit_key_file)
     with _refusing_what_is_ahead(), read_transaction(ledger.engine) as connection:
         tree = tree_at(ledger, connection, size)
@@ -103,11 +103,11 @@ def audit_checkpoint(
 def audit_inclusion(
     context: typer.Context,
     position: Annotated[int, typer.Argument(metavar="POSITION", parser=position_from(1), help="台账序号。")],
-    size: SizeAsked = None,
+    size: SizeOption = None,
     as_json: AsJson = False,
 ) -> None:
     """证明一条台账记录包含在校验点内。"""
-    ledger, signer = ledger_of(context), _signer()
+    ledger, signer = get_ledger(context), _signer()
     seal_and_tell(ledger, read_settings().audit_key_file)
     with _refusing_what_is_ahead(), read_transaction(ledger.engine) as connection:
         proved = prove_inclusion(ledger, connection, position=position, size=size)
@@ -137,7 +137,7 @@ def audit_consistency(
     """证明较早校验点的全部记录原样包含在较晚校验点内。"""
     if first > second:
         raise typer.BadParameter("FIRST不能大于SECOND。")
-    ledger, signer = ledger_of(context), _signer()
+    ledger, signer = get_ledger(context), _signer()
     seal_and_tell(ledger, read_settings().audit_key_file)
     with _refusing_what_is_ahead(), read_transaction(ledger.engine) as connection:
         proved = prove_consistency(ledger, connection, first=first, second=second)
@@ -156,16 +156,16 @@ def audit_consistency(
 def audit_receipt(
     context: typer.Context,
     uscc: Annotated[str, typer.Argument(metavar="USCC", help="统一社会信用代码。")],
-    window: WindowAsked,
-    out_file: OutAsked = None,
-    position: PositionAsked = None,
-    known_at: KnownAtAsked = None,
+    window: WindowArgument,
+    out_file: OutOption = None,
+    position: PositionOption = None,
+    known_at: KnownAtOption = None,
 ) -> None:
     """签发一家企业在一个期间的核验凭据（JSON），可用docs/verify_receipt.py脱机核验。"""
     if not has_uscc_shape(uscc):
         raise typer.BadParameter("应为18位数字和大写字母。", param_hint="USCC")
-    name, asked = window_of(window), asked_moment(position, known_at)
-    ledger, signer = ledger_of(context), _signer()
+    name, asked = parse_window(window), asked_moment(position, known_at)
+    ledger, signer = get_ledger(context), _signer()
     seal_and_tell(ledger, read_settings().audit_key_file)
     with within_the_log(), read_transaction(ledger.engine) as connection:
         receipt = write_receipt(ledger, connection, uscc=uscc, window=name, asked=asked)
@@ -178,12 +178,12 @@ def audit_receipt(
         return
     _write(out_file, msgspec.json.format(msgspec.json.encode(answer)).decode() + "\n")
     in_progress = printing.IN_PROGRESS if receipt.day_in_progress else ""
-    told = f"含台账记录{len(receipt.events)}条及其证明，截至台账序号{receipt.tree.size}{in_progress}"
-    out.print(f"核验凭据已写入{out_file}，{told}。")
+    content = f"含台账记录{len(receipt.events)}条及其证明，截至台账序号{receipt.tree.size}{in_progress}"
+    out.print(f"核验凭据已写入{out_file}，{content}。")
 
 
 def _signer() -> Signer:
-    """The key that checkpoints are signed with."""
+    """Load the key that signs checkpoints; refuse if there is none."""
     path = read_settings().audit_key_file
     try:
         signer = read_audit_key(path)
@@ -200,21 +200,21 @@ def _refusing_what_is_ahead() -> Iterator[None]:
         yield
     except PositionAheadError as error:
         refuse(f"校验点内最后的序号是{error.head}，不能查询更后的序号。")
-    except NotSealedError as error:  # Recorded since this command began, as that the log is sealed.
+    except NotSealedError as error:  # Events recorded since this command sealed the log.
         refuse(f"台账已封存至序号{error.sealed}，其后的序号尚未封存。请再次运行同一命令。")
 
 
 def _print_proof(name: str, proof: list[str], checkpoint: str) -> None:
     out.print(f"{name}（RFC 9162），共{len(proof)}个指纹：")
-    for each in proof:
-        out.print(f"  {each}")
+    for hash_text in proof:
+        out.print(f"  {hash_text}")
     out.print("日志校验点：")
     sys.stdout.write(checkpoint)
 
 
 def _write(path: Path, text: str) -> None:
     try:
-        with new_file(path) as beside:
-            beside.write_text(text, encoding="utf-8")
+        with new_file(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         refuse(f"无法写入{path}：{reason_of(error)}。请关闭已打开的文件或换一个位置。")

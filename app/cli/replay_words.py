@@ -1,4 +1,4 @@
-"""What a replay found, in the words of the other commands: no field of a program, no value of a language."""
+"""Describes the findings of a replay in the words of the other commands, without names of fields or codes."""
 
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
@@ -10,10 +10,10 @@ from domain.words import CEILINGS, STAGES, STATUSES
 
 NOTHING: Final = "无"
 MOST_SHOWN: Final = 60
-"""Characters of a document: enough to see where two of them differ."""
+"""The number of characters printed of a document: enough to see where two documents differ."""
 
 DOCUMENTS: Final = {"document", "state", "text"}
-"""The columns that may hold whole documents; every other value is shown whole."""
+"""The columns that may hold whole documents; values of other columns are printed in full."""
 
 FIELDS: Final = {
     "stage": "阶段",
@@ -63,31 +63,31 @@ COLUMNS: Final = {
     "version": "版本",
     "window": "期间",
 }
-"""Of the read models, by the names of their columns; `id` stands in the key of one row alone."""
+"""The Chinese names of columns of the read models; `id` is the key of tables with a single row."""
 
 _WORDS: Final[dict[str, Mapping[Any, str]]] = {"status": STATUSES, "stage": STAGES}
 
 
 class PolicyNames(NamedTuple):
-    """The names that policies give their measures and readings, by id."""
+    """The names of measures and readings in the policies, by id."""
 
     measures: Mapping[str, str]
     readings: Mapping[str, str]
 
 
 def outcome_values(outcome: Outcome | None, names: PolicyNames) -> dict[str, str]:
-    """What an assessment says, by the names of `FIELDS`.
+    """Describe the values of an outcome, by the names of `FIELDS`.
 
     Args:
-        outcome: What it says; None where nothing is assessed any more.
+        outcome: The outcome; None if the assessment has ended.
         names: The names of measures and readings.
     """
     if outcome is None:
         return {}
     of_measures = (
-        f"{names.measures.get(each.measure, each.measure)}{STATUSES[each.status]}，"
-        f"{FIELDS['rule_fen']}{wanyuan(each.rule_fen)}"
-        for each in outcome.measures
+        f"{names.measures.get(result.measure, result.measure)}{STATUSES[result.status]}，"
+        f"{FIELDS['rule_fen']}{wanyuan(result.rule_fen)}"
+        for result in outcome.measures
     )
     measure = outcome.measure
     return {
@@ -100,13 +100,13 @@ def outcome_values(outcome: Outcome | None, names: PolicyNames) -> dict[str, str
         "assessed_fen": wanyuan(outcome.assessed_fen),
         "open_fen": wanyuan(outcome.open_fen),
         "capped_by": "、".join(CEILINGS.get(limit, limit) for limit in outcome.capped_by) or NOTHING,
-        "open_readings": "、".join(names.readings.get(each, each) for each in outcome.open_readings)
+        "open_readings": "、".join(names.readings.get(reading, reading) for reading in outcome.open_readings)
         or NOTHING,
     }
 
 
 def column_values(column: str, stored: Any, derived: Any) -> tuple[str, str]:
-    """What stands in a column and what follows, where they differ."""
+    """Describe the stored and the derived value of a column, which differ."""
     words = _WORDS.get(column, {})
     stored, derived = words.get(stored, stored), words.get(derived, derived)
     if column in DOCUMENTS and isinstance(stored, str) and isinstance(derived, str):

@@ -1,4 +1,4 @@
-"""`duixian audit replay`: deriving every assessment again."""
+"""`duixian audit replay`: derives every assessment again."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from app.cli.command import Commands, disclose, disclose_nothing, shows_figures
 from app.cli.common import (
     REFUSED,
     AsJson,
-    ledger_of,
+    get_ledger,
     out,
     position_from,
     print_json,
@@ -28,7 +28,7 @@ from app.ledger.ledger import Ledger
 from app.ledger.mapper import UndecodableEventError
 from app.runtime.database import open_engine, read_transaction
 from app.runtime.new_files import temporary_folder
-from app.use_cases.audit.replaying import ReplayRange, Report, replay
+from app.use_cases.audit.replaying import ReplayRange, ReplayResult, replay
 from app.use_cases.audit.restoring import restore
 from app.use_cases.reading.as_of import PositionAheadError
 from domain.assessment.replay import Kind, Mismatch, Side
@@ -40,7 +40,7 @@ from projections.rebuild.compare import RowDifference
 app = Commands()
 
 MOST_PRINTED: Final = 50
-"""A screen or two; all that are reported come with `--json`."""
+"""The number of findings to print, a screen or two; `--json` has all reported ones."""
 
 KINDS: Final[dict[Kind, str]] = {
     "differs": "复算结果与记录不同",
@@ -94,7 +94,7 @@ def audit_replay(
         if export is None:
             disclose(context, ledger, report.found.mismatch_count + report.found.row_difference_count)
         else:
-            disclose_nothing(context)  # What is shown stands in the export.
+            disclose_nothing(context)  # All figures come from the export.
     except PositionAheadError as error:
         refuse(f"台账最后的序号是{error.head}，不能复算更后的序号。")
     if as_json:
@@ -112,9 +112,9 @@ def audit_replay(
 
 @contextmanager
 def _replayed_ledger(context: typer.Context, export: Path | None) -> Iterator[Ledger]:
-    """The ledger of the settings; or one in a temporary file, restored from an export."""
+    """Open the ledger of the settings, or restore one from an export into a temporary file."""
     if export is None:
-        yield ledger_of(context)
+        yield get_ledger(context)
         return
     with temporary_folder("duixian-replay") as folder:
         engine = open_engine(f"sqlite:///{folder / 'restored.db'}")
@@ -131,24 +131,24 @@ def _replayed_ledger(context: typer.Context, export: Path | None) -> Iterator[Le
 
 
 def policy_names(ledger: Ledger) -> PolicyNames:
-    """The names that every policy gives its measures and readings; none where a policy cannot be read."""
+    """The names of measures and readings in every policy; empty if a policy cannot be read."""
     try:
         with read_transaction(ledger.engine) as connection:
             policies = ledger.policies(connection)
-    except (LedgerIntegrityError, UndecodableEventError):  # Which the replay itself tells.
+    except (LedgerIntegrityError, UndecodableEventError):  # The replay reports that itself.
         return PolicyNames({}, {})
     return PolicyNames(
-        {each.id: each.name for policy in policies for each in policy.document.measures},
-        {each.id: each.label for policy in policies for each in policy.document.readings},
+        {measure.id: measure.name for policy in policies for measure in policy.document.measures},
+        {reading.id: reading.label for policy in policies for reading in policy.document.readings},
     )
 
 
-def print_report(console: Terminal, report: Report, names: PolicyNames) -> None:
-    """What a replay found.
+def print_report(console: Terminal, report: ReplayResult, names: PolicyNames) -> None:
+    """Print the result of a replay.
 
     Args:
-        console: Where it is printed.
-        report: What it found.
+        console: The console to print on.
+        report: The result.
         names: The names of measures and readings.
     """
     found = report.found
@@ -166,8 +166,8 @@ def print_report(console: Terminal, report: Report, names: PolicyNames) -> None:
             f"  台账应有记录{report.last}条，能归入企业和政策的只有{found.events}条，"
             "请运行duixian audit verify查明。",
         )
-    for each in found.mismatches[:MOST_PRINTED]:
-        _print_mismatch(console, each, names)
+    for mismatch in found.mismatches[:MOST_PRINTED]:
+        _print_mismatch(console, mismatch, names)
     _print_rest(console, found.mismatch_count)
     if report.projected is not None:
         rows = "、".join(f"{TABLES[name]}{count}行" for name, count in found.rows.items())
@@ -196,10 +196,10 @@ def _print_mismatch(console: Terminal, mismatch: Mismatch, names: PolicyNames) -
     if mismatch.detail is not None:
         console.print(f"    {mismatch.detail}")
     if mismatch.recorded is not None and mismatch.derived is not None:
-        for told in _differences(mismatch.recorded.assessed, mismatch.derived.assessed, names):
-            console.print(f"    {told}")
+        for difference in _differences(mismatch.recorded.assessed, mismatch.derived.assessed, names):
+            console.print(f"    {difference}")
     if mismatch.recorded is not None:
-        # The log holds no steps: what it names is put through the rule again.
+        # The log contains no steps, so they are derived from the policy and the returns that it names.
         _print_side(console, "记录", mismatch.recorded, "按该记录所引的政策和数据推算（台账不保存步骤）：")
     if mismatch.derived is not None:
         _print_side(console, "复算", mismatch.derived, "推算步骤：")
@@ -208,7 +208,7 @@ def _print_mismatch(console: Terminal, mismatch: Mismatch, names: PolicyNames) -
 def _differences(
     recorded: EntitlementAssessed, derived: EntitlementAssessed, names: PolicyNames
 ) -> Iterator[str]:
-    """In what an assessment and what follows differ, a line each."""
+    """Yield the differences between a recorded and a derived assessment, one on a line."""
     left, right = outcome_values(recorded.outcome, names), outcome_values(derived.outcome, names)
     for field, name in FIELDS.items():
         if field in left and field in right and left[field] != right[field]:
@@ -227,8 +227,8 @@ def _print_side(console: Terminal, name: str, side: Side, steps: str) -> None:
     console.print(f"    {name}：{_amount(side.assessed)}")
     if side.steps:
         console.print(f"      {steps}")
-    for n, each in enumerate(side.steps, 1):
-        console.print(f"      {n}. {each.sentence}")
+    for n, step in enumerate(side.steps, 1):
+        console.print(f"      {n}. {step.sentence}")
 
 
 def _amount(assessed: EntitlementAssessed) -> str:
@@ -247,6 +247,6 @@ def _print_row(console: Terminal, difference: RowDifference) -> None:
     if difference.stored is None or difference.derived is None:
         return
     for column, stored in difference.stored.items():
-        stands, follows = column_values(column, stored, difference.derived[column])
-        told = f"    {COLUMNS[column]}：查询表为{stands}，应为{follows}"
-        console.print(told)
+        actual, expected = column_values(column, stored, difference.derived[column])
+        text = f"    {COLUMNS[column]}：查询表为{actual}，应为{expected}"
+        console.print(text)

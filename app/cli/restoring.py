@@ -8,7 +8,7 @@ import typer
 from app.archive.export_folder import ExportError, ExportFolder
 from app.archive.insert_unchecked import NotEmptyError
 from app.cli.command import Commands, shows_no_figures
-from app.cli.common import AsJson, ledger_of, out, print_json, progress_bar, refuse
+from app.cli.common import AsJson, get_ledger, out, print_json, progress_bar, refuse
 from app.cli.verifying import KeyAsked, given_verifier, print_findings, verify_opened
 from app.use_cases.audit.restoring import restore
 
@@ -26,7 +26,7 @@ def audit_restore(
     as_json: AsJson = False,
 ) -> None:
     """由导出件恢复台账：先核验导出件，再原样写入空的数据库。"""
-    verifier, ledger = given_verifier(key), ledger_of(context)
+    verifier, ledger = given_verifier(key), get_ledger(context)
     try:
         folder = ExportFolder(export)
     except ExportError as error:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from app.cli.command import Commands, shows_no_figures
-from app.cli.common import ledger_of, refuse
+from app.cli.common import get_ledger, refuse
 from app.cli.serving import serve_http
 from app.runtime.settings import read_settings
 
@@ -22,7 +22,7 @@ def serve(
 ) -> None:
     """启动接口服务。"""
     settings = read_settings()
-    ledger_of(context).engine.dispose()
+    get_ledger(context).engine.dispose()
     served = serve_http(
         settings,
         host=host or settings.host,

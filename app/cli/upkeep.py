@@ -10,7 +10,7 @@ from app.cli.common import (
     AsJson,
     bring_up,
     err,
-    ledger_of,
+    get_ledger,
     opened_ledger,
     out,
     print_json,
@@ -33,7 +33,7 @@ def project_command(
     as_json: AsJson = False,
 ) -> None:
     """跟随台账持续更新查询表并封存台账，收到停止信号（SIGTERM或Ctrl+C）时结束。"""
-    ledger, key_file = ledger_of(context), read_settings().audit_key_file
+    ledger, key_file = get_ledger(context), read_settings().audit_key_file
     if once:
         bring_up(ledger)
         position = seal_and_tell(ledger, key_file)

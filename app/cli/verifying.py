@@ -1,4 +1,4 @@
-"""`duixian audit verify`: whether a log, in the database or exported, is whole and unaltered."""
+"""`duixian audit verify`: checks whether a log, in the database or exported, is complete and unaltered."""
 
 import base64
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ import typer
 
 from app.archive.export_folder import ExportError, ExportFolder, read_note
 from app.cli.command import Commands, shows_no_figures
-from app.cli.common import REFUSED, AsJson, err, ledger_of, out, print_json, progress_bar, refuse
+from app.cli.common import REFUSED, AsJson, err, get_ledger, out, print_json, progress_bar, refuse
 from app.cli.printing import print_unassessed
 from app.ledger.publications import Publication
 from app.runtime.settings import read_settings
@@ -25,22 +25,22 @@ KEPT: Final = "留存的日志校验点"
 OF_EXPORT: Final = "导出件的日志校验点"
 
 _PROOFS: Final = {"leaf-differs", "root-differs", "seal-shorter", "log-shorter", "checkpoint-differs"}
-"""What is found where the log is not what a seal or a checkpoint is of."""
+"""The findings that mean that the log differs from a seal or a checkpoint."""
 
 KeyAsked = Annotated[str | None, typer.Option("--key", help="审计人员留存的验证公钥（name+id+base64）。")]
 
 Trust = Literal["given", "operator"]
-"""Whose key a signature was verified by: that of whoever verifies, or the operator's own."""
+"""The key that verified a signature: the auditor's (`given`), or the operator's own."""
 
 
 class SignedCheckpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A checkpoint whose signature is valid.
 
     Attributes:
-        name: What it is, in Chinese.
+        name: A description of the checkpoint, in Chinese.
         origin: The name of the log.
-        size: How many events it is over.
-        key: Whose key it was verified by.
+        size: The number of events that it covers.
+        key: The key that verified the signature.
     """
 
     name: str
@@ -49,21 +49,21 @@ class SignedCheckpoint(msgspec.Struct, frozen=True, kw_only=True):
     key: Trust
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What a verification found.
+class VerificationReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of a verification.
 
     Attributes:
         subject: What was verified.
-        clean: Whether nothing was found.
-        size: How many events there are; None where the database cannot be read to its end.
-        root: Over all of them, in base64.
-        sealed: How many of them were compared with what was sealed; None of an export.
-        told: How many were sealed by what the log says of itself, which is part of what is verified.
-        proven: Up to which position a seal or a signed checkpoint says that nothing was altered; what comes
-            after it was only looked at by itself.
-        checkpoints: What the log was compared with.
-        checks: Each kind of check that was made to the end, and whatever was found.
-        unassessed: The publications whose assessment is not complete, which is no finding.
+        clean: Whether there are no findings.
+        size: The number of events; None if the database cannot be read to its end.
+        root: The root over all events, in base64.
+        sealed: The number of events compared with the tiles; None for an export, which has none.
+        told: The number of events that were sealed according to the log itself.
+        proven: The position up to which a seal or a signed checkpoint proves that nothing was altered; later
+            events were only checked for consistency.
+        checkpoints: The checkpoints that the log was compared with.
+        checks: Every check that was completed, and all findings.
+        unassessed: The publications whose assessment is not complete, which is not a finding.
     """
 
     subject: Literal["ledger", "export"]
@@ -79,12 +79,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Witnesses:
-    """The checkpoints that a log is compared with, each signed by the one key.
+    """The checkpoints that a log is compared with, all signed by the same key.
 
     Args:
-        verifier: The key; None where there is none.
-        key: Whose key it is.
-        findings: Where it is told if a signature is not valid.
+        verifier: The key; None if there is none.
+        key: The owner of the key.
+        findings: Collects invalid signatures.
     """
 
     def __init__(self, verifier: Verifier | None, key: Trust, findings: Findings) -> None:
@@ -95,7 +95,7 @@ class Witnesses:
         self._findings = findings
 
     def hear(self, name: str, note: str) -> Checkpoint | None:
-        """Take the checkpoint of a note; None, and a finding, if it is not signed by the key."""
+        """Add the checkpoint of a note; note a finding and return None if the key did not sign it."""
         if self._verifier is None:
             self._findings.note("signature-invalid", None, f"没有验证公钥，无法核对{name}的签名。")
             return None
@@ -145,12 +145,12 @@ def audit_verify(
 
 
 def given_verifier(key: str | None) -> Verifier | None:
-    """The key of whoever verifies."""
+    """Parse the auditor's key."""
     try:
         return None if key is None else Verifier.parse(key.strip())
     except NoteError as error:
-        told = f"不是验证公钥，应为name+id+base64（{error}）。"
-        raise typer.BadParameter(told, param_hint="--key") from error
+        message = f"不是验证公钥，应为name+id+base64（{error}）。"
+        raise typer.BadParameter(message, param_hint="--key") from error
 
 
 def _kept_note(path: Path) -> str:
@@ -160,8 +160,10 @@ def _kept_note(path: Path) -> str:
         raise typer.BadParameter(f"{path}无法读取（{error}）。", param_hint="--checkpoint") from error
 
 
-def _verify_database(context: typer.Context, verifier: Verifier | None, note: str | None) -> Report:
-    ledger, findings = ledger_of(context), Findings()
+def _verify_database(
+    context: typer.Context, verifier: Verifier | None, note: str | None
+) -> VerificationReport:
+    ledger, findings = get_ledger(context), Findings()
     witnesses = Witnesses(verifier or _own_verifier(), _trust(verifier), findings)
     if note is not None:
         witnesses.hear(KEPT, note)
@@ -171,7 +173,7 @@ def _verify_database(context: typer.Context, verifier: Verifier | None, note: st
 
 
 def _own_verifier() -> Verifier | None:
-    """The key of whoever runs this ledger."""
+    """The operator's own key; None if there is none."""
     try:
         signer = read_audit_key(read_settings().audit_key_file)
     except AuditKeyError as error:
@@ -183,13 +185,13 @@ def _trust(verifier: Verifier | None) -> Trust:
     return "operator" if verifier is None else "given"
 
 
-def verify_folder(path: Path, verifier: Verifier | None, note: str | None) -> Report:
+def verify_folder(path: Path, verifier: Verifier | None, note: str | None) -> VerificationReport:
     """Verify an export.
 
     Args:
-        path: Its folder.
-        verifier: The key of whoever verifies; without it, the one that came with the export.
-        note: An earlier checkpoint that was kept.
+        path: The folder of the export.
+        verifier: The auditor's key; None uses the key in the export.
+        note: An earlier checkpoint that the auditor has kept.
     """
     try:
         folder = ExportFolder(path)
@@ -201,8 +203,8 @@ def verify_folder(path: Path, verifier: Verifier | None, note: str | None) -> Re
     return verify_opened(folder, verifier, note)
 
 
-def verify_opened(folder: ExportFolder, verifier: Verifier | None, note: str | None) -> Report:
-    """Verify an export whose manifest is read; the other arguments are those of `verify_folder`."""
+def verify_opened(folder: ExportFolder, verifier: Verifier | None, note: str | None) -> VerificationReport:
+    """Verify an export whose manifest has been read; the other arguments are those of `verify_folder`."""
     findings = Findings()
     witnesses = Witnesses(verifier or _verifier_in(folder), _trust(verifier), findings)
     if note is not None:
@@ -216,7 +218,7 @@ def verify_opened(folder: ExportFolder, verifier: Verifier | None, note: str | N
 
 
 def _verifier_in(folder: ExportFolder) -> Verifier | None:
-    """The key that whoever made the export put into it."""
+    """The key in the manifest of an export; None if there is none."""
     try:
         return None if folder.manifest.verifier_key is None else Verifier.parse(folder.manifest.verifier_key)
     except NoteError:
@@ -224,7 +226,7 @@ def _verifier_in(folder: ExportFolder) -> Verifier | None:
 
 
 def _hear_export(folder: ExportFolder, witnesses: Witnesses, findings: Findings) -> bool:
-    """Take the checkpoint of an export; whether it has one."""
+    """Add the checkpoint of an export; return whether it has one."""
     try:
         note = folder.checkpoint()
     except ExportError as error:
@@ -246,10 +248,10 @@ def _report(
     findings: Findings,
     *,
     signed: bool,
-) -> Report:
-    found = {each.code: each for each in findings}
+) -> VerificationReport:
+    found = {finding.code: finding for finding in findings}
     made = () if verified is None else [code for code in CHECKS if performed(code, subject, signed=signed)]
-    return Report(
+    return VerificationReport(
         subject=subject,
         clean=not found,
         size=None if verified is None else verified.size,
@@ -264,28 +266,32 @@ def _report(
 
 
 def _proven(verified: Verified | None, witnesses: Witnesses, found: Iterable[str]) -> int:
-    """Up to where nothing was altered by what is beside the log; 0 where something there says otherwise."""
+    """The position up to which seals and checkpoints prove the log; 0 if one of them contradicts it."""
     if verified is None or not _PROOFS.isdisjoint(found):
         return 0
-    return max([verified.sealed or 0, *(each.size for each in witnesses.known)])
+    return max([verified.sealed or 0, *(root.size for root in witnesses.known)])
 
 
-def _print_report(report: Report) -> None:
+def _print_report(report: VerificationReport) -> None:
     if report.size is not None:
         out.print(f"共{report.size}条台账记录。")
     if report.sealed is not None:
         out.print(f"已与封存时的记录指纹逐条比对{report.sealed}条。")
     if report.told:
         out.print(f"台账自身记载前{report.told}条曾经封存，并已与所记总校验值（Merkle树根）比对。")
-    for each in report.checkpoints:
-        whose = "给出的验证公钥" if each.key == "given" else "运行方自己的公钥（不能代替审计人员留存的公钥）"
-        out.print(
-            f"{each.name}：{each.origin}，含{each.size}条记录，签名有效，依据{whose}。",
+    for checkpoint in report.checkpoints:
+        whose = (
+            "给出的验证公钥"
+            if checkpoint.key == "given"
+            else "运行方自己的公钥（不能代替审计人员留存的公钥）"
         )
-    passed = [CHECKS[each.code] for each in report.checks if not each.count]
+        out.print(
+            f"{checkpoint.name}：{checkpoint.origin}，含{checkpoint.size}条记录，签名有效，依据{whose}。",
+        )
+    passed = [CHECKS[finding.code] for finding in report.checks if not finding.count]
     if passed:
         out.print(f"核验无误：{'、'.join(passed)}。")
-    if not any(each.name == KEPT for each in report.checkpoints):
+    if not any(checkpoint.name == KEPT for checkpoint in report.checkpoints):
         out.print(
             "未与审计人员留存的日志校验点比对：能改动全部数据的人也能改动其中的指纹，"
             "末尾若连同封存一并被截去，台账本身也看不出来。",
@@ -295,7 +301,7 @@ def _print_report(report: Report) -> None:
     out.print(_conclusion(report))
 
 
-def _conclusion(report: Report) -> str:
+def _conclusion(report: VerificationReport) -> str:
     if not report.clean:
         return "结论：发现问题，详见上列各项。"
     rest = (report.size or 0) - report.proven
@@ -306,9 +312,11 @@ def _conclusion(report: Report) -> str:
     return f"结论：未发现问题。{upto}未经封存，只核验了前后一致，不能证明未被改动。"
 
 
-def print_findings(report: Report) -> None:
-    """What was found, on standard error."""
-    for finding in (each for each in report.checks if each.count):
+def print_findings(report: VerificationReport) -> None:
+    """Print the findings on standard error."""
+    for finding in report.checks:
+        if not finding.count:
+            continue
         err.print(f"{finding.code} {CHECKS[finding.code]}：{finding.count}处不符")
         for place in finding.places:
             err.print(f"  {place.message}")

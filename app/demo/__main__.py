@@ -27,10 +27,10 @@ from app.transparency.audit_key import AuditKeyError, make_audit_key, read_audit
 from app.transparency.sealing import seal
 from app.use_cases.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
 from app.use_cases.policies.publishing import assess_published, publish
-from app.use_cases.reading.as_of import NOW, PolicyAsOf, opened
+from app.use_cases.reading.as_of import NOW, PolicyAsOf, choose_policy
 from app.use_cases.reading.listing import list_accounts, summarise
 from app.use_cases.upkeep.projecting import project_all
-from app.use_cases.upkeep.sealing import tell_of_seal
+from app.use_cases.upkeep.sealing import record_seal
 from domain.events import Return
 from domain.periods import Window
 from domain.regions import region_name
@@ -67,7 +67,7 @@ def main() -> None:
     keys = _keys(ledger, home / "demo-keys.txt")
     verifier_key = _verifier_key(settings.audit_key_file)
     seal(ledger)
-    tell_of_seal(ledger, verifier_key)
+    record_seal(ledger, verifier_key)
     project_all(ledger)
     _summary(ledger)
     for line in ("", *keys, "", "校验点验证公钥（请审计人员自行留存）：", f"  {verifier_key}"):
@@ -177,7 +177,7 @@ def _read_lines(path: Path) -> list[str]:
 def _summary(ledger: Ledger) -> None:
     with read_transaction(ledger.engine) as connection:
         for window in WINDOWS:
-            policy_as_of = opened(ledger, connection, window, None, NOW)
+            policy_as_of = choose_policy(ledger, connection, window, None, NOW)
             if isinstance(policy_as_of, PolicyAsOf):
                 _print_window(connection, window, policy_as_of)
 

@@ -1,4 +1,4 @@
-"""Whether the clock of this machine can be believed: what is dated wrongly once, dates all that follows."""
+"""Checks whether the clock of this machine can be trusted: one wrong time would affect all later records."""
 
 import time
 from collections.abc import Callable
@@ -19,32 +19,32 @@ _log = structlog.get_logger()
 
 
 def now_us() -> int:
-    """Microseconds since 1970-01-01T00:00:00Z, by a clock that can be set."""
+    """The time in microseconds since 1970-01-01T00:00:00Z, by the clock that people can set."""
     return time.time_ns() // 1000
 
 
 def steady_us() -> int:
-    """Microseconds since some moment. Nobody sets this clock, and it goes on while the machine sleeps."""
-    # Linux alone has it; elsewhere a sleep of more than a day looks like a step.
+    """Microseconds since an arbitrary moment, by a clock that cannot be set and runs during sleep."""
+    # Only Linux has such a clock; elsewhere a sleep of more than a day looks like a step of the clock.
     return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)) // 1000
 
 
 def time_text(time_us: int) -> str:
-    """A time as RFC 3339, in UTC."""
+    """Format a time as RFC 3339, in UTC."""
     return (_EPOCH + timedelta(microseconds=time_us)).isoformat().replace("+00:00", "Z")
 
 
 def beijing_text(time_us: int) -> str:
-    """A time in Beijing, as officials read it."""
+    """Format a time for officials, in Beijing time."""
     return f"{_EPOCH + timedelta(hours=8, microseconds=time_us):%Y-%m-%d %H:%M:%S}（北京时间）"
 
 
 class ClockError(Exception):
-    """The clock is far ahead of the last record, and nobody has vouched for it: nothing is recorded.
+    """The clock is far ahead of the last record, and no operator has accepted it, so nothing is recorded.
 
     Args:
-        now_us: What it tells, in microseconds since 1970.
-        last_us: The time of the last record.
+        now_us: The time of the clock, in microseconds since 1970.
+        last_us: The time of the last record, in microseconds since 1970.
     """
 
     def __init__(self, now_us: int, last_us: int) -> None:
@@ -53,7 +53,7 @@ class ClockError(Exception):
         self.last_us = last_us
 
     def __str__(self) -> str:
-        """What is doubtful, and what to do, in Chinese."""
+        """The problem and its remedy, in Chinese."""
         return (
             f"本机时钟为{beijing_text(self.now_us)}，台账最后的登记时间为{beijing_text(self.last_us)}，"
             "时钟可能被向前拨动；为免此后的登记时间全部有误，暂停登记。"
@@ -62,11 +62,11 @@ class ClockError(Exception):
 
 
 class ClockWatch:
-    """Compares the clock with one that nobody sets, with that of the database, and with the last record.
+    """Compares the clock with a steady clock, with the clock of the database, and with the last record.
 
     Args:
-        clock: Microseconds since 1970.
-        steady: Microseconds by a clock that nobody sets; None takes `clock` for one.
+        clock: Returns microseconds since 1970.
+        steady: Returns microseconds of a clock that cannot be set; None assumes that `clock` cannot be set.
     """
 
     def __init__(self, clock: Callable[[], int], steady: Callable[[], int] | None) -> None:
@@ -77,14 +77,15 @@ class ClockWatch:
         self._is_ahead = False
 
     def now(self) -> int:
-        """What the clock tells."""
+        """The time of the clock, in microseconds since 1970."""
         return self._clock()
 
     def believed_after_us(self, connection: Connection, now_us: int) -> int:
-        """The time that the last record must at least have, for the clock to be believed.
+        """The minimum time of the last record for the clock to be trusted, in microseconds since 1970.
 
-        As far as other clocks say that time has passed, a start after a rest of `REST_MOST_US` is believed. A
-        clock that is further on is believed if a record was made by it since, as by `duixian clock accept`.
+        If the other clocks agree with the clock, it is trusted after a pause of the ledger of up to
+        `REST_MOST_US` before this process started. A clock ahead of them is trusted only if a record has been
+        made by it since, for example by `duixian clock accept`.
         """
         expected_us = self._expected_us(connection, now_us)
         if now_us > expected_us + STEP_MOST_US:
@@ -92,7 +93,7 @@ class ClockWatch:
         return self._reference[0] - REST_MOST_US
 
     def _expected_us(self, connection: Connection, now_us: int) -> int:
-        """What the clock would tell if nobody had set it."""
+        """The time that the clock would show if it had not been set."""
         began_us, steady_us = self._reference
         expected_us = began_us + self._steady() - steady_us
         if self._agrees_with_database or connection.dialect.name != "postgresql":
@@ -103,9 +104,9 @@ class ClockWatch:
         return min(expected_us, theirs_us)
 
     def recorded(self, now_us: int, recorded_at_us: int) -> None:
-        """Take note of a record that was made: a clock that was believed is the one to compare with.
+        """Note that a record was made: a clock that was trusted becomes the reference.
 
-        A ledger that is ahead is said once in the log of the process, each time that it becomes so.
+        If the ledger gets ahead of the clock, the process logs one warning.
         """
         began_us, steady_us = self._reference
         if now_us > began_us + self._steady() - steady_us + STEP_MOST_US:

@@ -1,6 +1,6 @@
-"""What an event can never be as this software records it: its row, its place, what it says.
+"""Checks rows of the log for values, places and contents that this software never records.
 
-Reads take the log as sound, which costs nothing. Whoever looks for damage asks here.
+Normal reads trust the log, which costs nothing. Verification and replay make these checks.
 """
 
 import re
@@ -26,18 +26,18 @@ from domain.forms import FORMS
 from domain.periods import PeriodError, Window, period_of, window_of
 
 VERIFY: Final = "请运行duixian audit verify核验，从备份恢复"
-"""How to mend what the log, or the tables beside it, contradicts."""
+"""The remedy if the log, or another table that is not a read model, contradicts itself."""
 
 REBUILD: Final = "请运行duixian projections rebuild重建查询表"
-"""How to mend what the read models contradict."""
+"""The remedy if the read models contradict the log."""
 
 TYPES: Final = (int, str, int, str, int, str, str, int, bytes)
-"""Of the columns, in the order of `Line`."""
+"""The types of the columns, in the order of `Line`."""
 
 _BIG: Final = 2**63
 _SMALL: Final = 2**31
 _LAST_TIME_US: Final = 253_370_764_800_000_000
-"""The year 9999 begins: no later time can be written as text in every time zone."""
+"""The start of the year 9999: later times cannot be written as text in every time zone."""
 
 _MISPLACED: Final = "记录流名称无效，或与记录内容不符"
 _RETURNS: Final = re.compile(r"returns/[0-9A-Z]{18}/(20[0-9]{2})", re.ASCII)
@@ -45,14 +45,14 @@ _ACCOUNT: Final = re.compile(r"entitlement/([^/]+)/[0-9A-Z]{18}/([^/]+)", re.ASC
 
 
 class _Place(NamedTuple):
-    """What a stream is of: the policy and the window of an account, None and the year of returns."""
+    """The place of a stream: the policy and the window of an account, or None and the year of returns."""
 
     policy: str | None
     window: Window
 
 
 def row_problem(row: Sequence[Any]) -> str | None:
-    """Why no line can be made of a row, as a database without types or an altered file may hold it."""
+    """Why a row, whose values may be of any type, cannot become a line; None if it can."""
     if tuple(map(type, row)) != TYPES:
         wrong = next(
             name
@@ -73,14 +73,14 @@ def row_problem(row: Sequence[Any]) -> str | None:
 
 
 def is_text(text: str) -> bool:
-    """Whether it is UTF-8, which SQLite does not look at, without NUL, which PostgreSQL refuses."""
+    """Whether a text is valid UTF-8, which SQLite does not check, without NUL, which PostgreSQL refuses."""
     if text.isascii():
         return "\0" not in text
-    return "\0" not in text and not any("\ud800" <= each <= "\udfff" for each in text)
+    return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def place_problem(stream: str, event: AnyEvent) -> str | None:
-    """Why an event cannot be one of this stream, or says what none ever says."""
+    """Why an event cannot belong to a stream, or has impossible content; None if there is no problem."""
     if isinstance(event, UnreadableEvent):
         return event.reason
     if isinstance(event, PolicyPublished | PolicyWithdrawn | PolicyAssessed):
@@ -100,7 +100,7 @@ def place_problem(stream: str, event: AnyEvent) -> str | None:
 
 @lru_cache(maxsize=16_384)  # A slice of a replay has some thousands of streams, and some events of each.
 def _place(stream: str) -> _Place | None:
-    """What the name of a stream of an enterprise says; None of another name."""
+    """Parse the name of a stream of an enterprise; None for any other name."""
     account = _ACCOUNT.fullmatch(stream)
     if account is None:
         returns = _RETURNS.fullmatch(stream)
@@ -130,6 +130,6 @@ def is_of_enterprise(stream: str) -> bool:
 
 
 def shown(value: object) -> str:
-    """The beginning of what may be anything, as a terminal can show it."""
+    """The first 200 characters of a value of any type, in a printable form."""
     text = value if isinstance(value, str) else repr(value)
-    return "".join(each if each.isprintable() else "?" for each in text[:200])
+    return "".join(char if char.isprintable() else "?" for char in text[:200])

@@ -1,4 +1,4 @@
-"""The types of events as they once were: what is stored of them is read for ever, as the types of today."""
+"""Earlier versions of event types, so that old logs can always be read, as events of today's types."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
@@ -49,11 +49,12 @@ class FirstEntitlementAssessed(msgspec.Struct, frozen=True, kw_only=True, gc=Fal
 
 
 class Upcast(NamedTuple):
-    """How an earlier version of a type is read.
+    """The conversion of an earlier version of a type.
 
     Attributes:
-        earlier: The version as it was stored.
-        apply: From the stream and the event of this version to the topic and the event of the next one.
+        earlier: The earlier version.
+        apply: Converts the name of the stream and an event of this version into the topic and the event of
+            the next version.
     """
 
     earlier: type[Any]
@@ -61,7 +62,7 @@ class Upcast(NamedTuple):
 
 
 def _entitlement_assessed(stream: str, event: FirstEntitlementAssessed) -> tuple[str, EntitlementAssessed]:
-    """The returns were those of the year of the period, whose stream an account's stream tells."""
+    """Name the records by the stream of the period's year, which follows from the account's stream."""
     parts = stream.split("/")
     uscc = parts[2] if len(parts) == 4 else ""  # noqa: PLR2004 - entitlement/{policy}/{uscc}/{window}
     returns = f"returns/{uscc}/{event.period[:4]}"
@@ -88,10 +89,10 @@ def _entitlement_assessed(stream: str, event: FirstEntitlementAssessed) -> tuple
 UPCASTS: Final[Mapping[str, Upcast]] = {
     "EntitlementAssessed": Upcast(FirstEntitlementAssessed, _entitlement_assessed),
 }
-"""By the topic that is written no more; a changed type is stored under a new one (`ReturnFiled.2`)."""
+"""The conversions by old topic; a changed type is stored under a new topic (`ReturnFiled.2`)."""
 
 STORED_TYPES: Final[Mapping[str, type[Any]]] = {
     **{topic: upcast.earlier for topic, upcast in UPCASTS.items()},
     **EVENT_TYPES,
 }
-"""Every type that a log may hold, by topic."""
+"""Every type that a log may contain, by topic."""

@@ -1,4 +1,4 @@
-"""The answers kept for requests that are sent again under the same `Idempotency-Key`."""
+"""Keeps the answers to requests, for repetitions under the same `Idempotency-Key`."""
 
 from typing import Final
 
@@ -9,16 +9,16 @@ from sqlalchemy import exc as sql_errors
 from app.ledger.tables import idempotent_answers
 
 KEPT_US: Final = 24 * 3600 * 1_000_000
-"""An answer is kept for 24 hours."""
+"""How long an answer is kept: 24 hours."""
 
 
 class RequestKey(msgspec.Struct, frozen=True):
-    """What tells a request that is sent again from another one.
+    """The identity of a request, by which a repetition is recognised.
 
     Attributes:
-        actor: Who sends it.
-        idempotency_key: The name that the sender gave it.
-        request_sha256: Of its body, in hexadecimal.
+        actor: The name of the API key.
+        idempotency_key: The value of the header `Idempotency-Key`.
+        request_sha256: The SHA-256 of the body, in hexadecimal.
     """
 
     actor: str
@@ -31,14 +31,14 @@ class KeyReusedError(Exception):
 
 
 class AlreadyAnsweredError(Exception):
-    """The same request is being answered at the same time; what this one would have recorded was not."""
+    """The same request has been answered meanwhile, so this one records nothing."""
 
 
 def find_answer(connection: Connection, request: RequestKey, now_us: int) -> bytes | None:
-    """The answer that is kept for a request.
+    """Find the answer kept for a request; None if there is none.
 
     Raises:
-        KeyReusedError: The answer kept under its key is that of another body.
+        KeyReusedError: The answer kept under the request's key belongs to another body.
     """
     table = idempotent_answers
     query = select(table.c.request_sha256, table.c.answer).where(
@@ -56,7 +56,7 @@ def find_answer(connection: Connection, request: RequestKey, now_us: int) -> byt
 
 
 def keep_answer(connection: Connection, request: RequestKey, answer: bytes, now_us: int) -> None:
-    """Keep an answer in the transaction that records what it speaks of; old ones are let go.
+    """Keep an answer, in the transaction that records its events, and delete expired ones.
 
     Raises:
         AlreadyAnsweredError: Another request with this key came first.

@@ -1,4 +1,4 @@
-"""The ledger: one log of events, whose streams are read in bulk."""
+"""The ledger: one log of events, whose streams can be read in bulk."""
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -53,10 +53,10 @@ from domain.events import (
 from domain.policy.policy import Policy, PolicyHistory
 
 STREAMS_PER_QUERY = 10_000
-"""Few enough that what is read at once fits in some tens of megabytes."""
+"""The number of streams read at once: their events take some tens of megabytes."""
 
 STREAMS_PER_SLICE = 1_000
-"""So many streams of annual returns make a slice: some ten thousands of events at the end of a year."""
+"""The number of streams of annual returns in a slice: some ten thousands of events at the end of a year."""
 
 AS_BYTES = {"as_bytes": True}
 
@@ -79,19 +79,19 @@ _ENTRY = [
 
 
 class Slice(NamedTuple):
-    """Enterprises whose codes come after one and up to another; up to the last one where that is None."""
+    """The enterprises with codes after `above` and up to `up_to`; up to the last one if that is None."""
 
     above: str
     up_to: str | None
 
 
 class Unreadable(NamedTuple):
-    """An event that cannot be read, or cannot be one of its stream.
+    """An event that cannot be read, or that cannot belong to its stream.
 
     Attributes:
-        position: None where what stands in its place is no whole number.
-        stream: What stands in its place, as it can be shown.
-        reason: In Chinese.
+        position: The position; None if its column does not hold a whole number.
+        stream: The value of the stream's column, in a printable form.
+        reason: The reason, in Chinese.
     """
 
     position: int | None
@@ -99,19 +99,19 @@ class Unreadable(NamedTuple):
     reason: str
 
     @classmethod
-    def told(cls, row: Sequence[Any], reason: str) -> Self:
-        """That of a row whose values may be of any type."""
+    def from_row(cls, row: Sequence[Any], reason: str) -> Self:
+        """The event of a row whose values may be of any type."""
         position, stream = row[:2]
         return cls(position if type(position) is int else None, shown(stream), reason)
 
 
 class Batch(NamedTuple, Generic[Outcome]):
-    """What a command comes to.
+    """The decision of a command.
 
     Attributes:
-        outcome: What is known of it before it is recorded.
-        events: What is appended, if anything.
-        recording: What is recorded beside them.
+        outcome: The result that is known before anything is recorded.
+        events: The events to append; may be empty.
+        recording: The actor, the condition and the like of the append.
     """
 
     outcome: Outcome
@@ -120,10 +120,10 @@ class Batch(NamedTuple, Generic[Outcome]):
 
 
 class UncertainError(Exception):
-    """The connection was lost while a batch was recorded, and what became of it could not be found out.
+    """The connection was lost during the commit of a batch, and its outcome could not be determined.
 
     Args:
-        batch_id: The batch, which is in the log whole or not at all.
+        batch_id: The batch, of which the log holds all events or none.
     """
 
     def __init__(self, batch_id: str) -> None:
@@ -131,21 +131,21 @@ class UncertainError(Exception):
         self.batch_id = batch_id
 
     def __str__(self) -> str:
-        """What is not known."""
+        """The message, with the batch."""
         return f"whether batch {self.batch_id} was recorded is not known"
 
 
 class Ledger:
-    """Appends events and reads streams; the one log of the city.
+    """Appends events to the one log, and reads its streams.
 
     Args:
         engine: The database.
-        clock: Microseconds since 1970.
-        steady: The same by a clock that nobody sets, from any moment on; see `SqlRecorder`.
+        clock: Returns microseconds since 1970.
+        steady: Returns microseconds of a clock that cannot be set, see `SqlRecorder`.
 
     Attributes:
-        long_batches: The turns of batches that would keep many short ones waiting.
-        projecting: Brings the read models up to the log for several filings at once.
+        long_batches: The turns of long batches, which would keep many short ones waiting.
+        projecting: Updates the read models for several filings at once.
     """
 
     def __init__(
@@ -160,21 +160,21 @@ class Ledger:
         self._policies: tuple[int, tuple[Policy, ...]] = (0, ())
 
     def stored(self, new_events: Iterable[NewEvent]) -> list[StoredEvent]:
-        """The events as they are stored."""
+        """Encode events for storage."""
         encode = self.event_mapper.encode
         return [encode(new) for new in new_events]
 
     def record(self, events_to_append: Sequence[StoredEvent], recording: AppendRequest) -> int:
-        """Append events, and what goes with them, in one transaction.
+        """Append events in one transaction, together with `recording.in_same_transaction`.
 
         Returns:
-            The position of the last event; without events, the head that was read.
+            The position of the last event; without events, the head that the decision read.
 
         Raises:
-            ClockError: The clock is not believed.
-            ConcurrencyConflictError: Something else was recorded in between: decide again.
+            ClockError: The clock cannot be trusted.
+            ConcurrencyConflictError: A conflicting event was recorded since the decision: decide again.
             sqlalchemy.exc.DBAPIError: Nothing was recorded.
-            UncertainError: The connection was lost, and what became of the batch could not be found out.
+            UncertainError: The connection was lost, and the outcome could not be determined.
         """
         if not events_to_append and recording.in_same_transaction is None:
             return recording.read_at
@@ -185,18 +185,18 @@ class Ledger:
             return self._recorded_after(error, recording)
 
     def record_alone(self, decide: Callable[[Connection], Batch[Outcome]]) -> tuple[Batch[Outcome], int]:
-        """Decide and append in one transaction, while nobody else records.
+        """Decide and append in one transaction that holds the lock of the log.
 
         Args:
-            decide: What is to be recorded; everybody who records waits for it.
+            decide: Decides on the batch; all other writers wait for it.
 
         Returns:
-            What was decided, and the position that `record` gives.
+            The batch, and the position as `record` returns it.
 
         Raises:
-            LedgerIntegrityError: A version of a stream is recorded that the decision did not find.
+            LedgerIntegrityError: The log holds a version of a stream that the decision did not find.
             sqlalchemy.exc.DBAPIError: Nothing was recorded.
-            UncertainError: The connection was lost, and what became of the batch could not be found out.
+            UncertainError: The connection was lost, and the outcome could not be determined.
         """
         batch: Batch[Outcome] | None = None
         try:
@@ -212,14 +212,14 @@ class Ledger:
             return batch, self._recorded_after(error, batch.recording)
 
     def _recorded_after(self, error: Exception, recording: AppendRequest) -> int:
-        """Where a batch ends that was recorded although its commit failed; else the error is raised."""
-        position = self._position_of(recording) if is_uncertain(error) else None
+        """The end of a batch that was recorded although its commit failed; otherwise raise the error."""
+        position = self._find_position(recording) if is_uncertain(error) else None
         if position is None:
             raise error
         return position
 
-    def _position_of(self, recording: AppendRequest) -> int | None:
-        """Where a batch ends whose commit is uncertain; None if it was not recorded and never will be."""
+    def _find_position(self, recording: AppendRequest) -> int | None:
+        """Find the end of a batch with an uncertain commit; None if it was not recorded and never will be."""
         try:
             return with_retries(
                 lambda: self.sql_recorder.find_batch(recording.batch_id, after=recording.read_at)
@@ -228,7 +228,7 @@ class Ledger:
             raise UncertainError(recording.batch_id) from error
 
     def entries(self, connection: Connection, *, after: int, limit: int) -> Sequence[LogEntry]:
-        """The next entries after a position: whole transactions, until there are at least `limit`.
+        """Read the next entries after a position: whole transactions, until there are at least `limit`.
 
         Raises:
             UnknownTypeError: A newer program recorded an event.
@@ -243,7 +243,7 @@ class Ledger:
         return [self._entry_to_project(row) for row in rows]
 
     def unknown_type(self, connection: Connection, *, after: int) -> str | None:
-        """The type of an event after a position that this program does not know; None where it knows all."""
+        """Find a type of events after a position that this program does not know; None if it knows all."""
         known = list(self.event_mapper.topics)
         query = select(events.c.topic).where(events.c.position > after, events.c.topic.not_in(known))
         topic: str | None = connection.scalar(query.limit(1))
@@ -252,7 +252,7 @@ class Ledger:
     def page(
         self, connection: Connection, *, after: int, until: int, limit: int, uscc: str | None
     ) -> Sequence[LogEntry]:
-        """At most `limit` entries after one position and up to another, of one enterprise or of all."""
+        """Read at most `limit` entries after one position and up to another, of one enterprise or of all."""
         at: ColumnElement[int] = events.c.position
         of_enterprise: ColumnElement[bool] = true()
         if uscc is not None:
@@ -264,12 +264,12 @@ class Ledger:
         return [self._entry_to_project(_sound(row)) for row in rows]
 
     def _prefixes(self, connection: Connection, uscc: str) -> list[str]:
-        """How the streams of an enterprise begin: its returns, and its accounts under each policy."""
+        """The prefixes of an enterprise's streams: of its returns, and of its accounts under each policy."""
         of_policies = self._names(connection, "policy/")
         return [f"returns/{uscc}/", *(f"entitlement/{name.split('/')[1]}/{uscc}/" for name in of_policies)]
 
     def _entry_to_project(self, row: Any) -> LogEntry:
-        """The entry; of one whose content cannot be read, what the read models can hold of it."""
+        """Decode an entry; the content of an unreadable one becomes an `UnreadableEvent`."""
         try:
             return self._entry(row)
         except UnknownTypeError:
@@ -290,18 +290,18 @@ class Ledger:
         return LogEntry(*place, type_name(topic), event, newest, *recorded)
 
     def slices(self, connection: Connection) -> list[Slice]:
-        """The enterprises in slices of about one size, in the order of their codes; together they are all."""
+        """Divide all enterprises into slices of about the same size, in the order of their codes."""
         ends, after = [], ""
         query = select(events.c.stream).where(_within("returns/"), events.c.version == 1)
         query = query.order_by(events.c.stream).limit(1).offset(STREAMS_PER_SLICE - 1)
         while (stream := connection.scalar(query.where(events.c.stream > after))) is not None:
-            if not is_text(stream):  # It comes after all that can be asked for.
+            if not is_text(stream):  # It sorts after all valid names.
                 break
             ends.append(stream.split("/")[1])
             after = stream
         return [Slice(above, up_to) for above, up_to in pairwise(["", *dict.fromkeys(ends), None])]
 
-    def entries_of(
+    def slice_entries(
         self,
         connection: Connection,
         codes: Slice,
@@ -309,21 +309,21 @@ class Ledger:
         until: int,
         unreadable: list[Unreadable] | None = None,
     ) -> list[LogEntry]:
-        """All entries of the enterprises of a slice up to a position, in the order of the log.
+        """Read all entries of the enterprises of a slice up to a position, in the order of the log.
 
         Args:
-            connection: In a transaction that reads.
+            connection: A connection in a read transaction.
             codes: The slice.
             until: The position.
-            unreadable: Takes the events that cannot be read, if it is given.
+            unreadable: A list to which unreadable events are appended; None raises for the first one.
 
         Raises:
             UndecodableEventError: An event cannot be read.
         """
-        return self._entries(self._rows_of(connection, codes, until), unreadable)
+        return self._entries(self._slice_rows(connection, codes, until), unreadable)
 
-    def _rows_of(self, connection: Connection, codes: Slice, until: int) -> list[Any]:
-        """All rows of the enterprises of a slice up to a position, in the order of the log."""
+    def _slice_rows(self, connection: Connection, codes: Slice, until: int) -> list[Any]:
+        """Read all rows of the enterprises of a slice up to a position, in the order of the log."""
         prefixes = self._prefixes_of_enterprises(connection)
         find_by_stream(connection)
         query = select(*_ENTRY).where(
@@ -334,24 +334,24 @@ class Ledger:
         return sorted(rows, key=_position)
 
     def entries_to_project(self, connection: Connection, codes: Slice, *, until: int) -> list[LogEntry]:
-        """All entries of the enterprises of a slice up to a position, as the projector is given them.
+        """Read all entries of the enterprises of a slice up to a position, for the projector.
 
         Raises:
-            LedgerIntegrityError: A row is not of the types that the ledger stores.
+            LedgerIntegrityError: A value has a type that the ledger does not store.
             UnknownTypeError: A newer program recorded an event.
         """
-        rows = self._rows_of(connection, codes, until)
+        rows = self._slice_rows(connection, codes, until)
         return [self._entry_to_project(_sound(row)) for row in rows]
 
     def other_entries(self, connection: Connection, *, until: int) -> list[LogEntry]:
-        """All entries up to a position that are of no slice of enterprises, in the order of the log.
+        """Read all entries up to a position that belong to no slice of enterprises, in the order of the log.
 
         Raises:
-            LedgerIntegrityError: A row is not of the types that the ledger stores.
+            LedgerIntegrityError: A value has a type that the ledger does not store.
             UnknownTypeError: A newer program recorded an event.
         """
         starts = sorted(self._prefixes_of_enterprises(connection))
-        ends = [f"{each[:-1]}0" for each in starts]
+        ends = [f"{start[:-1]}0" for start in starts]
         stream = events.c.stream
         between = [and_(stream >= end, stream < start) for end, start in zip(ends, starts[1:], strict=False)]
         query = select(*_ENTRY).where(
@@ -361,13 +361,13 @@ class Ledger:
         return [self._entry_to_project(_sound(row)) for row in rows]
 
     def _prefixes_of_enterprises(self, connection: Connection) -> list[str]:
-        """How the names of streams of returns and accounts begin: each policy's are found in one step."""
+        """Find the prefixes of the streams of returns and accounts, in one query for each policy."""
         prefixes, after = ["returns/"], "entitlement/"
         following = select(func.min(events.c.stream)).where(
             events.c.stream > bindparam("after"), events.c.stream < "entitlement0"
         )
         while (stream := connection.scalar(following, {"after": after})) is not None:
-            if not is_text(stream):  # It comes after all that can be asked for.
+            if not is_text(stream):  # It sorts after all valid names.
                 break
             prefix = "/".join(stream.split("/")[:2]) + "/"
             if stream.startswith(prefix):
@@ -380,43 +380,43 @@ class Ledger:
             return [self._entry(row) for row in rows]
         entries = []
         for row in rows:
-            entry = self._looked_at(row)
+            entry = self._read_unchecked(row)
             if isinstance(entry, Unreadable):
                 unreadable.append(entry)
             else:
                 entries.append(entry)
         return entries
 
-    def _looked_at(self, row: Any) -> LogEntry | Unreadable:
-        """The entry of a row that nobody vouches for."""
+    def _read_unchecked(self, row: Any) -> LogEntry | Unreadable:
+        """Decode a row that may be damaged."""
         problem = row_problem(row)
         if problem is not None:
-            return Unreadable.told(row, problem)
+            return Unreadable.from_row(row, problem)
         try:
             entry = self._entry(row)
         except UndecodableEventError as error:
-            return Unreadable.told(row, str(error))
+            return Unreadable.from_row(row, str(error))
         problem = place_problem(entry.stream, entry.event)
-        return entry if problem is None else Unreadable.told(row, problem)
+        return entry if problem is None else Unreadable.from_row(row, problem)
 
     def publications(
         self, connection: Connection, *, until: int, unreadable: list[Unreadable] | None = None
     ) -> list[LogEntry]:
-        """All entries up to a position that are of no enterprise, as `entries_of` gives the others."""
+        """Read all entries up to a position that belong to no enterprise, like `slice_entries`."""
         at = _unindexed(events.c.position)
         of_no_enterprise = or_(_within("policy/"), events.c.stream == LEDGER_STREAM)
         query = select(*_ENTRY).where(of_no_enterprise, at <= until).order_by(at)
         return self._entries(connection.execute(query), unreadable)
 
     def transaction_end(self, connection: Connection, position: int) -> int:
-        """The end of the last transaction that ended at or before a position; 0 before the first."""
+        """Find the end of the last transaction that ended at or before a position; 0 before the first."""
         at = events.c.position
         query = select(at).where(at <= position, at == events.c.transaction_end).order_by(at.desc())
         end: int | None = connection.scalar(query.limit(1))
         return end or 0
 
     def streams(self, connection: Connection, names: Iterable[str]) -> Mapping[str, list[AnyEvent]]:
-        """The events of many streams in the order of their versions; a stream without events is not in it.
+        """Read the events of many streams in the order of their versions; the result has no empty streams.
 
         Raises:
             UnknownTypeError: A newer program recorded an event.
@@ -442,36 +442,36 @@ class Ledger:
         return found
 
     def _unreadable_version(self, connection: Connection, stream: str, before: int, error: Exception) -> str:
-        """Why the version of a stream after so many others cannot be read, with its position."""
+        """The reason why the version after the first `before` versions is unreadable, with its position."""
         query = select(events.c.position).where(events.c.stream == stream).order_by(events.c.version)
         position = connection.scalar(query.limit(1).offset(before))
         return f"序号{position}的{error}"
 
     def policies(self, connection: Connection) -> tuple[Policy, ...]:
-        """The newest version of each policy, withdrawn or not, in the order of their ids."""
+        """Read the newest version of each policy, withdrawn or not, in the order of their ids."""
         published = read_number(connection, sequencer.c.publication)
-        # Read once: another thread, whose snapshot is an older one, may replace it in between.
+        # Read the attribute once: another thread, with an older snapshot, may replace it in between.
         known_at, policies = self._policies
         if published != known_at:
             streams = self.streams(connection, self._names(connection, "policy/"))
             newest = [PolicyHistory(events).in_force for events in streams.values()]
-            policies = tuple(each for each in newest if each is not None)
+            policies = tuple(policy for policy in newest if policy is not None)
             self._policies = (published, policies)
         return policies
 
     def policy_history(self, connection: Connection, policy: str) -> PolicyHistory:
-        """What was published of a policy; without versions where nothing was."""
+        """Read the history of a policy; it has no versions if none was published."""
         stream = policy_stream(policy)
         return PolicyHistory(self.streams(connection, [stream]).get(stream, ()))
 
     def latest_versions(
         self, connection: Connection, accounts: Collection[str], *, at: int
     ) -> dict[str, int]:
-        """The version of the policy that the latest assessment of each account names, as of a position.
+        """Read the policy version of the latest assessment of each account, as of a position.
 
         Args:
-            connection: In a transaction that reads.
-            accounts: The names of the accounts' streams; one that is not assessed is not in the answer.
+            connection: A connection in a read transaction.
+            accounts: The names of the accounts' streams; the result leaves out accounts without assessments.
             at: The position.
         """
         find_by_stream(connection)
@@ -487,26 +487,27 @@ class Ledger:
 
     def _names(self, connection: Connection, prefix: str) -> Sequence[str]:
         query = select(events.c.stream).where(_within(prefix), events.c.version == 1)
-        return list(filter(is_text, connection.scalars(query)))  # No query can ask for another one.
+        return list(filter(is_text, connection.scalars(query)))  # Queries cannot find the other names.
 
     def returns_streams(
         self, connection: Connection, *, after: str, years: Iterable[int], limit: int
     ) -> list[str]:
-        """The next streams of annual returns in the order of their names."""
+        """Read the names of the next streams of annual returns, in their order."""
         query = self._returns_streams(years).where(events.c.stream > after)
         return list(connection.scalars(query.order_by(events.c.stream).limit(limit)))
 
     def count_returns_streams(self, connection: Connection, *, years: Iterable[int]) -> int:
-        """How many streams of annual returns there are."""
+        """Count the streams of annual returns."""
         query = select(func.count()).select_from(self._returns_streams(years).subquery())
         count: int = connection.execute(query).scalar_one()
         return count
 
     def count_new_returns_streams(self, connection: Connection, *, years: Iterable[int], after: int) -> int:
-        """How many of them have begun after a position."""
+        """Count the streams of annual returns that begin after a position."""
         new = select(events.c.stream).where(events.c.position > after, events.c.version == 1)
         ends = tuple(f"/{year}" for year in years)
-        return sum(each.startswith("returns/") and each.endswith(ends) for each in connection.scalars(new))
+        names = connection.scalars(new)
+        return sum(name.startswith("returns/") and name.endswith(ends) for name in names)
 
     def _returns_streams(self, years: Iterable[int]) -> Select[tuple[str]]:
         stream = events.c.stream
@@ -516,7 +517,11 @@ class Ledger:
     def last_transaction(
         self, connection: Connection, *, position: int | None, known_at_us: int | None
     ) -> tuple[int, int] | None:
-        """Position and time of the last transaction that had ended by a position, by a time, or by now."""
+        """Find the last transaction that had ended by a position, by a time, or by now.
+
+        Returns:
+            Its last position, and its time in microseconds since 1970; None if there is none.
+        """
         at, time_us = events.c.position, events.c.recorded_at_us
         query = select(at, time_us).where(at == events.c.transaction_end)
         if position is not None:
@@ -527,18 +532,18 @@ class Ledger:
         return None if row is None else (row[0], row[1])
 
     def last_recorded_us(self, connection: Connection) -> int:
-        """The time of the last event, in microseconds since 1970; 0 of an empty log.
+        """The time of the last event, in microseconds since 1970; 0 for an empty log.
 
         Raises:
-            LedgerIntegrityError: The sequencer does not say.
+            LedgerIntegrityError: The sequencer is damaged.
         """
         return read_number(connection, sequencer.c.recorded_at_us)
 
     def head(self, connection: Connection) -> int:
-        """The position of the last event; 0 of an empty log.
+        """The position of the last event; 0 for an empty log.
 
         Raises:
-            LedgerIntegrityError: The sequencer does not say.
+            LedgerIntegrityError: The sequencer is damaged.
         """
         return read_number(connection, sequencer.c.last)
 
@@ -547,10 +552,10 @@ _position = itemgetter(0)
 
 
 def _sound(row: Any) -> Any:
-    """The row.
+    """Return the row if it is valid.
 
     Raises:
-        LedgerIntegrityError: It holds what the ledger never stores.
+        LedgerIntegrityError: The row holds a value that the ledger never stores.
     """
     problem = row_problem(row)
     if problem is not None:
@@ -559,9 +564,9 @@ def _sound(row: Any) -> Any:
 
 
 def find_by_stream(connection: Connection) -> None:
-    """Have PostgreSQL find streams by the index of their names for the rest of the transaction.
+    """Make PostgreSQL find streams by the index of their names for the rest of the transaction.
 
-    Its statistics lag behind a month that comes in: reading the whole log looks cheap by them.
+    Its statistics lag behind while the returns of a month arrive, so that it underestimates a full scan.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.set_config("enable_seqscan", "off", True)))  # noqa: FBT003
@@ -569,7 +574,7 @@ def find_by_stream(connection: Connection) -> None:
 
 @lru_cache(maxsize=4)
 def _of_streams(dialect: str) -> Select[Any]:
-    """The events of the streams that are given in one parameter."""
+    """A query for the events of the streams that its one parameter names."""
     if dialect == "postgresql":
         is_wanted = events.c.stream == any_(bindparam("wanted", type_=ARRAY(Text)))
     else:
@@ -580,9 +585,10 @@ def _of_streams(dialect: str) -> Select[Any]:
 
 
 def _unindexed(column: ColumnElement[int]) -> ColumnElement[int]:
-    """A column, as no index has it: rows are found by the index of another one.
+    """Keep the database from using the index of a column, so that it uses the index of another one.
 
-    SQLite, which has no statistics, would rather walk through the whole log in its order than sort some rows.
+    SQLite, which has no statistics, would otherwise scan the whole log in its order instead of sorting some
+    rows.
     """
     return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
 
@@ -591,9 +597,9 @@ ALL_CODES: Final = Slice("", None)
 
 
 def _within(prefix: str, codes: Slice = ALL_CODES) -> ColumnElement[bool]:
-    """The streams whose names begin so, as a range of their index; what follows is of these enterprises.
+    """A condition for the streams with a prefix and the code of one of these enterprises, as an index range.
 
-    The prefix and what follows end with `/`, which comes before `0`.
+    Names have a `/` after the prefix and after the code, and `0` is the character after `/`.
     """
     first = f"{prefix}{codes.above}0" if codes.above else prefix
     last = f"{prefix[:-1]}0" if codes.up_to is None else f"{prefix}{codes.up_to}0"

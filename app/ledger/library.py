@@ -1,7 +1,7 @@
-"""The ledger for programs that are written with the `eventsourcing` library; nothing else here uses it.
+"""The ledger for programs that use the `eventsourcing` library; no other module here uses the library.
 
-Another team attaches a projection of its own with the library's `Projection` and `ProjectionRunner`, or reads
-an aggregate through its repository: `docs/attached_projection.py` shows both.
+Another team can attach its own projection with the library's `Projection` and `ProjectionRunner`, or read an
+aggregate through the library's repository: `docs/attached_projection.py` shows both.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,12 +38,12 @@ DATABASE_URL: Final = "DUIXIAN_DATABASE_URL"
 
 
 class LedgerEvent(msgspec.Struct, frozen=True, gc=False):
-    """An event of the ledger with its place in a stream, in the library's words.
+    """An event of the ledger with its place in a stream, under the library's names.
 
     Attributes:
-        originator_id: The stream; see `docs/reference.md`.
-        originator_version: Its place in the stream, from 1.
-        event: What was recorded, in the newest version of its type.
+        originator_id: The name of the stream; see `docs/reference.md`.
+        originator_version: The version of the event in the stream, from 1.
+        event: The event, in the newest version of its type.
     """
 
     originator_id: str
@@ -59,17 +59,17 @@ class LibraryMapper(Mapper[str]):
         self._mapper = mapper.EventMapper()
 
     def to_stored_event(self, domain_event: DomainEventProtocol[str]) -> StoredEvent:
-        """The event as it is stored."""
+        """Encode an event for storage."""
         if not isinstance(domain_event, LedgerEvent):
             raise TypeError(f"not a LedgerEvent: {domain_event!r}")
         place = domain_event.originator_id, domain_event.originator_version
         return StoredEvent(*self._mapper.encode(mapper.NewEvent(*place, domain_event.event)))
 
     def to_domain_event(self, stored_event: StoredEvent) -> LedgerEvent:
-        """The event as it was before it was stored.
+        """Decode a stored event.
 
         Raises:
-            MapperDeserialisationError: Its content is not of its type, or its type is not known.
+            MapperDeserialisationError: The content does not fit its type, or the type is unknown.
         """
         try:
             stream = str(stored_event.originator_id)
@@ -80,11 +80,11 @@ class LibraryMapper(Mapper[str]):
 
 
 class LibraryRecorder(ApplicationRecorder):
-    """The library's recorder of events, over ours.
+    """The library's interface of an event recorder, on top of `SqlRecorder`.
 
     Args:
         engine: The database.
-        clock: Microseconds since 1970.
+        clock: Returns microseconds since 1970.
     """
 
     def __init__(self, engine: Engine, clock: Callable[[], int] = now_us) -> None:
@@ -94,11 +94,11 @@ class LibraryRecorder(ApplicationRecorder):
     def insert_events(
         self, stored_events: Sequence[StoredEvent], *, recording: AppendRequest = UNATTENDED, **_: Any
     ) -> Sequence[int]:
-        """Append the events in one transaction; their positions.
+        """Append events in one transaction; return their positions.
 
         Raises:
-            IntegrityError: A version of a stream is there already, or what `recording.guard` names was
-                changed.
+            IntegrityError: A version of a stream exists already, or a stream that `recording.condition` names
+                has changed.
         """
         if not stored_events:
             return []
@@ -124,7 +124,7 @@ class LibraryRecorder(ApplicationRecorder):
         desc: bool = False,
         limit: int | None = None,
     ) -> Sequence[StoredEvent]:
-        """The events of one stream, in the order of their versions."""
+        """Read the events of one stream, in the order of their versions."""
         query = select(events.c.stream, events.c.version, events.c.topic, events.c.state)
         query = query.where(events.c.stream == str(originator_id))
         if gt is not None:
@@ -144,7 +144,7 @@ class LibraryRecorder(ApplicationRecorder):
         *,
         inclusive_of_start: bool = True,
     ) -> Sequence[Notification]:
-        """The events of the log from a position on, in its order."""
+        """Read the events of the log from a position on, in its order."""
         query: Select[Any] = select(
             events.c.stream, events.c.version, events.c.topic, events.c.state, events.c.position
         )
@@ -160,7 +160,7 @@ class LibraryRecorder(ApplicationRecorder):
             return [Notification(*row) for row in rows]
 
     def max_notification_id(self) -> int | None:
-        """The head of the log, or None of an empty one."""
+        """The head of the log; None for an empty log."""
         with read_transaction(self._engine) as connection:
             head: int | None = connection.scalar(select(func.max(events.c.position)))
             return head
@@ -168,12 +168,12 @@ class LibraryRecorder(ApplicationRecorder):
     def subscribe(
         self, gt: int | None = None, topics: Sequence[str] = ()
     ) -> Subscription[ApplicationRecorder]:
-        """The events after a position, those to come included."""
+        """Subscribe to the events after a position, including future ones."""
         return PollingSubscription(recorder=self, gt=gt, topics=topics)
 
 
 class PollingSubscription(Subscription[ApplicationRecorder]):
-    """Waits for events by asking again: no database's own way to notify is needed."""
+    """Waits for events by polling, which works on every database."""
 
     def __init__(
         self, recorder: ApplicationRecorder, gt: int | None = None, topics: Sequence[str] = ()
@@ -182,12 +182,12 @@ class PollingSubscription(Subscription[ApplicationRecorder]):
         self._stopped = Flag()
 
     def stop(self) -> None:
-        """Stop the subscription, also while it waits."""
+        """Stop the subscription, even if it is waiting."""
         super().stop()
         self._stopped.set()
 
     def __next__(self) -> Notification:
-        """The next event, as soon as there is one."""
+        """Wait for the next event, and return it."""
         while not self._stopped.is_set():
             found = self._recorder.select_notifications(
                 self._last_notification_id, 1, topics=self._topics, inclusive_of_start=False
@@ -200,15 +200,15 @@ class PollingSubscription(Subscription[ApplicationRecorder]):
 
 
 class LedgerApplication(Application[str]):
-    """The ledger as an application of the library, to read from.
+    """The ledger as an application of the library, for reading.
 
-    The ledger's own commands record: they alone keep the rule, the turns and the read models in step.
+    Use the ledger's own commands to record: only they apply the rules and keep the read models up to date.
 
     Args:
-        env: `DUIXIAN_DATABASE_URL` names the database.
+        env: The environment, in which `DUIXIAN_DATABASE_URL` names the database.
 
     Raises:
-        OSError: It does not, as the library's own factories say it.
+        OSError: The variable is missing; the library's own factories raise the same error.
     """
 
     name = "duixian"
@@ -221,19 +221,19 @@ class LedgerApplication(Application[str]):
         super().__init__(env)
 
     def construct_env(self, name: str, env: EnvType | None = None) -> Environment:
-        """A fixed environment: no variable of the process decides how events are stored."""
+        """Use a fixed environment, so that variables of the process cannot change how events are stored."""
         return Environment(name, env or {})
 
     def construct_factory(self, env: Environment) -> InfrastructureFactory[Any]:
-        """The library's default; recorder and mapper are ours."""
+        """The default factory of the library, which creates neither the recorder nor the mapper."""
         return InfrastructureFactory.construct(Environment(env.name))
 
     def construct_mapper(self) -> Mapper[str]:
-        """Our mapper of structs."""
+        """The mapper for the ledger's events."""
         return LibraryMapper()
 
     def construct_recorder(self) -> ApplicationRecorder:
-        """Our recorder."""
+        """The recorder on top of the ledger's."""
         return LibraryRecorder(self._engine)
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""The log line by line: the canonical bytes of an event with its place, hashed, exported and proved alike.
+"""The lines of the log: the canonical bytes of each event and its place, for hashes, exports and proofs.
 
-A line is one JSON object without spaces whose keys stand in the order of `Line`; `data` is the state as it is
-stored, byte for byte, so that no byte of the log can change and leave its line as it was.
+A line is one JSON object without spaces, with its keys in the order of `Line`. `data` is the stored state,
+byte for byte, so that a change of any byte in the log changes its line.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,25 +17,25 @@ from app.ledger.tables import events
 from domain.errors import LedgerIntegrityError
 
 ROWS_AT_ONCE: Final = 10_000
-"""Some megabytes, and a statement costs little for each of them."""
+"""The number of rows per statement: some megabytes, and little overhead per row."""
 
 
 class LineError(Exception):
-    """Bytes that are not the canonical ones of any row."""
+    """Bytes that are not the canonical bytes of any row."""
 
 
 class Line(NamedTuple):
     """A row of the log, as it is stored.
 
     Attributes:
-        position: From 1, without gaps.
-        stream: The aggregate.
-        version: Its place in the stream, from 1.
-        topic: The stable name of its type.
+        position: The position in the log, from 1, without gaps.
+        stream: The name of the stream.
+        version: The version in the stream, from 1.
+        topic: The stable name of the event's type.
         recorded_at_us: Microseconds since 1970-01-01T00:00:00Z.
-        actor: Who recorded it.
-        batch_id: What was recorded together.
-        transaction_end: The position of the last event of its transaction.
+        actor: The name of the key, or of the command, that recorded the event.
+        batch_id: The number of the batch that was recorded together.
+        transaction_end: The position of the last event of the transaction.
         state: The event as JSON.
     """
 
@@ -51,7 +51,7 @@ class Line(NamedTuple):
 
 
 class _Written(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A line as it is read; its fields in the order of the line."""
+    """A parsed line, with the fields in the order of the line."""
 
     position: int
     stream: str
@@ -65,7 +65,7 @@ class _Written(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 _COLUMNS = [events.c[name] for name in Line._fields]
-_AS_STORED = [type_coerce(each, NullType()) for each in _COLUMNS]
+_AS_STORED = [type_coerce(column, NullType()) for column in _COLUMNS]
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_Written).decode
 
@@ -76,12 +76,12 @@ def _quoted(text: str) -> bytes:
 
 
 def canonical(line: Line) -> bytes:
-    """The canonical bytes of a row.
+    """Format the canonical bytes of a row.
 
-    They are those of a JSON object, as long as the state is JSON: what is stored is taken as it is.
+    They are a JSON object as long as the state is JSON, which is not checked.
 
     Raises:
-        LedgerIntegrityError: A value is of another type than the ledger stores, as SQLite allows.
+        LedgerIntegrityError: A value has a type that the ledger does not store.
     """
     try:
         return _formatted(line)
@@ -108,10 +108,10 @@ def _formatted(line: Line) -> bytes:
 
 
 def parse(line: bytes) -> Line:
-    """The row whose canonical bytes these are.
+    """Parse the canonical bytes of a row.
 
     Raises:
-        LineError: They are those of no row: no such object, or the same written in another way.
+        LineError: The bytes are no such JSON object, or not its canonical form.
     """
     try:
         *place, state = msgspec.structs.astuple(_decode(line))
@@ -128,11 +128,11 @@ def parse(line: bytes) -> Line:
 def streamed_rows(
     connection: Connection, *, until: int | None = None
 ) -> Iterator[Iterator[Sequence[Sequence[Any]]]]:
-    """The rows in the order of their positions, each as it is stored, so many at once.
+    """Read the rows in the order of their positions, as they are stored, in chunks of `ROWS_AT_ONCE`.
 
     Args:
-        connection: In one snapshot, which is read to the end however long that takes.
-        until: The last position; None reads all rows, those too whose position is no number.
+        connection: A connection in a read transaction without time limit, which sees one snapshot.
+        until: The last position; None reads all rows, including those whose position is not a number.
     """
     query = select(*_AS_STORED).order_by(events.c.position)
     if until is not None:
@@ -143,13 +143,13 @@ def streamed_rows(
 
 
 def read_lines(connection: Connection, *, after: int, until: int, limit: int) -> list[Line]:
-    """At most `limit` rows after one position and up to another, in the order of the log."""
+    """Read at most `limit` rows after one position and up to another, in the order of the log."""
     query = select(*_COLUMNS).where(events.c.position > after, events.c.position <= until)
     return _rows(connection, query.order_by(events.c.position).limit(limit))
 
 
 def read_stream(connection: Connection, stream: str, *, until: int | None) -> list[Line]:
-    """The rows of a stream up to a position, or all of them, in the order of their versions."""
+    """Read the rows of a stream up to a position, or all of them, in the order of their versions."""
     query = select(*_COLUMNS).where(events.c.stream == stream)
     if until is not None:
         query = query.where(events.c.position <= until)
@@ -162,7 +162,7 @@ def _rows(connection: Connection, query: Select[Any]) -> list[Line]:
 
 
 def ended_by(connection: Connection, position: int) -> int:
-    """Where the last transaction ends that had ended by a position; 0 where none had."""
+    """Find the end of the last transaction that had ended by a position; 0 if there is none."""
     is_end = events.c.position == events.c.transaction_end
     query = select(events.c.position).where(events.c.position <= position, is_end)
     found: int | None = connection.scalar(query.order_by(events.c.position.desc()).limit(1))

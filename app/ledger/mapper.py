@@ -1,4 +1,4 @@
-"""Between the events of the domain and the bytes that are stored: JSON, under a short stable topic."""
+"""Maps the events of the domain to the stored bytes and back: JSON, under a short stable topic."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -11,11 +11,11 @@ from domain.events import EVENT_TYPES, Event
 
 
 class UndecodableEventError(Exception):
-    """The stored bytes are no event of their topic."""
+    """The stored bytes are not an event of their topic."""
 
 
 class UnknownTypeError(UndecodableEventError):
-    """An event is of a type that this program does not know: a newer one recorded it."""
+    """An event has a type that this program does not know: a newer program recorded it."""
 
 
 class NewEvent(NamedTuple):
@@ -27,7 +27,7 @@ class NewEvent(NamedTuple):
 
 
 class StoredEvent(NamedTuple):
-    """The same as it is stored: the topic names the type, the state is JSON."""
+    """An encoded event with its place: the topic names the type, the state is JSON."""
 
     stream: str
     version: int
@@ -36,7 +36,7 @@ class StoredEvent(NamedTuple):
 
 
 def type_name(topic: str) -> str:
-    """The name of the type whose events are stored under a topic: later versions are `ReturnFiled.2`."""
+    """The name of the type that a topic belongs to, without the number of a version (`ReturnFiled.2`)."""
     return topic.partition(".")[0]
 
 
@@ -45,7 +45,7 @@ class EventMapper:
 
     Args:
         types: The types by topic.
-        upcasts: The upcasts by topic, for topics that are written no more.
+        upcasts: The conversions by topic, for topics of earlier versions.
     """
 
     def __init__(
@@ -64,21 +64,21 @@ class EventMapper:
         return frozenset(self._decoders)
 
     def encode(self, new: NewEvent) -> StoredEvent:
-        """The event as it is stored."""
+        """Encode an event for storage."""
         stream, version, event = new
         return StoredEvent(stream, version, self._topics[type(event)], self._encode(event))
 
     def decode(self, topic: str, state: bytes, stream: str) -> Event:
-        """The event of a topic and a state, in the newest version of its type.
+        """Decode an event, into the newest version of its type.
 
         Args:
-            topic: What it is stored under.
+            topic: The topic.
             state: The event as JSON.
-            stream: The stream that it stands in: earlier versions leave out what its name tells.
+            stream: The name of its stream, from which earlier versions take some of their content.
 
         Raises:
             UnknownTypeError: This program does not know the topic.
-            UndecodableEventError: The state is not of its type.
+            UndecodableEventError: The state does not fit the type.
         """
         decoder = self._decoders.get(topic)
         if decoder is None:
@@ -86,12 +86,12 @@ class EventMapper:
         try:
             event: Event = decoder.decode(state)
             return event if topic in self._types else self._upcast(topic, event, stream)
-        # Bytes that are no UTF-8, endless brackets; in SQLite a number in the place of bytes.
+        # Bytes that are not UTF-8, endless brackets; in SQLite a number instead of bytes.
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise UndecodableEventError(f"内容不是{shown(topic)}类型的记录") from error
 
     def newest(self, topic: str, state: bytes, event: Event) -> bytes:
-        """The state of a decoded event in the newest version of its type."""
+        """Encode a decoded event in the newest version of its type."""
         return state if topic in self._types else self._encode(event)
 
     def _upcast(self, topic: str, event: Any, stream: str) -> Event:

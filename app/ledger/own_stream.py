@@ -1,4 +1,4 @@
-"""What the log says of itself, in the one stream of the ledger."""
+"""Reads the stream in which the ledger records its own seals and clocks."""
 
 from typing import NamedTuple
 
@@ -14,17 +14,17 @@ _SEALED = "LogSealed"
 
 
 class OwnStream(NamedTuple):
-    """How many events the stream has, and the last seal that it tells of."""
+    """The last version of the ledger's stream, and the last seal recorded in it."""
 
     version: int
     sealed: LogSealed | None
 
 
 def read_own_stream(connection: Connection) -> OwnStream:
-    """What the stream of the ledger says.
+    """Read the stream of the ledger.
 
     Raises:
-        LedgerIntegrityError: What it says of a seal makes no sense.
+        LedgerIntegrityError: The last recorded seal is unreadable.
     """
     query = select(events.c.version, events.c.topic, events.c.state).where(events.c.stream == LEDGER_STREAM)
     rows = connection.execute(query.order_by(events.c.version.desc())).all()

@@ -1,4 +1,4 @@
-"""How far the assessment of what was filed before a publication has come."""
+"""The progress of the assessment that follows each publication."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
@@ -18,16 +18,16 @@ WholeNumber = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 @prepared
 class Publication(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A published or withdrawn version, and the assessment that follows on it.
+    """A published or withdrawn version, with the progress of the assessment that follows.
 
     Attributes:
         policy: The id of the policy.
-        version: Of the policy, from 1.
-        position: Of the `PolicyPublished` or `PolicyWithdrawn`.
-        after_stream: The last stream of annual returns that is assessed, "" before the first.
-        done: How many are assessed.
-        total: How many there were when the version was published.
-        assessed_at: The position of the `PolicyAssessed` that ended it; None where none did.
+        version: The version of the policy, from 1.
+        position: The position of the `PolicyPublished` or `PolicyWithdrawn`.
+        after_stream: The last stream of annual returns that is assessed; "" before the first.
+        done: The number of streams of annual returns that are assessed.
+        total: The number of such streams when the version was published.
+        assessed_at: The position of the `PolicyAssessed` that ended the assessment; None if there is none.
     """
 
     policy: str
@@ -40,7 +40,7 @@ class Publication(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     @property
     def done_before_end(self) -> int:
-        """How many are done while nothing says that it ended: fewer than all."""
+        """The number of assessed streams to report before the end is known; always less than `total`."""
         return max(min(self.done, self.total - 1), 0)
 
 
@@ -48,19 +48,19 @@ _COLUMNS = [publications.c[name] for name in Publication.__struct_fields__]
 
 
 def begin(connection: Connection, publication: Publication) -> None:
-    """Note a publication, in the transaction that records it."""
+    """Insert a publication, in the transaction that records it."""
     connection.execute(insert(publications).values(**msgspec.structs.asdict(publication)))
 
 
 def unfinished(connection: Connection) -> Publication | None:
-    """The oldest publication whose assessment is not complete, of the newest ones of each policy."""
+    """Find the oldest publication whose assessment is not complete, among the newest one of each policy."""
     return next(iter(all_unfinished(connection)), None)
 
 
 def all_unfinished(connection: Connection) -> list[Publication]:
-    """The publications whose assessment is not complete, of the newest ones of each policy.
+    """Find the publications whose assessment is not complete, among the newest one of each policy.
 
-    Where nothing was filed before, nothing is to be assessed, and no `PolicyAssessed` follows.
+    If no returns were filed before a publication, no assessment and no `PolicyAssessed` follow.
     """
     newest = select(func.max(publications.c.position)).group_by(publications.c.policy)
     query = select(*_COLUMNS).where(publications.c.position.in_(newest), publications.c.assessed_at.is_(None))
@@ -71,10 +71,10 @@ def all_unfinished(connection: Connection) -> list[Publication]:
 def advance(
     connection: Connection, before: Publication, *, after_stream: str, done: int, assessed_at: int | None
 ) -> None:
-    """Note a chunk as assessed, in the transaction that records what follows from it.
+    """Note a chunk as assessed, in the transaction that records its assessments.
 
     Raises:
-        ConcurrencyConflictError: Another process assessed it meanwhile.
+        ConcurrencyConflictError: Another process has assessed the chunk meanwhile.
     """
     result = connection.execute(
         update(publications)
@@ -87,81 +87,83 @@ def advance(
 
 
 def find(connection: Connection, position: int) -> Publication | None:
-    """The publication at a position; None where it is not noted.
+    """Find the publication at a position; None if the table lacks it.
 
     Raises:
-        LedgerIntegrityError: What is noted makes no sense.
+        LedgerIntegrityError: The row is invalid.
     """
     row = connection.execute(select(*_COLUMNS).where(publications.c.position == position)).one_or_none()
     return None if row is None else _strictly(row)
 
 
-def all_of(connection: Connection) -> list[Publication]:
-    """Every publication that is noted, whatever is noted of it.
+def read_all(connection: Connection) -> list[Publication]:
+    """Read every publication in the table.
 
     Raises:
-        LedgerIntegrityError: What is noted makes no sense.
+        LedgerIntegrityError: A row is invalid.
     """
-    query = select(*(type_coerce(each, NullType()) for each in _COLUMNS))
+    query = select(*(type_coerce(column, NullType()) for column in _COLUMNS))
     return [_strictly(row) for row in connection.execute(query)]
 
 
 def up_to(connection: Connection, position: int) -> list[Publication]:
-    """The publications up to a position, in the order of the log."""
+    """Read the publications up to a position, in the order of the log."""
     query = select(*_COLUMNS).where(publications.c.position <= position)
     return [_strictly(row) for row in connection.execute(query.order_by(publications.c.position))]
 
 
 def _strictly(row: Iterable[Any]) -> Publication:
-    """What a row says, which SQLite may hold as values of any type.
+    """Convert a row, whose values may be of any type in a damaged database.
 
     Raises:
-        LedgerIntegrityError: It makes no sense.
+        LedgerIntegrityError: The row is invalid.
     """
     try:
         return msgspec.convert(dict(zip(Publication.__struct_fields__, row, strict=True)), Publication)
-    except (msgspec.ValidationError, ValueError) as error:  # The latter of text that is no UTF-8.
+    except (msgspec.ValidationError, ValueError) as error:  # ValueError: text that is not UTF-8.
         raise LedgerIntegrityError(f"政策测算进度（publications表）的数据无效。{VERIFY}") from error
 
 
 def unassessed(noted: Iterable[Publication]) -> list[Publication]:
-    """The publications whose assessment is not complete, but those that a newer one overtook."""
+    """The publications whose assessment is not complete, except those that a newer one supersedes."""
     newest: dict[str, Publication] = {}
-    for each in sorted(noted, key=lambda each: each.position):
-        newest[each.policy] = each
-    return [each for each in newest.values() if each.assessed_at is None and each.total > 0]
+    for publication in sorted(noted, key=lambda publication: publication.position):
+        newest[publication.policy] = publication
+    unfinished_ones = (publication for publication in newest.values() if publication.assessed_at is None)
+    return [publication for publication in unfinished_ones if publication.total > 0]
 
 
 class Logged(NamedTuple):
-    """What the log says of a publication: the policy, the version, and where its assessment ended."""
+    """A publication according to the log: the policy, the version, and the end of its assessment."""
 
     policy: str
     version: int
     assessed_at: int | None
 
 
-def problems_of(noted: Sequence[Publication], logged: Mapping[int, Logged]) -> Iterator[str]:
-    """What is noted of publications that cannot be so, in Chinese.
+def find_problems(noted: Sequence[Publication], logged: Mapping[int, Logged]) -> Iterator[str]:
+    """Yield the contradictions between the table of publications and the log, in Chinese.
 
     Args:
-        noted: Each publication as it is noted.
-        logged: What the log says, by the position of the publication.
+        noted: The publications in the table.
+        logged: The publications in the log, by position.
     """
-    found = sorted((each.position, each.policy, each.version) for each in noted)
-    if found != sorted((position, each.policy, each.version) for position, each in logged.items()):
+    found = sorted((publication.position, publication.policy, publication.version) for publication in noted)
+    if found != sorted((position, known.policy, known.version) for position, known in logged.items()):
         yield "所记的政策版本或其序号与台账中的发布记录不同"
-    for each in noted:
-        has_begun = each.after_stream != ""
-        known = logged.get(each.position)
+    for publication in noted:
+        has_begun = publication.after_stream != ""
+        known = logged.get(publication.position)
         if (
-            each.done > (each.total if has_begun else 0)
-            or (has_begun and not is_returns(each.after_stream))
-            or (known is not None and each.assessed_at != known.assessed_at)
+            publication.done > (publication.total if has_begun else 0)
+            or (has_begun and not is_returns(publication.after_stream))
+            or (known is not None and publication.assessed_at != known.assessed_at)
         ):
-            yield f"政策{shown(each.policy)}版本{each.version}的测算进度不可能如此"
+            yield f"政策{shown(publication.policy)}版本{publication.version}的测算进度不可能如此"
 
 
 def restore(connection: Connection, restored: Sequence[Publication]) -> None:
-    """Note publications as they were noted in the ledger that they come from."""
+    """Insert publications with their progress from another ledger."""
     if restored:
-        connection.execute(insert(publications), [msgspec.structs.asdict(each) for each in restored])
+        rows = [msgspec.structs.asdict(publication) for publication in restored]
+        connection.execute(insert(publications), rows)

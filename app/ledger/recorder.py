@@ -1,7 +1,7 @@
 """One log with gapless positions, on SQLAlchemy Core.
 
-A one-row sequencer is advanced in the transaction of every append. That serialises the writers, so the order
-of positions is the order of commits, and no reader can meet a position before all those under it.
+Every append advances a one-row sequencer in its transaction. That serialises the writers, so the order of
+positions is the order of commits, and a reader that sees a position sees all earlier ones.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -30,21 +30,21 @@ from app.runtime.database import write_transaction
 from domain.errors import LedgerIntegrityError
 
 PUBLICATION_TOPICS: Final = frozenset({"PolicyPublished", "PolicyWithdrawn"})
-"""What changes which version is in force: a decision made by another one is decided again."""
+"""Events that change the version in force: decisions based on another version must be made again."""
 
 ACCEPTANCE_TOPIC = "ClockAccepted"
 
 
 class ConcurrencyConflictError(Exception):
-    """What a decision rests on was changed by another one that was recorded in between: decide again."""
+    """An event recorded since the decision conflicts with it: decide again."""
 
 
 class AppendCondition(msgspec.Struct, frozen=True):
-    """What a decision rests on.
+    """The condition of an append: since the decision, no event in these streams, and no publication.
 
     Attributes:
-        read_at: The head of the log before its streams were read.
-        streams: The streams that it read, written to or not.
+        read_at: The head of the log before the streams were read.
+        streams: The streams that the decision has read, whether it writes to them or not.
     """
 
     read_at: int
@@ -52,25 +52,25 @@ class AppendCondition(msgspec.Struct, frozen=True):
 
 
 class AppendRequest(msgspec.Struct, frozen=True):
-    """What is recorded beside an event, the same for all of a transaction.
+    """The parts of an append that all its events share.
 
     Attributes:
-        actor: Who records.
-        batch_id: What is recorded together.
-        guard: What the events rest on; None rests on nothing but the versions of its streams.
+        actor: The name of the key, or of the command.
+        batch_id: The number of the batch, which all its events carry.
+        condition: The condition of the append; None checks only the versions of the events' streams.
         in_same_transaction: Called in the transaction, after the events, with the position of the last one;
-            it must be such that it may be done twice where there are no events.
+            it must be idempotent if there are no events.
     """
 
     actor: str
     batch_id: str
-    guard: AppendCondition | None = None
+    condition: AppendCondition | None = None
     in_same_transaction: Callable[[Connection, int], None] | None = None
 
     @property
     def read_at(self) -> int:
-        """The head of the log that the events rest on; 0 where they rest on nothing."""
-        return 0 if self.guard is None else self.guard.read_at
+        """The head of the log that the decision has read; 0 without a condition."""
+        return 0 if self.condition is None else self.condition.read_at
 
 
 UNATTENDED = AppendRequest(actor="", batch_id="")
@@ -91,17 +91,17 @@ _ADVANCE: Final = (
     )
     .returning(sequencer.c.last, sequencer.c.recorded_at_us, sequencer.c.publication)
 )
-"""Takes the next positions, unless the clock is not believed."""
+"""Takes the next positions if the clock can be trusted."""
 
 
 class SqlRecorder:
-    """Appends events to the log, on SQLite, PostgreSQL and its relatives alike.
+    """Appends events to the log, on SQLite, and on PostgreSQL and compatible databases.
 
     Args:
         engine: The database.
-        clock: Microseconds since 1970; only its forward steps count.
-        steady: The same by a clock that nobody sets, from any moment on; None takes the machine's for the
-            machine's, and any other clock for one that nobody sets.
+        clock: Returns microseconds since 1970; only its forward steps count.
+        steady: Returns microseconds since any moment, by a clock that cannot be set. None uses the machine's
+            steady clock if `clock` is the machine's; otherwise it assumes that `clock` cannot be set.
     """
 
     def __init__(
@@ -111,21 +111,21 @@ class SqlRecorder:
         self.watch = ClockWatch(clock, steady_us if steady is None and clock is now_us else steady)
 
     def lock_log(self, connection: Connection) -> None:
-        """Keep everybody else from recording until this transaction, which writes, has ended."""
+        """Block all other writers until this write transaction has ended."""
         connection.execute(select(sequencer.c.last).with_for_update())
 
     def append(
         self, connection: Connection, stored_events: Sequence[StoredEvent], recording: AppendRequest
     ) -> int:
-        """Append events, and what goes with them, in a transaction that writes.
+        """Append events, and call `recording.in_same_transaction`, in a write transaction.
 
         Returns:
-            The position of the last event; without events, the head that was read.
+            The position of the last event; without events, the head that the decision read.
 
         Raises:
-            ConcurrencyConflictError: What `recording.guard` names was changed, or a version of a stream is
-                there already.
-            ClockError: The clock is not believed.
+            ConcurrencyConflictError: A stream that `recording.condition` names has changed, or a version of a
+                stream exists already.
+            ClockError: The clock cannot be trusted.
         """
         if stored_events:
             last = self._append_events(connection, stored_events, recording)
@@ -140,11 +140,11 @@ class SqlRecorder:
         self, connection: Connection, stored_events: Sequence[StoredEvent], recording: AppendRequest
     ) -> int:
         count = len(stored_events)
-        vouches = any(stored.topic == ACCEPTANCE_TOPIC for stored in stored_events)
-        last, recorded_at_us, publication = self._advance(connection, count, vouches=vouches)
+        accepts_clock = any(stored.topic == ACCEPTANCE_TOPIC for stored in stored_events)
+        last, recorded_at_us, publication = self._advance(connection, count, accepts_clock=accepts_clock)
         first = last - count + 1
-        if recording.guard is not None and recording.guard.read_at != first - 1:
-            _check_guard(connection, recording.guard, publication)
+        if recording.condition is not None and recording.condition.read_at != first - 1:
+            _check_condition(connection, recording.condition, publication)
         rows = [
             (
                 position,
@@ -168,28 +168,36 @@ class SqlRecorder:
             connection.execute(update(sequencer).values(publication=max(published)))
         return last
 
-    def _advance(self, connection: Connection, count: int, *, vouches: bool) -> tuple[int, int, int]:
-        """Take the next positions; from here to the commit no one else records.
+    def _advance(self, connection: Connection, count: int, *, accepts_clock: bool) -> tuple[int, int, int]:
+        """Take the next positions; this blocks all other writers until the commit.
+
+        Args:
+            connection: A connection in a write transaction.
+            count: The number of positions.
+            accepts_clock: Whether the events accept the clock.
+
+        Returns:
+            The last position, the time of the events, and the position of the last publication.
 
         Raises:
-            ClockError: The clock is not believed, and what is recorded does not vouch for it.
-            LedgerIntegrityError: The sequencer is not one row of whole numbers.
+            ClockError: The clock cannot be trusted, and the events do not accept it.
+            LedgerIntegrityError: The sequencer is not a single row of whole numbers.
         """
         now_us = self.watch.now()
-        believed_after_us = 0 if vouches else self.watch.believed_after_us(connection, now_us)
+        believed_after_us = 0 if accepts_clock else self.watch.believed_after_us(connection, now_us)
         given = {"count": count, "now_us": now_us, "believed_after_us": believed_after_us}
         rows = connection.execute(_ADVANCE, given).all()
         problem = None if rows else self.clock_problem(connection)
         if problem is not None:
             raise problem
-        if len(rows) != 1 or not all(type(each) is int for each in rows[0]):
+        if len(rows) != 1 or not all(type(value) is int for value in rows[0]):
             raise LedgerIntegrityError("sequencer表应有且只有一行整数。请运行duixian audit verify核验")
         last, recorded_at_us, publication = rows[0]
         self.watch.recorded(now_us, recorded_at_us)
         return last, recorded_at_us, publication
 
     def clock_problem(self, connection: Connection) -> ClockError | None:
-        """Why nothing would be recorded now; None where the clock is believed or there is no sequencer."""
+        """The error of an append made now; None if the clock can be trusted, or there is no sequencer."""
         now_us = self.watch.now()
         found = find_numbers(connection, [sequencer.c.last, sequencer.c.recorded_at_us])
         if found is None or found[0] == 0 or found[1] >= self.watch.believed_after_us(connection, now_us):
@@ -197,9 +205,9 @@ class SqlRecorder:
         return ClockError(now_us, found[1])
 
     def find_batch(self, batch_id: str, *, after: int) -> int | None:
-        """The last position of a batch in the log after a position; None if it is not there.
+        """Find the last position of a batch after a position; None if the batch is not in the log.
 
-        A transaction that may still append it holds the sequencer's row until it ended: this waits for it.
+        A transaction that may still append the batch holds the sequencer's row, so this waits for its end.
         """
         with write_transaction(self._engine) as connection:
             self.lock_log(connection)
@@ -215,7 +223,7 @@ _COPIED: Final = ("int8", "text", "int4", "text", "int8", "text", "text", "int8"
 
 
 def insert_rows(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert rows of `events` as fast as the driver takes them: by COPY where the database has it."""
+    """Insert rows into `events`, by COPY on PostgreSQL, which is the fastest way."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(_COPY, list(rows), execution_options={"copy_types": _COPIED})
         return
@@ -223,11 +231,11 @@ def insert_rows(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None
     connection.exec_driver_sql(compiled.string, list(rows))
 
 
-def _check_guard(connection: Connection, guard: AppendCondition, publication: int) -> None:
-    if publication > guard.read_at:
+def _check_condition(connection: Connection, condition: AppendCondition, publication: int) -> None:
+    if publication > condition.read_at:
         raise ConcurrencyConflictError(f"a policy was published at {publication}")
-    # Each of them, not the distinct ones: for these SQLite reads the names of the whole log.
-    since = select(events.c.stream).where(events.c.position > guard.read_at)
-    touched = set(connection.scalars(since)).intersection(guard.streams)
+    # Without DISTINCT, for which SQLite would read the names of the whole log.
+    since = select(events.c.stream).where(events.c.position > condition.read_at)
+    touched = set(connection.scalars(since)).intersection(condition.streams)
     if touched:
         raise ConcurrencyConflictError(f"recorded in between: {min(touched)}")

@@ -1,4 +1,4 @@
-"""The replays that were asked of the service: one at a time, whoever runs it."""
+"""The replays that the service was asked for: one at a time, among all its processes."""
 
 from typing import Final, Literal
 
@@ -10,23 +10,23 @@ from app.ledger.tables import replays
 State = Literal["running", "done", "failed", "interrupted"]
 
 SILENT_US: Final = 60_000_000
-"""Of one that was not heard of for so long nobody runs any more: it is heard of every few seconds."""
+"""A replay whose process has been silent for a minute is considered dead; a live one reports every second."""
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """A replay that was asked for.
+    """A requested replay.
 
     Attributes:
-        id: Its name in the API.
+        id: The id in the API.
         asked_by: The name of the key.
-        asked_at_us: When.
-        first: Assessments from this position on are compared.
-        last: And up to this one; None for the whole log.
-        state: `interrupted` where the process that ran it ended.
-        done: How many events are replayed.
-        total: Of how many; 0 as long as that is not known.
-        report: The report as JSON, when it is done.
-        problem: Why it failed.
+        asked_at_us: The time of the request, in microseconds since 1970.
+        first: The first position whose assessment is compared.
+        last: The last one; None for the whole log.
+        state: The state; `interrupted` if the process that ran the replay has ended.
+        done: The number of events replayed.
+        total: The total number of events; 0 while it is unknown.
+        report: The report as JSON, once the replay is done.
+        problem: The reason why the replay failed.
     """
 
     id: str
@@ -45,10 +45,10 @@ _COLUMNS: Final = [replays.c[name] for name in Run.__struct_fields__]
 
 
 def begin(connection: Connection, run: Run, *, now_us: int) -> str | None:
-    """Note a replay as running; the id of another one that runs, where there is one.
+    """Insert a replay as running, unless another one is running; then return the id of that one.
 
     Raises:
-        sqlalchemy.exc.IntegrityError: Another one began at the same moment.
+        sqlalchemy.exc.IntegrityError: Another replay began at the same moment.
     """
     silent = (replays.c.running == 1, replays.c.seen_at_us < now_us - SILENT_US)
     connection.execute(update(replays).where(*silent).values(running=None, state="interrupted"))
@@ -61,7 +61,7 @@ def begin(connection: Connection, run: Run, *, now_us: int) -> str | None:
 
 
 def advance(connection: Connection, run: str, *, done: int, total: int, now_us: int) -> None:
-    """Note how far it has come, and that it runs on."""
+    """Update the progress of a running replay, and the time of its last report."""
     at = update(replays).where(replays.c.id == run, replays.c.running == 1)
     connection.execute(at.values(done=done, total=total, seen_at_us=now_us))
 
@@ -69,12 +69,12 @@ def advance(connection: Connection, run: str, *, done: int, total: int, now_us: 
 def end(
     connection: Connection, run: str, state: State, *, report: bytes | None = None, problem: str | None = None
 ) -> None:
-    """Note that it runs no more."""
+    """Update a replay that has ended."""
     values = {"running": None, "state": state, "report": report, "problem": problem}
     connection.execute(update(replays).where(replays.c.id == run, replays.c.running == 1).values(**values))
 
 
 def find(connection: Connection, run: str) -> Run | None:
-    """A replay by its id."""
+    """Find a replay by its id."""
     row = connection.execute(select(*_COLUMNS).where(replays.c.id == run)).one_or_none()
     return None if row is None else Run(**dict(zip(Run.__struct_fields__, row, strict=True)))

@@ -1,4 +1,4 @@
-"""The JSON Schemas of what is stored: one for each type of event, in `docs/events/` and in every export."""
+"""The JSON Schemas of stored events: one for each type, in `docs/events/` and in every export."""
 
 import inspect
 import json
@@ -12,7 +12,7 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schema_text(topic: str) -> str:
-    """The schema of the state that is stored under a topic, as it is written to a file."""
+    """The text of the schema for the events of a topic."""
     schema = msgspec.json.schema(STORED_TYPES[topic])
     for part in schema["$defs"].values():
         part["description"] = inspect.cleandoc(part["description"])

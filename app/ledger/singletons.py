@@ -1,4 +1,4 @@
-"""Tables of one row of whole numbers, read strictly: SQLite holds any value in any column."""
+"""Reads tables of one row of whole numbers strictly, since a damaged database may hold any values."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,18 +11,18 @@ from domain.errors import LedgerIntegrityError
 
 
 def find_numbers(connection: Connection, columns: Sequence[Column[Any]]) -> list[int] | None:
-    """The values of the one row; None where there is not one row of whole numbers from 0 on."""
-    found = connection.execute(select(*(type_coerce(each, NullType()) for each in columns))).all()
-    if len(found) != 1 or not all(type(each) is int and each >= 0 for each in found[0]):
+    """Read the values of the only row; None if there is not exactly one row of whole numbers from 0."""
+    found = connection.execute(select(*(type_coerce(column, NullType()) for column in columns))).all()
+    if len(found) != 1 or not all(type(value) is int and value >= 0 for value in found[0]):
         return None
     return list(found[0])
 
 
 def read_number(connection: Connection, column: Column[int]) -> int:
-    """The value of a column in the one row.
+    """Read the value of a column in the only row.
 
     Raises:
-        LedgerIntegrityError: There is not one row with a whole number from 0 on.
+        LedgerIntegrityError: There is not exactly one row with a whole number from 0.
     """
     found = find_numbers(connection, [column])
     if found is None:

@@ -1,4 +1,4 @@
-"""Which versions the streams have and which are referred to, on disk: a country has millions of streams."""
+"""Indexes the versions of streams, and the references to them, on disk: a country has millions of streams."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ ROWS_AT_ONCE: Final = 20_000
 
 
 class Version(NamedTuple):
-    """A version of a stream: its position in the log, and the period where it registers a return."""
+    """A version of a stream: its position in the log, and the period of the return that it registers."""
 
     stream: str
     version: int
@@ -20,7 +20,7 @@ class Version(NamedTuple):
 
 
 class Reference(NamedTuple):
-    """What the assessment of a period, at a position, says that it used: a version of a stream."""
+    """A reference from the assessment of a period, at a position, to a version of a stream."""
 
     position: int
     stream: str
@@ -29,11 +29,11 @@ class Reference(NamedTuple):
 
 
 class Break(NamedTuple):
-    """A version of a stream that does not follow on the one before it, which has its own position.
+    """A version of a stream that does not follow the preceding one in its number or its position.
 
     Attributes:
-        before: The version before it; 0 where there is none.
-        before_position: Its position; 0 where there is none.
+        before: The preceding version; 0 if there is none.
+        before_position: The position of the preceding version; 0 if there is none.
     """
 
     position: int
@@ -44,10 +44,10 @@ class Break(NamedTuple):
 
 
 class StreamIndex:
-    """Collects versions and references while a log is read, to be compared when it is read whole.
+    """Collects versions and references while a log is read, and compares them once all are collected.
 
-    It is an SQLite database without a name, which lives in memory, goes to a temporary file as it grows, and
-    is gone when it is closed.
+    It is an SQLite database without a name, which is in memory at first, uses a temporary file as it grows,
+    and disappears when it is closed.
     """
 
     def __init__(self, database: sqlite3.Connection) -> None:
@@ -57,8 +57,8 @@ class StreamIndex:
 
     @classmethod
     @contextmanager
-    def opened(cls) -> Iterator[Self]:
-        """An empty one."""
+    def open(cls) -> Iterator[Self]:
+        """Open an empty index."""
         with closing(sqlite3.connect("", isolation_level=None)) as database:
             database.execute("PRAGMA journal_mode=OFF")
             database.execute("CREATE TABLE versions (stream, version, position, period)")
@@ -67,13 +67,13 @@ class StreamIndex:
             yield cls(database)
 
     def note(self, version: Version) -> None:
-        """Take a version of a stream."""
+        """Add a version of a stream."""
         self._versions.append(version)
         if len(self._versions) == ROWS_AT_ONCE:
             self._flush()
 
     def refer(self, reference: Reference) -> None:
-        """Take a reference."""
+        """Add a reference."""
         self._references.append(reference)
 
     def _flush(self) -> None:
@@ -83,12 +83,12 @@ class StreamIndex:
         self._references.clear()
 
     def finish(self) -> None:
-        """Order what was taken: before anything is asked, and after the last was taken."""
+        """Build the index: after the last addition, and before any query."""
         self._flush()
         self._database.execute("CREATE INDEX in_order ON versions (stream, version, position, period)")
 
     def breaks(self) -> Iterator[Break]:
-        """Where versions do not run 1, 2, 3 … or their positions do not grow, in the order of the log."""
+        """Yield the versions that break the order 1, 2, 3 … or that of the positions, in the log's order."""
         query = """
             SELECT position, stream, version, before, before_position FROM (
                 SELECT
@@ -103,7 +103,7 @@ class StreamIndex:
         return map(Break._make, self._database.execute(query))
 
     def dangling(self) -> Iterator[Reference]:
-        """The references to what was not recorded before them, or registers no return of the period."""
+        """Yield the references to versions not recorded before them, or without a return of the period."""
         query = """
             SELECT refs.position, refs.stream, refs.version, refs.period, versions.period FROM refs
             LEFT JOIN versions ON versions.stream = refs.stream AND versions.version = refs.version

@@ -1,4 +1,4 @@
-"""The tables of the log: events and their sequencer, their Merkle tree, what commands keep beside them."""
+"""The tables of the log: events, their sequencer, their Merkle tree, and the state of commands."""
 
 from sqlalchemy import (
     BigInteger,
@@ -39,7 +39,7 @@ sequencer = Table(
     Column("recorded_at_us", BigInteger, nullable=False),
     Column("publication", BigInteger, nullable=False),
 )
-"""One row: the last position given, its time, and the position of the last `PolicyPublished` or
+"""One row: the last position assigned, its time, and the position of the last `PolicyPublished` or
 `PolicyWithdrawn`."""
 
 log_tiles = Table(
@@ -49,9 +49,9 @@ log_tiles = Table(
     Column("index", BigInteger, primary_key=True, autoincrement=False),
     Column("hashes", LargeBinary, nullable=False),
 )
-"""The Merkle tree of the log by tiles of up to 256 hashes, as c2sp.org/tlog-tiles cuts it.
+"""The Merkle tree of the log in tiles of up to 256 hashes, as c2sp.org/tlog-tiles defines them.
 
-A hash of level 0 is that of an event; one of level n + 1 is the root of a full tile of level n.
+A hash of level 0 belongs to an event; a hash of level n + 1 is the root of a full tile of level n.
 """
 
 log_seal = Table(
@@ -60,7 +60,7 @@ log_seal = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("size", BigInteger, nullable=False),
 )
-"""One row: how many events the tiles hold, the end of a transaction."""
+"""One row: the number of events in the tiles, which is the end of a transaction."""
 
 write_probe = Table(
     "write_probe",
@@ -68,7 +68,7 @@ write_probe = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("bytes", LargeBinary, nullable=False),
 )
-"""One row that readiness writes, to see whether the database takes it."""
+"""One row that the readiness check writes, to find out whether the database is writable."""
 
 publications = Table(
     "publications",
@@ -81,10 +81,11 @@ publications = Table(
     Column("total", BigInteger, nullable=False),
     Column("assessed_at", BigInteger),
 )
-"""How far the assessment of what was filed before a publication, or before a withdrawal, has come.
+"""The progress of the assessment that follows a publication, or a withdrawal.
 
-`position` is that of the publication; `after_stream` is done; `assessed_at` is the position of the
-`PolicyAssessed` that ended it. One that a newer version overtook is never ended."""
+`position` is the position of the publication; `after_stream` is the last stream that is assessed;
+`assessed_at` is the position of the `PolicyAssessed` that ended the assessment, which never ends if a newer
+version supersedes it."""
 
 replays = Table(
     "replays",
@@ -103,8 +104,8 @@ replays = Table(
     Column("problem", TEXT),
     UniqueConstraint("running"),
 )
-"""The replays that were asked of the service. `running` is 1 of the one that runs, else NULL: there is one at
-a time. Whoever runs it says so now and then, at `seen_at_us`; `report` is JSON."""
+"""The replays that the service was asked for. `running` is 1 for the running replay and NULL for the others,
+since only one may run. Its process updates `seen_at_us` every few seconds; `report` is JSON."""
 
 idempotent_answers = Table(
     "idempotent_answers",
@@ -117,4 +118,4 @@ idempotent_answers = Table(
     PrimaryKeyConstraint("actor", "idempotency_key"),
 )
 Index(None, idempotent_answers.c.created_at_us)
-"""What was answered to requests with an `Idempotency-Key`; see `app/ledger/kept_answers.py`."""
+"""The answers to requests with an `Idempotency-Key`; see `app/ledger/kept_answers.py`."""

@@ -1,4 +1,4 @@
-"""Worker processes that open the ledger of this process for themselves."""
+"""Worker processes that open the same ledger as this process."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +10,11 @@ from app.runtime.worker_pool import WorkerPool
 
 
 def ledger_workers(ledger: Ledger, processes: int) -> WorkerPool[Ledger]:
-    """Worker processes whose functions take the ledger as their first argument.
+    """Create a pool of worker processes, whose functions take the ledger as their first argument.
 
     Args:
-        ledger: The ledger, for what is done in this process.
-        processes: How many worker processes there are; 0 for none.
+        ledger: The ledger, for work that is done in this process.
+        processes: The number of worker processes; with 0 this process does the work.
     """
     url = ledger.engine.url.render_as_string(hide_password=False)
     return WorkerPool(ledger, partial(_open_ledger, url), processes)

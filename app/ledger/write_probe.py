@@ -1,4 +1,4 @@
-"""Whether the database takes a writing, as the readiness of a service asks."""
+"""Checks whether the database is writable, for the readiness of the service."""
 
 import os
 import time
@@ -14,7 +14,7 @@ from app.runtime.reasons import Refusal
 
 
 class WriteProbe:
-    """Tries a write now and then.
+    """Tries to write at intervals.
 
     Args:
         engine: The database, migrated.
@@ -27,10 +27,10 @@ class WriteProbe:
         self._next_s = 0.0
 
     def refusal(self) -> Refusal | None:
-        """Why the database took no writing when it was last tried; None if it took it.
+        """Why the database refused the last attempt to write; None if it accepted it.
 
         Raises:
-            sqlalchemy.exc.DBAPIError: It is not there.
+            sqlalchemy.exc.DBAPIError: The database is unavailable.
         """
         with self._lock:
             if time.monotonic() >= self._next_s:

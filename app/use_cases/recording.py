@@ -1,4 +1,4 @@
-"""Carrying a command through: decided again if it was overtaken, tried again if the database failed it."""
+"""Commits a command: decides again after a conflict, and retries after a transient error of the database."""
 
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
@@ -13,16 +13,16 @@ from app.ledger.recorder import ConcurrencyConflictError
 from app.runtime.database import UNAVAILABLE, read_transaction, with_retries
 from app.use_cases.upkeep.projecting import NotProjectedError
 
-ATTEMPTS_BESIDE_OTHERS: Final = 3
-"""A decision that was overtaken so often is made while nobody else records."""
+CONCURRENT_ATTEMPTS: Final = 3
+"""The number of attempts that let others record meanwhile; the next attempt locks the log."""
 
 Outcome = TypeVar("Outcome")
 
 INTERRUPTED: Final = (*UNAVAILABLE, UncertainError, NotProjectedError, ClockError, BrokenExecutor)
-"""What may keep a command from its end, and may not the next time; each says what is known.
+"""Errors after which the same command may succeed if it is run again; their messages say what is known.
 
-A worker process that ended, for want of memory or by a signal, is one of them: of a file that it helped to
-import, what was recorded stays.
+One of them is the end of a worker process, through lack of memory or a signal: the part of a file that was
+recorded before stays recorded.
 """
 
 
@@ -31,26 +31,29 @@ def commit_with_retries(
     decide: Callable[[Connection], Batch[Outcome]],
     decided: Batch[Outcome] | None = None,
 ) -> tuple[Outcome, int]:
-    """Read, decide and record, until it is recorded; what it came to, and the position where its batch ends.
+    """Read, decide and record, until the batch is recorded.
 
-    Nobody waits for a decision that is overtaken seldom. One that others keep overtaking is made in the
-    transaction that records it, and they wait.
+    The first attempts let other processes record meanwhile. After `CONCURRENT_ATTEMPTS` conflicts the
+    decision is made in the transaction that records it, and other processes wait.
 
     Args:
         ledger: The ledger.
-        decide: Reads and decides; it may be asked again.
-        decided: What it came to already, elsewhere.
+        decide: Reads and decides; it may be called again.
+        decided: The batch that another process has decided on, for the first attempt.
+
+    Returns:
+        The outcome of the batch, and the position of its last event.
 
     Raises:
-        UncertainError: Whether it was recorded could not be found out.
+        UncertainError: It could not be determined whether the batch was recorded.
     """
     batch = decided
-    for _ in range(ATTEMPTS_BESIDE_OTHERS):
+    for _ in range(CONCURRENT_ATTEMPTS):
         if batch is None:
             batch = with_retries(lambda: _decide(ledger, decide))
         with suppress(ConcurrencyConflictError):
             return batch.outcome, _record(ledger, batch)
-        batch = None  # What it was decided on is no longer so.
+        batch = None  # The streams that the decision depends on have changed.
     batch, position = with_retries(lambda: ledger.record_alone(decide))
     return batch.outcome, position
 

@@ -1,4 +1,4 @@
-"""Reads times of RFC 3339, from callers, from rows and on the command line alike."""
+"""Parses times of RFC 3339, for HTTP, for rows and for the command line."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -17,13 +17,13 @@ _TIME: Final = re.compile(
 
 
 def parse_rfc_3339(text: str) -> int:
-    """Microseconds since 1970; of a longer fraction the rest is cut off.
+    """Return microseconds since 1970; smaller fractions of a second are cut off.
 
-    A leap second is 23:59:60 in UTC. No clock of a ledger shows it, so it is the last microsecond of its day:
-    what was recorded by then is what was recorded on that day.
+    A leap second is 23:59:60 in UTC. No clock of a ledger shows it, so it counts as the last microsecond of
+    its day: a moment that includes everything recorded on that day.
 
     Raises:
-        ValueError: The text is no time of RFC 3339 with its offset, of the years 1 to 9999.
+        ValueError: The text is not a time of RFC 3339 with its offset, in the years 1 to 9999.
     """
     match = _TIME.fullmatch(text)
     if match is None:

@@ -18,26 +18,28 @@ _WANYUAN_PLACES: Final = 6
 
 
 class DifferenceLine(msgspec.Struct, frozen=True):
-    """A line of the sheet, its fields in the order of the columns; amounts in fen.
+    """A line of the sheet, with its fields in the order of the columns, and amounts in fen.
+
+    The fields from `causes` on have one line of text for each cause.
 
     Attributes:
         uscc: The code of the enterprise.
-        name: Of the enterprise.
-        region: Its district.
-        window: That of the account.
+        name: The name of the enterprise.
+        region: The district of the enterprise.
+        window: The window of the account.
         period: The period.
         policy: The id of the policy.
-        before_fen: None where the period was not assessed.
-        after_fen: None where it is not any more.
-        difference_fen: What is more afterwards.
-        causes: What was recorded.
-        actors: By whom.
-        times: When, in Beijing.
-        positions: Where in the log.
-        reasons: Why, and whose correction it was.
+        before_fen: The amount before; None if the period was not assessed.
+        after_fen: The amount after; None if the period is no longer assessed.
+        difference_fen: The increase; negative for a decrease.
+        causes: The records that caused the difference.
+        actors: The actors of the records.
+        times: The times of the records, in Beijing.
+        positions: The positions of the records in the log.
+        reasons: The reasons and origins of corrections.
         documents: The numbers of documents.
-        sources: Files, with sheet and row.
-        fingerprints: Their SHA-256, in hex.
+        sources: The source files, with sheet and row.
+        fingerprints: The SHA-256 of the source files, in hex.
     """
 
     uscc: str
@@ -60,7 +62,7 @@ class DifferenceLine(msgspec.Struct, frozen=True):
 
 
 class SumsLine(NamedTuple):
-    """The last line: the sums of all amounts before and after, and their difference, in fen."""
+    """The last line: the sums of all amounts before and after, and the difference of the sums, in fen."""
 
     before_fen: int
     after_fen: int
@@ -97,16 +99,16 @@ def write_difference_sheet(
     *,
     max_lines: int = DIFFERENCE_SHEET_MAX_LINES,
 ) -> None:
-    """Writes the differences as an .xlsx, with the sums in a last line.
+    """Write the differences as an .xlsx, with the sums in the last line.
 
-    The lines are written as they come; they are never all in memory. A sheet ends where Excel's does: of
-    more than `max_lines` the rest is left out, and a last line says how many.
+    A sheet is limited to the rows of Excel: differences beyond `max_lines` are left out, and a last line has
+    their number. The lines are written as they come and are never all in memory.
 
     Raises:
-        OSError: When the file cannot be written, for example because it is open in Excel.
+        OSError: The file cannot be written, for example because it is open in Excel.
     """
     remaining = iter(lines)
-    # Made first, so that a folder that is missing or read-only is an OSError before any work is done.
+    # The workbook is created first, so that a missing or read-only folder is an OSError before any work.
     with new_workbook(path) as workbook:
         sheet = _DifferenceSheet(workbook)
         for line in islice(remaining, max_lines):
@@ -116,7 +118,7 @@ def write_difference_sheet(
 
 
 class _DifferenceSheet:
-    """The sheet of the differences, written from the top down."""
+    """The first sheet of the workbook, written from the top down."""
 
     def __init__(self, workbook: Any) -> None:
         self._sheet = begin_sheet(workbook, SHEET_NAME, _COLUMNS)
@@ -142,7 +144,7 @@ class _DifferenceSheet:
             self._sheet.write_number(self._next_row, index, number, self._amount)
 
     def end(self, sums: SumsLine, *, left_out: int) -> None:
-        """The sums below the lines; the filter leaves them alone."""
+        """Write the sums below the lines, outside the range of the filter."""
         self._sheet.autofilter(0, 0, self._next_row - 1, len(_COLUMNS) - 1)
         self._sheet.write_string(self._next_row, 0, "全部测算金额合计", self._heading)
         for index, fen in enumerate(sums, _FIRST_AMOUNT):

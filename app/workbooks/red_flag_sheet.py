@@ -24,7 +24,7 @@ Cell = str | int | None
 
 
 class _Column(NamedTuple):
-    """A column: its heading, its width in characters, and what its cells hold."""
+    """A column: its heading, its width in characters, and the content of its cells."""
 
     title: str
     width: int
@@ -86,22 +86,22 @@ def write_red_flag_sheet(
     *,
     max_lines: int = RED_FLAG_SHEET_MAX_LINES,
 ) -> None:
-    """Writes the red flags as an .xlsx: a line for each version that a question is asked of.
+    """Write the red flags as an .xlsx, with a line for each version that a question is about.
 
-    The lines are written as they come; they are never all in memory. A sheet ends where Excel's does: of
-    more than `max_lines` the rest is left out, and a last line says how many.
+    A sheet is limited to the rows of Excel: lines beyond `max_lines` are left out, and a last line has their
+    number. The lines are written as they come and are never all in memory.
 
     Args:
         path: The file.
         flags: The questions.
-        notes: What the second sheet says, heading and text.
-        max_lines: Of the first sheet.
+        notes: The headings and texts of the second sheet.
+        max_lines: The most lines of the first sheet.
 
     Raises:
-        OSError: When the file cannot be written, for example because it is open in Excel.
+        OSError: The file cannot be written, for example because it is open in Excel.
     """
-    lines = ((n, flag, each) for n, flag in enumerate(flags, 1) for each in flag.evidence)
-    # Made first, so that a folder that is missing or read-only is an OSError before any work is done.
+    lines = ((n, flag, version) for n, flag in enumerate(flags, 1) for version in flag.evidence)
+    # The workbook is created first, so that a missing or read-only folder is an OSError before any work.
     with new_workbook(path) as workbook:
         sheet = _RedFlagSheet(workbook)
         for n, flag, version in islice(lines, max_lines):
@@ -162,7 +162,7 @@ def _evidence(version: ReturnVersion) -> tuple[Cell, ...]:
 
 
 def _who(registered: Return | None) -> tuple[Cell, ...]:
-    """Name, region, industry, and whether the unit is in the database of units above the limit."""
+    """The name, region and industry, and whether the unit is in the database of units above the limit."""
     if registered is None:
         return (None,) * 4
     is_in = "是" if registered.in_database else "否"
@@ -170,7 +170,7 @@ def _who(registered: Return | None) -> tuple[Cell, ...]:
 
 
 def _other_figures(registered: Return) -> str:
-    """The items besides the one that the form requires, in one text."""
+    """The items other than the required one, in one text."""
     form = FORMS[registered.form]
     return "；".join(
         f"{form.items[item]}：本期{_amount(figure.current_fen)}，上年同期{_amount(figure.prior_year_fen)}"
@@ -184,10 +184,12 @@ def _amount(fen: int | None) -> str:
 
 
 class _RedFlagSheet:
-    """The sheet of the questions, written from the top down."""
+    """The first sheet of the workbook, written from the top down."""
 
     def __init__(self, workbook: Any) -> None:
-        self._sheet = begin_sheet(workbook, SHEET_NAME, ((each.title, each.width) for each in _COLUMNS))
+        self._sheet = begin_sheet(
+            workbook, SHEET_NAME, ((heading.title, heading.width) for heading in _COLUMNS)
+        )
         self._text = text_format(workbook)
         self._numbers = {
             kind: workbook.add_format({"valign": "top", "num_format": text})

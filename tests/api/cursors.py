@@ -1,8 +1,8 @@
 """Cursors that nobody gave out."""
 
-from app.api.http.cursors import Cursors, digest_of
+from app.api.http.cursors import Cursors, query_digest
 
 
 def made_up_cursor(path: str, cursor: object, **query: str) -> str:
     """A cursor that goes with a query, of values that ours may not have."""
-    return Cursors(digest_of(path, list(query.items())), None).text_of(cursor)
+    return Cursors(query_digest(path, list(query.items())), None).encode(cursor)

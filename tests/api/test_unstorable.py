@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from app.api.http.cursors import digest_of
+from app.api.http.cursors import query_digest
 from app.api.routes import differences, disclosures, entitlements, red_flags
 from app.runtime.storable import is_storable
 from app.use_cases.policies.loader import YINGKOU_2024_14
@@ -35,11 +35,13 @@ VALID: Final = {
     "second": "1",
 }
 CURSORS: Final = {
-    "/v1/entitlements": entitlements.Cursor(
+    "/v1/entitlements": entitlements.EntitlementCursor(
         position=1, day_in_progress=False, assessed_fen=0, uscc=code(1000)
     ),
-    "/v1/audit/red-flags": red_flags.Cursor(position=1, day_in_progress=False, uscc=code(1000), taken=0),
-    "/v1/audit/differences": differences.Cursor(
+    "/v1/audit/red-flags": red_flags.RedFlagCursor(
+        position=1, day_in_progress=False, uscc=code(1000), taken=0
+    ),
+    "/v1/audit/differences": differences.DifferenceCursor(
         first=0,
         last=1,
         day_in_progress=False,
@@ -50,7 +52,7 @@ CURSORS: Final = {
         window="2024H1",
         period="2024-03",
     ),
-    "/v1/audit/disclosures": disclosures.Cursor(0, 0),
+    "/v1/audit/disclosures": disclosures.DisclosureCursor(0, 0),
 }
 ROLES: Final = {"/v1/returns": "statistics", "/v1/policies": "admin", "/v1/audit/replays": "auditor"}
 DESCRIPTION: Final = json.loads(COMMITTED.read_text(encoding="utf-8"))
@@ -72,7 +74,7 @@ def calls(path: str, parameters: list[dict[str, Any]]) -> Iterator[str]:
 
 def wrong_cursors(path: str, query: dict[str, str]) -> Iterator[str]:
     """Cursors of this query, each with one value that no database holds."""
-    digest = digest_of(path, query.items())
+    digest = query_digest(path, query.items())
     cursor = CURSORS[path]
     for name in cursor.__struct_fields__:
         kind = type(getattr(cursor, name))
@@ -174,5 +176,9 @@ def test_no_database_holds_nul_lone_surrogates_and_integers_beyond_64_bits() -> 
     assert [each for each in storable if not is_storable(each)] == []
     unstorable = ["\0", "a\0", "\ud800", "a\udfff", 2**63, -(2**63) - 1]
     assert [each for each in unstorable if is_storable(each)] == []
-    assert not is_storable(entitlements.Cursor(position=1, day_in_progress=False, assessed_fen=0, uscc="\0"))
-    assert is_storable(entitlements.Cursor(position=1, day_in_progress=False, assessed_fen=0, uscc=""))
+    assert not is_storable(
+        entitlements.EntitlementCursor(position=1, day_in_progress=False, assessed_fen=0, uscc="\0")
+    )
+    assert is_storable(
+        entitlements.EntitlementCursor(position=1, day_in_progress=False, assessed_fen=0, uscc="")
+    )

@@ -20,10 +20,10 @@ _utils._get_class_mro_and_typevar_mappings = refuse
 for kind in (
     policy.PolicyDocument,
     publications.Publication,
-    differences.Cursor,
-    disclosures.Cursor,
-    entitlements.Cursor,
-    red_flags.Cursor,
+    differences.DifferenceCursor,
+    disclosures.DisclosureCursor,
+    entitlements.EntitlementCursor,
+    red_flags.RedFlagCursor,
 ):
     try:
         convert(None, kind)
@@ -36,4 +36,5 @@ for kind in (
 def test_what_requests_read_is_made_ready_before_the_service_has_threads() -> None:
     looked = subprocess.run([sys.executable, "-c", LOOK], check=False, capture_output=True, encoding="utf-8")
     assert looked.stderr == ""
-    assert looked.stdout.split() == ["PolicyDocument", "Publication", *["Cursor"] * 4]
+    cursors = [f"{kind}Cursor" for kind in ("Difference", "Disclosure", "Entitlement", "RedFlag")]
+    assert looked.stdout.split() == ["PolicyDocument", "Publication", *cursors]

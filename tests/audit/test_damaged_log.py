@@ -11,7 +11,7 @@ from app.ledger.ledger import Ledger
 from app.ledger.mapper import UnknownTypeError
 from app.runtime.database import read_transaction
 from app.transparency.audit_key import make_audit_key
-from app.use_cases.audit.replaying import ReplayRange, Report, replay
+from app.use_cases.audit.replaying import ReplayRange, ReplayResult, replay
 from app.use_cases.upkeep.rebuilding import rebuild
 from domain.errors import LedgerIntegrityError
 from projections.tables import LIVE
@@ -28,7 +28,7 @@ from tests.verification.alterations import (
 )
 from tests.verification.conftest import played
 
-__all__ = ["played"]  # A fixture is found where it stands.
+__all__ = ["played"]  # pytest looks for fixtures in the module.
 
 EVENTS = 45
 FIRST, RETURN, ASSESSMENT, PUBLICATION = 1, 10, 45, 6
@@ -41,7 +41,7 @@ def ledger(played: Database, clock: TestClock) -> Iterator[Ledger]:
         yield opened
 
 
-def replayed(ledger: Ledger) -> Report:
+def replayed(ledger: Ledger) -> ReplayResult:
     """A replay that must end, and find something; it never passes its end, and comes to it."""
     steps: list[tuple[int, int]] = []
     report = replay(ledger, ReplayRange(), lambda done, total: steps.append((done, total)))
@@ -51,8 +51,12 @@ def replayed(ledger: Ledger) -> Report:
     return report
 
 
-def unreadable(report: Report) -> list[tuple[int | None, str | None]]:
-    return [(each.position, each.detail) for each in report.found.mismatches if each.kind == "unreadable"]
+def unreadable(report: ReplayResult) -> list[tuple[int | None, str | None]]:
+    return [
+        (mismatch.position, mismatch.detail)
+        for mismatch in report.found.mismatches
+        if mismatch.kind == "unreadable"
+    ]
 
 
 def _setting(**values: Any) -> Any:
@@ -80,7 +84,7 @@ DAMAGES: dict[str, tuple[Alteration, tuple[int, str]]] = {
         setting(RETURN, topic="ReturnShredded"),
         (RETURN, f"序号{RETURN}的类型ReturnShredded是本程序不认识的，须使用更新的程序"),
     ),
-    "a time that nobody can write": (
+    "a time that cannot be written": (
         setting(RETURN, recorded_at_us=2**63 - 1),
         (RETURN, "登记时间或批次末序号超出范围"),
     ),
@@ -93,11 +97,11 @@ def test_an_event_that_cannot_be_what_it_says_is_named(ledger: Ledger, name: str
     alter(ledger, damage)
     report = replayed(ledger)
     assert unreadable(report) == [expected]
-    # The enterprise whose return stands among the policies is followed without it, and disputed.
+    # The enterprise whose return is in a policy's stream is replayed without it, and disputed.
     assert report.found.uncompared == (name != "a return among the policies")
 
 
-REFUSED = ("an unknown type", "a time that nobody can write")
+REFUSED = ("an unknown type", "a time that cannot be written")
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -114,7 +118,7 @@ def test_a_rebuild_from_a_row_or_a_type_that_is_none_is_refused_with_its_positio
     assert read_model_rows(ledger) == before
 
 
-@pytest.mark.parametrize("name", [each for each in DAMAGES if each not in REFUSED])
+@pytest.mark.parametrize("name", [name for name in DAMAGES if name not in REFUSED])
 def test_a_rebuild_notes_an_event_that_cannot_be_what_it_says_and_goes_on(ledger: Ledger, name: str) -> None:
     damage, (position, _) = DAMAGES[name]
     alter(ledger, damage)
@@ -158,7 +162,7 @@ def _fits(column: str, value: str) -> bool:
 @only_on_sqlite
 @pytest.mark.parametrize("position", [RETURN, PUBLICATION])
 @pytest.mark.parametrize(
-    ("column", "value"), [(each, value) for each in TYPED for value in VALUES if not _fits(each, value)]
+    ("column", "value"), [(column, value) for column in TYPED for value in VALUES if not _fits(column, value)]
 )
 def test_a_value_of_another_type_as_sqlite_takes_it_is_named(
     ledger: Ledger, column: str, value: str, position: int

@@ -1,4 +1,4 @@
-"""The tables of one row say where the log and what follows from it end; where they do not, that is told."""
+"""The tables with a single row hold the ends of the log and of the read models; damage is reported."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -52,7 +52,7 @@ def is_named(ledger: Ledger) -> bool:
     """Whether a verification names what the tables say."""
     findings = Findings()
     verify_ledger(ledger, [], findings)
-    return "sequencer-differs" in {each.code for each in findings}
+    return "sequencer-differs" in {finding.code for finding in findings}
 
 
 def is_told(ledger: Ledger) -> bool:
@@ -90,7 +90,7 @@ def test_a_row_that_is_missing_is_told_wherever_it_is_needed(
 @pytest.mark.parametrize("name", TABLES)
 def test_a_second_row_is_told_wherever_the_first_is_needed(month: Ledger, office: Office, name: str) -> None:
     row = {"last": 3, "recorded_at_us": 0, "publication": 0, "size": 3, "position": 3}
-    values = {each.name: row[each.name] for each in MADE[name].c if each.name != "id"}
+    values = {column.name: row[column.name] for column in MADE[name].c if column.name != "id"}
     do(month, lambda connection: connection.execute(insert(MADE[name]).values(id=2, **values)))
     assert is_named(month)
     assert is_told(month)

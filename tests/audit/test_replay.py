@@ -13,7 +13,7 @@ from app.ledger.mapper import NewEvent
 from app.ledger.recorder import AppendRequest
 from app.ledger.tables import events, publications
 from app.runtime.database import write_transaction
-from app.use_cases.audit.replaying import ReplayRange, Report, replay
+from app.use_cases.audit.replaying import ReplayRange, ReplayResult, replay
 from app.use_cases.policies.publishing import publish
 from app.use_cases.reading.as_of import PositionAheadError
 from domain.events import ReturnWithdrawn
@@ -68,7 +68,7 @@ def month(ledger: Ledger) -> Ledger:
     return ledger
 
 
-def checked(ledger: Ledger, wanted: ReplayRange = WHOLE) -> Report:
+def checked(ledger: Ledger, wanted: ReplayRange = WHOLE) -> ReplayResult:
     """A replay that must find nothing."""
     report = replay(ledger, wanted)
     assert report.found.mismatches == []
@@ -135,7 +135,9 @@ def test_from_a_position_on_only_what_was_decided_since_is_compared(month: Ledge
     altered = position_of(month, "EntitlementAssessed", uscc=code(1), period="2024-03")
     rewrite(month, altered, lambda data: data["outcome"].update(assessed_fen=0, open_fen=0, selected_fen=0))
     after = max(entry.transaction_end for entry in log(month) if entry.position == altered)
-    assert [each.position for each in replay(month, ReplayRange(last=after)).found.mismatches] == [altered]
+    assert [mismatch.position for mismatch in replay(month, ReplayRange(last=after)).found.mismatches] == [
+        altered
+    ]
     later = replay(month, ReplayRange(first=after + 1))
     assert later.found.mismatches == []
     assert later.found.assessments == sum(
@@ -157,8 +159,8 @@ def test_an_altered_amount_is_found_with_the_steps_of_both_sides(month: Ledger) 
     assert recorded.assessed.outcome.assessed_fen == 4_900_000
     assert derived.assessed.outcome.assessed_fen == 5_000_000
     for side in (recorded, derived):
-        assert "growth-over" in [each.step.rule for each in side.steps]
-        assert any("10%" in each.sentence for each in side.steps)
+        assert "growth-over" in [step.step.rule for step in side.steps]
+        assert any("10%" in step.sentence for step in side.steps)
 
 
 def test_an_altered_figure_is_found_at_the_decision_that_it_led_to(month: Ledger) -> None:
@@ -166,8 +168,10 @@ def test_an_altered_figure_is_found_at_the_decision_that_it_led_to(month: Ledger
     decided = position_of(month, "EntitlementAssessed", uscc=code(1), period="2024-03")
     rewrite(month, filed, lambda data: data["figures"]["retail_sales"].update(current_fen=12_000_000_000))
     report = replay(month, WHOLE)
-    assert [(each.kind, each.position) for each in report.found.mismatches] == [("differs", decided)]
-    assert {each.table for each in report.found.row_differences} == {"returns"}
+    assert [(mismatch.kind, mismatch.position) for mismatch in report.found.mismatches] == [
+        ("differs", decided)
+    ]
+    assert {row.table for row in report.found.row_differences} == {"returns"}
 
 
 def test_an_assessment_that_is_missing_is_found(month: Ledger) -> None:
@@ -184,14 +188,14 @@ def test_an_assessment_that_is_missing_is_found(month: Ledger) -> None:
 
 
 def test_an_assessment_that_was_put_in_is_found(month: Ledger) -> None:
-    entry = next(each for each in reversed(log(month)) if each.type == "EntitlementAssessed")
+    entry = next(logged for logged in reversed(log(month)) if logged.type == "EntitlementAssessed")
     with write_transaction(month.engine) as connection:
         row = connection.execute(select(events).where(events.c.position == entry.position)).mappings().one()
         forged = {**row, "position": len(log(month)) + 1, "version": row["version"] + 1}
         connection.execute(insert(events).values(**{**forged, "transaction_end": forged["position"]}))
         connection.exec_driver_sql("UPDATE sequencer SET last = last + 1")
     report = replay(month, WHOLE)
-    assert [(each.kind, each.position) for each in report.found.mismatches] == [
+    assert [(mismatch.kind, mismatch.position) for mismatch in report.found.mismatches] == [
         ("not-derived", forged["position"])
     ]
 
@@ -201,7 +205,9 @@ def test_facts_that_contradict_each_other_are_found_and_others_are_replayed(mont
     with write_transaction(month.engine) as connection:
         connection.execute(update(events).where(events.c.position == revised).values(topic="ReturnFiled"))
     report = replay(month, WHOLE)
-    assert [(each.kind, each.position) for each in report.found.mismatches] == [("facts-contradict", revised)]
+    assert [(mismatch.kind, mismatch.position) for mismatch in report.found.mismatches] == [
+        ("facts-contradict", revised)
+    ]
     assert report.found.assessments == sum(entry.type == "EntitlementAssessed" for entry in log(month)) - 1
 
 
@@ -211,7 +217,9 @@ def test_an_event_that_cannot_be_read_is_found_and_named(month: Ledger, state: b
     with write_transaction(month.engine) as connection:
         connection.execute(update(events).where(events.c.position == filed).values(state=state))
     report = replay(month, WHOLE)
-    assert [(each.kind, each.position) for each in report.found.mismatches] == [("unreadable", filed)]
+    assert [(mismatch.kind, mismatch.position) for mismatch in report.found.mismatches] == [
+        ("unreadable", filed)
+    ]
     assert report.found.uncompared == 1
 
 
@@ -220,7 +228,7 @@ def test_an_altered_policy_is_found_and_named(month: Ledger) -> None:
     rewrite(month, published, lambda data: data["document"].update(title="另一个标题"))
     found = replay(month, WHOLE).found.mismatches
     assert (found[0].kind, found[0].position) == ("policy-altered", published)
-    assert {each.kind for each in found[1:]} == {"not-derived"}
+    assert {mismatch.kind for mismatch in found[1:]} == {"not-derived"}
 
 
 def test_with_a_rule_altered_exactly_the_assessments_that_it_touches_are_found(played: Ledger) -> None:
@@ -243,23 +251,25 @@ def test_with_a_rule_altered_exactly_the_assessments_that_it_touches_are_found(p
             outcome = entry.event.outcome  # type: ignore[union-attr]
             # What trade gives before the ceilings changes with the award, and it is part of every outcome.
             if outcome is not None and any(
-                each.measure == "retail-growth" and each.rule_fen for each in outcome.measures
+                result.measure == "retail-growth" and result.rule_fen for result in outcome.measures
             ):
                 touched.add(entry.position)
     assert touched
-    assert {each.position for each in replay(played, WHOLE).found.mismatches} == touched
+    assert {mismatch.position for mismatch in replay(played, WHOLE).found.mismatches} == touched
 
 
 def test_what_nobody_assessed_since_a_publication_is_found_once_it_counts_as_assessed(month: Ledger) -> None:
     publish(month, policy(40_000), actor="admin")
     report = checked(month)
-    assert [(each.version, each.done, each.total) for each in report.unassessed] == [(2, 0, 3)]
+    assert [
+        (publication.version, publication.done, publication.total) for publication in report.unassessed
+    ] == [(2, 0, 3)]
     with write_transaction(month.engine) as connection:
         ended = {"done": publications.c.total, "assessed_at": publications.c.position}
         connection.execute(update(publications).values(ended))
     found = replay(month, WHOLE).found.mismatches
-    assert {each.kind for each in found} == {"not-recorded"}
-    assert {(each.stream.split("/")[2], each.period) for each in found} == {
+    assert {mismatch.kind for mismatch in found} == {"not-recorded"}
+    assert {(mismatch.stream.split("/")[2], mismatch.period) for mismatch in found} == {
         (code(n), period) for n in (1, 2) for period in ("2024-03", "2024-04")
     }
 
@@ -273,7 +283,7 @@ def test_rows_that_lag_behind_the_log_are_compared_as_far_as_they_are(month: Led
     assert (report.last, report.projected) == (recorded, at)
     assert report.found.row_differences == []
     # The withdrawal was recorded without what follows from it.
-    assert [(each.kind, each.transaction_end) for each in report.found.mismatches] == [
+    assert [(mismatch.kind, mismatch.transaction_end) for mismatch in report.found.mismatches] == [
         ("not-recorded", recorded)
     ]
 

@@ -1,4 +1,4 @@
-"""Replays that are asked of the service and of the command line."""
+"""Replays that are started through the service and the command line."""
 
 import json
 import os
@@ -99,8 +99,8 @@ def test_a_mismatch_comes_with_the_steps_of_both_sides(month: Ledger, office: Of
     assert mismatch["derived"]["outcome"]["assessed_fen"] == 5_000_000
     for side in ("recorded", "derived"):
         steps = mismatch[side]["steps"]
-        assert [each["n"] for each in steps] == list(range(1, len(steps) + 1))
-        growth = next(each for each in steps if each["rule"] == "growth-over")
+        assert [step["n"] for step in steps] == list(range(1, len(steps) + 1))
+        growth = next(step for step in steps if step["rule"] == "growth-over")
         assert growth["inputs"]["current_fen"] == 11_000_000_000
 
 
@@ -222,12 +222,12 @@ def test_what_an_assessment_says_is_told_in_the_words_of_officials(month: Ledger
         data["outcome"] |= {"status": "not-eligible", "measure": None, "measures": [], "open_readings": []}
         altered = json.dumps(data, separators=(",", ":")).encode()
         connection.execute(update(events).where(assessed).values(state=altered))
-    told = run(database).output
-    assert "结论：记录为不予奖励，复算为符合条件" in told
-    assert "奖项：记录为无，复算为零售增长奖励" in told
-    assert "各奖项结论：记录为无，复算为零售增长奖励符合条件，限额前测算金额5万元" in told
-    assert "按该记录所引的政策和数据推算（台账不保存步骤）" in told
-    assert "None" not in told
+    output = run(database).output
+    assert "结论：记录为不予奖励，复算为符合条件" in output
+    assert "奖项：记录为无，复算为零售增长奖励" in output
+    assert "各奖项结论：记录为无，复算为零售增长奖励符合条件，限额前测算金额5万元" in output
+    assert "按该记录所引的政策和数据推算（台账不保存步骤）" in output
+    assert "None" not in output
 
 
 def test_every_column_of_a_read_model_has_a_name_for_officials() -> None:
@@ -281,10 +281,10 @@ def test_an_event_that_cannot_be_read_is_told_with_its_position(
     with write_transaction(month.engine) as connection:
         connection.execute(update(events).where(events.c.position == 2).values(state=b"{"))
     shown = office.read("/v1/events", uscc=code(1))["items"]
-    assert [each["position"] for each in shown] == [2, 3]
+    assert [mismatch["position"] for mismatch in shown] == [2, 3]
     assert shown[0]["data"] == {"unreadable": "序号2的内容不是ReturnFiled类型的记录"}
     assert "unreadable" not in shown[1]["data"]
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", "from app.cli import main; main()", "events", "--uscc", code(1)],
         env={**os.environ, "DUIXIAN_DATABASE_URL": database.url},
         cwd=Path(__file__).parents[2],
@@ -292,7 +292,7 @@ def test_an_event_that_cannot_be_read_is_told_with_its_position(
         text=True,
         check=False,
     )
-    assert told.returncode == 0
-    (line,) = (each for each in told.stdout.splitlines() if each.startswith("2 "))
+    assert result.returncode == 0
+    (line,) = (text for text in result.stdout.splitlines() if text.startswith("2 "))
     assert line.endswith("内容无法读取：序号2的内容不是ReturnFiled类型的记录")
-    assert told.stderr == ""
+    assert result.stderr == ""

@@ -1,4 +1,4 @@
-"""A row of a read model that is not what follows from the log is found by the replay, wherever it stands."""
+"""The replay finds every row of a read model that differs from the row that follows from the log."""
 
 import re
 from collections.abc import Iterator
@@ -123,7 +123,7 @@ def row_of(ledger: Ledger, table: Table, column: Column[Any] | None = None) -> d
     return found[len(found) // 2]
 
 
-def key_of(table: Table, row: dict[str, Any]) -> dict[str, Any]:
+def row_key(table: Table, row: dict[str, Any]) -> dict[str, Any]:
     return {str(column.name): row[column.name] for column in table.primary_key}
 
 
@@ -145,15 +145,15 @@ def as_told(value: Any) -> Any:
 
 
 def nth_columns(number: int) -> dict[str, str]:
-    """The column with a number, from 0, of each table that has so many: one replay finds what each holds."""
+    """The column with this number, from 0, in each table with enough columns: one replay checks all."""
     return {name: str(list(table.c)[number].name) for name, table in TABLES.items() if number < len(table.c)}
 
 
 def by_table(found: list[RowDifference]) -> dict[str, list[RowDifference]]:
     """The differences in each table."""
     tables: dict[str, list[RowDifference]] = {}
-    for each in found:
-        tables.setdefault(each.table, []).append(each)
+    for difference in found:
+        tables.setdefault(difference.table, []).append(difference)
     return tables
 
 
@@ -175,18 +175,18 @@ def test_a_value_that_was_altered_is_found_in_its_row(month: Ledger, number: int
     for name, (column, row, changed) in altered.items():
         table = TABLES[name]
         if table.c[column].primary_key:
-            lost, put_in = sorted(found[name], key=lambda each: each.derived is None)
+            lost, put_in = sorted(found[name], key=lambda difference: difference.derived is None)
             assert (lost.key, lost.stored, put_in.key, put_in.derived) == (
-                key_of(table, row),
+                row_key(table, row),
                 None,
-                key_of(table, changed),
+                row_key(table, changed),
                 None,
             )
         else:
             (difference,) = found[name]
             assert difference == RowDifference(
                 table=name,
-                key=key_of(table, row),
+                key=row_key(table, row),
                 stored={column: as_told(changed[column])},
                 derived={column: as_told(row[column])},
             )
@@ -196,9 +196,9 @@ def test_a_row_that_was_lost_is_found(month: Ledger) -> None:
     rows = {name: row_of(month, table) for name, table in TABLES.items()}
     for name, row in rows.items():
         do(month, delete(TABLES[name]).where(*at(TABLES[name], row)))
-    found = [(each.table, each.key, each.stored) for each in differences(month)]
+    found = [(difference.table, difference.key, difference.stored) for difference in differences(month)]
     assert sorted(found, key=str) == sorted(
-        ((name, key_of(TABLES[name], row), None) for name, row in rows.items()), key=str
+        ((name, row_key(TABLES[name], row), None) for name, row in rows.items()), key=str
     )
     for name, row in rows.items():
         do(month, insert(TABLES[name]).values(**row))
@@ -206,12 +206,12 @@ def test_a_row_that_was_lost_is_found(month: Ledger) -> None:
 
 
 def check_forged(month: Ledger, forged: dict[str, dict[str, Any]]) -> None:
-    """A row is put into each table, and each is found."""
+    """The replay finds a foreign row in each table."""
     for name, row in forged.items():
         do(month, insert(TABLES[name]).values(**row))
-    found = [(each.table, each.key, each.derived) for each in differences(month)]
+    found = [(difference.table, difference.key, difference.derived) for difference in differences(month)]
     assert sorted(found, key=str) == sorted(
-        ((name, key_of(TABLES[name], row), None) for name, row in forged.items()), key=str
+        ((name, row_key(TABLES[name], row), None) for name, row in forged.items()), key=str
     )
 
 
@@ -236,7 +236,7 @@ def test_a_row_of_no_enterprise_is_found(month: Ledger) -> None:
 def test_rows_that_go_on_after_what_is_said_to_be_projected_are_found(month: Ledger) -> None:
     do(month, update(LIVE.checkpoint).values(position=0))
     found = differences(month)
-    assert {each.table for each in found if each.derived is None} == set(TABLES)
+    assert {difference.table for difference in found if difference.derived is None} == set(TABLES)
     assert replay(month, ReplayRange()).projected == 0
 
 
@@ -248,12 +248,15 @@ def test_what_was_projected_of_an_end_that_was_cut_off_is_found_row_by_row(month
     assert found[0] == RowDifference(
         table="checkpoint", key={"id": 1}, stored={"position": head}, derived={"position": last}
     )
-    assert {each.key["from_position"] for each in found if each.table == "returns"} == {filed, head}
-    put_in = {each.table for each in found if each.derived is None}
+    assert {difference.key["from_position"] for difference in found if difference.table == "returns"} == {
+        filed,
+        head,
+    }
+    put_in = {difference.table for difference in found if difference.derived is None}
     assert put_in == {"transactions", "returns", "entitlements", "accounts", "totals"}
-    closed = [each for each in found if each.derived == {"to_position": FOREVER}]
-    assert {each.table for each in closed} == {"returns", "entitlements", "accounts", "totals"}
-    assert {each.stored["to_position"] for each in closed if each.stored} == {head}
+    closed = [difference for difference in found if difference.derived == {"to_position": FOREVER}]
+    assert {difference.table for difference in closed} == {"returns", "entitlements", "accounts", "totals"}
+    assert {difference.stored["to_position"] for difference in closed if difference.stored} == {head}
 
 
 def test_all_rows_outside_are_counted_though_not_all_are_told(

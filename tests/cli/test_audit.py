@@ -15,7 +15,7 @@ from tests.cli.test_commands import E204_1, JIA, Desk, desk, trade
 from tests.databases import Database, only_on_sqlite
 from tests.docs.codes import ROOT
 
-__all__ = ["desk"]  # A fixture is found where it stands.
+__all__ = ["desk"]  # pytest looks for fixtures in the module.
 
 POLICY = ROOT / "domain" / "policies" / "yingkou-2024-14.yaml"
 
@@ -67,8 +67,8 @@ def test_a_checkpoint_is_shown_written_and_read_again(stocked: Desk) -> None:
     shown = stocked.run("audit", "checkpoint").stdout
     answer = stocked.json("audit", "checkpoint")
     assert read_checkpoint(shown, Verifier.parse(answer["verifier_key"])).size == answer["size"] == 4
-    told = stocked.run("audit", "checkpoint", "--out", "checkpoint.txt").stdout
-    assert told == "日志校验点已写入checkpoint.txt，含台账记录4条。\n"
+    output = stocked.run("audit", "checkpoint", "--out", "checkpoint.txt").stdout
+    assert output == "日志校验点已写入checkpoint.txt，含台账记录4条。\n"
     assert (stocked.folder / "checkpoint.txt").read_text(encoding="utf-8") == shown
     assert stocked.json("audit", "checkpoint", "--size", "2")["size"] == 2
     assert "最后的序号是4" in stocked.run("audit", "checkpoint", "--size", "5", code=1).output
@@ -76,26 +76,26 @@ def test_a_checkpoint_is_shown_written_and_read_again(stocked: Desk) -> None:
 
 
 def test_proofs_are_told_and_given_as_json(stocked: Desk) -> None:
-    told = stocked.run("audit", "inclusion", "2").stdout
+    output = stocked.run("audit", "inclusion", "2").stdout
     answer = stocked.json("audit", "inclusion", "2")
-    assert answer["leaf"] in told.replace("\n", "")
-    assert all(each in told for each in answer["proof"])
-    assert told.endswith(answer["checkpoint"])
+    assert answer["leaf"] in output.replace("\n", "")
+    assert all(proof in output for proof in answer["proof"])
+    assert output.endswith(answer["checkpoint"])
     assert "最后的序号是4" in stocked.run("audit", "inclusion", "5", code=1).output
     assert "最后的序号是2" in stocked.run("audit", "inclusion", "3", "--size", "2", code=1).output
     stocked.run("audit", "inclusion", "0", code=2)
-    told = stocked.run("audit", "consistency", "1", "3").stdout
+    output = stocked.run("audit", "consistency", "1", "3").stdout
     answer = stocked.json("audit", "consistency", "1", "3")
-    assert "前1条台账记录原样包含在前3条内" in told
-    assert answer["first_root"] in told
-    assert answer["second_root"] in told
+    assert "前1条台账记录原样包含在前3条内" in output
+    assert answer["first_root"] in output
+    assert answer["second_root"] in output
     stocked.run("audit", "consistency", "3", "1", code=2)
     assert "最后的序号是4" in stocked.run("audit", "consistency", "1", "9", code=1).output
 
 
 def test_a_receipt_verifies_with_the_key_that_was_kept(stocked: Desk) -> None:
-    told = stocked.run("audit", "receipt", JIA, "2024H1", "--out", "receipt.json").stdout
-    assert told == "核验凭据已写入receipt.json，含台账记录3条及其证明，截至台账序号4。\n"
+    output = stocked.run("audit", "receipt", JIA, "2024H1", "--out", "receipt.json").stdout
+    assert output == "核验凭据已写入receipt.json，含台账记录3条及其证明，截至台账序号4。\n"
     kept = stocked.json("audit", "checkpoint")["verifier_key"]
     verified = subprocess.run(
         [sys.executable, "-I", ROOT / "docs" / "verify_receipt.py", "receipt.json", "--key", kept],
@@ -140,7 +140,7 @@ def test_a_log_with_a_gap_is_told_without_a_traceback(stocked: Desk, database: D
     with write_transaction(engine) as connection:
         connection.execute(delete(events).where(events.c.position == 4))
     engine.dispose()
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", "from app.cli import main; main()", "audit", "checkpoint"],
         cwd=stocked.folder,
         env={"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "DUIXIAN_DATABASE_URL": database.url},
@@ -148,8 +148,8 @@ def test_a_log_with_a_gap_is_told_without_a_traceback(stocked: Desk, database: D
         encoding="utf-8",
         check=False,
     )
-    assert told.returncode == 1
-    assert told.stderr == (
+    assert result.returncode == 1
+    assert result.stderr == (
         "台账数据前后不符，本次未完成。请保留数据库现状并报告。"
         "详情：台账缺少序号4的记录，其后至序号4。请运行duixian audit verify核验，从备份恢复\n"
     )

@@ -108,12 +108,12 @@ def test_a_month_is_returned_mended_registered_and_assessed(desk: Desk) -> None:
     )
     hotel = desk.csv("2024年3月 S204-1.csv", S204_1, catering(YI, "5300", "2000"))
     answers = desk.json("import", mended, hotel, "--unit", "千元")
-    assert [each["answer"]["filed"] for each in answers] == [5, 1]
+    assert [answer["answer"]["filed"] for answer in answers] == [5, 1]
 
     desk.run("policy", "publish", YINGKOU_2024_14)
     listed = desk.json("list", "2024H1")
     assert listed["assessed_fen"] == 660_000_00
-    assessed = {each["uscc"]: each["assessed_fen"] for each in listed["items"]}
+    assessed = {item["uscc"]: item["assessed_fen"] for item in listed["items"]}
     assert assessed == {
         JIA: 100_000_00,
         YI: 60_000_00,
@@ -127,7 +127,7 @@ def test_a_month_is_returned_mended_registered_and_assessed(desk: Desk) -> None:
 
     head = listed["as_of"]["position"]
     again = desk.json("import", mended, hotel, "--unit", "千元")
-    assert [each["answer"]["unchanged"] for each in again] == [5, 1]
+    assert [answer["answer"]["unchanged"] for answer in again] == [5, 1]
     assert again[-1]["answer"]["position"] == head
 
 
@@ -257,14 +257,14 @@ def test_options_take_the_chinese_names(desk: Desk) -> None:
         ("--measure", "零售增长奖励", JIA),
         ("--status", "不予奖励", BING),
     ):
-        assert [each["uscc"] for each in desk.json("list", "2024H1", option, name)["items"]] == [number]
+        assert [item["uscc"] for item in desk.json("list", "2024H1", option, name)["items"]] == [number]
     assert desk.json("list", "2024H1", "--stage", "审定数", "--industry", "零售业")["total"] == 2
     by_name = desk.json("summary", "2024H1", "--group-by", "处理地")
     assert by_name == desk.json("summary", "2024H1", "--group-by", "region_code")
 
     mended = desk.csv("2024年3月.csv", E204_1, trade(BING, "108000", "100000", region="210803"))
-    told = ("--unit", "千元", "--reason", "补报", "--origin", "企业改报")
-    desk.run("import", mended, *told)
+    options = ("--unit", "千元", "--reason", "补报", "--origin", "企业改报")
+    desk.run("import", mended, *options)
     assert desk.json("returns", BING, "2024")["returns"][0]["versions"][-1]["origin"] == "enterprise"
 
 
@@ -373,7 +373,7 @@ for name, value in json.load(sys.stdin):
 def test_a_setting_that_cannot_be_is_wrong_usage(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-c", EACH_SETTING, "policy", "list"],
-        input=json.dumps([each[:2] for each in WRONG_SETTINGS]),
+        input=json.dumps([setting[:2] for setting in WRONG_SETTINGS]),
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         cwd=tmp_path,
         capture_output=True,
@@ -383,8 +383,8 @@ def test_a_setting_that_cannot_be_is_wrong_usage(tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
     said = result.stderr.splitlines()
     assert said[1::2] == ["exit 2"] * len(WRONG_SETTINGS)
-    for (name, _, told), line in zip(WRONG_SETTINGS, said[::2], strict=True):
-        assert line.startswith(f"设置{name}无效：{told}")
+    for (name, _, expected), line in zip(WRONG_SETTINGS, said[::2], strict=True):
+        assert line.startswith(f"设置{name}无效：{expected}")
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from app.cli import command
 from app.cli.command import MAY_SHOW_FIGURES
 from app.cli.commands import app
-from app.cli.common import UNFINISHED, cause_of
+from app.cli.common import UNFINISHED, describe_cause
 from app.runtime.limits import DISCLOSURES_KEPT_DAYS
 from app.security.disclosures import DisclosureError, open_disclosures
 from app.security.tables import disclosures
@@ -42,9 +42,9 @@ def entries(desk: Desk, *words: str) -> list[dict[str, Any]]:
 
 def test_every_command_is_marked_and_takes_a_name() -> None:
     assert len(COMMANDS) > 20
-    for path, each in COMMANDS.items():
-        assert inspect.unwrap(each.callback) in MAY_SHOW_FIGURES, path
-        assert "--as" in {option for param in each.params for option in param.opts}, path
+    for path, registered in COMMANDS.items():
+        assert inspect.unwrap(registered.callback) in MAY_SHOW_FIGURES, path
+        assert "--as" in {option for param in registered.params for option in param.opts}, path
 
 
 def test_a_command_that_is_not_marked_cannot_be_added() -> None:
@@ -87,9 +87,9 @@ def test_what_a_command_shows_or_writes_leaves_a_row_with_the_name_of_who_ran_it
     before = desk.csv("2023年3月.csv", E204_1, trade(JIA, "150000", "90000"))
     month = desk.csv("2024年3月.csv", E204_1, trade(JIA, "123456", "100000"))
     desk.run("import", before, month, "--unit", "千元", "--as", NAME)
-    assert [(each["route"], each["count"]) for each in entries(desk)] == [("duixian import", 1)]
+    assert [(entry["route"], entry["count"]) for entry in entries(desk)] == [("duixian import", 1)]
     trials = shown(desk)
-    marked = {path.partition(" ")[2] for path, each in COMMANDS.items() if _may_show(each)}
+    marked = {path.partition(" ")[2] for path, command in COMMANDS.items() if _may_show(command)}
     assert trials.keys() == marked - {"audit replay"}  # A ledger whose replay is clean shows none.
     for words in trials.values():
         seen = len(entries(desk))
@@ -118,7 +118,7 @@ def test_the_name_is_that_given_else_that_of_the_login_and_stands_in_the_log(des
     month = desk.csv("2024年3月.csv", E204_1, trade(JIA, "123456", "100000"))
     desk.run("import", month, "--unit", "千元", "--as", f" {NAME} ")
     items = desk.json("events")["items"]
-    assert [each["actor"] for each in items] == ["命令行：zhangsan", f"命令行：{NAME}", f"命令行：{NAME}"]
+    assert [item["actor"] for item in items] == ["命令行：zhangsan", f"命令行：{NAME}", f"命令行：{NAME}"]
 
 
 @pytest.mark.parametrize("name", ["", " ", "张\x1b[31m三", "张\u202e三", "长" * 101])
@@ -142,7 +142,7 @@ def test_keys_are_recorded_when_they_are_made_and_revoked(desk: Desk) -> None:
     desk.run("keys", "create", "--role", "auditor", "--name", "商务局", "--as", NAME, code=1)
     desk.run("keys", "revoke", "商务局", "--as", "李四")
     desk.run("keys", "revoke", "商务局", "--as", "李四", code=1)
-    found = [(each["kind"], each["actor"], each["key"], each["query"]) for each in entries(desk)]
+    found = [(entry["kind"], entry["actor"], entry["key"], entry["query"]) for entry in entries(desk)]
     assert found == [
         ("key-created", f"命令行：{NAME}", "商务局", "commerce(with figures)"),
         ("key-revoked", "命令行：李四", "商务局", None),
@@ -160,20 +160,20 @@ def test_where_it_cannot_be_recorded_nothing_is_shown_and_nothing_written(
     month = desk.csv("2024年3月.csv", E204_1, trade(JIA, "123456", "100000"))
     desk.run("import", month, "--unit", "千元")
     engine = database.open()
-    beside = open_disclosures(engine)
-    with beside.begin() as connection:
+    log_engine = open_disclosures(engine)
+    with log_engine.begin() as connection:
         disclosures.drop(connection)
     for words in (("returns", JIA, "2024"), ("audit", "export", "export")):
         result = desk.runner.invoke(app, words)
         assert isinstance(result.exception, DisclosureError), words
         assert isinstance(result.exception, UNFINISHED)
-        assert "查阅记录无法写入" in cause_of(result.exception)
+        assert "查阅记录无法写入" in describe_cause(result.exception)
         assert "123456" not in result.output
     assert not (desk.folder / "export").exists()
     created = desk.runner.invoke(app, ("keys", "create", "--role", "auditor", "--name", "审计"))
     assert isinstance(created.exception, DisclosureError)
     assert desk.json("keys", "list") == []
-    beside.dispose()
+    log_engine.dispose()
     engine.dispose()
 
 
@@ -198,6 +198,6 @@ def test_the_list_is_told_in_lines_and_filtered(desk: Desk) -> None:
     (line,) = desk.run("audit", "disclosures", "--who", f"命令行：{NAME}").stdout.splitlines()
     who, what = f"经办：命令行：{NAME}", f"duixian returns，{JIA}，uscc={JIA} year=2024，1条"
     assert line.endswith(f"查阅单户数据，{who}，{what}")
-    assert [each["actor"] for each in entries(desk, "--uscc", JIA)] == [f"命令行：{NAME}", "命令行：李四"]
+    assert [entry["actor"] for entry in entries(desk, "--uscc", JIA)] == [f"命令行：{NAME}", "命令行：李四"]
     assert entries(desk, "--until", "2024-01-01") == entries(desk, "--since", "2999-01-01") == []
     desk.run("audit", "disclosures", "--since", "yesterday", code=2)

@@ -12,7 +12,7 @@ from tests.cli.test_audit import stocked
 from tests.cli.test_commands import JIA, Desk, desk
 from tests.docs.codes import ROOT
 
-__all__ = ["desk", "stocked"]  # A fixture is found where it stands.
+__all__ = ["desk", "stocked"]  # pytest looks for fixtures in the module.
 
 KILLED_BEFORE_IT_IS_ON_THE_DISK = """
 import os, signal

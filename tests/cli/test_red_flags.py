@@ -68,14 +68,14 @@ def test_each_question_is_printed_with_the_registrations_it_rests_on(desk: Desk)
     ) in printed
     (item,) = desk.json(*COMMAND, "--flag", "base-earns")["items"]
     first, then = item["evidence"]
-    assert told(first, "数据登记 2024年3月 E204-1，2024年3月 E204-1.csv 第2行") in printed
+    assert described(first, "数据登记 2024年3月 E204-1，2024年3月 E204-1.csv 第2行") in printed
     corrected = "更正登记 2024年3月 E204-1，2024年3月更正 E204-1.csv 第2行，=企业改报（企业改报）"
-    assert told(then, corrected) in printed
+    assert described(then, corrected) in printed
     assert "共1条疑点：更正上年同期数后测算金额增加1条。截至" in printed
     assert NO_VERDICT in printed
 
 
-def told(version: dict[str, Any], what: str) -> str:
+def described(version: dict[str, Any], what: str) -> str:
     """A line of evidence: what was recorded, by whom, when in Beijing, at which position."""
     recorded_at = datetime.fromisoformat(version["recorded_at"]).astimezone(timezone(timedelta(hours=8)))
     at = f"{recorded_at:%Y-%m-%d %H:%M:%S}"
@@ -95,26 +95,26 @@ def test_of_a_group_a_dozen_registrations_are_printed_each_with_its_enterprise(d
 
 def test_flags_and_regions_narrow_the_list_and_no_question_is_said_too(desk: Desk) -> None:
     found = desk.json(*COMMAND, "--flag", "base-changed", "--flag", "base-earns", "--region", "210803")
-    assert [(each["uscc"], each["flag"]) for each in found["items"]] == [(DING, "base-changed")]
+    assert [(item["uscc"], item["flag"]) for item in found["items"]] == [(DING, "base-changed")]
     assert "没有疑点。截至" in desk.run(*COMMAND, "--flag", "december-jump").stdout
 
 
 def test_the_json_is_that_of_the_service_for_all_flags_at_once(desk: Desk) -> None:
     found = desk.json(*COMMAND)
-    assert [each["flag"] for each in found["items"]] == [
+    assert [item["flag"] for item in found["items"]] == [
         *("base-changed", "base-earns", "late-correction"),
         *("base-changed", "late-correction"),
     ]
     assert found["thresholds"]["listed_most"] == 500
     evidence = found["items"][0]["evidence"]
-    assert [(each["source"]["name"], each["source"]["row"]) for each in evidence] == [
+    assert [(version["source"]["name"], version["source"]["row"]) for version in evidence] == [
         ("2024年3月 E204-1.csv", 2),
         ("2024年3月更正 E204-1.csv", 2),
     ]
 
 
 def test_as_of_before_the_correction_there_is_no_question(desk: Desk) -> None:
-    filed, corrected = (each["position"] for each in desk.json(*COMMAND)["items"][0]["evidence"])
+    filed, corrected = (version["position"] for version in desk.json(*COMMAND)["items"][0]["evidence"])
     before = desk.json(*COMMAND, "--position", str(corrected - 1))
     assert before["items"] == []
     assert filed <= before["as_of"]["position"] < corrected

@@ -54,7 +54,7 @@ def console_of(width: int) -> tuple[Terminal, io.StringIO]:
 
 
 def stands_whole(value: str, printed: str) -> bool:
-    """Whether a text without spaces stands in what was printed, in one piece or in the lines of a cell."""
+    """Whether the output contains a text without spaces, in one piece or in the lines of a cell."""
     lines = printed.splitlines()
     return value in printed or any(_goes_on(value, lines[n:]) for n in range(len(lines)))
 
@@ -201,7 +201,7 @@ def test_every_command_shows_names_codes_and_figures_whole(
     (period,) = ledger.json("entitlement", JIA, "2024H1")["periods"]
     assert len(str(period["rule_fen"])) == 15
     accounts = [
-        value for each in listed["items"] for value in (each["uscc"], *wanyuan_in(each, "assessed_fen"))
+        value for item in listed["items"] for value in (item["uscc"], *wanyuan_in(item, "assessed_fen"))
     ]
     (filed,) = ledger.json("returns", JIA, "2024")["returns"]
     positions = [str(version["position"]) for version in filed["versions"]]
@@ -263,7 +263,7 @@ def test_a_list_in_a_terminal_and_in_a_pipe(ledger: Desk) -> None:
         command, env=env, cwd=ledger.folder, capture_output=True, check=True, encoding="utf-8"
     ).stdout
     (amount,) = {
-        f"{wanyuan_text(each['assessed_fen'])}万元" for each in ledger.json("list", "2024H1")["items"]
+        f"{wanyuan_text(item['assessed_fen'])}万元" for item in ledger.json("list", "2024H1")["items"]
     }
     for value in (JIA, JI, NAME, amount):
         assert stands_whole(value, screen)
@@ -279,5 +279,5 @@ def test_the_help_of_a_command_is_whole(name: str, columns: int, monkeypatch: py
     printed = CliRunner().invoke(app, [*name.split()[1:], "--help"]).stdout
     assert "…" not in printed.replace("FILE…", "")
     flat = re.sub(r"\s", "", printed)
-    for text in (command.help, *(each.help for each in command.params)):
+    for text in (command.help, *(parameter.help for parameter in command.params)):
         assert re.sub(r"\s", "", text or "") in flat

@@ -23,7 +23,7 @@ SHOWN = r"\x1b[2J\x1b]0;题\x07[red]企业[/red]\u202e:smile:\x9b31m\n第二行\
 
 
 def steers(text: str) -> set[str]:
-    return {each for each in text if unicodedata.category(each) in {"Cc", "Cf", "Cs", "Zl", "Zp"}}
+    return {char for char in text if unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"}}
 
 
 def printed(*what: object) -> str:
@@ -36,9 +36,9 @@ def test_a_hostile_text_is_shown_with_its_codes_in_a_line_in_bold_and_in_a_cell(
     table = Table("企业", HOSTILE)
     table.add_row(HOSTILE, "x")
     for what in (HOSTILE, bold(HOSTILE), table):
-        told = printed(what)
-        assert SHOWN in told
-        assert steers(told) == {"\n"}
+        output = printed(what)
+        assert SHOWN in output
+        assert steers(output) == {"\n"}
 
 
 def test_markup_that_is_asked_for_is_not_done_either() -> None:
@@ -110,6 +110,6 @@ def test_the_traceback_of_a_fault_keeps_its_lines_and_steers_nothing(
         structlog.get_logger().error("fault", exc_info=ValueError(HOSTILE))
     finally:
         structlog.reset_defaults()
-    told = capsys.readouterr().err
-    assert steers(told) == {"\n"}
-    assert r"\x1b[2J" in told
+    output = capsys.readouterr().err
+    assert steers(output) == {"\n"}
+    assert r"\x1b[2J" in output

@@ -16,7 +16,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from app.api.http import problems
-from app.api.http.context import key_of
+from app.api.http.context import require_key
 from app.ledger.earlier_events import STORED_TYPES
 from app.ledger.ledger import Ledger
 from app.main import create_app
@@ -166,7 +166,7 @@ def _allowed(dependant: Dependant) -> str:
         allowed = inspect.getclosurevars(call).nonlocals.get("roles") if inspect.isfunction(call) else None
         if allowed:
             return ", ".join(allowed)
-    return "any" if key_of in calls else "no key needed"
+    return "any" if require_key in calls else "no key needed"
 
 
 def _calls(dependant: Dependant) -> Iterator[Callable[..., Any]]:

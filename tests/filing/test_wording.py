@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.use_cases.filing.deciding import missing_of_correction
+from app.use_cases.filing.deciding import missing_in_correction
 from app.use_cases.filing.row_warnings import find_warnings
 from app.use_cases.filing.rows import Draft
 from app.use_cases.filing.wording import revision_needs_reason
@@ -31,9 +31,9 @@ def with_cumulative(base: Return, current_ytd: int | None, prior_year_ytd: int |
 def warnings_of(*filed: Return) -> list[str]:
     """The warnings of the last of these returns, registered in this order."""
     returns = AnnualReturns("returns/91210802MA0010002C/2024")
-    for each in filed:
-        returns.file(each)
-    return [each.message for each in find_warnings(Draft(0, USCC, filed[-1]), returns, None)]
+    for registered in filed:
+        returns.file(registered)
+    return [warning.message for warning in find_warnings(Draft(0, USCC, filed[-1]), returns, None)]
 
 
 def test_cumulative_figures_that_do_not_add_up_name_item_year_and_unit() -> None:
@@ -79,7 +79,7 @@ def test_a_correction_names_what_it_lacks(
     reason: str | None, origin: Origin | None, document: str | None, missing: str
 ) -> None:
     registered = trade(110_000, 100_000, reason=reason, origin=origin, document=document)
-    lacks = missing_of_correction(registered)
+    lacks = missing_in_correction(registered)
     assert revision_needs_reason("示例商贸公司", period_of("2024-03"), lacks) == (
         "示例商贸公司2024年3月审定数已登记。更正须填写更正原因和更正来源（企业改报、审核退回、执法认定）；"
         f"执法认定的须填写依据文号。缺少：{missing}。"

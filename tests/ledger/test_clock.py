@@ -17,7 +17,7 @@ from app.use_cases.audit.findings import Findings
 from app.use_cases.audit.verifying import verify_ledger
 from app.use_cases.policies.publishing import publish
 from app.use_cases.upkeep.clock import accept_clock
-from app.use_cases.upkeep.sealing import tell_of_seal
+from app.use_cases.upkeep.sealing import record_seal
 from domain.events import ClockAccepted
 from tests.api.rows import refused
 from tests.databases import Database, only_on_postgresql
@@ -239,7 +239,7 @@ def test_a_service_starts_although_its_clock_is_doubtful_and_leaves_an_assessmen
         assert "duixian clock accept" in refused(client.get("/readyz"), 503, "unavailable")["detail"]
     seal(ledger)
     with pytest.raises(ClockError):
-        tell_of_seal(started(ledger, machine), None)
+        record_seal(started(ledger, machine), None)
     assert len(log(ledger)) == 2
 
 

@@ -15,7 +15,7 @@ from app.runtime.database import write_transaction
 from app.use_cases.filing.deciding import Refused
 from app.use_cases.filing.file_returns import FilingAnswer, Replayed, file_once, file_returns
 from app.use_cases.policies.publishing import publish
-from app.use_cases.recording import ATTEMPTS_BESIDE_OTHERS
+from app.use_cases.recording import CONCURRENT_ATTEMPTS
 from domain.errors import LedgerIntegrityError
 from domain.events import ReturnFiled
 from tests.ledger.history import code, drafts, file, log, policy, publish_whole, trade, withdraw
@@ -49,7 +49,7 @@ def test_a_filing_that_is_overtaken_each_time_is_recorded(
     publish_whole(ledger)
     overtaken = Overtaken(ledger, busy)
     answer = file(overtaken, MARCH)
-    assert overtaken.times == ATTEMPTS_BESIDE_OTHERS
+    assert overtaken.times == CONCURRENT_ATTEMPTS
     assert (answer.filed, answer.revised, answer.entitlements_changed) == (1, 0, 1)
     assert answer.position == log(ledger)[-1].position == projected(ledger)
     assert [entry.batch_id for entry in log(ledger)][-2:] == [answer.batch_id] * 2
@@ -74,7 +74,7 @@ def test_a_withdrawal_that_is_overtaken_each_time_is_recorded(
     overtaken = Overtaken(ledger, busy)
     answer = withdraw(overtaken, code(1), "2024-03", "E204-1")
     assert isinstance(answer, FilingAnswer)
-    assert overtaken.times == ATTEMPTS_BESIDE_OTHERS
+    assert overtaken.times == CONCURRENT_ATTEMPTS
     assert answer.position == log(ledger)[-1].position
     assert withdraw(ledger, code(1), "2024-03", "E204-1") is None
 
@@ -83,7 +83,7 @@ def test_a_publication_that_is_overtaken_each_time_takes_the_next_version(ledger
     awards = count(10_000, 1_000)
     overtaken = Overtaken(ledger, lambda: publish(ledger, policy(next(awards)), actor="admin"))
     answer = publish(overtaken, policy(), actor="admin")
-    assert answer.ref.version == ATTEMPTS_BESIDE_OTHERS + 1
+    assert answer.ref.version == CONCURRENT_ATTEMPTS + 1
     assert (answer.is_new, answer.position) == (True, log(ledger)[-1].position)
 
 

@@ -8,12 +8,12 @@ from app.ledger.ledger import Ledger
 from app.runtime.database import read_transaction
 from app.use_cases.policies import publishing
 from app.use_cases.policies.publishing import assess_published, assessment_progress, publish
-from app.use_cases.recording import ATTEMPTS_BESIDE_OTHERS
+from app.use_cases.recording import CONCURRENT_ATTEMPTS
 from tests.ledger.history import code, file, policy, trade
 from tests.ledger.test_concurrency import assessments, check_consistency
 from tests.processes.running import EndedError, EndsAfterTheCommit, Overtaken, projected
 
-ENTERPRISES = 5 * ATTEMPTS_BESIDE_OTHERS
+ENTERPRISES = 5 * CONCURRENT_ATTEMPTS
 CODES = [code(n) for n in range(1, ENTERPRISES + 1)]
 
 
@@ -54,7 +54,7 @@ def test_a_process_that_loses_every_race_goes_on_until_all_is_assessed(
     monkeypatch.setattr(publishing, "STREAMS_PER_CHUNK", 1)
     loser = Overtaken(published, lambda: assess_one_chunk(published))
     assess_published(loser)
-    assert loser.times == ENTERPRISES - ENTERPRISES // (ATTEMPTS_BESIDE_OTHERS + 1)
+    assert loser.times == ENTERPRISES - ENTERPRISES // (CONCURRENT_ATTEMPTS + 1)
     assert is_complete(published)
     assert len(assessments(published)) == ENTERPRISES
     check_consistency(published)
@@ -70,7 +70,7 @@ def test_filings_that_keep_getting_ahead_do_not_keep_a_publication_from_being_as
 
     overtaken = Overtaken(published, correct_one)
     assess_published(overtaken)
-    assert overtaken.times == ATTEMPTS_BESIDE_OTHERS
+    assert overtaken.times == CONCURRENT_ATTEMPTS
     assert is_complete(published)
     check_consistency(published)
 

@@ -178,26 +178,26 @@ def test_a_stream_that_was_read_but_not_written_must_not_have_changed_in_between
     engine: Engine, recorder: LibraryRecorder
 ) -> None:
     recorder.insert_events([stored("read", 1)])
-    guard = AppendCondition(read_at=1, streams=frozenset({"read", "written"}))
+    condition = AppendCondition(read_at=1, streams=frozenset({"read", "written"}))
     recorder.insert_events([stored("read", 2)])
     with pytest.raises(IntegrityError):
-        recorder.insert_events([stored("written", 1)], recording=AppendRequest("", "", guard))
+        recorder.insert_events([stored("written", 1)], recording=AppendRequest("", "", condition))
     assert [row.stream for row in rows(engine)] == ["read", "read"]
 
 
 def test_what_others_record_elsewhere_is_no_conflict(recorder: LibraryRecorder) -> None:
     recorder.insert_events([stored("read", 1)])
-    guard = AppendCondition(read_at=1, streams=frozenset({"read", "written"}))
+    condition = AppendCondition(read_at=1, streams=frozenset({"read", "written"}))
     recorder.insert_events([stored("other", 1)])
-    assert recorder.insert_events([stored("written", 1)], recording=AppendRequest("", "", guard)) == [3]
+    assert recorder.insert_events([stored("written", 1)], recording=AppendRequest("", "", condition)) == [3]
 
 
 def test_a_publication_in_between_is_a_conflict_for_every_decision(recorder: LibraryRecorder) -> None:
     recorder.insert_events([stored("read", 1)])
-    guard = AppendCondition(read_at=1, streams=frozenset({"read"}))
+    condition = AppendCondition(read_at=1, streams=frozenset({"read"}))
     recorder.insert_events([stored("policy/p", 1, topic="PolicyPublished"), stored("other", 1)])
     with pytest.raises(IntegrityError):
-        recorder.insert_events([stored("read", 2)], recording=AppendRequest("", "", guard))
+        recorder.insert_events([stored("read", 2)], recording=AppendRequest("", "", condition))
     later = AppendCondition(read_at=3, streams=frozenset({"read"}))
     assert recorder.insert_events([stored("read", 2)], recording=AppendRequest("", "", later)) == [4]
 

@@ -56,7 +56,7 @@ def test_the_slices_of_a_ledger_hold_every_event_of_an_enterprise_once(
     head = transaction_ends(played)[-1]
     with read_transaction(played.engine) as connection:
         slices = played.slices(connection)
-        held = [entry for part in slices for entry in played.entries_of(connection, part, until=head)]
+        held = [entry for part in slices for entry in played.slice_entries(connection, part, until=head)]
         held += played.publications(connection, until=head)
     assert len(slices) > 12 // (2 * streams)
     assert sorted(entry.position for entry in held) == list(range(1, head + 1))
@@ -65,7 +65,7 @@ def test_the_slices_of_a_ledger_hold_every_event_of_an_enterprise_once(
 def test_an_empty_ledger_is_one_slice_without_an_event(ledger: Ledger) -> None:
     with read_transaction(ledger.engine) as connection:
         (only,) = ledger.slices(connection)
-        assert ledger.entries_of(connection, only, until=0) == []
+        assert ledger.slice_entries(connection, only, until=0) == []
     assert rebuild(ledger) == 0
 
 
@@ -73,7 +73,7 @@ def test_a_slice_holds_what_was_recorded_up_to_a_position_in_the_order_of_the_lo
     until = transaction_ends(played)[-1] // 2
     with read_transaction(played.engine) as connection:
         (only,) = played.slices(connection)
-        positions = [entry.position for entry in played.entries_of(connection, only, until=until)]
+        positions = [entry.position for entry in played.slice_entries(connection, only, until=until)]
     assert positions == sorted(positions)
     assert max(positions) <= until
 

@@ -49,7 +49,7 @@ def correct(office: Office, clock: TestClock) -> None:
 def amounts(office: Office, **moment: Any) -> dict[str, int]:
     """By period, in 万元."""
     periods = office.entitlement(XIN, **moment)["periods"]
-    return {each["period"]: each["assessed_fen"] // WANYUAN for each in periods}
+    return {period["period"]: period["assessed_fen"] // WANYUAN for period in periods}
 
 
 def total(office: Office, **moment: Any) -> int:
@@ -70,7 +70,9 @@ def test_the_effect_of_a_correction_is_shown_before_it_is_registered(
     clock.set("2024-08-12T01:00:00Z")
     response = office.post({"unit": "qianyuan", "returns": [MARCH]}, dry_run="true")
     assert response.status_code == 200
-    preview = {each["period"]: (each["before_fen"], each["after_fen"]) for each in response.json()["preview"]}
+    preview = {
+        change["period"]: (change["before_fen"], change["after_fen"]) for change in response.json()["preview"]
+    }
     assert preview == {"2024-03": (50 * WANYUAN, 0), "2024-06": (0, 50 * WANYUAN)}
     assert office.entitlement(XIN)["as_of"]["position"] == listed
     office.file(MARCH)
@@ -81,7 +83,7 @@ def test_the_effect_of_a_correction_is_shown_before_it_is_registered(
 def test_a_correction_without_a_reason_is_refused(office: Office, listed: int) -> None:
     response = office.post({"unit": "qianyuan", "returns": [{**MARCH, "reason": None}]})
     assert response.status_code == 409
-    assert [each["code"] for each in response.json()["problems"]] == ["revision-needs-reason"]
+    assert [problem["code"] for problem in response.json()["problems"]] == ["revision-needs-reason"]
     assert office.entitlement(XIN)["as_of"]["position"] == listed
 
 
@@ -118,25 +120,25 @@ def test_the_differences_of_the_two_dates_add_up_and_name_the_correction_that_ca
     assert sum(differences.values()) == total(office) - total(office, position=listed) == -50
 
     events = office.read("/v1/events", after=listed, uscc=XIN)["items"]
-    revisions = {each["position"]: each["data"] for each in events if each["type"] == "ReturnRevised"}
+    revisions = {event["position"]: event["data"] for event in events if event["type"] == "ReturnRevised"}
     causes: dict[str, list[str]] = {}
-    for each in events:
-        if each["type"] == "EntitlementAssessed":
-            cause = max(position for position in revisions if position < each["position"])
-            causes.setdefault(each["data"]["period"], []).append(revisions[cause]["document"])
+    for event in events:
+        if event["type"] == "EntitlementAssessed":
+            cause = max(position for position in revisions if position < event["position"])
+            causes.setdefault(event["data"]["period"], []).append(revisions[cause]["document"])
     assert causes == {"2024-03": ["改报1号"], "2024-06": ["改报1号"], "2024-04": ["改报2号"]}
-    assert [each["origin"] for each in revisions.values()] == ["enterprise", "enterprise"]
-    assert [each["reason"] for each in revisions.values()] == [
+    assert [data["origin"] for data in revisions.values()] == ["enterprise", "enterprise"]
+    assert [data["reason"] for data in revisions.values()] == [
         "企业改报2024-03零售额",
         "企业改报2024-04零售额",
     ]
     totals = [
         office.read("/v1/summary", window="2024H1", group_by="period", position=at) for at in _ends(events)
     ]
-    assert [each["assessed_fen"] // WANYUAN for each in totals] == [200, 150]
+    assert [account["assessed_fen"] // WANYUAN for account in totals] == [200, 150]
 
 
 def _ends(events: list[dict[str, Any]]) -> list[int]:
     """The last position of each correction's transaction."""
-    times = {each["recorded_at"]: each["position"] for each in events}
+    times = {event["recorded_at"]: event["position"] for event in events}
     return list(times.values())

@@ -18,7 +18,7 @@ def _published(office: Office, clock: TestClock) -> None:
 
 
 def by_period(office: Office, uscc: str, window: str, **moment: Any) -> dict[str, Any]:
-    return {each["period"]: each for each in office.entitlement(uscc, window, **moment)["periods"]}
+    return {period["period"]: period for period in office.entitlement(uscc, window, **moment)["periods"]}
 
 
 def file_newcomer(office: Office, clock: TestClock) -> None:
@@ -37,10 +37,10 @@ def test_without_a_base_both_months_are_undetermined_and_show_no_growth(
         answer = office.read(f"/v1/entitlements/{REN}/2024H1/{period}", who)
         assert (answer["status"], answer["assessed_fen"], answer["measure"]) == ("undetermined", 0, None)
         assert answer["open_readings"] == ["undetermined-base"]
-        told = "".join(step["sentence"] for step in answer["steps"])
-        assert "暂不能确定" in told
+        sentences = "".join(step["sentence"] for step in answer["steps"])
+        assert "暂不能确定" in sentences
         for growth in ("%", "∞", "无穷"):
-            assert growth not in told
+            assert growth not in sentences
 
 
 def test_a_base_filled_in_later_gives_one_step_and_stays_visible_as_a_correction(
@@ -57,19 +57,19 @@ def test_a_base_filled_in_later_gives_one_step_and_stays_visible_as_a_correction
     assert (periods["2024-05"]["status"], periods["2024-05"]["assessed_fen"]) == ("eligible", 5 * WANYUAN)
     assert periods["2024-06"]["status"] == "undetermined"
     steps = office.read(f"/v1/entitlements/{REN}/2024H1/2024-05")["steps"]
-    (growth,) = (each for each in steps if each["rule"] == "growth-over")
+    (growth,) = (step for step in steps if step["rule"] == "growth-over")
     assert growth["met"]
     assert "25%" in growth["sentence"]
-    (award,) = (each for each in steps if each["rule"] == "whole-steps")
+    (award,) = (step for step in steps if step["rule"] == "whole-steps")
     assert (award["inputs"]["increment_fen"], award["inputs"]["steps"]) == (1_500_000_000, 1)
 
     assert by_period(office, REN, "2024H1", position=before)["2024-05"]["status"] == "undetermined"
     may = next(
-        each
-        for each in office.read(f"/v1/returns/{REN}", year=2024)["returns"]
-        if each["period"] == "2024-05"
+        history
+        for history in office.read(f"/v1/returns/{REN}", year=2024)["returns"]
+        if history["period"] == "2024-05"
     )
-    assert [each["prior_year_fen"] for each in may["versions"]] == [None, 6_000_000_000]
+    assert [version["prior_year_fen"] for version in may["versions"]] == [None, 6_000_000_000]
     assert may["versions"][-1]["reason"] == "补填上年同期数"
 
 
@@ -98,14 +98,14 @@ def test_of_trade_and_catering_the_higher_counts_each_month_anew(office: Office)
     )
     july, august = by_period(office, ZI, "2024H2").values()
     assert (july["measure"], july["assessed_fen"]) == ("retail-growth", 15 * WANYUAN)
-    assert [each["rule_fen"] for each in july["measures"]] == [15 * WANYUAN, 10 * WANYUAN]
+    assert [result["rule_fen"] for result in july["measures"]] == [15 * WANYUAN, 10 * WANYUAN]
     assert (august["measure"], august["assessed_fen"]) == ("catering-increment", 10 * WANYUAN)
-    assert [each["rule_fen"] for each in august["measures"]] == [5 * WANYUAN, 10 * WANYUAN]
+    assert [result["rule_fen"] for result in august["measures"]] == [5 * WANYUAN, 10 * WANYUAN]
     assert (august["open_fen"], august["open_readings"]) == (8 * WANYUAN, ["catering-tail"])
     account = office.entitlement(ZI, "2024H2")
     assert account["assessed_fen"] == 25 * WANYUAN
     groups = office.read("/v1/summary", window="2024H2", group_by="measure")["groups"]
-    assert {each["key"]: (each["enterprises"], each["assessed_fen"] // WANYUAN) for each in groups} == {
+    assert {group["key"]: (group["enterprises"], group["assessed_fen"] // WANYUAN) for group in groups} == {
         "retail-growth": (1, 15),
         "catering-increment": (1, 10),
     }

@@ -97,10 +97,10 @@ def test_a_file_with_two_wrong_rows_registers_nothing_and_comes_back_as_a_proble
     write_problem_sheet(sheet, imported.problems)
     with CalamineWorkbook.from_path(sheet) as workbook:
         titles, *found = workbook.get_sheet_by_name("审核问题清单").to_python()
-    lines: list[dict[Any, Any]] = [dict(zip(titles, each, strict=True)) for each in found]
-    places = {(each["行号"], each["列"], each["单元格内容"], each["类别"]) for each in lines}
+    lines: list[dict[Any, Any]] = [dict(zip(titles, values, strict=True)) for values in found]
+    places = {(line["行号"], line["列"], line["单元格内容"], line["类别"]) for line in lines}
     assert places == {(4.0, "F", "107900", "审核错误"), (7.0, "B", "9.1E+17", "审核错误")}
-    part, uscc = sorted(lines, key=lambda each: each["行号"])
+    part, uscc = sorted(lines, key=lambda line: line["行号"])
     assert (part["代码"], part["表头"]) == ("part-exceeds-whole", "零售额;本年-本月")
     assert "107900千元大于商品销售额107000千元" in part["问题说明"]
     assert uscc["表头"] == "统一社会信用代码"
@@ -143,7 +143,7 @@ def test_the_six_enterprises_are_assessed_alike_whether_the_policy_or_the_file_c
         assert office.publish().status_code == 202
 
     accounts = {uscc: office.entitlement(uscc)["periods"][0] for uscc in NAMES}
-    amounts = {NAMES[uscc][0]: each["assessed_fen"] // WANYUAN for uscc, each in accounts.items()}
+    amounts = {NAMES[uscc][0]: account["assessed_fen"] // WANYUAN for uscc, account in accounts.items()}
     assert amounts == {"甲": 10, "乙": 6, "丙": 0, "丁": 0, "戊": 0, "己": 50}
     assert accounts[YI]["open_fen"] == 4 * WANYUAN
     assert accounts[YI]["open_readings"] == ["catering-tail"]
@@ -154,7 +154,7 @@ def test_the_six_enterprises_are_assessed_alike_whether_the_policy_or_the_file_c
     listed = office.read("/v1/entitlements", window="2024H1")
     assert (listed["total"], listed["assessed_fen"]) == (6, 66 * WANYUAN)
     undetermined = office.read("/v1/entitlements", window="2024H1", status="undetermined")
-    assert [each["uscc"] for each in undetermined["items"]] == [DING]
+    assert [item["uscc"] for item in undetermined["items"]] == [DING]
 
 
 def test_the_reasons_say_what_was_missing(office: Office, march: Path) -> None:
@@ -171,5 +171,5 @@ def test_the_reasons_say_what_was_missing(office: Office, march: Path) -> None:
 
 def _step(office: Office, uscc: str, rule: str) -> Any:
     steps = office.read(f"/v1/entitlements/{uscc}/2024H1/2024-03")["steps"]
-    (found,) = (each for each in steps if each["rule"] == rule)
+    (found,) = (step for step in steps if step["rule"] == rule)
     return found

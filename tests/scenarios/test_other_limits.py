@@ -100,9 +100,9 @@ def test_a_cut_is_explained_by_its_own_limit(office: Office, case: str) -> None:
     sentences = [step["sentence"] for step in explained["steps"]]
     assert sentence in "".join(sentences)
     assert explained["assessed_fen"] == next(
-        each["assessed_fen"]
-        for each in office.entitlement(code(1000), window)["periods"]
-        if each["period"] == period
+        row["assessed_fen"]
+        for row in office.entitlement(code(1000), window)["periods"]
+        if row["period"] == period
     )
 
 
@@ -132,8 +132,8 @@ def _ids(limits: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
 
 def _summed(counts: Any) -> dict[str, int]:
     total: dict[str, int] = {}
-    for each in counts:
-        for limit, count in each.items():
+    for cuts in counts:
+        for limit, count in cuts.items():
             total[limit] = total.get(limit, 0) + count
     return total
 

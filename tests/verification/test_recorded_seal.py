@@ -19,7 +19,7 @@ from app.transparency.sealing import seal, seal_within
 from app.transparency.tiles import sealed_size
 from app.use_cases.audit.restoring import restore
 from app.use_cases.upkeep import sealing
-from app.use_cases.upkeep.sealing import tell_of_seal
+from app.use_cases.upkeep.sealing import record_seal
 from domain.errors import LedgerIntegrityError
 from domain.events import LogSealed
 from tests.cli.test_commands import Desk, desk
@@ -53,7 +53,7 @@ def raise_amount(ledger: Ledger) -> None:
 
 def test_the_log_records_its_seal_once_and_that_event_is_sealed_too(ledger: Ledger) -> None:
     for _ in range(2):
-        tell_of_seal(ledger, KEY)
+        record_seal(ledger, KEY)
     ((position, event),) = recorded_seals(ledger)
     assert (position, event.size, event.verifier_key) == (EVENTS + 1, EVENTS, KEY)
     assert log(ledger)[-1].actor == "duixian"
@@ -64,21 +64,21 @@ def test_the_log_records_its_seal_once_and_that_event_is_sealed_too(ledger: Ledg
 def test_it_records_the_seal_again_for_another_key_or_after_doubling_but_never_without_a_key(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sealing, "TOLD_AFTER_EVENTS", 2)
+    monkeypatch.setattr(sealing, "MIN_EVENTS_BETWEEN_SEALS", 2)
     for key in (KEY, None, OTHER_KEY, OTHER_KEY):
-        tell_of_seal(ledger, key)
+        record_seal(ledger, key)
     assert [event.verifier_key for _, event in recorded_seals(ledger)] == [KEY, OTHER_KEY]
     for n in range(10, 34):
         file(ledger, trade(code(n), "2024-09", 110_000, 100_000))
     seal(ledger)
-    tell_of_seal(ledger, OTHER_KEY)
+    record_seal(ledger, OTHER_KEY)
     assert [event.size for _, event in recorded_seals(ledger)] == [EVENTS, EVENTS + 1, EVENTS + 2 + 48]
     assert found_in(ledger) == {}
 
 
 def test_several_processes_at_once_record_the_seal_once(ledger: Ledger) -> None:
     with ThreadPoolExecutor(4) as pool:
-        for future in [pool.submit(tell_of_seal, ledger, KEY) for _ in range(4)]:
+        for future in [pool.submit(record_seal, ledger, KEY) for _ in range(4)]:
             future.result()
     assert len(recorded_seals(ledger)) == 1
 
@@ -86,9 +86,9 @@ def test_several_processes_at_once_record_the_seal_once(ledger: Ledger) -> None:
 def test_a_ledger_without_a_seal_records_none(migrated: Database, clock: TestClock) -> None:
     copied = migrated.copy()
     fresh = Ledger(copied.open(), clock)
-    tell_of_seal(fresh, KEY)
+    record_seal(fresh, KEY)
     position = file(fresh, trade(code(1), "2024-03", 110_000, 100_000)).position
-    tell_of_seal(fresh, KEY)
+    record_seal(fresh, KEY)
     assert position == len(log(fresh)) == 1
     Caretaker(fresh, interval_s=1, verifier_key=lambda: KEY).look()
     assert [event.size for _, event in recorded_seals(fresh)] == [1]
@@ -101,7 +101,7 @@ def test_a_ledger_without_a_seal_records_none(migrated: Database, clock: TestClo
 def test_an_altered_amount_under_a_removed_seal_is_found_and_not_sealed_again(
     ledger: Ledger, tmp_path: Path, size: int
 ) -> None:
-    tell_of_seal(ledger, KEY)
+    record_seal(ledger, KEY)
     seal(ledger)
     raise_amount(ledger)
     unseal(ledger, size)
@@ -122,7 +122,7 @@ def test_an_altered_amount_under_a_removed_seal_is_found_and_not_sealed_again(
 def test_a_new_seal_over_an_altered_amount_is_found_by_the_seal_in_the_log(
     ledger: Ledger,
 ) -> None:
-    tell_of_seal(ledger, KEY)
+    record_seal(ledger, KEY)
     raise_amount(ledger)
     unseal(ledger)
     with write_transaction(ledger.engine) as connection:  # This bypasses the refusal of the software.
@@ -133,7 +133,7 @@ def test_a_new_seal_over_an_altered_amount_is_found_by_the_seal_in_the_log(
 def test_an_altered_export_is_found_by_the_seal_in_the_log_without_any_key(
     ledger: Ledger, tmp_path: Path
 ) -> None:
-    tell_of_seal(ledger, KEY)
+    record_seal(ledger, KEY)
     export(ledger, tmp_path / "out", signing=None)
     assert verify_folder(tmp_path / "out", None, None).clean
     events = tmp_path / "out" / "events.ndjson"
@@ -147,7 +147,7 @@ def test_an_altered_export_is_found_by_the_seal_in_the_log_without_any_key(
 def test_a_restored_log_is_sealed_as_far_as_it_records_and_continues(
     ledger: Ledger, migrated: Database, tmp_path: Path, clock: TestClock
 ) -> None:
-    tell_of_seal(ledger, KEY)
+    record_seal(ledger, KEY)
     export(ledger, tmp_path / "out")
     copied = migrated.copy()
     restored = Ledger(copied.open(), clock)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.archive.export_folder import ExportFolder
-from app.cli.verifying import Report, verify_folder
+from app.cli.verifying import VerificationReport, verify_folder
 from app.ledger.ledger import Ledger
 from app.ledger.lines import canonical, parse
 from app.runtime.limits import EXPORT_LINE_MAX_BYTES, MANIFEST_MAX_BYTES
@@ -51,11 +51,13 @@ def folder(exported: Path, tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(tmp_path / "copy")
 
 
-def verify(folder: Path, verifier: Verifier | None = SIGNER.verifier, kept: str | None = None) -> Report:
+def verify(
+    folder: Path, verifier: Verifier | None = SIGNER.verifier, kept: str | None = None
+) -> VerificationReport:
     return verify_folder(folder, verifier, kept)
 
 
-def codes(report: Report) -> set[str]:
+def codes(report: VerificationReport) -> set[str]:
     found = {check.code for check in report.checks if check.count}
     assert report.clean == (not found)
     return found

@@ -2,7 +2,7 @@
 
 from typing import Any, Final, cast
 
-from app.api.http.paths import form_of, period_in, uscc_of
+from app.api.http.paths import parse_form, parse_period, parse_uscc
 from app.api.http.problems import ApiProblem
 from app.runtime.limits import PROBLEMS_MOST_LISTED, RETURNS_MAX_ROWS
 from app.use_cases.filing.deciding import Withdrawal
@@ -85,7 +85,7 @@ def read_withdrawal(data: Any, *, uscc: str, period: str, form: str) -> Withdraw
     Raises:
         ApiProblem: The path or the body is not valid.
     """
-    uscc_of(uscc), period_in(period), form_of(form)
+    parse_uscc(uscc), parse_period(period), parse_form(form)
     if not isinstance(data, dict) or data.keys() - {"reason", "origin", "document"}:
         raise _invalid("请求正文应为JSON对象，含reason，可另含origin和document。")
     reason, origin, document = data.get("reason"), data.get("origin"), data.get("document")

@@ -29,43 +29,47 @@ from app.use_cases.reading.as_of import AskedMoment, is_projected
 _BEARER: Final = HTTPBearer(auto_error=False, description="`Authorization: Bearer <key>`")
 _LENGTH: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 WAIT_POLL_S: Final = 0.05
-"""Who waits for a position looks this often: nobody notices the delay, and it costs two reads of a row."""
+"""The polling interval of a request that waits for a position; each poll costs two reads of a row."""
 
 
-async def ledger_of(request: Request) -> Ledger:
-    """The ledger that the application was made with."""
+async def get_ledger(request: Request) -> Ledger:
+    """The ledger of the application."""
     ledger: Ledger = request.app.state.ledger
     return ledger
 
 
-LedgerNeeded = Annotated[Ledger, Depends(ledger_of)]
+LedgerNeeded = Annotated[Ledger, Depends(get_ledger)]
 
 
-def disclosures_of(request: Request) -> DisclosureLog:
-    """Where it is recorded who sees figures."""
+def get_disclosure_log(request: Request) -> DisclosureLog:
+    """The log of disclosures of the application."""
     log: DisclosureLog = request.app.state.disclosures
     return log
 
 
-def route_of(request: Request) -> str:
+def route_name(request: Request) -> str:
     """The method and the route of a request."""
     route: APIRoute = request.scope["route"]
     return f"{request.method} {route.path_format}"
 
 
-def key_of(
+def require_key(
     request: Request,
     ledger: LedgerNeeded,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
 ) -> Key:
-    """The key of the caller."""
+    """Find the key of the caller, and record its use.
+
+    Raises:
+        ApiProblem: 401, the request has no valid key.
+    """
     token = None if credentials is None else credentials.credentials
     key = None if token is None else retry_once(lambda: _find(ledger, token))
     if key is None:
         detail = "须提供有效的密钥，请求头写作Authorization: Bearer <key>。"
         raise ApiProblem(401, "unauthenticated", detail, headers={"WWW-Authenticate": "Bearer"})
     request.state.actor = key.name
-    disclosures_of(request).record_use(key.name, route_of(request))
+    get_disclosure_log(request).record_use(key.name, route_name(request))
     return key
 
 
@@ -74,10 +78,10 @@ def _find(ledger: Ledger, token: str) -> Key | None:
         return find_key(connection, token)
 
 
-def any_of(*roles: Role) -> Callable[[Key], Awaitable[Key]]:
-    """A dependency that lets only these roles in."""
+def require_role(*roles: Role) -> Callable[[Key], Awaitable[Key]]:
+    """Create a dependency that requires one of these roles."""
 
-    async def check(key: Annotated[Key, Depends(key_of)]) -> Key:
+    async def check(key: Annotated[Key, Depends(require_key)]) -> Key:
         if key.role not in roles:
             detail = f"须使用角色为{'或'.join(roles)}的密钥，所用密钥的角色为{key.role}。"
             raise ApiProblem(403, "forbidden", detail)
@@ -86,32 +90,32 @@ def any_of(*roles: Role) -> Callable[[Key], Awaitable[Key]]:
     return check
 
 
-AnyKey = Annotated[Key, Depends(key_of)]
-StatisticsKey = Annotated[Key, Depends(any_of("statistics"))]
-ReturnsKey = Annotated[Key, Depends(any_of("statistics", "auditor"))]
-EntitlementsKey = Annotated[Key, Depends(any_of("commerce", "auditor", "admin"))]
-AuditorKey = Annotated[Key, Depends(any_of("auditor"))]
-AdminKey = Annotated[Key, Depends(any_of("admin"))]
+AnyKey = Annotated[Key, Depends(require_key)]
+StatisticsKey = Annotated[Key, Depends(require_role("statistics"))]
+ReturnsKey = Annotated[Key, Depends(require_role("statistics", "auditor"))]
+EntitlementsKey = Annotated[Key, Depends(require_role("commerce", "auditor", "admin"))]
+AuditorKey = Annotated[Key, Depends(require_role("auditor"))]
+AdminKey = Annotated[Key, Depends(require_role("admin"))]
 
 
 class MomentQuery(QueryModel):
     """The query of a route that answers as of a moment: `position=` or `known_at=`."""
 
-    position: Annotated[int | None, Field(ge=0, description="As it stood at this position."), POSITION] = None
+    position: Annotated[int | None, Field(ge=0, description="Answer as of this position."), POSITION] = None
     known_at: Annotated[
         str | None,
         Field(
-            description="As it was known at this time (RFC 3339), or at the end of this day in Beijing; "
-            "of today, as of now.",
+            description="Answer as of this time (RFC 3339), or as of the end of this day in Beijing; "
+            "for today, as of now.",
             max_length=100,
         ),
     ] = None
 
     def moment(self, ledger: Ledger) -> AskedMoment:
-        """As of when an answer is wanted.
+        """The moment that the query names.
 
         Raises:
-            ApiProblem: 400, both are given, or the time is none.
+            ApiProblem: 400, the query names both, or `known_at` is neither a time nor a day.
         """
         if self.known_at is None:
             return AskedMoment(position=self.position)
@@ -124,11 +128,11 @@ class MomentQuery(QueryModel):
 
 
 class WaitingQuery(MomentQuery):
-    """The query of a route that may hold its answer back: `wait_for=`."""
+    """The query of a route that can wait for the read models: `wait_for=`."""
 
     wait_for: Annotated[
         int | None,
-        Field(ge=0, description="Answer when the read models have reached this position."),
+        Field(ge=0, description="Answer once the read models have reached this position."),
         POSITION,
     ] = None
 
@@ -137,10 +141,10 @@ WaitingQueryT = TypeVar("WaitingQueryT", bound=WaitingQuery)
 
 
 def after_waiting(kind: type[WaitingQueryT]) -> Callable[..., Awaitable[WaitingQueryT]]:
-    """A dependency that gives the query as soon as the read models have reached `wait_for=`.
+    """Create a dependency that returns the query once the read models have reached `wait_for=`.
 
-    A request that waits holds neither a connection nor a thread: any number may wait for one filing. After
-    a few seconds it is answered with 503; a query that is not in order is refused before it waits.
+    A waiting request holds neither a connection nor a thread, so any number may wait for one filing. After a
+    few seconds the answer is 503. An invalid query is refused at once.
     """
 
     async def wait(
@@ -149,7 +153,7 @@ def after_waiting(kind: type[WaitingQueryT]) -> Callable[..., Awaitable[WaitingQ
         query: Annotated[kind, Query()],  # type: ignore[valid-type]
     ) -> WaitingQueryT:
         asked: WaitingQueryT = query
-        asked.moment(ledger)  # For its refusals.
+        asked.moment(ledger)  # Refuses an invalid moment before waiting.
         if asked.wait_for is not None:
             await _wait_until_projected(ledger, asked.wait_for)
         return asked
@@ -167,10 +171,10 @@ async def _wait_until_projected(ledger: Ledger, position: int) -> None:
 
 
 async def refuse_repeated_query(request: Request) -> None:
-    """Refuse a query parameter that is given twice, of which the framework would take the last.
+    """Refuse a repeated query parameter, of which the framework would take the last value.
 
     Raises:
-        ApiProblem: 400, there is one.
+        ApiProblem: 400, a parameter is repeated.
     """
     for name, times in Counter(name for name, _ in request.query_params.multi_items()).items():
         if times > 1:
@@ -179,7 +183,11 @@ async def refuse_repeated_query(request: Request) -> None:
 
 
 async def read_body(request: Request) -> AsyncIterator[bytes]:
-    """The body, refused as soon as it is over the limit; its room is kept until it is answered."""
+    """Read the body, and keep its room in memory until the response.
+
+    Raises:
+        ApiProblem: 413, the body exceeds the limit; 503, no room became free in time.
+    """
     declared = request.headers.get("content-length", "")
     size_bytes = int(declared) if _LENGTH.fullmatch(declared) else BODY_MAX_BYTES
     if size_bytes > BODY_MAX_BYTES:
@@ -210,7 +218,11 @@ Body = Annotated[bytes, Depends(read_body)]
 
 
 def require_media_type(request: Request, *accepted: str) -> None:
-    """Refuse a body that says it is something else; one that says nothing is taken at its word."""
+    """Refuse a body with another media type; a body without `Content-Type` is accepted.
+
+    Raises:
+        ApiProblem: 415, the body has another media type.
+    """
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given and given not in accepted:
         raise ApiProblem(415, "unsupported-media-type", f"请求正文的内容类型应为{'或'.join(accepted)}。")

@@ -1,4 +1,4 @@
-"""Cursors: where a page ended, as an opaque text that goes with the query that it was made for."""
+"""Cursors: the end of a page as an opaque text, which belongs to one query."""
 
 import base64
 import binascii
@@ -18,12 +18,12 @@ from app.runtime.storable import is_storable
 CursorT = TypeVar("CursorT", bound=msgspec.Struct)
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-"""A position, an amount or a number of things in a cursor."""
+"""A position, an amount or a count in a cursor."""
 
 PAGE_MOST: Final = 500
 
 _DIGEST_BYTES: Final = 9
-"""Against mistakes, not against forgers: a cursor that is made up shows nothing that a query would not."""
+"""Enough to detect mistakes; a forged cursor does no harm, since it shows no more than a query."""
 
 
 class _Envelope(msgspec.Struct, frozen=True, array_like=True):
@@ -32,11 +32,11 @@ class _Envelope(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Cursors:
-    """The cursor that a request brings, and those that its answer gives out.
+    """The cursor of a request, and the cursors for its answer.
 
     Args:
         query: The digest of the path and of every other parameter.
-        text: The cursor as it was sent; None for the first page.
+        text: The cursor in the request; None for the first page.
     """
 
     def __init__(self, query: str, text: str | None) -> None:
@@ -44,10 +44,10 @@ class Cursors:
         self._text = text
 
     def sent(self, kind: type[CursorT]) -> CursorT | None:
-        """The cursor that was sent; texts that no cursor of its kind has are for the route to refuse.
+        """Decode the cursor of the request; the route must check the texts in it.
 
         Raises:
-            ApiProblem: 400, it is none of ours, or goes with another query.
+            ApiProblem: 400, the text is not a cursor of this service, or it belongs to another query.
         """
         if self._text is None:
             return None
@@ -62,8 +62,8 @@ class Cursors:
             raise not_ours()
         return cursor
 
-    def text_of(self, cursor: object) -> str:
-        """A cursor for the next page of this query, as a text for a URL."""
+    def encode(self, cursor: object) -> str:
+        """Encode a cursor for the next page of this query, as a text for a URL."""
         envelope = _Envelope(self._query, msgspec.Raw(msgspec.json.encode(cursor)))
         return base64.urlsafe_b64encode(msgspec.json.encode(envelope)).decode().rstrip("=")
 
@@ -76,18 +76,18 @@ class PageQuery(QueryModel):
         str | None,
         Field(
             max_length=1_000,
-            description="The next_cursor of the page before. Send every other parameter as for that page: "
-            "with others, 400. The answer stands at the moment of the first page.",
+            description="The next_cursor of the previous page. Every other parameter must be the same as for "
+            "that page, otherwise 400. The answer is as of the moment of the first page.",
         ),
     ] = None
 
     def cursors(self, request: Request) -> Cursors:
-        """The cursors of the request that this is the query of."""
-        return Cursors(digest_of(request.url.path, request.query_params.multi_items()), self.cursor)
+        """The cursors for a request with this query."""
+        return Cursors(query_digest(request.url.path, request.query_params.multi_items()), self.cursor)
 
 
-def digest_of(path: str, query: Iterable[tuple[str, str]]) -> str:
-    """The digest of what is asked, in whichever order, but for the cursor."""
+def query_digest(path: str, query: Iterable[tuple[str, str]]) -> str:
+    """Compute the digest of a query without its cursor; the order of parameters does not matter."""
     others = sorted(pair for pair in query if pair[0] != "cursor")
     digest = hashlib.sha256(msgspec.json.encode([path, others])).digest()
     return base64.urlsafe_b64encode(digest[:_DIGEST_BYTES]).decode()
@@ -103,5 +103,5 @@ def _other_query() -> ApiProblem:
 
 
 def not_ours() -> ApiProblem:
-    """The answer to a cursor that was not given out."""
+    """The answer to a text that is not a cursor of this service."""
     return ApiProblem(400, "invalid-request", "cursor不是本服务给出的：请原样使用next_cursor。")

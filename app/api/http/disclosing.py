@@ -11,9 +11,9 @@ from urllib.parse import unquote
 import msgspec
 from fastapi import Depends, Request
 
-from app.api.http.context import AnyKey, disclosures_of, route_of
+from app.api.http.context import AnyKey, get_disclosure_log, route_name
 from app.security.disclosures import DisclosureLog, Entry
-from app.use_cases.filing.row_warnings import OF_THE_ROW_ALONE
+from app.use_cases.filing.row_warnings import ABOUT_ROW_ALONE
 
 P = ParamSpec("P")
 Answer = TypeVar("Answer")
@@ -54,7 +54,7 @@ class Shown:
     def warnings(self, answer: bytes | memoryview) -> None:
         """Declare the warnings in the response to a filing that may quote figures of the ledger."""
         listed = msgspec.json.decode(answer, type=_Warned).warnings
-        self.records(sum(warning.code not in OF_THE_ROW_ALONE for warning in listed))
+        self.records(sum(warning.code not in ABOUT_ROW_ALONE for warning in listed))
 
     def record(self) -> None:
         """Record the declared disclosure.
@@ -83,10 +83,10 @@ async def shown_in(request: Request, key: AnyKey) -> Shown:
         kind="figures",
         actor=key.name,
         key=key.name,
-        route=route_of(request),
+        route=route_name(request),
         query=unquote(request.url.path) + (f"?{unquote(query)}" if query else ""),
     )
-    return Shown(disclosures_of(request), asked)
+    return Shown(get_disclosure_log(request), asked)
 
 
 ShownNeeded = Annotated[Shown, Depends(shown_in)]

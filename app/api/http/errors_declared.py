@@ -19,6 +19,6 @@ _MEANING: Final = {
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The declarations of the responses with these statuses."""
+    """Declare the responses with these statuses."""
     schema = {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}
     return {status: {"description": _MEANING[status], "content": {MEDIA_TYPE: schema}} for status in statuses}

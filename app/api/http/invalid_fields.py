@@ -1,4 +1,4 @@
-"""What is wrong with the fields of a request, in Chinese: the words of the framework are English."""
+"""Describes invalid fields of a request in Chinese, instead of the framework's English."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -20,20 +20,20 @@ _WHAT: Final[Mapping[str, str]] = {
     "less_than_equal": "不能大于{le}",
     "literal_error": "应为{expected}",
 }
-"""By the type of the error; what stands in braces is its context."""
+"""The descriptions by type of error; the names in braces come from the error's context."""
 
 _UNKNOWN: Final = "extra_forbidden"
 
 
-def detail_of(errors: Sequence[Mapping[str, Any]], known: Iterable[str]) -> str:
-    """What is wrong, field by field; of the query parameters that are unknown, the first.
+def describe_errors(errors: Sequence[Mapping[str, Any]], known: Iterable[str]) -> str:
+    """Describe the errors, field by field; of several unknown query parameters, only the first.
 
     Args:
-        errors: As pydantic gives them.
+        errors: The errors, as pydantic returns them.
         known: The query parameters that the route takes.
     """
-    unknown = [_field(each) for each in errors if each["type"] == _UNKNOWN]
-    said = [f"{_field(each)}：{_what(each)}" for each in errors if each["type"] != _UNKNOWN]
+    unknown = [_field(error) for error in errors if error["type"] == _UNKNOWN]
+    said = [f"{_field(error)}：{_what(error)}" for error in errors if error["type"] != _UNKNOWN]
     if unknown:
         listed = "、".join(sorted(known)) or "无"
         said.insert(0, f"没有名为“{printable(unknown[0][:100])}”的查询参数，可用的有：{listed}")
@@ -45,9 +45,9 @@ def _field(error: Mapping[str, Any]) -> str:
 
 
 def _what(error: Mapping[str, Any]) -> str:
-    """What is wrong with a field; one of our own checks says it itself."""
+    """Describe the error of a field; our own checks raise it with a description."""
     context: Mapping[str, Any] = error.get("ctx", {})
     if error["type"] == "value_error":
         return str(context["error"]).removesuffix("。")
-    told = _WHAT.get(error["type"], "格式不符").format_map(context)
-    return told.replace("' or '", "'或'").replace("', '", "'、'").replace("'", "")
+    text = _WHAT.get(error["type"], "格式不符").format_map(context)
+    return text.replace("' or '", "'或'").replace("', '", "'、'").replace("'", "")

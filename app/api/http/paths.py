@@ -1,4 +1,4 @@
-"""Checks of what stands in a path or a query: 400 where it names nothing that can exist."""
+"""Parses values in a path or a query; a value that cannot exist is answered with 400."""
 
 import re
 from collections.abc import Mapping
@@ -16,25 +16,25 @@ from domain.words import parse_code
 _DIGITS: Final = re.compile(r"[0-9]+", re.ASCII)
 
 
-RegionAsked = Annotated[
+RegionParameter = Annotated[
     str | None,
     Field(
         max_length=20,
         pattern=r"^[^\x00-\x1f\x7f]*$",
-        description="Its code, or the Chinese name of a district.",
+        description="The code of a region, or the Chinese name of a district.",
     ),
 ]
 
 
 def _digits(given: Any) -> Any:
-    """The text of a whole number; pydantic would take `1.0`, `+1` and `1_000` for one too."""
+    """Check that a text consists of digits; pydantic would also accept `1.0`, `+1` and `1_000`."""
     if isinstance(given, str) and _DIGITS.fullmatch(given) is None:
         raise ValueError("整数只用数字0至9书写")
     return given
 
 
 DIGITS: Final = BeforeValidator(_digits)
-"""Of a whole number in a path or a query; it stands last, so that the schema keeps its bounds."""
+"""The validator of whole numbers; it must come last in an annotation, so that the schema keeps the bounds."""
 
 
 def _position(given: Any) -> Any:
@@ -42,11 +42,11 @@ def _position(given: Any) -> Any:
 
 
 POSITION: Final = BeforeValidator(_position)
-"""Of a position, or of how many events a log has: however large, it is compared with the head."""
+"""The validator of positions and sizes of the log; however large, they are compared with the head."""
 
 
 def named(field: str, names: Mapping[str, str]) -> BeforeValidator:
-    """Of a query parameter that is one of some codes: it is taken by its Chinese name too."""
+    """Create a validator of a query parameter that accepts a code or its Chinese name."""
 
     def parse(given: Any) -> Any:
         return parse_code(field, given, names) if isinstance(given, str) else given
@@ -54,31 +54,47 @@ def named(field: str, names: Mapping[str, str]) -> BeforeValidator:
     return BeforeValidator(parse)
 
 
-def uscc_of(text: str) -> str:
-    """A code of 18 characters of `[0-9A-Z]`."""
+def parse_uscc(text: str) -> str:
+    """Check a code of 18 characters of `[0-9A-Z]`.
+
+    Raises:
+        ApiProblem: 400, the text is not such a code.
+    """
     if not has_uscc_shape(text):
         raise ApiProblem(400, "invalid-request", "统一社会信用代码应为18位数字和大写字母。")
     return text
 
 
-def window_of(text: str) -> Window:
-    """A window such as `2024H1`."""
+def parse_window(text: str) -> Window:
+    """Parse a window such as `2024H1`.
+
+    Raises:
+        ApiProblem: 400, the text is not a window.
+    """
     try:
         return Window.parse(text)
     except PeriodError as error:
         raise ApiProblem(400, "window-invalid", str(error)) from error
 
 
-def period_in(text: str) -> Period:
-    """A period such as `2024-03` or `2024-01~02`."""
+def parse_period(text: str) -> Period:
+    """Parse a period such as `2024-03` or `2024-01~02`.
+
+    Raises:
+        ApiProblem: 400, the text is not a period.
+    """
     try:
         return period_of(text)
     except PeriodError as error:
         raise ApiProblem(400, "period-invalid", str(error)) from error
 
 
-def form_of(text: str) -> str:
-    """A form that is taken in."""
+def parse_form(text: str) -> str:
+    """Check the code of a form.
+
+    Raises:
+        ApiProblem: 400, there is no such form.
+    """
     if text not in FORMS:
         raise ApiProblem(400, "unknown-form", f"表号应为{'或'.join(FORMS)}。")
     return text

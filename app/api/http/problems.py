@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from app.api.http.invalid_fields import detail_of
+from app.api.http.invalid_fields import describe_errors
 from app.api.http.query import query_names
 from app.ledger.clock import ClockError
 from app.ledger.ledger import UncertainError
@@ -48,25 +48,25 @@ TITLES: Final = {
     500: "程序故障",
     503: "暂时不能提供服务",
 }
-"""What an error is, by its status."""
+"""The titles of errors, by status."""
 
 _DETAILS: Final = {
     400: "请求无法解析。",
     404: "没有这个地址。",
     405: "这个地址不支持该请求方法。",
 }
-"""What the framework refuses by itself."""
+"""The details of errors that the framework raises, by status."""
 
 
 class ApiProblem(Exception):  # noqa: N818 - the word of RFC 9457
-    """An error that is answered as it is.
+    """An error with its complete answer.
 
     Args:
         status: The HTTP status.
         code: A stable code.
-        detail: What is wrong, and how to mend it.
-        problems: What is wrong with the rows.
-        more: How many problems there are besides those.
+        detail: The problem and its remedy, in Chinese.
+        problems: The problems of the rows.
+        more: The number of further problems.
         members: Further members of the body.
         headers: Further headers of the answer.
     """
@@ -93,7 +93,7 @@ class ApiProblem(Exception):  # noqa: N818 - the word of RFC 9457
 
 
 def problem_response(problem: ApiProblem) -> Response:
-    """The answer of an error."""
+    """Create the response to an error."""
     body: dict[str, Any] = {
         "type": f"urn:duixian:problem:{problem.code}",
         "title": TITLES.get(problem.status, "请求不能完成"),
@@ -104,31 +104,31 @@ def problem_response(problem: ApiProblem) -> Response:
     }
     if problem.problems is not None:
         body["problems"] = [
-            {"row": each.row, "field": each.field, "code": each.code, "message": each.message}
-            for each in problem.problems[:PROBLEMS_MOST_LISTED]
+            {"row": found.row, "field": found.field, "code": found.code, "message": found.message}
+            for found in problem.problems[:PROBLEMS_MOST_LISTED]
         ]
         body["problems_total"] = len(problem.problems) + problem.more
     return Response(msgspec.json.encode(body), problem.status, headers=problem.headers, media_type=MEDIA_TYPE)
 
 
 def refused_rows(problems: Sequence[Problem], *, more: int = 0, rows: int | None = None) -> ApiProblem:
-    """The answer to rows that are refused: 422 if one of them is not acceptable by itself, else 409.
+    """Create the error for refused rows: 422 if a row is invalid by itself, otherwise 409.
 
     Args:
-        problems: What is wrong with them.
-        more: How many problems there are besides those.
-        rows: How many rows have one; None where `problems` are all.
+        problems: The problems of the rows.
+        more: The number of further problems.
+        rows: The number of rows with problems; None counts the rows in `problems`.
     """
-    ordered = sorted(problems, key=lambda each: (each.row, each.field or ""))
-    refused = len({each.row for each in problems}) if rows is None else rows
+    ordered = sorted(problems, key=lambda problem: (problem.row, problem.field or ""))
+    refused = len({problem.row for problem in problems}) if rows is None else rows
     detail = f"有{refused}行未通过，全部未登记，详见problems。"
-    if all(each.conflict for each in problems):
+    if all(problem.conflict for problem in problems):
         return ApiProblem(409, "conflict", detail, problems=ordered, more=more)
     return ApiProblem(422, "rows-refused", detail, problems=ordered, more=more)
 
 
 def unavailable(detail: str) -> ApiProblem:
-    """The answer where it may work in a while."""
+    """Create the error for a request that may succeed later."""
     return ApiProblem(503, "unavailable", detail, headers={"Retry-After": RETRY_AFTER_S})
 
 
@@ -141,7 +141,7 @@ def add_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def _(request: Request, error: RequestValidationError) -> Response:
-        detail = detail_of(error.errors(), query_names(request.scope["route"].dependant))
+        detail = describe_errors(error.errors(), query_names(request.scope["route"].dependant))
         return problem_response(ApiProblem(400, "invalid-request", detail))
 
     @app.exception_handler(HTTPException)
@@ -152,7 +152,7 @@ def add_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(ClientDisconnect)
     def _(_: Request, __: ClientDisconnect) -> Response:
-        """Nobody reads it, but the fault is not ours."""
+        """The client does not receive this response, but without it the log would show a fault."""
         return problem_response(ApiProblem(400, "invalid-request", "请求正文没有传完。"))
 
     @app.exception_handler(PositionAheadError)
@@ -172,7 +172,7 @@ def add_problem_handlers(app: FastAPI) -> None:
 
 
 def _add_waiting_handlers(app: FastAPI) -> None:
-    """Answer what may work in a while, and say what is known of it."""
+    """Add the answers to requests that may succeed later; they say what is known."""
 
     @app.exception_handler(DisclosureError)
     def _(_: Request, error: DisclosureError) -> Response:

@@ -1,4 +1,4 @@
-"""`/v1/audit/differences`: what changed between two moments, and why."""
+"""`/v1/audit/differences`: the changes of amounts between two moments, with their causes."""
 
 from typing import Annotated, Final
 
@@ -12,7 +12,7 @@ from app.api.http.context import AuditorKey, LedgerNeeded
 from app.api.http.cursors import Count, Cursors, PageQuery, not_ours
 from app.api.http.disclosing import shows_no_figures
 from app.api.http.errors_declared import errors
-from app.api.http.paths import uscc_of, window_of
+from app.api.http.paths import parse_uscc, parse_window
 from app.api.http.problems import ApiProblem
 from app.api.http.read_again import ReadAgain
 from app.runtime.database import read_transaction
@@ -30,8 +30,8 @@ _MOMENT: Final = "A position, a time (RFC 3339), or a day in Beijing: "
 
 
 @prepared
-class Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """Where a page ended: the moments of the first page and the sums at them, and the last period."""
+class DifferenceCursor(msgspec.Struct, frozen=True, array_like=True):
+    """The end of a page: the moments of the first page, their sums, and the last period."""
 
     first: Count
     last: Count
@@ -54,7 +54,9 @@ class DifferencesQuery(PageQuery):
     window: Annotated[str | None, Field(description="Only the accounts of this window.")] = None
     region_code: Annotated[
         str | None,
-        Field(max_length=20, pattern=_TEXT, description="Only enterprises there at the later moment."),
+        Field(
+            max_length=20, pattern=_TEXT, description="Only enterprises in this region at the later moment."
+        ),
     ] = None
     uscc: Annotated[str | None, Field(description="Only this enterprise.")] = None
 
@@ -68,12 +70,12 @@ class DifferencesQuery(PageQuery):
 def list_differences(
     request: Request, ledger: LedgerNeeded, _: AuditorKey, query: Annotated[DifferencesQuery, Query()]
 ) -> DifferencePage:
-    """The periods whose amounts differ, each with the records that caused it, a page at a time."""
+    """List the periods whose amounts differ, with the records that caused the changes, in pages."""
     cursors, now_us = query.cursors(request), ledger.clock()
     asked = (_moment("from", query.first, now_us, is_start=True), _moment("to", query.last, now_us))
     after = BEGINNING
-    window = None if query.window is None else str(window_of(query.window))
-    uscc = None if query.uscc is None else uscc_of(query.uscc)
+    window = None if query.window is None else str(parse_window(query.window))
+    uscc = None if query.uscc is None else parse_uscc(query.uscc)
     seen = _sent(cursors)
     if seen is not None:
         again = AskedMoment(seen.last, day_in_progress=seen.day_in_progress)
@@ -84,7 +86,7 @@ def list_differences(
             check_window(connection, window)
         scope = Scope(window, parse_region(connection, query.region_code, window), uscc)
         try:
-            moments = differences.moments_of(connection, *asked)
+            moments = differences.resolve_moments(connection, *asked)
         except OrderError as error:
             detail = "from晚于to，应先写较早的时点。"
             raise ApiProblem(400, "invalid-request", detail) from error
@@ -96,7 +98,7 @@ def list_differences(
         )
     end = page.next_after
     as_asked = (*moments.span, moments.last.day_in_progress)
-    next_cursor = None if end is None else cursors.text_of(Cursor(*as_asked, *sums, *end))
+    next_cursor = None if end is None else cursors.encode(DifferenceCursor(*as_asked, *sums, *end))
     return difference_page(page.differences, next_cursor, sums, moments)
 
 
@@ -107,8 +109,8 @@ def _moment(name: str, text: str, now_us: int, *, is_start: bool = False) -> Ask
         raise ApiProblem(400, "invalid-request", f"{name}：{error}") from error
 
 
-def _sent(cursors: Cursors) -> Cursor | None:
-    cursor = cursors.sent(Cursor)
+def _sent(cursors: Cursors) -> DifferenceCursor | None:
+    cursor = cursors.sent(DifferenceCursor)
     if cursor is not None and any(
         "\0" in text for text in (cursor.uscc, cursor.policy, cursor.window, cursor.period)
     ):

@@ -1,4 +1,4 @@
-"""`/v1/audit/disagreements`: what the log says and the read models cannot follow."""
+"""`/v1/audit/disagreements`: the events that contradict the read models."""
 
 from typing import Annotated
 
@@ -14,7 +14,7 @@ from app.api.http.errors_declared import errors
 from app.api.http.paths import DIGITS
 from app.api.http.read_again import ReadAgain
 from app.runtime.database import read_transaction
-from app.use_cases.reading.as_of import moment_of
+from app.use_cases.reading.as_of import resolve_moment
 from projections.queries import disagreements
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"], route_class=ReadAgain)
@@ -39,14 +39,14 @@ def list_disagreements(
     _: AuditorKey,
     query: Annotated[DisagreementsQuery, Query()],
 ) -> models.DisagreementPage:
-    """The events after a position that the read models cannot follow; `total` counts all of them."""
+    """List the events after a position that contradict the read models; `total` counts all of them."""
     moment = query.moment(ledger)
     with read_transaction(ledger.engine) as connection:
-        at = moment_of(connection, moment)
+        at = resolve_moment(connection, moment)
         found = disagreements.page(connection, at.position, after=query.after, limit=query.limit)
         total = disagreements.count(connection, at.position)
     return models.DisagreementPage(
-        items=[models.Disagreement(**msgspec.structs.asdict(each)) for each in found],
+        items=[models.Disagreement(**msgspec.structs.asdict(row)) for row in found],
         total=total,
         next_after=found[-1].position if found else query.after,
         as_of=as_of(at),

@@ -1,4 +1,4 @@
-"""`/v1/entitlements` and `/v1/summary`: who is entitled to what, and why."""
+"""`/v1/entitlements` and `/v1/summary`: the accounts of enterprises, their explanations and sums."""
 
 from typing import Annotated, Final
 
@@ -8,16 +8,16 @@ from pydantic import Field
 
 from app.answers import models
 from app.answers.presenters import as_of, assessment, entitlement, explained_period, summary
-from app.api.http.books import PolicyAsked, require_policy
 from app.api.http.context import EntitlementsKey, LedgerNeeded, WaitingQuery, after_waiting
 from app.api.http.cursors import Count, Cursors, PageQuery
 from app.api.http.disclosing import ShownNeeded, shows_figures, shows_no_figures
 from app.api.http.errors_declared import errors
-from app.api.http.paths import DIGITS, RegionAsked, named, period_in, uscc_of, window_of
+from app.api.http.paths import DIGITS, RegionParameter, named, parse_period, parse_uscc, parse_window
 from app.api.http.problems import ApiProblem
 from app.api.http.read_again import ReadAgain
+from app.api.http.requested_policy import PolicyParameter, require_policy
 from app.runtime.database import read_transaction
-from app.use_cases.reading.as_of import AskedMoment, opened
+from app.use_cases.reading.as_of import AskedMoment, choose_policy
 from app.use_cases.reading.explaining import explain, read_account, withheld_account
 from app.use_cases.reading.filters import parse_industry, parse_measure, parse_region
 from app.use_cases.reading.listing import count_disputed, list_accounts, summarise
@@ -33,8 +33,8 @@ _TEXT: Final = r"^[^\x00-\x1f\x7f]*$"
 
 
 @prepared
-class Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """Where a page ended: the moment of the first page, and the last account."""
+class EntitlementCursor(msgspec.Struct, frozen=True, array_like=True):
+    """The end of a page: the moment of the first page, and the last account."""
 
     position: Count
     day_in_progress: bool
@@ -45,21 +45,21 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
 class AccountQuery(WaitingQuery):
     """The query of the account of an enterprise."""
 
-    policy: PolicyAsked = None
+    policy: PolicyParameter = None
 
 
 class EntitlementsQuery(PageQuery, WaitingQuery):
     """The query of the list of entitlements."""
 
     window: str
-    policy: PolicyAsked = None
-    region_code: RegionAsked = None
+    policy: PolicyParameter = None
+    region_code: RegionParameter = None
     industry: Annotated[
         str | None,
-        Field(max_length=20, pattern=_TEXT, description="A prefix of its code, or the name of a division."),
+        Field(max_length=20, pattern=_TEXT, description="A prefix of the code, or the name of a division."),
     ] = None
     measure: Annotated[
-        str | None, Field(max_length=100, pattern=_TEXT, description="Its id or its Chinese name.")
+        str | None, Field(max_length=100, pattern=_TEXT, description="The id or the Chinese name.")
     ] = None
     status: Annotated[
         models.Status | None, Field(description="A code or its Chinese name."), named("status", STATUSES)
@@ -70,10 +70,10 @@ class EntitlementsQuery(PageQuery, WaitingQuery):
     min_assessed_fen: Annotated[int, Field(ge=0, lt=2**63), DIGITS] = 0
     q: Annotated[
         str | None,
-        Field(max_length=100, pattern=_TEXT, description="Prefix of name or code."),
+        Field(max_length=100, pattern=_TEXT, description="A prefix of the name or the code."),
     ] = None
     sort: Sort = "-assessed_fen"
-    totals: Annotated[bool, Field(description="Count the totals under every filter.")] = False
+    totals: Annotated[bool, Field(description="Count the totals even if filters require a count.")] = False
 
 
 class SummaryQuery(WaitingQuery):
@@ -81,10 +81,10 @@ class SummaryQuery(WaitingQuery):
 
     window: str
     group_by: Annotated[Dimension, named("group_by", DIMENSIONS)]
-    policy: PolicyAsked = None
+    policy: PolicyParameter = None
 
 
-AccountAsked = Annotated[AccountQuery, Depends(after_waiting(AccountQuery))]
+WaitingAccountQuery = Annotated[AccountQuery, Depends(after_waiting(AccountQuery))]
 
 
 @router.get(
@@ -97,15 +97,15 @@ AccountAsked = Annotated[AccountQuery, Depends(after_waiting(AccountQuery))]
 def read_entitlement(
     ledger: LedgerNeeded,
     key: EntitlementsKey,
-    query: AccountAsked,
+    query: WaitingAccountQuery,
     uscc: str,
     window: str,
 ) -> models.Entitlement:
-    """The account of an enterprise: a window under one policy."""
-    moment, name = query.moment(ledger), str(window_of(window))
+    """Read the account of an enterprise: a window under one policy."""
+    moment, name = query.moment(ledger), str(parse_window(window))
     with read_transaction(ledger.engine) as connection:
-        at = require_policy(opened(ledger, connection, name, query.policy, moment))
-        account = read_account(connection, uscc_of(uscc), name, at)
+        at = require_policy(choose_policy(ledger, connection, name, query.policy, moment))
+        account = read_account(connection, parse_uscc(uscc), name, at)
         if account is None:
             raise _never_filed(uscc, name)
         return entitlement(account if key.sees_figures else withheld_account(connection, account))
@@ -122,18 +122,18 @@ def explain_entitlement(
     ledger: LedgerNeeded,
     key: EntitlementsKey,
     shown: ShownNeeded,
-    query: AccountAsked,
+    query: WaitingAccountQuery,
     uscc: str,
     window: str,
     period: str,
 ) -> models.ExplainedPeriod:
-    """A period of an account with the steps that led to it."""
+    """Read a period of an account, with the steps of its assessment."""
     moment = query.moment(ledger)
-    asked_window, asked = window_of(window), period_in(period)
+    asked_window, asked = parse_window(window), parse_period(period)
     withheld = not key.sees_figures
     with read_transaction(ledger.engine) as connection:
-        at = require_policy(opened(ledger, connection, str(asked_window), query.policy, moment))
-        account = read_account(connection, uscc_of(uscc), str(asked_window), at)
+        at = require_policy(choose_policy(ledger, connection, str(asked_window), query.policy, moment))
+        account = read_account(connection, parse_uscc(uscc), str(asked_window), at)
         if account is None:
             raise _never_filed(uscc, str(asked_window))
         explained = explain(connection, account, str(asked), withheld=withheld)
@@ -159,13 +159,13 @@ def list_entitlements(
     _: EntitlementsKey,
     query: Annotated[EntitlementsQuery, Depends(after_waiting(EntitlementsQuery))],
 ) -> models.EntitlementList:
-    """Every enterprise with a return in the window, a page at a time."""
+    """List every enterprise with a return in the window, in pages."""
     moment, cursors = query.moment(ledger), query.cursors(request)
-    window = str(window_of(query.window))
+    window = str(parse_window(query.window))
     after = _sent(cursors)
     asked = moment if after is None else AskedMoment(after.position, day_in_progress=after.day_in_progress)
     with read_transaction(ledger.engine) as connection:
-        at = require_policy(opened(ledger, connection, window, query.policy, asked))
+        at = require_policy(choose_policy(ledger, connection, window, query.policy, asked))
         wanted = ListFilter(
             policy=at.policy_id,
             window=window,
@@ -186,13 +186,13 @@ def list_entitlements(
     return models.EntitlementList(
         items=[
             models.ListedEntitlement(
-                headroom_fen=each.headroom_fen,
-                disputed=each.disputed,
-                **msgspec.structs.asdict(each.account),
+                headroom_fen=row.headroom_fen,
+                disputed=row.disputed,
+                **msgspec.structs.asdict(row.account),
             )
-            for each in listed.accounts
+            for row in listed.accounts
         ],
-        next_cursor=None if end is None else cursors.text_of(Cursor(*as_asked, *end)),
+        next_cursor=None if end is None else cursors.encode(EntitlementCursor(*as_asked, *end)),
         total=None if listed.totals is None else listed.totals.total,
         assessed_fen=None if listed.totals is None else listed.totals.assessed_fen,
         disputed=disputed,
@@ -213,10 +213,10 @@ def read_summary(
     _: EntitlementsKey,
     query: Annotated[SummaryQuery, Depends(after_waiting(SummaryQuery))],
 ) -> models.Summary:
-    """The sums of a window, by region, industry, period or measure."""
-    moment, window = query.moment(ledger), str(window_of(query.window))
+    """Read the sums of a window, by region, industry, period or measure."""
+    moment, window = query.moment(ledger), str(parse_window(query.window))
     with read_transaction(ledger.engine) as connection:
-        at = require_policy(opened(ledger, connection, window, query.policy, moment))
+        at = require_policy(choose_policy(ledger, connection, window, query.policy, moment))
         groups = summarise(connection, window, query.group_by, at)
         return summary(groups, at.moment, disputed=count_disputed(connection, at), progress=at.progress())
 
@@ -225,8 +225,8 @@ def _never_filed(uscc: str, window: str) -> ApiProblem:
     return ApiProblem(404, "not-found", f"{uscc}在{Window.parse(window).chinese}没有登记过数据。")
 
 
-def _sent(cursors: Cursors) -> Cursor | None:
-    cursor = cursors.sent(Cursor)
+def _sent(cursors: Cursors) -> EntitlementCursor | None:
+    cursor = cursors.sent(EntitlementCursor)
     if cursor is not None:
-        uscc_of(cursor.uscc)
+        parse_uscc(cursor.uscc)
     return cursor

@@ -1,4 +1,4 @@
-"""`/v1/events`: the log, as it is."""
+"""`/v1/events`: the events of the log."""
 
 from typing import Annotated
 
@@ -10,10 +10,10 @@ from app.answers.presenters import event_page
 from app.api.http.context import AuditorKey, LedgerNeeded, MomentQuery
 from app.api.http.disclosing import ShownNeeded, shows_figures
 from app.api.http.errors_declared import errors
-from app.api.http.paths import DIGITS, POSITION, uscc_of
+from app.api.http.paths import DIGITS, POSITION, parse_uscc
 from app.api.http.read_again import ReadAgain
 from app.runtime.database import read_transaction
-from app.use_cases.reading.as_of import events_after, log_moment_of
+from app.use_cases.reading.as_of import events_after, resolve_log_moment
 from domain.events import Return
 
 router = APIRouter(prefix="/v1/events", tags=["events"], route_class=ReadAgain)
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1/events", tags=["events"], route_class=ReadAgain)
 class EventsQuery(MomentQuery):
     """The query of the list of events."""
 
-    after: Annotated[int, Field(ge=0, description="A position. Above the head: 422."), POSITION] = 0
+    after: Annotated[int, Field(ge=0, description="A position; above the head, 422."), POSITION] = 0
     limit: Annotated[int, Field(ge=1, le=1000), DIGITS] = 100
     uscc: str | None = None
 
@@ -40,11 +40,11 @@ def list_events(
     shown: ShownNeeded,
     query: Annotated[EventsQuery, Query()],
 ) -> models.EventPage:
-    """The events after a position, in the order of the log; none of a later moment than asked for."""
+    """List the events after a position and up to the moment, in the order of the log."""
     moment = query.moment(ledger)
-    of = None if query.uscc is None else uscc_of(query.uscc)
+    uscc = None if query.uscc is None else parse_uscc(query.uscc)
     with read_transaction(ledger.engine) as connection:
-        at = log_moment_of(ledger, connection, moment)
-        entries = events_after(ledger, connection, query.after, at, limit=query.limit, uscc=of)
-    shown.records(sum(isinstance(each.event, Return) for each in entries), uscc=of)
+        at = resolve_log_moment(ledger, connection, moment)
+        entries = events_after(ledger, connection, query.after, at, limit=query.limit, uscc=uscc)
+    shown.records(sum(isinstance(entry.event, Return) for entry in entries), uscc=uscc)
     return event_page(entries, at, after=query.after)

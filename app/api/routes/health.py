@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz` and the documentation: no key needed."""
+"""`/healthz`, `/readyz` and the documentation, which need no key."""
 
 import asyncio
 import base64
@@ -22,18 +22,18 @@ _INLINE: Final = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 @router.get("/healthz")
 @shows_no_figures
 async def health() -> dict[str, str]:
-    """The process answers, even while every thread waits for the database."""
+    """Report that the process is alive, even while every thread waits for the database."""
     return {"status": "ok"}
 
 
 @router.get("/readyz", response_model=None)
 @shows_no_figures
 async def ready(request: Request) -> Response | dict[str, Any]:
-    """The database is there, migrated, and the read models are complete."""
+    """Report whether the database is available and migrated, and the read models are complete."""
     state = request.app.state
-    looking = asyncio.get_running_loop().run_in_executor(state.readiness_threads, _look, state.readiness)
+    checking = asyncio.get_running_loop().run_in_executor(state.readiness_threads, _check, state.readiness)
     try:
-        found = await asyncio.wait_for(looking, READY_TIMEOUT_S)
+        found = await asyncio.wait_for(checking, READY_TIMEOUT_S)
     except TimeoutError:
         found = f"数据库在{READY_TIMEOUT_S:g}秒内没有答复。"
     if isinstance(found, str):
@@ -41,8 +41,8 @@ async def ready(request: Request) -> Response | dict[str, Any]:
     return {"status": "ready", **found}
 
 
-def _look(readiness: Any) -> str | dict[str, Any]:
-    """Why the service is not ready; else what somebody should look after."""
+def _check(readiness: Any) -> str | dict[str, Any]:
+    """The reason why the service is not ready; if it is, the notices for its operator."""
     reason: str | None = readiness.why_not()
     if reason is not None:
         return reason
@@ -53,7 +53,7 @@ def _look(readiness: Any) -> str | dict[str, Any]:
 @router.get("/docs")
 @shows_no_figures
 def docs(request: Request) -> Response:
-    """The description of the API as a page; its script and style come from here too."""
+    """Show the description of the API as a page, whose script and style this service serves as well."""
     page = get_swagger_ui_html(
         openapi_url="/openapi.json",
         title=f"{request.app.title} API",
@@ -61,12 +61,12 @@ def docs(request: Request) -> Response:
         swagger_css_url="/static/swagger-ui.css",
         swagger_favicon_url="data:,",
     )
-    page.headers["Content-Security-Policy"] = _policy_of(bytes(page.body))
+    page.headers["Content-Security-Policy"] = _page_policy(bytes(page.body))
     return page
 
 
-def _policy_of(page: bytes) -> str:
-    """A content security policy that lets the scripts of the page run and no others."""
+def _page_policy(page: bytes) -> str:
+    """Create a content security policy that allows only the scripts of the page."""
     digests = (base64.b64encode(sha256(script).digest()).decode() for script in _INLINE.findall(page))
     scripts = " ".join(f"'sha256-{digest}'" for digest in digests)
     return (
@@ -79,5 +79,5 @@ def _policy_of(page: bytes) -> str:
 @router.get("/")
 @shows_no_figures
 def root() -> Response:
-    """The page to open."""
+    """Redirect to the description of the API."""
     return Response(status_code=307, headers={"Location": "/docs"})

@@ -1,4 +1,4 @@
-"""`/v1/policies`: the published policies, and publishing."""
+"""`/v1/policies`: reading, publishing and withdrawing policies."""
 
 from typing import Annotated, Any, Final
 
@@ -37,7 +37,7 @@ from app.use_cases.policies.publishing import (
     publish,
     withdraw_policy,
 )
-from app.use_cases.reading.as_of import moment_of
+from app.use_cases.reading.as_of import resolve_moment
 from app.use_cases.recording import INTERRUPTED
 from domain.money import wanyuan_text
 from domain.periods import period_of
@@ -89,21 +89,24 @@ class PublishingQuery(QueryModel):
     """The query of a publication."""
 
     dry_run: Annotated[
-        bool, Field(description="Only say what would change; needs a key that sees figures.")
+        bool, Field(description="Only preview the changes; needs a key that sees figures.")
     ] = False
-    drop: Annotated[bool, Field(description="It is meant that it covers less than the version before.")] = (
+    drop: Annotated[bool, Field(description="Confirms that the version covers less than the one before.")] = (
         False
     )
-    reason: Annotated[str | None, Field(max_length=TEXT_MAX_CHARS, description="Why; with drop.")] = None
+    reason: Annotated[str | None, Field(max_length=TEXT_MAX_CHARS, description="The reason; with drop.")] = (
+        None
+    )
     document: Annotated[
-        str | None, Field(max_length=TEXT_MAX_CHARS, description="What orders it; with drop.")
+        str | None,
+        Field(max_length=TEXT_MAX_CHARS, description="The number of the document that orders it; with drop."),
     ] = None
 
 
 class RepealQuery(QueryModel):
     """The query of the withdrawal of a policy."""
 
-    dry_run: Annotated[bool, Field(description="Only say what would change.")] = False
+    dry_run: Annotated[bool, Field(description="Only preview the changes.")] = False
 
 
 @router.post(
@@ -127,16 +130,16 @@ def publish_policy(
     body: Body,
     query: Annotated[PublishingQuery, Query()],
 ) -> Response:
-    """Publish a policy document; what was filed before is assessed by it afterwards."""
+    """Publish a policy document; then the returns filed before are assessed by it in the background."""
     if query.dry_run and not key.sees_figures:
         raise ApiProblem(403, "forbidden", _NO_TRIAL)
     require_media_type(request, *_YAML)
-    meant = _drop(query.reason, query.document) if query.drop else None
+    drop = _drop(query.reason, query.document) if query.drop else None
     loaded = load_policy(body, file="body")
     if not isinstance(loaded, LoadedPolicy):
         listed = loaded[:PROBLEMS_MOST_LISTED]
-        told = "；".join(f"第{each.line}行：{each.message[:500]}" for each in listed)
-        detail = f"政策文件未通过检查。{told}"
+        lines = "；".join(f"第{problem.line}行：{problem.message[:500]}" for problem in listed)
+        detail = f"政策文件未通过检查。{lines}"
         raise ApiProblem(422, "policy-invalid", detail)
     if query.dry_run:
         effect = preview_publication(ledger, loaded)
@@ -144,7 +147,7 @@ def publish_policy(
         return JSONResponse(_preview(effect).model_dump())
     shown.nothing()
     try:
-        result = publish(ledger, loaded, actor=key.name, drop=meant)
+        result = publish(ledger, loaded, actor=key.name, drop=drop)
     except CoverageNarrowsError as error:
         raise _narrows(error) from error
     except NothingDroppedError as error:
@@ -154,7 +157,7 @@ def publish_policy(
 
 
 def _accepted(request: Request, ledger: Ledger, background: BackgroundTasks, result: Published) -> Response:
-    """The answer to what is recorded, and is assessed by afterwards."""
+    """Answer that a publication or withdrawal is recorded, and start the assessment in the background."""
     request.state.position = result.position
     background.add_task(_assess, ledger)
     with read_transaction(ledger.engine) as connection:
@@ -166,26 +169,26 @@ def _accepted(request: Request, ledger: Ledger, background: BackgroundTasks, res
 
 
 def _drop(reason: object, document: object) -> Drop:
-    """Why less is covered, and what orders it.
+    """Read the reason for a smaller coverage, and the document that orders it.
 
     Raises:
-        ApiProblem: One of them is missing, or cannot be shown.
+        ApiProblem: 422, one of them is missing or not printable.
     """
     texts = []
     for name, given in (("reason", reason), ("document", document)):
         if not isinstance(given, str) or not given.strip() or printable(given) != given:
-            wanted = f"不超过{TEXT_MAX_CHARS}字、可以显示的文字（取消的原因reason，依据文号document）"
-            detail = f"须填写{name}：{wanted}。"
+            expected = f"不超过{TEXT_MAX_CHARS}字、可以显示的文字（取消的原因reason，依据文号document）"
+            detail = f"须填写{name}：{expected}。"
             raise ApiProblem(422, "invalid-request", detail)
         texts.append(given.strip())
     return Drop(*texts)
 
 
 def _narrows(error: CoverageNarrowsError) -> ApiProblem:
-    lost = [msgspec.structs.asdict(each) for each in error.lost]
+    lost = [msgspec.structs.asdict(period) for period in error.lost]
     periods = "、".join(
-        f"{period_of(each.period).chinese}（{each.enterprises}户，{wanyuan_text(each.assessed_fen)}万元）"
-        for each in error.lost
+        f"{period_of(dropped.period).chinese}（{dropped.enterprises}户，{wanyuan_text(dropped.assessed_fen)}万元）"
+        for dropped in error.lost
     )
     detail = (
         f"该版本不再覆盖前一版本的部分所属期：{periods}。已测算的金额将归零。"
@@ -220,13 +223,13 @@ def repeal(
     data = parse_json(body)
     if not isinstance(data, dict) or data.keys() - {"reason", "document"}:
         raise ApiProblem(422, "invalid-request", "请求正文应为含reason和document的JSON对象。")
-    meant = _drop(data.get("reason"), data.get("document"))
+    drop = _drop(data.get("reason"), data.get("document"))
     if query.dry_run:
         effect = preview_withdrawal(ledger, policy)
         if effect is not None:
             return JSONResponse(_preview(effect).model_dump())
     else:
-        result = withdraw_policy(ledger, policy, meant, actor=key.name)
+        result = withdraw_policy(ledger, policy, drop, actor=key.name)
         if result is not None:
             return _accepted(request, ledger, background, result)
     raise ApiProblem(404, "not-found", f"没有有效的政策{policy}。")
@@ -236,7 +239,7 @@ def _assess(ledger: Ledger) -> None:
     try:
         assess_published(ledger)
     except INTERRUPTED as error:
-        _log.warning("assessment interrupted", error=str(error))  # The caretaker goes on with it.
+        _log.warning("assessment interrupted", error=str(error))  # The caretaker continues it.
 
 
 @router.get(
@@ -249,12 +252,12 @@ def _assess(ledger: Ledger) -> None:
 def list_policies(
     ledger: LedgerNeeded, _: AnyKey, query: Annotated[MomentQuery, Query()]
 ) -> models.PolicyList:
-    """All policies with their newest versions."""
+    """List all policies with their newest versions."""
     moment = query.moment(ledger)
     with read_transaction(ledger.engine) as connection:
-        at = moment_of(connection, moment)
+        at = resolve_moment(connection, moment)
         found = states(connection, at.position)
-    return models.PolicyList(items=[_summary(each) for each in found.values()], as_of=as_of(at))
+    return models.PolicyList(items=[_summary(state) for state in found.values()], as_of=as_of(at))
 
 
 @router.get(
@@ -267,16 +270,16 @@ def list_policies(
 def read_policy(
     ledger: LedgerNeeded, _: AnyKey, query: Annotated[MomentQuery, Query()], policy: str
 ) -> models.PolicyDetail:
-    """A policy and its versions."""
+    """Read a policy and its versions."""
     moment = query.moment(ledger)
     with read_transaction(ledger.engine) as connection:
-        at = moment_of(connection, moment)
+        at = resolve_moment(connection, moment)
         state = states(connection, at.position).get(policy)
     if state is None:
         raise _unpublished(policy, at)
     return models.PolicyDetail(
         **_summary(state).model_dump(),
-        versions=[_version_summary(each) for each in state.versions],
+        versions=[_version_summary(version) for version in state.versions],
         as_of=as_of(at),
     )
 
@@ -295,10 +298,10 @@ def read_policy_version(
     policy: str,
     n: Annotated[int, Path(ge=1, lt=2**31), DIGITS],
 ) -> models.PolicyVersion:
-    """A published version with its document, and how far its assessment has come."""
+    """Read a published version with its document, and the progress of its assessment."""
     moment = query.moment(ledger)
     with read_transaction(ledger.engine) as connection:
-        at = moment_of(connection, moment)
+        at = resolve_moment(connection, moment)
         version = find_version(connection, policy, n)
         if version is None or version.position > at.position:
             raise _unpublished(f"{policy}版本{n}", at)
@@ -327,7 +330,7 @@ def _preview(effect: PublicationEffect) -> models.PublicationPreview:
         entitlements_changed=effect.entitlements_changed,
         before_fen=effect.before_fen,
         after_fen=effect.after_fen,
-        lost=[models.LostPeriod(**msgspec.structs.asdict(each)) for each in effect.lost],
+        lost=[models.LostPeriod(**msgspec.structs.asdict(period)) for period in effect.lost],
     )
 
 

@@ -9,7 +9,7 @@ from app.answers import proofs as proof_models
 from app.api.http.context import AuditorKey, LedgerNeeded, MomentQuery
 from app.api.http.disclosing import ShownNeeded, shows_figures, shows_no_figures
 from app.api.http.errors_declared import errors
-from app.api.http.paths import POSITION, uscc_of, window_of
+from app.api.http.paths import POSITION, parse_uscc, parse_window
 from app.api.http.problems import RETRY_AFTER_S, ApiProblem
 from app.api.http.query import QueryModel
 from app.api.http.read_again import ReadAgain
@@ -27,24 +27,28 @@ _TEXT: Final = "text/plain"
 _AS_TEXT: Final[dict[int | str, dict[str, Any]]] = {
     200: {"content": {_TEXT: {"schema": {"type": "string", "description": "The signed note alone."}}}}
 }
-_AHEAD: Final = "More than the log has: 422. Left out, all that is sealed."
+_AHEAD: Final = "More than the log has: 422. By default, all sealed events."
 
 
 class SizeQuery(QueryModel):
-    """The query of what is said against one checkpoint."""
+    """The query of an answer about one checkpoint."""
 
-    size: Annotated[int | None, Field(ge=0, description=f"How many events. {_AHEAD}"), POSITION] = None
+    size: Annotated[int | None, Field(ge=0, description=f"The number of events. {_AHEAD}"), POSITION] = None
 
 
 class ConsistencyQuery(QueryModel):
     """The query of a proof between two checkpoints."""
 
-    first: Annotated[int, Field(ge=0, description="How many events."), POSITION]
-    second: Annotated[int, Field(ge=0, description="How many events."), POSITION]
+    first: Annotated[int, Field(ge=0, description="The number of events."), POSITION]
+    second: Annotated[int, Field(ge=0, description="The number of events."), POSITION]
 
 
-def signer_of(request: Request, _: AuditorKey) -> Signer:
-    """The key of the service that checkpoints are signed with."""
+def load_signer(request: Request, _: AuditorKey) -> Signer:
+    """Load the key with which the service signs checkpoints.
+
+    Raises:
+        ApiProblem: 503, there is no key, or it is not usable.
+    """
     path = request.app.state.audit_key_file
     try:
         signer = None if path is None else read_audit_key(path)
@@ -59,13 +63,13 @@ def _no_audit_key(detail: str) -> ApiProblem:
     return ApiProblem(503, "no-audit-key", detail, headers={"Retry-After": RETRY_AFTER_S})
 
 
-def sealed_behind(ledger: LedgerNeeded, _: Annotated[Signer, Depends(signer_of)]) -> None:
-    """Seal what was recorded a moment ago, so that an answer covers it."""
+def seal_log(ledger: LedgerNeeded, _: Annotated[Signer, Depends(load_signer)]) -> None:
+    """Seal the latest events, so that the answer covers them."""
     seal(ledger, at_most=SEALED_PER_CALL_MOST)
 
 
-SignerNeeded = Annotated[Signer, Depends(signer_of)]
-SEALED: Final = [Depends(sealed_behind)]
+SignerNeeded = Annotated[Signer, Depends(load_signer)]
+SEALED: Final = [Depends(seal_log)]
 
 
 @router.get(
@@ -79,7 +83,7 @@ SEALED: Final = [Depends(sealed_behind)]
 def read_checkpoint(
     request: Request, ledger: LedgerNeeded, signer: SignerNeeded, query: Annotated[SizeQuery, Query()]
 ) -> Any:
-    """A signed checkpoint; as `text/plain` the signed note alone."""
+    """Read a signed checkpoint; as `text/plain` the signed note alone."""
     with read_transaction(ledger.engine) as connection:
         tree = tree_at(ledger, connection, query.size)
     answer = proof_models.checkpoint_answer(tree, signer)
@@ -103,7 +107,7 @@ def read_inclusion(
     position: Annotated[int, Path(ge=1), POSITION],
     query: Annotated[SizeQuery, Query()],
 ) -> proof_models.InclusionAnswer:
-    """The proof that the event at a position is in the log of a checkpoint."""
+    """Prove that the event at a position is in the log of a checkpoint."""
     with read_transaction(ledger.engine) as connection:
         proved = prove_inclusion(ledger, connection, position=position, size=query.size)
     shown.records(0 if proved.uscc is None else 1, uscc=proved.uscc)
@@ -121,7 +125,7 @@ def read_inclusion(
 def read_consistency(
     ledger: LedgerNeeded, signer: SignerNeeded, query: Annotated[ConsistencyQuery, Query()]
 ) -> proof_models.ConsistencyAnswer:
-    """The proof that the log of one checkpoint is the beginning of the log of another."""
+    """Prove that the log of one checkpoint is the beginning of the log of another."""
     if query.first > query.second:
         raise ApiProblem(400, "invalid-request", "first不能大于second。")
     with read_transaction(ledger.engine) as connection:
@@ -145,10 +149,10 @@ def read_receipt(
     uscc: str,
     window: str,
 ) -> proof_models.ReceiptAnswer:
-    """The events of an enterprise's window with their proofs, to verify offline."""
-    moment, asked = query.moment(ledger), window_of(window)
+    """Read the events of an enterprise's window with their proofs, for offline verification."""
+    moment, asked = query.moment(ledger), parse_window(window)
     with read_transaction(ledger.engine) as connection:
-        receipt = write_receipt(ledger, connection, uscc=uscc_of(uscc), window=str(asked), asked=moment)
+        receipt = write_receipt(ledger, connection, uscc=parse_uscc(uscc), window=str(asked), asked=moment)
     if receipt is None:
         raise ApiProblem(404, "not-found", f"{uscc}在{asked.chinese}没有登记过数据。")
     shown.records(len(receipt.events), uscc=uscc)

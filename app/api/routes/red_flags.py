@@ -1,4 +1,4 @@
-"""`/v1/audit/red-flags`: what an auditor may want to look into; questions, never verdicts."""
+"""`/v1/audit/red-flags`: questions that an auditor may want to examine, never verdicts."""
 
 from typing import Annotated, Final
 
@@ -7,14 +7,14 @@ from fastapi import APIRouter, Query, Request
 
 from app.answers import models
 from app.answers.presenters import as_of, red_flag, thresholds
-from app.api.http.books import PolicyAsked, require_policy
 from app.api.http.context import AuditorKey, LedgerNeeded, MomentQuery
 from app.api.http.cursors import Count, Cursors, PageQuery
 from app.api.http.disclosing import ShownNeeded, shows_figures
 from app.api.http.errors_declared import errors
-from app.api.http.paths import RegionAsked, named, uscc_of, window_of
+from app.api.http.paths import RegionParameter, named, parse_uscc, parse_window
 from app.api.http.problems import ApiProblem
 from app.api.http.read_again import ReadAgain
+from app.api.http.requested_policy import PolicyParameter, require_policy
 from app.runtime.database import read_transaction
 from app.runtime.limits import RED_FLAGS_MOST_GROUPED
 from app.use_cases.audit.red_flags import (
@@ -27,7 +27,7 @@ from app.use_cases.audit.red_flags import (
     group_flags,
     red_flag_page,
 )
-from app.use_cases.reading.as_of import AskedMoment, opened
+from app.use_cases.reading.as_of import AskedMoment, choose_policy
 from app.use_cases.reading.filters import parse_region
 from domain.red_flags.kinds import EnterpriseFlagId, GroupFlagId
 from domain.structs import prepared
@@ -35,13 +35,13 @@ from domain.words import FLAGS
 
 router = APIRouter(prefix="/v1/audit/red-flags", tags=["audit"], route_class=ReadAgain)
 
-ENTERPRISE_NAMES: Final = {each: FLAGS[each] for each in ENTERPRISE_FLAGS}
-GROUP_NAMES: Final = {each: FLAGS[each] for each in GROUP_FLAGS}
+ENTERPRISE_NAMES: Final = {flag: FLAGS[flag] for flag in ENTERPRISE_FLAGS}
+GROUP_NAMES: Final = {flag: FLAGS[flag] for flag in GROUP_FLAGS}
 
 
 @prepared
-class Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """Where a page ended: the moment of the first page, the last enterprise, what is told of the next."""
+class RedFlagCursor(msgspec.Struct, frozen=True, array_like=True):
+    """The end of a page: the moment of the first page, the last enterprise, and the questions of the next."""
 
     position: Count
     day_in_progress: bool
@@ -51,12 +51,12 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
 
 class _FlagsQuery(MomentQuery):
     window: str
-    policy: PolicyAsked = None
-    region_code: RegionAsked = None
+    policy: PolicyParameter = None
+    region_code: RegionParameter = None
 
 
 class EnterpriseFlagsQuery(PageQuery, _FlagsQuery):
-    """The query of the questions about one enterprise each."""
+    """The query of the questions about single enterprises."""
 
     flag: Annotated[EnterpriseFlagId | None, named("flag", ENTERPRISE_NAMES)] = None
 
@@ -81,28 +81,28 @@ def list_red_flags(
     shown: ShownNeeded,
     query: Annotated[EnterpriseFlagsQuery, Query()],
 ) -> models.RedFlagPage:
-    """The questions about one enterprise each, by code, with the versions that they are asked of."""
+    """List the questions about single enterprises, by code, with the versions that they are about."""
     moment, cursors = query.moment(ledger), query.cursors(request)
-    window = window_of(query.window)
+    window = parse_window(query.window)
     before = _sent(cursors)
     with read_transaction(ledger.engine) as connection:
         region = parse_region(connection, query.region_code, str(window))
         asked = RedFlagQuery(window, ENTERPRISE_FLAGS if query.flag is None else (query.flag,), region)
         if before is None:
-            result, after = opened(ledger, connection, str(window), query.policy, moment), BEGINNING
+            result, after = choose_policy(ledger, connection, str(window), query.policy, moment), BEGINNING
         else:
             again = AskedMoment(before.position, day_in_progress=before.day_in_progress)
-            result = opened(ledger, connection, str(window), query.policy, again)
+            result = choose_policy(ledger, connection, str(window), query.policy, again)
             after = Place(before.uscc, before.taken)
-        books = require_policy(result)
-        page = red_flag_page(connection, asked, books, limit=query.limit, after=after)
+        policy_as_of = require_policy(result)
+        page = red_flag_page(connection, asked, policy_as_of, limit=query.limit, after=after)
     shown.records(len(page.found))
-    end, as_asked = page.next_after, (books.moment.position, books.moment.day_in_progress)
+    end, as_asked = page.next_after, (policy_as_of.moment.position, policy_as_of.moment.day_in_progress)
     return models.RedFlagPage(
-        items=[red_flag(each) for each in page.found],
-        next_cursor=None if end is None else cursors.text_of(Cursor(*as_asked, *end)),
+        items=[red_flag(flag) for flag in page.found],
+        next_cursor=None if end is None else cursors.encode(RedFlagCursor(*as_asked, *end)),
         thresholds=thresholds(),
-        as_of=as_of(books.moment),
+        as_of=as_of(policy_as_of.moment),
     )
 
 
@@ -119,14 +119,14 @@ def list_red_flag_groups(
     shown: ShownNeeded,
     query: Annotated[GroupFlagsQuery, Query()],
 ) -> models.RedFlagGroups:
-    """The questions about many returns: clusters just over a threshold, many corrections by one actor."""
-    moment, window = query.moment(ledger), window_of(query.window)
+    """List the questions about many returns: clusters just over a threshold, corrections by one actor."""
+    moment, window = query.moment(ledger), parse_window(query.window)
     with read_transaction(ledger.engine) as connection:
         region = parse_region(connection, query.region_code, str(window))
         asked = RedFlagQuery(window, GROUP_FLAGS if query.flag is None else (query.flag,), region)
-        books = require_policy(opened(ledger, connection, str(window), query.policy, moment))
+        policy_as_of = require_policy(choose_policy(ledger, connection, str(window), query.policy, moment))
         try:
-            found = group_flags(connection, asked, books)
+            found = group_flags(connection, asked, policy_as_of)
         except TooManyError as error:
             detail = (
                 f"共{error.enterprises}户，一次最多统计{RED_FLAGS_MOST_GROUPED}户："
@@ -135,12 +135,12 @@ def list_red_flag_groups(
             raise ApiProblem(422, "too-many-enterprises", detail) from error
     shown.records(len(found))
     return models.RedFlagGroups(
-        items=[red_flag(each) for each in found], thresholds=thresholds(), as_of=as_of(books.moment)
+        items=[red_flag(flag) for flag in found], thresholds=thresholds(), as_of=as_of(policy_as_of.moment)
     )
 
 
-def _sent(cursors: Cursors) -> Cursor | None:
-    cursor = cursors.sent(Cursor)
+def _sent(cursors: Cursors) -> RedFlagCursor | None:
+    cursor = cursors.sent(RedFlagCursor)
     if cursor is not None and cursor.uscc:
-        uscc_of(cursor.uscc)
+        parse_uscc(cursor.uscc)
     return cursor

@@ -1,4 +1,4 @@
-"""`/v1/audit/replays`: deriving every assessment again, beside the service."""
+"""`/v1/audit/replays`: replays, which derive every assessment again in the background."""
 
 from typing import Any, Final
 
@@ -51,15 +51,15 @@ _BODY: Final[dict[str, Any]] = {
 )
 @shows_no_figures
 def start_replay(request: Request, key: AuditorKey, body: Body) -> Response:
-    """Derive every assessment again from the facts, and compare; without `last` the read models too.
+    """Derive every assessment again from the facts, and compare; without `last`, the read models too.
 
-    One replay runs at a time: while another one does, the answer is 409, with its `Location`.
+    Only one replay runs at a time: the answer is 409 with the `Location` of a running one.
     """
     require_media_type(request, "application/json")
-    wanted = _wanted(parse_json(body) if body else {})
+    positions = _parse_range(parse_json(body) if body else {})
     replayer: Replayer = request.app.state.replayer
     try:
-        run = replayer.start(wanted, asked_by=key.name)
+        run = replayer.start(positions, asked_by=key.name)
     except RunningError as error:
         detail = "另一次复算正在进行，请待其结束。"
         raise ApiProblem(409, "replay-running", detail, headers={"Location": _location(error.run)}) from error
@@ -80,7 +80,7 @@ def read_replay(
     shown: ShownNeeded,
     id: str,  # noqa: A002 - the path
 ) -> replay_models.Replay:
-    """How far a replay has come, and what it found."""
+    """Read the progress of a replay, and its report."""
     with read_transaction(ledger.engine) as connection:
         run = find(connection, id)
     if run is None:
@@ -95,7 +95,7 @@ def _location(run: str) -> str:
     return f"/v1/audit/replays/{run}"
 
 
-def _wanted(data: Any) -> ReplayRange:
+def _parse_range(data: Any) -> ReplayRange:
     if not isinstance(data, dict) or data.keys() - set(_KEYS):
         raise _invalid("请求正文应为含first和last的JSON对象，或为空。")
     first, last = data.get("first", 1), data.get("last")

@@ -21,15 +21,15 @@ from app.api.http.context import (
 from app.api.http.disclosing import ShownNeeded, shows_figures
 from app.api.http.errors_declared import errors
 from app.api.http.json_body import parse_json
-from app.api.http.paths import DIGITS, uscc_of
+from app.api.http.paths import DIGITS, parse_uscc
 from app.api.http.problems import ApiProblem, refused_rows
 from app.api.http.query import NO_QUERY, QueryModel
 from app.api.http.read_again import ReadAgain
 from app.ledger.kept_answers import KeyReusedError, RequestKey
 from app.runtime.database import read_transaction
-from app.use_cases.filing.deciding import Refused, problems_between
+from app.use_cases.filing.deciding import Refused, batch_problems
 from app.use_cases.filing.file_returns import Replayed, file_once, file_returns, withdraw_return
-from app.use_cases.reading.as_of import moment_of
+from app.use_cases.reading.as_of import resolve_moment
 from domain.periods import period_of
 from projections.queries.returns import has_ever_registered, versions
 
@@ -42,7 +42,7 @@ _REPLAYED: Final = {"Idempotency-Replayed": "true"}
 class FilingQuery(QueryModel):
     """The query of a filing."""
 
-    dry_run: Annotated[bool, Field(description="Only say what would happen.")] = False
+    dry_run: Annotated[bool, Field(description="Only preview the result.")] = False
 
 
 class ReturnsQuery(MomentQuery):
@@ -79,7 +79,7 @@ def file(
     dry_run = query.dry_run
     drafts, problems = read_batch(parse_json(body))
     if problems.rows:
-        found, between = problems.found, problems_between(ledger, drafts)  # The second has one a row.
+        found, between = problems.found, batch_problems(ledger, drafts)  # `between` has one per row.
         rows = problems.rows + len(between)
         raise refused_rows([*found.kept, *between], more=found.more, rows=rows)
     request_key = (
@@ -131,7 +131,7 @@ def withdraw(
     form: str,
     body: Body,
 ) -> Response:
-    """Withdraw a wrong registration; what it said stays in the log."""
+    """Withdraw a wrong registration, which stays in the log."""
     require_media_type(request, "application/json")
     withdrawal = read_withdrawal(parse_json(body), uscc=uscc, period=period, form=form)
     answer = withdraw_return(ledger, withdrawal, actor=key.name)
@@ -159,11 +159,11 @@ def read(
     query: Annotated[ReturnsQuery, Query()],
     uscc: str,
 ) -> models.EnterpriseReturns:
-    """Each form and period of a year with all its versions."""
+    """Read each form and period of a year with all its versions."""
     moment, year = query.moment(ledger), query.year
     with read_transaction(ledger.engine) as connection:
-        at = moment_of(connection, moment)
-        if not has_ever_registered(connection, uscc_of(uscc), year):
+        at = resolve_moment(connection, moment)
+        if not has_ever_registered(connection, parse_uscc(uscc), year):
             raise ApiProblem(404, "not-found", f"{uscc}在{year}年没有登记过数据。")
         found = versions(connection, uscc, year, at.position)
     shown.records(len(found), uscc=uscc)

@@ -1,8 +1,8 @@
-"""What changed between two moments (变动明细): each amount before and after, and what caused the change.
+"""Compares two moments (变动明细): each amount before and after, and the causes of its changes.
 
-A change is caused by the returns that its transaction registers, corrects or withdraws: those of its own
-period, and where a longer limit cut the amount before or after, those of earlier periods too, which
-leave more or less of it. A transaction with none of them assessed what was filed before a publication.
+A change is caused by the returns that its transaction registers, corrects or withdraws: returns of the same
+period, and if a longer limit cut the amount before or after, returns of earlier periods too, which leave more
+or less of that limit. A transaction without such returns belongs to the assessment after a publication.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.ledger.corruption import REBUILD
-from app.use_cases.reading.as_of import AskedMoment, AsOf, moment_of
+from app.use_cases.reading.as_of import AskedMoment, AsOf, resolve_moment
 from domain.errors import LedgerIntegrityError
 from domain.periods import period_of, window_of
 from domain.returns import ReturnVersion
@@ -23,20 +23,20 @@ from projections.queries.policies import PolicyMark, PolicyVersion, published, s
 from projections.temporal_rows import chunks
 
 MOST_SLICES: Final = 10
-"""Looked through for one page at the most, 20,000 rows: some tens of milliseconds."""
+"""The most slices to search for one page: 20,000 rows, some tens of milliseconds."""
 
 DETAILED_AT_ONCE: Final = 200
-"""Periods whose enterprises and causes are read in one go: those of a page of the usual length, or two."""
+"""The number of periods whose enterprises and causes are read at once: one or two pages of usual length."""
 
 
-class Publication(msgspec.Struct, frozen=True):
-    """A version of a policy that was published, and what it took the place of; or its withdrawal.
+class PublicationCause(msgspec.Struct, frozen=True):
+    """The publication of a policy version, or the withdrawal of the policy, as the cause of a change.
 
     Attributes:
         published: The version.
-        before: The version before it; None of a first one.
-        repeats: The number of the first earlier version whose document it is; None of a new document.
-        withdrawn: Its withdrawal, where that is the cause.
+        before: The version before it; None for the first one.
+        repeats: The number of the first earlier version with the same document; None for a new document.
+        withdrawn: The withdrawal, if it is the cause; otherwise None.
     """
 
     published: PolicyVersion
@@ -50,22 +50,22 @@ class Publication(msgspec.Struct, frozen=True):
 
     @property
     def position(self) -> int:
-        """Of its record in the log."""
+        """The position of the publication or the withdrawal in the log."""
         return self._record.position
 
     @property
     def recorded_at_us(self) -> int:
-        """When it was published or withdrawn, in microseconds since 1970."""
+        """The time of the publication or the withdrawal, in microseconds since 1970."""
         return self._record.recorded_at_us
 
     @property
     def actor(self) -> str:
-        """Who published or withdrew it."""
+        """The actor of the publication or the withdrawal."""
         return self._record.actor
 
 
-Cause = ReturnVersion | Publication
-"""What was registered, corrected or withdrawn, or which version was published or withdrawn."""
+Cause = ReturnVersion | PublicationCause
+"""The cause of a change: a return registered, corrected or withdrawn, or a publication or withdrawal."""
 
 
 class Moments(msgspec.Struct, frozen=True):
@@ -76,7 +76,7 @@ class Moments(msgspec.Struct, frozen=True):
 
     @property
     def span(self) -> Span:
-        """What was recorded in between."""
+        """The positions between the two moments."""
         return Span(self.first.position, self.last.position)
 
 
@@ -84,11 +84,11 @@ class Change(msgspec.Struct, frozen=True):
     """A change of an amount by one transaction.
 
     Attributes:
-        position: The end of the transaction.
-        recorded_at_us: Its time, in microseconds since 1970.
-        before_fen: None where the period was not assessed.
-        after_fen: None where it is not any more.
-        causes: In the order of the log.
+        position: The position of the last event of the transaction.
+        recorded_at_us: The time of the transaction, in microseconds since 1970.
+        before_fen: None if the period was not assessed before.
+        after_fen: None if it is no longer assessed.
+        causes: The causes, in the order of the log.
     """
 
     position: int
@@ -99,12 +99,12 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """A period of an account whose amount at one moment is not that at the other.
+    """A period of an account whose amounts at the two moments differ.
 
     Attributes:
-        before_fen: None where the period was not assessed at the first moment.
-        after_fen: None where it is not at the last one.
-        changes: What led from the one to the other, in the order of the log.
+        before_fen: None if the period was not assessed at the first moment.
+        after_fen: None if it is not assessed at the last one.
+        changes: The changes between the moments, in the order of the log.
     """
 
     uscc: str
@@ -119,7 +119,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def difference_fen(self) -> int:
-        """What is more afterwards; negative where it is less."""
+        """The increase from the first moment to the last; negative for a decrease."""
         return (self.after_fen or 0) - (self.before_fen or 0)
 
 
@@ -131,7 +131,7 @@ class Sums(NamedTuple):
 
     @property
     def difference_fen(self) -> int:
-        """What all differences sum up to."""
+        """The sum of all differences."""
         return self.after_fen - self.before_fen
 
 
@@ -146,16 +146,16 @@ class OrderError(ValueError):
     """The first moment lies after the last one."""
 
 
-def moments_of(connection: Connection, first: AskedMoment, last: AskedMoment) -> Moments:
-    """The moments asked for.
+def resolve_moments(connection: Connection, first: AskedMoment, last: AskedMoment) -> Moments:
+    """Resolve the two moments that a request names.
 
     Raises:
         PositionAheadError: A position is above the head.
         DayAheadError: A day has not begun.
         OrderError: The first moment lies after the last one.
     """
-    moments = Moments(moment_of(connection, first), moment_of(connection, last))
-    # Two moments within one transaction are the same one, in whichever order they were given.
+    moments = Moments(resolve_moment(connection, first), resolve_moment(connection, last))
+    # Two moments within one transaction are equal, in whichever order the request names them.
     are_later = (
         _is_later(first.position, last.position),
         _is_later(first.known_at_us, last.known_at_us),
@@ -172,7 +172,7 @@ def _is_later(first: int | None, last: int | None) -> bool:
 
 
 def sums(connection: Connection, scope: Scope, moments: Moments) -> Sums:
-    """The sums at both moments; an enterprise counts in the region that it has at the last one."""
+    """Compute the sums at both moments; an enterprise counts in its region as of the last one."""
     versions = published(connection, moments.last.position)
     return Sums(*queries.read_sums(connection, scope, moments.span, versions))
 
@@ -180,15 +180,15 @@ def sums(connection: Connection, scope: Scope, moments: Moments) -> Sums:
 def difference_page(
     connection: Connection, scope: Scope, moments: Moments, *, limit: int, after: Place = BEGINNING
 ) -> Page:
-    """At most `limit` differences after a place, in the order of places; fewer may not be the last."""
+    """Read at most `limit` differences after a place; a shorter page may not be the last one."""
     found: list[Difference] = []
     for _ in range(MOST_SLICES):
         end = queries.slice_end(connection, scope, after)
-        for each in _within(connection, scope, moments.span, after, end):
+        for difference in _within(connection, scope, moments.span, after, end):
             if len(found) == limit:
                 last = found[-1]
                 return Page(found, Place(last.uscc, last.policy, last.window, last.period))
-            found.append(each)
+            found.append(difference)
         if end is None:
             return Page(found, None)
         after = end
@@ -196,7 +196,7 @@ def difference_page(
 
 
 def differences(connection: Connection, scope: Scope, moments: Moments) -> Iterator[Difference]:
-    """All differences, by code, policy, window and period; one slice of them is in memory."""
+    """Yield all differences, by code, policy, window and period; one slice of them is in memory."""
     after: Place | None = BEGINNING
     while after is not None:
         end = queries.slice_end(connection, scope, after)
@@ -207,7 +207,7 @@ def differences(connection: Connection, scope: Scope, moments: Moments) -> Itera
 def _within(
     connection: Connection, scope: Scope, span: Span, after: Place, end: Place | None
 ) -> Iterator[Difference]:
-    """The differences of a slice."""
+    """Yield the differences of a slice."""
     rows = queries.held_within(connection, scope, span, after=after, until=end)
     by_place = (list(group) for _, group in groupby(rows, key=lambda row: row.place))
     changed = (held for held in by_place if _first_fen(held, span) != _last_fen(held, span))
@@ -228,11 +228,11 @@ def _last_fen(held: Sequence[AmountInForce], span: Span) -> int | None:
 
 
 class _Details:
-    """What is read beside some amounts: who the enterprises are, and what was recorded of them.
+    """The names, regions and records of the enterprises that some amounts belong to.
 
     Args:
-        connection: In a transaction.
-        span: What is compared.
+        connection: A connection in a read transaction.
+        span: The positions between the two moments.
         rows: The amounts.
     """
 
@@ -247,11 +247,11 @@ class _Details:
         self._states = states(connection, span.last)
 
     def identity(self, held: AmountInForce) -> Identity:
-        """Name and region of the enterprise."""
+        """The name and the region of the enterprise that an amount belongs to."""
         return self._identities[held.window, held.uscc]
 
     def difference(self, held: Sequence[AmountInForce], identity: Identity) -> Difference:
-        """The difference that these amounts of one period, in the order of time, make."""
+        """The difference that results from the amounts of one period, given in the order of time."""
         first = held[0]
         return Difference(
             uscc=first.uscc,
@@ -273,11 +273,11 @@ class _Details:
             before_fen = None if before is None else before.assessed_fen
             after_fen = None if after is None else after.assessed_fen
             if before_fen != after_fen:
-                causes = self._causes(end, [each for each in (before, after) if each is not None])
+                causes = self._causes(end, [row for row in (before, after) if row is not None])
                 yield Change(end, self._times[end], before_fen, after_fen, causes)
 
     def _causes(self, end: int, sides: Sequence[AmountInForce]) -> list[Cause]:
-        """What caused a change, of which one side or both are given."""
+        """The causes of a change, given as the amount before it, the amount after it, or both."""
         changed = sides[0]
         is_cut, window = any(side.is_cut for side in sides), window_of(changed.window)
         causes: list[Cause] = [
@@ -292,21 +292,21 @@ class _Details:
         ]
         return causes or [self._publication(changed.policy, end)]
 
-    def _publication(self, policy: str, end: int) -> Publication:
-        """The version of a policy that was the newest one when a transaction ended, or its withdrawal."""
+    def _publication(self, policy: str, end: int) -> PublicationCause:
+        """The last publication or withdrawal of a policy by the end of a transaction."""
         state = self._states.get(policy)
-        versions = [each for each in (state.versions if state else ()) if each.position <= end]
+        versions = [version for version in (state.versions if state else ()) if version.position <= end]
         if state is None or not versions:
-            told = f"查询表中政策{policy}在序号{end}已用于测算，其发布却在其后"
-            raise LedgerIntegrityError(f"{told}。{REBUILD}")
+            message = f"查询表中政策{policy}在序号{end}已用于测算，其发布却在其后"
+            raise LedgerIntegrityError(f"{message}。{REBUILD}")
         *earlier, newest = versions
-        withdrawn = [each for each in state.withdrawals if newest.position < each.position <= end]
+        withdrawn = [mark for mark in state.withdrawals if newest.position < mark.position <= end]
         if withdrawn:
-            return Publication(newest, None, None, withdrawn[-1])
-        repeated = (each.ref.version for each in earlier if each.ref.sha256 == newest.ref.sha256)
-        return Publication(newest, earlier[-1] if earlier else None, next(repeated, None))
+            return PublicationCause(newest, None, None, withdrawn[-1])
+        repeated = (version.ref.version for version in earlier if version.ref.sha256 == newest.ref.sha256)
+        return PublicationCause(newest, earlier[-1] if earlier else None, next(repeated, None))
 
 
 def _ends(held: AmountInForce, span: Span) -> list[int]:
-    """Where in the span an amount began and ended to hold."""
+    """The positions within the span at which an amount began and ceased to be in force."""
     return [end for end in (held.from_position, held.to_position) if span.first < end <= span.last]

@@ -1,4 +1,4 @@
-"""Receipts (核验凭据): what the ledger holds of an enterprise and window, each event with its proof."""
+"""Receipts (核验凭据): the events of an enterprise and window in the ledger, each with its proof."""
 
 import msgspec
 from sqlalchemy import Connection
@@ -8,7 +8,7 @@ from app.ledger.lines import Line, read_stream
 from app.ledger.mapper import UndecodableEventError
 from app.transparency.tiles import TileReader
 from app.use_cases.audit.proving import Inclusion, Tree, prove_line, tree_at
-from app.use_cases.reading.as_of import NOW, AskedMoment, log_moment_of
+from app.use_cases.reading.as_of import NOW, AskedMoment, resolve_log_moment
 from domain.assessment.account import EntitlementAccount
 from domain.errors import LedgerIntegrityError
 from domain.events import Event, ReturnFiled, account_stream, policy_stream, returns_stream
@@ -16,7 +16,7 @@ from domain.periods import Window, period_of
 
 
 class ReceiptPeriod(msgspec.Struct, frozen=True):
-    """What a period was last assessed to, in fen."""
+    """The amounts of a period's last assessment, in fen."""
 
     period: str
     assessed_fen: int
@@ -24,7 +24,7 @@ class ReceiptPeriod(msgspec.Struct, frozen=True):
 
 
 class ReceiptAccount(msgspec.Struct, frozen=True):
-    """What an account was assessed to under one policy: the periods, and their sum in fen."""
+    """The assessed amounts of an account under one policy, by period, and their sum in fen."""
 
     policy: str
     periods: list[ReceiptPeriod]
@@ -32,7 +32,7 @@ class ReceiptAccount(msgspec.Struct, frozen=True):
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """The events of an enterprise's window, and what they say.
+    """The events of an enterprise's window, and the amounts that follow from them.
 
     Attributes:
         uscc: The enterprise.
@@ -40,8 +40,8 @@ class Receipt(msgspec.Struct, frozen=True):
         accounts: The amounts, by policy.
         events: Whole streams, each up to the size of the tree: the returns of the years of the window, its
             accounts, and the policies of these accounts.
-        tree: What they are in.
-        day_in_progress: A day was asked for that had not ended: it is as of then.
+        tree: The tree that contains the events.
+        day_in_progress: Whether the request named a day that had not ended.
     """
 
     uscc: str
@@ -55,24 +55,25 @@ class Receipt(msgspec.Struct, frozen=True):
 def write_receipt(
     ledger: Ledger, connection: Connection, *, uscc: str, window: str, asked: AskedMoment = NOW
 ) -> Receipt | None:
-    """The receipt of an enterprise and window, of what is sealed or of what stood at a moment.
+    """Write the receipt of an enterprise and window, for the sealed part of the log or as of a moment.
 
     Args:
         ledger: The ledger.
-        connection: In a transaction that reads.
+        connection: A connection in a read transaction.
         uscc: The enterprise.
         window: The window.
-        asked: The moment.
+        asked: The moment; `NOW` for the sealed part of the log.
 
     Returns:
-        None if nothing was ever filed in it; before the first filing a receipt without events.
+        None if the enterprise never filed in the window; a receipt without events as of a moment before its
+        first filing.
 
     Raises:
         PositionAheadError: The position is above the head.
         NotSealedError: The moment is not sealed yet.
-        LedgerIntegrityError: An event is not the one that was sealed, or what is stored contradicts itself.
+        LedgerIntegrityError: An event differs from the sealed one, or the stored data contradicts itself.
     """
-    moment = None if asked == NOW else log_moment_of(ledger, connection, asked)
+    moment = None if asked == NOW else resolve_log_moment(ledger, connection, asked)
     tree = tree_at(ledger, connection, None if moment is None else moment.position)
     asked_window = Window.parse(window)
     streams = [returns_stream(uscc, year) for year in asked_window.years]
@@ -100,9 +101,9 @@ def write_receipt(
 def _account(ledger: Ledger, policy: str, window: Window, lines: list[Line]) -> ReceiptAccount:
     account = EntitlementAccount(window, [_event(ledger, line) for line in lines])
     periods = [
-        ReceiptPeriod(period, each.outcome.assessed_fen, each.outcome.open_fen)
-        for period, each in sorted(account.assessed.items(), key=lambda item: period_of(item[0]))
-        if each.outcome is not None
+        ReceiptPeriod(period, event.outcome.assessed_fen, event.outcome.open_fen)
+        for period, event in sorted(account.assessed.items(), key=lambda item: period_of(item[0]))
+        if event.outcome is not None
     ]
     return ReceiptAccount(policy, periods, account.assessed_fen)
 

@@ -1,6 +1,6 @@
-"""The red flags (疑点) of a window, as it stood at a moment: enterprise by enterprise, in slices.
+"""Finds the red flags (疑点) of a window as of a moment: enterprise by enterprise, in slices.
 
-A country has 600,000 enterprises: in memory are one slice, what is found, and the counts of the groups.
+A country has 600,000 enterprises. Memory holds one slice of them, the flags found, and the counts of groups.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -28,13 +28,13 @@ from projections.queries import histories, totals
 from projections.queries.histories import Known
 
 ENTERPRISE_FLAGS: Final[tuple[EnterpriseFlagId, ...]] = tuple(DETECTORS)
-"""The questions about one enterprise each."""
+"""The questions about a single enterprise."""
 
 GROUP_FLAGS: Final[tuple[GroupFlagId, ...]] = tuple(COUNTERS)
 """The questions about many returns together."""
 
 SLICE: Final = 500
-"""Enterprises that are read at once: some 10,000 versions, ten megabytes."""
+"""The number of enterprises read at once: some 10,000 versions, ten megabytes."""
 
 _BEIJING: Final = timezone(timedelta(hours=8))
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -42,7 +42,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class RedFlagQuery(msgspec.Struct, frozen=True):
-    """Which flags of which window and region are asked for; None for all regions."""
+    """The window, the flags and the region of a request; None for all regions."""
 
     window: Window
     flags: Collection[FlagId]
@@ -50,7 +50,7 @@ class RedFlagQuery(msgspec.Struct, frozen=True):
 
 
 class Place(NamedTuple):
-    """Where a page ends: after this enterprise, and after so many questions about the next one."""
+    """The end of a page: after the enterprise `uscc`, and after `taken` questions about the next one."""
 
     uscc: str
     taken: int
@@ -67,10 +67,10 @@ class Page(NamedTuple):
 
 
 class TooManyError(Exception):
-    """More enterprises than are looked through in one call.
+    """There are more enterprises than one call may search.
 
     Args:
-        enterprises: How many there are.
+        enterprises: The number of enterprises.
     """
 
     def __init__(self, enterprises: int) -> None:
@@ -79,22 +79,22 @@ class TooManyError(Exception):
 
 
 def red_flags(
-    connection: Connection, asked: RedFlagQuery, books: PolicyAsOf, progress: Callable[[int], None]
+    connection: Connection, query: RedFlagQuery, policy_as_of: PolicyAsOf, progress: Callable[[int], None]
 ) -> Iterator[RedFlag]:
-    """Every question: those about one enterprise by code, then those about many returns.
+    """Yield every question: first those about single enterprises by code, then those about many returns.
 
     Args:
-        connection: In a transaction that reads, open until the last question.
-        asked: What is asked for.
-        books: The moment, and the policy.
-        progress: Told after each slice how many enterprises are done.
+        connection: A connection in a read transaction, open until the last question.
+        query: The request.
+        policy_as_of: The moment, and the policy.
+        progress: Called after each slice with the number of enterprises done.
     """
-    scope = _scope(asked, books)
-    counters = [made(scope) for flag, made in COUNTERS.items() if flag in asked.flags]
+    scope = _scope(query, policy_as_of)
+    counters = [made(scope) for flag, made in COUNTERS.items() if flag in query.flags]
     done = 0
-    for known in _slices(connection, asked, books, ""):
-        for history in _histories(connection, asked, books, known):
-            yield from enterprise_flags(history, scope, asked.flags)
+    for known in _slices(connection, query, policy_as_of, ""):
+        for history in _histories(connection, query, policy_as_of, known):
+            yield from enterprise_flags(history, scope, query.flags)
             for counter in counters:
                 counter.add(history)
         done += len(known)
@@ -103,38 +103,37 @@ def red_flags(
         yield from counter.flags()
 
 
-def enterprises_asked(connection: Connection, asked: RedFlagQuery, books: PolicyAsOf) -> int:
-    """How many enterprises are looked through."""
-    filed = totals.filed(connection, str(asked.window), books.moment.position)
-    return sum(each.enterprises for each in filed if asked.region_code in {None, each.region_code})
+def count_enterprises(connection: Connection, query: RedFlagQuery, policy_as_of: PolicyAsOf) -> int:
+    """The number of enterprises to search."""
+    filed = totals.filed(connection, str(query.window), policy_as_of.moment.position)
+    return sum(group.enterprises for group in filed if query.region_code in {None, group.region_code})
 
 
-def group_flags(connection: Connection, asked: RedFlagQuery, books: PolicyAsOf) -> list[RedFlag]:
-    """The questions about many returns together.
+def group_flags(connection: Connection, query: RedFlagQuery, policy_as_of: PolicyAsOf) -> list[RedFlag]:
+    """Find the questions about many returns together.
 
     Raises:
         TooManyError: There are too many enterprises for one call.
     """
-    enterprises = enterprises_asked(connection, asked, books)
+    enterprises = count_enterprises(connection, query, policy_as_of)
     if enterprises > RED_FLAGS_MOST_GROUPED:
         raise TooManyError(enterprises)
-    return list(red_flags(connection, asked, books, lambda _: None))
+    return list(red_flags(connection, query, policy_as_of, lambda _: None))
 
 
 def red_flag_page(
-    connection: Connection, asked: RedFlagQuery, books: PolicyAsOf, *, limit: int, after: Place
+    connection: Connection, query: RedFlagQuery, policy_as_of: PolicyAsOf, *, limit: int, after: Place
 ) -> Page:
-    """The next questions about one enterprise each, by code.
+    """Read a page of questions about single enterprises, by code.
 
-    A page looks through a bounded number of enterprises: it may be shorter than `limit`, even empty, before
-    the last one.
+    A page searches a bounded number of enterprises, so any page may be shorter than `limit`, even empty.
     """
-    scope = _scope(asked, books)
+    scope = _scope(query, policy_as_of)
     found: list[RedFlag] = []
     scanned, (last, taken) = 0, after
-    for known in _slices(connection, asked, books, last):
-        for history in _histories(connection, asked, books, known):
-            questions = list(enterprise_flags(history, scope, asked.flags))[taken:]
+    for known in _slices(connection, query, policy_as_of, last):
+        for history in _histories(connection, query, policy_as_of, known):
+            questions = list(enterprise_flags(history, scope, query.flags))[taken:]
             room = limit - len(found)
             found += questions[:room]
             if len(questions) > room:
@@ -147,42 +146,42 @@ def red_flag_page(
     return Page(found, None)
 
 
-def _scope(asked: RedFlagQuery, books: PolicyAsOf) -> Scope:
-    ended_at_us = (datetime(*asked.window.end, 1, tzinfo=_BEIJING) - _EPOCH) // _MICROSECOND
-    policy = books.policy()
-    paying = policy if policy is not None and policy.has_account(asked.window) else None
-    return Scope(asked.window, ended_at_us, paying, asked.region_code)
+def _scope(query: RedFlagQuery, policy_as_of: PolicyAsOf) -> Scope:
+    ended_at_us = (datetime(*query.window.end, 1, tzinfo=_BEIJING) - _EPOCH) // _MICROSECOND
+    policy = policy_as_of.policy()
+    paying = policy if policy is not None and policy.has_account(query.window) else None
+    return Scope(query.window, ended_at_us, paying, query.region_code)
 
 
 def _slices(
-    connection: Connection, asked: RedFlagQuery, books: PolicyAsOf, after: str
+    connection: Connection, query: RedFlagQuery, policy_as_of: PolicyAsOf, after: str
 ) -> Iterator[Sequence[Known]]:
-    """The enterprises of the window, a slice at a time, of all regions."""
-    at = books.moment.position
+    """Yield the enterprises of the window, of all regions, in slices."""
+    at = policy_as_of.moment.position
     histories.walk_along_keys(connection)
-    while known := histories.enterprises_after(connection, str(asked.window), at, after=after, limit=SLICE):
+    while known := histories.enterprises_after(connection, str(query.window), at, after=after, limit=SLICE):
         yield known
         after = known[-1].uscc
 
 
 def _histories(
-    connection: Connection, asked: RedFlagQuery, books: PolicyAsOf, known: Sequence[Known]
+    connection: Connection, query: RedFlagQuery, policy_as_of: PolicyAsOf, known: Sequence[Known]
 ) -> Iterator[EnterpriseHistory]:
-    """The histories of those of a slice that are in the region asked for."""
-    wanted = [each for each in known if asked.region_code in {None, each.region_code}]
+    """Yield the histories of the enterprises of a slice that are in the requested region."""
+    enterprises = [row for row in known if query.region_code in {None, row.region_code}]
     versions = histories.versions_of(
-        connection, [each.uscc for each in wanted], _periods(asked.window), books.moment.position
+        connection, [row.uscc for row in enterprises], _periods(query.window), policy_as_of.moment.position
     )
     by_uscc = {
-        uscc: {key: list(group) for key, group in groupby(of_uscc, key=lambda each: (each.form, each.period))}
-        for uscc, of_uscc in groupby(versions, key=lambda each: each.uscc)
+        uscc: {key: list(group) for key, group in groupby(own, key=lambda row: (row.form, row.period))}
+        for uscc, own in groupby(versions, key=lambda row: row.uscc)
     }
-    for each in wanted:
-        yield EnterpriseHistory(each.uscc, each.name, each.region_code, by_uscc[each.uscc])
+    for row in enterprises:
+        yield EnterpriseHistory(row.uscc, row.name, row.region_code, by_uscc[row.uscc])
 
 
 def _periods(window: Window) -> list[Period]:
-    """The periods of a window, those before it in its first year, and the same periods a year before."""
+    """The periods from the start of the window's first year to its end, and its periods a year before."""
     last = window.periods[-1]
     so_far = [
         period for period in Window.of_years(window.first_year, window.last_year).periods if period <= last

@@ -1,7 +1,7 @@
-"""Replaying the log: every assessment derived again from the facts, and the read models from the log.
+"""Replays the log: derives every assessment again from the facts, and the read models from the log.
 
-Nothing is written to the database. The work goes enterprise by enterprise, in slices that other processes
-take; what enterprises have in common is added up in a temporary file of SQLite.
+Nothing is written to the database. Worker processes replay the enterprises in slices; the rows that
+enterprises share are summed in a temporary SQLite file.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,21 +36,21 @@ from projections.rebuild.side_file import AsideFile
 from projections.tables import LIVE
 
 TASKS_PER_PROCESS: Final = 16
-"""So many that no process waits long for the last one, and what is added up is written seldom."""
+"""Enough for the processes to end together, and few enough for shared rows to be written seldom."""
 
 TICK_S: Final = 1.0
-"""Whoever waits is told so often how far it has come, and can stop it then."""
+"""The interval of calls to `progress`, which can stop the replay."""
 
 Progress = Callable[[int, int], None]
-"""Called with the number of events that are replayed, and of how many."""
+"""Called with the number of events replayed and their total."""
 
 
 class ReplayRange(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be replayed.
+    """The part of the log to replay.
 
     Attributes:
-        first: Assessments from this position on are compared.
-        last: And up to this one; None for the whole log, with the read models.
+        first: The first position whose assessment is compared.
+        last: The last one; None for the whole log, together with the read models.
     """
 
     first: int = 1
@@ -58,17 +58,17 @@ class ReplayRange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplayFindings(msgspec.Struct, kw_only=True):
-    """What was counted and found.
+    """The counts and findings of a replay, or of a part of one.
 
     Attributes:
-        events: How many were read.
-        assessments: How many recorded ones were compared.
-        mismatches: At most `REPLAY_MOST_REPORTED` of them.
-        mismatch_count: How many there are.
-        rows: How many rows of enterprises follow from the log, by table.
-        row_differences: At most `REPLAY_MOST_REPORTED` of them.
-        row_difference_count: How many there are.
-        uncompared: Slices whose rows could not be compared, as nothing follows from some of their events.
+        events: The number of events that were read.
+        assessments: The number of recorded assessments that were compared.
+        mismatches: The first mismatches, at most `REPLAY_MOST_REPORTED`.
+        mismatch_count: The number of all mismatches.
+        rows: The number of enterprises' rows that follow from the log, by table.
+        row_differences: The first differences of rows, at most `REPLAY_MOST_REPORTED`.
+        row_difference_count: The number of all differences of rows.
+        uncompared: The number of slices whose rows could not be compared, since some events are unreadable.
     """
 
     events: int = 0
@@ -81,17 +81,17 @@ class ReplayFindings(msgspec.Struct, kw_only=True):
     uncompared: int = 0
 
     def add_mismatches(self, more: Sequence[Mismatch]) -> None:
-        """Count more, and keep them as long as there is room."""
+        """Count them all, and keep the first ones."""
         self.mismatch_count += len(more)
         self.mismatches += more[: REPLAY_MOST_REPORTED - len(self.mismatches)]
 
     def add_row_differences(self, more: Sequence[RowDifference]) -> None:
-        """Count more, and keep them as long as there is room."""
+        """Count them all, and keep the first ones."""
         self.row_difference_count += len(more)
         self.row_differences += more[: REPLAY_MOST_REPORTED - len(self.row_differences)]
 
     def add(self, other: "ReplayFindings") -> None:
-        """Add what was found of other enterprises."""
+        """Add the findings of other enterprises."""
         self.events += other.events
         self.assessments += other.assessments
         self.add_mismatches(other.mismatches)
@@ -103,15 +103,15 @@ class ReplayFindings(msgspec.Struct, kw_only=True):
         self.uncompared += other.uncompared
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What a replay found.
+class ReplayResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of a replay.
 
     Attributes:
-        first: Assessments from this position on were compared.
-        last: And up to this one.
-        projected: The rows of the read models were compared as they were at this position; None if not.
+        first: The first position whose assessment was compared.
+        last: The last one.
+        projected: The position as of which the rows of the read models were compared; None if they were not.
         unassessed: The publications whose assessment is not complete.
-        found: What was counted and found.
+        found: The counts and findings.
     """
 
     first: int
@@ -122,24 +122,24 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_clean(self) -> bool:
-        """Whether all of it was read, and everything follows."""
+        """Whether all events could be read, and nothing differs from what follows from the log."""
         found = self.found
         return found.events == self.last and not (found.mismatch_count or found.row_difference_count)
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """What a process needs to know to replay some slices.
+    """The work of a worker process: the slices to replay, and what is known about the whole replay.
 
     Attributes:
         slices: The enterprises.
-        first: Assessments from this position on are compared.
+        first: The first position whose assessment is compared.
         last: The end of the replay.
         unassessed: The publications whose assessment is not complete by then.
         is_whole: Whether the whole log is replayed.
-        projected: The rows are compared as they were at this position; None if they are not.
-        accounts: The policies and windows of which there are rows.
-        aside: The temporary file.
-        is_damaged: Whether there is text that is no UTF-8: to read it all the same takes longer.
+        projected: The position as of which the rows are compared; None if they are not.
+        accounts: The policies and windows that the read models have rows for.
+        aside: The temporary file for the rows that enterprises share.
+        is_damaged: Whether the database holds text that is not UTF-8; reading it takes longer.
     """
 
     slices: list[Slice]
@@ -153,38 +153,38 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     is_damaged: bool
 
 
-def replay(ledger: Ledger, wanted: ReplayRange, progress: Progress = lambda _, __: None) -> Report:
+def replay(ledger: Ledger, positions: ReplayRange, progress: Progress = lambda _, __: None) -> ReplayResult:
     """Derive every assessment again from the facts alone, by the policy in force at each decision.
 
-    In a replay of the whole log the rows of the read models are compared with those that follow from it.
+    A replay of the whole log also compares the rows of the read models with those that follow from the log.
 
     Args:
         ledger: The ledger, which is only read.
-        wanted: What is to be replayed.
-        progress: Called as it goes on.
+        positions: The part of the log to replay.
+        progress: Called as the replay proceeds.
 
     Raises:
-        LedgerIntegrityError: What the tables beside the log hold makes no sense, or the file is damaged.
+        LedgerIntegrityError: The other tables of the ledger contradict the log, or the file is damaged.
         PositionAheadError: The range ends above the head of the log.
     """
-    check_range(ledger, wanted)
+    check_range(ledger, positions)
     try:
-        return _replay(ledger, wanted, progress, is_damaged=False)
+        return _replay(ledger, positions, progress, is_damaged=False)
     except DamagedError:
-        return _replay(ledger, wanted, progress, is_damaged=True)
+        return _replay(ledger, positions, progress, is_damaged=True)
 
 
-def _replay(ledger: Ledger, wanted: ReplayRange, progress: Progress, *, is_damaged: bool) -> Report:
+def _replay(ledger: Ledger, positions: ReplayRange, progress: Progress, *, is_damaged: bool) -> ReplayResult:
     with temporary_folder("duixian-replay") as folder:
         aside = AsideFile(folder / "aside.db")
         aside.make()
-        task = with_retries(lambda: _plan(ledger, wanted, aside.path, is_damaged=is_damaged))
+        task = with_retries(lambda: _plan(ledger, positions, aside.path, is_damaged=is_damaged))
         found = with_retries(lambda: _checkpoint_ahead(ledger, task))
         found.add(_replay_all(ledger, task, progress))
         found.add(with_retries(lambda: _compare_common(ledger, task, found)))
         found.add(with_retries(lambda: _rows_outside(ledger, task)))
     progress(task.last, task.last)
-    return Report(
+    return ReplayResult(
         first=task.first,
         last=task.last,
         projected=task.projected,
@@ -197,26 +197,26 @@ def _reading(ledger: Ledger, task: Task) -> AbstractContextManager[Connection]:
     return (read_untrusted if task.is_damaged else read_transaction)(ledger.engine)
 
 
-def check_range(ledger: Ledger, wanted: ReplayRange) -> None:
-    """Whether the log holds the whole range.
+def check_range(ledger: Ledger, positions: ReplayRange) -> None:
+    """Check that the log holds the whole range.
 
     Raises:
-        PositionAheadError: The range ends above its head.
+        PositionAheadError: The range ends above the head of the log.
     """
     with read_transaction(ledger.engine) as connection:
         head = ledger.head(connection)
-    if max(wanted.first, wanted.last or 1) > max(head, 1):
+    if max(positions.first, positions.last or 1) > max(head, 1):
         raise PositionAheadError(head)
 
 
-def _plan(ledger: Ledger, wanted: ReplayRange, aside: Path, *, is_damaged: bool) -> Task:
+def _plan(ledger: Ledger, positions: ReplayRange, aside: Path, *, is_damaged: bool) -> Task:
     with (read_untrusted if is_damaged else read_transaction)(ledger.engine) as connection:
         head = ledger.head(connection)
-        is_whole = wanted.last is None
+        is_whole = positions.last is None
         return Task(
             slices=ledger.slices(connection),
-            first=wanted.first,
-            last=head if wanted.last is None else ledger.transaction_end(connection, wanted.last),
+            first=positions.first,
+            last=head if positions.last is None else ledger.transaction_end(connection, positions.last),
             unassessed=all_unfinished(connection) if is_whole else [],
             is_whole=is_whole,
             projected=min(position_of(connection), head) if is_whole else None,
@@ -227,18 +227,17 @@ def _plan(ledger: Ledger, wanted: ReplayRange, aside: Path, *, is_damaged: bool)
 
 
 def _replay_all(ledger: Ledger, task: Task, progress: Progress) -> ReplayFindings:
-    """Replay all enterprises, several processes some slices each, and look at the publications."""
+    """Replay all enterprises in several processes, and check the publications."""
     processes = spare_processors() + 1 if len(task.slices) > 1 else 0
     tasks = max(processes * TASKS_PER_PROCESS, 1)
     found = ReplayFindings()
     with ledger_workers(ledger, processes) as workers:
         parts = [structs.replace(task, slices=task.slices[part::tasks]) for part in range(tasks)]
-        replayed = [workers.submit(replay_slices, part) for part in parts if part.slices]
-        left = set(replayed)
-        while left:
-            done, left = wait(left, TICK_S, FIRST_COMPLETED)
-            for each in done:
-                found.add(each.result())
+        running = {workers.submit(replay_slices, part) for part in parts if part.slices}
+        while running:
+            done, running = wait(running, TICK_S, FIRST_COMPLETED)
+            for future in done:
+                found.add(future.result())
             progress(min(found.events, task.last), task.last)
     unreadable: list[Unreadable] = []
     with _reading(ledger, task) as connection:
@@ -280,17 +279,17 @@ def replay_slices(ledger: Ledger, task: Task) -> ReplayFindings:
 def _replay_slice(
     ledger: Ledger, task: Task, codes: Slice, publications: Publications, windows: AccountWindows
 ) -> tuple[ReplayFindings, CommonRows]:
-    """Replay a slice, read in one snapshot; and what its enterprises have in common with others."""
+    """Replay a slice, read in one snapshot; also return its part of the rows that enterprises share."""
     unreadable: list[Unreadable] = []
     found, aside = ReplayFindings(), CommonRows()
     with _reading(ledger, task) as connection:
-        entries = ledger.entries_of(connection, codes, until=task.last, unreadable=unreadable)
+        entries = ledger.slice_entries(connection, codes, until=task.last, unreadable=unreadable)
         if task.projected is not None:
             compared = _compared(ledger, connection, task)
             followed = None if unreadable else entries
             found, aside = _compare_rows(connection, task, codes, followed, compared, windows)
     played = Replay(publications, task.first)
-    for stream in {each.stream for each in unreadable if is_of_enterprise(each.stream)}:
+    for stream in {row.stream for row in unreadable if is_of_enterprise(row.stream)}:
         played.leave_out(stream)
     played.play(entries)
     if task.is_whole and not task.unassessed:
@@ -309,9 +308,9 @@ def _compare_rows(  # noqa: PLR0913, PLR0917 - the rows, and what follows from t
     compared: CompareAt,
     windows: AccountWindows,
 ) -> tuple[ReplayFindings, CommonRows]:
-    """Compare the rows of a slice with those that follow; None of entries from some of which nothing does."""
+    """Compare the rows of a slice with those that follow from its entries; None if some are unreadable."""
     found = ReplayFindings()
-    projected = [each for each in entries or () if each.position <= compared.until]
+    projected = [entry for entry in entries or () if entry.position <= compared.until]
     try:
         made = None if entries is None else fill_rows(LIVE, projected, windows)
     except LedgerIntegrityError:
@@ -336,12 +335,12 @@ def _compare_rows(  # noqa: PLR0913, PLR0917 - the rows, and what follows from t
 
 
 def _compared(ledger: Ledger, connection: Connection, task: Task) -> CompareAt:
-    """Which rows are compared; the read models may have gone on since the replay began."""
+    """The positions for comparing rows; the read models may have advanced since the replay began."""
     return CompareAt(task.projected or 0, min(position_of(connection), ledger.head(connection)))
 
 
 def _published(entries: Sequence[LogEntry]) -> Publications:
-    """What the policies' streams say; an event of another stream that stands in one of them says nothing."""
+    """The events of the policies' streams; events of other kinds in these streams are ignored."""
     return Publications(
         (entry.position, entry.event)
         for entry in entries
@@ -349,8 +348,8 @@ def _published(entries: Sequence[LogEntry]) -> Publications:
     )
 
 
-def _unreadable(each: Unreadable) -> Mismatch:
-    return _wrong("unreadable", each.position, each.stream, each.reason)
+def _unreadable(row: Unreadable) -> Mismatch:
+    return _wrong("unreadable", row.position, row.stream, row.reason)
 
 
 def _wrong(kind: Kind, position: int | None, stream: str, detail: str) -> Mismatch:
@@ -360,7 +359,7 @@ def _wrong(kind: Kind, position: int | None, stream: str, detail: str) -> Mismat
 
 
 def _checkpoint_ahead(ledger: Ledger, task: Task) -> ReplayFindings:
-    """Whether the read models go on after the end of the log: its end was cut off."""
+    """Check whether the read models are ahead of the log, which means that the end of the log is missing."""
     found = ReplayFindings()
     if task.projected is None:
         return found
@@ -378,20 +377,20 @@ def _checkpoint_ahead(ledger: Ledger, task: Task) -> ReplayFindings:
 
 
 def _rows_outside(ledger: Ledger, task: Task) -> ReplayFindings:
-    """The rows that the comparison cannot have met."""
+    """Find the rows that the comparison by enterprise never reads."""
     found = ReplayFindings()
     if task.projected is None:
         return found
     with _reading(ledger, task) as connection:
         held = _compared(ledger, connection, task).held
-        told, count = rows_outside(connection, held=held, most=REPLAY_MOST_REPORTED)
-    found.add_row_differences(told)
-    found.row_difference_count += count - len(told)
+        first, count = rows_outside(connection, held=held, most=REPLAY_MOST_REPORTED)
+    found.add_row_differences(first)
+    found.row_difference_count += count - len(first)
     return found
 
 
 def _compare_common(ledger: Ledger, task: Task, so_far: ReplayFindings) -> ReplayFindings:
-    """Compare the rows in which enterprises meet, unless some of theirs could not be made."""
+    """Compare the rows that enterprises share, unless the rows of some enterprises could not be compared."""
     found = ReplayFindings()
     if task.projected is None or so_far.uncompared:
         return found
@@ -399,7 +398,7 @@ def _compare_common(ledger: Ledger, task: Task, so_far: ReplayFindings) -> Repla
         compared = _compared(ledger, connection, task)
         try:
             others = ledger.other_entries(connection, until=compared.until)
-        except (LedgerIntegrityError, UnknownTypeError):  # Nothing follows of such a row, which is named.
+        except (LedgerIntegrityError, UnknownTypeError):  # The row has been reported as a mismatch already.
             found.uncompared = 1
             return found
         found.add_row_differences(AsideFile(task.aside).differences(connection, others, compared))

@@ -136,7 +136,7 @@ def verify_ledger(
         None if the database is damaged so that it cannot be read completely.
     """
     try:
-        with read_untrusted(ledger.engine) as connection, StreamIndex.opened() as index:
+        with read_untrusted(ledger.engine) as connection, StreamIndex.open() as index:
             return _verify_rows(connection, index, known, findings, progress)
     except DamagedError as error:
         findings.note("database-damaged", None, f"{error}。")
@@ -211,11 +211,11 @@ def _compare_publications(connection: Connection, checks: LogChecks, findings: F
         The publications whose assessment is not complete.
     """
     try:
-        noted = publications.all_of(connection)
+        noted = publications.read_all(connection)
     except LedgerIntegrityError as error:
         findings.note("publication-differs", None, f"{error}。")
         return []
-    for problem in publications.problems_of(noted, checks.published):
+    for problem in publications.find_problems(noted, checks.published):
         findings.note("publication-differs", None, f"{problem}。")
     return publications.unassessed(noted)
 
@@ -264,7 +264,7 @@ def verify_export(
     for problem in folder.file_problems():
         findings.note("file-differs", None, f"{problem}。")
     claimed = _claimed_root(manifest, findings)
-    with StreamIndex.opened() as index:
+    with StreamIndex.open() as index:
         log = _LogReading(index, findings, [root.size for root in (*claimed, *known)])
         try:
             for line in folder.lines():
@@ -304,5 +304,5 @@ def _compare_manifest(manifest: Manifest, checks: LogChecks, findings: Findings)
     ):
         if claimed != actual:
             findings.note("manifest-differs", None, f"导出清单的{name}与台账记录不符。")
-    for problem in publications.problems_of(manifest.publications, checks.published):
+    for problem in publications.find_problems(manifest.publications, checks.published):
         findings.note("manifest-differs", None, f"导出清单的publications：{problem}。")

@@ -1,4 +1,4 @@
-"""What a filing or a withdrawal comes to: read the streams of the batch, decide; nothing is recorded here."""
+"""Decides on a filing or a withdrawal: reads the streams of the batch, and records nothing."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from app.use_cases.filing import wording
 from app.use_cases.filing.first import First
 from app.use_cases.filing.row_warnings import find_warnings, own_figure
 from app.use_cases.filing.rows import Draft
-from app.use_cases.filing.working_set import AccountKey, Change, WorkingSet, accounts_touched
+from app.use_cases.filing.working_set import AccountKey, PeriodChange, WorkingSet, accounts_touched
 from domain.errors import FilingWarning, LedgerIntegrityError, Problem
 from domain.events import Origin, Return, ReturnFiled, ReturnRevised
 from domain.periods import period_of, year_before
@@ -25,14 +25,14 @@ from projections.queries.returns import own_figures, standing_returns
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """Nothing was recorded, for these reasons, and for more that are only counted."""
+    """A refusal, for which nothing was recorded: the first problems, and the number of further ones."""
 
     problems: list[Problem]
     more: int = 0
 
 
 class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
-    """A wrong registration to be withdrawn."""
+    """A request to withdraw a wrong registration."""
 
     uscc: str
     form: str
@@ -42,31 +42,31 @@ class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
     document: str | None
 
 
-class Decision(NamedTuple):
-    """What a batch comes to, and what that rests on."""
+class FilingDecision(NamedTuple):
+    """The events of a batch, the condition under which they may be appended, and the counts of the answer."""
 
-    guard: AppendCondition
+    condition: AppendCondition
     events: list[StoredEvent]
     filed: int
     revised: int
     unchanged: int
     entitlements_changed: int
-    changes: list[Change]
+    changes: list[PeriodChange]
     warnings: list[FilingWarning]
     warnings_total: int
 
 
-def problems_between(ledger: Ledger, drafts: Sequence[Draft]) -> list[Problem]:
-    """What is wrong with rows that are in order by themselves: duplicates, and conflicts of the others."""
+def batch_problems(ledger: Ledger, drafts: Sequence[Draft]) -> list[Problem]:
+    """Find the problems of rows that are valid by themselves: duplicates, and conflicts of the other rows."""
     duplicates = duplicate_rows(drafts)
-    twice = {each.row for each in duplicates}
+    twice = {problem.row for problem in duplicates}
     return [*duplicates, *conflicts(ledger, [draft for draft in drafts if draft.row not in twice])]
 
 
 def conflicts(ledger: Ledger, drafts: Sequence[Draft]) -> list[Problem]:
-    """What conflicts with what stands, as far as the read models know: the check before anything is recorded.
+    """Find conflicts of the drafts with the registered returns, according to the read models.
 
-    The decision that is recorded looks at the log itself.
+    This is the check before anything is recorded. `decide` compares the drafts with the log itself.
     """
     wanted: dict[tuple[str, str], list[str]] = {}
     for draft in drafts:
@@ -83,7 +83,7 @@ def conflicts(ledger: Ledger, drafts: Sequence[Draft]) -> list[Problem]:
 
 
 def duplicate_rows(drafts: Iterable[Draft]) -> list[Problem]:
-    """Rows that stand twice: for one enterprise, form and period there is one row."""
+    """Find rows that repeat the enterprise, form and period of an earlier row."""
     first: dict[tuple[str, str, str], Draft] = {}
     problems = []
     for draft in drafts:
@@ -96,13 +96,13 @@ def duplicate_rows(drafts: Iterable[Draft]) -> list[Problem]:
 
 
 def row_number(draft: Draft) -> int:
-    """The row as its batch counts it: the sheet's own number for a file, from 0 for JSON."""
+    """The number of the row in its source: the row of the sheet for a file, the index from 0 for JSON."""
     source = draft.registered.source
     return draft.row if source is None or source.row is None else source.row
 
 
-def decide(ledger: Ledger, connection: Connection, drafts: Sequence[Draft]) -> Decision | Refused:
-    """What registering the drafts comes to; nothing is recorded."""
+def decide(ledger: Ledger, connection: Connection, drafts: Sequence[Draft]) -> FilingDecision | Refused:
+    """Decide on registering the drafts; nothing is recorded."""
     touched = {(draft.uscc, draft.registered.period) for draft in drafts}
     accounts = accounts_touched(ledger.policies(connection), touched)
     working_set = _read(ledger, connection, accounts)
@@ -128,11 +128,11 @@ def decide(ledger: Ledger, connection: Connection, drafts: Sequence[Draft]) -> D
         return Refused(problems)
     assessed, changes, contradictions = working_set.reassess(changed)
     if contradictions:
-        disputed = [each for each in drafts if each.uscc in contradictions]
-        return Refused([_disputed_problem(each, contradictions[each.uscc]) for each in disputed])
+        disputed = [draft for draft in drafts if draft.uscc in contradictions]
+        return Refused([_disputed_problem(draft, contradictions[draft.uscc]) for draft in disputed])
     found = _find_warnings(connection, drafts, working_set)
-    return Decision(
-        guard=AppendCondition(working_set.read_at, working_set.streams),
+    return FilingDecision(
+        condition=AppendCondition(working_set.read_at, working_set.streams),
         events=ledger.stored(new + assessed),
         filed=filed,
         revised=revised,
@@ -149,7 +149,7 @@ def _read(
     connection: Connection,
     accounts: Mapping[tuple[str, str], Mapping[AccountKey, Policy]],
 ) -> WorkingSet:
-    """The aggregates of facts and of the accounts that they touch, as `accounts_touched` gives them."""
+    """Read the aggregates of facts and of the accounts that they touch (see `accounts_touched`)."""
     enterprises = [(uscc, period_of(period).year) for uscc, period in accounts]
     every = {key: policy for of_fact in accounts.values() for key, policy in of_fact.items()}
     return WorkingSet(ledger, connection, enterprises, every)
@@ -161,12 +161,12 @@ def _conflict_problem(draft: Draft, conflict: Conflict) -> Problem:
     message = wording.stage_regresses(registered.name, period)
     if conflict == REVISION_NEEDS_REASON:
         field = "reason"
-        message = wording.revision_needs_reason(registered.name, period, missing_of_correction(registered))
+        message = wording.revision_needs_reason(registered.name, period, missing_in_correction(registered))
     return Problem(row=draft.row, field=field, code=conflict.code, message=message, conflict=True)
 
 
-def missing_of_correction(registered: Return) -> list[str]:
-    """What a correction should say and does not."""
+def missing_in_correction(registered: Return) -> list[str]:
+    """List the required parts of a correction that are missing, in Chinese."""
     return [
         name
         for name, is_missing in (
@@ -179,7 +179,7 @@ def missing_of_correction(registered: Return) -> list[str]:
 
 
 def _disputed_problem(draft: Draft, reason: str) -> Problem:
-    """That nothing can be decided on records that contradict each other."""
+    """The problem of an enterprise whose records contradict each other, so that they decide nothing."""
     message = wording.records_disputed(draft.registered.name, reason)
     return Problem(row=draft.row, field=None, code="records-disputed", message=message, conflict=True)
 
@@ -204,8 +204,10 @@ def _find_warnings(
     return found
 
 
-def decide_withdrawal(ledger: Ledger, connection: Connection, withdrawal: Withdrawal) -> Decision | Refused:
-    """What a withdrawal comes to; refused without a problem where no return stands."""
+def decide_withdrawal(
+    ledger: Ledger, connection: Connection, withdrawal: Withdrawal
+) -> FilingDecision | Refused:
+    """Decide on a withdrawal; without a registered return it is refused, with no problem."""
     touched = (withdrawal.uscc, withdrawal.period)
     accounts = accounts_touched(ledger.policies(connection), [touched])
     working_set = _read(ledger, connection, accounts)
@@ -225,8 +227,8 @@ def decide_withdrawal(ledger: Ledger, connection: Connection, withdrawal: Withdr
     assessed, changes, contradictions = working_set.reassess(accounts[touched])
     if contradictions:
         return Refused([_disputed_withdrawal(withdrawal, contradictions[withdrawal.uscc])])
-    return Decision(
-        guard=AppendCondition(working_set.read_at, working_set.streams),
+    return FilingDecision(
+        condition=AppendCondition(working_set.read_at, working_set.streams),
         events=ledger.stored([NewEvent(returns.stream, returns.version, event), *assessed]),
         filed=0,
         revised=0,

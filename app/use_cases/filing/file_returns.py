@@ -1,6 +1,6 @@
-"""Registering returns: one row and a month of a country take the same path.
+"""Registers returns, from a single row to the returns of a whole country for a month, in the same steps.
 
-Read all streams of the batch, decide, append in one transaction, bring the read models up to it, answer.
+Read all streams of the batch, decide, append in one transaction, update the read models, answer.
 """
 
 import uuid
@@ -16,25 +16,25 @@ from app.ledger.recorder import UNATTENDED, AppendRequest
 from app.runtime.database import read_transaction, retry_once, with_retries
 from app.runtime.limits import LONG_BATCH_ROWS, LONG_BATCH_WAIT_S, PROBLEMS_MOST_LISTED
 from app.use_cases.filing.deciding import (
-    Decision,
+    FilingDecision,
     Refused,
     Withdrawal,
+    batch_problems,
     decide,
     decide_withdrawal,
     duplicate_rows,
-    problems_between,
 )
 from app.use_cases.filing.rows import Draft
-from app.use_cases.filing.working_set import Change
+from app.use_cases.filing.working_set import PeriodChange
 from app.use_cases.recording import commit_with_retries
 from app.use_cases.upkeep.projecting import project_until
 from domain.errors import FilingWarning
 
-Decide = Callable[[Connection], Decision | Refused]
+Decide = Callable[[Connection], FilingDecision | Refused]
 
 
 class FilingAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What was recorded. The fields are those of the contract."""
+    """The answer to a filing or a withdrawal: what was recorded. The API returns these fields."""
 
     batch_id: str
     position: int
@@ -44,10 +44,10 @@ class FilingAnswer(msgspec.Struct, frozen=True, kw_only=True):
     entitlements_changed: int
     warnings: list[FilingWarning]
     warnings_total: int
-    preview: list[Change] | None = None
+    preview: list[PeriodChange] | None = None
 
     def encoded(self) -> bytes:
-        """The answer as JSON, with as many warnings as are listed; without a preview unless it is one."""
+        """Encode as JSON with at most `PROBLEMS_MOST_LISTED` warnings; only a dry run has `preview`."""
         listed = msgspec.structs.replace(self, warnings=self.warnings[:PROBLEMS_MOST_LISTED])
         data = msgspec.to_builtins(listed)
         if self.preview is None:
@@ -56,7 +56,7 @@ class FilingAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Replayed(msgspec.Struct, frozen=True):
-    """The answer that the same request was given before; nothing was recorded this time."""
+    """The answer to an earlier request with the same key; nothing was recorded this time."""
 
     answer: FilingAnswer
 
@@ -68,13 +68,13 @@ def file_returns(
 
     Args:
         ledger: The ledger.
-        drafts: Rows that are in order by themselves.
+        drafts: Rows that are valid by themselves.
         actor: The name of the key, or of the command.
-        dry_run: Whether only to say what would happen.
+        dry_run: Whether only to preview the result.
     """
     if duplicate_rows(drafts):
-        return Refused(problems_between(ledger, drafts))
-    with _turn_of(ledger, drafts):
+        return Refused(batch_problems(ledger, drafts))
+    with _take_turn(ledger, drafts):
         if dry_run:
             return with_retries(lambda: _preview(ledger, drafts))
         return _record_and_project(ledger, _decide(ledger, drafts), actor=actor)
@@ -83,23 +83,23 @@ def file_returns(
 def file_once(
     ledger: Ledger, drafts: Sequence[Draft], request: RequestKey
 ) -> FilingAnswer | Replayed | Refused:
-    """Register the returns of a request that may be sent again: it is carried out once, and answered alike.
+    """Register the returns of a request that may be repeated: once, with the same answer every time.
 
     Args:
         ledger: The ledger.
-        drafts: Rows that are in order by themselves.
+        drafts: Rows that are valid by themselves.
         request: The request.
 
     Raises:
-        KeyReusedError: Its key was used for another request.
+        KeyReusedError: The request's key was used for another request.
     """
     replayed = _replayed(ledger, request)
     if replayed is not None:
         return replayed
     if duplicate_rows(drafts):
-        return Refused(problems_between(ledger, drafts))
+        return Refused(batch_problems(ledger, drafts))
     try:
-        with _turn_of(ledger, drafts):
+        with _take_turn(ledger, drafts):
             return _record_and_project(ledger, _decide(ledger, drafts), actor=request.actor, request=request)
     except AlreadyAnsweredError:
         replayed = _replayed(ledger, request)
@@ -108,8 +108,8 @@ def file_once(
         return replayed
 
 
-def _turn_of(ledger: Ledger, drafts: Sequence[Draft]) -> AbstractContextManager[None]:
-    """A turn among the long batches; a short one needs none."""
+def _take_turn(ledger: Ledger, drafts: Sequence[Draft]) -> AbstractContextManager[None]:
+    """Wait for the turn of a long batch; a short batch needs no turn."""
     return ledger.long_batches.taken(LONG_BATCH_WAIT_S) if len(drafts) >= LONG_BATCH_ROWS else nullcontext()
 
 
@@ -118,7 +118,7 @@ def _decide(ledger: Ledger, drafts: Sequence[Draft]) -> Decide:
 
 
 def withdraw_return(ledger: Ledger, withdrawal: Withdrawal, *, actor: str) -> FilingAnswer | Refused | None:
-    """Withdraw a registration; None where none stands."""
+    """Withdraw a registered return; None if there is none."""
     answer = _record_and_project(
         ledger, lambda connection: decide_withdrawal(ledger, connection, withdrawal), actor=actor
     )
@@ -126,16 +126,16 @@ def withdraw_return(ledger: Ledger, withdrawal: Withdrawal, *, actor: str) -> Fi
 
 
 def record_decision(
-    ledger: Ledger, decision: Decision | Refused, drafts: Callable[[], Sequence[Draft]], *, actor: str
+    ledger: Ledger, decision: FilingDecision | Refused, drafts: Callable[[], Sequence[Draft]], *, actor: str
 ) -> FilingAnswer | Refused:
-    """Record what another process has decided; it is decided again here where others recorded in between.
+    """Record the decision of another process; decide again if there has been a conflicting event since.
 
-    The read models are left to the caller.
+    The caller updates the read models.
 
     Args:
         ledger: The ledger.
-        decision: What the drafts came to.
-        drafts: Gives the drafts.
+        decision: The decision on the drafts.
+        drafts: Returns the drafts.
         actor: The name of the key, or of the command.
     """
     return _record(
@@ -157,7 +157,7 @@ def _preview(ledger: Ledger, drafts: Sequence[Draft]) -> FilingAnswer | Refused:
         decision = decide(ledger, connection, drafts)
     if isinstance(decision, Refused):
         return decision
-    return _answer(decision, uuid.uuid4().hex, decision.guard.read_at, preview=decision.changes)
+    return _answer(decision, uuid.uuid4().hex, decision.condition.read_at, preview=decision.changes)
 
 
 def _record_and_project(
@@ -175,20 +175,20 @@ def _record(
     *,
     actor: str,
     request: RequestKey | None = None,
-    decided: Decision | Refused | None = None,
+    decided: FilingDecision | Refused | None = None,
 ) -> FilingAnswer | Refused:
-    """Record what is decided, under one number however often it is decided on.
+    """Record a decision under one batch number, however often it is made.
 
     Args:
         ledger: The ledger.
         decide_batch: Reads and decides.
-        actor: Who records.
-        request: The request under which the answer is kept, in the same transaction.
-        decided: What it came to already, elsewhere.
+        actor: The name of the key, or of the command.
+        request: The request whose answer is kept, in the same transaction; None keeps no answer.
+        decided: The decision that another process has made already.
     """
     batch_id = uuid.uuid4().hex
 
-    def batch_of(decision: Decision | Refused) -> Batch[Decision | Refused]:
+    def make_batch(decision: FilingDecision | Refused) -> Batch[FilingDecision | Refused]:
         if isinstance(decision, Refused):
             return Batch(decision, (), UNATTENDED)
 
@@ -197,19 +197,19 @@ def _record(
                 answer = _answer(decision, batch_id, position).encoded()
                 keep_answer(connection, request, answer, ledger.clock())
 
-        recording = AppendRequest(actor, batch_id, decision.guard, None if request is None else keep)
+        recording = AppendRequest(actor, batch_id, decision.condition, None if request is None else keep)
         return Batch(decision, decision.events, recording)
 
     decision, position = commit_with_retries(
         ledger,
-        lambda connection: batch_of(decide_batch(connection)),
-        None if decided is None else batch_of(decided),
+        lambda connection: make_batch(decide_batch(connection)),
+        None if decided is None else make_batch(decided),
     )
     return decision if isinstance(decision, Refused) else _answer(decision, batch_id, position)
 
 
 def _answer(
-    decision: Decision, batch_id: str, position: int, preview: list[Change] | None = None
+    decision: FilingDecision, batch_id: str, position: int, preview: list[PeriodChange] | None = None
 ) -> FilingAnswer:
     return FilingAnswer(
         batch_id=batch_id,

@@ -22,7 +22,7 @@ from app.runtime.database import has_several_writers, read_transaction, write_tr
 from app.runtime.limits import PROBLEMS_MOST_KEPT
 from app.runtime.worker_pool import WorkerPool, spare_processors
 from app.use_cases.filing import wording
-from app.use_cases.filing.deciding import Decision, Refused, conflicts, decide, row_number
+from app.use_cases.filing.deciding import FilingDecision, Refused, conflicts, decide, row_number
 from app.use_cases.filing.file_returns import FilingAnswer, file_returns, record_decision
 from app.use_cases.filing.first import First
 from app.use_cases.filing.rows import Draft, RowReader
@@ -92,11 +92,11 @@ class PackedDecision(NamedTuple):
     warnings_total: int
 
     @classmethod
-    def of(cls, decision: Decision) -> Self:
+    def of(cls, decision: FilingDecision) -> Self:
         """Pack a decision, without the preview of its changes."""
         return cls(
-            decision.guard.read_at,
-            frozenset(decision.guard.streams),
+            decision.condition.read_at,
+            frozenset(decision.condition.streams),
             [(stored.stream, stored.version, stored.topic, stored.state) for stored in decision.events],
             decision.filed,
             decision.revised,
@@ -106,10 +106,10 @@ class PackedDecision(NamedTuple):
             decision.warnings_total,
         )
 
-    def unpacked(self, read_at: int) -> Decision:
+    def unpacked(self, read_at: int) -> FilingDecision:
         """Unpack the decision, which is valid for the state of the log at `read_at`."""
-        return Decision(
-            guard=AppendCondition(read_at, self.streams),
+        return FilingDecision(
+            condition=AppendCondition(read_at, self.streams),
             events=[StoredEvent(*event) for event in self.events],
             filed=self.filed,
             revised=self.revised,

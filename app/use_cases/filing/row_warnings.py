@@ -1,4 +1,4 @@
-"""The warnings of a row: it is recorded all the same, and the clerk is told."""
+"""Finds the warnings of a row, which do not keep it from being recorded."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -12,17 +12,18 @@ from domain.periods import period_of
 from domain.regions import REGIONS
 from domain.returns import AnnualReturns, required_figure
 
-OF_THE_ROW_ALONE: Final = frozenset({"industry-unlike-form", "unknown-region", "negative-figure"})
-"""What these say stands in the row itself. Every other one may quote figures that the ledger holds."""
+ABOUT_ROW_ALONE: Final = frozenset({"industry-unlike-form", "unknown-region", "negative-figure"})
+"""The warnings that quote the row alone. All others may quote figures from the ledger."""
 
 
 def find_warnings(draft: Draft, returns: AnnualReturns, own_base_fen: int | None) -> Iterator[FilingWarning]:
-    """The warnings of a draft.
+    """Yield the warnings of a draft.
 
     Args:
         draft: The row.
         returns: The enterprise's returns of the year, with the batch applied.
-        own_base_fen: The ledger's own figure of the required item of a year before, if it has one.
+        own_base_fen: The current figure of the required item in the return for the same period of the year
+            before; None if the ledger has none.
     """
     registered = draft.registered
     form, period = FORMS[registered.form], period_of(registered.period)
@@ -81,5 +82,5 @@ def _is_negative(figure: Figure) -> bool:
 
 
 def own_figure(registered: Return) -> int | None:
-    """The figure of the required item."""
+    """The current figure of the required item, in fen."""
     return required_figure(registered).current_fen

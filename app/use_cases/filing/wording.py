@@ -1,6 +1,6 @@
-"""The sentences of problems and of warnings, in the words of the glossary (section 3).
+"""The Chinese sentences of problems and warnings; `docs/glossary.md` explains their words.
 
-No sentence names the row: whoever shows it does, as JSON counts or as the sheet shows it.
+No sentence names the row: the caller adds its number, an index in JSON or the row of a sheet.
 """
 
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ _COLUMN_NAMES = {
 
 
 def field_missing(field: str) -> str:
-    """A required field is not there."""
+    """A required field is missing."""
     return f"缺少“{field}”。未报的数填null（文件中留空），不能省略该项。"
 
 
 def unknown_field(field: str) -> str:
-    """A field that the row does not have."""
+    """A field that rows do not have."""
     return f"没有名为“{field}”的项，请核对拼写。"
 
 
@@ -37,7 +37,7 @@ def not_of_type(field: str, expected: str) -> str:
 
 
 def not_like(field: str, text: str, example: str) -> str:
-    """A field of another form than expected."""
+    """A field that does not have the expected format."""
     return f"“{field}”“{text}”格式不符，应如{example}。"
 
 
@@ -47,7 +47,7 @@ def text_invalid(field: str, most: int) -> str:
 
 
 def uscc_shape(text: str) -> str:
-    """A code that is not 18 characters."""
+    """A code that is not 18 digits and capital letters."""
     return (
         f"统一社会信用代码“{text}”不是18位数字和大写字母。"
         "在Excel中代码被显示成9.1E+17的，请将该列设为文本格式后重新填入完整代码。"
@@ -55,7 +55,7 @@ def uscc_shape(text: str) -> str:
 
 
 def uscc_check(uscc: str) -> str:
-    """A code whose check characters fail."""
+    """A code whose check characters are wrong."""
     return (
         f"统一社会信用代码{uscc}校验码不符。请核对营业执照；"
         "确为登记机关所发早期代码的，填写校验例外理由后重新登记。"
@@ -63,7 +63,7 @@ def uscc_check(uscc: str) -> str:
 
 
 def unknown_form(form: str) -> str:
-    """A form that is not taken in."""
+    """A form that the policy does not use."""
     return f"表号{form}不在受理范围。本政策受理E204-1、S204-1。"
 
 
@@ -73,19 +73,19 @@ def unknown_item(item: str, form: Form) -> str:
 
 
 def nothing_reported(form: Form) -> str:
-    """The item without which a return says nothing is not reported."""
+    """The required item has no current figure."""
     return f"{form.items[form.required_item]}本期数未填。没有本期数的行不能登记；数值为零的填0。"
 
 
 def amount_invalid(field: str, text: str) -> str:
-    """A value that is no amount."""
+    """A value that is not an amount."""
     return f"“{field}”：“{text}”不是有效金额。空白表示未填，0表示数值为零，两者不同。"
 
 
 def part_exceeds_whole(  # noqa: PLR0913, PLR0917 - the pair of figures that contradict each other
     form: Form, part: str, part_fen: int, whole: str, whole_fen: int, column: str
 ) -> str:
-    """A part that is more than its whole."""
+    """A part that is greater than its whole."""
     prefix = _COLUMN_NAMES[column]
     return (
         f"{prefix}{form.items[part]}{qianyuan_text(part_fen)}千元"
@@ -94,18 +94,18 @@ def part_exceeds_whole(  # noqa: PLR0913, PLR0917 - the pair of figures that con
 
 
 def duplicate_row(other: str) -> str:
-    """The same enterprise, form and period stands in the batch already."""
+    """An earlier row of the batch has the same enterprise, form and period."""
     return f"与第{other}行重复：同一企业、同一表、同一所属期只能有一行。"
 
 
 def origin_invalid(text: str) -> str:
-    """An origin of a correction that is not known."""
+    """An unknown origin of a correction."""
     known = "、".join(f"{code}（{name}）" for code, name in ORIGINS.items())
     return f"更正来源“{text}”无法识别，应为{known}之一。"
 
 
 def revision_needs_reason(name: str, period: Period, missing: Sequence[str]) -> str:
-    """A final figure may be changed with a reason only."""
+    """A correction of a final figure lacks its reason, origin or document."""
     return (
         f"{name}{period.chinese}审定数已登记。"
         "更正须填写更正原因和更正来源（企业改报、审核退回、执法认定）；执法认定的须填写依据文号。"
@@ -114,17 +114,17 @@ def revision_needs_reason(name: str, period: Period, missing: Sequence[str]) -> 
 
 
 def stage_regresses(name: str, period: Period) -> str:
-    """A final figure is not replaced by a preliminary one."""
+    """A preliminary figure cannot replace a final one."""
     return f"{name}{period.chinese}审定数已登记，不能改为初报数。确有更正的，按审定数登记并填写原因。"
 
 
 def records_disputed(name: str, reason: str) -> str:
-    """The records of an enterprise contradict each other, so that nothing can be decided on them."""
+    """The records of an enterprise contradict each other, so that they decide nothing."""
     return f"{name}的台账记录互相矛盾，暂不能登记：{reason}。请联系审计人员查明，台账其他企业不受影响。"
 
 
 def base_differs(name: str, period: Period, given_fen: int, ledger_fen: int) -> str:
-    """The prior-year figure is not the ledger's own figure of a year before."""
+    """The prior-year figure differs from the current figure that the ledger has for the year before."""
     return (
         f"{name}{period.chinese}上年同期数{qianyuan_text(given_fen)}千元，"
         f"与台账中{period.year_before.chinese}本期数{qianyuan_text(ledger_fen)}千元"
@@ -133,7 +133,7 @@ def base_differs(name: str, period: Period, given_fen: int, ledger_fen: int) -> 
 
 
 class Cumulative(NamedTuple):
-    """What is cumulated of an item, in fen; `before_fen` is None of the first period of a year."""
+    """The cumulative figures of an item, in fen; `before_fen` is None for the first period of a year."""
 
     item: str
     before_fen: int | None
@@ -167,5 +167,5 @@ def industry_unlike_form(name: str, industry: str, form: Form) -> str:
 
 
 def unknown_region(region: str) -> str:
-    """A region outside the city's list."""
+    """A region that is not in the city's list."""
     return f"处理地代码{region}不在营口市行政区划代码内，如为开发区或园区请确认。"

@@ -16,8 +16,8 @@ from domain.policy.policy import Policy
 from domain.returns import AnnualReturns
 
 
-class Change(msgspec.Struct, frozen=True):
-    """What changes in one period: None before a first assessment, and after the last withdrawal."""
+class PeriodChange(msgspec.Struct, frozen=True):
+    """The change of one period's amount: None before a first assessment, and after the last withdrawal."""
 
     uscc: str
     period: str
@@ -34,7 +34,7 @@ class AccountKey(NamedTuple):
 
     @property
     def stream(self) -> str:
-        """The name of its stream."""
+        """The name of the account's stream."""
         return account_stream(self.policy, self.uscc, str(self.window))
 
 
@@ -43,9 +43,9 @@ class WorkingSet:
 
     Args:
         ledger: The ledger.
-        connection: In a transaction that reads.
-        enterprises: The enterprises whose returns are needed, each with a year of them.
-        accounts: The accounts that are needed, each with the policy.
+        connection: A connection in a read transaction.
+        enterprises: The enterprises whose returns are needed, each with the year of the returns.
+        accounts: The accounts that are needed, each with its policy.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class WorkingSet:
         """The enterprise's returns of a year.
 
         Raises:
-            LedgerIntegrityError: Their records contradict each other.
+            LedgerIntegrityError: The records of the returns contradict each other.
         """
         found = self._returns.get((uscc, year))
         if found is None:
@@ -76,9 +76,9 @@ class WorkingSet:
         return found
 
     def reassess(self, accounts: Collection[AccountKey]) -> "Reassessment":
-        """Recompute these accounts, in the order of enterprises, windows and policies.
+        """Assess these accounts again, in the order of enterprises, windows and policies.
 
-        An enterprise whose records contradict each other is left as it is, and named with the reason.
+        An enterprise whose records contradict each other keeps its amounts; `contradictions` has the reason.
         """
         found = Reassessment([], [], {})
         for key in sorted(accounts):
@@ -99,17 +99,17 @@ class WorkingSet:
         for event in account.reassess(self._accounts[key], returns):
             version += 1
             found.new.append(NewEvent(stream, version, event))
-            found.changes.append(Change(key.uscc, event.period, before.get(event.period), _fen(event)))
+            found.changes.append(PeriodChange(key.uscc, event.period, before.get(event.period), _fen(event)))
 
 
 def accounts_touched(
     policies: Iterable[Policy], touched: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], dict[AccountKey, Policy]]:
-    """The accounts that facts touch.
+    """The accounts that facts touch, by enterprise and period.
 
     Args:
         policies: The newest version of each policy.
-        touched: Enterprises, and the period of a fact of each.
+        touched: The enterprise and the period of each fact.
     """
     policies = tuple(policies)
     return {
@@ -123,16 +123,16 @@ def accounts_touched(
 
 
 class Reassessment(NamedTuple):
-    """What follows from the facts of some accounts.
+    """The result of assessing accounts again.
 
     Attributes:
-        new: The events of what is assessed differently.
-        changes: The same as amounts.
-        contradictions: The enterprises that were left out, and why, in Chinese.
+        new: The events of the periods whose assessment changes.
+        changes: The changes of their amounts.
+        contradictions: The enterprises that were left out, with the reason in Chinese.
     """
 
     new: list[NewEvent]
-    changes: list[Change]
+    changes: list[PeriodChange]
     contradictions: dict[str, str]
 
 

@@ -1,4 +1,4 @@
-"""Reads a policy document in YAML, strictly: what it does not understand it refuses, with the line."""
+"""Reads a policy document in YAML, strictly: it refuses what it does not understand, and names the line."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ from domain.policy.checks import document_problems
 from domain.policy.document import PolicyDocument, canonical_form
 
 YINGKOU_2024_14 = Path(__file__).parents[3] / "domain" / "policies" / "yingkou-2024-14.yaml"
-"""The policy that the ledger ships with."""
+"""The policy that comes with the software."""
 
 _Path = tuple[str | int, ...]
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
@@ -22,30 +22,30 @@ _UNKNOWN_FIELD = re.compile(r"unknown field `([^`]*)`")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _TAG = "tag:yaml.org,2002:"
 _MOST_LEVELS = 32
-"""The vocabulary is seven levels deep; what is deeper is no policy, and would exhaust the stack."""
+"""A policy document has seven levels; one with far more is no policy, and would exhaust the stack."""
 
 
 class PolicyProblem(msgspec.Struct, frozen=True):
-    """Why a document is refused: the file, the line from 1, the reason."""
+    """A reason to refuse a document, with the file and the line, counted from 1."""
 
     file: str
     line: int
     message: str
 
     def __str__(self) -> str:
-        """As a compiler would say it."""
+        """The problem in the format of compilers: file, line, message."""
         return f"{self.file}:{self.line}: {self.message}"
 
 
 class LoadedPolicy(msgspec.Struct, frozen=True):
-    """A document that is in order: its text, the same as data, and the same in types."""
+    """A valid document: its text, the data that the text stands for, and the data in typed form."""
 
     text: str
     document: dict[str, Any]
     typed: PolicyDocument
 
 
-class _Refusal(Exception):  # noqa: N818 - a value on its way to the caller
+class _Refusal(Exception):  # noqa: N818 - becomes a `PolicyProblem`, and never leaves this module
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
         self.line = line
@@ -53,7 +53,7 @@ class _Refusal(Exception):  # noqa: N818 - a value on its way to the caller
 
 
 class _Composer(yaml.SafeLoader):
-    """Composes nodes; an alias would let one place say what another one means."""
+    """Composes nodes; refuses aliases, by which one place would define the meaning of another."""
 
     def __init__(self, text: str, max_nodes: int) -> None:
         super().__init__(text)
@@ -77,11 +77,11 @@ class _Composer(yaml.SafeLoader):
 
 
 def load_policy(text: str | bytes, *, file: str) -> LoadedPolicy | list[PolicyProblem]:
-    """The policy that a YAML text says, or everything that is wrong with it.
+    """Load a policy from a YAML text; return the policy, or the problems of the document.
 
     Args:
         text: UTF-8 if bytes.
-        file: The name that problems carry.
+        file: The name of the file in problems.
     """
     lines: dict[_Path, int] = {(): 1}
     try:
@@ -94,13 +94,14 @@ def load_policy(text: str | bytes, *, file: str) -> LoadedPolicy | list[PolicyPr
     except msgspec.ValidationError as error:
         return [_validation_problem(str(error), file, lines)]
     problems = [
-        PolicyProblem(file, _line(each.path, lines), each.message) for each in document_problems(typed)
+        PolicyProblem(file, _line(problem.path, lines), problem.message)
+        for problem in document_problems(typed)
     ]
-    return sorted(problems, key=lambda each: each.line) or LoadedPolicy(decoded, data, typed)
+    return sorted(problems, key=lambda problem: problem.line) or LoadedPolicy(decoded, data, typed)
 
 
 def read_document(text: str) -> dict[str, Any] | None:
-    """The data of a document that is recorded, whatever is asked of one today; None if it says none."""
+    """Read the data of a recorded document, without the checks of a new one; None if the text has no data."""
     try:
         found: dict[str, Any] = _data(_composed(_decoded(text), len(text)), (), {(): 1})
     except _Refusal:

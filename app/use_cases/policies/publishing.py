@@ -1,4 +1,4 @@
-"""Publishing a policy: its document is recorded, then what was filed before is assessed, chunk by chunk."""
+"""Publishes a policy: records its document, then assesses the returns filed before, chunk by chunk."""
 
 import uuid
 from collections.abc import Callable, Collection
@@ -33,17 +33,17 @@ from projections.queries.accounts import assessed_by_period
 from projections.queries.policies import find_version, is_assessed
 
 STREAMS_PER_CHUNK: Final = 500
-"""A chunk is one transaction: small enough that a filing beside it waits for tenths of a second."""
+"""The size of a transaction: a concurrent filing waits for it for some tenths of a second."""
 
 ACTOR: Final = "duixian"
 """The name under which the software itself records what follows from a publication."""
 
 Progress = Callable[[int, int], None]
-"""Called with what is done and the total."""
+"""Called with the number of annual returns done and their total."""
 
 
 class Published(msgspec.Struct, frozen=True):
-    """A version of a policy, and whether it was published just now or stood already."""
+    """A version of a policy, and whether it was published just now or was in force already."""
 
     ref: PolicyRef
     position: int
@@ -51,14 +51,14 @@ class Published(msgspec.Struct, frozen=True):
 
 
 class Drop(msgspec.Struct, frozen=True):
-    """Why a version may cover less than the one before, and the number of the document that orders it."""
+    """The reason why a version covers less than the one before, and the number of the document behind it."""
 
     reason: str
     document: str
 
 
 class LostPeriod(msgspec.Struct, frozen=True):
-    """A period that a version no longer covers, and what is assessed for it now, in fen."""
+    """A period that a version no longer covers, with the amount now assessed for it, in fen."""
 
     period: str
     enterprises: int
@@ -66,19 +66,19 @@ class LostPeriod(msgspec.Struct, frozen=True):
 
 
 class CoverageNarrowsError(Exception):
-    """A version covers less than the one before, and nobody said that this is meant."""
+    """A version covers less than the one before, and the request does not confirm that."""
 
     def __init__(self, lost: list[LostPeriod]) -> None:
-        super().__init__(", ".join(each.period for each in lost))
+        super().__init__(", ".join(period.period for period in lost))
         self.lost = lost
 
 
 class NothingDroppedError(Exception):
-    """A version was to drop periods, and covers all that the one before covers."""
+    """A request confirms dropped periods, but the version covers all that the one before covers."""
 
 
 class PublicationEffect(msgspec.Struct, frozen=True, kw_only=True):
-    """What a publication, or a withdrawal, would change; `lost` is what it no longer covers."""
+    """What a publication or a withdrawal would change; `lost` has the periods that it no longer covers."""
 
     policy: str
     version: int
@@ -90,14 +90,14 @@ class PublicationEffect(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AssessmentProgress(msgspec.Struct, frozen=True):
-    """How many of the annual returns filed before a publication are assessed by it."""
+    """The number of annual returns filed before a publication, and of those already assessed by it."""
 
     done: int
     total: int
 
 
 def publish(ledger: Ledger, loaded: LoadedPolicy, *, actor: str, drop: Drop | None = None) -> Published:
-    """Record a document as the next version of its policy; the one that is in force records nothing.
+    """Record a document as the next version of its policy, unless it is the version in force.
 
     Args:
         ledger: The ledger.
@@ -106,8 +106,8 @@ def publish(ledger: Ledger, loaded: LoadedPolicy, *, actor: str, drop: Drop | No
         drop: Why it may cover less than the version before.
 
     Raises:
-        CoverageNarrowsError: It covers less, and `drop` is not given.
-        NothingDroppedError: `drop` is given, and it covers no less.
+        CoverageNarrowsError: The document covers less, and `drop` is not given.
+        NothingDroppedError: `drop` is given, and the document covers no less.
     """
     (ref, is_new), position = commit_with_retries(
         ledger, lambda connection: _decide(ledger, connection, loaded, actor, drop)
@@ -119,13 +119,13 @@ def publish(ledger: Ledger, loaded: LoadedPolicy, *, actor: str, drop: Drop | No
 def _decide(
     ledger: Ledger, connection: Connection, loaded: LoadedPolicy, actor: str, drop: Drop | None
 ) -> Batch[tuple[PolicyRef, bool]]:
-    """The version that a document becomes, and whether it is a new one."""
-    guard = AppendCondition(ledger.head(connection), ())
+    """Decide which version a document becomes, and whether it is a new one."""
+    condition = AppendCondition(ledger.head(connection), ())
     history = ledger.policy_history(connection, loaded.typed.policy)
     before = history.in_force
     policy = _next_version(history, loaded)
     if before is not None and before.ref == policy.ref:
-        return Batch((policy.ref, False), (), AppendRequest(actor, "", guard))
+        return Batch((policy.ref, False), (), AppendRequest(actor, "", condition))
     event = PolicyPublished(
         policy=policy.ref.id,
         version=policy.ref.version,
@@ -135,12 +135,12 @@ def _decide(
         dropped=_dropped(connection, before, policy, drop),
     )
     new = ledger.stored([NewEvent(policy_stream(policy.ref.id), history.version + 1, event)])
-    begin = _begin(ledger, connection, policy, guard.read_at)
-    return Batch((policy.ref, True), new, AppendRequest(actor, uuid.uuid4().hex, guard, begin))
+    begin = _begin(ledger, connection, policy, condition.read_at)
+    return Batch((policy.ref, True), new, AppendRequest(actor, uuid.uuid4().hex, condition, begin))
 
 
 def _next_version(history: PolicyHistory, loaded: LoadedPolicy) -> Policy:
-    """What a document becomes: the version in force where it is the same, else the next one."""
+    """The version in force if it has the same document, otherwise the next version."""
     before, sha256 = history.in_force, fingerprint(loaded.document)
     if before is not None and before.ref.sha256 == sha256 and not before.is_withdrawn:
         return before
@@ -151,11 +151,11 @@ def _next_version(history: PolicyHistory, loaded: LoadedPolicy) -> Policy:
 def _dropped(
     connection: Connection, before: Policy | None, policy: Policy, drop: Drop | None
 ) -> DroppedCoverage | None:
-    """What a version no longer covers, as it is recorded.
+    """The periods that a version no longer covers, for its event; None if it covers no less.
 
     Raises:
-        CoverageNarrowsError: It covers less, and `drop` is not given.
-        NothingDroppedError: `drop` is given, and it covers no less.
+        CoverageNarrowsError: The version covers less, and `drop` is not given.
+        NothingDroppedError: `drop` is given, and the version covers no less.
     """
     periods = _lost_periods(before, policy)
     if not periods:
@@ -168,23 +168,28 @@ def _dropped(
 
 
 def _lost_periods(before: Policy | None, after: Policy) -> list[str]:
-    return [] if before is None else [str(each) for each in before.covered() if not after.covers_period(each)]
+    if before is None:
+        return []
+    return [str(period) for period in before.covered() if not after.covers_period(period)]
 
 
 def _lost(connection: Connection, policy: str, periods: Collection[str]) -> list[LostPeriod]:
-    """What is assessed now of periods, in the order of time."""
+    """Read the amounts now assessed for periods, in the same order."""
     assessed = assessed_by_period(connection, policy, periods)
-    return [LostPeriod(each, *assessed.get(each, (0, 0))) for each in periods]
+    return [LostPeriod(period, *assessed.get(period, (0, 0))) for period in periods]
 
 
 def withdraw_policy(ledger: Ledger, policy: str, drop: Drop, *, actor: str) -> Published | None:
-    """Record that a policy is repealed, or was a mistake; None where none of this id is in force.
+    """Record that a policy is repealed, or was a mistake.
 
     Args:
         ledger: The ledger.
-        policy: Its id.
-        drop: Why, and the number of the document that orders it.
+        policy: The id of the policy.
+        drop: The reason, and the number of the document that orders it.
         actor: The name of the key, or of the command.
+
+    Returns:
+        None if no policy with this id is in force.
     """
     ref, position = commit_with_retries(
         ledger, lambda connection: _decide_withdrawal(ledger, connection, policy, drop, actor)
@@ -196,7 +201,7 @@ def withdraw_policy(ledger: Ledger, policy: str, drop: Drop, *, actor: str) -> P
 def _decide_withdrawal(
     ledger: Ledger, connection: Connection, policy: str, drop: Drop, actor: str
 ) -> Batch[PolicyRef | None]:
-    guard = AppendCondition(ledger.head(connection), ())
+    condition = AppendCondition(ledger.head(connection), ())
     history = ledger.policy_history(connection, policy)
     before = history.in_force
     if before is None or before.is_withdrawn:
@@ -205,8 +210,8 @@ def _decide_withdrawal(
         policy=policy, version=before.ref.version, reason=drop.reason, document=drop.document
     )
     new = ledger.stored([NewEvent(policy_stream(policy), history.version + 1, event)])
-    begin = _begin(ledger, connection, before, guard.read_at)
-    return Batch(before.ref, new, AppendRequest(actor, uuid.uuid4().hex, guard, begin))
+    begin = _begin(ledger, connection, before, condition.read_at)
+    return Batch(before.ref, new, AppendRequest(actor, uuid.uuid4().hex, condition, begin))
 
 
 def _begin(
@@ -230,10 +235,10 @@ def _begin(
 
 
 def assess_published(ledger: Ledger, progress: Progress = lambda _done, _total: None) -> None:
-    """Assess what was filed before each publication; goes on where it was left.
+    """Assess the returns filed before each publication, from the point where an earlier run stopped.
 
-    Several processes may do so at once: a chunk counts for the one that records it first, and the others go
-    on behind it.
+    Several processes may do this at once: each chunk is recorded by the first that has it ready, and the
+    others continue after it.
     """
     while (publication := with_retries(lambda: unfinished_publication(ledger))) is not None:
         progress(publication.done, publication.total)
@@ -242,11 +247,11 @@ def assess_published(ledger: Ledger, progress: Progress = lambda _done, _total: 
 
 
 class PublicationWatch:
-    """Finishes an assessment that nobody goes on with, as after the end of the process that published.
+    """Finishes an assessment that no process continues, for example because the publishing process ended.
 
     Args:
         ledger: The ledger.
-        progress: Called before each chunk; it may raise to stop.
+        progress: Called before each chunk; an exception that it raises stops the assessment.
     """
 
     def __init__(self, ledger: Ledger, progress: Progress = lambda _done, _total: None) -> None:
@@ -255,7 +260,7 @@ class PublicationWatch:
         self._seen: Publication | None = None
 
     def look(self) -> None:
-        """Go on with a publication that stands where it stood at the last look."""
+        """Continue an assessment that has made no progress since the last call."""
         unfinished = unfinished_publication(self._ledger)
         is_stuck = unfinished is not None and unfinished == self._seen
         self._seen = unfinished
@@ -264,15 +269,15 @@ class PublicationWatch:
 
 
 def unfinished_publication(ledger: Ledger) -> Publication | None:
-    """The oldest publication whose assessment is not complete."""
+    """The oldest publication whose assessment is not complete; None if there is none."""
     with read_transaction(ledger.engine) as connection:
         return publications.unfinished(connection)
 
 
 def _assess_chunk(ledger: Ledger, connection: Connection) -> Batch[None]:
-    """What follows for the next annual returns from the oldest publication that is not yet assessed whole."""
+    """Assess the next annual returns by the oldest publication whose assessment is not complete."""
     publication = publications.unfinished(connection)
-    if publication is None:  # Another process has come to the end.
+    if publication is None:  # Another process has finished the assessment.
         return Batch(None, (), UNATTENDED)
     history = ledger.policy_history(connection, publication.policy)
     if history.in_force is None:
@@ -297,16 +302,16 @@ def _assess_chunk(ledger: Ledger, connection: Connection) -> Batch[None]:
             assessed_at=position if is_last else None,
         )
 
-    guard = AppendCondition(working_set.read_at, working_set.streams)
-    return Batch(None, ledger.stored(new), AppendRequest(ACTOR, uuid.uuid4().hex, guard, advance))
+    condition = AppendCondition(working_set.read_at, working_set.streams)
+    return Batch(None, ledger.stored(new), AppendRequest(ACTOR, uuid.uuid4().hex, condition, advance))
 
 
 def _reassess(
     ledger: Ledger, connection: Connection, policy: Policy, streams: list[str]
 ) -> tuple[WorkingSet, Reassessment]:
-    """What follows from a policy for some annual returns.
+    """Assess some annual returns by a policy.
 
-    An enterprise whose records contradict each other stays as it is: it is disputed, and the others go on.
+    An enterprise whose records contradict each other is left out: it is disputed, and keeps its amounts.
     """
     enterprises = [(uscc, int(year)) for _, uscc, year in (stream.split("/") for stream in streams)]
     accounts = {
@@ -319,14 +324,14 @@ def _reassess(
 
 
 def preview_publication(ledger: Ledger, loaded: LoadedPolicy) -> PublicationEffect:
-    """What publishing a document would change; nothing is recorded."""
+    """Compute what publishing a document would change; nothing is recorded."""
     with read_transaction(ledger.engine) as connection:
         history = ledger.policy_history(connection, loaded.typed.policy)
         return _effect(ledger, connection, history.in_force, _next_version(history, loaded))
 
 
 def preview_withdrawal(ledger: Ledger, policy: str) -> PublicationEffect | None:
-    """What withdrawing a policy would change; None where none of this id is in force."""
+    """Compute what withdrawing a policy would change; None if no policy with this id is in force."""
     with read_transaction(ledger.engine) as connection:
         before = ledger.policy_history(connection, policy).in_force
         if before is None or before.is_withdrawn:
@@ -345,8 +350,8 @@ def _effect(
     ):
         _, found = _reassess(ledger, connection, policy, streams)
         changed += len(found.changes)
-        before_fen += sum(each.before_fen or 0 for each in found.changes)
-        after_fen += sum(each.after_fen or 0 for each in found.changes)
+        before_fen += sum(change.before_fen or 0 for change in found.changes)
+        after_fen += sum(change.after_fen or 0 for change in found.changes)
         after_stream = streams[-1]
     return PublicationEffect(
         policy=policy.ref.id,
@@ -360,10 +365,10 @@ def _effect(
 
 
 def assessment_progress(connection: Connection, policy: str, number: int) -> AssessmentProgress:
-    """How far the assessment of a version has come: all is done when the reads show that it ended.
+    """The progress of the assessment by a version; complete only once the read models show its end.
 
     Raises:
-        LedgerIntegrityError: The read models do not hold the version, or its progress is not noted.
+        LedgerIntegrityError: The read models lack the version, or the ledger lacks its progress.
     """
     version = find_version(connection, policy, number)
     if version is None:

@@ -1,4 +1,4 @@
-"""What every read begins with: the moment, and of the accounts the policy that they are about."""
+"""The start of every read: resolves the moment, and chooses the policy whose accounts are read."""
 
 import base64
 from collections.abc import Collection, Sequence
@@ -26,7 +26,7 @@ ChoiceProblem = Literal["policy-unknown", "policy-ambiguous"]
 
 
 class PositionAheadError(Exception):
-    """A position above the head was asked for."""
+    """A request names a position above the head of the log."""
 
     def __init__(self, head: int) -> None:
         super().__init__(f"the last position is {head}")
@@ -34,7 +34,7 @@ class PositionAheadError(Exception):
 
 
 class DayAheadError(Exception):
-    """A day was asked for that has not begun."""
+    """A request names a day that has not begun."""
 
     def __init__(self, day: str) -> None:
         super().__init__(f"{day} has not begun in Beijing")
@@ -42,12 +42,12 @@ class DayAheadError(Exception):
 
 
 class AskedDay(NamedTuple):
-    """A day in Beijing that was asked for.
+    """A day in Beijing that a request names.
 
     Attributes:
-        text: As it was written.
-        start_us: When it begins, in microseconds since 1970, as `asked_at_us`.
-        asked_at_us: What the clock showed when it was asked for.
+        text: The day, as the request writes it.
+        start_us: The start of the day, in microseconds since 1970.
+        asked_at_us: The time of the request, in microseconds since 1970.
     """
 
     text: str
@@ -56,13 +56,13 @@ class AskedDay(NamedTuple):
 
 
 class AskedMoment(NamedTuple):
-    """As of when an answer is wanted: at a position or by a time; now where neither is given.
+    """The moment that a request names: a position or a time; now if it names neither.
 
     Attributes:
-        position: Of the log.
+        position: The position in the log.
         known_at_us: Microseconds since 1970-01-01T00:00:00Z.
-        day: Where the time is the start or the end of a day.
-        day_in_progress: Of a position: it was found for a day that had not ended then.
+        day: The day whose start or end the time is; None if the request does not name a day.
+        day_in_progress: Whether the position was found for a day that had not ended then.
     """
 
     position: int | None = None
@@ -78,8 +78,8 @@ class AsOf(Moment, frozen=True):
     """The moment of an answer, and the root of the log's tree over the events up to it.
 
     Attributes:
-        root: 32 bytes; None while the log is not sealed so far.
-        day_in_progress: A day was asked for that has not ended: it is answered as of now.
+        root: 32 bytes; None while the log is not sealed up to the moment.
+        day_in_progress: Whether the request names a day that has not ended, so that the answer is as of now.
     """
 
     root: bytes | None
@@ -92,10 +92,12 @@ class AsOf(Moment, frozen=True):
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """An assessment under way: by which version, and how many annual returns of how many are done.
+    """The progress of the assessment that follows a publication.
 
     Attributes:
-        done: None of a past moment, of which this is not kept.
+        version: The published version.
+        done: The number of annual returns that are assessed; None for a past moment, whose number is unknown.
+        total: The number of annual returns to assess.
     """
 
     version: int
@@ -115,25 +117,25 @@ class PolicyAsOf(msgspec.Struct, frozen=True):
 
     @property
     def policy_id(self) -> str | None:
-        """The policy's id."""
+        """The id of the policy."""
         return None if self.state is None else self.state.newest.ref.id
 
     @property
     def newest(self) -> PolicyVersion | None:
-        """The newest version."""
+        """The newest version of the policy."""
         return None if self.state is None else self.state.newest
 
     def policy(self) -> Policy | None:
-        """The newest version, ready to assess by; None where there is none, or it was withdrawn."""
+        """Load the newest version; None if there is none, or the policy was withdrawn."""
         if self.state is None or self.state.withdrawn is not None:
             return None
         return policies.policy_of(self.connection, self.state.newest.ref)
 
     def versions_of(self, codes: Collection[str]) -> dict[str, PolicyVersion]:
-        """The version that the account of each enterprise is of; none without a policy.
+        """The policy version of each enterprise's account; empty without a policy.
 
-        While everything is assessed by the newest version, that is the one; else the log is asked for the
-        latest assessment of each.
+        It is the newest version if all accounts are assessed by it. Otherwise the log is searched for the
+        latest assessment of each account.
         """
         state = self.state
         if state is None:
@@ -146,14 +148,14 @@ class PolicyAsOf(msgspec.Struct, frozen=True):
         return {uscc: state.account_version(latest.get(uscc)) for uscc in codes}
 
     def ceiling_fen(self, version: PolicyVersion | None) -> int | None:
-        """The limit of a whole account by a version; None where it has none, 0 without a version."""
+        """The limit of a whole account under a version, in fen; None if it has none, 0 without a version."""
         if version is None:
             return 0
         limit = policies.policy_of(self.connection, version.ref).account_limit(window_of(self.window))
         return None if limit is None else limit.ceiling.fen
 
     def progress(self) -> Progress | None:
-        """The assessment that is under way; None while there is none."""
+        """The progress of the assessment under way; None if there is none."""
         state = self.state
         if state is None or state.is_assessed:
             return None
@@ -164,7 +166,7 @@ class PolicyAsOf(msgspec.Struct, frozen=True):
 
 
 def is_projected(ledger: Ledger, position: int) -> bool:
-    """Whether the read models hold a position of the log.
+    """Whether the read models have reached a position of the log.
 
     Raises:
         PositionAheadError: The position is above the head of the log.
@@ -178,8 +180,8 @@ def is_projected(ledger: Ledger, position: int) -> bool:
     return False
 
 
-def moment_of(connection: Connection, asked: AskedMoment) -> AsOf:
-    """The end of the last transaction that had ended by the moment asked for; position 0 before the first.
+def resolve_moment(connection: Connection, asked: AskedMoment) -> AsOf:
+    """Find the end of the last transaction that had ended by a moment; position 0 before the first one.
 
     Raises:
         PositionAheadError: The position is above the head.
@@ -203,7 +205,7 @@ def _as_of(connection: Connection, moment: Moment, asked: AskedMoment, head: Mom
 
 
 def _is_in_progress(asked: AskedMoment, head: Moment) -> bool:
-    """Whether a day was asked for that has not ended; where the log is ahead of the clock, by its time."""
+    """Whether the request names a day that has not ended, by the clock or, if it is later, by the log."""
     if asked.day is None or asked.known_at_us is None:
         return asked.day_in_progress
     now_us = max(asked.day.asked_at_us, head.recorded_at_us or 0)
@@ -212,8 +214,10 @@ def _is_in_progress(asked: AskedMoment, head: Moment) -> bool:
     return asked.known_at_us > now_us
 
 
-def log_moment_of(ledger: Ledger, connection: Connection, asked: AskedMoment) -> AsOf:
-    """The moment asked for by the log itself, which may be ahead of the read models.
+def resolve_log_moment(ledger: Ledger, connection: Connection, asked: AskedMoment) -> AsOf:
+    """Find the end of the last transaction like `resolve_moment`, but in the log instead of the read models.
+
+    The log may be ahead of them.
 
     Raises:
         PositionAheadError: The position is above the head.
@@ -229,7 +233,7 @@ def log_moment_of(ledger: Ledger, connection: Connection, asked: AskedMoment) ->
 def events_after(  # noqa: PLR0913 - the page that is asked for
     ledger: Ledger, connection: Connection, after: int, at: AsOf, *, limit: int, uscc: str | None
 ) -> Sequence[LogEntry]:
-    """At most `limit` events after a position that were recorded by a moment, of one enterprise or of all.
+    """Read at most `limit` events after a position and up to a moment, of one enterprise or of all.
 
     Raises:
         PositionAheadError: The position is above the head.
@@ -256,10 +260,20 @@ def check_window(connection: Connection, window: str) -> None:
         raise UnknownValueError("window", window, {text: window_of(text).chinese for text in known})
 
 
-def opened(
+def choose_policy(
     ledger: Ledger, connection: Connection, window: str, policy: str | None, asked: AskedMoment
 ) -> PolicyAsOf | ChoiceProblem:
-    """The books as asked for.
+    """Resolve the moment, and choose the policy of a window's accounts.
+
+    Args:
+        ledger: The ledger.
+        connection: A connection in a read transaction.
+        window: The window.
+        policy: The id of the policy; None chooses the only one that covers the window.
+        asked: The moment.
+
+    Returns:
+        The problem if no policy has the id, or several policies cover the window.
 
     Raises:
         PositionAheadError: The position is above the head.
@@ -267,7 +281,7 @@ def opened(
         UnknownValueError: No policy ever had accounts of this window.
     """
     check_window(connection, window)
-    moment = moment_of(connection, asked)
+    moment = resolve_moment(connection, asked)
     state = _state(connection, window, moment.position, policy)
     if isinstance(state, str):
         return state
@@ -284,15 +298,15 @@ def _state(
         if found is None and not policies.is_published(connection, policy):
             return "policy-unknown"
         return None if found is None else _completed(connection, found)
-    completed = [_completed(connection, each) for each in states.values()]
-    covering = [each for each in completed if each.has_account(window)]
+    completed = [_completed(connection, state) for state in states.values()]
+    covering = [state for state in completed if state.has_account(window)]
     if len(covering) > 1:
         return "policy-ambiguous"
     return covering[0] if covering else None
 
 
 def _completed(connection: Connection, state: PolicyState) -> PolicyState:
-    """The state, which is assessed whole where nothing was filed before."""
+    """Mark a state as assessed if no returns had been filed before its publication."""
     noted = None if state.is_assessed else publications.find(connection, state.begun)
     if noted is None or noted.total > 0:
         return state

@@ -1,4 +1,4 @@
-"""Who is entitled to what, and why, as it stood at a moment."""
+"""Reads an account as of a moment, and explains how a period was assessed."""
 
 from collections.abc import Sequence
 
@@ -30,12 +30,14 @@ class PeriodAccount(msgspec.Struct, frozen=True):
 
 
 class LimitUse(msgspec.Struct, frozen=True):
-    """A limit in one of its windows, and what of it is used, in fen.
+    """The use of a limit in one of its windows.
 
     Attributes:
-        id: Of the limit.
+        id: The id of the limit.
         per: The length of its windows.
         window: The window.
+        ceiling_fen: The most that the limit allows, in fen.
+        used_fen: The sum of the amounts in the window, in fen.
     """
 
     id: str
@@ -48,12 +50,13 @@ class LimitUse(msgspec.Struct, frozen=True):
 class Account(msgspec.Struct, frozen=True):
     """An account; without a policy nothing is assessed, and the ceiling is 0.
 
-    Amounts, limits and label are of one version.
+    The amounts, the limits and the label belong to one version of the policy.
 
     Attributes:
-        ceiling_fen: The limit of the whole account; None where the policy has none.
+        ceiling_fen: The limit of the whole account; None if the policy has none.
         limits: Every limit with each of its windows in the account.
-        disputed: The positions of the events that contradict it: it shows what was last recorded.
+        disputed: The positions of the events that contradict it; a disputed account shows what was recorded
+            last.
     """
 
     uscc: str
@@ -70,22 +73,22 @@ class Account(msgspec.Struct, frozen=True):
     @property
     def assessed_fen(self) -> int:
         """The sum of the periods."""
-        return sum(each.outcome.assessed_fen for each in self.periods)
+        return sum(period.outcome.assessed_fen for period in self.periods)
 
     @property
     def open_fen(self) -> int:
-        """The part of the sum that rests on open readings."""
-        return sum(each.outcome.open_fen for each in self.periods)
+        """The part of the sum that depends on open readings."""
+        return sum(period.outcome.open_fen for period in self.periods)
 
     @property
     def preliminary_fen(self) -> int:
         """The part of the sum from periods with a preliminary return."""
-        preliminary = (each.outcome for each in self.periods if each.outcome.stage == "preliminary")
-        return sum(each.assessed_fen for each in preliminary)
+        outcomes = (period.outcome for period in self.periods)
+        return sum(outcome.assessed_fen for outcome in outcomes if outcome.stage == "preliminary")
 
     @property
     def headroom_fen(self) -> int | None:
-        """What is left under the limit of the whole account; None without one."""
+        """The unused part of the limit of the whole account; None without such a limit."""
         return None if self.ceiling_fen is None else self.ceiling_fen - self.assessed_fen
 
 
@@ -97,7 +100,7 @@ class ExplainedStep(msgspec.Struct, frozen=True):
 
 
 class ExplainedPeriod(msgspec.Struct, frozen=True):
-    """A period of an account, the policy version that it follows from, and its steps."""
+    """A period of an account, the policy version by which it is explained, and its steps."""
 
     account: Account
     period: PeriodAccount
@@ -105,29 +108,29 @@ class ExplainedPeriod(msgspec.Struct, frozen=True):
     steps: list[ExplainedStep]
 
 
-def read_account(connection: Connection, uscc: str, window: str, books: PolicyAsOf) -> Account | None:
-    """The account as it stood; None for an enterprise that never filed in the window."""
+def read_account(connection: Connection, uscc: str, window: str, policy_as_of: PolicyAsOf) -> Account | None:
+    """Read an account as of a moment; None for an enterprise that never filed in the window."""
     if not accounts.has_ever_filed(connection, uscc, window):
         return None
-    at, policy = books.moment.position, books.policy_id
+    at, policy = policy_as_of.moment.position, policy_as_of.policy_id
     identity = accounts.identity(connection, uscc, window, at)
     assessed = [] if policy is None else accounts.periods(connection, policy, uscc, window, at)
     disputed = {} if policy is None else disagreements.positions(connection, policy, window, [uscc], at)
-    version = books.versions_of([uscc]).get(uscc)
-    periods = [_period(each) for each in assessed]
+    version = policy_as_of.versions_of([uscc]).get(uscc)
+    periods = [_period(row) for row in assessed]
     return Account(
         uscc=uscc,
         name=None if identity is None else identity.name,
         region_code=None if identity is None else identity.region_code,
         policy=None if version is None else version.ref,
         window=window,
-        ceiling_fen=books.ceiling_fen(version),
+        ceiling_fen=policy_as_of.ceiling_fen(version),
         limits=[]
         if version is None
         else _limits(policies.policy_of(connection, version.ref), window, periods),
         periods=periods,
         disputed=disputed.get(uscc, []),
-        as_of=books.moment,
+        as_of=policy_as_of.moment,
     )
 
 
@@ -139,7 +142,7 @@ def _limits(policy: Policy, window: str, periods: Sequence[PeriodAccount]) -> li
             window=str(within),
             ceiling_fen=limit.ceiling.fen,
             used_fen=sum(
-                each.outcome.assessed_fen for each in periods if within.holds(period_of(each.period))
+                period.outcome.assessed_fen for period in periods if within.holds(period_of(period.period))
             ),
         )
         for limit, within in policy.limits_in(window_of(window))
@@ -147,11 +150,11 @@ def _limits(policy: Policy, window: str, periods: Sequence[PeriodAccount]) -> li
 
 
 def withheld_account(connection: Connection, account: Account) -> Account:
-    """The account, as it was recorded, for a reader without the right to single-unit statistics."""
+    """Withhold single-unit statistics from an account, for a reader without the right to them."""
     if account.policy is None:
         return account
     policy = policies.policy_of(connection, account.policy)
-    periods = [_withheld(policy, each) for each in account.periods]
+    periods = [_withheld(policy, period) for period in account.periods]
     return msgspec.structs.replace(account, periods=periods)
 
 
@@ -159,58 +162,62 @@ def _withheld(policy: Policy, period: PeriodAccount) -> PeriodAccount:
     return msgspec.structs.replace(period, outcome=withheld_outcome(policy, period.outcome))
 
 
-def _period(each: AssessedPeriod) -> PeriodAccount:
-    if each.assessed.outcome is None:
-        raise LedgerIntegrityError(f"查询表中序号{each.position}没有测算结果。{REBUILD}")
-    return PeriodAccount(each.assessed.period, each.assessed.outcome, each.position, each.assessed.policy)
+def _period(row: AssessedPeriod) -> PeriodAccount:
+    if row.assessed.outcome is None:
+        raise LedgerIntegrityError(f"查询表中序号{row.position}没有测算结果。{REBUILD}")
+    return PeriodAccount(row.assessed.period, row.assessed.outcome, row.position, row.assessed.policy)
 
 
 def explain(
     connection: Connection, account: Account, period: str, *, withheld: bool
 ) -> ExplainedPeriod | None:
-    """The steps of a period, derived again from the returns that stood; None if it is not assessed.
+    """Derive the steps of a period again, from the returns as of the account's moment.
 
-    An account that everything is assessed by a newer version may still rest on what an older one gave: the
-    version of the account explains it, or the newest one before it from which the recorded amounts follow. A
-    disputed account from which they follow by none has no steps.
+    The amounts of an account may date from an older version than the account's own, if the newer version
+    changes none of them. The steps follow the newest version, up to the account's own, that gives the
+    recorded amounts. A disputed account has no steps if no version gives them.
+
+    Returns:
+        None if the period is not assessed.
 
     Raises:
-        LedgerIntegrityError: The recorded amounts follow from no version.
+        LedgerIntegrityError: No version gives the recorded amounts of an undisputed account.
     """
-    wanted = next((each for each in account.periods if each.period == period), None)
-    if wanted is None or account.policy is None:
+    recorded = next((candidate for candidate in account.periods if candidate.period == period), None)
+    if recorded is None or account.policy is None:
         return None
     at = account.as_of.position
     standing: dict[str, dict[str, Return]] = {}
     for version in returns.standing(connection, account.uscc, account.window, at):
         if isinstance(version.event, Return):
             standing.setdefault(version.period, {})[version.form] = version.event
-    published = [each.ref for each in policies.published(connection, at) if each.ref.id == account.policy.id]
-    for ref in reversed([each for each in published if each.version <= account.policy.version]):
+    refs = [version.ref for version in policies.published(connection, at)]
+    own = [ref for ref in refs if ref.id == account.policy.id and ref.version <= account.policy.version]
+    for ref in reversed(own):
         policy = policies.policy_of(connection, ref)
-        steps = _steps(policy, account, standing, wanted)
+        steps = _steps(policy, account, standing, recorded)
         if steps is not None:
-            assessment, registered = Assessment(wanted.outcome, steps), standing[period]
+            assessment, registered = Assessment(recorded.outcome, steps), standing[period]
             if withheld:
                 assessment, registered = withhold(policy, assessment), without_figures(registered)
             subject = Subject(policy, period_of(period), registered)
             explained = [ExplainedStep(step, sentence(step, subject)) for step in assessment.steps]
-            told = msgspec.structs.replace(wanted, outcome=assessment.outcome)
-            return ExplainedPeriod(account, told, policy.ref, explained)
+            shown = msgspec.structs.replace(recorded, outcome=assessment.outcome)
+            return ExplainedPeriod(account, shown, policy.ref, explained)
     if account.disputed:
-        shown = _withheld(policies.policy_of(connection, account.policy), wanted) if withheld else wanted
-        return ExplainedPeriod(account, shown, wanted.policy, [])
+        shown = _withheld(policies.policy_of(connection, account.policy), recorded) if withheld else recorded
+        return ExplainedPeriod(account, shown, recorded.policy, [])
     raise LedgerIntegrityError(f"{account.uscc} {period}所记金额推不出。请运行duixian audit replay查明")
 
 
 def _steps(
-    policy: Policy, account: Account, standing: dict[str, dict[str, Return]], wanted: PeriodAccount
+    policy: Policy, account: Account, standing: dict[str, dict[str, Return]], recorded: PeriodAccount
 ) -> list[Step] | None:
-    """The steps of a period, if what is recorded of it follows from the policy."""
-    if wanted.period not in standing:
+    """Derive the steps of a period; None if the policy does not give its recorded amounts."""
+    if recorded.period not in standing:
         return None
-    period = period_of(wanted.period)
-    amounts_fen = {each.period: each.outcome.assessed_fen for each in account.periods}
+    period = period_of(recorded.period)
+    amounts_fen = {row.period: row.outcome.assessed_fen for row in account.periods}
     used_fen = used_before(policy, period, amounts_fen)
-    assessment = assess(policy, period, standing[wanted.period], used_fen)
-    return assessment.steps if assessment.outcome == wanted.outcome else None
+    assessment = assess(policy, period, standing[recorded.period], used_fen)
+    return assessment.steps if assessment.outcome == recorded.outcome else None

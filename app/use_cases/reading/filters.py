@@ -1,4 +1,4 @@
-"""What a list may be narrowed to: values are given by code or by Chinese name, and are known ones."""
+"""Parses the filters of a list: known values, given by code or by Chinese name."""
 
 from collections.abc import Iterator
 
@@ -13,25 +13,29 @@ from projections.tables import FOREVER
 
 
 def parse_region(connection: Connection, text: str | None, window: str | None) -> str | None:
-    """The code of a region: a district, or one that some enterprise was ever registered in.
+    """Parse a region: a district, or a region in which some enterprise was ever registered.
 
     Args:
-        connection: In a transaction that reads.
-        text: What was given; None for all regions.
-        window: The window that is asked about; None for all.
+        connection: A connection in a read transaction.
+        text: The code or the name; None for all regions.
+        window: The window of the list; None for all.
+
+    Returns:
+        The code.
 
     Raises:
-        UnknownValueError: It is no such region.
+        UnknownValueError: The text names no such region.
     """
     if text is None or text in REGIONS:
         return text
-    registered = {code for each in _windows(connection, window) for code in totals.regions(connection, each)}
+    windows = _windows(connection, window)
+    registered = {code for name in windows for code in totals.regions(connection, name)}
     names = {**REGIONS, **{code: region_name(code) for code in sorted(registered - REGIONS.keys())}}
     return parse_code("region_code", text, names)
 
 
 def _windows(connection: Connection, window: str | None) -> Iterator[str]:
-    """The windows that are asked about, and those of every policy."""
+    """Yield the window of the list, and the windows of every policy."""
     if window is not None:
         yield window
     for version in policies.published(connection, FOREVER):
@@ -39,10 +43,10 @@ def _windows(connection: Connection, window: str | None) -> Iterator[str]:
 
 
 def parse_measure(connection: Connection, text: str | None, at: PolicyAsOf) -> str | None:
-    """The id of a measure: one that any version of the policy has.
+    """Parse a measure of any version of the policy; return its id.
 
     Raises:
-        UnknownValueError: It is no such measure.
+        UnknownValueError: The text names no such measure.
     """
     if text is None:
         return None
@@ -56,10 +60,10 @@ def parse_measure(connection: Connection, text: str | None, at: PolicyAsOf) -> s
 
 
 def parse_industry(connection: Connection, text: str | None, window: str) -> str | None:
-    """The beginning of industry codes: of those that report on the forms, or of one that was registered.
+    """Parse a prefix of industry codes: of industries that use the forms, or of a registered code.
 
     Raises:
-        UnknownValueError: It is no such beginning.
+        UnknownValueError: The text is no such prefix.
     """
     if text is None or any(text.startswith(code) or code.startswith(text) for code in INDUSTRIES if text):
         return text

@@ -20,11 +20,12 @@ from projections.queries.listing import (
 from projections.queries.totals import Dimension, Group
 
 
-class ListedWithCeiling(msgspec.Struct, frozen=True):
-    """An account in the list, with the ceiling of the version that it is of.
+class ListedAccountWithCeiling(msgspec.Struct, frozen=True):
+    """An account in the list, with the ceiling of its policy version.
 
     Attributes:
-        disputed: The positions of the events that contradict it: it is shown as last recorded, and in no sum.
+        disputed: The positions of the events that contradict it; a disputed account shows what was recorded
+            last, and counts in no sum.
     """
 
     account: ListedAccount
@@ -33,14 +34,14 @@ class ListedWithCeiling(msgspec.Struct, frozen=True):
 
     @property
     def headroom_fen(self) -> int | None:
-        """What is left under the limit of the whole account; None without one."""
+        """The unused part of the limit of the whole account, in fen; None without such a limit."""
         return None if self.ceiling_fen is None else self.ceiling_fen - self.account.assessed_fen
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """A page of the list; the totals are None where they were not asked for and would have to be counted."""
+    """A page of the list; `totals` is None if counting them is needed and was not requested."""
 
-    accounts: list[ListedWithCeiling]
+    accounts: list[ListedAccountWithCeiling]
     next_after: Place | None
     totals: ListTotals | None
 
@@ -55,11 +56,11 @@ def list_accounts(  # noqa: PLR0913 - the parts of a page
     after: Place | None,
     totals: bool,
 ) -> Listed:
-    """A page of accounts after the one with this amount and code."""
+    """Read a page of accounts, after the one with the amount and the code of `after`."""
     position = at.moment.position
     counted = None
     if totals or wanted.has_maintained_totals:
-        # Before the page, which keeps PostgreSQL from reading whole tables, as counting all of them needs.
+        # Count before reading the page, which keeps PostgreSQL from scanning whole tables, as counting needs.
         counted = list_totals(connection, wanted, position)
     page = account_page(connection, wanted, position, sort=sort, limit=limit, after=after)
     return Listed(_with_ceilings(connection, page.accounts, at), page.next_after, counted)
@@ -67,21 +68,23 @@ def list_accounts(  # noqa: PLR0913 - the parts of a page
 
 def _with_ceilings(
     connection: Connection, accounts: Sequence[ListedAccount], at: PolicyAsOf
-) -> list[ListedWithCeiling]:
-    policy, codes = at.policy_id, [each.uscc for each in accounts]
+) -> list[ListedAccountWithCeiling]:
+    policy, codes = at.policy_id, [account.uscc for account in accounts]
     if policy is None:
-        return [ListedWithCeiling(each, 0, []) for each in accounts]
+        return [ListedAccountWithCeiling(account, 0, []) for account in accounts]
     versions = at.versions_of(codes)
-    ceilings = {each.ref: at.ceiling_fen(each) for each in versions.values()}
+    ceilings = {version.ref: at.ceiling_fen(version) for version in versions.values()}
     disputed = disagreements.positions(connection, policy, at.window, codes, at.moment.position)
     return [
-        ListedWithCeiling(each, ceilings[versions[each.uscc].ref], disputed.get(each.uscc, []))
-        for each in accounts
+        ListedAccountWithCeiling(
+            account, ceilings[versions[account.uscc].ref], disputed.get(account.uscc, [])
+        )
+        for account in accounts
     ]
 
 
 def summarise(connection: Connection, window: str, dimension: Dimension, at: PolicyAsOf) -> list[Group]:
-    """The groups of a window; none while no policy has such accounts."""
+    """Read the groups of a window; empty while no policy has such accounts."""
     if at.policy_id is None or at.newest is None:
         return []
     limits = [limit.id for limit in policies.policy_of(connection, at.newest.ref).limits]
@@ -89,7 +92,7 @@ def summarise(connection: Connection, window: str, dimension: Dimension, at: Pol
 
 
 def count_disputed(connection: Connection, at: PolicyAsOf) -> int:
-    """How many accounts of the window the log contradicts: they are in no sum."""
+    """Count the accounts of the window that the log contradicts; they are in no sum."""
     if at.policy_id is None:
         return 0
     return disagreements.count_accounts(connection, at.policy_id, at.window, at.moment.position)

@@ -1,4 +1,4 @@
-"""Vouching for a clock that is far ahead of the last record."""
+"""Accepts a clock that is far ahead of the last record."""
 
 import uuid
 
@@ -15,11 +15,13 @@ from app.use_cases.upkeep.projecting import project_until
 from domain.events import LEDGER_STREAM, ClockAccepted
 
 
-class ClockTold(msgspec.Struct, frozen=True):
-    """What the clock tells, and the time of the last record (0 of an empty log), in microseconds since 1970.
+class ClockComparison(msgspec.Struct, frozen=True):
+    """The time of the clock, compared with the last record.
 
     Attributes:
-        is_accepted: Whether that is recorded; not where the log is ahead of the clock already.
+        now_us: The time of the clock, in microseconds since 1970.
+        last_us: The time of the last record, in microseconds since 1970; 0 if the log is empty.
+        is_accepted: Whether the clock is recorded as right; False if the log is ahead of it.
     """
 
     now_us: int
@@ -27,22 +29,22 @@ class ClockTold(msgspec.Struct, frozen=True):
     is_accepted: bool
 
 
-def accept_clock(ledger: Ledger, *, reason: str, actor: str) -> ClockTold:
-    """Record that the clock is right, whatever was recorded before."""
+def accept_clock(ledger: Ledger, *, reason: str, actor: str) -> ClockComparison:
+    """Record that the clock is right, unless the log is ahead of it."""
 
-    def decide(connection: Connection) -> Batch[ClockTold]:
-        guard = AppendCondition(ledger.head(connection), [LEDGER_STREAM])
+    def decide(connection: Connection) -> Batch[ClockComparison]:
+        condition = AppendCondition(ledger.head(connection), [LEDGER_STREAM])
         now_us, last_us = ledger.clock(), ledger.last_recorded_us(connection)
-        told = ClockTold(now_us, last_us, is_accepted=last_us <= now_us)
-        if not told.is_accepted:
-            return Batch(told, (), UNATTENDED)
+        comparison = ClockComparison(now_us, last_us, is_accepted=last_us <= now_us)
+        if not comparison.is_accepted:
+            return Batch(comparison, (), UNATTENDED)
         event = ClockAccepted(
             accepted=time_text(now_us), last_recorded=time_text(last_us) if last_us else None, reason=reason
         )
         version = read_own_stream(connection).version + 1
-        recording = AppendRequest(actor, uuid.uuid4().hex, guard)
-        return Batch(told, ledger.stored([NewEvent(LEDGER_STREAM, version, event)]), recording)
+        recording = AppendRequest(actor, uuid.uuid4().hex, condition)
+        return Batch(comparison, ledger.stored([NewEvent(LEDGER_STREAM, version, event)]), recording)
 
-    told, position = commit_with_retries(ledger, decide)
+    comparison, position = commit_with_retries(ledger, decide)
     project_until(ledger, position)
-    return told
+    return comparison

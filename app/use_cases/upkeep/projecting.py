@@ -1,4 +1,4 @@
-"""Bringing the read models up to the log: after a filing, at the start, and by a worker."""
+"""Updates the read models from the log: after a filing, at the start, and in `duixian project`."""
 
 import time
 from collections.abc import Callable
@@ -21,22 +21,22 @@ from domain.errors import LedgerIntegrityError
 from projections.projector import catch_up, position_of
 
 POLL_INTERVAL_S: Final = 0.2
-"""A worker looks this often for what is new: it costs two reads of one row, and nobody sees such a delay."""
+"""The pause of `follow` while there is nothing new; a check costs two reads of one row."""
 
 SEAL_INTERVAL_S: Final = 1.0
-"""A worker seals this often: each time writes a tile anew, and an auditor can wait so long."""
+"""The interval between two sealings by `follow`; each one rewrites a tile, and auditors can wait so long."""
 
 RETRY_INTERVAL_S: Final = 1.0
-"""A worker asks this often for a database that is away."""
+"""The pause of `follow` while the database is unavailable."""
 
 _log = structlog.get_logger()
 
 
 class NotProjectedError(Exception):
-    """What was to be recorded is in the log, and the read models could not be brought up to it.
+    """The events were recorded, but the read models could not be updated.
 
     Args:
-        position: Up to which they were to be brought.
+        position: The position that the read models should have reached.
     """
 
     def __init__(self, position: int) -> None:
@@ -44,17 +44,17 @@ class NotProjectedError(Exception):
         self.position = position
 
     def __str__(self) -> str:
-        """What could not be done."""
+        """The message, with the position."""
         return f"the read models could not be brought up to position {self.position}"
 
 
 def project_until(ledger: Ledger, position: int) -> None:
-    """Project the log up to a position, one batch a transaction.
+    """Project the log up to a position, one batch per transaction.
 
-    The threads of a process that wait for it share the batches.
+    Threads of one process that wait for a projection share its batches.
 
     Raises:
-        NotProjectedError: The database failed it.
+        NotProjectedError: The database was unavailable.
     """
 
     def project_batch() -> int:
@@ -62,7 +62,7 @@ def project_until(ledger: Ledger, position: int) -> None:
 
     try:
         if with_retries(lambda: _reached(ledger)) >= position:
-            return  # Who only reads needs no lock, and no database that can be written.
+            return  # A process that only reads needs no lock, and no writable database.
         while ledger.projecting.advance(position, project_batch, LOCK_TIMEOUT_S) < position:
             pass
     except UNAVAILABLE as error:
@@ -83,7 +83,11 @@ def _project_batch(ledger: Ledger, position: int) -> int:
 
 
 def project_all(ledger: Ledger) -> int:
-    """Project what the log holds now; the position reached. At the start this completes what was cut off."""
+    """Project the whole log, including events of a process that ended before it projected them.
+
+    Returns:
+        The position that the read models have reached.
+    """
     with read_transaction(ledger.engine) as connection:
         head = ledger.head(connection)
     project_until(ledger, head)
@@ -96,19 +100,20 @@ def follow(
     look_after: Callable[[], None],
     verifier_key: Callable[[], str | None] = lambda: None,
 ) -> int:
-    """Project and seal what is recorded, as it comes, until told to stop between two batches.
+    """Project and seal new events until `is_stopped` returns True between two batches.
+
+    A filing projects its own events; this projects the events of processes that ended before they could.
+    Several processes may follow at the same time, and during filings: each batch is projected by the one that
+    locks the row of the checkpoint. While the database is unavailable, it is tried again and again.
 
     Args:
         ledger: The ledger.
         is_stopped: Whether to stop.
-        look_after: Called whenever it seals, for what else nobody may be doing.
-        verifier_key: Gives the operator's key that checkpoints are verified by.
+        look_after: Called after each sealing, to continue other work that no process may be doing.
+        verifier_key: Returns the operator's key that checkpoints are verified with.
 
-    Returns the position that the read models have reached.
-
-    A filing projects what it records itself; this is for what was recorded by a process that ended before it
-    could. Several may follow at once, beside filings: each batch is projected by the one that locks the row
-    of the checkpoint. A database that is away is asked again.
+    Returns:
+        The position that the read models have reached.
     """
     sealer = Sealer(ledger, answers_meanwhile=False, verifier_key=verifier_key)
     at, is_away, seal_at_s = 0, False, 0.0

@@ -1,4 +1,4 @@
-"""Making the read models again from the log, while they are read and filings go on."""
+"""Rebuilds the read models from the log, while reads and filings continue."""
 
 import secrets
 import time
@@ -25,61 +25,64 @@ from projections.rebuild.fill import fill_rows, finish
 from projections.rebuild.shadow_tables import ShadowTables
 
 LOCK_WAIT_S: Final = 2
-"""The switch waits this long for those who read, and keeps those who come after them waiting meanwhile."""
+"""How long the switch waits for running transactions, during which new ones wait for the switch."""
 
 PAUSE_S: Final = 0.5
-"""Then it lets them through."""
+"""The pause between two attempts to switch, in which waiting transactions proceed."""
 
 MOST_ATTEMPTS: Final = 100
-"""Some minutes of ever new readers or filings; after the half of them the switch projects the rest itself."""
+"""The number of attempts to switch, over some minutes.
+
+In the second half of them the switch projects the latest events itself.
+"""
 
 Progress = Callable[[int, int], None]
-"""Called with the position that is reached, and the head of the log."""
+"""Called with the position reached, and the head of the log."""
 
 
 class RebuildError(Exception):
-    """The switch did not get through; the read models are as they were."""
+    """The switch never found the tables free; the read models are unchanged."""
 
 
 def rebuild(ledger: Ledger, progress: Progress = lambda _, __: None) -> int:
-    """Fill a second set of the read models from the log, then put it in the place of the first.
+    """Fill a second set of read models from the log, then replace the first set with it.
 
-    First every enterprise is filled in from all its events up to the head, by several processes; what was
-    recorded meanwhile is projected in the order of the log. Reads and filings go on with the old tables until
-    the switch, which is one transaction. Where this ends before it, nothing has changed; the next rebuild
-    begins anew.
+    First several processes fill in each enterprise from all its events up to the head. Then the events
+    recorded meanwhile are projected in the order of the log. Reads and filings use the old tables until the
+    switch, which is one transaction. A rebuild that ends before the switch changes nothing; the next one
+    starts from the beginning.
 
     Args:
         ledger: The ledger.
-        progress: Called as it goes on.
+        progress: Called as the rebuild proceeds.
 
     Returns:
         The position reached.
 
     Raises:
         OvertakenError: Another rebuild has begun since.
-        RebuildError: Others kept the tables busy.
+        RebuildError: Other processes kept the tables busy.
         domain.errors.LedgerIntegrityError: A row of the log is missing or damaged, or the log ends before the
             read models do.
     """
     token = 2 + secrets.randbelow(2**31 - 2)
-    scratch = ShadowTables(ledger.engine.dialect.name, token)
+    shadow = ShadowTables(ledger.engine.dialect.name, token)
     with write_transaction(ledger.engine, no_timeout=True) as connection:
-        scratch.make(connection)
-    _fill_enterprises(ledger, scratch, token, progress)
-    _fill(ledger, scratch, progress)
+        shadow.make(connection)
+    _fill_enterprises(ledger, shadow, token, progress)
+    _fill(ledger, shadow, progress)
     for attempt in range(MOST_ATTEMPTS):
-        # Right before the switch: what comes in between keeps it from happening.
-        with_retries(lambda: _fill_batch(ledger, scratch, progress))
-        position = with_retries(lambda: _switch(ledger, scratch, whole=attempt * 2 < MOST_ATTEMPTS))  # noqa: B023
+        # Project right before the switch, which fails if there are new events in between.
+        with_retries(lambda: _fill_batch(ledger, shadow, progress))
+        position = with_retries(lambda: _switch(ledger, shadow, whole=attempt * 2 < MOST_ATTEMPTS))  # noqa: B023
         if position is not None:
             return position
         time.sleep(PAUSE_S)
     raise RebuildError("others kept the read models busy; they are as they were")
 
 
-def _fill_enterprises(ledger: Ledger, scratch: ShadowTables, token: int, progress: Progress) -> None:
-    """Fill in every enterprise, and what they have in common."""
+def _fill_enterprises(ledger: Ledger, shadow: ShadowTables, token: int, progress: Progress) -> None:
+    """Fill in the rows of every enterprise, and the rows that enterprises share."""
     with read_transaction(ledger.engine) as connection:
         until = ledger.head(connection)
         slices = ledger.slices(connection)
@@ -95,10 +98,10 @@ def _fill_enterprises(ledger: Ledger, scratch: ShadowTables, token: int, progres
 
     def finish_up() -> None:
         with write_transaction(ledger.engine, no_timeout=True) as connection:
-            scratch.check(connection)
-            if position_of(connection, scratch.models) == 0:
-                finish(connection, scratch.models, scratch.aside, others, until)
-                scratch.index(connection)
+            shadow.check(connection)
+            if position_of(connection, shadow.models) == 0:
+                finish(connection, shadow.models, shadow.aside, others, until)
+                shadow.index(connection)
 
     with_retries(finish_up)
 
@@ -106,71 +109,78 @@ def _fill_enterprises(ledger: Ledger, scratch: ShadowTables, token: int, progres
 def fill_slice(
     ledger: Ledger, token: int, codes: Slice, published: Sequence[PublishedReach], until: int
 ) -> int:
-    """Fill in the enterprises of a slice up to a position; the number of their events.
+    """Fill in the enterprises of a slice up to a position.
 
     Args:
         ledger: The ledger.
-        token: Of the rebuild whose tables are filled.
+        token: The token of the rebuild whose tables are filled.
         codes: The enterprises.
-        published: What the versions are about that are published up to the position.
+        published: The reaches of the versions that are published up to the position.
         until: The position.
-    """
-    scratch = ShadowTables(ledger.engine.dialect.name, token)
 
-    def fill() -> int:  # Whatever a commit came to, this may be done again.
+    Returns:
+        The number of the enterprises' events.
+    """
+    shadow = ShadowTables(ledger.engine.dialect.name, token)
+
+    def fill() -> int:  # Idempotent: it may be retried even if a commit succeeded.
         with read_transaction(ledger.engine) as connection:
             entries = ledger.entries_to_project(connection, codes, until=until)
-        windows, aside = fill_rows(scratch.models, entries, AccountWindows(published))
+        windows, aside = fill_rows(shadow.models, entries, AccountWindows(published))
         with write_transaction(ledger.engine, no_timeout=True) as connection:
-            scratch.check(connection)
-            if scratch.begins(connection, codes.above):
+            shadow.check(connection)
+            if shadow.begins(connection, codes.above):
                 windows.flush(connection)
-                aside.write(connection, scratch.aside)
+                aside.write(connection, shadow.aside)
         return len(entries)
 
     return with_retries(fill)
 
 
-def _fill(ledger: Ledger, scratch: ShadowTables, progress: Progress) -> None:
-    """Project what the log holds by now and the new tables do not; what is recorded meanwhile comes later."""
+def _fill(ledger: Ledger, shadow: ShadowTables, progress: Progress) -> None:
+    """Project into the new tables the events up to the current head that they lack."""
     with read_transaction(ledger.engine) as connection:
         head = ledger.head(connection)
     at = 0
-    while at < head:  # On SQLite filings come in between, as `app.runtime.turns` has it.
-        at = with_retries(lambda: _fill_batch(ledger, scratch, progress))
+    while at < head:  # On SQLite, filings proceed between two batches (`app.runtime.turns`).
+        at = with_retries(lambda: _fill_batch(ledger, shadow, progress))
     with write_transaction(ledger.engine, no_timeout=True) as connection:
-        scratch.check(connection)
-        scratch.analyse(connection)
+        shadow.check(connection)
+        shadow.analyse(connection)
 
 
-def _fill_batch(ledger: Ledger, scratch: ShadowTables, progress: Progress) -> int:
+def _fill_batch(ledger: Ledger, shadow: ShadowTables, progress: Progress) -> int:
     with write_transaction(ledger.engine, no_timeout=True) as connection:
-        scratch.check(connection)
-        at = catch_up(ledger, connection, models=scratch.models)
+        shadow.check(connection)
+        at = catch_up(ledger, connection, models=shadow.models)
         progress(at, ledger.head(connection))
         return at
 
 
 class _LagsError(Exception):
-    """The new tables do not yet hold all that the old ones do; what was begun is undone."""
+    """The new tables lag behind the old ones, so the transaction of the switch is rolled back."""
 
 
-def _switch(ledger: Ledger, scratch: ShadowTables, *, whole: bool) -> int | None:
-    """Switch; None where the tables are busy or, if the new ones are to be whole, where they lag by now.
+def _switch(ledger: Ledger, shadow: ShadowTables, *, whole: bool) -> int | None:
+    """Switch to the new tables; return the position that they have reached.
 
-    A reader that waits for the switch sees the new tables as they were before it: they must hold all by then.
+    A reader that waits for the switch sees the new tables as they were before it. With `whole`, they must
+    therefore have reached the position of the old tables beforehand.
+
+    Returns:
+        None if the tables are busy, or `whole` is set and the new tables lag behind the old ones.
     """
     try:
         with write_transaction(ledger.engine, no_timeout=True) as connection:
             limit_lock_wait(connection, LOCK_WAIT_S)
-            scratch.check(connection)
-            old_at = scratch.take_over(connection)
+            shadow.check(connection)
+            old_at = shadow.take_over(connection)
             _refuse_to_lose(head=ledger.head(connection), old_at=old_at)
-            at = position_of(connection, scratch.models)
+            at = position_of(connection, shadow.models)
             _refuse_to_lag(lags=whole and at < old_at)
             while at < old_at:
-                at = catch_up(ledger, connection, old_at, scratch.models)
-            scratch.switch(connection)
+                at = catch_up(ledger, connection, old_at, shadow.models)
+            shadow.switch(connection)
             return at
     except _LagsError:
         return None

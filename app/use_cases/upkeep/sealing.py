@@ -1,4 +1,4 @@
-"""Sealing for those who run on: the caretaker of the service, and the worker."""
+"""Seals the log repeatedly, in the caretaker of the service and in `duixian project`."""
 
 import base64
 import uuid
@@ -24,22 +24,22 @@ from domain.errors import LedgerIntegrityError
 from domain.events import LEDGER_STREAM, LogSealed
 
 ACTOR: Final = "duixian"
-"""The name under which the software itself records that the log was sealed."""
+"""The actor of the events in which the software records that the log was sealed."""
 
-TOLD_AFTER_EVENTS: Final = 1_000
-"""So many more, and twice as many, are sealed before the log says so again: some twenty times at most."""
+MIN_EVENTS_BETWEEN_SEALS: Final = 1_000
+"""The fewest events between two recorded seals. They must also double the size, so there are about twenty."""
 
 _log = structlog.get_logger()
 
 
-def tell_of_seal(ledger: Ledger, verifier_key: str | None) -> None:
-    """Record that the log is sealed: the first time, under another key, and each time that it has doubled.
+def record_seal(ledger: Ledger, verifier_key: str | None) -> None:
+    """Record the size and the root of the sealed log: the first time, for a new key, and after each doubling.
 
-    What the log says of its own beginnings stays with it, in every export, whatever becomes of the tiles.
+    Every export of the log includes these events, so they prove its beginnings even if the tiles are lost.
 
     Args:
-        ledger: The ledger, sealed.
-        verifier_key: The operator's key that checkpoints are verified by; None where there is none.
+        ledger: The ledger, which must be sealed.
+        verifier_key: The operator's key that checkpoints are verified with; None if there is none.
 
     Raises:
         LedgerIntegrityError: The log or its tree contradicts itself.
@@ -47,7 +47,7 @@ def tell_of_seal(ledger: Ledger, verifier_key: str | None) -> None:
 
     def decide(connection: Connection) -> Batch[None]:
         head, own = ledger.head(connection), read_own_stream(connection)
-        if not _is_to_be_told(connection, head, own, verifier_key):
+        if not _is_seal_due(connection, head, own, verifier_key):
             return Batch(None, (), UNATTENDED)
         seal_within(connection, until=head)
         root = base64.b64encode(merkle.root(TileReader(connection), head)).decode()
@@ -58,28 +58,31 @@ def tell_of_seal(ledger: Ledger, verifier_key: str | None) -> None:
 
     with read_transaction(ledger.engine) as connection:
         head, own = ledger.head(connection), read_own_stream(connection)
-        is_due = _is_to_be_told(connection, head, own, verifier_key)
+        is_due = _is_seal_due(connection, head, own, verifier_key)
     if is_due:
         ledger.record_alone(decide)
 
 
-def _is_to_be_told(connection: Connection, head: int, own: OwnStream, verifier_key: str | None) -> bool:
-    size, told = sealed_size(connection), own.sealed
-    if size < (1 if told is None else told.size) or head - size > EVENTS_PER_BATCH:
+def _is_seal_due(connection: Connection, head: int, own: OwnStream, verifier_key: str | None) -> bool:
+    size, last = sealed_size(connection), own.sealed
+    if size < (1 if last is None else last.size) or head - size > EVENTS_PER_BATCH:
         return False
-    if told is None or verifier_key not in {None, told.verifier_key}:
+    if last is None or verifier_key not in {None, last.verifier_key}:
         return True
-    return size >= max(2 * told.size, told.size + TOLD_AFTER_EVENTS)
+    return size >= max(2 * last.size, last.size + MIN_EVENTS_BETWEEN_SEALS)
 
 
 class Sealer:
-    """Seals behind the writers. A log that contradicts itself is said once, and keeps nothing else from work.
+    """Seals the log after writers have appended to it.
+
+    A log that contradicts itself is logged as an error once, and does not stop the calling process.
 
     Args:
         ledger: The ledger.
-        answers_meanwhile: Whether this process answers calls, which would wait for every step of a long
-            sealing: a month of a country keeps a processor busy for seconds. A worker process does it then.
-        verifier_key: Gives the operator's key; None where there is none.
+        answers_meanwhile: Whether this process answers requests, which would wait for every step of a long
+            sealing: the returns of a whole country for a month keep a processor busy for seconds. Then a
+            worker process seals.
+        verifier_key: Returns the operator's key; None if there is none.
     """
 
     def __init__(
@@ -92,20 +95,20 @@ class Sealer:
         self._ledger = ledger
         self._answers_meanwhile = answers_meanwhile
         self._verifier_key = verifier_key
-        self._said = ""
+        self._reported = ""
 
     def seal(self, is_stopped: Callable[[], bool]) -> None:
-        """Seal up to what is the head now, until told to stop between two batches, or another one seals.
+        """Seal up to the current head; stop early if `is_stopped` returns True, or another process seals.
 
-        Where it is time, the log says then that it is sealed, which is an event to be projected.
+        Then record the seal, if it is due: that is an event, to be projected like any other.
         """
         try:
             self._seal(is_stopped)
-            with suppress(ClockError):  # Filings are told.
-                tell_of_seal(self._ledger, self._verifier_key())
+            with suppress(ClockError):  # The next filing reports the clock.
+                record_seal(self._ledger, self._verifier_key())
         except LedgerIntegrityError as error:
-            if str(error) != self._said:
-                self._said = str(error)
+            if str(error) != self._reported:
+                self._reported = str(error)
                 _log.error("the log contradicts itself", error=str(error))
 
     def _seal(self, is_stopped: Callable[[], bool]) -> None:

@@ -1,4 +1,4 @@
-"""Which policy an answer is about, for the routes that assess by one."""
+"""The policy that a request asks for, for the routes whose answers depend on one."""
 
 from typing import Annotated
 
@@ -7,13 +7,17 @@ from pydantic import Field
 from app.api.http.problems import ApiProblem
 from app.use_cases.reading.as_of import ChoiceProblem, PolicyAsOf
 
-PolicyAsked = Annotated[
+PolicyParameter = Annotated[
     str | None, Field(description="Optional while one policy covers the window.", max_length=100)
 ]
 
 
 def require_policy(result: PolicyAsOf | ChoiceProblem) -> PolicyAsOf:
-    """The books, or the answer to a choice of policy that is none."""
+    """Return the chosen policy.
+
+    Raises:
+        ApiProblem: No policy has the requested id, or the request names none and several cover the window.
+    """
     if result == "policy-unknown":
         raise ApiProblem(404, "not-found", "没有发布过该编号的政策文件。")
     if result == "policy-ambiguous":

@@ -40,6 +40,7 @@ class AccountWindows:
         self._published = sorted(published, key=lambda version: version.position)
         self._positions = [version.position for version in self._published]
         self._found: dict[tuple[int, str], tuple[str, ...]] = {}
+        self._in_use: dict[tuple[int, str], bool] = {}
 
     def of_period(self, text: str, *, at: int = FOREVER) -> tuple[str, ...]:
         """The windows that a period counts in.
@@ -65,7 +66,12 @@ class AccountWindows:
 
     def has(self, text: str, *, at: int = FOREVER) -> bool:
         """Whether a text names a window that some period counts in."""
-        return is_window(text) and text in self.of_period(str(window_of(text).periods[0]), at=at)
+        known = bisect_left(self._positions, at)
+        found = self._in_use.get((known, text))
+        if found is None:
+            found = is_window(text) and text in self.of_period(str(window_of(text).periods[0]), at=at)
+            self._in_use[known, text] = found
+        return found
 
     def of_year(self, year: int, *, at: int = FOREVER) -> tuple[str, ...]:
         """The windows that the periods of a year count in."""

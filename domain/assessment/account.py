@@ -8,7 +8,7 @@ from domain.errors import LedgerIntegrityError
 from domain.events import AnyEvent, EntitlementAssessed, Outcome, UnreadableEvent
 from domain.money import wanyuan_text
 from domain.periods import Period, PeriodError, Window, period_of
-from domain.policy.policy import Policy
+from domain.policy.policy import LimitWindow, Policy
 from domain.returns import AnnualReturns, standing_in
 from domain.words import CEILINGS, record_name
 
@@ -113,11 +113,12 @@ class EntitlementAccount:
         Raises:
             LedgerIntegrityError: One passes its limit.
         """
-        used, of_period = _UsedLimits(policy), policy.period_limit
+        used, limit = _UsedLimits(policy), policy.period_limit
+        most_fen = None if limit is None else limit.ceiling.fen
         for text, event in self.assessed.items():
             selected_fen = 0 if event.outcome is None else event.outcome.selected_fen
-            if of_period is not None and selected_fen > of_period.ceiling.fen:
-                raise LedgerIntegrityError(f"{text}：超过{CEILINGS[of_period.id]}")
+            if limit is not None and most_fen is not None and selected_fen > most_fen:
+                raise LedgerIntegrityError(f"{text}：超过{CEILINGS[limit.id]}")
             used.add(period_of(text), _fen(event))
         used.check()
 
@@ -129,16 +130,16 @@ class _UsedLimits:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._used_fen: dict[tuple[str, Window], int] = {}
+        self._used_fen: dict[LimitWindow, int] = {}
 
     def before(self, period: Period) -> list[int]:
         """The amount added so far to each longer limit of a period, in fen."""
-        return [self._used_fen.get((limit.id, window), 0) for limit, window in self._policy.limits_of(period)]
+        return [self._used_fen.get(limit, 0) for limit in self._policy.limits_of(period)]
 
     def add(self, period: Period, amount_fen: int) -> None:
         """Add the assessed amount of a period."""
-        for limit, window in self._policy.limits_of(period):
-            self._used_fen[limit.id, window] = self._used_fen.get((limit.id, window), 0) + amount_fen
+        for limit in self._policy.limits_of(period):
+            self._used_fen[limit] = self._used_fen.get(limit, 0) + amount_fen
 
     def check(self) -> None:
         """Check every sum against its limit.
@@ -146,11 +147,10 @@ class _UsedLimits:
         Raises:
             LedgerIntegrityError: A sum passes its limit.
         """
-        ceilings = {limit.id: limit.ceiling.fen for limit in self._policy.longer_limits}
-        for (limit, window), total_fen in self._used_fen.items():
-            if total_fen > ceilings[limit]:
+        for limit, total_fen in self._used_fen.items():
+            if total_fen > limit.ceiling_fen:
                 total = f"合计{wanyuan_text(total_fen)}万元"
-                raise LedgerIntegrityError(f"{window}：{total}，超过{CEILINGS[limit]}")
+                raise LedgerIntegrityError(f"{limit.window}：{total}，超过{CEILINGS[limit.limit.id]}")
 
 
 def used_before(policy: Policy, period: Period, assessed_fen: Mapping[str, int]) -> list[int]:

@@ -143,9 +143,10 @@ def _award(  # noqa: PLR0913, PLR0917 - the fields of the outcome that do not fo
     if policy.period_limit is not None and selected_fen < verdict.rule_fen:
         capped_by.append(policy.period_limit.id)
     assessed_fen = selected_fen
-    for (limit, _), limit_used_fen in zip(policy.limits_of(period), used_fen, strict=True):
-        left_fen = max(limit.ceiling.fen - limit_used_fen, 0)
+    for within, limit_used_fen in zip(policy.limits_of(period), used_fen, strict=True):
+        left_fen = max(within.ceiling_fen - limit_used_fen, 0)
         if assessed_fen > left_fen:
+            limit = within.limit
             inputs: dict[str, StepValue] = {
                 "used_fen": limit_used_fen,
                 "amount_fen": assessed_fen,

@@ -1,7 +1,8 @@
 """A published policy, prepared for assessments, and the aggregate of its versions."""
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -25,11 +26,19 @@ MOST_ACCOUNT_FEN = 10**10
 enterprises and the 400 quarters of a century then make 4 × 10¹⁸ fen, so no sum passes 2⁶³."""
 
 
-class LimitWindow(NamedTuple):
-    """A limit, and one window that it applies to."""
+@dataclass(frozen=True, eq=False, slots=True)
+class LimitWindow:
+    """A limit, and one window in which it holds; a policy has one object for each, which is its own key.
+
+    Attributes:
+        limit: The limit.
+        window: The window.
+        ceiling_fen: The ceiling of the limit.
+    """
 
     limit: Limit
     window: Window
+    ceiling_fen: int
 
 
 class Policy:
@@ -53,6 +62,8 @@ class Policy:
     """
 
     __slots__ = (
+        "_account_of",
+        "_limit_windows",
         "_limits_of",
         "_places",
         "_touched_by",
@@ -85,6 +96,8 @@ class Policy:
         self.own = derive_reach(document)
         self.reach = earlier | {self.own}
         self.is_withdrawn = is_withdrawn
+        self._account_of: dict[Period, Window | None] = {}
+        self._limit_windows: dict[tuple[str, Window], LimitWindow] = {}
         self._limits_of: dict[Period, tuple[LimitWindow, ...]] = {}
         self._touched_by: dict[Period, tuple[Window, ...]] = {}
         self._places = {clause.id: clause.place for clause in document.clauses}
@@ -99,7 +112,9 @@ class Policy:
 
     def counts_in(self, period: Period, window: Window) -> bool:
         """Whether the policy pays for this period in the account of this window."""
-        return self.covers_period(period) and self.own.window(period) == window
+        if period not in self._account_of:
+            self._account_of[period] = self.own.window(period) if self.covers_period(period) else None
+        return self._account_of[period] == window
 
     def touched_by(self, period: Period) -> tuple[Window, ...]:
         """The accounts that facts of a period touch: those of this version, and those of earlier ones.
@@ -136,7 +151,7 @@ class Policy:
         found = self._limits_of.get(period)
         if found is None:
             found = self._limits_of[period] = tuple(
-                LimitWindow(limit, self._limit_window(limit, period)) for limit in self.longer_limits
+                self._limit_window(limit, period) for limit in self.longer_limits
             )
         return found
 
@@ -149,22 +164,24 @@ class Policy:
     def limits_in(self, window: Window) -> list[LimitWindow]:
         """Every limit with each of its windows in an account: the smallest windows first, then by time."""
         covered = [period for period in window.periods if self.own.covers(period)]
-        return [
-            LimitWindow(limit, within)
-            for limit in self.limits
-            for within in sorted({self._limit_window(limit, period) for period in covered})
-            if window.includes(within)
-        ]
+        windows = (
+            dict.fromkeys(self._limit_window(limit, period) for period in covered) for limit in self.limits
+        )
+        return [within for of_limit in windows for within in of_limit if window.includes(within.window)]
 
-    def _limit_window(self, limit: Limit, period: Period) -> Window:
+    def _limit_window(self, limit: Limit, period: Period) -> LimitWindow:
         if limit.per == "policy":
-            return Window.of_years(self.own.first.year, self.own.last.year)
-        return Window.around(limit.per, period)
+            window = Window.of_years(self.own.first.year, self.own.last.year)
+        else:
+            window = Window.around(limit.per, period)
+        return self._limit_windows.setdefault(
+            (limit.per, window), LimitWindow(limit, window, limit.ceiling.fen)
+        )
 
     def account_limit(self, window: Window) -> Limit | None:
         """The limit whose window is the whole account; None without one."""
         first = window.periods[0]
-        return next((limit for limit, within in self.limits_of(first) if within == window), None)
+        return next((within.limit for within in self.limits_of(first) if within.window == window), None)
 
     @property
     def years(self) -> frozenset[int]:

@@ -125,13 +125,13 @@ def test_the_limits_hold_after_every_event_of_every_account(random: Random, limi
         account = EntitlementAccount(Window.parse(window))
         for event in events:
             account.apply(event)
-            for limit, within in policy.limits_in(account.window):
+            for limit in policy.limits_in(account.window):
                 amounts = [
                     event.outcome.assessed_fen
                     for period, event in account.assessed.items()
-                    if event.outcome is not None and within.holds(period_of(period))
+                    if event.outcome is not None and limit.window.holds(period_of(period))
                 ]
-                assert sum(amounts) <= limit.ceiling.fen
+                assert sum(amounts) <= limit.limit.ceiling.fen
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_a_window_that_the_coverage_begins_within_has_an_account() -> None:
 
 def test_limits_are_listed_with_each_of_their_windows_the_smallest_first() -> None:
     policy = policy_of(text_with_limits(("half-year", 2_000_000), ("month", 500_000), ("quarter", 900_000)))
-    limits = [(limit.id, str(window)) for limit, window in policy.limits_in(Window.parse("2024H1"))]
+    limits = [(each.limit.id, str(each.window)) for each in policy.limits_in(Window.parse("2024H1"))]
     assert limits == [
         *(("month-ceiling", period) for period in MONTHS[:5]),
         *(("quarter-ceiling", quarter) for quarter in ("2024Q1", "2024Q2")),

@@ -137,15 +137,17 @@ def read_account(connection: Connection, uscc: str, window: str, policy_as_of: P
 def _limits(policy: Policy, window: str, periods: Sequence[PeriodAccount]) -> list[LimitUse]:
     return [
         LimitUse(
-            id=limit.id,
-            per=limit.per,
-            window=str(within),
-            ceiling_fen=limit.ceiling.fen,
+            id=within.limit.id,
+            per=within.limit.per,
+            window=str(within.window),
+            ceiling_fen=within.ceiling_fen,
             used_fen=sum(
-                period.outcome.assessed_fen for period in periods if within.holds(period_of(period.period))
+                period.outcome.assessed_fen
+                for period in periods
+                if within.window.holds(period_of(period.period))
             ),
         )
-        for limit, within in policy.limits_in(window_of(window))
+        for within in policy.limits_in(window_of(window))
     ]
 
 

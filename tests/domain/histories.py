@@ -116,10 +116,11 @@ class StandingReturns:
         self.by_place[draft.form, draft.period] = draft
 
     def for_the_oracle(self) -> list[OracleReturn]:
-        return [_for_the_oracle(registered) for registered in self.by_place.values()]
+        return [oracle_return(registered) for registered in self.by_place.values()]
 
 
-def _for_the_oracle(registered: Return) -> OracleReturn:
+def oracle_return(registered: Return) -> OracleReturn:
+    """A return with its one figure, as the oracle takes it."""
     (figure,) = registered.figures.values()
     if figure.current_fen is None:
         raise ValueError("every return has a current figure")

@@ -24,7 +24,7 @@ from tests.builders import (
     text_with_limits,
     trade,
 )
-from tests.domain.histories import Filing, random_history
+from tests.domain.histories import Filing, oracle_return, random_history
 from tests.examples import examples
 from tests.oracle import OracleReturn, find
 
@@ -52,7 +52,7 @@ def by_hand(returns: Sequence[Return], limits: Limits) -> dict[str, tuple[int, l
     ceilings = {per: Fraction(yuan) for per, yuan in limits}
     by_period: dict[str, list[OracleReturn]] = {}
     for standing in returns:
-        by_period.setdefault(standing.period, []).append(_for_oracle(standing))
+        by_period.setdefault(standing.period, []).append(oracle_return(standing))
     assessed: dict[str, Fraction] = {}
     found = {}
     for period in MONTHS:
@@ -73,20 +73,6 @@ def by_hand(returns: Sequence[Return], limits: Limits) -> dict[str, tuple[int, l
         assessed[period] = amount
         found[period] = (int(amount * FEN_PER_YUAN), cut)
     return found
-
-
-def _for_oracle(registered: Return) -> OracleReturn:
-    (figure,) = registered.figures.values()
-    assert figure.current_fen is not None
-    return OracleReturn(
-        form=registered.form,
-        period=registered.period,
-        in_database=registered.in_database,
-        industry_code=registered.industry_code,
-        stage=registered.stage,
-        current_fen=figure.current_fen,
-        prior_year_fen=figure.prior_year_fen,
-    )
 
 
 def every_outcome(enterprise: Enterprise) -> dict[str, Outcome]:

@@ -35,6 +35,7 @@ from domain.events import (
 from domain.periods import Window
 from domain.policy.policy import Policy, policy_from_log
 from domain.returns import AnnualReturns
+from tests.domain.histories import oracle_return
 from tests.golden.golden import (
     EXPECTED,
     GOLDEN_LOG,
@@ -49,7 +50,7 @@ from tests.golden.make import write
 from tests.golden.schemas import SCHEMAS
 from tests.ledger.history import as_json, log, read_model_rows
 from tests.office import Office
-from tests.oracle import OracleReturn, entitlements
+from tests.oracle import entitlements
 
 GOLDEN = read_golden()
 OF_LEDGER = read_golden(GOLDEN_OF_LEDGER)
@@ -179,7 +180,9 @@ def test_the_standing_returns_give_by_the_article_what_the_first_version_assesse
         returns = AnnualReturns(filed, streams.get(filed, ()))
         name = f"entitlement/yingkou-2024-14/{expected['uscc']}/{window}"
         account = EntitlementAccount(Window.parse(window), streams.get(name, ()))
-        by_article = entitlements(_oracle_returns(returns), window)
+        by_article = entitlements(
+            [oracle_return(registered) for registered, _ in returns.standing.values()], window
+        )
         assert account.assessed.keys() == by_article.keys()
         for period, entitlement in by_article.items():
             outcome = account.assessed[period].outcome
@@ -190,25 +193,6 @@ def test_the_standing_returns_give_by_the_article_what_the_first_version_assesse
                 entitlement.assessed_fen,
                 entitlement.open_fen,
             )
-
-
-def _oracle_returns(returns: AnnualReturns) -> list[OracleReturn]:
-    found = []
-    for registered, _ in returns.standing.values():
-        (figure,) = registered.figures.values()
-        assert figure.current_fen is not None
-        found.append(
-            OracleReturn(
-                form=registered.form,
-                period=registered.period,
-                in_database=registered.in_database,
-                industry_code=registered.industry_code,
-                stage=registered.stage,
-                current_fen=figure.current_fen,
-                prior_year_fen=figure.prior_year_fen,
-            )
-        )
-    return found
 
 
 def _streams(entries: Any) -> dict[str, list[Event]]:

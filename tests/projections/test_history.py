@@ -16,6 +16,7 @@ from domain.events import EntitlementAssessed, Outcome, ReturnFiled
 from projections import tables
 from projections.account_windows import account_windows
 from projections.accounts import load_windows
+from tests.domain.histories import oracle_return
 from tests.ledger.history import (
     RandomYear,
     catering,
@@ -175,25 +176,9 @@ def test_the_amounts_at_every_moment_are_those_of_the_article(ledger: Ledger, se
 
 
 def _oracle_returns(rows: list[Any], uscc: str) -> list[OracleReturn]:
-    found = []
-    for row in rows:
-        if row.uscc != uscc:
-            continue
-        filed = msgspec.json.decode(row.state, type=ReturnFiled)
-        (figure,) = filed.figures.values()
-        assert figure.current_fen is not None
-        found.append(
-            OracleReturn(
-                form=filed.form,
-                period=filed.period,
-                in_database=filed.in_database,
-                industry_code=filed.industry_code,
-                stage=filed.stage,
-                current_fen=figure.current_fen,
-                prior_year_fen=figure.prior_year_fen,
-            )
-        )
-    return found
+    return [
+        oracle_return(msgspec.json.decode(row.state, type=ReturnFiled)) for row in rows if row.uscc == uscc
+    ]
 
 
 def _judged(state: bytes) -> OraclePeriod:

@@ -31,7 +31,7 @@ def assessment() -> None:
     def work() -> None:
         for _ in range(ROUNDS):
             for period, returns in months:
-                assess(rule, period, returns, [0 for _ in rule.limits_of(period)])
+                assess(rule, period, returns, {})
 
     print(f"assessment with steps, one core: {ROUNDS * SAMPLE / seconds(work):,.0f} periods/s", flush=True)
 

@@ -275,11 +275,9 @@ class EnterpriseWindows:
 
     def _put(self, uscc: str, period: str, form: str, enterprise: Enterprise | None) -> None:
         """Replace the standing return; None removes it."""
-        holding = [
-            touched.registered
-            for touched in self._windows[uscc].values()
-            if touched.window is not None and touched.window.holds(period_of(period))
-        ]
+        loaded = self._windows[uscc]
+        windows = self._account_windows.of_period(period)
+        holding = [loaded[window].registered for window in windows if window in loaded]
         for registered in (self.registered[uscc], *holding):
             if enterprise is None:
                 del registered[period, form]

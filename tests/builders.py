@@ -220,4 +220,4 @@ def sentences_of(
 def _assessed(returns: tuple[Return, ...], policy: Policy, used_fen: int) -> Assessment:
     by_form = {registered.form: registered for registered in returns}
     period = period_of(returns[0].period)
-    return assess(policy, period, by_form, [used_fen for _ in policy.limits_of(period)])
+    return assess(policy, period, by_form, dict.fromkeys(policy.limits_of(period), used_fen))

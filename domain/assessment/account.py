@@ -1,6 +1,6 @@
 """The account of one enterprise under one policy: the assessments of the periods of a window."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 
 from domain.assessment.assess import assess
@@ -8,6 +8,7 @@ from domain.errors import LedgerIntegrityError
 from domain.events import AnyEvent, EntitlementAssessed, Outcome, UnreadableEvent
 from domain.money import wanyuan_text
 from domain.periods import Period, PeriodError, Window, period_of
+from domain.policy.document import Limit
 from domain.policy.policy import LimitWindow, Policy
 from domain.returns import AnnualReturns, standing_in
 from domain.words import CEILINGS, record_name
@@ -77,7 +78,7 @@ class EntitlementAccount:
         """
         if all(event.policy == policy.ref for event in self.assessed.values()):
             self._check_limits(policy)
-        used = _UsedLimits(policy)
+        used = _UsedLimits(policy.period_limit)
         changed: list[tuple[int, str, EntitlementAssessed]] = []
         standing = {
             text: by_form
@@ -90,21 +91,20 @@ class EntitlementAccount:
                 changed.append((-_fen(before), text, event))
         for text, by_form in standing.items():
             assessed, period = self.assessed.get(text), period_of(text)
+            limits = policy.limits_of(period)
             records = tuple([by_form[form].record for form in sorted(by_form)])
             if assessed and not changed and assessed.policy == policy.ref and assessed.records == records:
-                used.add(period, _fen(assessed))  # The same policy, returns and periods before.
+                used.add(assessed, limits)  # The same policy, returns and periods before.
                 continue
             registered = {form: standing_return.registered for form, standing_return in by_form.items()}
-            outcome = assess(policy, period, registered, used.before(period)).outcome
-            used.add(period, outcome.assessed_fen)
+            outcome = assess(policy, period, registered, used.by_limit_fen).outcome
+            event = EntitlementAssessed(period=text, policy=policy.ref, records=records, outcome=outcome)
+            used.add(event, limits)
             if assessed is None or assessed.outcome != outcome:
-                event = EntitlementAssessed(period=text, policy=policy.ref, records=records, outcome=outcome)
                 changed.append((outcome.assessed_fen - _fen(assessed), text, event))
-        if changed:
-            changed.sort(key=_by_gain)
-            for _, _, event in changed:
-                self.apply(event)
-            self._check_limits(policy)
+        changed.sort(key=_by_gain)
+        for _, _, event in changed:
+            self.apply(event)
         return [event for _, _, event in changed]
 
     def _check_limits(self, policy: Policy) -> None:
@@ -113,47 +113,52 @@ class EntitlementAccount:
         Raises:
             LedgerIntegrityError: One passes its limit.
         """
-        used, limit = _UsedLimits(policy), policy.period_limit
-        most_fen = None if limit is None else limit.ceiling.fen
+        used = _UsedLimits(policy.period_limit)
         for text, event in self.assessed.items():
-            selected_fen = 0 if event.outcome is None else event.outcome.selected_fen
-            if limit is not None and most_fen is not None and selected_fen > most_fen:
-                raise LedgerIntegrityError(f"{text}：超过{CEILINGS[limit.id]}")
-            used.add(period_of(text), _fen(event))
-        used.check()
+            used.add(event, policy.limits_of(period_of(text)))
 
 
 class _UsedLimits:
-    """The amounts that periods have used of each longer limit, by its window."""
+    """The amounts that assessments have used of each longer limit, by its window.
 
-    __slots__ = ("_policy", "_used_fen")
+    Args:
+        period_limit: The limit of each period; None without one.
 
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
-        self._used_fen: dict[LimitWindow, int] = {}
+    Attributes:
+        by_limit_fen: The amounts, in fen.
+    """
 
-    def before(self, period: Period) -> list[int]:
-        """The amount added so far to each longer limit of a period, in fen."""
-        return [self._used_fen.get(limit, 0) for limit in self._policy.limits_of(period)]
+    __slots__ = ("_ceiling_fen", "_period_limit", "by_limit_fen")
 
-    def add(self, period: Period, amount_fen: int) -> None:
-        """Add the assessed amount of a period."""
-        for limit in self._policy.limits_of(period):
-            self._used_fen[limit] = self._used_fen.get(limit, 0) + amount_fen
+    def __init__(self, period_limit: Limit | None) -> None:
+        self._period_limit = period_limit
+        self._ceiling_fen = None if period_limit is None else period_limit.ceiling.fen
+        self.by_limit_fen: dict[LimitWindow, int] = {}
 
-    def check(self) -> None:
-        """Check every sum against its limit.
+    def add(self, event: EntitlementAssessed, limits: Sequence[LimitWindow]) -> None:
+        """Add an assessment to the longer limits of its period.
 
         Raises:
-            LedgerIntegrityError: A sum passes its limit.
+            LedgerIntegrityError: Its amount passes the limit of a period, or a sum passes its limit.
         """
-        for limit, total_fen in self._used_fen.items():
+        outcome = event.outcome
+        if outcome is None:
+            return
+        if (
+            self._period_limit is not None
+            and self._ceiling_fen is not None
+            and outcome.selected_fen > self._ceiling_fen
+        ):
+            raise LedgerIntegrityError(f"{event.period}：超过{CEILINGS[self._period_limit.id]}")
+        for limit in limits:
+            total_fen = self.by_limit_fen.get(limit, 0) + outcome.assessed_fen
             if total_fen > limit.ceiling_fen:
                 total = f"合计{wanyuan_text(total_fen)}万元"
                 raise LedgerIntegrityError(f"{limit.window}：{total}，超过{CEILINGS[limit.limit.id]}")
+            self.by_limit_fen[limit] = total_fen
 
 
-def used_before(policy: Policy, period: Period, assessed_fen: Mapping[str, int]) -> list[int]:
+def used_before(policy: Policy, period: Period, assessed_fen: Mapping[str, int]) -> dict[LimitWindow, int]:
     """The amount that earlier periods of an account have used of each longer limit of a period, in fen.
 
     Args:
@@ -161,11 +166,15 @@ def used_before(policy: Policy, period: Period, assessed_fen: Mapping[str, int])
         period: The period.
         assessed_fen: The assessed amounts of the account, by period.
     """
-    used = _UsedLimits(policy)
-    for text, amount_fen in assessed_fen.items():
-        if (earlier := period_of(text)) < period:
-            used.add(earlier, amount_fen)
-    return used.before(period)
+    earlier = [
+        (policy.limits_of(other), amount_fen)
+        for text, amount_fen in assessed_fen.items()
+        if (other := period_of(text)) < period
+    ]
+    return {
+        limit: sum(amount_fen for limits, amount_fen in earlier if limit in limits)
+        for limit in policy.limits_of(period)
+    }
 
 
 _by_gain = itemgetter(0, 1)

@@ -3,14 +3,14 @@
 All numbers are integers: amounts in fen, rates in basis points, growth compared by cross-multiplication.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from domain.events import MeasureOutcome, Outcome, Return, Stage, Status
 from domain.periods import Period
 from domain.policy.document import Measure
 from domain.policy.parts import Basis
-from domain.policy.policy import Policy
+from domain.policy.policy import LimitWindow, Policy
 from domain.policy.steps import Step, StepValue, Way
 
 
@@ -31,7 +31,7 @@ class _Verdict(NamedTuple):
 
 
 def assess(
-    policy: Policy, period: Period, returns: Mapping[str, Return], used_fen: Sequence[int]
+    policy: Policy, period: Period, returns: Mapping[str, Return], used_fen: Mapping[LimitWindow, int]
 ) -> Assessment:
     """Assess one period, in the fixed order of `domain.policy.document`.
 
@@ -39,8 +39,7 @@ def assess(
         policy: A policy that covers the period.
         period: The period.
         returns: The standing returns of the period by form, at least one.
-        used_fen: The amount that earlier periods have used of each longer limit, in the order of
-            `policy.limits_of`.
+        used_fen: The amounts that earlier periods have used of longer limits.
     """
     judged = [
         (measure, returns[measure.form], _judge(policy, measure, returns[measure.form]))
@@ -129,7 +128,7 @@ def _award(  # noqa: PLR0913, PLR0917 - the fields of the outcome that do not fo
     policy: Policy,
     period: Period,
     eligible: list[tuple[Measure, _Verdict]],
-    used_fen: Sequence[int],
+    used_fen: Mapping[LimitWindow, int],
     stage: Stage,
     measures: tuple[MeasureOutcome, ...],
 ) -> tuple[Outcome, list[Step]]:
@@ -143,7 +142,8 @@ def _award(  # noqa: PLR0913, PLR0917 - the fields of the outcome that do not fo
     if policy.period_limit is not None and selected_fen < verdict.rule_fen:
         capped_by.append(policy.period_limit.id)
     assessed_fen = selected_fen
-    for within, limit_used_fen in zip(policy.limits_of(period), used_fen, strict=True):
+    for within in policy.limits_of(period):
+        limit_used_fen = used_fen.get(within, 0)
         left_fen = max(within.ceiling_fen - limit_used_fen, 0)
         if assessed_fen > left_fen:
             limit = within.limit

@@ -95,7 +95,7 @@ POLICIES: Final = {
 
 def assessed(policy: Policy, *returns: Return, used_fen: int = 0) -> Assessment:
     period, by_form = period_of(returns[0].period), {registered.form: registered for registered in returns}
-    return assess(policy, period, by_form, [used_fen for _ in policy.limits_of(period)])
+    return assess(policy, period, by_form, dict.fromkeys(policy.limits_of(period), used_fen))
 
 
 def verdicts_and_amounts(assessment: Assessment) -> object:

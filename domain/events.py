@@ -267,7 +267,10 @@ LedgerEvent = LogSealed | ClockAccepted
 LEDGER_STREAM: Final = "ledger"
 """The stream of the events about the ledger itself."""
 
-EnterpriseEvent = ReturnFiled | ReturnRevised | ReturnWithdrawn | EntitlementAssessed
+ReturnEvent = ReturnFiled | ReturnRevised | ReturnWithdrawn
+"""The events of the streams of returns."""
+
+EnterpriseEvent = ReturnEvent | EntitlementAssessed
 """The events of the streams of an enterprise."""
 
 PolicyEvent = PolicyPublished | PolicyWithdrawn | PolicyAssessed

@@ -171,9 +171,9 @@ class Window(msgspec.Struct, frozen=True, order=True, gc=False):
         )
 
     @property
-    def periods(self) -> list[Period]:
+    def periods(self) -> tuple[Period, ...]:
         """The periods of the survey in the window, in the order of time."""
-        return [period for year in self.years for period in periods_of_year(year) if self.holds(period)]
+        return _window_periods(self)
 
     @property
     def chinese(self) -> str:
@@ -212,6 +212,11 @@ def _parse_months(  # noqa: PLR0913, PLR0917 - the groups of the pattern
         return january + int(month) - 1, january + int(last_month or month) - 1
     last_january = january if last is None else int(last) * _MONTHS_A_YEAR
     return january, last_january + _MONTHS_A_YEAR - 1
+
+
+@lru_cache(maxsize=4096)
+def _window_periods(window: Window) -> tuple[Period, ...]:
+    return tuple(period for year in window.years for period in periods_of_year(year) if window.holds(period))
 
 
 @lru_cache(maxsize=4096)

@@ -3,7 +3,7 @@
 A standing return is the last one registered for its period and form, unless it was withdrawn.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -21,7 +21,7 @@ from domain.events import (
     UnreadableEvent,
 )
 from domain.forms import FORMS
-from domain.periods import Window, period_of
+from domain.periods import Period, period_of
 from domain.words import record_name
 
 RegisteredT = TypeVar("RegisteredT", ReturnFiled, ReturnRevised)
@@ -140,18 +140,22 @@ class AnnualReturns:
         return event
 
 
-def standing_in(window: Window, returns: Iterable[AnnualReturns]) -> dict[str, dict[str, Standing]]:
-    """The standing returns of a window: by period in the order of time, then by form.
+def standing_by_period(
+    returns: Iterable[AnnualReturns], counts: Callable[[Period], bool]
+) -> dict[str, dict[str, Standing]]:
+    """The standing returns of an enterprise: by period in the order of time, then by form.
 
     Args:
-        window: The window.
-        returns: The returns of one enterprise, for the years of the window.
+        returns: The returns of the enterprise.
+        counts: Whether the returns of a period are wanted.
     """
     found: dict[str, dict[str, Standing]] = {}
     for of_year in returns:
         for (form, text), standing in of_year.standing.items():
-            if window.holds(period_of(text)):
-                found.setdefault(text, {})[form] = standing
+            if text in found:
+                found[text][form] = standing
+            elif counts(period_of(text)):
+                found[text] = {form: standing}
     return {text: found[text] for text in sorted(found, key=period_of)}
 
 

@@ -74,7 +74,7 @@ class _Loader:
 
     def _complete_one(self, uscc: str, window: str, *, is_derived: bool) -> None:
         loaded = self._loaded.window(uscc, window)
-        enterprise = latest(loaded.registered)
+        enterprise = latest(loaded.registered, loaded.periods)
         if is_derived:
             loaded.row = loaded.enterprise_row(enterprise)
         for policy, account in loaded.accounts.items():

@@ -1,8 +1,9 @@
 """The rows of the windows that entries touch: each transaction changes them in memory."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -22,7 +23,7 @@ from domain.events import (
 )
 from domain.forms import FORMS
 from domain.money import FEN_LIMIT
-from domain.periods import PeriodError, Window, is_window, period_of, window_of
+from domain.periods import PeriodError, is_window, period_of, window_of
 from domain.policy.policy import MOST_ACCOUNT_FEN
 from domain.words import CEILINGS
 from projections.account_windows import AccountWindows
@@ -102,11 +103,11 @@ class EnterpriseWindow:
     """A window of an enterprise, under every policy with accounts of this window.
 
     Args:
-        window: The window; None if an event does not say it.
-        registered: The standing returns of the window.
+        periods: The periods of the window, the latest first; none if an event does not say the window.
+        registered: The standing returns of the enterprise, of all loaded windows.
 
     Attributes:
-        window: The window.
+        periods: The periods of the window.
         registered: The standing returns.
         row: The row of the enterprise at the end of the last transaction.
         accounts: The accounts by policy.
@@ -115,10 +116,10 @@ class EnterpriseWindow:
         disputes_before: The disputes before the transaction.
     """
 
-    __slots__ = ("accounts", "disputes", "disputes_before", "moved", "registered", "row", "window")
+    __slots__ = ("accounts", "disputes", "disputes_before", "moved", "periods", "registered", "row")
 
-    def __init__(self, window: Window | None, registered: Registered) -> None:
-        self.window = window
+    def __init__(self, periods: Sequence[str], registered: Registered) -> None:
+        self.periods = periods
         self.registered = registered
         self.row: EnterpriseRow | None = None
         self.accounts: dict[str, Account] = {}
@@ -201,17 +202,11 @@ class EnterpriseWindows:
         self.known_returns: set[tuple[str, str, str]] = set()
 
     def window(self, uscc: str, text: str) -> EnterpriseWindow:
-        """A window of an enterprise; if it is new here, it has the standing returns of its periods."""
+        """A window of an enterprise."""
         windows = self._windows[uscc]
         found = windows.get(text)
         if found is None:
-            window = window_of(text) if text else None
-            standing = {
-                key: enterprise
-                for key, enterprise in self.registered[uscc].items()
-                if window is not None and window.holds(period_of(key[0]))
-            }
-            found = windows[text] = EnterpriseWindow(window, standing)
+            found = windows[text] = EnterpriseWindow(_latest_first(text), self.registered[uscc])
         return found
 
     def apply(self, entry: LogEntry) -> None:
@@ -255,7 +250,10 @@ class EnterpriseWindows:
             touched.moved[period] = entry
             if contradiction is not None:
                 touched.dispute(entry, contradiction, policy="", period=period)
-        self._put(uscc, period, form, None if isinstance(event, ReturnWithdrawn) else enterprise)
+        if isinstance(event, ReturnWithdrawn):
+            del registered[period, form]
+        else:
+            registered[period, form] = enterprise
         name, region_code, industry_code = enterprise
         row = ReturnRow(
             entry.type,
@@ -273,23 +271,11 @@ class EnterpriseWindows:
         self._returns.replace(key, row, entry.transaction_end, held=key in self.known_returns)
         self.known_returns.add(key)
 
-    def _put(self, uscc: str, period: str, form: str, enterprise: Enterprise | None) -> None:
-        """Replace the standing return; None removes it."""
-        loaded = self._windows[uscc]
-        windows = self._account_windows.of_period(period)
-        holding = [loaded[window].registered for window in windows if window in loaded]
-        for registered in (self.registered[uscc], *holding):
-            if enterprise is None:
-                del registered[period, form]
-            else:
-                registered[period, form] = enterprise
-
     def _assess(self, entry: LogEntry, event: EntitlementAssessed) -> None:
         """Apply a new assessment of a period."""
         policy, uscc, window = _account_place(entry.stream)
-        period = period_of(event.period)
-        is_in_use = self._account_windows.has(window, at=entry.position)
-        if policy != event.policy.id or not is_in_use or not window_of(window).holds(period):
+        windows = self._account_windows.of_period(event.period, at=entry.position)
+        if policy != event.policy.id or window not in windows:
             raise LedgerIntegrityError(MISPLACED)
         touched = self._touch((uscc, window))
         outcome = event.outcome
@@ -325,7 +311,7 @@ class EnterpriseWindows:
 
     def _finish_window(self, key: WindowKey, touched: EnterpriseWindow, at: int, changes: SumChanges) -> None:
         uscc, window = key
-        enterprise = latest(touched.registered)
+        enterprise = latest(touched.registered, touched.periods)
         for policy, account in touched.accounts.items():
             for period, entry in touched.moved.items():
                 self._place(key, policy, period, touched, account, entry)
@@ -446,6 +432,12 @@ class EnterpriseWindows:
         changes.listed(listed, row, 1)
         changes.enterprises(account.groups, groups)
         account.listed, account.groups, account.is_disputed = listed, groups, is_disputed
+
+
+@lru_cache(maxsize=4096)
+def _latest_first(window: str) -> tuple[str, ...]:
+    """The periods of a window, the latest first; none of the window "" of an event that does not say it."""
+    return tuple(map(str, reversed(window_of(window).periods))) if window else ()
 
 
 def _unassessed(period: str) -> str:

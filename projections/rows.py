@@ -1,10 +1,9 @@
 """The values of the read models' rows, in the order of their tables, and values that follow from them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from domain.forms import FORMS
-from domain.periods import period_of
 
 
 class Enterprise(NamedTuple):
@@ -85,18 +84,21 @@ class DisputeRow(NamedTuple):
 
 
 Registered = dict[tuple[str, str], Enterprise]
-"""The enterprise as in each standing return of a window, by period and form."""
+"""An enterprise as in each of its standing returns, by period and form."""
 
 Periods = dict[str, EntitlementRow]
 """The assessed periods of an account."""
 
 
-def latest(registered: Registered) -> Enterprise | None:
-    """The enterprise as in its return of the latest period, `E204-1` first; None without a return."""
-    if not registered:
-        return None
-    last = max((period for period, _ in registered), key=period_of)
-    return next(registered[last, form] for form in FORMS if (last, form) in registered)
+def latest(registered: Registered, periods: Sequence[str]) -> Enterprise | None:
+    """The enterprise as in its return of the latest of these periods, `E204-1` first; None without a return.
+
+    Args:
+        registered: The standing returns of the enterprise.
+        periods: The periods, the latest first.
+    """
+    keys = ((period, form) for period in periods for form in FORMS)
+    return next((registered[key] for key in keys if key in registered), None)
 
 
 def account_row(enterprise: Enterprise | None, periods: Mapping[str, EntitlementRow]) -> AccountRow | None:

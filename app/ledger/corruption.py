@@ -14,9 +14,7 @@ from domain.events import (
     AnyEvent,
     EntitlementAssessed,
     LedgerEvent,
-    PolicyAssessed,
-    PolicyPublished,
-    PolicyWithdrawn,
+    PolicyEvent,
     Return,
     ReturnWithdrawn,
     UnreadableEvent,
@@ -83,7 +81,7 @@ def place_problem(stream: str, event: AnyEvent) -> str | None:
     """Why an event cannot belong to a stream, or has impossible content; None if there is no problem."""
     if isinstance(event, UnreadableEvent):
         return event.reason
-    if isinstance(event, PolicyPublished | PolicyWithdrawn | PolicyAssessed):
+    if isinstance(event, PolicyEvent):
         return None if stream == policy_stream(event.policy) else _MISPLACED
     if isinstance(event, LedgerEvent):
         return None if stream == LEDGER_STREAM else _MISPLACED

@@ -285,9 +285,11 @@ class Ledger:
             event = self.event_mapper.decode(topic, state, stream)
         except UndecodableEventError as error:
             raise type(error)(f"序号{position}的{error}") from error
-        place, recorded = (position, stream, version), (recorded_at_us, actor, batch_id, transaction_end)
         newest = self.event_mapper.newest(topic, state, event)
-        return LogEntry(*place, type_name(topic), event, newest, *recorded)
+        kind = type_name(topic)
+        return LogEntry(
+            position, stream, version, kind, event, newest, recorded_at_us, actor, batch_id, transaction_end
+        )
 
     def slices(self, connection: Connection) -> list[Slice]:
         """Divide all enterprises into slices of about the same size, in the order of their codes."""

@@ -1,6 +1,7 @@
 """Maps the events of the domain to the stored bytes and back: JSON, under a short stable topic."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -35,6 +36,7 @@ class StoredEvent(NamedTuple):
     state: bytes
 
 
+@lru_cache(maxsize=64)
 def type_name(topic: str) -> str:
     """The name of the type that a topic belongs to, without the number of a version (`ReturnFiled.2`)."""
     return topic.partition(".")[0]

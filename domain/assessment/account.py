@@ -10,7 +10,7 @@ from domain.money import wanyuan_text
 from domain.periods import Period, PeriodError, Window, period_of
 from domain.policy.document import Limit
 from domain.policy.policy import LimitWindow, Policy
-from domain.returns import AnnualReturns, standing_in
+from domain.returns import AnnualReturns, standing_by_period
 from domain.words import CEILINGS, record_name
 
 
@@ -80,11 +80,7 @@ class EntitlementAccount:
             self._check_limits(policy)
         used = _UsedLimits(policy.period_limit)
         changed: list[tuple[int, str, EntitlementAssessed]] = []
-        standing = {
-            text: by_form
-            for text, by_form in standing_in(self.window, returns).items()
-            if policy.counts_in(period_of(text), self.window)
-        }
+        standing = standing_by_period(returns, lambda period: policy.account_of(period) == self.window)
         for text, before in self.assessed.items():
             if text not in standing:
                 event = EntitlementAssessed(period=text, policy=policy.ref, records=(), outcome=None)

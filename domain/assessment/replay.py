@@ -20,8 +20,7 @@ from domain.events import (
     PolicyRef,
     RecordRef,
     Return,
-    ReturnFiled,
-    ReturnRevised,
+    ReturnEvent,
     ReturnWithdrawn,
     account_stream,
     returns_stream,
@@ -177,9 +176,10 @@ class _Difference(NamedTuple):
 class _Account:
     """An account as derived and as recorded, and the version by which it was derived last."""
 
-    __slots__ = ("assessed_by", "derived", "recorded")
+    __slots__ = ("assessed_by", "derived", "recorded", "years")
 
     def __init__(self, window: Window) -> None:
+        self.years = window.years
         self.assessed_by: Policy | None = None
         self.derived = EntitlementAccount(window)
         self.recorded: dict[str, EntitlementAssessed] = {}
@@ -206,7 +206,7 @@ class _Enterprise:
         self._broken.add(year)
 
     def _is_left_out(self, window: Window) -> bool:
-        return not self._broken.isdisjoint(window.years)
+        return bool(self._broken) and not self._broken.isdisjoint(window.years)
 
     def decide(self, entries: Sequence[LogEntry]) -> tuple[list[Mismatch], int]:
         """Apply the facts of a transaction, derive the assessments, and compare them with the recorded ones.
@@ -266,7 +266,7 @@ class _Enterprise:
         Raises:
             LedgerIntegrityError: The fact contradicts those before it.
         """
-        if not isinstance(event, ReturnFiled | ReturnRevised | ReturnWithdrawn):
+        if not isinstance(event, ReturnEvent):
             raise LedgerIntegrityError(f"{record_name(event)}不是数据登记的记录")
         returns = self._returns.get(year)
         if returns is None:
@@ -301,7 +301,7 @@ class _Enterprise:
         account = self._accounts.get(key)
         if account is None:
             account = self._accounts[key] = _Account(key.window)
-        returns = [self._returns[year] for year in key.window.years if year in self._returns]
+        returns = [self._returns[year] for year in account.years if year in self._returns]
         follows = [] if policy is None else account.derived.reassess(policy, returns)
         account.assessed_by = policy
         derived = {event.period: event for event in follows}

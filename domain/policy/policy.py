@@ -1,7 +1,8 @@
 """A published policy, prepared for assessments, and the aggregate of its versions."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -54,27 +55,35 @@ class Policy:
         is_withdrawn: Whether the version was withdrawn: then it pays for nothing.
 
     Attributes:
+        account_of: The window of the account in which the policy pays for a period; None if it does not.
+        limits_of: The longer limits of a period, the smallest window first, each with its window.
+        limits_in: Every limit with each of its windows in an account: the smallest first, then by time.
         open_readings: The ids of the readings with status `open`.
         period_limit: The limit of each period; None without one.
         longer_limits: The limits of longer windows, the smallest window first.
         own: The reach of this version.
         reach: The reaches of all versions up to this one.
+        touched_by: The accounts that facts of a period touch: those of this version, which closes the
+            accounts of earlier ones, and theirs. If an earlier version had longer accounts, a fact touches
+            every account that overlaps one of them: what the long account loses, the others gain in the same
+            transaction.
     """
 
     __slots__ = (
-        "_account_of",
         "_limit_windows",
-        "_limits_of",
         "_places",
-        "_touched_by",
+        "account_of",
         "document",
         "is_withdrawn",
+        "limits_in",
+        "limits_of",
         "longer_limits",
         "open_readings",
         "own",
         "period_limit",
         "reach",
         "ref",
+        "touched_by",
     )
 
     def __init__(
@@ -96,10 +105,11 @@ class Policy:
         self.own = derive_reach(document)
         self.reach = earlier | {self.own}
         self.is_withdrawn = is_withdrawn
-        self._account_of: dict[Period, Window | None] = {}
+        self.account_of: Callable[[Period], Window | None] = cache(self._find_account)
+        self.limits_of: Callable[[Period], tuple[LimitWindow, ...]] = cache(self._find_limits)
+        self.limits_in: Callable[[Window], tuple[LimitWindow, ...]] = cache(self._find_limits_in)
+        self.touched_by: Callable[[Period], tuple[Window, ...]] = cache(self._find_touched)
         self._limit_windows: dict[tuple[str, Window], LimitWindow] = {}
-        self._limits_of: dict[Period, tuple[LimitWindow, ...]] = {}
-        self._touched_by: dict[Period, tuple[Window, ...]] = {}
         self._places = {clause.id: clause.place for clause in document.clauses}
 
     def covers_period(self, period: Period) -> bool:
@@ -110,25 +120,10 @@ class Policy:
         """Whether the policy pays for some period in accounts of exactly this window."""
         return not self.is_withdrawn and self.own.has(window)
 
-    def counts_in(self, period: Period, window: Window) -> bool:
-        """Whether the policy pays for this period in the account of this window."""
-        if period not in self._account_of:
-            self._account_of[period] = self.own.window(period) if self.covers_period(period) else None
-        return self._account_of[period] == window
+    def _find_account(self, period: Period) -> Window | None:
+        return self.own.window(period) if self.covers_period(period) else None
 
-    def touched_by(self, period: Period) -> tuple[Window, ...]:
-        """The accounts that facts of a period touch: those of this version, and those of earlier ones.
-
-        This version closes the accounts of earlier versions. If an earlier version had longer accounts, a
-        fact touches every account that overlaps one of them: what the long account loses, the others gain in
-        the same transaction.
-        """
-        found = self._touched_by.get(period)
-        if found is None:
-            found = self._touched_by[period] = self._windows_touched(period)
-        return found
-
-    def _windows_touched(self, period: Period) -> tuple[Window, ...]:
+    def _find_touched(self, period: Period) -> tuple[Window, ...]:
         holding = [
             window
             for reach in self.reach
@@ -146,14 +141,8 @@ class Policy:
             sorted({window for period in periods_of_year(year) for window in self.touched_by(period)})
         )
 
-    def limits_of(self, period: Period) -> tuple[LimitWindow, ...]:
-        """The longer limits of a period, the smallest window first, each with its window."""
-        found = self._limits_of.get(period)
-        if found is None:
-            found = self._limits_of[period] = tuple(
-                self._limit_window(limit, period) for limit in self.longer_limits
-            )
-        return found
+    def _find_limits(self, period: Period) -> tuple[LimitWindow, ...]:
+        return tuple(self._limit_window(limit, period) for limit in self.longer_limits)
 
     @property
     def limits(self) -> tuple[Limit, ...]:
@@ -161,13 +150,12 @@ class Policy:
         of_period = () if self.period_limit is None else (self.period_limit,)
         return (*of_period, *self.longer_limits)
 
-    def limits_in(self, window: Window) -> list[LimitWindow]:
-        """Every limit with each of its windows in an account: the smallest windows first, then by time."""
+    def _find_limits_in(self, window: Window) -> tuple[LimitWindow, ...]:
         covered = [period for period in window.periods if self.own.covers(period)]
         windows = (
             dict.fromkeys(self._limit_window(limit, period) for period in covered) for limit in self.limits
         )
-        return [within for of_limit in windows for within in of_limit if window.includes(within.window)]
+        return tuple(within for of_limit in windows for within in of_limit if window.includes(within.window))
 
     def _limit_window(self, limit: Limit, period: Period) -> LimitWindow:
         if limit.per == "policy":

@@ -18,7 +18,7 @@ from domain.events import (
     returns_stream,
 )
 from domain.periods import Window
-from domain.returns import REVISION_NEEDS_REASON, STAGE_REGRESSES, AnnualReturns, Standing, standing_in
+from domain.returns import REVISION_NEEDS_REASON, STAGE_REGRESSES, AnnualReturns, Standing, standing_by_period
 from tests.builders import USCC, catering, trade
 
 STREAM = returns_stream(USCC, 2024)
@@ -154,14 +154,14 @@ def test_a_window_shows_its_periods_in_order_of_time() -> None:
     later.file(trade(110_000, 100_000, period="2025-01~02"))
 
     def periods(window: str) -> list[str]:
-        return list(standing_in(Window.parse(window), [later, returns]))
+        return list(standing_by_period([later, returns], Window.parse(window).holds))
 
     assert periods("2024H1") == ["2024-01~02", "2024-04", "2024-06"]
     assert periods("2024H2") == ["2024-07", "2024-12"]
     assert periods("2024Q2") == ["2024-04", "2024-06"]
     assert periods("2024~2025") == ["2024-01~02", "2024-04", "2024-06", "2024-07", "2024-12", "2025-01~02"]
     assert periods("2023H1") == []
-    assert set(standing_in(Window.parse("2024Q2"), [returns])["2024-04"]) == {"E204-1", "S204-1"}
+    assert set(standing_by_period([returns], Window.parse("2024Q2").holds)["2024-04"]) == {"E204-1", "S204-1"}
 
 
 def test_a_stream_in_which_a_return_is_filed_twice_is_refused() -> None:

@@ -19,7 +19,6 @@ from domain.events import (
     PolicyAssessed,
     PolicyEvent,
     PolicyPublished,
-    PolicyWithdrawn,
     Return,
 )
 from domain.policy.document import fingerprint
@@ -152,7 +151,7 @@ class LogChecks:
                 f"序号{line.position}的内容不是{shown(line.topic)}类型的记录。",
             )
         else:
-            if isinstance(event, PolicyPublished | PolicyWithdrawn | PolicyAssessed):
+            if isinstance(event, PolicyEvent):
                 self._check_policy(line, event)
             elif self._is_in_place(line, event):
                 if isinstance(event, EntitlementAssessed):

@@ -15,7 +15,7 @@ from domain.events import LogEntry, account_stream
 from domain.periods import window_of
 from domain.policy.policy import Policy
 from domain.words import UnknownValueError
-from projections.account_windows import account_windows
+from projections.account_windows import account_windows, is_listed
 from projections.projector import position_of
 from projections.queries import moments, policies
 from projections.queries.moments import Moment
@@ -254,6 +254,8 @@ def check_window(connection: Connection, window: str) -> None:
     Raises:
         UnknownValueError: It is such a window; the known ones are those of its years.
     """
+    if is_listed(window):
+        return
     windows = account_windows(connection, LIVE)
     if not windows.has(window):
         known = [text for year in window_of(window).years for text in windows.of_year(year)]

@@ -5,9 +5,10 @@ Enterprises are listed by half-year even without a published policy, so that win
 
 from bisect import bisect_left
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from domain.periods import Per, Window, is_window, period_of, periods_of_year, window_of
 from domain.policy.reach import Reach
@@ -79,12 +80,15 @@ class AccountWindows:
         return tuple(dict.fromkeys(window for windows in every for window in windows))
 
 
+@lru_cache(maxsize=4)
+def _published(models: ReadModels) -> Select[Any]:
+    table = models.policies.c
+    return select(table.position, table.first_period, table.last_period, table.account_per)
+
+
 def account_windows(connection: Connection, models: ReadModels) -> AccountWindows:
     """The windows by the versions in the read models."""
-    table = models.policies.c
-    rows = connection.execute(
-        select(table.position, table.first_period, table.last_period, table.account_per)
-    ).cursor.fetchall()
+    rows = connection.execute(_published(models)).cursor.fetchall()
     return AccountWindows(
         PublishedReach(position, Reach(period_of(first), period_of(last), per))
         for position, first, last, per in rows

@@ -25,6 +25,7 @@ from domain.forms import FORMS
 from domain.money import FEN_LIMIT
 from domain.periods import PeriodError, is_window, period_of, window_of
 from domain.policy.policy import MOST_ACCOUNT_FEN
+from domain.text import is_storable_text
 from domain.words import CEILINGS
 from projections.account_windows import AccountWindows
 from projections.policies import MISPLACED
@@ -242,7 +243,7 @@ class EnterpriseWindows:
         else:
             enterprise = Enterprise(event.name, event.region_code, event.industry_code)
             current_fen = _current_fen(event)
-            if not is_storable(event.name + event.region_code + event.industry_code):
+            if not is_storable_text(event.name + event.region_code + event.industry_code):
                 raise LedgerIntegrityError("含有数据库不能保存的文字")
         contradiction = _contradiction(event, registered)
         for window in windows:
@@ -520,7 +521,7 @@ def _contradiction(
 
 def period_text(event: AnyEvent) -> str:
     """The period that an event names; "" if it names none."""
-    return event.period if isinstance(event, EnterpriseEvent) and is_storable(event.period) else ""
+    return event.period if isinstance(event, EnterpriseEvent) and is_storable_text(event.period) else ""
 
 
 def printable(text: str) -> str:
@@ -540,11 +541,6 @@ def _current_fen(event: ReturnFiled | ReturnRevised) -> int | None:
     if figure.current_fen is not None and abs(figure.current_fen) >= FEN_LIMIT:
         raise LedgerIntegrityError("数值超出范围")
     return figure.current_fen
-
-
-def is_storable(text: str) -> bool:
-    """Whether every database can store a text."""
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _entitlement_row(

@@ -1,9 +1,11 @@
 """The loop that brings the read models up to the log: after a filing, in a worker and in a rebuild."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import groupby
+from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Insert, Select, Update, bindparam, insert, select, update
 
 from domain.errors import LedgerIntegrityError
 from domain.events import LogEntry
@@ -26,14 +28,29 @@ def position_of(connection: Connection, models: ReadModels = LIVE, *, lock: bool
     Raises:
         LedgerIntegrityError: The table is not one row with an integer of at least 0.
     """
-    query = select(models.checkpoint.c.position)
-    found = connection.scalars(query.with_for_update() if lock else query).all()
+    found = connection.scalars(_position(models, lock=lock)).all()
     if len(found) != 1 or type(found[0]) is not int or found[0] < 0:
         raise LedgerIntegrityError(
             f"{models.checkpoint.name}表应有且只有一行，position列应为不小于0的整数。"
             "请运行duixian projections rebuild重建查询表"
         )
     return found[0]
+
+
+@lru_cache(maxsize=8)
+def _position(models: ReadModels, *, lock: bool) -> Select[tuple[Any]]:
+    query: Select[tuple[Any]] = select(models.checkpoint.c.position)
+    return query.with_for_update() if lock else query
+
+
+@lru_cache(maxsize=4)
+def _advance(models: ReadModels) -> Update:
+    return update(models.checkpoint).values(position=bindparam("reached"))
+
+
+@lru_cache(maxsize=4)
+def _add_transactions(models: ReadModels) -> Insert:
+    return insert(models.transactions)
 
 
 def catch_up(feed: Feed, connection: Connection, until: int | None = None, models: ReadModels = LIVE) -> int:
@@ -59,7 +76,7 @@ def catch_up(feed: Feed, connection: Connection, until: int | None = None, model
         return at
     project(connection, entries, models)
     at = entries[-1].position
-    connection.execute(update(models.checkpoint).values(position=at))
+    connection.execute(_advance(models), {"reached": at})
     return at
 
 
@@ -88,7 +105,7 @@ def project(connection: Connection, entries: Sequence[LogEntry], models: ReadMod
         totals.add(loaded.finish_transaction(end), end)
     loaded.flush(connection)
     totals.flush()
-    connection.execute(insert(models.transactions), ends)
+    connection.execute(_add_transactions(models), ends)
 
 
 def _by_transaction(entries: Iterable[LogEntry]) -> Iterator[tuple[int, Iterator[LogEntry]]]:

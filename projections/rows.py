@@ -97,8 +97,12 @@ def latest(registered: Registered, periods: Sequence[str]) -> Enterprise | None:
         registered: The standing returns of the enterprise.
         periods: The periods, the latest first.
     """
-    keys = ((period, form) for period in periods for form in FORMS)
-    return next((registered[key] for key in keys if key in registered), None)
+    for period in periods:
+        for form in FORMS:
+            found = registered.get((period, form))
+            if found is not None:
+                return found
+    return None
 
 
 def account_row(enterprise: Enterprise | None, periods: Mapping[str, EntitlementRow]) -> AccountRow | None:

@@ -37,7 +37,7 @@ from domain.periods import Window
 from domain.words import DIMENSIONS, STAGES, STATUSES
 from projections.queries.listing import ListFilter, Sort
 from projections.queries.policies import policy_of
-from projections.queries.returns import has_ever_registered, versions
+from projections.queries.returns import has_ever_filed, versions
 from projections.queries.totals import Dimension
 
 app = Commands()
@@ -204,7 +204,7 @@ def returns(
     uscc, asked = parse_uscc(uscc), asked_moment(position, known_at)
     ledger = get_ledger(context)
     with read_as_of(ledger, asked) as (connection, at):
-        if not has_ever_registered(connection, uscc, year):
+        if not has_ever_filed(connection, uscc, str(year)):
             refuse(f"{uscc}在{year}年没有登记过数据。")
         found = versions(connection, uscc, year, at.position)
     disclose(context, ledger, len(found), uscc=uscc)

@@ -12,16 +12,22 @@ from app.ledger.lines import Line
 from domain.events import (
     LEDGER_STREAM,
     AnyEvent,
+    ClockAccepted,
     EntitlementAssessed,
-    LedgerEvent,
-    PolicyEvent,
+    LogSealed,
+    PolicyAssessed,
+    PolicyPublished,
+    PolicyWithdrawn,
     Return,
+    ReturnFiled,
+    ReturnRevised,
     ReturnWithdrawn,
     UnreadableEvent,
     policy_stream,
 )
 from domain.forms import FORMS
 from domain.periods import PeriodError, Window, period_of, window_of
+from domain.text import is_storable_text
 
 VERIFY: Final = "请运行duixian audit verify核验，从备份恢复"
 """The remedy if the log, or another table that is not a read model, contradicts itself."""
@@ -63,37 +69,36 @@ def row_problem(row: Sequence[Any]) -> str | None:
         return "序号或版本超出范围"
     if not (0 <= recorded_at_us < _LAST_TIME_US and 0 < transaction_end < _BIG):
         return "登记时间或批次末序号超出范围"
-    if not is_text(stream + topic + actor + batch_id):
+    if not is_storable_text(stream + topic + actor + batch_id):
         return "含有无效文字"
     if b"\n" in state:
         return "内容含有换行，不能成为一行"
     return None
 
 
-def is_text(text: str) -> bool:
-    """Whether a text is valid UTF-8, which SQLite does not check, without NUL, which PostgreSQL refuses."""
-    if text.isascii():
-        return "\0" not in text
-    return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
-
-
 def place_problem(stream: str, event: AnyEvent) -> str | None:
     """Why an event cannot belong to a stream, or has impossible content; None if there is no problem."""
-    if isinstance(event, UnreadableEvent):
-        return event.reason
-    if isinstance(event, PolicyEvent):
-        return None if stream == policy_stream(event.policy) else _MISPLACED
-    if isinstance(event, LedgerEvent):
-        return None if stream == LEDGER_STREAM else _MISPLACED
+    match event:
+        case EntitlementAssessed():
+            return _period_problem(stream, event.policy.id, event.period)
+        case ReturnFiled() | ReturnRevised() | ReturnWithdrawn():
+            return _period_problem(stream, None, event.period) or _return_problem(event)
+        case UnreadableEvent():
+            return event.reason
+        case PolicyPublished() | PolicyWithdrawn() | PolicyAssessed():
+            return None if stream == policy_stream(event.policy) else _MISPLACED
+        case LogSealed() | ClockAccepted():
+            return None if stream == LEDGER_STREAM else _MISPLACED
+
+
+def _period_problem(stream: str, policy: str | None, period: str) -> str | None:
+    """Why an event about a period cannot belong to a stream; `policy` is None for returns."""
     place = _place(stream)
     try:
-        is_in_place = place is not None and place.window.holds(period_of(event.period))
+        is_in_place = place is not None and place.window.holds(period_of(period))
     except PeriodError:
         return "所属期无法识别"
-    policy = event.policy.id if isinstance(event, EntitlementAssessed) else None
-    if place is None or place.policy != policy or not is_in_place:
-        return _MISPLACED
-    return None if isinstance(event, EntitlementAssessed) else _return_problem(event)
+    return None if is_in_place and place is not None and place.policy == policy else _MISPLACED
 
 
 @lru_cache(maxsize=16_384)  # A slice of a replay has some thousands of streams, and some events of each.

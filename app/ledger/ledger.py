@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.operators import custom_op
 
 from app.ledger.clock import now_us
-from app.ledger.corruption import is_text, place_problem, row_problem, shown
+from app.ledger.corruption import place_problem, row_problem, shown
 from app.ledger.mapper import (
     EventMapper,
     NewEvent,
@@ -51,6 +51,7 @@ from domain.events import (
     policy_stream,
 )
 from domain.policy.policy import Policy, PolicyHistory
+from domain.text import is_storable_text
 
 STREAMS_PER_QUERY = 10_000
 """The number of streams read at once: their events take some tens of megabytes."""
@@ -76,6 +77,11 @@ _ENTRY = [
         "state",
     )
 ]
+_ENTRIES_AFTER: Final = (
+    select(*_ENTRY).where(events.c.position > bindparam("after")).order_by(events.c.position)
+)
+_NEXT_ENTRIES: Final = _ENTRIES_AFTER.limit(bindparam("limit"))
+_ENTRIES_UNTIL: Final = _ENTRIES_AFTER.where(events.c.position <= bindparam("until"))
 
 
 class Slice(NamedTuple):
@@ -233,13 +239,11 @@ class Ledger:
         Raises:
             UnknownTypeError: A newer program recorded an event.
         """
-        query = select(*_ENTRY).where(events.c.position > after).order_by(events.c.position)
-        rows = list(connection.execute(query.limit(limit), execution_options=AS_BYTES).all())
+        given = {"after": after, "limit": limit}
+        rows = list(connection.execute(_NEXT_ENTRIES, given, execution_options=AS_BYTES).all())
         if rows and rows[-1].transaction_end > rows[-1].position:
-            rest = query.where(
-                events.c.position > rows[-1].position, events.c.position <= rows[-1].transaction_end
-            )
-            rows.extend(connection.execute(rest, execution_options=AS_BYTES).all())
+            given = {"after": rows[-1].position, "until": rows[-1].transaction_end}
+            rows.extend(connection.execute(_ENTRIES_UNTIL, given, execution_options=AS_BYTES).all())
         return [self._entry_to_project(row) for row in rows]
 
     def unknown_type(self, connection: Connection, *, after: int) -> str | None:
@@ -297,7 +301,7 @@ class Ledger:
         query = select(events.c.stream).where(_within("returns/"), events.c.version == 1)
         query = query.order_by(events.c.stream).limit(1).offset(STREAMS_PER_SLICE - 1)
         while (stream := connection.scalar(query.where(events.c.stream > after))) is not None:
-            if not is_text(stream):  # It sorts after all valid names.
+            if not is_storable_text(stream):  # It sorts after all valid names.
                 break
             ends.append(stream.split("/")[1])
             after = stream
@@ -369,7 +373,7 @@ class Ledger:
             events.c.stream > bindparam("after"), events.c.stream < "entitlement0"
         )
         while (stream := connection.scalar(following, {"after": after})) is not None:
-            if not is_text(stream):  # It sorts after all valid names.
+            if not is_storable_text(stream):  # It sorts after all valid names.
                 break
             prefix = "/".join(stream.split("/")[:2]) + "/"
             if stream.startswith(prefix):
@@ -489,7 +493,9 @@ class Ledger:
 
     def _names(self, connection: Connection, prefix: str) -> Sequence[str]:
         query = select(events.c.stream).where(_within(prefix), events.c.version == 1)
-        return list(filter(is_text, connection.scalars(query)))  # Queries cannot find the other names.
+        return list(
+            filter(is_storable_text, connection.scalars(query))
+        )  # Queries cannot find the other names.
 
     def returns_streams(
         self, connection: Connection, *, after: str, years: Iterable[int], limit: int

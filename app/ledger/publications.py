@@ -1,10 +1,10 @@
 """The progress of the assessment that follows each publication."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, func, insert, select, type_coerce, update
+from sqlalchemy import Connection, bindparam, func, insert, select, type_coerce, update
 from sqlalchemy.types import NullType
 
 from app.ledger.corruption import VERIFY, is_returns, shown
@@ -45,6 +45,9 @@ class Publication(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 _COLUMNS = [publications.c[name] for name in Publication.__struct_fields__]
+
+
+_AT: Final = select(*_COLUMNS).where(publications.c.position == bindparam("at"))
 
 
 def begin(connection: Connection, publication: Publication) -> None:
@@ -92,7 +95,7 @@ def find(connection: Connection, position: int) -> Publication | None:
     Raises:
         LedgerIntegrityError: The row is invalid.
     """
-    row = connection.execute(select(*_COLUMNS).where(publications.c.position == position)).one_or_none()
+    row = connection.execute(_AT, {"at": position}).one_or_none()
     return None if row is None else _strictly(row)
 
 

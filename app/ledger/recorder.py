@@ -21,6 +21,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy import exc as sql_errors
+from sqlalchemy.dialects.sqlite import pysqlite
 
 from app.ledger.clock import ClockError, ClockWatch, now_us, steady_us
 from app.ledger.mapper import StoredEvent
@@ -219,6 +220,7 @@ class SqlRecorder:
 
 
 _COPY: Final = f"COPY events ({', '.join(column.name for column in events.c)}) FROM STDIN (FORMAT BINARY)"
+_INSERT_ON_SQLITE: Final = insert(events).compile(dialect=pysqlite.dialect()).string
 _COPIED: Final = ("int8", "text", "int4", "text", "int8", "text", "text", "int8", "bytea")
 
 
@@ -227,15 +229,17 @@ def insert_rows(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(_COPY, list(rows), execution_options={"copy_types": _COPIED})
         return
-    compiled = insert(events).compile(dialect=connection.dialect)
-    connection.exec_driver_sql(compiled.string, list(rows))
+    connection.exec_driver_sql(_INSERT_ON_SQLITE, list(rows))
+
+
+_STREAMS_SINCE: Final = select(events.c.stream).where(events.c.position > bindparam("read_at"))
 
 
 def _check_condition(connection: Connection, condition: AppendCondition, publication: int) -> None:
     if publication > condition.read_at:
         raise ConcurrencyConflictError(f"a policy was published at {publication}")
     # Without DISTINCT, for which SQLite would read the names of the whole log.
-    since = select(events.c.stream).where(events.c.position > condition.read_at)
-    touched = set(connection.scalars(since)).intersection(condition.streams)
+    since = connection.scalars(_STREAMS_SINCE, {"read_at": condition.read_at})
+    touched = set(since).intersection(condition.streams)
     if touched:
         raise ConcurrencyConflictError(f"recorded in between: {min(touched)}")

@@ -1,9 +1,10 @@
 """Reads tables of one row of whole numbers strictly, since a damaged database may hold any values."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Column, Connection, select, type_coerce
+from sqlalchemy import Column, Connection, Select, select, type_coerce
 from sqlalchemy.types import NullType
 
 from app.ledger.corruption import VERIFY
@@ -12,10 +13,17 @@ from domain.errors import LedgerIntegrityError
 
 def find_numbers(connection: Connection, columns: Sequence[Column[Any]]) -> list[int] | None:
     """Read the values of the only row; None if there is not exactly one row of whole numbers from 0."""
-    found = connection.execute(select(*(type_coerce(column, NullType()) for column in columns))).all()
+    found = connection.execute(_values(tuple(columns))).all()
     if len(found) != 1 or not all(type(value) is int and value >= 0 for value in found[0]):
         return None
     return list(found[0])
+
+
+@lru_cache(maxsize=64)
+def _values(columns: tuple[Column[Any], ...]) -> Select[Any]:
+    """The query for values of any type."""
+    values: list[Any] = [type_coerce(column, NullType()) for column in columns]
+    return select(*values)
 
 
 def read_number(connection: Connection, column: Column[int]) -> int:

@@ -1,22 +1,18 @@
 """Which values every database can store; any other value is refused at the edge."""
 
-import re
 from typing import Any, Final
 
 import msgspec
 
-_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
+from domain.text import is_storable_text
+
 _MOST: Final = 2**63
 
 
 def is_storable(value: Any) -> bool:
-    """Whether a text has neither NUL nor a lone surrogate, and an integer fits in 64 bits.
-
-    PostgreSQL cannot store NUL, and neither database a lone surrogate or a longer integer. For a struct, its
-    fields are checked.
-    """
+    """Whether every database can store a text, and an integer fits in 64 bits; for a struct, its fields."""
     if isinstance(value, msgspec.Struct):
         return all(map(is_storable, msgspec.structs.astuple(value)))
     if isinstance(value, str):
-        return _UNSTORABLE.search(value) is None
+        return is_storable_text(value)
     return not isinstance(value, int) or -_MOST <= value < _MOST

@@ -5,7 +5,7 @@ import secrets
 from typing import Final, Literal, get_args
 
 import msgspec
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from sqlalchemy import exc as sql_errors
 
 from app.security.tables import api_keys
@@ -55,10 +55,14 @@ def create_key(
     return token
 
 
+_IN_FORCE: Final = select(api_keys).where(
+    api_keys.c.sha256 == bindparam("of_hash"), api_keys.c.revoked_at_us.is_(None)
+)
+
+
 def find_key(connection: Connection, token: str) -> Key | None:
     """The key with this text; None if there is none or it was revoked."""
-    query = select(api_keys).where(api_keys.c.sha256 == _hash(token), api_keys.c.revoked_at_us.is_(None))
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_IN_FORCE, {"of_hash": _hash(token)}).one_or_none()
     return None if row is None else _key(row)
 
 

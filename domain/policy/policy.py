@@ -55,6 +55,7 @@ class Policy:
         is_withdrawn: Whether the version was withdrawn: then it pays for nothing.
 
     Attributes:
+        account_limit: The limit whose window is a whole account; None without one.
         account_of: The window of the account in which the policy pays for a period; None if it does not.
         limits_of: The longer limits of a period, the smallest window first, each with its window.
         limits_in: Every limit with each of its windows in an account: the smallest first, then by time.
@@ -72,6 +73,7 @@ class Policy:
     __slots__ = (
         "_limit_windows",
         "_places",
+        "account_limit",
         "account_of",
         "document",
         "is_withdrawn",
@@ -105,6 +107,7 @@ class Policy:
         self.own = derive_reach(document)
         self.reach = earlier | {self.own}
         self.is_withdrawn = is_withdrawn
+        self.account_limit: Callable[[Window], Limit | None] = cache(self._find_account_limit)
         self.account_of: Callable[[Period], Window | None] = cache(self._find_account)
         self.limits_of: Callable[[Period], tuple[LimitWindow, ...]] = cache(self._find_limits)
         self.limits_in: Callable[[Window], tuple[LimitWindow, ...]] = cache(self._find_limits_in)
@@ -166,8 +169,7 @@ class Policy:
             (limit.per, window), LimitWindow(limit, window, limit.ceiling.fen)
         )
 
-    def account_limit(self, window: Window) -> Limit | None:
-        """The limit whose window is the whole account; None without one."""
+    def _find_account_limit(self, window: Window) -> Limit | None:
         first = window.periods[0]
         return next((within.limit for within in self.limits_of(first) if within.window == window), None)
 

@@ -4,12 +4,11 @@ from collections.abc import Collection
 from typing import Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Table, and_, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from domain.events import EntitlementAssessed
 from domain.periods import period_of
-from projections.queries.returns import in_window
-from projections.tables import FOREVER, enterprises, entitlements, returns
+from projections.tables import FOREVER, enterprises, entitlements
 
 _ASSESSED: Final = msgspec.json.Decoder(EntitlementAssessed)
 
@@ -28,34 +27,35 @@ class Identity(msgspec.Struct, frozen=True):
     region_code: str
 
 
-def _holds(table: Table, at: int) -> ColumnElement[bool]:
-    return and_(table.c.from_position <= at, table.c.to_position > at)
-
-
-def has_ever_filed(connection: Connection, uscc: str, window: str) -> bool:
-    """Whether a return of the enterprise was ever registered in the window."""
-    query = select(returns.c.position).where(returns.c.uscc == uscc, in_window(window))
-    return connection.execute(query.limit(1)).one_or_none() is not None
+_IDENTITY: Final = (
+    select(enterprises.c.name, enterprises.c.region_code)
+    .where(enterprises.c.uscc == bindparam("of_uscc"), enterprises.c.window == bindparam("of_window"))
+    .where(enterprises.c.from_position <= bindparam("at"))
+    .order_by(enterprises.c.from_position.desc())
+    .limit(1)
+)
+_PERIODS: Final = select(entitlements.c.state, entitlements.c.position).where(
+    entitlements.c.policy == bindparam("of_policy"),
+    entitlements.c.uscc == bindparam("of_uscc"),
+    entitlements.c.window == bindparam("of_window"),
+    entitlements.c.from_position <= bindparam("at"),
+    entitlements.c.to_position > bindparam("at"),
+)
 
 
 def identity(connection: Connection, uscc: str, window: str, at: int) -> Identity | None:
     """The name and the region of an enterprise; if all its returns are withdrawn, those of the last one."""
-    query = select(enterprises.c.name, enterprises.c.region_code)
-    query = query.where(enterprises.c.uscc == uscc, enterprises.c.window == window)
-    last = query.where(enterprises.c.from_position <= at).order_by(enterprises.c.from_position.desc())
-    row = connection.execute(last.limit(1)).one_or_none()
+    given = {"of_uscc": uscc, "of_window": window, "at": at}
+    row = connection.execute(_IDENTITY, given).one_or_none()
     return None if row is None else Identity(*row)
 
 
 def periods(connection: Connection, policy: str, uscc: str, window: str, at: int) -> list[AssessedPeriod]:
     """The assessed periods of an account, in the order of time."""
-    query = (
-        select(entitlements.c.state, entitlements.c.position)
-        .where(entitlements.c.policy == policy, entitlements.c.uscc == uscc, entitlements.c.window == window)
-        .where(_holds(entitlements, at))
-    )
+    given = {"of_policy": policy, "of_uscc": uscc, "of_window": window, "at": at}
     found = [
-        AssessedPeriod(_ASSESSED.decode(state), position) for state, position in connection.execute(query)
+        AssessedPeriod(_ASSESSED.decode(state), position)
+        for state, position in connection.execute(_PERIODS, given)
     ]
     return sorted(found, key=lambda period: period_of(period.assessed.period))
 

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, select
 
 from projections.tables import accounts, disagreements
 
@@ -74,22 +74,36 @@ def positions(
     connection: Connection, policy: str, window: str, codes: Collection[str], at: int
 ) -> dict[str, list[int]]:
     """The positions that contradict accounts, by code of the enterprise; others are left out."""
-    query = select(_HELD.uscc, _HELD.position).where(_of_accounts(policy, window, at), _HELD.uscc.in_(codes))
     found: dict[str, list[int]] = {}
-    for uscc, position in connection.execute(query.order_by(_HELD.position)):
+    given = {**_given(policy, window, at), "codes": list(codes)}
+    for uscc, position in connection.execute(_POSITIONS, given):
         found.setdefault(uscc, []).append(position)
     return found
 
 
 def count_accounts(connection: Connection, policy: str, window: str, at: int) -> int:
     """The number of accounts of a window that are disputed, and so in no sum."""
-    query = select(func.count(_HELD.uscc.distinct())).where(_of_accounts(policy, window, at))
-    number: int = connection.execute(query).scalar_one()
+    number: int = connection.execute(_NUMBER, _given(policy, window, at)).scalar_one()
     return number
 
 
-def _of_accounts(policy: str, window: str, at: int) -> ColumnElement[bool]:
-    return and_(_HELD.window == window, _HELD.policy.in_(["", policy]), _holds(at))
+_OF_ACCOUNTS: Final = and_(
+    _HELD.window == bindparam("of_window"),
+    _HELD.policy.in_(["", bindparam("of_policy")]),
+    _HELD.from_position <= bindparam("at"),
+    _HELD.to_position > bindparam("at"),
+)
+_POSITIONS: Final = (
+    select(_HELD.uscc, _HELD.position)
+    .where(_OF_ACCOUNTS, _HELD.uscc.in_(bindparam("codes", expanding=True)))
+    .order_by(_HELD.position)
+)
+_NUMBER: Final = select(func.count(_HELD.uscc.distinct())).where(_OF_ACCOUNTS)
+
+
+def _given(policy: str, window: str, at: int) -> dict[str, str | int]:
+    """The parameters of `_OF_ACCOUNTS`."""
+    return {"of_policy": policy, "of_window": window, "at": at}
 
 
 def disputes(at: int) -> ColumnElement[bool]:

@@ -1,9 +1,9 @@
 """The moments that queries can read the ledger as of: the ends of its transactions."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from domain.errors import LedgerIntegrityError
 from projections.tables import transactions
@@ -19,30 +19,35 @@ class Moment(msgspec.Struct, frozen=True):
 BEGINNING = Moment(0, None)
 
 
+_LAST: Final = select(transactions).order_by(transactions.c.position.desc()).limit(1)
+_BY_POSITION: Final = _LAST.where(transactions.c.position <= bindparam("by"))
+_BY_TIME: Final = (
+    select(transactions)
+    .where(transactions.c.recorded_at_us <= bindparam("by"))
+    .order_by(transactions.c.recorded_at_us.desc(), transactions.c.position.desc())
+    .limit(1)
+)
+
+
 def now(connection: Connection) -> Moment:
     """The end of the last transaction in the read models."""
-    query = select(transactions).order_by(transactions.c.position.desc()).limit(1)
-    return _moment(connection, query)
+    return _moment(connection.execute(_LAST).one_or_none())
 
 
 def at_position(connection: Connection, position: int) -> Moment:
     """The end of the last transaction that ended at or before a position."""
-    query = select(transactions).where(transactions.c.position <= position)
-    return _moment(connection, query.order_by(transactions.c.position.desc()).limit(1))
+    return _moment(connection.execute(_BY_POSITION, {"by": position}).one_or_none())
 
 
 def at_time(connection: Connection, known_at_us: int) -> Moment:
     """The end of the last transaction recorded by a time, in microseconds since 1970-01-01T00:00:00Z."""
-    query = select(transactions).where(transactions.c.recorded_at_us <= known_at_us)
-    newest_first = (transactions.c.recorded_at_us.desc(), transactions.c.position.desc())
-    return _moment(connection, query.order_by(*newest_first).limit(1))
+    return _moment(connection.execute(_BY_TIME, {"by": known_at_us}).one_or_none())
 
 
-def _moment(connection: Connection, query: Select[Any]) -> Moment:
-    row = connection.execute(query).one_or_none()
+def _moment(row: Row[Any] | None) -> Moment:
     if row is None:
         return BEGINNING
-    position, recorded_at_us = row
+    position, recorded_at_us = tuple(row)
     if type(position) is not int or type(recorded_at_us) is not int:  # SQLite holds any type in any column.
         raise LedgerIntegrityError(
             "查询表中登记时点（transactions表）的数据无效。请运行duixian projections rebuild重建查询表"

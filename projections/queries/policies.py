@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from domain.events import PolicyRef
 from domain.periods import Window, period_of, window_of
@@ -47,6 +47,11 @@ _VERSIONS: Final = select(
 )
 
 
+_PUBLISHED: Final = _VERSIONS.where(policies.c.from_position <= bindparam("at")).order_by(
+    policies.c.policy, policies.c.version
+)
+
+
 class PublishedDocument(msgspec.Struct, frozen=True):
     """The document of a version: the submitted text, and its content as data."""
 
@@ -56,10 +61,7 @@ class PublishedDocument(msgspec.Struct, frozen=True):
 
 def published(connection: Connection, at: int) -> list[PolicyVersion]:
     """All versions published at or before a position, by id and version."""
-    query = _VERSIONS.where(policies.c.from_position <= at)
-    return [
-        _version(row) for row in connection.execute(query.order_by(policies.c.policy, policies.c.version))
-    ]
+    return [_version(row) for row in connection.execute(_PUBLISHED, {"at": at})]
 
 
 def _version(row: Row[Any]) -> PolicyVersion:
@@ -111,6 +113,13 @@ class PolicyMark(msgspec.Struct, frozen=True):
     position: int
     reason: str | None
     document: str | None
+
+
+_MARKS: Final = (
+    select(*(policy_marks.c[name] for name in PolicyMark.__struct_fields__))
+    .where(policy_marks.c.from_position <= bindparam("at"))
+    .order_by(policy_marks.c.position)
+)
 
 
 class PolicyState(msgspec.Struct, frozen=True):
@@ -173,9 +182,7 @@ class PolicyState(msgspec.Struct, frozen=True):
 def states(connection: Connection, at: int) -> dict[str, PolicyState]:
     """The state of each policy as of a position, by id."""
     versions = published(connection, at)
-    columns = [policy_marks.c[name] for name in PolicyMark.__struct_fields__]
-    query = select(*columns).where(policy_marks.c.from_position <= at).order_by(policy_marks.c.position)
-    marks = [PolicyMark(*row) for row in connection.execute(query)]
+    marks = [PolicyMark(*row) for row in connection.execute(_MARKS, {"at": at})]
     return {
         policy: _state(
             [version for version in versions if version.ref.id == policy],

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Column, ColumnElement, Connection, Row, Select, and_, bindparam, select
+from sqlalchemy import Column, Connection, Row, Select, and_, bindparam, select
 
 from domain.events import Return, ReturnWithdrawn
 from domain.periods import window_of
@@ -16,6 +16,9 @@ from projections.temporal_rows import among, chunks, texts
 _RETURN = msgspec.json.Decoder(Return)
 _WITHDRAWN = msgspec.json.Decoder(ReturnWithdrawn)
 
+
+IN_WINDOW: Final = and_(returns.c.period >= bindparam("first"), returns.c.period <= bindparam("last"))
+"""Whether the period of a return is in the window whose `span` is given."""
 
 EnterprisesByForm = Mapping[tuple[str, str], Sequence[str]]
 """Enterprises by form and period."""
@@ -55,46 +58,50 @@ def _standing_query(dialect: str, column: Column[Any]) -> Select[Any]:
     )
 
 
-def has_ever_registered(connection: Connection, uscc: str, year: int) -> bool:
-    """Whether a return of the enterprise was ever registered for the year."""
-    query = select(returns.c.position).where(_of_year(uscc, year))
-    return connection.execute(query.limit(1)).one_or_none() is not None
+def has_ever_filed(connection: Connection, uscc: str, window: str) -> bool:
+    """Whether a return of the enterprise was ever registered in the window."""
+    given = {"of_uscc": uscc, **span(window)}
+    return connection.execute(_EVER_FILED, given).one_or_none() is not None
 
 
 def versions(connection: Connection, uscc: str, year: int, at: int) -> list[ReturnVersion]:
     """Every version of an enterprise's returns of one year as of a position, by period, form and time."""
-    query = (
-        select(returns)
-        .where(_of_year(uscc, year), returns.c.from_position <= at)
-        .order_by(returns.c.period, returns.c.form, returns.c.from_position)
-    )
-    return [as_version(row) for row in connection.execute(query)]
-
-
-def _of_year(uscc: str, year: int) -> ColumnElement[bool]:
-    return and_(returns.c.uscc == uscc, returns.c.period.startswith(f"{year}-"))
+    given = {"of_uscc": uscc, "at": at, **span(str(year))}
+    return [as_version(row) for row in connection.execute(_VERSIONS, given)]
 
 
 def standing(connection: Connection, uscc: str, window: str, at: int) -> list[ReturnVersion]:
     """The standing returns of a window as of a position, by period and form."""
-    query = (
-        select(returns)
-        .where(
-            returns.c.uscc == uscc,
-            in_window(window),
-            returns.c.from_position <= at,
-            returns.c.to_position > at,
-            returns.c.type != ReturnWithdrawn.__name__,
-        )
-        .order_by(returns.c.period, returns.c.form)
-    )
-    return [as_version(row) for row in connection.execute(query)]
+    given = {"of_uscc": uscc, "at": at, **span(window)}
+    return [as_version(row) for row in connection.execute(_STANDING, given)]
 
 
-def in_window(window: str) -> ColumnElement[bool]:
-    """Whether the period of a return is in a window: the texts of periods sort in the order of time."""
+@lru_cache(maxsize=4096)
+def span(window: str) -> Mapping[str, str]:
+    """The first and the last period of a window: their texts sort in the order of time."""
     periods = window_of(window).periods
-    return and_(returns.c.period >= str(periods[0]), returns.c.period <= str(periods[-1]))
+    return {"first": str(periods[0]), "last": str(periods[-1])}
+
+
+_EVER_FILED: Final = (
+    select(returns.c.position).where(returns.c.uscc == bindparam("of_uscc"), IN_WINDOW).limit(1)
+)
+_VERSIONS: Final = (
+    select(returns)
+    .where(returns.c.uscc == bindparam("of_uscc"), IN_WINDOW, returns.c.from_position <= bindparam("at"))
+    .order_by(returns.c.period, returns.c.form, returns.c.from_position)
+)
+_STANDING: Final = (
+    select(returns)
+    .where(
+        returns.c.uscc == bindparam("of_uscc"),
+        IN_WINDOW,
+        returns.c.from_position <= bindparam("at"),
+        returns.c.to_position > bindparam("at"),
+        returns.c.type != ReturnWithdrawn.__name__,
+    )
+    .order_by(returns.c.period, returns.c.form)
+)
 
 
 def as_version(row: Row[Any]) -> ReturnVersion:

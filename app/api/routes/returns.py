@@ -31,7 +31,7 @@ from app.use_cases.filing.deciding import Refused, batch_problems
 from app.use_cases.filing.file_returns import Replayed, file_once, file_returns, withdraw_return
 from app.use_cases.reading.as_of import resolve_moment
 from domain.periods import period_of
-from projections.queries.returns import has_ever_registered, versions
+from projections.queries.returns import has_ever_filed, versions
 
 router = APIRouter(prefix="/v1/returns", tags=["returns"], route_class=ReadAgain)
 
@@ -163,7 +163,7 @@ def read(
     moment, year = query.moment(ledger), query.year
     with read_transaction(ledger.engine) as connection:
         at = resolve_moment(connection, moment)
-        if not has_ever_registered(connection, parse_uscc(uscc), year):
+        if not has_ever_filed(connection, parse_uscc(uscc), str(year)):
             raise ApiProblem(404, "not-found", f"{uscc}在{year}年没有登记过数据。")
         found = versions(connection, uscc, year, at.position)
     shown.records(len(found), uscc=uscc)

@@ -110,7 +110,7 @@ class ExplainedPeriod(msgspec.Struct, frozen=True):
 
 def read_account(connection: Connection, uscc: str, window: str, policy_as_of: PolicyAsOf) -> Account | None:
     """Read an account as of a moment; None for an enterprise that never filed in the window."""
-    if not accounts.has_ever_filed(connection, uscc, window):
+    if not returns.has_ever_filed(connection, uscc, window):
         return None
     at, policy = policy_as_of.moment.position, policy_as_of.policy_id
     identity = accounts.identity(connection, uscc, window, at)

@@ -493,9 +493,7 @@ class Ledger:
 
     def _names(self, connection: Connection, prefix: str) -> Sequence[str]:
         query = select(events.c.stream).where(_within(prefix), events.c.version == 1)
-        return list(
-            filter(is_storable_text, connection.scalars(query))
-        )  # Queries cannot find the other names.
+        return list(filter(is_storable_text, connection.scalars(query)))  # Others cannot be looked up.
 
     def returns_streams(
         self, connection: Connection, *, after: str, years: Iterable[int], limit: int

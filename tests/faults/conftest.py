@@ -7,6 +7,7 @@ import pytest
 from app.ledger.ledger import Ledger
 from tests.databases import Database
 from tests.faults.proxy import Proxy, proxied
+from tests.statements import own_connections
 
 ON_POSTGRESQL = pytest.mark.parametrize("host", ["postgresql"], indirect=True)
 """For what only a server can do."""
@@ -29,3 +30,10 @@ def proxy(behind: tuple[Proxy, Ledger]) -> Proxy:
 def far(behind: tuple[Proxy, Ledger]) -> Ledger:
     """The ledger through the proxy; `ledger` reaches the same database without it."""
     return behind[1]
+
+
+@pytest.fixture(autouse=True)
+def _own_connections() -> Iterator[None]:
+    """What happens to connections, and how many there are, is what these tests look at."""
+    with own_connections():
+        yield

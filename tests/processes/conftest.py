@@ -8,6 +8,7 @@ import pytest
 from tests.databases import Database
 from tests.office import TestClock
 from tests.processes.running import Machine
+from tests.statements import own_connections
 
 
 @pytest.fixture
@@ -22,3 +23,10 @@ def machine(database: Database, tmp_path: Path) -> Iterator[Machine]:
 def clock() -> TestClock:
     """A clock as that of the processes that are started here."""
     return TestClock.of_machine()
+
+
+@pytest.fixture(autouse=True)
+def _own_connections() -> Iterator[None]:
+    """What happens to connections, and how many there are, is what these tests look at."""
+    with own_connections():
+        yield

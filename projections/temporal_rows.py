@@ -146,6 +146,14 @@ class TemporalTable:
         self._open, self._new, self._closed = {}, [], []
 
 
+_FIND_BY_KEY: Final = select(
+    *(
+        func.set_config(name, "off", True)  # noqa: FBT003
+        for name in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
+    )
+)
+
+
 def find_by_key(connection: Connection) -> None:
     """Make PostgreSQL find rows by their keys for the rest of the transaction.
 
@@ -153,8 +161,7 @@ def find_by_key(connection: Connection) -> None:
     scan of the whole table looks cheap; a batch then takes as long as everything before it.
     """
     if connection.dialect.name == "postgresql":
-        names = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
-        connection.execute(select(*(func.set_config(name, "off", True) for name in names)))  # noqa: FBT003
+        connection.execute(_FIND_BY_KEY)
 
 
 def analyse(connection: Connection, tables: Iterable[Table]) -> None:

@@ -569,13 +569,16 @@ def _sound(row: Any) -> Any:
     return row
 
 
+_FIND_BY_INDEX: Final = select(func.set_config("enable_seqscan", "off", True))  # noqa: FBT003
+
+
 def find_by_stream(connection: Connection) -> None:
     """Make PostgreSQL find streams by the index of their names for the rest of the transaction.
 
     Its statistics lag behind while the returns of a month arrive, so that it underestimates a full scan.
     """
     if connection.dialect.name == "postgresql":
-        connection.execute(select(func.set_config("enable_seqscan", "off", True)))  # noqa: FBT003
+        connection.execute(_FIND_BY_INDEX)
 
 
 @lru_cache(maxsize=4)

@@ -27,9 +27,9 @@ def _migrate() -> None:
     engine = given if given is not None else _open(schema)
     others = {
         name
-        for each in METADATA
-        if each != schema
-        for name in (VERSIONS[each], *(table for metadata in METADATA[each] for table in metadata.tables))
+        for other in METADATA
+        if other != schema
+        for name in (VERSIONS[other], *(table for metadata in METADATA[other] for table in metadata.tables))
     }
     with engine.connect() as connection:
         context.configure(

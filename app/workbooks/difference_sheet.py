@@ -150,5 +150,5 @@ class _DifferenceSheet:
         for index, fen in enumerate(sums, _FIRST_AMOUNT):
             self._write_amount(index, fen)
         if left_out:
-            told = f"另有{left_out}条差异未列出：Excel工作表的行数已到上限。请按期间或处理地分别导出。"
-            self._sheet.write_string(self._next_row + 1, 0, told, self._text)
+            note = f"另有{left_out}条差异未列出：Excel工作表的行数已到上限。请按期间或处理地分别导出。"
+            self._sheet.write_string(self._next_row + 1, 0, note, self._text)

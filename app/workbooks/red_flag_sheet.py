@@ -215,5 +215,5 @@ class _RedFlagSheet:
     def end(self, *, left_out: int) -> None:
         self._sheet.autofilter(0, 0, self._next_row - 1, len(_COLUMNS) - 1)
         if left_out:
-            told = f"另有{left_out}行未列出：Excel工作表的行数已到上限。请按疑点或处理地分别导出。"
-            self._sheet.write_string(self._next_row, 7, told, self._text)
+            note = f"另有{left_out}行未列出：Excel工作表的行数已到上限。请按疑点或处理地分别导出。"
+            self._sheet.write_string(self._next_row, 7, note, self._text)

@@ -26,22 +26,22 @@ from domain.policy.document import fingerprint
 _SMALL: Final = 2**31
 _TIME, _END = Line._fields.index("recorded_at_us"), Line._fields.index("transaction_end") + 1
 _NO_LEAF: Final = leaf_hash(b"")
-"""Stands in the tree for a row of which no line can be made: no row has this one."""
+"""The leaf for a row that cannot become a line; no row has this leaf."""
 
 
 class LogChecks:
-    """Looks at the rows of a log from the first to the last.
+    """Checks the rows of a log from the first to the last.
 
     Args:
-        decode: The event of a topic and a state in a stream.
-        index: Where streams and references are collected.
-        findings: Where it is told what does not hold.
+        decode: Decodes an event from its topic, its state and the name of its stream.
+        index: Collects streams and references.
+        findings: Collects the findings.
 
     Attributes:
-        rows: How many there were.
-        position: The highest so far.
-        last: The last one that was in order by itself.
-        topics: How many there were of each type.
+        rows: The number of rows.
+        position: The highest position so far.
+        last: The last row that is valid by itself.
+        topics: The number of events of each type.
         published: The publications and withdrawals of policies so far, by position.
         sealed: The row that was looked at last, if it says that the log was sealed up to it.
         sealed_size: How many events were sealed by what the log says so far.
@@ -102,7 +102,7 @@ class LogChecks:
         self.last = line
 
     def _skip(self, problem: str, *, position: int | None) -> None:
-        """Pass over a row of which no line can be made, where it stands or should stand."""
+        """Note a row that cannot become a line, at its position or the expected one."""
         at = self.position + 1 if position is None else position
         self._findings.note("row-invalid", at, f"第{at}条记录无法读取：{problem}。")
         self._check_position(at)
@@ -204,7 +204,7 @@ class LogChecks:
             self._index.refer(Reference(line.position, record.stream, version, event.period))
 
     def finish(self) -> None:
-        """Look at what only shows when the log was read whole."""
+        """Make the checks that need the whole log."""
         first = self._first
         if first is not None and first.transaction_end > self.position:
             self._findings.note(
@@ -214,14 +214,14 @@ class LogChecks:
                 f"而台账止于序号{self.position}。",
             )
         self._index.finish()
-        for each in self._index.breaks():
+        for gap in self._index.breaks():
             self._findings.note(
                 "version-gap",
-                each.position,
-                f"序号{each.position}：{shown(each.stream)}版本{each.version}"
+                gap.position,
+                f"序号{gap.position}：{shown(gap.stream)}版本{gap.version}"
                 + (
-                    f"前面是版本{each.before}（序号{each.before_position}）。"
-                    if each.before
+                    f"前面是版本{gap.before}（序号{gap.before_position}）。"
+                    if gap.before
                     else "前面没有版本。"
                 ),
             )

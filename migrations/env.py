@@ -9,7 +9,7 @@ from typing import Any, Final
 from alembic import context
 
 from app.ledger.tables import metadata as ledger
-from app.runtime.database import disable_timeouts, open_engine
+from app.runtime.database import detecting_damage, disable_timeouts, open_engine
 from app.runtime.settings import read_settings
 from app.security.disclosures import open_disclosures
 from app.security.tables import disclosure_metadata
@@ -31,7 +31,7 @@ def _migrate() -> None:
         if other != schema
         for name in (VERSIONS[other], *(table for metadata in METADATA[other] for table in metadata.tables))
     }
-    with engine.connect() as connection:
+    with detecting_damage(), engine.connect() as connection:
         context.configure(
             connection=connection,
             target_metadata=METADATA[schema],

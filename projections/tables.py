@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from sqlalchemy import (
-    BigInteger,
     Column,
     Index,
     Integer,
@@ -16,8 +15,9 @@ from sqlalchemy import (
     MetaData,
     PrimaryKeyConstraint,
     Table,
-    Text,
 )
+
+from projections.column_types import BIG_INTEGER, TEXT
 
 FOREVER = 2**63 - 1
 """The `to_position` of a row that still holds."""
@@ -25,38 +25,37 @@ FOREVER = 2**63 - 1
 NAMING_CONVENTION = {"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_N_name)s"}
 metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
-_TEXT = Text().with_variant(Text(collation="C"), "postgresql")
-"""Text that every database sorts by code points, like the type in `app.runtime.database` for the log."""
-
 
 def _held() -> tuple[Column[int], Column[int]]:
     return (
-        Column("from_position", BigInteger, nullable=False),
-        Column("to_position", BigInteger, nullable=False),
+        Column("from_position", BIG_INTEGER, nullable=False),
+        Column("to_position", BIG_INTEGER, nullable=False),
     )
 
 
 def _text(*names: str) -> tuple[Column[str], ...]:
-    return tuple(Column(name, _TEXT, nullable=False) for name in names)
+    return tuple(Column(name, TEXT, nullable=False) for name in names)
 
 
 def _big(*names: str) -> tuple[Column[int], ...]:
-    return tuple(Column(name, BigInteger, nullable=False) for name in names)
+    return tuple(Column(name, BIG_INTEGER, nullable=False) for name in names)
 
 
 checkpoint = Table(
     "checkpoint",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("position", BigInteger, nullable=False),
+    Column("position", BIG_INTEGER, nullable=False),
+    sqlite_strict=True,
 )
 """One row: the end of the last transaction in the read models."""
 
 transactions = Table(
     "transactions",
     metadata,
-    Column("position", BigInteger, primary_key=True, autoincrement=False),
-    Column("recorded_at_us", BigInteger, nullable=False),
+    Column("position", BIG_INTEGER, primary_key=True, autoincrement=False),
+    Column("recorded_at_us", BIG_INTEGER, nullable=False),
+    sqlite_strict=True,
 )
 """The end of each transaction and its time, by which the ledger finds the position of a moment."""
 Index(None, transactions.c.recorded_at_us, transactions.c.position)
@@ -64,25 +63,27 @@ Index(None, transactions.c.recorded_at_us, transactions.c.position)
 policies = Table(
     "policies",
     metadata,
-    Column("policy", _TEXT, primary_key=True),
+    Column("policy", TEXT, primary_key=True),
     Column("version", Integer, primary_key=True, autoincrement=False),
     *_text("sha256", "title", "first_period", "last_period", "account_per", "actor", "text"),
     Column("document", LargeBinary, nullable=False),
     *_big("recorded_at_us", "position", "from_position"),
+    sqlite_strict=True,
 )
 """The published versions; `account_per` is the length of their accounts (`domain.policy.reach`)."""
 
 policy_marks = Table(
     "policy_marks",
     metadata,
-    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("position", BIG_INTEGER, primary_key=True, autoincrement=False),
     *_text("policy", "type"),
     Column("version", Integer, nullable=False),
     *_text("actor"),
     *_big("recorded_at_us"),
-    Column("reason", _TEXT),
-    Column("document", _TEXT),
+    Column("reason", TEXT),
+    Column("document", TEXT),
     *_big("from_position"),
+    sqlite_strict=True,
 )
 """The later events of published versions: a `PolicyAssessed` ends an assessment; a `PolicyWithdrawn`, with
 its reason and document, starts one."""
@@ -95,6 +96,7 @@ disagreements = Table(
     *_text("stream", "type", "period", "reason"),
     *_held(),
     PrimaryKeyConstraint("uscc", "window", "policy", "position", "from_position"),
+    sqlite_strict=True,
 )
 """The recorded events that contradict the read models, for as long as they do, and why, in Chinese.
 
@@ -107,12 +109,13 @@ returns = Table(
     metadata,
     *_text("uscc", "period", "form", "type", "name", "region_code", "industry_code"),
     Column("version", Integer, nullable=False),
-    Column("current_fen", BigInteger),
+    Column("current_fen", BIG_INTEGER),
     *_text("actor"),
     *_big("recorded_at_us", "position"),
     Column("state", LargeBinary, nullable=False),
     *_held(),
     PrimaryKeyConstraint("uscc", "period", "form", "from_position"),
+    sqlite_strict=True,
 )
 """Every version of every return; `state` is the event as JSON, `current_fen` the current figure of the
 required item. The texts of periods sort in the order of time."""
@@ -123,6 +126,7 @@ enterprises = Table(
     *_text("window", "uscc", "name", "region_code", "industry_code", "assessed_by"),
     *_held(),
     PrimaryKeyConstraint("window", "uscc", "from_position"),
+    sqlite_strict=True,
 )
 """The enterprises with a standing return in a window; name, region and industry are those of their latest
 period. `assessed_by` has the policies under which there is an account, as `policy_set` writes them."""
@@ -133,17 +137,18 @@ entitlements = Table(
     "entitlements",
     metadata,
     *_text("policy", "uscc", "window", "period", "stage", "status"),
-    Column("measure", _TEXT),
-    Column("form", _TEXT),
+    Column("measure", TEXT),
+    Column("form", TEXT),
     *_big("assessed_fen", "open_fen"),
     *_big("selected_fen"),
     *_text("capped_by"),
-    Column("region_code", _TEXT),
-    Column("industry", _TEXT),
+    Column("region_code", TEXT),
+    Column("industry", TEXT),
     Column("state", LargeBinary, nullable=False),
     *_big("position"),
     *_held(),
     PrimaryKeyConstraint("uscc", "policy", "window", "period", "from_position"),
+    sqlite_strict=True,
 )
 """The assessment of each period; `state` is the event as JSON. Form, region and industry (two digits) are
 those of the winning measure's return; `capped_by` has the limits that cut, as `limit_set` writes them."""
@@ -157,6 +162,7 @@ accounts = Table(
     *_held(),
     PrimaryKeyConstraint("policy", "window", "uscc", "from_position"),
     postgresql_with={"fillfactor": 50},
+    sqlite_strict=True,
 )
 """The sums of each account.
 
@@ -186,6 +192,7 @@ totals = Table(
     *_big("counted", "assessed_fen", "open_fen", "preliminary_fen"),
     *_held(),
     PrimaryKeyConstraint("policy", "window", "dimension", "key", "from_position"),
+    sqlite_strict=True,
 )
 """The sums over a window, by each dimension of the summary and of the list; `counted` is the number of
 enterprises, or of the periods that a limit cut (`projections.sums.capped_dimension`)."""

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, bindparam, func, insert, select, type_coerce, update
-from sqlalchemy.types import NullType
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from app.ledger.corruption import VERIFY, is_returns, shown
 from app.ledger.recorder import ConcurrencyConflictError
@@ -105,8 +104,7 @@ def read_all(connection: Connection) -> list[Publication]:
     Raises:
         LedgerIntegrityError: A row is invalid.
     """
-    query = select(*(type_coerce(column, NullType()) for column in _COLUMNS))
-    return [_strictly(row) for row in connection.execute(query)]
+    return [_strictly(row) for row in connection.execute(select(*_COLUMNS))]
 
 
 def up_to(connection: Connection, position: int) -> list[Publication]:

@@ -1,11 +1,10 @@
-"""Reads tables of one row of whole numbers strictly, since a damaged database may hold any values."""
+"""Reads tables of one row of whole numbers strictly, since somebody may have altered the database."""
 
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Column, Connection, Select, select, type_coerce
-from sqlalchemy.types import NullType
+from sqlalchemy import Column, Connection, Select, select
 
 from app.ledger.corruption import VERIFY
 from domain.errors import LedgerIntegrityError
@@ -21,9 +20,7 @@ def find_numbers(connection: Connection, columns: Sequence[Column[Any]]) -> list
 
 @lru_cache(maxsize=64)
 def _values(columns: tuple[Column[Any], ...]) -> Select[Any]:
-    """The query for values of any type."""
-    values: list[Any] = [type_coerce(column, NullType()) for column in columns]
-    return select(*values)
+    return select(*columns)
 
 
 def read_number(connection: Connection, column: Column[int]) -> int:

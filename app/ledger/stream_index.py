@@ -61,8 +61,12 @@ class StreamIndex:
         """Open an empty index."""
         with closing(sqlite3.connect("", isolation_level=None)) as database:
             database.execute("PRAGMA journal_mode=OFF")
-            database.execute("CREATE TABLE versions (stream, version, position, period)")
-            database.execute("CREATE TABLE refs (position, stream, version, period)")
+            database.execute(
+                "CREATE TABLE versions (stream TEXT, version INTEGER, position INTEGER, period TEXT) STRICT"
+            )
+            database.execute(
+                "CREATE TABLE refs (position INTEGER, stream TEXT, version INTEGER, period TEXT) STRICT"
+            )
             database.execute("BEGIN")
             yield cls(database)
 

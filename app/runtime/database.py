@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 import structlog
-from sqlalchemy import URL, Connection, Engine, MetaData, Text, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, event, make_url
 from sqlalchemy import exc as sql_errors
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
@@ -39,12 +39,6 @@ NAMING_CONVENTION = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
 }
 """Every constraint has a name, so that a migration can drop it on every database."""
-
-TEXT = Text().with_variant(Text(collation="C"), "postgresql")
-"""Text in the order of its code points on every database, whatever the locale of a PostgreSQL server.
-
-Streams are found by ranges of their names; in most locales "returns/9" comes after "returns0".
-"""
 
 UNAVAILABLE: Final = (
     sql_errors.OperationalError,
@@ -318,7 +312,7 @@ def write_transaction(engine: Engine, *, no_timeout: bool = False) -> Iterator[C
     """
     with (
         _reopening_on_refusal(engine),
-        _detecting_damage(),
+        detecting_damage(),
         _turn(engine),
         engine.connect().execution_options(writes=True) as connection,
         connection.begin(),
@@ -370,7 +364,7 @@ def read_transaction(engine: Engine) -> Iterator[Connection]:
     Raises:
         DamagedError: The file, or a text in it, is damaged.
     """
-    with _detecting_damage(), engine.connect() as connection:
+    with detecting_damage(), engine.connect() as connection:
         if connection.dialect.name != "sqlite":
             connection = connection.execution_options(  # noqa: PLW2901 - the same connection
                 isolation_level="REPEATABLE READ"
@@ -402,7 +396,8 @@ def read_untrusted(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def _detecting_damage() -> Iterator[None]:
+def detecting_damage() -> Iterator[None]:
+    """Raise `DamagedError` for an error that says that the database is damaged."""
     try:
         yield
     except (sql_errors.DBAPIError, sqlite3.Error) as error:

@@ -83,7 +83,7 @@ def _by_name(connection: Connection, name: str) -> Key | None:
 
 
 def _key(row: Row[tuple[object, ...]]) -> Key:
-    return Key(row.name, row.role, row.with_figures, row.created_at_us, row.revoked_at_us)
+    return Key(row.name, row.role, bool(row.with_figures), row.created_at_us, row.revoked_at_us)
 
 
 def _hash(token: str) -> str:

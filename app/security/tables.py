@@ -1,16 +1,14 @@
 """The tables of access: the API keys, and the disclosures of figures."""
 
 from sqlalchemy import (
-    BigInteger,
-    Boolean,
     Column,
     Index,
-    Integer,
     Table,
     UniqueConstraint,
 )
 
-from app.runtime.database import TEXT, new_metadata
+from app.runtime.database import new_metadata
+from projections.column_types import BIG_INTEGER, FLAG, TEXT
 
 metadata = new_metadata()
 
@@ -20,10 +18,11 @@ api_keys = Table(
     Column("name", TEXT, primary_key=True),
     Column("sha256", TEXT, nullable=False),
     Column("role", TEXT, nullable=False),
-    Column("with_figures", Boolean, nullable=False),
-    Column("created_at_us", BigInteger, nullable=False),
-    Column("revoked_at_us", BigInteger),
+    Column("with_figures", FLAG, nullable=False),
+    Column("created_at_us", BIG_INTEGER, nullable=False),
+    Column("revoked_at_us", BIG_INTEGER),
     UniqueConstraint("sha256"),
+    sqlite_strict=True,
 )
 """A key itself is shown once and never stored. A name is never used again, since the log refers to it."""
 
@@ -33,17 +32,18 @@ disclosure_metadata = new_metadata()
 disclosures = Table(
     "disclosures",
     disclosure_metadata,
-    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
-    Column("at_us", BigInteger, nullable=False),
+    Column("id", BIG_INTEGER, primary_key=True),
+    Column("at_us", BIG_INTEGER, nullable=False),
     Column("kind", TEXT, nullable=False),
     Column("actor", TEXT, nullable=False),
     Column("key", TEXT),
     Column("route", TEXT, nullable=False),
     Column("uscc", TEXT),
     Column("query", TEXT),
-    Column("count", BigInteger),
+    Column("count", BIG_INTEGER),
     Column("first_use_of", TEXT),
     UniqueConstraint("first_use_of"),
+    sqlite_strict=True,
     sqlite_autoincrement=True,  # The number of a removed row is never used again.
 )
 """Who saw single-unit statistics, and what happened to keys. Rows are inserted and never changed. Old rows of

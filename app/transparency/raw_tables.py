@@ -2,14 +2,13 @@
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, Connection, select, type_coerce
+from sqlalchemy import Column, Connection, select, text, type_coerce
 from sqlalchemy.types import NullType
 
 from app.ledger.singletons import find_numbers
 from app.ledger.tables import log_seal, log_tiles, sequencer
 from app.transparency import merkle
 from app.transparency.tiles import TILE_HASHES, TileReader
-from domain.errors import LedgerIntegrityError
 
 
 class Sequenced(NamedTuple):
@@ -42,16 +41,24 @@ def read_leaf_tiles(connection: Connection, *, first: int, last: int) -> dict[in
     return {index: hashes for index, hashes in found if type(hashes) is bytes}
 
 
+def find_loose_tables(connection: Connection) -> list[str]:
+    """Find the tables of SQLite that are not STRICT, because somebody changed their definition."""
+    if connection.dialect.name != "sqlite":
+        return []
+    query = text(
+        "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND NOT strict"
+        " AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name <> 'alembic_version' ORDER BY name"
+    )
+    return list(connection.scalars(query))
+
+
 def read_root(connection: Connection, size: int) -> bytes:
     """Compute the root over the first `size` events from the tiles.
 
     Raises:
-        LedgerIntegrityError: A tile that it needs is missing, or too short.
+        LedgerIntegrityError: A tile that it needs is missing, too short, or not bytes.
     """
-    try:
-        return merkle.root(TileReader(connection), size)
-    except TypeError as error:
-        raise LedgerIntegrityError("记录指纹不是字节") from error
+    return merkle.root(TileReader(connection), size)
 
 
 def _as_stored(column: Column[Any]) -> Any:

@@ -56,11 +56,18 @@ class TileReader:
         return merkle.complete_root(subtree)
 
     def tile(self, *, level: int, index: int) -> bytes:
-        """The hashes of a tile; empty if there is no such tile."""
+        """The hashes of a tile; empty if there is no such tile.
+
+        Raises:
+            LedgerIntegrityError: Somebody altered the table, so that it holds something else.
+        """
         hashes = self._read.get((level, index))
         if hashes is None:
             query = select(log_tiles.c.hashes).where(log_tiles.c.level == level, log_tiles.c.index == index)
-            hashes = self._read[level, index] = self._connection.scalar(query) or b""
+            hashes = self._connection.scalar(query) or b""
+            if type(hashes) is not bytes:
+                raise LedgerIntegrityError(f"第{level}层第{index}块记录指纹不是字节。{VERIFY}")
+            self._read[level, index] = hashes
         return hashes
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
-from app.runtime.database import TEXT
+from projections.column_types import TEXT
 
 revision: str = "0004"
 down_revision: str | None = "0003"

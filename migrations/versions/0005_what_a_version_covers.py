@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from app.runtime.database import TEXT
+from projections.column_types import TEXT
 
 revision: str = "0005"
 down_revision: str | None = "0004"

@@ -48,7 +48,7 @@ def _moment(row: Row[Any] | None) -> Moment:
     if row is None:
         return BEGINNING
     position, recorded_at_us = tuple(row)
-    if type(position) is not int or type(recorded_at_us) is not int:  # SQLite holds any type in any column.
+    if type(position) is not int or type(recorded_at_us) is not int:  # Somebody altered the table.
         raise LedgerIntegrityError(
             "查询表中登记时点（transactions表）的数据无效。请运行duixian projections rebuild重建查询表"
         )

@@ -3,12 +3,10 @@
 from typing import Final, NamedTuple
 
 from sqlalchemy import (
-    BigInteger,
     Column,
     Connection,
     MetaData,
     Table,
-    Text,
     func,
     insert,
     quoted_name,
@@ -19,6 +17,7 @@ from sqlalchemy import (
 from sqlalchemy import exc as sql_errors
 from sqlalchemy.schema import CreateTable, DropTable
 
+from projections.column_types import BIG_INTEGER, TEXT
 from projections.tables import LIVE, ReadModels
 from projections.temporal_rows import analyse
 
@@ -53,15 +52,17 @@ def common_tables(metadata: MetaData) -> CommonTables:
             f"sum_changes{SUFFIX}",
             metadata,
             *(Column(name, LIVE.totals.c[name].type, nullable=False) for name in key),
-            *(Column(name, BigInteger, nullable=False) for name in changes),
+            *(Column(name, BIG_INTEGER, nullable=False) for name in changes),
+            sqlite_strict=True,
         ),
         Table(
             f"ends{SUFFIX}",
             metadata,
-            Column("position", BigInteger, nullable=False),
-            Column("recorded_at_us", BigInteger, nullable=False),
+            Column("position", BIG_INTEGER, nullable=False),
+            Column("recorded_at_us", BIG_INTEGER, nullable=False),
+            sqlite_strict=True,
         ),
-        Table(f"slices{SUFFIX}", metadata, Column("above", Text, primary_key=True)),
+        Table(f"slices{SUFFIX}", metadata, Column("above", TEXT, primary_key=True), sqlite_strict=True),
     )
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Executable, insert, text
 from app.ledger.ledger import Ledger
 from app.ledger.tables import log_seal, sequencer
 from app.runtime.database import write_transaction
+from app.transparency.sealing import seal
 from app.use_cases.audit.findings import Findings
 from app.use_cases.audit.replaying import ReplayRange, replay
 from app.use_cases.audit.verifying import verify_ledger
@@ -123,6 +124,21 @@ def test_a_value_of_any_type_that_sqlite_takes_is_told_wherever_it_is_needed(
     assert set(answers(office)) <= {(500, "ledger-altered")}
 
 
+@only_on_sqlite
+@pytest.mark.parametrize("value", ["NULL", "'text'", "1.5"])
+def test_hashes_of_any_type_that_sqlite_takes_are_told_by_every_proof(
+    month: Ledger, office: Office, value: str
+) -> None:
+    seal(month)
+
+    def change(connection: Connection) -> None:
+        without_constraints(connection, "log_tiles")
+        connection.execute(text(f"UPDATE log_tiles SET hashes = {value}"))
+
+    do(month, change)
+    assert set(answers(office)) == {(500, "ledger-altered")}
+
+
 def test_a_filing_is_refused_while_the_sequencer_does_not_say_where_the_log_ends(month: Ledger) -> None:
     do(month, lambda connection: connection.execute(sequencer.delete()))
     with pytest.raises(LedgerIntegrityError, match="sequencer"):
@@ -158,8 +174,9 @@ def test_read_models_that_do_not_say_how_far_they_are_are_mended_by_a_rebuild(
 def test_a_time_of_any_type_that_sqlite_takes_is_told_by_every_read_at_that_moment(
     month: Ledger, office: Office, value: str
 ) -> None:
-    do(
-        month,
-        lambda connection: connection.execute(text(f"UPDATE transactions SET recorded_at_us = {value}")),
-    )
+    def change(connection: Connection) -> None:
+        without_constraints(connection, "transactions")
+        connection.execute(text(f"UPDATE transactions SET recorded_at_us = {value}"))
+
+    do(month, change)
     assert set(answers(office)) == {(500, "ledger-altered")}

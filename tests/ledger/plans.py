@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Engine, event
 SMALL: Final = {"sequencer", "checkpoint", "log_seal", "policies", "publications", "CONSTANT"}
 """Tables that do not grow with the log, and names that are not tables."""
 
-BOUNDED: Final = {"position>?", "position>? AND position<?", "created_at_us<?"}
-"""Ranges of an index with few rows: those recorded since a position, those to delete."""
+BOUNDED: Final = {"rowid>?", "rowid>? AND rowid<?", "created_at_us<?"}
+"""Ranges with few rows: those recorded since a position (which is the `rowid`), those to delete."""
 
 MOST_EXPECTED: Final = 0.6
 """The most of a table that PostgreSQL may expect a step to find: a publication takes half of one."""

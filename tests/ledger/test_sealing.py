@@ -23,6 +23,7 @@ from app.use_cases.upkeep.sealing import Sealer
 from domain.errors import LedgerIntegrityError
 from tests.databases import Database, only_on_sqlite
 from tests.ledger.history import RandomYear, code, file, trade
+from tests.verification.alterations import without_constraints
 
 
 def record(ledger: Ledger, *sizes: int) -> None:
@@ -301,6 +302,7 @@ def test_the_caretaker_says_once_that_the_log_has_a_gap_and_does_the_rest_of_its
 def test_on_sqlite_an_event_altered_to_text_is_named(ledger: Ledger) -> None:
     record(ledger, 10)
     with write_transaction(ledger.engine) as connection:
+        without_constraints(connection)
         connection.exec_driver_sql("UPDATE events SET state = replace(state, '7', '8') WHERE position = 7")
     with pytest.raises(LedgerIntegrityError, match="序号7的记录已被改动"):
         seal(ledger)

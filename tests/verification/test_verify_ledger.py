@@ -1,5 +1,7 @@
 """An alteration of the log in its database is found by the right check and at the right position."""
 
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -494,7 +496,36 @@ def test_progress_of_any_type_that_sqlite_takes_is_a_finding(ledger: Ledger, col
     alter(ledger, lambda connection: without_constraints(connection, "publications"))
     statement = f"UPDATE publications SET {column} = {value} WHERE version = 1"
     alter(ledger, lambda connection: connection.execute(text(statement)))
-    assert set(found_in(ledger)) == {"publication-differs"}
+    assert set(found_in(ledger)) == {"publication-differs", "table-loose"}
+
+
+@only_on_sqlite
+@pytest.mark.parametrize("left", ["loose", "strict again"])
+def test_a_table_that_was_loosened_is_a_finding_and_so_is_what_was_put_into_it(
+    database: Database, left: str
+) -> None:
+    redefine(database, "events", "STRICT", "")
+    with closing(sqlite3.connect(database.path)) as connection:
+        connection.execute("UPDATE events SET actor = x'00' WHERE position = 10")
+        connection.commit()
+    if left == "strict again":
+        redefine(database, "events", ")", ") STRICT")
+    ledger = Ledger(database.open())
+    found = found_in(ledger)
+    ledger.engine.dispose()
+    assert (found["row-invalid"], found["leaf-differs"]) == ([10], [10])
+    assert ("table-loose" in found) == (left == "loose")
+
+
+def redefine(database: Database, table: str, before: str, after: str) -> None:
+    """Change the definition of a table, without touching its rows, as only a tool for SQLite can."""
+    with closing(sqlite3.connect(database.path)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        (old,) = connection.execute("SELECT sql FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+        kept, _, end = old.rpartition(before)
+        assert end.strip() == ""
+        connection.execute("UPDATE sqlite_master SET sql = ? WHERE name = ?", (kept + after, table))
+        connection.commit()
 
 
 @only_on_sqlite

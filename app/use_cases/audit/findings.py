@@ -22,6 +22,7 @@ CHECKS: Final = {
     "leaf-differs": "记录与封存时的指纹一致",
     "root-differs": "总校验值（Merkle树根）一致",
     "seal-shorter": "封存无缺失",
+    "table-loose": "数据表只存规定类型的值",
     "database-damaged": "数据库可以读完",
     "file-differs": "文件指纹一致",
     "manifest-differs": "导出清单与内容一致",
@@ -83,6 +84,7 @@ _OF_LEDGER: Final = {
     "publication-differs",
     "leaf-differs",
     "seal-shorter",
+    "table-loose",
     "database-damaged",
 }
 _OF_EXPORT: Final = {"file-differs", "manifest-differs"}

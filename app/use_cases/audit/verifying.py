@@ -19,6 +19,7 @@ from app.runtime.database import DamagedError, read_untrusted
 from app.transparency.merkle import EMPTY_ROOT, HASH_BYTES
 from app.transparency.raw_tables import (
     Sequenced,
+    find_loose_tables,
     read_leaf_tiles,
     read_root,
     read_sealed_size,
@@ -166,6 +167,8 @@ def _verify_rows(
     problem = shortened(sealed_by_log, sealed)
     if problem is not None:
         findings.note("seal-shorter", None, f"{problem}。其后的改动，封存不能证明。")
+    for table in find_loose_tables(connection):
+        findings.note("table-loose", None, f"{table}表的定义被改动，可存任何类型的值。")
     for root in (*_sealed_root(connection, sealed, findings), *known):
         log.compare(root)
     return Verified(log.tree.size, log.tree.root(), min(sealed, log.tree.size), sealed_by_log, unassessed)

@@ -12,7 +12,7 @@ from app.main import create_app
 from app.runtime.database import open_engine, write_transaction
 from app.security.keys import ROLES, revoke_key
 from tests.api.rows import code, events, refused, trade
-from tests.databases import Database
+from tests.databases import Database, on_one_database
 from tests.office import NewOffice, Office, TestClock, unchanged
 
 USCC = code(1000)
@@ -53,6 +53,7 @@ def stocked(shared: Office) -> Iterator[Office]:
         yield office
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("method", "path", "allowed"), ROUTES, ids=[f"{each[0]} {each[1]}" for each in ROUTES]
 )
@@ -78,6 +79,7 @@ NO_KEYS = (
 )
 
 
+@on_one_database
 @pytest.mark.parametrize(("method", "path"), [route[:2] for route in ROUTES])
 def test_without_a_valid_key_a_route_asks_for_one(stocked: Office, method: str, path: str) -> None:
     answers = [stocked.client.request(method, path)]
@@ -87,6 +89,7 @@ def test_without_a_valid_key_a_route_asks_for_one(stocked: Office, method: str, 
         assert response.headers["www-authenticate"].startswith("Bearer")
 
 
+@on_one_database
 def test_the_word_bearer_is_read_in_any_case(stocked: Office) -> None:
     headers = {"Authorization": f"bearer {stocked.keys['auditor']}"}
     assert stocked.client.get("/v1/events", headers=headers).status_code == 200
@@ -99,6 +102,7 @@ def test_a_revoked_key_is_no_key_and_the_others_still_are(office: Office) -> Non
     assert office.get("/v1/policies", "commerce-with-figures").status_code == 200
 
 
+@on_one_database
 def test_a_refused_caller_records_nothing(stocked: Office) -> None:
     before = events(stocked)
     batch = {"unit": "qianyuan", "returns": [trade(1, number=1001)]}
@@ -130,6 +134,7 @@ def test_another_method_is_a_problem_with_405_and_says_which_there_are(
     assert response.headers["allow"]
 
 
+@on_one_database
 @pytest.mark.parametrize("path", OPEN)
 def test_what_needs_no_key_answers_without_one(office: Office, path: str) -> None:
     assert office.client.get(path).status_code == 200
@@ -144,6 +149,7 @@ def test_the_documentation_is_served_from_here(idle: Office) -> None:
         assert idle.client.get(f"/static/{name}").status_code == 200
 
 
+@on_one_database
 def test_the_metrics_count_requests_and_name_no_enterprise(stocked: Office) -> None:
     stocked.entitlement(USCC)
     metrics = stocked.client.get("/metrics").text
@@ -151,6 +157,7 @@ def test_the_metrics_count_requests_and_name_no_enterprise(stocked: Office) -> N
     assert USCC not in metrics
 
 
+@on_one_database
 def test_the_metrics_tell_no_sizes_from_which_the_length_of_a_figure_follows(stocked: Office) -> None:
     names = re.findall(r"^# HELP (\w+)", stocked.client.get("/metrics").text, re.MULTILINE)
     assert "http_requests_total" in names

@@ -10,6 +10,7 @@ from app.use_cases.audit.replaying import ReplayRange, replay
 from app.use_cases.policies.loader import YINGKOU_2024_14, LoadedPolicy, load_policy
 from app.use_cases.policies.publishing import publish
 from tests.api.rows import code, trade
+from tests.databases import on_one_database
 from tests.office import Office
 
 TEXT = YINGKOU_2024_14.read_text(encoding="utf-8")
@@ -47,6 +48,7 @@ def head(office: Office) -> int:
     return position
 
 
+@on_one_database
 def test_narrower_coverage_is_refused_with_the_periods_and_amounts_that_would_be_lost(filed: Office) -> None:
     before = head(filed)
     response = filed.publish(SECOND_HALF.encode())
@@ -64,17 +66,20 @@ def test_narrower_coverage_is_refused_with_the_periods_and_amounts_that_would_be
     assert head(filed) == before
 
 
+@on_one_database
 @pytest.mark.parametrize("given", [{}, {"reason": "口径"}, {"document": "1号"}, {**MEANT, "reason": "  "}])
 def test_dropping_periods_needs_a_reason_and_a_document(filed: Office, given: dict[str, str]) -> None:
     response = filed.publish(SECOND_HALF.encode(), drop=True, **given)
     assert (response.status_code, response.json()["code"]) == (422, "invalid-request")
 
 
+@on_one_database
 def test_dropping_where_nothing_is_dropped_is_refused(filed: Office) -> None:
     response = filed.publish(LONGER.encode(), drop=True, **MEANT)
     assert (response.status_code, response.json()["code"]) == (422, "nothing-dropped")
 
 
+@on_one_database
 def test_a_longer_period_on_the_same_terms_is_simply_the_next_version(filed: Office) -> None:
     assert filed.publish(LONGER.encode()).status_code == 202
     assert account(filed, 1)["assessed_fen"] == 40_000_000
@@ -108,6 +113,7 @@ def test_dropped_periods_are_assessed_to_nothing_by_the_publication(filed: Offic
     assert replay(filed.ledger, ReplayRange()).is_clean
 
 
+@on_one_database
 def test_what_is_filed_for_a_dropped_period_afterwards_is_recorded_and_earns_nothing(filed: Office) -> None:
     filed.publish(SECOND_HALF.encode(), drop=True, **MEANT)
     corrected = filed.file(row(1, 190_000, reason="企业改报", origin="enterprise"))
@@ -123,6 +129,7 @@ def test_what_is_filed_for_a_dropped_period_afterwards_is_recorded_and_earns_not
     }
 
 
+@on_one_database
 def test_a_withdrawal_after_next_years_text_under_the_same_id_stops_nobody(filed: Office) -> None:
     filed.publish(NEXT_YEAR.encode(), drop=True, **MEANT)
     assert filed.withdraw(row(1), reason="登记有误").status_code == 200
@@ -131,6 +138,7 @@ def test_a_withdrawal_after_next_years_text_under_the_same_id_stops_nobody(filed
     assert account(filed, 1)["disputed"] == []
 
 
+@on_one_database
 def test_the_earlier_document_published_again_brings_its_amounts_back(filed: Office) -> None:
     filed.publish(SECOND_HALF.encode(), drop=True, **MEANT)
     response = filed.publish()
@@ -157,6 +165,7 @@ def test_a_withdrawn_policy_pays_for_nothing_and_says_why(filed: Office) -> None
     assert replay(filed.ledger, ReplayRange()).is_clean
 
 
+@on_one_database
 def test_what_is_not_in_force_cannot_be_withdrawn(filed: Office) -> None:
     assert filed.withdraw_policy("other-policy", MEANT).status_code == 404
     assert filed.withdraw_policy(POLICY, {"reason": "废止"}).status_code == 422
@@ -165,6 +174,7 @@ def test_what_is_not_in_force_cannot_be_withdrawn(filed: Office) -> None:
     assert filed.withdraw_policy(POLICY, MEANT, dry_run=True).status_code == 404
 
 
+@on_one_database
 def test_a_later_version_may_follow_on_a_withdrawal_and_covers_what_it_likes(filed: Office) -> None:
     filed.withdraw_policy(POLICY, MEANT)
     response = filed.publish(SECOND_HALF.encode())

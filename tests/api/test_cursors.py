@@ -6,6 +6,7 @@ import pytest
 from httpx2 import Response
 
 from tests.api.rows import code, refused, trade
+from tests.databases import on_one_database
 from tests.office import Office, TestClock
 
 LIST: Final = "/v1/entitlements"
@@ -82,6 +83,7 @@ def moment(page: dict[str, Any]) -> Any:
     return page.get("as_of") or (page["before"], page["after"])
 
 
+@on_one_database
 def test_every_route_that_answers_in_pages_is_tried_with_every_parameter(office: Office) -> None:
     paths = office.client.get("/openapi.json").json()["paths"]
     taken = {
@@ -93,6 +95,7 @@ def test_every_route_that_answers_in_pages_is_tried_with_every_parameter(office:
     assert paged == {path: set(others) for path, others in OTHERS.items()}
 
 
+@on_one_database
 def test_the_same_query_goes_on_and_any_other_is_refused(city: Office) -> None:
     for path, others in OTHERS.items():
         cursor = first_page(city, path)["next_cursor"]
@@ -115,17 +118,20 @@ def test_the_moment_of_the_first_page_is_given_again_and_no_other_one(
             refused(city.get(path, **asked, **other), 400, "cursor-mismatch")
 
 
+@on_one_database
 def test_a_cursor_of_another_route_is_refused(city: Office) -> None:
     cursor = first_page(city, LIST)["next_cursor"]
     refused(city.get(FLAGS, **ASKED[FLAGS], limit=1, cursor=cursor), 400, "cursor-mismatch")
 
 
+@on_one_database
 def test_the_order_of_the_parameters_is_no_difference(city: Office) -> None:
     cursor = first_page(city, LIST)["next_cursor"]
     answer: Response = city.get(f"{LIST}?cursor={cursor}&limit=1&window=2024H1")
     assert answer.status_code == 200
 
 
+@on_one_database
 def test_a_day_in_progress_is_said_on_every_page_even_when_it_has_ended_meanwhile(
     city: Office, clock: TestClock
 ) -> None:

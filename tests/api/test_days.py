@@ -1,5 +1,6 @@
 """A moment may be a plain day in Beijing: its end, now while it lasts, nothing before it has begun."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -8,9 +9,11 @@ from typer.testing import CliRunner, Result
 
 from app.cli.commands import app as command_line
 from tests.api.rows import code, refused, trade
-from tests.office import Office, TestClock
+from tests.databases import on_one_database
+from tests.office import NewOffice, Office, TestClock, unchanged
 
 USCC: Final = code(1000)
+AFTER: Final = "2024-04-11T16:00:00Z"
 READS: Final = (
     f"/v1/entitlements/{USCC}/2024H1",
     f"/v1/entitlements/{USCC}/2024H1/2024-03",
@@ -35,16 +38,36 @@ COMMANDS: Final = (
 )
 
 
-@pytest.fixture
-def days(office: Office, clock: TestClock) -> Office:
+def play(office: Office, clock: TestClock) -> Office:
     """A publication and a filing on 10 April (1-3), and filings at the end of 11 April and after it."""
     office.publish()
     office.file(trade(110_000))
     clock.set("2024-04-11T15:59:59.999999Z")
     office.file(trade(130_000, number=1001))
-    clock.set("2024-04-11T16:00:00Z")
+    clock.set(AFTER)
     office.file(trade(130_000, number=1002))
     return office
+
+
+@pytest.fixture(scope="module")
+def days_clock() -> TestClock:
+    """The clock of the ledger that tests share."""
+    return TestClock()
+
+
+@pytest.fixture(scope="module")
+def shared_days(new_office: NewOffice, days_clock: TestClock) -> Office:
+    """These days, for all tests."""
+    days_clock.set("2024-04-10T08:00:00Z")
+    return play(new_office(days_clock), days_clock)
+
+
+@pytest.fixture
+def days(shared_days: Office, days_clock: TestClock) -> Iterator[Office]:
+    """The same right after the last filing, to read."""
+    days_clock.set(AFTER)
+    with unchanged(shared_days) as office:
+        yield office
 
 
 def test_a_day_that_has_ended_is_its_end_in_beijing_for_every_read(days: Office) -> None:
@@ -55,6 +78,7 @@ def test_a_day_that_has_ended_is_its_end_in_beijing_for_every_read(days: Office)
             assert answer == days.read(path, position=position)
 
 
+@on_one_database
 def test_a_day_that_has_not_ended_answers_as_of_now_and_says_so(days: Office) -> None:
     for path in READS:
         answer, now = days.read(path, known_at="2024-04-12"), days.read(path)
@@ -62,23 +86,26 @@ def test_a_day_that_has_not_ended_answers_as_of_now_and_says_so(days: Office) ->
         assert answer == now
 
 
-def test_a_day_that_has_not_begun_is_not_acceptable(days: Office, clock: TestClock) -> None:
-    clock.set("2024-04-12T15:59:59.999999Z")
+@on_one_database
+def test_a_day_that_has_not_begun_is_not_acceptable(days: Office, days_clock: TestClock) -> None:
+    days_clock.set("2024-04-12T15:59:59.999999Z")
     for path in READS:
         refused(days.get(path, known_at="2024-04-13"), 422, "day-ahead")
-    clock.set("2024-04-12T16:00:00Z")
+    days_clock.set("2024-04-12T16:00:00Z")
     for path in READS:
         assert days.read(path, known_at="2024-04-13")["as_of"]["day_in_progress"] is True
 
 
-def test_where_the_log_is_ahead_of_the_clock_its_days_have_begun(days: Office, clock: TestClock) -> None:
-    clock.set("2024-04-10T08:00:00Z")
+@on_one_database
+def test_where_the_log_is_ahead_of_the_clock_its_days_have_begun(days: Office, days_clock: TestClock) -> None:
+    days_clock.set("2024-04-10T08:00:00Z")
     for path in READS:
         assert days.read(path, known_at="2024-04-11")["as_of"]["day_in_progress"] is False
         assert days.read(path, known_at="2024-04-12")["as_of"]["day_in_progress"] is True
         refused(days.get(path, known_at="2024-04-13"), 422, "day-ahead")
 
 
+@on_one_database
 def test_a_day_before_anything_was_recorded_has_nothing(days: Office) -> None:
     for day in ("2024-04-09", "0001-01-01"):
         answer = days.read("/v1/entitlements", window="2024H1", known_at=day)
@@ -100,7 +127,8 @@ def test_of_differences_a_day_is_its_start_as_from_and_its_end_as_to(days: Offic
         refused(days.get(path, **asked), 422, "day-ahead")
 
 
-def test_a_receipt_may_be_asked_for_by_a_day(days: Office) -> None:
+def test_a_receipt_may_be_asked_for_by_a_day(office: Office, clock: TestClock) -> None:
+    days = play(office, clock)
     path = f"/v1/audit/receipts/{USCC}/2024H1"
     by_day, by_position = days.read(path, known_at="2024-04-11"), days.read(path, position=5)
     assert by_day["checkpoint"].splitlines()[1] == by_position["checkpoint"].splitlines()[1] == "5"
@@ -108,6 +136,7 @@ def test_a_receipt_may_be_asked_for_by_a_day(days: Office) -> None:
     refused(days.get(path, known_at="2024-04-13"), 422, "day-ahead")
 
 
+@on_one_database
 def test_a_figure_may_be_reported_in_a_leap_second(office: Office) -> None:
     office.publish()
     for reported_at, status in (
@@ -136,6 +165,7 @@ def run(*words: str) -> Result:
     return CliRunner().invoke(command_line, words)
 
 
+@on_one_database
 @pytest.mark.usefixtures("later")
 def test_every_command_takes_a_day_and_says_where_it_has_not_ended() -> None:
     for words in COMMANDS:
@@ -149,6 +179,7 @@ def test_every_command_takes_a_day_and_says_where_it_has_not_ended() -> None:
         assert (wrong.exit_code, "没有这一天" in wrong.output.replace("\n", "")) == (2, True)
 
 
+@on_one_database
 @pytest.mark.usefixtures("later")
 def test_the_differences_of_a_day_in_progress_say_so() -> None:
     told = run("audit", "differences", "2199-06-30", "2199-06-30").stdout
@@ -157,6 +188,7 @@ def test_the_differences_of_a_day_in_progress_say_so() -> None:
     assert run("audit", "differences", "1", "2199-07-01").exit_code == 1
 
 
+@on_one_database
 @pytest.mark.usefixtures("later")
 def test_a_receipt_of_a_day_in_progress_says_so(tmp_path: Path) -> None:
     told = {
@@ -170,6 +202,7 @@ def test_a_receipt_of_a_day_in_progress_says_so(tmp_path: Path) -> None:
     assert "台账序号6；该日尚未结束，截至现在。" in told["2199-06-30"]
 
 
+@on_one_database
 @pytest.mark.usefixtures("later")
 def test_a_position_above_the_head_is_refused_by_every_command_however_large(tmp_path: Path) -> None:
     assert run("audit", "checkpoint").exit_code == 0  # The log says then, once, that it is sealed: 6.
@@ -191,6 +224,7 @@ def test_a_position_above_the_head_is_refused_by_every_command_however_large(tmp
             assert (result.exit_code, "更后的序号" in result.stderr) == (1, True), (words, result.output)
 
 
+@on_one_database
 @pytest.mark.usefixtures("later")
 @pytest.mark.parametrize("words", [("checkpoint", "--size"), ("inclusion",), ("consistency", "1")])
 def test_what_a_command_itself_recorded_behind_the_seal_is_not_proved_before_the_next(

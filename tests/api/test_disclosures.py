@@ -18,6 +18,7 @@ from app.security.disclosures import DisclosureLog, Entry, open_disclosures
 from app.security.keys import create_key
 from app.security.tables import disclosures
 from tests.api.rows import code, trade
+from tests.databases import on_one_database
 from tests.office import Office, TestClock
 
 LIST: Final = "/v1/audit/disclosures"
@@ -148,6 +149,7 @@ def test_each_answer_with_figures_leaves_one_row_that_says_who_saw_what(office: 
         before = recorded(office)
 
 
+@on_one_database
 def test_an_answer_without_figures_leaves_none(office: Office) -> None:
     fill(office)
     before = recorded(office)
@@ -170,6 +172,7 @@ def test_an_answer_without_figures_leaves_none(office: Office) -> None:
     assert recorded(office) == before
 
 
+@on_one_database
 def test_a_filing_whose_warnings_quote_the_ledger_is_one_also_when_it_is_answered_again(
     office: Office,
 ) -> None:
@@ -207,6 +210,7 @@ def test_who_reads_figures_does_not_wait_for_a_filing_that_holds_the_log(office:
     assert len(recorded(office)) == before + 1
 
 
+@on_one_database
 def test_a_handler_that_does_not_say_what_it_shows_shows_nothing(office: Office) -> None:
     log = DisclosureLog(office.ledger.engine, office.ledger.clock)
     asked = Entry(kind="figures", actor="a", route="GET /forgetful", key="a")
@@ -260,6 +264,7 @@ def test_the_list_is_filtered_and_paged_from_the_newest(office: Office, clock: T
     assert len(recorded(office, since="2024-06-03T16:30:00Z")) == 2
 
 
+@on_one_database
 @pytest.mark.parametrize(
     "query", ["since=yesterday", "until=2024-13-01", "uscc=1", "cursor=WzFd", "limit=501", "position=1"]
 )
@@ -267,6 +272,7 @@ def test_the_list_refuses_what_it_does_not_understand(office: Office, query: str
     assert office.get(f"{LIST}?{query}").status_code == 400
 
 
+@on_one_database
 def test_auditors_alone_read_the_list(office: Office) -> None:
     assert [office.get(LIST, who).status_code for who in ("statistics", "commerce", "admin")] == [403] * 3
 

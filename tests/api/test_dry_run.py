@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.api.rows import STEP_FEN, catering, code, events, named, refused, trade
-from tests.databases import Database
+from tests.databases import Database, on_one_database
 from tests.office import Office
 
 HALF_MILLION_FEN = 50_000_000
@@ -45,6 +45,7 @@ def test_a_dry_run_answers_what_the_filing_then_answers(office: Office) -> None:
     assert {warning["code"] for warning in kept["warnings"]} == {"negative-figure", "unknown-region"}
 
 
+@on_one_database
 def test_a_correction_of_march_that_frees_room_for_june_is_previewed_in_both(office: Office) -> None:
     office.publish()
     months = ("2024-01~02", "2024-03", "2024-04", "2024-05", "2024-06")
@@ -72,6 +73,7 @@ def test_a_filing_does_change_what_a_dry_run_leaves(office: Office, database: Da
     assert database.stored() != before
 
 
+@on_one_database
 @pytest.mark.parametrize("row", [trade(1.5), trade(120_000)], ids=["not acceptable", "in conflict"])
 def test_a_dry_run_refuses_what_the_filing_would_refuse(
     office: Office, database: Database, row: dict[str, Any]
@@ -101,6 +103,7 @@ def test_a_dry_run_of_a_publication_leaves_what_the_database_stores_as_it_was(
     assert office.read("/v1/policies")["items"] == []
 
 
+@on_one_database
 @pytest.mark.parametrize("value", ["perhaps", "2", ""])
 def test_whether_it_is_a_dry_run_is_never_guessed(office: Office, value: str) -> None:
     refused(office.post({"unit": "fen", "returns": []}, dry_run=value), 400, "invalid-request")

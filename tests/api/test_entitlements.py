@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.api.rows import CATERING, STEP_FEN, TRADE, catering, code, events, refused, trade
+from tests.databases import on_one_database
 from tests.office import NewOffice, Office, TestClock, unchanged
 
 WINDOW = "2024H1"
@@ -60,6 +61,12 @@ def city(shared_city: Office) -> Iterator[Office]:
     """The same, to read."""
     with unchanged(shared_city) as office:
         yield office
+
+
+@pytest.fixture(scope="module")
+def city_accounts(shared_city: Office) -> dict[str, Any]:
+    """Every account of it by code, one read each."""
+    return accounts(shared_city)
 
 
 @pytest.fixture
@@ -157,6 +164,7 @@ def test_an_account_is_answered_as_the_contract_shows_it(office: Office) -> None
     }
 
 
+@on_one_database
 def test_a_period_is_explained_with_the_object_of_the_account_and_its_steps(office: Office) -> None:
     office.publish()
     office.file(trade(250_000), catering(3_000))
@@ -183,6 +191,7 @@ def test_a_period_is_explained_with_the_object_of_the_account_and_its_steps(offi
         assert step["sentence"].rstrip("。)")
 
 
+@on_one_database
 def test_an_unmet_condition_is_a_step_with_its_shortfall(office: Office) -> None:
     office.publish()
     office.file(trade(107_900))
@@ -230,9 +239,11 @@ def test_before_a_policy_is_published_an_account_is_there_with_nothing_assessed(
     assert (summary["groups"], summary["assessed_fen"]) == ([], 0)
 
 
-def test_the_list_says_of_each_account_what_the_account_says(city: Office) -> None:
+def test_the_list_says_of_each_account_what_the_account_says(
+    city: Office, city_accounts: dict[str, Any]
+) -> None:
     page = listing(city)
-    found = accounts(city)
+    found = city_accounts
     names = (
         "uscc",
         "name",
@@ -302,8 +313,10 @@ def fits(account: dict[str, Any], wanted: dict[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize("wanted", FILTERS, ids=str)
-def test_a_filter_keeps_the_accounts_that_it_describes(city: Office, wanted: dict[str, Any]) -> None:
-    expected = {uscc: account for uscc, account in accounts(city).items() if fits(account, wanted)}
+def test_a_filter_keeps_the_accounts_that_it_describes(
+    city: Office, city_accounts: dict[str, Any], wanted: dict[str, Any]
+) -> None:
+    expected = {uscc: account for uscc, account in city_accounts.items() if fits(account, wanted)}
     page = listing(city, **wanted, totals="true")
     assert sorted(item["uscc"] for item in page["items"]) == sorted(expected)
     assert page["total"] == len(expected)
@@ -325,9 +338,9 @@ def test_the_filters_of_a_period_are_met_by_one_period_together(office: Office) 
 
 
 def test_the_list_is_sorted_as_asked_ties_by_the_code_and_the_lowest_first_is_its_reverse(
-    city: Office,
+    city: Office, city_accounts: dict[str, Any]
 ) -> None:
-    amounts = {uscc: account["assessed_fen"] for uscc, account in accounts(city).items()}
+    amounts = {uscc: account["assessed_fen"] for uscc, account in city_accounts.items()}
     assert len(set(amounts.values())) < len(amounts)
     falling = sorted(amounts, key=lambda uscc: (-amounts[uscc], uscc))
     assert listed(city) == listed(city, sort="-assessed_fen") == falling
@@ -344,7 +357,7 @@ def pages(office: Office, **params: Any) -> Iterable[Any]:
 
 
 @pytest.mark.parametrize("sort", ["-assessed_fen", "assessed_fen", "uscc"])
-@pytest.mark.parametrize("limit", [1, 2, 4, 9, 500])
+@pytest.mark.parametrize("limit", [1, 2, 9, 500])
 def test_the_pages_hold_every_account_once_in_the_order_of_the_whole(
     city: Office, sort: str, limit: int
 ) -> None:
@@ -362,24 +375,27 @@ def test_the_pages_before_a_policy_hold_every_enterprise_once(office: Office, li
     assert found == sorted({row["uscc"] for row in FINAL})
 
 
-@pytest.mark.parametrize("sort", ["-assessed_fen", "assessed_fen", "uscc"])
-def test_the_pages_keep_the_position_of_the_first_while_others_file(changing_city: Office, sort: str) -> None:
-    whole = listing(changing_city, sort=sort)
-    page = listing(changing_city, sort=sort, limit=2)
-    found = list(page["items"])
+def test_the_pages_keep_the_position_of_the_first_while_others_file(changing_city: Office) -> None:
+    sorts = ("-assessed_fen", "assessed_fen", "uscc")
+    whole = {sort: listing(changing_city, sort=sort) for sort in sorts}
+    pages = {sort: listing(changing_city, sort=sort, limit=2) for sort in sorts}
+    found = {sort: list(page["items"]) for sort, page in pages.items()}
     number = 100
-    while page["next_cursor"] is not None:
+    while any(page["next_cursor"] is not None for page in pages.values()):
         changing_city.file(trade(200_000, number=number), trade(100_000, number=number + 1))
         changing_city.file(trade(190_000, number=1, reason="更正"))
         changing_city.withdraw(FINAL[number % 4], reason="登记有误")
         number += 10
-        page = listing(changing_city, sort=sort, limit=2, cursor=page["next_cursor"])
-        found += page["items"]
-        assert page["as_of"] == whole["as_of"]
-        assert (page["total"], page["assessed_fen"]) == (whole["total"], whole["assessed_fen"])
-    assert found == whole["items"]
+        for sort, page in pages.items():
+            following = listing(changing_city, sort=sort, limit=2, cursor=page["next_cursor"])
+            pages[sort] = following
+            found[sort] += following["items"]
+            for name in ("as_of", "total", "assessed_fen"):
+                assert following[name] == whole[sort][name], (sort, name)
+    assert found == {sort: listed["items"] for sort, listed in whole.items()}
 
 
+@on_one_database
 def test_the_pages_of_the_past_stay_in_the_past(changing_city: Office) -> None:
     changing_city.withdraw(FINAL[0], reason="登记有误")
     position = events(changing_city)[-1]["position"]
@@ -391,6 +407,7 @@ def test_the_pages_of_the_past_stay_in_the_past(changing_city: Office) -> None:
     assert {page["as_of"]["position"] for page in found} == {position}
 
 
+@on_one_database
 @pytest.mark.parametrize("cursor", ["", "x", "%%%", "bm90aGluZw", "WzEsMiwiYSJd", "A" * 200, "\u00e9"])
 def test_a_cursor_that_is_not_ours_is_a_bad_query(city: Office, cursor: str) -> None:
     refused(city.get("/v1/entitlements", window=WINDOW, cursor=cursor), 400, "invalid-request")
@@ -444,11 +461,13 @@ def test_a_code_that_is_none_is_a_bad_path(idle: Office, uscc: str) -> None:
     refused(idle.get(f"/v1/entitlements/{uscc}/{WINDOW}/2024-03"), 400, "invalid-request")
 
 
+@on_one_database
 @pytest.mark.parametrize("period", ["2024-01", "2024-13", "2024", "三月"])
 def test_a_period_that_is_none_is_a_bad_path(city: Office, period: str) -> None:
     refused(city.get(f"/v1/entitlements/{code(1)}/{WINDOW}/{period}"), 400, "period-invalid")
 
 
+@on_one_database
 def test_what_is_not_there_is_404(city: Office) -> None:
     for path in (
         f"/v1/entitlements/{code(99)}/{WINDOW}",
@@ -489,8 +508,7 @@ def summed(found: dict[str, Any], dimension: str) -> dict[str, dict[str, Any]]:
     return {key: {**group, "enterprises": len(earning[key])} for key, group in groups.items()}
 
 
-def check_summary(office: Office, dimension: str, **params: Any) -> Any:
-    found = accounts(office, **params)
+def check_summary(office: Office, found: dict[str, Any], dimension: str, **params: Any) -> Any:
     summary = office.read("/v1/summary", window=WINDOW, group_by=dimension, **params)
     assert {group["key"]: group for group in summary["groups"]} == summed(found, dimension)
     assert len({group["key"] for group in summary["groups"]}) == len(summary["groups"])
@@ -500,26 +518,34 @@ def check_summary(office: Office, dimension: str, **params: Any) -> Any:
 
 
 @pytest.mark.parametrize("dimension", DIMENSIONS)
-def test_the_summary_adds_up_the_single_accounts(city: Office, dimension: str) -> None:
-    summary = check_summary(city, dimension)
+def test_the_summary_adds_up_the_single_accounts(
+    city: Office, city_accounts: dict[str, Any], dimension: str
+) -> None:
+    summary = check_summary(city, city_accounts, dimension)
     assert sum(group["month_ceiling"] for group in summary["groups"]) == 1
     assert sum(group["half_year_ceiling"] for group in summary["groups"]) == 1
 
 
-@pytest.mark.parametrize("dimension", DIMENSIONS)
-def test_the_summary_follows_corrections_and_withdrawals(changing_city: Office, dimension: str) -> None:
-    before = changing_city.read("/v1/summary", window=WINDOW, group_by=dimension)
+def test_the_summary_follows_corrections_and_withdrawals(changing_city: Office) -> None:
+    before = {
+        dimension: changing_city.read("/v1/summary", window=WINDOW, group_by=dimension)
+        for dimension in DIMENSIONS
+    }
     changing_city.withdraw(FINAL[1], reason="登记有误")
     changing_city.file(*(row | {"figures": PRELIMINARY[0]["figures"], "reason": "更正"} for row in FINAL[:1]))
     changing_city.file(trade(107_000, number=5, region_code="210881", reason="更正"))
     changing_city.file(PRELIMINARY[0])
-    assert changing_city.read("/v1/summary", window=WINDOW, group_by=dimension)["groups"] != before["groups"]
-    after = check_summary(changing_city, dimension)
-    position = before["as_of"]["position"]
-    assert check_summary(changing_city, dimension, position=position) == before
-    assert after["as_of"]["position"] > position
+    now = accounts(changing_city)
+    position = before["measure"]["as_of"]["position"]
+    then = accounts(changing_city, position=position)
+    for dimension in DIMENSIONS:
+        after = check_summary(changing_city, now, dimension)
+        assert after["groups"] != before[dimension]["groups"], dimension
+        assert check_summary(changing_city, then, dimension, position=position) == before[dimension]
+        assert after["as_of"]["position"] > position
 
 
+@on_one_database
 def test_the_half_years_are_summed_apart(changing_city: Office) -> None:
     before = changing_city.read("/v1/summary", window=WINDOW, group_by="measure")["groups"]
     changing_city.file(trade(150_000, number=1, period="2024-07"))
@@ -612,6 +638,7 @@ def test_a_time_shows_what_had_been_recorded_by_then(history: Office, known_at: 
     assert (by_time.status_code, by_time.json()) == (by_position.status_code, by_position.json())
 
 
+@on_one_database
 def test_before_anything_was_known_the_answer_is_empty_and_says_so(history: Office) -> None:
     account = history.entitlement(code(1000), position=0)
     assert (account["as_of"]["position"], account["as_of"]["recorded_at"]) == (0, None)
@@ -640,6 +667,7 @@ def test_a_position_above_the_head_is_not_acceptable(history: Office, path: str)
         refused(response, 422, "position-ahead")
 
 
+@on_one_database
 @pytest.mark.parametrize(
     "asked",
     [
@@ -661,6 +689,7 @@ def test_a_moment_that_is_none_is_a_bad_query(history: Office, asked: str) -> No
         refused(response, 400, "invalid-request")
 
 
+@on_one_database
 @pytest.mark.parametrize("path", READS)
 def test_a_policy_that_is_not_there_is_404(history: Office, path: str) -> None:
     separator = "&" if "?" in path else "?"

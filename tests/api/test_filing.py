@@ -18,6 +18,7 @@ from tests.api.rows import (
     refused,
     trade,
 )
+from tests.databases import on_one_database
 from tests.office import Office, TestClock
 
 MIB = 1024 * 1024
@@ -47,12 +48,14 @@ def test_the_answer_counts_what_was_recorded(office: Office) -> None:
     }
 
 
+@on_one_database
 def test_before_any_policy_a_filing_records_the_facts_alone(office: Office) -> None:
     answer = office.file(trade(110_000))
     assert (answer["position"], answer["filed"], answer["entitlements_changed"]) == (1, 1, 0)
     assert [event["type"] for event in events(office)] == ["ReturnFiled"]
 
 
+@on_one_database
 def test_an_empty_batch_is_answered_with_the_head(office: Office) -> None:
     office.file(trade(110_000))
     answer = office.file()
@@ -88,6 +91,7 @@ def test_a_row_is_unchanged_if_its_figures_are_equal_in_fen(office: Office) -> N
     assert (answer["unchanged"], answer["position"]) == (1, 1)
 
 
+@on_one_database
 @pytest.mark.parametrize(
     "change",
     [
@@ -120,6 +124,7 @@ def test_a_change_of_a_final_return_needs_a_reason(office: Office, change: dict[
     }
 
 
+@on_one_database
 @pytest.mark.parametrize("current", [110_000, 120_000], ids=["same figures", "other figures"])
 def test_a_final_return_never_becomes_preliminary(office: Office, current: int) -> None:
     office.file(trade(110_000))
@@ -128,6 +133,7 @@ def test_a_final_return_never_becomes_preliminary(office: Office, current: int) 
     assert len(events(office)) == 1
 
 
+@on_one_database
 @pytest.mark.parametrize("current", [110_000, 120_000], ids=["same figures", "other figures"])
 def test_a_preliminary_return_becomes_final_without_a_reason(office: Office, current: int) -> None:
     office.publish()
@@ -140,11 +146,13 @@ def test_a_preliminary_return_becomes_final_without_a_reason(office: Office, cur
     assert account["assessed_fen"] == (current - 100_000) // 10_000 * STEP_FEN
 
 
+@on_one_database
 def test_a_preliminary_return_replaces_a_preliminary_one_without_a_reason(office: Office) -> None:
     office.file(trade(110_000), stage="preliminary")
     assert office.file(trade(120_000), stage="preliminary")["revised"] == 1
 
 
+@on_one_database
 def test_a_revision_that_changes_no_amount_changes_no_entitlement(office: Office) -> None:
     office.publish()
     office.file(trade(110_000))
@@ -152,6 +160,7 @@ def test_a_revision_that_changes_no_amount_changes_no_entitlement(office: Office
     assert (answer["revised"], answer["entitlements_changed"]) == (1, 0)
 
 
+@on_one_database
 def test_one_row_that_is_not_acceptable_makes_the_answer_422_and_conflicts_are_named_beside_it(
     office: Office,
 ) -> None:
@@ -369,6 +378,7 @@ def test_every_bad_row_is_named_with_every_problem_in_one_answer(idle: Office) -
     assert events(idle) == []
 
 
+@on_one_database
 def test_a_code_that_fails_its_check_is_registered_with_an_override_that_is_recorded(office: Office) -> None:
     row = trade(110_000, uscc="91350211M00013FA1N", uscc_override="登记机关早期代码，营业执照已核")
     assert office.file(row)["filed"] == 1
@@ -509,6 +519,7 @@ def figure(current: int, prior_year: int, current_ytd: int, prior_year_ytd: int)
     }
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -537,16 +548,19 @@ def test_a_base_unlike_the_ledgers_own_figure_of_a_year_before_is_told(office: O
     assert answer["filed"] == 1
 
 
+@on_one_database
 def test_a_base_is_compared_with_the_year_before_in_the_same_batch(office: Office) -> None:
     answer = office.file(trade(110_000, 100_000), trade(99_000, 90_000, period="2023-03"))
     assert warned(answer) == [(0, "base-differs")]
 
 
+@on_one_database
 def test_a_base_equal_to_the_ledgers_own_figure_is_no_point_to_verify(office: Office) -> None:
     office.file(trade(100_000, 90_000, period="2023-03"))
     assert office.file(trade(110_000, 100_000))["warnings"] == []
 
 
+@on_one_database
 def test_a_withdrawn_figure_of_a_year_before_is_compared_with_nothing(office: Office) -> None:
     year_before = trade(99_000, 90_000, period="2023-03")
     office.file(year_before)
@@ -554,6 +568,7 @@ def test_a_withdrawn_figure_of_a_year_before_is_compared_with_nothing(office: Of
     assert office.file(trade(110_000, 100_000))["warnings"] == []
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("figures", "expected"),
     [
@@ -592,6 +607,7 @@ def test_a_withdrawal_is_answered_like_a_filing(office: Office) -> None:
     assert [event["type"] for event in events(office)][-2:] == ["ReturnWithdrawn", "EntitlementAssessed"]
 
 
+@on_one_database
 def test_what_was_withdrawn_already_or_never_recorded_is_404(office: Office) -> None:
     refused(office.withdraw(trade(0), reason="登记有误"), 404, "not-found")
     office.file(trade(110_000))
@@ -612,6 +628,7 @@ def test_filing_again_after_a_withdrawal_counts_as_filed_and_needs_no_reason(off
     assert office.entitlement(code(1000))["assessed_fen"] == 2 * STEP_FEN
 
 
+@on_one_database
 def test_an_account_whose_returns_are_all_withdrawn_is_empty_and_still_there(office: Office) -> None:
     office.publish()
     office.file(trade(110_000), trade(120_000, period="2024-04"))
@@ -623,6 +640,7 @@ def test_an_account_whose_returns_are_all_withdrawn_is_empty_and_still_there(off
     assert office.read("/v1/entitlements", window="2024H1")["items"] == []
 
 
+@on_one_database
 @pytest.mark.parametrize(
     "body",
     [
@@ -702,6 +720,7 @@ def test_the_returns_of_an_enterprise_are_told_with_all_their_versions(
     assert (april["versions"][0]["stage"], april["versions"][0]["prior_year_fen"]) == ("preliminary", None)
 
 
+@on_one_database
 def test_the_returns_of_who_never_filed_in_the_year_are_404(office: Office) -> None:
     office.file(trade(110_000))
     refused(office.get(f"/v1/returns/{code(1000)}", year=2023), 404, "not-found")

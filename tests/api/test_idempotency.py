@@ -9,6 +9,7 @@ from httpx2 import Response
 from app.runtime.database import write_transaction
 from app.security.keys import create_key
 from tests.api.rows import events, refused, trade
+from tests.databases import on_one_database
 from tests.office import Office, TestClock
 
 REPLAYED = "Idempotency-Replayed"
@@ -65,6 +66,7 @@ def test_another_body_under_the_same_key_is_refused_and_not_recorded(office: Off
     assert len(events(office)) == 1
 
 
+@on_one_database
 def test_another_key_with_the_same_body_is_another_request(office: Office) -> None:
     post(office, trade(110_000), key="march-1")
     response = post(office, trade(110_000), key="march-2")
@@ -72,6 +74,7 @@ def test_another_key_with_the_same_body_is_another_request(office: Office) -> No
     assert (response.status_code, response.json()["unchanged"]) == (201, 1)
 
 
+@on_one_database
 def test_refusals_are_not_stored(office: Office) -> None:
     refused(post(office, trade(1.5)), 422, "rows-refused")
     response = post(office, trade(110_000))
@@ -79,6 +82,7 @@ def test_refusals_are_not_stored(office: Office) -> None:
     assert REPLAYED not in response.headers
 
 
+@on_one_database
 def test_a_conflict_is_not_stored(office: Office) -> None:
     office.file(trade(110_000))
     refused(post(office, trade(120_000)), 409, "conflict")
@@ -88,6 +92,7 @@ def test_a_conflict_is_not_stored(office: Office) -> None:
     assert REPLAYED not in response.headers
 
 
+@on_one_database
 def test_a_dry_run_neither_stores_an_answer_nor_takes_one(office: Office) -> None:
     assert post(office, trade(110_000), dry_run="true").status_code == 200
     first = post(office, trade(120_000))
@@ -129,11 +134,13 @@ def test_a_key_belongs_to_the_api_key_that_used_it(office: Office) -> None:
     assert post(office, trade(120_000, number=1001), who=second).headers[REPLAYED] == "true"
 
 
+@on_one_database
 def test_a_replay_needs_the_key_of_the_caller_as_the_first_request_did(office: Office) -> None:
     post(office, trade(110_000))
     refused(post(office, trade(110_000), who="auditor"), 403, "forbidden")
 
 
+@on_one_database
 @pytest.mark.parametrize("key", ["", " ", "a b", "x" * 256, "\x7f"], ids=repr)
 def test_a_key_that_is_none_is_a_bad_request(office: Office, key: str) -> None:
     refused(post(office, trade(110_000), key=key), 400, "invalid-request")
@@ -146,6 +153,7 @@ def test_a_key_may_have_255_characters(office: Office) -> None:
     assert post(office, trade(110_000), key=key).headers[REPLAYED] == "true"
 
 
+@on_one_database
 def test_a_body_is_the_same_if_its_bytes_are(office: Office) -> None:
     post(office, trade(110_000))
     spaced = json.dumps({"unit": "qianyuan", "returns": [trade(110_001)]}, indent=1).encode()

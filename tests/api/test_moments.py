@@ -15,6 +15,7 @@ from app.transparency.sealing import seal
 from domain.events import ReturnFiled
 from tests.api.rows import code, events, refused, trade
 from tests.builders import SHIPPED_TEXT, edited
+from tests.databases import on_one_database
 from tests.ledger.history import log
 from tests.office import NewOffice, Office, TestClock, unchanged
 
@@ -91,6 +92,7 @@ def test_an_answer_says_the_end_of_the_last_whole_transaction_by_then(
     assert answer.json() == ask(history, path, f"position={end}").json()
 
 
+@on_one_database
 @pytest.mark.parametrize(
     "moment",
     [
@@ -119,6 +121,7 @@ def test_a_time_to_come_shows_what_is_known_now(history: Office, path: str, mome
     assert ask(history, path, moment).json() == ask(history, path, "position=9").json()
 
 
+@on_one_database
 @pytest.mark.parametrize("path", ANSWERED + NAMED)
 def test_a_moment_that_cannot_be_is_refused_by_every_read(history: Office, path: str) -> None:
     for position in ("10", str(2**63 - 1), str(2**63), "9" * 5_000):
@@ -191,6 +194,7 @@ def test_a_policy_published_later_is_none_yet(changing_history: Office, clock: T
     assert changing_history.read(f"{path}/versions/2")["version"] == 2
 
 
+@on_one_database
 @pytest.mark.parametrize("path", [*ANSWERED[:3], NAMED[0]])
 def test_a_policy_chosen_before_it_was_published_gives_an_empty_account_and_an_unknown_one_is_not_found(
     history: Office, path: str

@@ -21,7 +21,7 @@ from app.ledger.ledger import Ledger
 from app.transparency.audit_key import make_audit_key
 from tests.api.rows import catering, code, trade
 from tests.builders import SHIPPED_TEXT, edited
-from tests.databases import Database
+from tests.databases import Database, on_one_database
 from tests.office import Office, TestClock
 
 POLICY: Final = edited(
@@ -194,6 +194,7 @@ def _office(stack: ExitStack, migrated: Database, audit_key_file: Path) -> Offic
     return stack.enter_context(Office(Ledger(engine, TestClock()), audit_key_file))
 
 
+@on_one_database
 def test_a_key_without_figures_gets_the_same_bytes_of_every_route(ledgers: Ledgers) -> None:
     check_the_premise(ledgers)
     for route in routes(ledgers.first):

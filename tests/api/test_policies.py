@@ -7,6 +7,7 @@ import pytest
 
 from app.use_cases.policies.loader import YINGKOU_2024_14
 from tests.api.rows import STEP_FEN, catering, code, events, refused, trade
+from tests.databases import on_one_database
 from tests.office import Office, TestClock
 
 POLICY = "yingkou-2024-14"
@@ -89,20 +90,23 @@ def test_the_policies_are_listed_with_their_newest_version(office: Office, clock
     assert detail["sha256"] == detail["versions"][1]["sha256"] != detail["versions"][0]["sha256"]
 
 
-@pytest.mark.parametrize(
-    "path", ["/v1/policies/none", f"/v1/policies/{POLICY}/versions/2", "/v1/policies/none/versions/1"]
-)
-def test_what_was_never_published_is_404(office: Office, path: str) -> None:
+@on_one_database
+def test_what_was_never_published_is_404(office: Office) -> None:
     office.publish()
-    refused(office.get(path), 404, "not-found")
+    for path in (
+        "/v1/policies/none",
+        f"/v1/policies/{POLICY}/versions/2",
+        "/v1/policies/none/versions/1",
+    ):
+        refused(office.get(path), 404, "not-found")
 
 
 @pytest.mark.parametrize("version", ["0", "-1", "x", "1.5", "99999999999999999999"])
-def test_a_version_that_is_none_is_a_bad_path(office: Office, version: str) -> None:
-    office.publish()
-    refused(office.get(f"/v1/policies/{POLICY}/versions/{version}"), 400, "invalid-request")
+def test_a_version_that_is_none_is_a_bad_path(idle: Office, version: str) -> None:
+    refused(idle.get(f"/v1/policies/{POLICY}/versions/{version}"), 400, "invalid-request")
 
 
+@on_one_database
 @pytest.mark.parametrize(
     "text",
     [TEXT, f"# 排印不同，内容相同\n{TEXT}", TEXT.replace("level: municipal\n", "level:   'municipal'\n")],
@@ -119,6 +123,7 @@ def test_the_same_document_again_is_the_same_version_and_records_nothing(office:
     assert events(office) == before
 
 
+@on_one_database
 def test_an_earlier_document_published_again_is_a_new_version(office: Office) -> None:
     publish(office, TEXT)
     publish(office, confirmed())
@@ -135,6 +140,7 @@ def test_what_was_filed_before_a_publication_is_assessed_by_it(office: Office) -
     assert progress["done"] == progress["total"]
 
 
+@on_one_database
 def test_a_year_that_the_policy_does_not_cover_is_not_assessed(office: Office) -> None:
     office.file(trade(130_000, period="2023-03"))
     office.publish()
@@ -165,6 +171,7 @@ def test_a_new_version_assesses_anew_and_the_old_assessments_stay_in_the_log(off
     assert (as_it_stood["assessed_fen"], as_it_stood["open_fen"]) == (3 * STEP_FEN, 3 * STEP_FEN)
 
 
+@on_one_database
 def test_each_version_explains_its_own_assessment(office: Office) -> None:
     publish(office, TEXT)
     office.file(trade(130_000))
@@ -178,6 +185,7 @@ def test_each_version_explains_its_own_assessment(office: Office) -> None:
     assert "奖励标准尚待明确" in then["steps"][-1]["sentence"]
 
 
+@on_one_database
 def test_a_lower_step_lets_through_what_the_half_year_ceiling_had_cut(office: Office) -> None:
     publish(office, TEXT)
     months = ("2024-01~02", "2024-03", "2024-04", "2024-05", "2024-06")
@@ -190,6 +198,7 @@ def test_a_lower_step_lets_through_what_the_half_year_ceiling_had_cut(office: Of
     assert account["periods"][-1]["bound_by"] == []
 
 
+@on_one_database
 def test_a_dry_run_says_how_many_entitlements_would_change_and_by_how_much(office: Office) -> None:
     publish(office, TEXT)
     office.file(trade(130_000), trade(110_000, number=1001), catering(3_000, number=1002))
@@ -204,6 +213,7 @@ def test_a_dry_run_says_how_many_entitlements_would_change_and_by_how_much(offic
     assert assessments(office)[3:] == [("2024-03", 2, 3 * DECIDED_STEP_FEN), ("2024-03", 2, DECIDED_STEP_FEN)]
 
 
+@on_one_database
 def test_a_dry_run_needs_a_key_that_sees_figures_and_a_publication_does_not(office: Office) -> None:
     publish(office, TEXT)
     office.file(trade(130_000))
@@ -338,6 +348,7 @@ def read(office: Office, path: str, **params: Any) -> Any:
     )
 
 
+@on_one_database
 @pytest.mark.parametrize("path", READS)
 def test_where_two_policies_cover_a_window_one_must_be_chosen(two_policies: Office, path: str) -> None:
     refused(read(two_policies, path), 409, "policy-ambiguous")
@@ -362,12 +373,14 @@ def test_a_filing_is_assessed_by_every_policy_that_covers_it(two_policies: Offic
         assert account["assessed_fen"] == 5 * step_fen
 
 
+@on_one_database
 def test_before_the_second_publication_the_choice_was_not_ambiguous(two_policies: Office) -> None:
     second = next(each for each in events(two_policies) if each["stream"] == "policy/liaoning-2024-1")
     account = two_policies.entitlement(code(1000), position=second["position"] - 1)
     assert account["policy"]["id"] == POLICY
 
 
+@on_one_database
 def test_a_policy_of_another_half_year_makes_nothing_ambiguous(office: Office) -> None:
     publish(office, TEXT)
     later = replaced(another(), 'first: "2024-01~02"', 'first: "2024-07"')
@@ -377,6 +390,7 @@ def test_a_policy_of_another_half_year_makes_nothing_ambiguous(office: Office) -
     refused(office.get(f"/v1/entitlements/{code(1000)}/2024H2"), 409, "policy-ambiguous")
 
 
+@on_one_database
 def test_a_policy_from_march_on_does_not_pay_for_january_and_february(office: Office) -> None:
     narrower = replaced(TEXT, 'first: "2024-01~02"', 'first: "2024-03"')
     publish(office, narrower)
@@ -385,6 +399,7 @@ def test_a_policy_from_march_on_does_not_pay_for_january_and_february(office: Of
     assert [(each["period"], each["assessed_fen"]) for each in periods] == [("2024-03", 2 * STEP_FEN)]
 
 
+@on_one_database
 def test_a_new_version_that_no_longer_covers_a_period_takes_its_amount_back(office: Office) -> None:
     publish(office, TEXT)
     office.file(trade(130_000, period="2024-01~02"), trade(120_000))

@@ -4,12 +4,14 @@ import pytest
 
 from app.api.http.problems import TITLES
 from tests.api.rows import code, refused, trade
+from tests.databases import on_one_database
 from tests.office import Office
 
 LIST = "/v1/entitlements"
 ACCOUNT = f"/v1/entitlements/{code(1000)}/2024H1"
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("path", "status", "problem", "detail"),
     [
@@ -61,6 +63,7 @@ def test_what_is_wrong_is_said_in_chinese(
     assert (body["title"], body["detail"]) == (TITLES[status], detail)
 
 
+@on_one_database
 def test_a_caller_without_a_key_or_with_another_role_is_told_so(office: Office) -> None:
     body = refused(office.client.get(ACCOUNT), 401, "unauthenticated")
     assert body["title"] == "没有有效的密钥"
@@ -69,6 +72,7 @@ def test_a_caller_without_a_key_or_with_another_role_is_told_so(office: Office) 
     assert body["detail"] == "须使用角色为commerce或auditor或admin的密钥，所用密钥的角色为statistics。"
 
 
+@on_one_database
 def test_a_method_and_a_media_type_that_are_not_taken(office: Office) -> None:
     response = office.client.delete(LIST, headers=office.headers("auditor"))
     assert refused(response, 405, "method-not-allowed")["detail"] == "这个地址不支持该请求方法。"
@@ -78,6 +82,7 @@ def test_a_method_and_a_media_type_that_are_not_taken(office: Office) -> None:
     assert body["detail"] == "请求正文的内容类型应为application/json。"
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("content", "detail"),
     [
@@ -95,6 +100,7 @@ def test_a_body_that_is_no_json(office: Office, content: bytes, detail: str) -> 
     assert refused(response, 400, "invalid-json")["detail"] == detail
 
 
+@on_one_database
 def test_refused_rows_are_counted(office: Office) -> None:
     response = office.post({"unit": "qianyuan", "returns": [trade(1, wrong=1), trade(1, number=2)]})
     body = refused(response, 422, "rows-refused")

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from app.transparency.audit_key import read_audit_key
 from app.transparency.merkle import EMPTY_ROOT, leaf_hash, verifies_consistency, verifies_inclusion
 from app.transparency.notes import Verifier, read_checkpoint
 from tests.api.rows import catering, code, trade
-from tests.office import Office
+from tests.databases import on_one_database
+from tests.office import NewOffice, Office, TestClock, unchanged
 
 USCC = code(1000)
 AUDIT = "/v1/audit"
@@ -31,13 +33,33 @@ def verifier(office: Office) -> Verifier:
     return Verifier.parse(office.read(f"{AUDIT}/checkpoint")["verifier_key"])
 
 
-@pytest.fixture
-def stocked(office: Office) -> Office:
+def stock(office: Office) -> Office:
     """A policy, and a few filings one after the other."""
     office.publish()
-    for number in range(1000, 1010):
+    for number in range(1000, 1007):
         office.file(trade(110_000 + number, number=number), catering(4_000, number=number))
     return office
+
+
+@pytest.fixture(scope="module")
+def shared(new_office: NewOffice) -> Office:
+    """These filings, for all tests; the log is sealed, which is recorded once."""
+    office = stock(new_office(TestClock()))
+    office.read(f"{AUDIT}/checkpoint")
+    return office
+
+
+@pytest.fixture
+def sealed(shared: Office) -> Iterator[Office]:
+    """The same, to read."""
+    with unchanged(shared) as office:
+        yield office
+
+
+@pytest.fixture
+def stocked(office: Office) -> Office:
+    """The same filings, to record more, to seal and to alter."""
+    return stock(office)
 
 
 def refused(office: Office, path: str, status: int, code: str, **params: Any) -> str:
@@ -55,12 +77,13 @@ def test_a_checkpoint_covers_what_was_recorded_a_moment_ago(stocked: Office) -> 
     assert (answer["origin"], decoded(answer["root"])) == (signed.origin, signed.root)
 
 
-def test_as_plain_text_a_checkpoint_is_the_signed_note_alone(stocked: Office) -> None:
-    response = stocked.client.get(
-        f"{AUDIT}/checkpoint", headers={**stocked.headers("auditor"), "Accept": "text/plain"}
+@on_one_database
+def test_as_plain_text_a_checkpoint_is_the_signed_note_alone(sealed: Office) -> None:
+    response = sealed.client.get(
+        f"{AUDIT}/checkpoint", headers={**sealed.headers("auditor"), "Accept": "text/plain"}
     )
     assert response.headers["content-type"] == "text/plain; charset=utf-8"
-    assert response.text == stocked.read(f"{AUDIT}/checkpoint")["checkpoint"]
+    assert response.text == sealed.read(f"{AUDIT}/checkpoint")["checkpoint"]
 
 
 def test_the_checkpoint_of_a_size_says_the_same_for_ever(stocked: Office) -> None:
@@ -69,6 +92,7 @@ def test_the_checkpoint_of_a_size_says_the_same_for_ever(stocked: Office) -> Non
     assert stocked.read(f"{AUDIT}/checkpoint", size=7) == early
 
 
+@on_one_database
 def test_an_empty_log_has_an_honest_checkpoint_and_no_proof_of_inclusion(office: Office) -> None:
     answer = office.read(f"{AUDIT}/checkpoint")
     assert (answer["size"], decoded(answer["root"])) == (0, EMPTY_ROOT)
@@ -76,12 +100,12 @@ def test_an_empty_log_has_an_honest_checkpoint_and_no_proof_of_inclusion(office:
     assert office.read(f"{AUDIT}/consistency", first=0, second=0)["proof"] == []
 
 
-def test_every_event_is_proved_to_be_in_the_signed_log(stocked: Office) -> None:
-    key, size = verifier(stocked), stocked.read(f"{AUDIT}/checkpoint")["size"]
-    logged = stocked.read("/v1/events", limit=1000)["items"]
+def test_every_event_is_proved_to_be_in_the_signed_log(sealed: Office) -> None:
+    key, size = verifier(sealed), sealed.read(f"{AUDIT}/checkpoint")["size"]
+    logged = sealed.read("/v1/events", limit=1000)["items"]
     assert len(logged) == size > 20
     for event in logged:
-        proved = stocked.read(f"{AUDIT}/inclusion/{event['position']}")
+        proved = sealed.read(f"{AUDIT}/inclusion/{event['position']}")
         signed = read_checkpoint(proved["checkpoint"], key)
         assert (signed.size, signed.root) == (proved["size"], decoded(proved["root"]))
         assert leaf_hash(proved["leaf"].encode()) == decoded(proved["leaf_hash"])
@@ -95,10 +119,11 @@ def test_every_event_is_proved_to_be_in_the_signed_log(stocked: Office) -> None:
         )
 
 
-def test_a_proof_against_an_earlier_checkpoint_is_of_its_size(stocked: Office) -> None:
-    proved = stocked.read(f"{AUDIT}/inclusion/3", size=5)
-    assert read_checkpoint(proved["checkpoint"], verifier(stocked)).size == proved["size"] == 5
-    assert "5" in refused(stocked, "inclusion/6", 422, "position-ahead", size=5)
+@on_one_database
+def test_a_proof_against_an_earlier_checkpoint_is_of_its_size(sealed: Office) -> None:
+    proved = sealed.read(f"{AUDIT}/inclusion/3", size=5)
+    assert read_checkpoint(proved["checkpoint"], verifier(sealed)).size == proved["size"] == 5
+    assert "5" in refused(sealed, "inclusion/6", 422, "position-ahead", size=5)
 
 
 def test_an_earlier_checkpoint_is_proved_to_be_the_beginning_of_a_later_one(stocked: Office) -> None:
@@ -140,11 +165,13 @@ REFUSALS: list[tuple[str, dict[str, Any], int, str]] = [
 ]
 
 
-def test_what_does_not_exist_is_refused(stocked: Office) -> None:
+@on_one_database
+def test_what_does_not_exist_is_refused(sealed: Office) -> None:
     for path, params, status, expected in REFUSALS:
-        refused(stocked, path, status, expected, **params)
+        refused(sealed, path, status, expected, **params)
 
 
+@on_one_database
 def test_only_auditors_get_proofs(office: Office) -> None:
     office.file(trade(110_000))
     sizes = "first=0&second=1"
@@ -154,6 +181,7 @@ def test_only_auditors_get_proofs(office: Office) -> None:
             assert office.get(f"{AUDIT}/{path}", who).status_code == 403
 
 
+@on_one_database
 def test_without_an_audit_key_the_answer_says_how_to_make_one(office: Office, tmp_path: Path) -> None:
     (tmp_path / "audit.key").unlink()
     assert "duixian audit key" in refused(office, "checkpoint", 503, "no-audit-key")
@@ -162,6 +190,7 @@ def test_without_an_audit_key_the_answer_says_how_to_make_one(office: Office, tm
     assert "不是签名密钥" in refused(office, "checkpoint", 503, "no-audit-key")
 
 
+@on_one_database
 def test_a_long_backlog_is_sealed_call_by_call_and_what_is_not_sealed_is_said(
     stocked: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,6 +212,7 @@ def test_an_event_altered_after_it_was_sealed_is_named_and_never_proved(stocked:
     assert stocked.get(f"{AUDIT}/inclusion/2").status_code == 200
 
 
+@on_one_database
 def test_a_deleted_event_is_named(stocked: Office) -> None:
     with write_transaction(stocked.ledger.engine) as connection:
         connection.execute(delete(events).where(events.c.position == 5))
@@ -198,6 +228,7 @@ def test_an_event_that_is_not_text_or_is_lost_after_it_was_sealed_is_named(stock
     assert "缺少序号4的记录" in refused(stocked, "inclusion/4", 500, "ledger-altered")
 
 
+@on_one_database
 def test_a_lost_tile_is_named(stocked: Office) -> None:
     stocked.read(f"{AUDIT}/checkpoint")
     with write_transaction(stocked.ledger.engine) as connection:
@@ -205,15 +236,17 @@ def test_a_lost_tile_is_named(stocked: Office) -> None:
     assert "第0层第0块记录指纹" in refused(stocked, "checkpoint", 500, "ledger-altered", size=3)
 
 
+@on_one_database
 def test_the_key_that_signs_is_the_one_in_the_file(stocked: Office, tmp_path: Path) -> None:
     signer = read_audit_key(tmp_path / "audit.key")
     assert signer is not None
     assert stocked.read(f"{AUDIT}/checkpoint")["verifier_key"] == signer.verifier.text
 
 
-def test_a_receipt_states_the_amounts_that_the_entitlement_shows(stocked: Office) -> None:
-    receipt = stocked.read(f"{AUDIT}/receipts/{USCC}/2024H1")
-    entitlement = stocked.entitlement(USCC)
+@on_one_database
+def test_a_receipt_states_the_amounts_that_the_entitlement_shows(sealed: Office) -> None:
+    receipt = sealed.read(f"{AUDIT}/receipts/{USCC}/2024H1")
+    entitlement = sealed.entitlement(USCC)
     (account,) = receipt["accounts"]
     assert account["policy"] == "yingkou-2024-14"
     assert account["assessed_fen"] == entitlement["assessed_fen"] > 0
@@ -237,6 +270,7 @@ def test_a_receipt_as_of_a_moment_is_of_what_was_known_then(stocked: Office) -> 
     refused(stocked, f"receipts/{USCC}/2024H1?position=1000", 422, "position-ahead")
 
 
+@on_one_database
 def test_before_a_policy_is_published_a_receipt_holds_the_returns_alone(office: Office) -> None:
     office.file(trade(110_000))
     receipt = office.read(f"{AUDIT}/receipts/{USCC}/2024H1")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from threading import Condition
 from typing import Any
 
@@ -12,6 +13,7 @@ from app.api.http import context
 from app.ledger.ledger import Ledger
 from app.use_cases.upkeep.projecting import project_all
 from tests.api.rows import code, refused, trade
+from tests.databases import on_one_database
 from tests.ledger.history import Row
 from tests.office import Office
 from tests.processes.running import PATIENCE_S, leave_unprojected
@@ -75,40 +77,44 @@ def when_polled(office: Office, work: Callable[[], Any], read: Callable[[], Any]
         return [each.result() for each in waiting]
 
 
-@pytest.mark.parametrize("path", READS)
+@on_one_database
 def test_a_position_that_is_reached_is_answered_at_once(
-    office: Office, path: str, monkeypatch: pytest.MonkeyPatch
+    office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(context, "WAIT_FOR_MOST_S", -1)
     office.publish()
     filed = office.file(trade(110_000))
-    assert office.read(path, wait_for=filed["position"]) == office.read(path)
+    for path in READS:
+        assert office.read(path, wait_for=filed["position"]) == office.read(path), path
 
 
-@pytest.mark.parametrize("path", READS)
-def test_a_position_above_the_head_of_the_log_is_refused(office: Office, position: int, path: str) -> None:
-    for above in (position + 1, 2**63, 10**30):
+@on_one_database
+def test_a_position_above_the_head_of_the_log_is_refused(office: Office, position: int) -> None:
+    for path, above in product(READS, (position + 1, 2**63, 10**30)):
         body = refused(office.get(path, wait_for=above), 422, "position-ahead")
         assert f"台账最后的序号是{position}，" in body["detail"]
 
 
-@pytest.mark.parametrize("path", READS)
+@on_one_database
 def test_a_position_that_is_not_reached_in_time_is_unavailable_for_now(
-    office: Office, position: int, path: str, monkeypatch: pytest.MonkeyPatch
+    office: Office, position: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     short_patience(monkeypatch)
-    answer = office.get(path, wait_for=position)
-    assert f"未更新至台账序号{position}。" in refused(answer, 503, "unavailable")["detail"]
-    assert answer.headers["Retry-After"]
-    assert office.get(path, wait_for=position - 1).status_code == 503  # Half of a transaction.
-    assert office.get(path, wait_for=position - 2).status_code == 200
+    for path in READS:
+        answer = office.get(path, wait_for=position)
+        assert f"未更新至台账序号{position}。" in refused(answer, 503, "unavailable")["detail"]
+        assert answer.headers["Retry-After"]
+        assert office.get(path, wait_for=position - 1).status_code == 503  # Half of a transaction.
+        assert office.get(path, wait_for=position - 2).status_code == 200
 
 
+@on_one_database
 @pytest.mark.parametrize("wrong", [-1, "x"])
 def test_a_position_that_cannot_be_is_a_bad_request(office: Office, wrong: Any) -> None:
     refused(office.get(READS[0], wait_for=wrong), 400, "invalid-request")
 
 
+@on_one_database
 def test_whoever_may_not_read_does_not_wait(
     office: Office, position: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

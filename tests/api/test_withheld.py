@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from tests.api.rows import catering, code, refused, trade
+from tests.databases import on_one_database
 from tests.office import NewOffice, Office, TestClock, unchanged
+
+pytestmark = on_one_database
 
 WINDOW = "2024H1"
 STATISTICAL = ("base", "growth-over", "whole-steps", "no-whole-step", "band", "tail", "below-bands")

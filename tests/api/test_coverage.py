@@ -147,6 +147,7 @@ def test_the_earlier_document_published_again_brings_its_amounts_back(filed: Off
     assert (now["assessed_fen"], now["policy"]["version"]) == (40_000_000, 3)
 
 
+@on_one_database
 def test_a_withdrawn_policy_pays_for_nothing_and_says_why(filed: Office) -> None:
     before = head(filed)
     tried = filed.withdraw_policy(POLICY, MEANT, dry_run=True)

@@ -316,7 +316,7 @@ def pages(office: Office, **asked: Any) -> list[dict[str, Any]]:
     return found
 
 
-EXAMPLES = {"sqlite": 12, "postgresql": 4}
+EXAMPLES = {"sqlite": 8, "postgresql": 3}
 """The first ones are the same on both."""
 
 

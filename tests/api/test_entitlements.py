@@ -610,6 +610,7 @@ def test_a_position_shows_the_last_whole_transaction_by_then(
         assert explained.json()["rule_fen"] == (5 if end == 9 else 1) * STEP_FEN
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("known_at", "end"),
     [

@@ -15,7 +15,7 @@ from app.use_cases.audit.replaying import ReplayRange, ReplayResult, replay
 from app.use_cases.upkeep.rebuilding import rebuild
 from domain.errors import LedgerIntegrityError
 from projections.tables import LIVE
-from tests.databases import Database, only_on_sqlite
+from tests.databases import Database, on_one_database, only_on_sqlite
 from tests.ledger.history import code, opened_copy, read_model_rows
 from tests.office import Office, TestClock
 from tests.verification.alterations import (
@@ -104,6 +104,7 @@ def test_an_event_that_cannot_be_what_it_says_is_named(ledger: Ledger, name: str
 REFUSED = ("an unknown type", "a time that cannot be written")
 
 
+@on_one_database
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_rebuild_from_a_row_or_a_type_that_is_none_is_refused_with_its_position(
     ledger: Ledger, name: str
@@ -118,6 +119,7 @@ def test_a_rebuild_from_a_row_or_a_type_that_is_none_is_refused_with_its_positio
     assert read_model_rows(ledger) == before
 
 
+@on_one_database
 @pytest.mark.parametrize("name", [name for name in DAMAGES if name not in REFUSED])
 def test_a_rebuild_notes_an_event_that_cannot_be_what_it_says_and_goes_on(ledger: Ledger, name: str) -> None:
     damage, (position, _) = DAMAGES[name]

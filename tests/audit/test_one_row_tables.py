@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Executable, insert, text
+from sqlalchemy import Executable, insert, text
 
 from app.ledger.ledger import Ledger
 from app.ledger.tables import log_seal, sequencer
@@ -16,7 +16,7 @@ from app.use_cases.audit.verifying import verify_ledger
 from app.use_cases.upkeep.rebuilding import rebuild
 from domain.errors import LedgerIntegrityError
 from projections.tables import LIVE
-from tests.databases import only_on_sqlite
+from tests.databases import on_one_database, only_on_sqlite
 from tests.ledger.history import code, file, publish_whole, trade
 from tests.office import Office
 from tests.verification.alterations import without_constraints
@@ -88,6 +88,7 @@ def test_a_row_that_is_missing_is_told_wherever_it_is_needed(
     assert set(answers(office)) == {(500, "ledger-altered")}
 
 
+@on_one_database
 @pytest.mark.parametrize("name", TABLES)
 def test_a_second_row_is_told_wherever_the_first_is_needed(month: Ledger, office: Office, name: str) -> None:
     row = {"last": 3, "recorded_at_us": 0, "publication": 0, "size": 3, "position": 3}
@@ -98,6 +99,7 @@ def test_a_second_row_is_told_wherever_the_first_is_needed(month: Ledger, office
     assert set(answers(office)) == {(500, "ledger-altered")}
 
 
+@on_one_database
 @pytest.mark.parametrize(("table", "column"), COLUMNS)
 def test_a_number_below_nothing_is_told_wherever_it_is_needed(
     month: Ledger, office: Office, table: str, column: str
@@ -110,18 +112,16 @@ def test_a_number_below_nothing_is_told_wherever_it_is_needed(
 
 @only_on_sqlite
 @pytest.mark.parametrize(("table", "column"), COLUMNS)
-@pytest.mark.parametrize("value", ["NULL", "'text'", "x'00'", f"'{10**30}'", "1.5", "CAST(x'ff' AS TEXT)"])
 def test_a_value_of_any_type_that_sqlite_takes_is_told_wherever_it_is_needed(
-    month: Ledger, office: Office, table: str, column: str, value: str
+    month: Ledger, office: Office, table: str, column: str
 ) -> None:
-    def change(connection: Connection) -> None:
-        without_constraints(connection, table)
-        connection.execute(text(f"UPDATE {table} SET {column} = {value}"))
-
-    do(month, change)
-    assert is_named(month)
-    assert is_told(month)
-    assert set(answers(office)) <= {(500, "ledger-altered")}
+    do(month, lambda connection: without_constraints(connection, table))
+    for value in ("NULL", "'text'", "x'00'", f"'{10**30}'", "1.5", "CAST(x'ff' AS TEXT)"):
+        statement = text(f"UPDATE {table} SET {column} = {value}")
+        do(month, lambda connection, statement=statement: connection.execute(statement))
+        assert is_named(month), value
+        assert is_told(month), value
+        assert set(answers(office)) <= {(500, "ledger-altered")}, value
 
 
 @only_on_sqlite
@@ -145,6 +145,7 @@ def test_a_filing_is_refused_while_the_sequencer_does_not_say_where_the_log_ends
         file(month, trade(code(2), "2024-03", 110_000, 100_000))
 
 
+@on_one_database
 @pytest.mark.parametrize("position", [0, 1])
 def test_read_models_that_are_ahead_of_what_they_say_are_mended_by_a_rebuild(
     month: Ledger, position: int

@@ -18,7 +18,7 @@ from app.use_cases.policies.publishing import publish
 from app.use_cases.reading.as_of import PositionAheadError
 from domain.events import ReturnWithdrawn
 from domain.policy.document import fingerprint
-from tests.databases import Database
+from tests.databases import Database, on_one_database
 from tests.ledger.history import (
     RandomYear,
     catering,
@@ -35,11 +35,18 @@ from tests.ledger.history import (
 )
 from tests.office import TestClock
 
-SEEDS = (21, 22, 23)
+on_random_years = pytest.mark.parametrize(
+    ("host", "played_database"),
+    [("sqlite", 21), ("sqlite", 22), ("sqlite", 23), ("postgresql", 21)],
+    indirect=True,
+)
+on_a_random_year = pytest.mark.parametrize("played_database", [21], indirect=True)
+"""Of a test about how rows are read, on each database."""
+
 WHOLE = ReplayRange()
 
 
-@pytest.fixture(scope="module", params=SEEDS)
+@pytest.fixture(scope="module")
 def played_database(request: pytest.FixtureRequest, migrated: Database) -> Iterator[Database]:
     """The database of a ledger after a random year, in which a publication takes several transactions."""
     with played_in(migrated, RandomYear(request.param), 30, streams_per_chunk=2) as database:
@@ -96,6 +103,7 @@ def position_of(ledger: Ledger, kind: str, *, uscc: str, period: str) -> int:
     )
 
 
+@on_random_years
 def test_a_random_year_replays_without_a_mismatch(played: Ledger) -> None:
     entries, before = log(played), read_model_rows(played)
     report = checked(played)
@@ -110,6 +118,7 @@ def test_a_random_year_replays_without_a_mismatch(played: Ledger) -> None:
     assert log(played) == entries
 
 
+@on_a_random_year
 def test_in_slices_of_one_stream_and_several_processes_the_same_is_found(
     played: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,6 +132,7 @@ def test_an_empty_ledger_replays_to_nothing(ledger: Ledger) -> None:
     assert (report.last, report.found.events, report.found.assessments) == (0, 0, 0)
 
 
+@on_random_years
 @pytest.mark.parametrize("part", [1, 2, 3])
 def test_up_to_any_position_a_log_replays_without_a_mismatch(played: Ledger, part: int) -> None:
     position = len(log(played)) * part // 4
@@ -145,6 +155,7 @@ def test_from_a_position_on_only_what_was_decided_since_is_compared(month: Ledge
     )
 
 
+@on_one_database
 def test_an_altered_amount_is_found_with_the_steps_of_both_sides(month: Ledger) -> None:
     altered = position_of(month, "EntitlementAssessed", uscc=code(1), period="2024-04")
     rewrite(month, altered, lambda data: data["outcome"].update(assessed_fen=4_900_000, open_fen=4_900_000))
@@ -163,6 +174,7 @@ def test_an_altered_amount_is_found_with_the_steps_of_both_sides(month: Ledger) 
         assert any("10%" in step.sentence for step in side.steps)
 
 
+@on_one_database
 def test_an_altered_figure_is_found_at_the_decision_that_it_led_to(month: Ledger) -> None:
     filed = position_of(month, "ReturnFiled", uscc=code(1), period="2024-03")
     decided = position_of(month, "EntitlementAssessed", uscc=code(1), period="2024-03")
@@ -174,6 +186,7 @@ def test_an_altered_figure_is_found_at_the_decision_that_it_led_to(month: Ledger
     assert {row.table for row in report.found.row_differences} == {"returns"}
 
 
+@on_one_database
 def test_an_assessment_that_is_missing_is_found(month: Ledger) -> None:
     decided = position_of(month, "EntitlementAssessed", uscc=code(1), period="2024-04")
     with write_transaction(month.engine) as connection:
@@ -187,6 +200,7 @@ def test_an_assessment_that_is_missing_is_found(month: Ledger) -> None:
     assert report.found.events == report.last - 1
 
 
+@on_one_database
 def test_an_assessment_that_was_put_in_is_found(month: Ledger) -> None:
     entry = next(logged for logged in reversed(log(month)) if logged.type == "EntitlementAssessed")
     with write_transaction(month.engine) as connection:
@@ -200,6 +214,7 @@ def test_an_assessment_that_was_put_in_is_found(month: Ledger) -> None:
     ]
 
 
+@on_one_database
 def test_facts_that_contradict_each_other_are_found_and_others_are_replayed(month: Ledger) -> None:
     revised = position_of(month, "ReturnRevised", uscc=code(2), period="2024-03")
     with write_transaction(month.engine) as connection:
@@ -211,6 +226,7 @@ def test_facts_that_contradict_each_other_are_found_and_others_are_replayed(mont
     assert report.found.assessments == sum(entry.type == "EntitlementAssessed" for entry in log(month)) - 1
 
 
+@on_one_database
 @pytest.mark.parametrize("state", [b"{", b"\xff", b"[]", b""])
 def test_an_event_that_cannot_be_read_is_found_and_named(month: Ledger, state: bytes) -> None:
     filed = position_of(month, "ReturnFiled", uscc=code(1), period="2024-04")
@@ -223,6 +239,7 @@ def test_an_event_that_cannot_be_read_is_found_and_named(month: Ledger, state: b
     assert report.found.uncompared == 1
 
 
+@on_one_database
 def test_an_altered_policy_is_found_and_named(month: Ledger) -> None:
     published = next(entry.position for entry in log(month) if entry.type == "PolicyPublished")
     rewrite(month, published, lambda data: data["document"].update(title="另一个标题"))
@@ -231,6 +248,7 @@ def test_an_altered_policy_is_found_and_named(month: Ledger) -> None:
     assert {mismatch.kind for mismatch in found[1:]} == {"not-derived"}
 
 
+@on_random_years
 def test_with_a_rule_altered_exactly_the_assessments_that_it_touches_are_found(played: Ledger) -> None:
     """The award for each step of trade is lowered in the log, fingerprint and references included."""
     entries = log(played)
@@ -258,6 +276,7 @@ def test_with_a_rule_altered_exactly_the_assessments_that_it_touches_are_found(p
     assert {mismatch.position for mismatch in replay(played, WHOLE).found.mismatches} == touched
 
 
+@on_one_database
 def test_what_nobody_assessed_since_a_publication_is_found_once_it_counts_as_assessed(month: Ledger) -> None:
     publish(month, policy(40_000), actor="admin")
     report = checked(month)
@@ -274,6 +293,7 @@ def test_what_nobody_assessed_since_a_publication_is_found_once_it_counts_as_ass
     }
 
 
+@on_one_database
 def test_rows_that_lag_behind_the_log_are_compared_as_far_as_they_are(month: Ledger) -> None:
     at = transaction_ends(month)[-1]
     event = ReturnWithdrawn(form="S204-1", period="2024-04", reason="重复登记")
@@ -288,6 +308,7 @@ def test_rows_that_lag_behind_the_log_are_compared_as_far_as_they_are(month: Led
     ]
 
 
+@on_one_database
 def test_a_range_that_begins_after_the_log_is_refused(month: Ledger) -> None:
     with pytest.raises(PositionAheadError):
         replay(month, ReplayRange(first=transaction_ends(month)[-1] + 1))

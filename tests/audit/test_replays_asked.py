@@ -22,7 +22,7 @@ from app.ledger.tables import events
 from app.runtime.database import write_transaction
 from app.use_cases.audit.exporting import ExportOptions, export_log
 from projections.tables import LIVE
-from tests.databases import Database
+from tests.databases import Database, on_one_database
 from tests.ledger.history import code, file, publish_whole, trade
 from tests.office import Office, TestClock
 
@@ -89,6 +89,7 @@ def test_a_replay_is_accepted_polled_and_clean(office: Office) -> None:
     assert report["unassessed"] == []
 
 
+@on_one_database
 def test_a_mismatch_comes_with_the_steps_of_both_sides(month: Ledger, office: Office) -> None:
     position = lower(month)
     report = ended(office, ask(office, {}).headers["Location"])["report"]
@@ -104,6 +105,7 @@ def test_a_mismatch_comes_with_the_steps_of_both_sides(month: Ledger, office: Of
         assert growth["inputs"]["current_fen"] == 11_000_000_000
 
 
+@on_one_database
 def test_a_range_is_replayed_without_the_read_models(month: Ledger, office: Office) -> None:
     lower(month)
     report = ended(office, ask(office, {"first": 1, "last": 1}).headers["Location"])["report"]
@@ -126,6 +128,7 @@ def test_while_one_replay_runs_another_one_is_refused_and_told_where_it_is(
     assert office.read(f"{REPLAYS}/other")["state"] == "interrupted"
 
 
+@on_one_database
 @pytest.mark.usefixtures("month")
 @pytest.mark.parametrize(
     ("body", "status", "code_said"),
@@ -149,6 +152,7 @@ def test_a_replay_of_what_is_no_range_is_refused(
     assert (response.status_code, response.json()["code"]) == (status, code_said)
 
 
+@on_one_database
 @pytest.mark.usefixtures("month")
 def test_what_is_no_json_and_a_replay_that_nobody_asked_for(office: Office) -> None:
     sent = office.client.post(REPLAYS, content=b"{", headers=office.headers("auditor"))
@@ -156,6 +160,7 @@ def test_what_is_no_json_and_a_replay_that_nobody_asked_for(office: Office) -> N
     assert office.get(f"{REPLAYS}/none").status_code == 404
 
 
+@on_one_database
 @pytest.mark.parametrize("who", ["statistics", "commerce", "admin"])
 def test_only_auditors_replay(office: Office, who: str) -> None:
     assert ask(office, who=who).status_code == 403
@@ -166,6 +171,7 @@ def run(database: Database, *words: str) -> Any:
     return CliRunner().invoke(app, ["audit", "replay", *words], env={"DUIXIAN_DATABASE_URL": database.url})
 
 
+@on_one_database
 @pytest.mark.usefixtures("month")
 def test_the_command_says_that_all_is_one_and_ends_with_0(database: Database) -> None:
     result = run(database)
@@ -175,6 +181,7 @@ def test_the_command_says_that_all_is_one_and_ends_with_0(database: Database) ->
     assert "全部一致。" in result.output
 
 
+@on_one_database
 def test_the_command_tells_each_mismatch_and_ends_with_1(month: Ledger, database: Database) -> None:
     position = lower(month)
     result = run(database)
@@ -189,6 +196,7 @@ def test_the_command_tells_each_mismatch_and_ends_with_1(month: Ledger, database
     assert json.loads(as_json.stdout)["mismatches"][0]["position"] == position
 
 
+@on_one_database
 @pytest.mark.usefixtures("month")
 def test_a_range_that_ends_within_a_transaction_says_where_it_was_ended(database: Database) -> None:
     """Transactions end at 1 and 3."""
@@ -201,6 +209,7 @@ def test_a_range_that_ends_within_a_transaction_says_where_it_was_ended(database
     assert "复算台账序号2至1" not in empty.output
 
 
+@on_one_database
 def test_a_row_of_a_read_model_is_told_in_the_words_of_officials(month: Ledger, database: Database) -> None:
     with write_transaction(month.engine) as connection:
         state = b'{"period":"2024-04"}'
@@ -214,6 +223,7 @@ def test_a_row_of_a_read_model_is_told_in_the_words_of_officials(month: Ledger, 
     assert "assessed_fen" not in result.output
 
 
+@on_one_database
 def test_what_an_assessment_says_is_told_in_the_words_of_officials(month: Ledger, database: Database) -> None:
     with write_transaction(month.engine) as connection:
         assessed = events.c.topic == "EntitlementAssessed.2"
@@ -235,6 +245,7 @@ def test_every_column_of_a_read_model_has_a_name_for_officials() -> None:
     assert columns <= set(COLUMNS)
 
 
+@on_one_database
 @pytest.mark.usefixtures("month")
 def test_the_command_refuses_what_is_no_range(database: Database) -> None:
     assert run(database, "--from", "3", "--to", "2").exit_code == 2
@@ -243,6 +254,7 @@ def test_the_command_refuses_what_is_no_range(database: Database) -> None:
     assert "台账最后的序号是3" in ahead.output
 
 
+@on_one_database
 def test_an_export_is_replayed_without_its_database(
     month: Ledger, database: Database, tmp_path: Path
 ) -> None:
@@ -259,6 +271,7 @@ def test_an_export_is_replayed_without_its_database(
     assert "不一致0行。" in result.output
 
 
+@on_one_database
 def test_an_export_that_was_altered_is_not_replayed(
     month: Ledger, database: Database, tmp_path: Path
 ) -> None:
@@ -275,6 +288,7 @@ def test_an_export_that_was_altered_is_not_replayed(
     assert "无法复算" in run(database, str(empty)).output
 
 
+@on_one_database
 def test_an_event_that_cannot_be_read_is_told_with_its_position(
     month: Ledger, office: Office, database: Database
 ) -> None:

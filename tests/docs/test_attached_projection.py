@@ -14,7 +14,7 @@ from eventsourcing.persistence import MapperDeserialisationError, StoredEvent
 from app.ledger.ledger import Ledger
 from app.ledger.library import DATABASE_URL, LedgerApplication, LedgerEvent, LibraryMapper
 from domain.events import ReturnWithdrawn
-from tests.databases import Database, only_on_sqlite
+from tests.databases import Database, on_one_database, only_on_sqlite
 from tests.docs.codes import ROOT
 from tests.ledger.history import catering, code, file, publish_whole, trade, withdraw
 
@@ -61,6 +61,7 @@ def test_it_counts_the_filings_of_each_region(
     assert counted(example, database, tmp_path / "counts.db") == {"210802": 3, "210811": 1}
 
 
+@on_one_database
 def test_it_goes_on_where_it_stopped(
     example: ModuleType, filed: Ledger, database: Database, tmp_path: Path
 ) -> None:
@@ -93,6 +94,7 @@ def test_the_returns_of_a_year_are_an_aggregate_of_the_repository(
     assert returns.version == 3
 
 
+@on_one_database
 @pytest.mark.usefixtures("filed")
 def test_an_enterprise_that_never_filed_has_no_aggregate(
     example: ModuleType, application: LedgerApplication

@@ -26,11 +26,12 @@ from app.transparency.sealing import seal
 from app.use_cases.audit.receipts import write_receipt
 from app.use_cases.upkeep.projecting import project_all
 from tests.builders import edited, loaded, text_with_limits
-from tests.databases import only_on_sqlite
+from tests.databases import Database, on_one_database, only_on_sqlite
 from tests.docs.codes import ROOT
 from tests.golden.golden import read_golden, restore
-from tests.ledger.history import catering, code, file, policy, publish_whole, trade, withdraw
+from tests.ledger.history import catering, code, file, opened_copy, policy, publish_whole, trade, withdraw
 from tests.ledger.trees import InMemory
+from tests.office import TestClock
 
 SCRIPT = ROOT / "docs" / "verify_receipt.py"
 SIGNER = Signer("duixian.example/log", bytes(range(32)))
@@ -56,9 +57,11 @@ def receipt_of(ledger: Ledger) -> bytes:
     return msgspec.json.encode(receipt_answer(receipt, SIGNER).model_dump())
 
 
-@pytest.fixture
-def receipt(ledger: Ledger) -> bytes:
-    return receipt_of(ledger)
+@pytest.fixture(scope="module")
+def receipt(migrated: Database) -> bytes:
+    """The receipt of a ledger that is no more."""
+    with opened_copy(migrated, TestClock()) as ledger:
+        return receipt_of(ledger)
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +134,7 @@ def test_lines_that_extend_a_checkpoint_are_taken_here_as_by_the_software(
             verify()
 
 
+@on_one_database
 def test_another_key_than_the_one_that_was_kept_is_refused(receipt: bytes, tmp_path: Path) -> None:
     path = tmp_path / "receipt.json"
     forger = Signer("duixian.example/log", bytes(32)).verifier.text

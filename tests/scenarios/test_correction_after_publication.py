@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.databases import on_one_database
 from tests.ledger.history import code, trade
 from tests.office import Office, TestClock
 
@@ -80,6 +81,7 @@ def test_the_effect_of_a_correction_is_shown_before_it_is_registered(
     assert total(office) == 200
 
 
+@on_one_database
 def test_a_correction_without_a_reason_is_refused(office: Office, listed: int) -> None:
     response = office.post({"unit": "qianyuan", "returns": [{**MARCH, "reason": None}]})
     assert response.status_code == 409
@@ -87,6 +89,7 @@ def test_a_correction_without_a_reason_is_refused(office: Office, listed: int) -
     assert office.entitlement(XIN)["as_of"]["position"] == listed
 
 
+@on_one_database
 @pytest.mark.usefixtures("listed")
 def test_a_second_correction_that_gives_no_whole_step_lowers_the_sum(
     office: Office, clock: TestClock

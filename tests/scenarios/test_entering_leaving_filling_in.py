@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.databases import on_one_database
 from tests.ledger.history import catering, code, trade
 from tests.office import Office, TestClock
 
@@ -28,6 +29,7 @@ def file_newcomer(office: Office, clock: TestClock) -> None:
     office.file(trade(REN, "2024-06", 80_000, 0))
 
 
+@on_one_database
 @pytest.mark.parametrize("who", ["auditor", "commerce", "commerce-with-figures"])
 def test_without_a_base_both_months_are_undetermined_and_show_no_growth(
     office: Office, clock: TestClock, who: str
@@ -88,6 +90,7 @@ def test_who_leaves_the_database_keeps_the_months_before_and_gets_none_after(
     assert "不在限额以上批发和零售业调查单位库内" in step["sentence"]
 
 
+@on_one_database
 def test_of_trade_and_catering_the_higher_counts_each_month_anew(office: Office) -> None:
     accommodation = {"industry_code": "6110"}
     office.file(

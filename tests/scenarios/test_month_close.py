@@ -9,6 +9,7 @@ from python_calamine import CalamineWorkbook
 
 from app.cli.files import ImportedFile, ImportOptions, import_file
 from app.workbooks.problem_sheet import write_problem_sheet
+from tests.databases import on_one_database
 from tests.ingest.files import write_csv
 from tests.ledger.history import code
 from tests.office import Office, TestClock
@@ -84,6 +85,7 @@ def march(tmp_path: Path) -> Path:
     return export(tmp_path / "2024-03 平台导出.csv", GOOD)
 
 
+@on_one_database
 def test_a_file_with_two_wrong_rows_registers_nothing_and_comes_back_as_a_problem_list(
     office: Office, clock: TestClock, tmp_path: Path
 ) -> None:
@@ -120,6 +122,7 @@ def test_the_corrected_file_is_registered_whole_and_the_same_file_again_changes_
     assert again.position == first.position == head(office)
 
 
+@on_one_database
 def test_every_registration_keeps_the_file_its_fingerprint_and_its_row(office: Office, march: Path) -> None:
     import_march(office, march)
     (history,) = office.read(f"/v1/returns/{WU}", year=2024)["returns"]
@@ -157,6 +160,7 @@ def test_the_six_enterprises_are_assessed_alike_whether_the_policy_or_the_file_c
     assert [item["uscc"] for item in undetermined["items"]] == [DING]
 
 
+@on_one_database
 def test_the_reasons_say_what_was_missing(office: Office, march: Path) -> None:
     office.publish()
     import_march(office, march)

@@ -11,6 +11,7 @@ from app.use_cases.policies import publishing
 from app.use_cases.upkeep.rebuilding import rebuild
 from tests.api.rows import catering, code, refused, trade
 from tests.builders import WANYUAN, edited, loaded, text_with_limits
+from tests.databases import on_one_database
 from tests.ledger.history import RandomYear, publish_whole, read_model_rows, with_limits
 from tests.office import Office
 
@@ -44,6 +45,7 @@ def amounts(office: Office, window: str) -> list[int]:
     return [period["assessed_fen"] // WANYUAN for period in office.entitlement(code(1000), window)["periods"]]
 
 
+@on_one_database
 def test_each_account_comes_to_what_the_limits_leave(office: Office, case: str) -> None:
     _, expected = EXPECTED[case]
     assert {window: amounts(office, window) for window in expected} == expected
@@ -67,6 +69,7 @@ def holds(window: str, period: str) -> bool:
     return period in {**quarters, **halves, "2024": MONTHS}.get(window, (window,))
 
 
+@on_one_database
 def test_the_ceiling_and_what_is_left_are_those_of_the_whole_account(office: Office, case: str) -> None:
     if case == "none":
         account = office.entitlement(code(1000), "2024")
@@ -82,6 +85,7 @@ def test_the_ceiling_and_what_is_left_are_those_of_the_whole_account(office: Off
     assert {limit["id"] for limit in account["limits"]} == ids
 
 
+@on_one_database
 def test_a_cut_is_explained_by_its_own_limit(office: Office, case: str) -> None:
     window, period, sentence = {
         "quarters": (
@@ -152,6 +156,7 @@ def test_a_group_of_which_the_limits_leave_nothing_is_in_the_summary_all_the_sam
     ] * 2
 
 
+@on_one_database
 def test_a_window_of_another_length_has_no_accounts_of_the_policy(office: Office, case: str) -> None:
     other = "2024H1"
     account = office.entitlement(code(1000), other)
@@ -162,6 +167,7 @@ def test_a_window_of_another_length_has_no_accounts_of_the_policy(office: Office
     assert case in EXPECTED
 
 
+@on_one_database
 @pytest.mark.parametrize("path", ["entitlements", "summary", "audit/red-flags", "audit/red-flags/groups"])
 def test_a_window_that_no_policy_has_accounts_of_is_refused_with_the_known_ones(
     office: Office, path: str
@@ -178,6 +184,7 @@ def test_a_window_that_no_policy_has_accounts_of_is_refused_with_the_known_ones(
     assert "2024Q1（2024年第一季度）、2024H1（2024年上半年）、2024Q2（2024年第二季度）" in body["detail"]
 
 
+@on_one_database
 def test_accounts_and_differences_of_such_a_window_are_refused_too(office: Office) -> None:
     office.publish()
     office.file(trade(260_000))
@@ -189,6 +196,7 @@ def test_accounts_and_differences_of_such_a_window_are_refused_too(office: Offic
         refused(office.get(path, **params), 400, "invalid-request")
 
 
+@on_one_database
 def test_what_was_recorded_replays_and_the_read_models_are_made_again_alike(
     office: Office, case: str
 ) -> None:
@@ -228,7 +236,11 @@ def test_a_policy_of_several_years_has_one_account_of_all_of_them(office: Office
     assert read_model_rows(office.ledger) == before
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("host", "seed"),
+    [("sqlite", 0), ("sqlite", 1), ("sqlite", 2), ("postgresql", 0)],
+    indirect=["host"],
+)
 def test_versions_with_accounts_of_other_lengths_follow_each_other(
     ledger: Ledger, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

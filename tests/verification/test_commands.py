@@ -4,7 +4,7 @@ import pytest
 
 from app.ledger.ledger import Ledger
 from tests.cli.test_commands import Desk, desk
-from tests.databases import Database
+from tests.databases import Database, on_one_database
 from tests.verification.alterations import alter, seal_again, setting, truncating
 
 __all__ = ["desk"]  # pytest finds an imported fixture by its name.
@@ -42,6 +42,7 @@ def test_a_ledger_is_exported_verified_and_restored(
     empty.drop()
 
 
+@on_one_database
 def test_an_export_without_a_key_says_so_and_one_that_ends_earlier_says_where(desk: Desk) -> None:
     assert "duixian audit key" in desk.run("audit", "export", "out").stdout
     manifest = desk.json("audit", "export", "packed", "--gzip", "--until", "20")
@@ -49,6 +50,7 @@ def test_an_export_without_a_key_says_so_and_one_that_ends_earlier_says_where(de
     assert (desk.folder / "packed" / "events.ndjson.gz").exists()
 
 
+@on_one_database
 def test_an_export_that_is_not_possible_is_refused_with_a_reason(desk: Desk, ledger: Ledger) -> None:
     desk.run("audit", "export", "out")
     assert "已存在" in desk.run("audit", "export", "out", code=1).output
@@ -62,6 +64,7 @@ def test_an_export_that_is_not_possible_is_refused_with_a_reason(desk: Desk, led
     assert sorted(path.name for path in desk.folder.iterdir()) == ["out"]
 
 
+@on_one_database
 def test_an_alteration_is_reported_with_its_position_and_code(desk: Desk, ledger: Ledger) -> None:
     alter(ledger, setting(23, actor="另一人"))
     result = desk.run("audit", "verify", code=1)
@@ -72,6 +75,7 @@ def test_an_alteration_is_reported_with_its_position_and_code(desk: Desk, ledger
     assert '"code": "leaf-differs"' in report
 
 
+@on_one_database
 def test_a_cut_end_is_found_by_the_checkpoint_that_was_kept(desk: Desk, key: str, ledger: Ledger) -> None:
     alter(ledger, truncating(41))
     seal_again(ledger)
@@ -82,12 +86,14 @@ def test_a_cut_end_is_found_by_the_checkpoint_that_was_kept(desk: Desk, key: str
     assert "缺少4条" in desk.run("audit", "verify", "out", "--checkpoint", "kept", code=1).stderr
 
 
+@on_one_database
 @pytest.mark.usefixtures("key")
 def test_the_report_says_that_the_operators_own_key_is_no_substitute(desk: Desk) -> None:
     result = desk.run("audit", "verify", "--checkpoint", "kept").stdout
     assert "运行方自己的公钥（不能代替审计人员留存的公钥）" in result
 
 
+@on_one_database
 def test_a_kept_checkpoint_of_another_key_is_a_finding(desk: Desk, key: str) -> None:
     (desk.folder / "data" / "audit.key").unlink()
     desk.run("audit", "key", "--name", "duixian.example/log")
@@ -95,6 +101,7 @@ def test_a_kept_checkpoint_of_another_key_is_a_finding(desk: Desk, key: str) -> 
     desk.run("audit", "verify", "--checkpoint", "kept", "--key", key)
 
 
+@on_one_database
 @pytest.mark.parametrize(
     "words",
     [
@@ -115,6 +122,7 @@ def test_wrong_usage_ends_with_two(desk: Desk, key: str, words: tuple[str, ...])
     desk.run(*(word.format(key=key) for word in words), code=2)
 
 
+@on_one_database
 def test_an_altered_export_is_not_restored(
     desk: Desk, migrated: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +138,7 @@ def test_an_altered_export_is_not_restored(
     empty.drop()
 
 
+@on_one_database
 def test_an_incomplete_verification_does_not_report_success(desk: Desk) -> None:
     desk.run("audit", "export", "out")
     (desk.folder / "out" / "manifest.json").write_text("{}", encoding="utf-8")

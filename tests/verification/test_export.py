@@ -24,7 +24,7 @@ from app.transparency.notes import read_checkpoint
 from app.use_cases.audit.exporting import ExportOptions, export_log
 from app.use_cases.reading.as_of import PositionAheadError
 from domain.errors import LedgerIntegrityError
-from tests.databases import Database
+from tests.databases import Database, on_one_database
 from tests.golden.schemas import SCHEMAS
 from tests.ledger.history import code, file, trade
 from tests.verification.alterations import alter, deleting, setting, setting_state
@@ -89,6 +89,7 @@ def test_the_manifest_says_what_is_there(ledger: Ledger, tmp_path: Path) -> None
     ]
 
 
+@on_one_database
 def test_the_checkpoint_is_signed_by_the_key_of_the_ledger(ledger: Ledger, tmp_path: Path) -> None:
     export(ledger, tmp_path / "out")
     checkpoint = read_checkpoint((tmp_path / "out" / "checkpoint").read_text("utf-8"), SIGNER.verifier)
@@ -96,6 +97,7 @@ def test_the_checkpoint_is_signed_by_the_key_of_the_ledger(ledger: Ledger, tmp_p
     assert base64.b64encode(checkpoint.root).decode() == root_over(lines(tmp_path / "out"))
 
 
+@on_one_database
 def test_without_a_key_there_is_no_checkpoint_and_the_manifest_says_so(
     ledger: Ledger, tmp_path: Path
 ) -> None:
@@ -106,6 +108,7 @@ def test_without_a_key_there_is_no_checkpoint_and_the_manifest_says_so(
     assert manifest["root"] == root_over(lines(tmp_path / "out"))
 
 
+@on_one_database
 def test_the_schemas_are_those_of_the_documentation_and_every_event_is_of_its_own(
     ledger: Ledger, tmp_path: Path
 ) -> None:
@@ -143,6 +146,7 @@ def test_an_export_ends_with_the_last_transaction_that_had_ended(
     }
 
 
+@on_one_database
 def test_a_position_above_the_head_is_refused(ledger: Ledger, tmp_path: Path) -> None:
     with pytest.raises(PositionAheadError):
         export(ledger, tmp_path / "out", until=EVENTS + 1)
@@ -175,11 +179,13 @@ def test_events_recorded_while_it_is_written_are_not_in_it(ledger: Ledger, tmp_p
     assert export(ledger, tmp_path / "later").size == EVENTS + 2
 
 
+@on_one_database
 def test_only_its_owner_can_read_an_export(ledger: Ledger, tmp_path: Path) -> None:
     export(ledger, tmp_path / "out")
     assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o700
 
 
+@on_one_database
 def test_an_existing_target_is_not_touched(ledger: Ledger, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("kept", encoding="utf-8")
     (tmp_path / "folder").mkdir()
@@ -195,6 +201,7 @@ def test_an_existing_target_is_not_touched(ledger: Ledger, tmp_path: Path) -> No
     assert (tmp_path / "empty" / "manifest.json").exists()
 
 
+@on_one_database
 def test_an_export_that_is_interrupted_leaves_nothing(ledger: Ledger, tmp_path: Path) -> None:
     def interrupt(_done: int, _total: int) -> None:
         assert len(list(tmp_path.iterdir())) == 1
@@ -229,6 +236,7 @@ def test_a_log_that_differs_from_its_seal_is_not_exported(
     assert list(tmp_path.iterdir()) == []
 
 
+@on_one_database
 def test_the_readme_of_an_export_says_how_to_check_it_without_this_software(
     ledger: Ledger, tmp_path: Path
 ) -> None:

@@ -23,7 +23,7 @@ from app.use_cases.upkeep.sealing import record_seal
 from domain.errors import LedgerIntegrityError
 from domain.events import LogSealed
 from tests.cli.test_commands import Desk, desk
-from tests.databases import Database
+from tests.databases import Database, on_one_database
 from tests.ledger.history import code, file, log, trade
 from tests.office import TestClock
 from tests.verification.alterations import alter, setting_state, truncating
@@ -162,6 +162,7 @@ def test_a_restored_log_is_sealed_as_far_as_it_records_and_continues(
     copied.drop()
 
 
+@on_one_database
 def test_verification_says_up_to_where_a_seal_proves_anything(desk: Desk, ledger: Ledger) -> None:
     assert "结论：未发现问题。\n" in desk.run("audit", "verify").stdout
     file(ledger, trade(code(9), "2024-09", 110_000, 100_000))
@@ -173,6 +174,7 @@ def test_verification_says_up_to_where_a_seal_proves_anything(desk: Desk, ledger
     assert desk.json("audit", "verify")["proven"] == 0
 
 
+@on_one_database
 def test_an_end_that_was_cut_off_with_its_seal_needs_a_checkpoint_that_was_kept(
     desk: Desk, ledger: Ledger
 ) -> None:
@@ -188,6 +190,7 @@ def test_an_end_that_was_cut_off_with_its_seal_needs_a_checkpoint_that_was_kept(
     assert "缺少3条" in desk.run("audit", "verify", "--checkpoint", "kept", code=1).stderr
 
 
+@on_one_database
 def test_an_unsigned_export_proves_nothing_of_itself_and_says_so(desk: Desk) -> None:
     desk.run("audit", "export", "out")
     assert f"没有日志校验点：全部{EVENTS + 1}条未经封存" in desk.run("audit", "verify", "out").stdout

@@ -47,6 +47,15 @@ def empties(hosts: Hosts) -> Iterator[dict[str, Database]]:
         database.drop()
 
 
+from_either_to_the_other = pytest.mark.parametrize(
+    ("host", "empty"), [("sqlite", "postgresql"), ("postgresql", "sqlite")], indirect=True
+)
+into_either = pytest.mark.parametrize(
+    ("host", "empty"), [("sqlite", "sqlite"), ("sqlite", "postgresql")], indirect=True
+)
+"""Of a test about what becomes of the restored ledger, whatever the export was made from."""
+
+
 @pytest.fixture(params=KINDS)
 def empty(request: pytest.FixtureRequest, empties: dict[str, Database]) -> Iterator[Ledger]:
     """An empty ledger, on the kind of database of the export and on the other kind."""
@@ -105,6 +114,7 @@ def test_a_restored_ledger_answers_as_the_one_that_was_exported(
     assert filed["position"] > EVENTS
 
 
+@from_either_to_the_other
 def test_a_part_of_the_log_is_restored_as_it_was_then(ledger: Ledger, empty: Ledger, tmp_path: Path) -> None:
     export(ledger, tmp_path / "out", until=26)
     assert restore(empty, ExportFolder(tmp_path / "out")) == 26
@@ -117,6 +127,7 @@ def test_a_part_of_the_log_is_restored_as_it_was_then(ledger: Ledger, empty: Led
                 assert {**now.json(), "as_of": None} == {**then.json(), "as_of": None}
 
 
+@from_either_to_the_other
 @pytest.mark.parametrize("until", [None, EVENTS + 1], ids=["whole", "part"])
 def test_an_assessment_in_progress_continues_from_the_export(
     ledger: Ledger, empty: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: int | None
@@ -144,6 +155,7 @@ def test_an_assessment_in_progress_continues_from_the_export(
             assert amounts[0] == amounts[1]
 
 
+@from_either_to_the_other
 def test_an_assessment_that_was_in_progress_at_the_end_of_an_export_continues(
     ledger: Ledger, empty: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,6 +178,7 @@ def test_an_assessment_that_was_in_progress_at_the_end_of_an_export_continues(
             assert amounts[0] == amounts[1]
 
 
+@into_either
 def test_a_ledger_that_is_not_empty_is_refused_and_not_touched(
     ledger: Ledger, empty: Ledger, tmp_path: Path
 ) -> None:
@@ -177,6 +190,7 @@ def test_a_ledger_that_is_not_empty_is_refused_and_not_touched(
     assert kept_rows(empty) == before
 
 
+@into_either
 def test_an_empty_export_is_restored_to_an_empty_ledger(
     ledger: Ledger, empty: Ledger, tmp_path: Path
 ) -> None:
@@ -185,6 +199,7 @@ def test_an_empty_export_is_restored_to_an_empty_ledger(
     assert is_empty(empty)
 
 
+@into_either
 def test_an_interrupted_restore_leaves_the_ledger_empty(
     ledger: Ledger, empty: Ledger, tmp_path: Path
 ) -> None:
@@ -208,6 +223,7 @@ CHANGES: dict[str, tuple[bytes, bytes]] = {
 }
 
 
+@into_either
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_file_that_changes_after_it_was_verified_leaves_the_ledger_empty(
     ledger: Ledger, empty: Ledger, tmp_path: Path, name: str

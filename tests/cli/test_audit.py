@@ -12,7 +12,7 @@ from app.ledger.tables import events
 from app.runtime.database import open_engine, write_transaction
 from app.transparency.notes import Verifier, read_checkpoint
 from tests.cli.test_commands import E204_1, JIA, Desk, desk, trade
-from tests.databases import Database, only_on_sqlite
+from tests.databases import Database, on_one_database, only_on_sqlite
 from tests.docs.codes import ROOT
 
 __all__ = ["desk"]  # pytest looks for fixtures in the module.
@@ -31,6 +31,7 @@ def stocked(desk: Desk) -> Desk:
     return desk
 
 
+@on_one_database
 def test_a_key_is_made_once_for_its_owner_alone_and_only_its_public_part_is_shown(desk: Desk) -> None:
     shown = desk.run("audit", "key", "--name", "duixian.example/log").stdout
     assert Verifier.parse(shown.rstrip("\n")).name == "duixian.example/log"
@@ -42,6 +43,7 @@ def test_a_key_is_made_once_for_its_owner_alone_and_only_its_public_part_is_show
     assert path.read_text(encoding="utf-8") == kept
 
 
+@on_one_database
 def test_the_file_of_the_key_is_that_of_the_setting(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DUIXIAN_AUDIT_KEY_FILE", "secret/log.key")
     answer = desk.json("audit", "key")
@@ -50,12 +52,14 @@ def test_the_file_of_the_key_is_that_of_the_setting(desk: Desk, monkeypatch: pyt
     assert Verifier.parse(answer["verifier_key"]).name == answer["origin"]
 
 
+@on_one_database
 @pytest.mark.parametrize("name", ["", "a b", "a+b"])
 def test_a_name_that_no_note_can_carry_is_wrong_usage(desk: Desk, name: str) -> None:
     desk.run("audit", "key", "--name", name, code=2)
     assert not (desk.folder / "data" / "audit.key").exists()
 
 
+@on_one_database
 def test_without_a_key_or_with_a_broken_one_the_command_says_what_to_do(desk: Desk) -> None:
     assert "duixian audit key" in desk.run("audit", "checkpoint", code=1).output
     (desk.folder / "data").mkdir(exist_ok=True)
@@ -63,6 +67,7 @@ def test_without_a_key_or_with_a_broken_one_the_command_says_what_to_do(desk: De
     assert "签名密钥不可用" in desk.run("audit", "inclusion", "1", code=1).output
 
 
+@on_one_database
 def test_a_checkpoint_is_shown_written_and_read_again(stocked: Desk) -> None:
     shown = stocked.run("audit", "checkpoint").stdout
     answer = stocked.json("audit", "checkpoint")
@@ -75,6 +80,7 @@ def test_a_checkpoint_is_shown_written_and_read_again(stocked: Desk) -> None:
     assert "无法写入" in stocked.run("audit", "checkpoint", "--out", ".", code=1).output
 
 
+@on_one_database
 def test_proofs_are_told_and_given_as_json(stocked: Desk) -> None:
     output = stocked.run("audit", "inclusion", "2").stdout
     answer = stocked.json("audit", "inclusion", "2")
@@ -93,6 +99,7 @@ def test_proofs_are_told_and_given_as_json(stocked: Desk) -> None:
     assert "最后的序号是4" in stocked.run("audit", "consistency", "1", "9", code=1).output
 
 
+@on_one_database
 def test_a_receipt_verifies_with_the_key_that_was_kept(stocked: Desk) -> None:
     output = stocked.run("audit", "receipt", JIA, "2024H1", "--out", "receipt.json").stdout
     assert output == "核验凭据已写入receipt.json，含台账记录3条及其证明，截至台账序号4。\n"
@@ -111,6 +118,7 @@ def test_a_receipt_verifies_with_the_key_that_was_kept(stocked: Desk) -> None:
     assert shown == json.loads((stocked.folder / "receipt.json").read_text(encoding="utf-8"))
 
 
+@on_one_database
 def test_a_receipt_before_anything_was_known_is_empty_and_verifies(stocked: Desk) -> None:
     stocked.run("audit", "receipt", JIA, "2024H1", "--position", "0", "--out", "empty.json")
     kept = json.loads((stocked.folder / "empty.json").read_text(encoding="utf-8"))["verifier_key"]
@@ -128,6 +136,7 @@ def test_a_receipt_before_anything_was_known_is_empty_and_verifies(stocked: Desk
         stocked.run("audit", "receipt", JIA, "2024H1", *wrong, code=code)
 
 
+@on_one_database
 def test_a_receipt_of_nothing_is_refused(stocked: Desk) -> None:
     assert "没有登记过数据" in stocked.run("audit", "receipt", JIA, "2024H2", code=1).output
     stocked.run("audit", "receipt", "123", "2024H1", code=2)

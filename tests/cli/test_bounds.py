@@ -16,6 +16,18 @@ from tests.cli.test_commands import E204_1, JIA, Desk, desk, trade
 from tests.databases import only_on_sqlite
 
 ROOT = Path(__file__).parents[2]
+EACH_COMMAND = """
+import sys
+from app.cli import main
+
+given = sys.argv[1:]
+for words in given:
+    sys.argv[1:] = words.split()
+    try:
+        main()
+    except SystemExit as ended:
+        print("exit", ended.code, file=sys.stderr)
+"""
 __all__ = ["desk"]
 
 
@@ -69,19 +81,19 @@ def test_warnings_beyond_those_that_are_kept_are_counted(
 @pytest.mark.slow
 def test_a_word_that_is_no_utf_8_is_wrong_usage_and_a_file_may_have_any_name(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"\xff.yaml")).write_text("a: 1\n", encoding="utf-8")
-
-    def exit_code(*words: bytes) -> int:
-        ended = subprocess.run(
-            [os.fsencode(sys.executable), b"-c", b"from app.cli import main; main()", *words],
-            env={**os.environ, "PYTHONPATH": str(ROOT), "DUIXIAN_DATABASE_URL": f"sqlite:///{tmp_path}/l.db"},
-            cwd=tmp_path,
-            capture_output=True,
-            check=False,
-        )
-        assert b"Traceback" not in ended.stderr, ended.stderr
-        return ended.returncode
-
-    assert exit_code(b"keys", b"revoke", b"\xff") == 2
-    assert exit_code(b"list", b"2024H1", b"--q", b"a\xff") == 2
-    assert exit_code(b"policy", b"check", b"\xff.yaml") == 1
-    assert exit_code(b"policy", b"check", b"\xfe.yaml") == 2
+    commands = {
+        b"keys revoke \xff": "2",
+        b"list 2024H1 --q a\xff": "2",
+        b"policy check \xff.yaml": "1",
+        b"policy check \xfe.yaml": "2",
+    }
+    ended = subprocess.run(
+        [os.fsencode(sys.executable), b"-c", EACH_COMMAND.encode(), *commands],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "DUIXIAN_DATABASE_URL": f"sqlite:///{tmp_path}/l.db"},
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    assert b"Traceback" not in ended.stderr, ended.stderr
+    codes = [line.split()[1] for line in ended.stderr.decode().splitlines() if line.startswith("exit ")]
+    assert codes == list(commands.values())

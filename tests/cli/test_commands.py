@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from app.cli.commands import app
 from app.use_cases.policies.loader import YINGKOU_2024_14
-from tests.databases import Database
+from tests.databases import Database, on_one_database
 
 E204_1 = [
     "处理地编码",
@@ -131,6 +131,7 @@ def test_a_month_is_returned_mended_registered_and_assessed(desk: Desk) -> None:
     assert again[-1]["answer"]["position"] == head
 
 
+@on_one_database
 def test_assessing_on_filing_gives_what_assessing_on_publication_gives(desk: Desk) -> None:
     desk.run("policy", "publish", YINGKOU_2024_14)
     month = desk.csv("2024年3月.csv", E204_1, trade(JIA, "123456", "100000"), trade(JI, "250000", "100000"))
@@ -138,6 +139,7 @@ def test_assessing_on_filing_gives_what_assessing_on_publication_gives(desk: Des
     assert desk.json("list", "2024H1")["assessed_fen"] == 600_000_00
 
 
+@on_one_database
 def test_an_explanation_names_the_amount_and_the_clause(desk: Desk) -> None:
     desk.run("policy", "publish", YINGKOU_2024_14)
     month = desk.csv("2024年3月.csv", E204_1, trade(JIA, "123456", "100000"))
@@ -155,6 +157,7 @@ def test_a_dry_run_of_a_file_says_what_would_change_and_records_nothing(desk: De
     assert desk.json("list", "2024H1")["total"] == 0
 
 
+@on_one_database
 def test_a_correction_needs_its_reason_and_takes_it_from_the_command(desk: Desk) -> None:
     first = desk.csv("2024年3月.csv", E204_1, trade(JIA, "123456", "100000"))
     desk.run("import", first, "--unit", "千元")
@@ -165,6 +168,7 @@ def test_a_correction_needs_its_reason_and_takes_it_from_the_command(desk: Desk)
     assert answer[0]["answer"]["revised"] == 1
 
 
+@on_one_database
 def test_the_same_return_twice_in_a_file_is_refused_with_both_rows(desk: Desk) -> None:
     month = desk.csv("2024年3月.csv", E204_1, trade(JIA, "1", "1"), trade(JI, "1", "1"), trade(JIA, "2", "1"))
     output = desk.run("import", month, "--unit", "千元", code=1).output
@@ -172,12 +176,14 @@ def test_the_same_return_twice_in_a_file_is_refused_with_both_rows(desk: Desk) -
     assert "与第2行重复" in output
 
 
+@on_one_database
 def test_a_problem_of_a_cell_names_its_heading(desk: Desk) -> None:
     month = desk.csv("2024年3月.csv", E204_1, trade(JIA, "1O7900", "1"))
     output = desk.run("import", month, "--unit", "千元", code=1).output
     assert "“零售额;本年-本月”：“1O7900”不是有效金额" in output.replace("\n", "")
 
 
+@on_one_database
 def test_files_after_a_refused_one_are_left_alone(desk: Desk) -> None:
     bad = desk.csv("2024年3月.csv", E204_1, trade(JIA, "abc", "1"))
     good = desk.csv("2024年4月.csv", E204_1, trade(JIA, "1", "1"))
@@ -186,6 +192,7 @@ def test_files_after_a_refused_one_are_left_alone(desk: Desk) -> None:
     assert desk.json("list", "2024H1")["total"] == 0
 
 
+@on_one_database
 @pytest.mark.parametrize(
     "words",
     [
@@ -212,6 +219,7 @@ def test_wrong_usage_ends_with_2(desk: Desk, words: tuple[str, ...]) -> None:
     desk.run(*words, code=2)
 
 
+@on_one_database
 @pytest.mark.parametrize(
     "words",
     [
@@ -229,6 +237,7 @@ def test_a_refusal_ends_with_1_and_says_why(desk: Desk, words: tuple[str, ...]) 
     assert result.stderr.strip()
 
 
+@on_one_database
 def test_a_preliminary_amount_counts_in_the_sum_and_is_shown_apart(desk: Desk) -> None:
     desk.run("policy", "publish", YINGKOU_2024_14)
     month = desk.csv("2024年3月.csv", E204_1, trade(JIA, "123456", "100000"))
@@ -243,6 +252,7 @@ def test_a_preliminary_amount_counts_in_the_sum_and_is_shown_apart(desk: Desk) -
     assert "初报数" not in desk.run("entitlement", JIA, "2024H1", "--explain").stdout
 
 
+@on_one_database
 def test_options_take_the_chinese_names(desk: Desk) -> None:
     desk.run("policy", "publish", YINGKOU_2024_14)
     month = desk.csv(
@@ -268,6 +278,7 @@ def test_options_take_the_chinese_names(desk: Desk) -> None:
     assert desk.json("returns", BING, "2024")["returns"][0]["versions"][-1]["origin"] == "enterprise"
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("words", "known"),
     [
@@ -291,6 +302,7 @@ def test_a_value_that_nobody_knows_ends_with_2_and_the_known_ones(
     assert known in re.sub(r"[\s│]", "", framed)
 
 
+@on_one_database
 def test_a_bad_policy_is_refused_with_file_and_line(desk: Desk) -> None:
     path = desk.folder / "bad.yaml"
     path.write_text(YINGKOU_2024_14.read_text(encoding="utf-8") + "\nsurprise: 1\n", encoding="utf-8")
@@ -299,6 +311,7 @@ def test_a_bad_policy_is_refused_with_file_and_line(desk: Desk) -> None:
     assert desk.json("policy", "list") == []
 
 
+@on_one_database
 def test_keys_are_shown_once_listed_and_revoked(desk: Desk) -> None:
     token = desk.run("keys", "create", "--role", "auditor", "--name", "审计").stdout
     assert token.strip() == token.rstrip("\n")
@@ -309,6 +322,7 @@ def test_keys_are_shown_once_listed_and_revoked(desk: Desk) -> None:
     desk.run("keys", "revoke", "审计", code=1)
 
 
+@on_one_database
 @pytest.mark.parametrize("role", ["commerce", "admin"])
 def test_a_key_that_sees_figures_though_its_role_does_not_is_marked_in_the_list(
     desk: Desk, role: str

@@ -20,7 +20,7 @@ from app.transparency.audit_key import make_audit_key
 from app.use_cases.policies.loader import YINGKOU_2024_14
 from tests.cli.test_commands import E204_1, JIA, Desk, trade
 from tests.command_line import COMMANDS
-from tests.databases import Database
+from tests.databases import Database, on_one_database
 
 NAME = "张三"
 
@@ -82,6 +82,7 @@ def shown(desk: Desk) -> dict[str, tuple[str, ...]]:
     }
 
 
+@on_one_database
 def test_what_a_command_shows_or_writes_leaves_a_row_with_the_name_of_who_ran_it(desk: Desk) -> None:
     desk.run("policy", "publish", YINGKOU_2024_14, "--as", NAME)
     before = desk.csv("2023年3月.csv", E204_1, trade(JIA, "150000", "90000"))
@@ -113,6 +114,7 @@ def _may_show(found: Any) -> bool:
     return MAY_SHOW_FIGURES[inspect.unwrap(found.callback)]
 
 
+@on_one_database
 def test_the_name_is_that_given_else_that_of_the_login_and_stands_in_the_log(desk: Desk) -> None:
     desk.run("policy", "publish", YINGKOU_2024_14)
     month = desk.csv("2024年3月.csv", E204_1, trade(JIA, "123456", "100000"))
@@ -121,11 +123,13 @@ def test_the_name_is_that_given_else_that_of_the_login_and_stands_in_the_log(des
     assert [item["actor"] for item in items] == ["命令行：zhangsan", f"命令行：{NAME}", f"命令行：{NAME}"]
 
 
+@on_one_database
 @pytest.mark.parametrize("name", ["", " ", "张\x1b[31m三", "张\u202e三", "长" * 101])
 def test_a_name_that_cannot_stand_in_a_line_is_wrong_usage(desk: Desk, name: str) -> None:
     desk.run("policy", "publish", YINGKOU_2024_14, "--as", name, code=2)
 
 
+@on_one_database
 def test_without_a_login_name_a_name_has_to_be_given(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(variable, raising=False)
@@ -137,6 +141,7 @@ def test_without_a_login_name_a_name_has_to_be_given(desk: Desk, monkeypatch: py
     desk.run("policy", "publish", YINGKOU_2024_14, "--as", NAME)
 
 
+@on_one_database
 def test_keys_are_recorded_when_they_are_made_and_revoked(desk: Desk) -> None:
     desk.run("keys", "create", "--role", "commerce", "--with-figures", "--name", "商务局", "--as", NAME)
     desk.run("keys", "create", "--role", "auditor", "--name", "商务局", "--as", NAME, code=1)
@@ -149,6 +154,7 @@ def test_keys_are_recorded_when_they_are_made_and_revoked(desk: Desk) -> None:
     ]
 
 
+@on_one_database
 def test_no_key_has_a_name_of_the_command_line(desk: Desk) -> None:
     desk.run("keys", "create", "--role", "auditor", "--name", "命令行：张三", code=2)
     assert entries(desk) == []

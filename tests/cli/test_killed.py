@@ -10,6 +10,7 @@ import pytest
 
 from tests.cli.test_audit import stocked
 from tests.cli.test_commands import JIA, Desk, desk
+from tests.databases import on_one_database
 from tests.docs.codes import ROOT
 
 __all__ = ["desk", "stocked"]  # pytest looks for fixtures in the module.
@@ -22,6 +23,7 @@ main()
 """
 
 
+@on_one_database
 @pytest.mark.parametrize(
     "words",
     [

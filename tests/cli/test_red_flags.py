@@ -12,7 +12,7 @@ from python_calamine import CalamineWorkbook
 from app.use_cases.policies.loader import YINGKOU_2024_14
 from tests.api.rows import code
 from tests.cli.test_commands import BING, DING, E204_1, Desk, trade
-from tests.databases import Database
+from tests.databases import Database, on_one_database
 
 COMMAND = ("audit", "red-flags", "2024H1")
 NO_VERDICT = "每条疑点都是供核实的线索，不是结论；列入清单不表示数据或金额有误。"
@@ -60,6 +60,7 @@ def desk(tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch) ->
     return Desk(tmp_path)
 
 
+@on_one_database
 def test_each_question_is_printed_with_the_registrations_it_rests_on(desk: Desk) -> None:
     printed = desk.run(*COMMAND, "--flag", "base-earns").stdout
     assert (
@@ -82,6 +83,7 @@ def described(version: dict[str, Any], what: str) -> str:
     return f"    {what}，经办：{version['actor']}，{at}，台账序号{version['position']}\n"
 
 
+@on_one_database
 def test_of_a_group_a_dozen_registrations_are_printed_each_with_its_enterprise(desk: Desk) -> None:
     firms = [code(number) for number in range(2001, 2021)]
     rows = [trade(uscc, "110000", "100000") for uscc in firms]
@@ -93,6 +95,7 @@ def test_of_a_group_a_dozen_registrations_are_printed_each_with_its_enterprise(d
     assert "    等20条，其余见--xlsx或--json。\n" in april
 
 
+@on_one_database
 def test_flags_and_regions_narrow_the_list_and_no_question_is_said_too(desk: Desk) -> None:
     found = desk.json(*COMMAND, "--flag", "base-changed", "--flag", "base-earns", "--region", "210803")
     assert [(item["uscc"], item["flag"]) for item in found["items"]] == [(DING, "base-changed")]
@@ -121,6 +124,7 @@ def test_as_of_before_the_correction_there_is_no_question(desk: Desk) -> None:
     assert desk.json(*COMMAND, "--known-at", "2024-01-01T00:00:00Z")["as_of"]["position"] == 0
 
 
+@on_one_database
 def test_the_workbook_has_a_sheet_of_questions_and_one_of_what_they_mean(desk: Desk) -> None:
     printed = desk.run(*COMMAND, "--xlsx", "疑点.xlsx").stdout
     assert printed.startswith("疑点清单已写入疑点.xlsx。共5条疑点：")
@@ -136,6 +140,7 @@ def test_the_workbook_has_a_sheet_of_questions_and_one_of_what_they_mean(desk: D
     assert "2倍" in notes["12月变动较大"]
 
 
+@on_one_database
 def test_before_a_policy_covers_the_half_year_the_workbook_says_so(desk: Desk) -> None:
     desk.run("audit", "red-flags", "2023H1", "--region", "210803", "--xlsx", "a.xlsx")
     with CalamineWorkbook.from_path("a.xlsx") as workbook:
@@ -144,6 +149,7 @@ def test_before_a_policy_covers_the_half_year_the_workbook_says_so(desk: Desk) -
     assert notes["范围"] == "2023年上半年，西市区"
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

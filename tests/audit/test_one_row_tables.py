@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Executable, insert, text
+from sqlalchemy import Connection, Executable, insert, text
 
 from app.ledger.ledger import Ledger
 from app.ledger.tables import log_seal, sequencer

@@ -29,8 +29,8 @@ from tests.importing.files import (
 )
 from tests.ledger.history import publish_whole
 from tests.ledger.test_concurrency import check_consistency
+from tests.processes.running import PATIENCE_S, forked
 
-PATIENCE_S = 60
 ROWS = random_file(5, in_months=True)
 DOING = ("核对", "登记")
 
@@ -53,12 +53,11 @@ def import_until(url: str, temporary: str, at: tuple[str, int], pipe: Connection
 def _killed(work: Callable[[Connection], Any]) -> None:
     """Run until the process is killed, and check that its worker processes have ended too."""
     ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=work, args=(theirs,))
-    process.start()
+    process = forked(work, theirs)
     theirs.close()
     workers = [os.pidfd_open(pid) for pid in ours.recv()]
     ours.send("go on")
-    process.join()
+    process.join(PATIENCE_S)
     assert process.exitcode == -signal.SIGKILL
     process.close()
     ours.close()

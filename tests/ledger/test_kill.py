@@ -1,22 +1,21 @@
 """A process killed at any moment: all of a batch is recorded or nothing, and a restart does the rest."""
 
-import multiprocessing
 import os
 import random
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import NoReturn
 
 import httpx2
 import pytest
+import uvicorn
 
 from app.bootstrap import complete, why_not_ready
 from app.ledger.ledger import Ledger
@@ -34,16 +33,17 @@ from domain.returns import AnnualReturns
 from tests.databases import Database, only_on_sqlite
 from tests.ledger.history import PERIODS, Row, code, file, log, policy, read_model_rows, trade
 from tests.office import TestClock
-from tests.processes.running import ActsBeforeTheCommit
+from tests.processes.running import PATIENCE_S, ActsBeforeTheCommit, forked, kills_itself
 
-REPOSITORY = Path(__file__).parents[2]
-ENTERPRISES = 400
+ENTERPRISES = 100
 KILLS = 5
 CODES = [code(n) for n in range(1, ENTERPRISES + 1)]
-SERVE = """
-import sys, uvicorn
-uvicorn.run("app.main:create_default_app", factory=True, fd=int(sys.argv[1]), log_level="warning")
-"""
+
+
+def serve(url: str, listening: socket.socket) -> None:
+    """Serve at a socket; what a start does with the database is part of it."""
+    os.environ["DUIXIAN_DATABASE_URL"] = url
+    uvicorn.run("app.main:create_default_app", factory=True, fd=listening.fileno(), log_level="warning")
 
 
 def batch(period: str) -> list[Row]:
@@ -80,31 +80,20 @@ class Service:
     A client that connects while no process accepts waits in the queue of the socket, so tests need not poll.
     """
 
-    def __init__(self, database: Database, folder: Path) -> None:
+    def __init__(self, database: Database) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self._environment = {
-            "DUIXIAN_DATABASE_URL": database.url,
-            "PATH": os.environ.get("PATH", ""),
-            "PYTHONPATH": str(REPOSITORY),
-        }
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
+        self._database = database
+        self._process: ForkServerProcess | None = None
 
     def start(self) -> None:
-        fd = self._socket.fileno()
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", SERVE, str(fd)],
-            env=self._environment,
-            cwd=self._folder,
-            pass_fds=[fd],
-            stdout=subprocess.DEVNULL,
-        )
+        self._process = forked(serve, self._database.url, self._socket)
 
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
-            assert self._process.wait() == -signal.SIGKILL
+            self._process.join(PATIENCE_S)
+            assert self._process.exitcode == -signal.SIGKILL
             self._process = None
 
     def close(self) -> None:
@@ -119,8 +108,8 @@ def clock() -> TestClock:
 
 
 @pytest.fixture
-def service(database: Database, tmp_path: Path) -> Iterator[Service]:
-    opened = Service(database, tmp_path)
+def service(database: Database) -> Iterator[Service]:
+    opened = Service(database)
     yield opened
     opened.close()
 
@@ -202,7 +191,7 @@ def _after_the_publication(url: str) -> None:
 
 
 def _between_two_chunks(url: str) -> None:
-    publishing.STREAMS_PER_CHUNK = 100  # type: ignore[misc]
+    publishing.STREAMS_PER_CHUNK = ENTERPRISES // 4  # type: ignore[misc]
     ledger = Ledger(open_engine(url))
     publish(ledger, policy(30_000), actor="admin")
 
@@ -218,15 +207,6 @@ def _within_a_chunk(url: str) -> None:
     assess_published(DiesAfterTheCommit(open_engine(url)))
 
 
-def _run_until_killed(work: Callable[[str], None], database: Database) -> None:
-    process = multiprocessing.get_context("spawn").Process(target=work, args=(database.url,))
-    process.start()
-    process.join()
-    code_of_exit = process.exitcode
-    process.close()
-    assert code_of_exit == -signal.SIGKILL
-
-
 def _restarted(url: str) -> Ledger:
     ledger = Ledger(open_engine(url))
     complete(ledger)
@@ -238,7 +218,7 @@ def test_a_batch_counts_from_its_commit_and_not_before(
     ledger: Ledger, database: Database, work: Callable[[str], None], recorded: int
 ) -> None:
     publish(ledger, policy(), actor="admin")
-    _run_until_killed(work, database)
+    kills_itself(work, database.url)
     restarted = _restarted(database.url)
     assert filed_by_period(restarted)["2024-03"] == recorded
     answer = file(restarted, *batch("2024-03"))
@@ -254,7 +234,7 @@ def test_a_publication_that_was_killed_is_assessed_to_its_end_after_the_restart(
     publish(ledger, policy(), actor="admin")
     assert isinstance(file(ledger, *batch("2024-03")), FilingAnswer)
     ledger.engine.dispose()
-    _run_until_killed(work, database)
+    kills_itself(work, database.url)
     restarted = _restarted(database.url)
     with read_transaction(restarted.engine) as connection:
         assert [policy.ref.version for policy in restarted.policies(connection)] == [2]
@@ -268,7 +248,7 @@ def test_a_copy_of_the_sqlite_file_that_was_left_behind_is_a_ledger_too(
 ) -> None:
     publish(ledger, policy(), actor="admin")
     ledger.engine.dispose()
-    _run_until_killed(_after_the_commit, database)
+    kills_itself(_after_the_commit, database.url)
     copied = tmp_path / "copy"
     copied.mkdir()
     for left in database.path.parent.glob(f"{database.path.name}*"):

@@ -1,5 +1,6 @@
 """`duixian` in processes of its own, started as the image starts it."""
 
+import multiprocessing
 import os
 import re
 import signal
@@ -7,8 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import chdir, contextmanager, suppress
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -26,6 +30,30 @@ ROOT = Path(__file__).parents[2]
 STARTED = "Application startup complete"
 PATIENCE_S = 60
 """When a test gives up: far longer than anything takes, also on a machine that is busy with other things."""
+
+
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["app.main", "tests.ledger.history"])
+
+
+def forked(work: Callable[..., object], *args: Any) -> ForkServerProcess:
+    """Start a module-level function in a process of its own, forked from one that has imported the program.
+
+    For processes that are killed: what they do is looked at, and not how they start.
+    """
+    with chdir(ROOT):
+        forkserver.ensure_running()
+    process = _FORKS.Process(target=work, args=args)
+    process.start()
+    return process
+
+
+def kills_itself(work: Callable[..., object], *args: Any) -> None:
+    """Run a function in a process of its own, which must be killed meanwhile."""
+    process = forked(work, *args)
+    process.join(PATIENCE_S)
+    assert process.exitcode == -signal.SIGKILL
+    process.close()
 
 
 class ActsBeforeTheCommit(Ledger):

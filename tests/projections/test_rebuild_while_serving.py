@@ -1,6 +1,5 @@
 """A rebuild while clients read and file: it disturbs none of them, and loses nothing if it is interrupted."""
 
-import multiprocessing
 import os
 import random
 import signal
@@ -43,12 +42,12 @@ from tests.ledger.history import (
     transaction_ends,
 )
 from tests.office import Office
+from tests.processes.running import PATIENCE_S, kills_itself
 
 FILERS = 3
 READERS = 2
 WINDOW = "2024H1"
 DIMENSIONS = ("region_code", "industry", "period", "measure")
-PATIENCE_S = 60
 LATER = trade(code(99), "2024-03", 110_000, 100_000)
 TABLES_LEFT = ("_rebuilt", "_replaced")
 ASIDE = ("ends_rebuilt", "slices_rebuilt", "sum_changes_rebuilt")
@@ -227,20 +226,12 @@ def _die_before_the_switch_commits(url: str) -> None:
     rebuild(Ledger(engine))
 
 
-def run_until_killed(work: Callable[[str], None], database: Database) -> None:
-    process = multiprocessing.get_context("spawn").Process(target=work, args=(database.url,))
-    process.start()
-    process.join(PATIENCE_S)
-    assert process.exitcode == -signal.SIGKILL
-    process.close()
-
-
 @pytest.mark.parametrize("work", [_die_at_the_second_batch, _die_before_the_switch_commits])
 def test_a_rebuild_that_is_killed_changes_nothing_and_the_next_one_works(
     played: Ledger, database: Database, work: Callable[[str], None]
 ) -> None:
     made = read_model_rows(played)
-    run_until_killed(work, database)
+    kills_itself(work, database.url)
     assert sorted(left_behind(played.engine)) == sorted(
         [*(f"{table.name}_rebuilt" for table in LIVE), *ASIDE]
     )

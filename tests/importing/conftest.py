@@ -1,6 +1,5 @@
 """Fixtures for small files with many chunks, and for worker processes on any machine."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from app.ledger.ledger import Ledger
 from app.use_cases.filing import importing
 from tests.databases import Database
-from tests.importing.files import ROWS_PER_CHUNK
+from tests.importing.files import ROWS_PER_CHUNK, have_workers
 from tests.office import TestClock
 
 
@@ -16,19 +15,19 @@ from tests.office import TestClock
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A chunk has 20 rows, and there are no worker processes."""
     monkeypatch.setattr(importing, "ROWS_PER_CHUNK", ROWS_PER_CHUNK)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    have_workers(monkeypatch, 0)
 
 
 @pytest.fixture
 def one_worker(small_chunks: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - patched over
     """There is one worker process."""
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    have_workers(monkeypatch, 1)
 
 
 @pytest.fixture
 def two_workers(small_chunks: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - patched over
     """There are two worker processes."""
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
+    have_workers(monkeypatch, 2)
 
 
 @pytest.fixture

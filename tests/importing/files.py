@@ -1,10 +1,12 @@
 """Files to import in many chunks, and the contents of ledgers, for comparison."""
 
+import os
 import random
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
+import pytest
 
 from app.ledger.ledger import Ledger
 from app.runtime.database import read_transaction
@@ -62,6 +64,11 @@ def changed(rows: Iterable[Row], seed: int) -> list[Row]:
 def one_month(enterprises: int) -> list[Row]:
     """A row for each enterprise, so that no two chunks share an enterprise."""
     return [trade(code(n), "2024-03", 110_000 + 1_000 * n, 100_000) for n in range(1, enterprises + 1)]
+
+
+def have_workers(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Let imports and rebuilds have so many worker processes, on any machine."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(number + 1)))
 
 
 def reader(stage: Stage = "final") -> RowReader:

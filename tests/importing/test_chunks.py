@@ -7,18 +7,40 @@ from app.ledger.ledger import Ledger
 from app.runtime.database import read_transaction
 from domain.events import Stage
 from tests.databases import only_on_postgresql
-from tests.importing.files import ROWS_PER_CHUNK, changed, imported, one_month, random_file, same_contents
+from tests.importing.files import (
+    ROWS_PER_CHUNK,
+    changed,
+    have_workers,
+    imported,
+    one_month,
+    random_file,
+    same_contents,
+)
 from tests.ledger.history import file, log, policy, publish_whole
 from tests.ledger.test_concurrency import check_consistency
 
 
 @pytest.mark.parametrize(
-    ("seed", "in_months", "workers"), [(1, True, "one_worker"), (2, False, "two_workers")]
+    ("host", "seed", "in_months", "workers"),
+    [
+        ("sqlite", 1, True, 1),
+        ("sqlite", 2, False, 2),
+        ("postgresql", 1, True, 0),
+        ("postgresql", 2, False, 1),
+    ],
+    indirect=["host"],
 )
+@pytest.mark.usefixtures("small_chunks")
 def test_many_chunks_record_what_one_batch_records(  # noqa: PLR0913 - parameters of a case
-    request: pytest.FixtureRequest, ledger: Ledger, other: Ledger, seed: int, workers: str, *, in_months: bool
+    ledger: Ledger,
+    other: Ledger,
+    monkeypatch: pytest.MonkeyPatch,
+    seed: int,
+    workers: int,
+    *,
+    in_months: bool,
 ) -> None:
-    request.getfixturevalue(workers)
+    """Workers help with the last file, whose rows are of every kind; one process does the others."""
     rows = random_file(seed, in_months=in_months)
     final = [{**row, "reason": "年报核定"} for row in changed(rows[: len(rows) // 2], seed)]
     files: list[tuple[Stage, list[dict[str, object]]]] = [
@@ -28,7 +50,8 @@ def test_many_chunks_record_what_one_batch_records(  # noqa: PLR0913 - parameter
     ]
     for target in (ledger, other):
         publish_whole(target, policy(half_year_yuan=900_000))
-    for stage, registered in files:
+    for number, (stage, registered) in enumerate(files, 1):
+        have_workers(monkeypatch, workers if number == len(files) else 0)
         many, one = imported(ledger, registered, stage), file(other, *registered, stage=stage)
         assert (many.filed, many.revised, many.unchanged) == (one.filed, one.revised, one.unchanged)
     batches = {entry.batch_id for entry in log(ledger)}

@@ -13,20 +13,22 @@ import pytest
 
 from app.ledger.ledger import Ledger
 from tests.cli.test_commands import E204_1, Desk
-from tests.databases import Database
-from tests.importing.files import ROWS_PER_CHUNK, imported, number_of_facts, one_month
+from tests.databases import Database, on_one_database
+from tests.importing.files import ROWS_PER_CHUNK, have_workers, imported, number_of_facts, one_month
 from tests.ledger.history import Row, code, publish_whole
 from tests.ledger.test_concurrency import check_consistency
 
+pytestmark = on_one_database
+
 ROOT = Path(__file__).parents[2]
-ENTERPRISES = 210
+ENTERPRISES = 150
 PATIENCE_S = 60
 PREPARED = f"""
 import multiprocessing, os, signal, sys
 from sqlalchemy import Engine, event
 from app.use_cases.filing import importing
 importing.ROWS_PER_CHUNK = {ROWS_PER_CHUNK}
-os.sched_getaffinity = lambda _: {{0, 1, 2}}
+os.sched_getaffinity = lambda _: {{0, 1}}
 # As on a terminal: tests that run in the background of a shell inherit an ignored SIGINT.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 """
@@ -57,6 +59,7 @@ def act():
 def desk(tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DUIXIAN_DATABASE_URL", database.url)
+    have_workers(monkeypatch, 0)
     return Desk(tmp_path)
 
 

@@ -17,17 +17,20 @@ from sqlalchemy import make_url
 from app.cli.files import ImportOptions, import_file
 from app.ledger.ledger import Ledger
 from tests.cli.test_commands import E204_1, Desk
-from tests.databases import Database, PostgresHost, only_on_sqlite
-from tests.importing.files import ROWS_PER_CHUNK, number_of_facts, same_contents
+from tests.databases import Database, PostgresHost, on_one_database, only_on_sqlite
+from tests.importing.files import ROWS_PER_CHUNK, have_workers, number_of_facts, same_contents
 from tests.importing.test_commands import PREPARED, ROOT
 from tests.ledger.history import code, file, publish_whole, trade
 from tests.ledger.test_concurrency import check_consistency
 from tests.processes.running import PATIENCE_S, eventually
 
-ENTERPRISES = 130
+ENTERPRISES = 70
 BEFORE = 2 * ROWS_PER_CHUNK
 """The number of rows that are recorded when the import waits."""
 
+ALONE = """
+os.sched_getaffinity = lambda _: {0}
+"""
 WAITS = """
 from app.ledger.ledger import Ledger
 record, chunks = Ledger.record, []
@@ -81,6 +84,7 @@ Meanwhile = Callable[[subprocess.Popen[str]], object]
 def desk(tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DUIXIAN_DATABASE_URL", database.url)
+    have_workers(monkeypatch, 0)
     return Desk(tmp_path)
 
 
@@ -97,10 +101,24 @@ def write_month(desk: Desk, number: int, enterprises: int = ENTERPRISES) -> Path
 
 
 @contextmanager
-def started(program: str, *words: str | Path) -> Iterator[subprocess.Popen[str]]:
-    """Start `duixian import` in a process of its own, after a program has prepared it."""
+def started(program: str, *words: str | Path, helped: bool = False) -> Iterator[subprocess.Popen[str]]:
+    """Start `duixian import` in a process of its own, after a program has prepared it.
+
+    Args:
+        program: What prepares it.
+        words: The arguments of the command.
+        helped: Whether it has a worker process.
+    """
     with subprocess.Popen(
-        [sys.executable, "-c", PREPARED + program + RUN, "import", *map(str, words), "--unit", "千元"],
+        [
+            sys.executable,
+            "-c",
+            PREPARED + ("" if helped else ALONE) + program + RUN,
+            "import",
+            *map(str, words),
+            "--unit",
+            "千元",
+        ],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -121,7 +139,7 @@ def ended(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
 
 
 def interrupted(
-    ledger: Ledger, meanwhile: Meanwhile, *words: str | Path, months_before: int = 0
+    ledger: Ledger, meanwhile: Meanwhile, *words: str | Path, months_before: int = 0, helped: bool = False
 ) -> subprocess.CompletedProcess[str]:
     """Run an import, and do something when two chunks of a file are recorded.
 
@@ -130,10 +148,11 @@ def interrupted(
         meanwhile: What to do, while the import waits before it records the third chunk.
         words: The arguments of the command.
         months_before: The number of files of the command that are recorded completely before.
+        helped: Whether it has a worker process.
     """
     chunks = months_before * -(-ENTERPRISES // ROWS_PER_CHUNK) + 3
     before = months_before * ENTERPRISES + BEFORE
-    with started(f"wait_at = {chunks}" + WAITS, *words) as process:
+    with started(f"wait_at = {chunks}" + WAITS, *words, helped=helped) as process:
         eventually(lambda: number_of_facts(ledger) == before)
         meanwhile(process)
         return ended(process)
@@ -155,6 +174,7 @@ def check_continues(desk: Desk, ledger: Ledger, other: Ledger, *months: Path) ->
     check_consistency(ledger)
 
 
+@on_one_database
 @pytest.mark.parametrize(("name", "number"), [("Ctrl+C", signal.SIGINT), ("SIGTERM", signal.SIGTERM)])
 def test_a_signal_ends_an_import_after_a_whole_chunk_and_the_same_command_goes_on(
     desk: Desk, ledger: Ledger, other: Ledger, name: str, number: int
@@ -162,20 +182,21 @@ def test_a_signal_ends_an_import_after_a_whole_chunk_and_the_same_command_goes_o
     for target in (ledger, other):
         publish_whole(target)
     month = write_month(desk, 3)
-    stopped = interrupted(ledger, lambda process: process.send_signal(number), month)
+    stopped = interrupted(ledger, lambda process: process.send_signal(number), month, helped=True)
     recorded = number_of_facts(ledger)
     assert recorded == BEFORE + ROWS_PER_CHUNK
     assert (stopped.returncode, stopped.stdout) == (128 + number, "")
     reason, extent = stopped.stderr.splitlines()
     assert reason == f"收到停止信号（{name}）。"
     assert extent == (
-        "2024年3月.csv：共130行，前60行已登记（按批登记，每批均完整），其余尚未处理。"
+        f"2024年3月.csv：共{ENTERPRISES}行，前60行已登记（按批登记，每批均完整），其余尚未处理。"
         "请再次运行同一命令，从中断处继续；已登记的行计为无变化。"
     )
     check_consistency(ledger)
     check_continues(desk, ledger, other, month)
 
 
+@on_one_database
 def test_an_import_of_several_files_says_which_are_done_half_way_and_not_begun(
     desk: Desk, ledger: Ledger, other: Ledger
 ) -> None:
@@ -185,7 +206,7 @@ def test_an_import_of_several_files_says_which_are_done_half_way_and_not_begun(
     stopped = interrupted(ledger, terminate, *months, months_before=1)
     assert stopped.returncode == 143
     assert stopped.stdout.startswith("2024年3月.csv：登记完成。")
-    assert "2024年4月.csv：共130行，前60行已登记" in stopped.stderr
+    assert f"2024年4月.csv：共{ENTERPRISES}行，前60行已登记" in stopped.stderr
     assert stopped.stderr.splitlines()[-2:] == [
         "此前已完成的文件：2024年3月.csv",
         "其后的文件未处理：2024年5月.csv、2024年6月.csv",
@@ -193,6 +214,7 @@ def test_an_import_of_several_files_says_which_are_done_half_way_and_not_begun(
     check_continues(desk, ledger, other, *months)
 
 
+@on_one_database
 def test_an_import_that_is_stopped_says_as_data_how_far_it_came(desk: Desk, ledger: Ledger) -> None:
     months = [write_month(desk, number) for number in (3, 4, 5)]
     stopped = interrupted(ledger, terminate, *months, "--json", months_before=1)
@@ -211,6 +233,7 @@ def test_an_import_that_is_stopped_says_as_data_how_far_it_came(desk: Desk, ledg
     assert (not_begun["file"], not_begun["state"], not_begun["recorded"]) == ("2024年5月.csv", "not-begun", 0)
 
 
+@on_one_database
 def test_a_signal_while_the_file_is_checked_leaves_nothing_recorded_and_says_so(
     desk: Desk, ledger: Ledger
 ) -> None:
@@ -227,6 +250,7 @@ def test_a_signal_while_the_file_is_checked_leaves_nothing_recorded_and_says_so(
     assert number_of_facts(ledger) == 0
 
 
+@on_one_database
 def test_a_conflict_that_another_process_recorded_after_the_check_is_reported_with_what_is_recorded(
     desk: Desk, ledger: Ledger
 ) -> None:
@@ -302,6 +326,7 @@ def test_an_import_that_fills_the_disk_says_what_is_recorded_and_goes_on_when_th
     check_continues(desk, ledger, other, month)
 
 
+@on_one_database
 def test_an_import_without_room_for_what_it_checked_says_that_nothing_is_recorded(
     desk: Desk, ledger: Ledger
 ) -> None:

@@ -21,6 +21,7 @@ from app.use_cases.recording import INTERRUPTED
 from tests.databases import Database
 from tests.importing.files import (
     ROWS_PER_CHUNK,
+    have_workers,
     import_,
     imported,
     number_of_facts,
@@ -98,7 +99,7 @@ def _kill_one_worker(done: int, _: int | None, doing: str) -> None:
 
 @pytest.mark.usefixtures("one_worker")
 def test_an_import_whose_worker_was_killed_ends_and_continues_when_it_is_done_again(
-    ledger: Ledger, other: Ledger
+    ledger: Ledger, other: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for target in (ledger, other):
         publish_whole(target)
@@ -108,6 +109,7 @@ def test_an_import_whose_worker_was_killed_ends_and_continues_when_it_is_done_ag
     assert 0 < recorded < len(ROWS)
     assert recorded % ROWS_PER_CHUNK == 0
     assert multiprocessing.active_children() == []
+    have_workers(monkeypatch, 0)
     answer = imported(ledger, ROWS)
     assert (answer.filed, answer.revised, answer.unchanged) == (len(ROWS) - recorded, 0, recorded)
     imported(other, ROWS)

@@ -10,7 +10,7 @@ import pytest
 
 from app.ledger.ledger import Ledger
 from tests.cli.test_commands import E204_1
-from tests.databases import Database
+from tests.databases import Database, on_one_database
 from tests.importing.files import number_of_facts
 from tests.importing.test_commands import PATIENCE_S, ROOT
 from tests.ledger.history import code, publish_whole
@@ -74,6 +74,7 @@ def peak_bytes(database: Database, path: Path) -> int:
     return int(ended.stderr.split()[-1]) * 1024
 
 
+@on_one_database
 @pytest.mark.skipif(
     not Path("/proc/self/status").exists(), reason="the peak memory of a process is read from there"
 )

@@ -9,10 +9,11 @@ from app.ledger.ledger import Ledger
 from app.use_cases.filing.deciding import Refused
 from app.use_cases.filing.file_returns import FilingAnswer
 from domain.events import ReturnFiled, ReturnRevised
-from tests.databases import Database
+from tests.databases import Database, on_one_database
 from tests.importing.files import (
     ROWS_PER_CHUNK,
     facts,
+    have_workers,
     import_,
     imported,
     number_of_facts,
@@ -24,7 +25,7 @@ from tests.ledger.history import code, file, log, policy, publish_whole, trade
 from tests.ledger.test_concurrency import FIRST, SECOND, Interleaved, assessed_by, check_consistency
 from tests.office import TestClock
 
-ENTERPRISES = 130
+ENTERPRISES = 90
 
 
 @pytest.fixture
@@ -58,6 +59,7 @@ def test_chunks_are_decided_again_where_others_recorded_the_same_enterprises(
     check_consistency(ledger)
 
 
+@on_one_database
 @pytest.mark.usefixtures("one_worker")
 def test_every_chunk_is_assessed_by_a_policy_that_was_published_in_between(
     ledger: Ledger, interleaved: Interleaved, other: Ledger
@@ -74,9 +76,10 @@ def test_every_chunk_is_assessed_by_a_policy_that_was_published_in_between(
     check_consistency(ledger)
 
 
+@on_one_database
 @pytest.mark.usefixtures("one_worker")
 def test_a_conflict_that_others_recorded_since_the_check_is_reported_and_its_chunk_left_out(
-    ledger: Ledger, interleaved: Interleaved
+    ledger: Ledger, interleaved: Interleaved, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish_whole(ledger)
     rows = one_month(ENTERPRISES)
@@ -92,6 +95,7 @@ def test_a_conflict_that_others_recorded_since_the_check_is_reported_and_its_chu
     assert [(problem.row, problem.code) for problem in refused.problems] == [(row, "revision-needs-reason")]
     assert number_of_facts(ledger) == third + 1
     check_consistency(ledger)
+    have_workers(monkeypatch, 0)
     rows[row] |= {"reason": "企业改报"}
     answer = imported(ledger, rows)
     assert (answer.filed, answer.revised, answer.unchanged) == (ENTERPRISES - third - 1, 1, third)

@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import httpx2
@@ -17,7 +18,8 @@ from app.ledger.ledger import Ledger
 from app.runtime.database import write_transaction
 from app.runtime.limits import LOG_REPEATS_MOST, STOP_REST_S
 from tests.api.rows import trade
-from tests.databases import only_on_sqlite
+from tests.databases import Database, only_on_sqlite
+from tests.office import TestClock
 from tests.processes.running import PATIENCE_S, STARTED, Machine, Running, eventually, make_keys
 
 HELD_S = 3_600
@@ -42,6 +44,28 @@ def serving(
     service.wait_for_log(STARTED)
     service.wait_for_log("running on http://")
     yield service, service.logged().partition("running on ")[2].split()[0]
+
+
+class Impatient(NamedTuple):
+    """A service that waits for a second for what clients send or receive, and a caller's authorization."""
+
+    service: Running
+    address: str
+    authorization: str
+
+
+@pytest.fixture(scope="module")
+def impatient(migrated: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Impatient]:
+    """That service, for every test whose clients it lets go: it goes on as if they had not been there."""
+    database = migrated.copy()
+    engine = database.open()
+    keys = make_keys(Ledger(engine, TestClock.of_machine()))
+    engine.dispose()
+    machine = Machine(database, tmp_path_factory.mktemp("impatient"))
+    with serving(machine, receive_s=1) as (service, address):
+        yield Impatient(service, address, keys["statistics"]["Authorization"])
+    machine.close()
+    database.drop()
 
 
 class Clients:
@@ -83,70 +107,62 @@ def rest_of(connection: socket.socket) -> bytes:
 
 
 @only_on_sqlite
-def test_a_client_that_sends_no_more_is_let_go(ledger: Ledger, machine: Machine, clients: Clients) -> None:
-    key = make_keys(ledger)["statistics"]["Authorization"]
-    with serving(machine, receive_s=1) as (service, address):
-        silent = clients.sent(address, "")
-        half_a_head = clients.sent(address, "GET /healthz HT")
-        half_a_body = clients.sent(address, HALF_A_BODY.format(key))
-        kept = clients.sent(address, "GET /healthz HTTP/1.1\r\nHost: ledger\r\n\r\n")
-        no_http = clients.sent(address, "\0\r\n\r\n")
-        assert rest_of(silent) == b""
-        for connection in (half_a_head, half_a_body):
-            told = rest_of(connection)
-            assert told.startswith(b"HTTP/1.1 408 ")
-            assert b"nosniff" in told
-        assert rest_of(kept).endswith(b'{"status":"ok"}')
-        assert rest_of(no_http).startswith(b"HTTP/1.1 400 ")
-        service.wait_for_log("path=/v1/returns")
-        assert "Traceback" not in service.logged()
+def test_a_client_that_sends_no_more_is_let_go(impatient: Impatient, clients: Clients) -> None:
+    address = impatient.address
+    silent = clients.sent(address, "")
+    half_a_head = clients.sent(address, "GET /healthz HT")
+    half_a_body = clients.sent(address, HALF_A_BODY.format(impatient.authorization))
+    kept = clients.sent(address, "GET /healthz HTTP/1.1\r\nHost: ledger\r\n\r\n")
+    no_http = clients.sent(address, "\0\r\n\r\n")
+    assert rest_of(silent) == b""
+    for connection in (half_a_head, half_a_body):
+        told = rest_of(connection)
+        assert told.startswith(b"HTTP/1.1 408 ")
+        assert b"nosniff" in told
+    assert rest_of(kept).endswith(b'{"status":"ok"}')
+    assert rest_of(no_http).startswith(b"HTTP/1.1 400 ")
+    impatient.service.wait_for_log("path=/v1/returns")
+    assert "Traceback" not in impatient.service.logged()
 
 
 @only_on_sqlite
 def test_a_kept_connection_whose_next_request_is_not_whole_is_let_go(
-    machine: Machine, clients: Clients
+    impatient: Impatient, clients: Clients
 ) -> None:
-    with serving(machine, receive_s=1) as (_, address):
-        kept = clients.sent(address, "GET /healthz HTTP/1.1\r\nHost: ledger\r\n\r\n")
-        assert kept.recv(100).startswith(b"HTTP/1.1 200 ")
-        kept.sendall(b"GET /healthz HT")
-        assert b"HTTP/1.1 408 " in rest_of(kept)
+    kept = clients.sent(impatient.address, "GET /healthz HTTP/1.1\r\nHost: ledger\r\n\r\n")
+    assert kept.recv(100).startswith(b"HTTP/1.1 200 ")
+    kept.sendall(b"GET /healthz HT")
+    assert b"HTTP/1.1 408 " in rest_of(kept)
 
 
 @only_on_sqlite
-def test_a_client_that_goes_on_sending_its_body_is_waited_for(
-    ledger: Ledger, machine: Machine, clients: Clients
-) -> None:
-    key = make_keys(ledger)["statistics"]["Authorization"]
-    body = b'{"unit": "yuan", "returns": []' + b" " * 300_000 + b"}"
-    with serving(machine, receive_s=1) as (_, address):
-        connection = clients.sent(
-            address, HALF_A_BODY.format(key).replace("1000", str(len(body)))[: -len('{"unit"')]
-        )
-        began = time.monotonic()
-        while body:  # 100 kB a second, for longer than the time-out.
-            connection.sendall(body[:10_000])
-            body = body[10_000:]
-            time.sleep(0.1)
-        assert time.monotonic() - began > 2
-        assert connection.recv(100).startswith(b"HTTP/1.1 201 ")
+def test_a_client_that_goes_on_sending_its_body_is_waited_for(impatient: Impatient, clients: Clients) -> None:
+    body = b'{"unit": "yuan", "returns": []' + b" " * 200_000 + b"}"
+    head = HALF_A_BODY.format(impatient.authorization).replace("1000", str(len(body)))[: -len('{"unit"')]
+    connection = clients.sent(impatient.address, head)
+    began = time.monotonic()
+    while body:  # 100 kB a second, for longer than the time-out.
+        connection.sendall(body[:10_000])
+        body = body[10_000:]
+        time.sleep(0.1)
+    assert time.monotonic() - began > 2
+    assert connection.recv(100).startswith(b"HTTP/1.1 201 ")
 
 
 @only_on_sqlite
-def test_a_client_that_does_not_read_its_answer_is_let_go(machine: Machine, clients: Clients) -> None:
-    with serving(machine, receive_s=1) as (_, address):
-        connection = clients.sent(address, "", receives_bytes=4_096)
-        for _ in range(40):  # More than the buffers of both ends hold.
-            connection.sendall(b"GET /static/swagger-ui-bundle.js HTTP/1.1\r\nHost: ledger\r\n\r\n")
+def test_a_client_that_does_not_read_its_answer_is_let_go(impatient: Impatient, clients: Clients) -> None:
+    connection = clients.sent(impatient.address, "", receives_bytes=4_096)
+    for _ in range(40):  # More than the buffers of both ends hold.
+        connection.sendall(b"GET /static/swagger-ui-bundle.js HTTP/1.1\r\nHost: ledger\r\n\r\n")
 
-        def is_let_go() -> bool:
-            try:
-                connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
-            except (ConnectionResetError, BrokenPipeError):
-                return True
-            return False
+    def is_let_go() -> bool:
+        try:
+            connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        except (ConnectionResetError, BrokenPipeError):
+            return True
+        return False
 
-        eventually(is_let_go)
+    eventually(is_let_go)
 
 
 @only_on_sqlite

@@ -9,7 +9,7 @@ from sqlalchemy import make_url
 
 from app.ledger.ledger import Ledger
 from app.use_cases.upkeep.rebuilding import rebuild
-from tests.databases import Database, Host, PostgresHost
+from tests.databases import Database, Host, PostgresHost, on_one_database
 from tests.ledger.history import code, file, publish_whole, read_model_rows, trade
 from tests.processes.running import Machine, eventually, leave_unprojected, projected, sealed
 
@@ -26,6 +26,7 @@ def check_read_models(ledger: Ledger) -> None:
     assert read_model_rows(ledger) == made
 
 
+@on_one_database
 def test_once_catches_up_tells_the_position_and_ends(ledger: Ledger, machine: Machine) -> None:
     publish_whole(ledger)
     head = leave_unprojected(ledger, trade(code(1), "2024-03", 120_000, 100_000))
@@ -39,7 +40,11 @@ def test_once_catches_up_tells_the_position_and_ends(ledger: Ledger, machine: Ma
     check_read_models(ledger)
 
 
-@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("host", "by"),
+    [("sqlite", signal.SIGTERM), ("sqlite", signal.SIGINT), ("postgresql", signal.SIGTERM)],
+    indirect=["host"],
+)
 def test_a_worker_projects_what_is_recorded_until_it_is_told_to_stop(
     ledger: Ledger, machine: Machine, by: signal.Signals
 ) -> None:
@@ -48,13 +53,14 @@ def test_a_worker_projects_what_is_recorded_until_it_is_told_to_stop(
     worker.wait_for_log(FOLLOWING)
     eventually(lambda: projected(ledger) == sealed(ledger) == PUBLISHED_AND_SEALED)
     head = 0
-    for n in range(1, 6):
+    for n in range(1, 3):
         head = leave_unprojected(ledger, trade(code(n), "2024-03", 120_000, 100_000))
         eventually(lambda head=head: projected(ledger) == sealed(ledger) == head)  # type: ignore[misc]
     assert worker.stopped(by) == (0, f"查询表已更新至台账序号{head}。\n")
     check_read_models(ledger)
 
 
+@on_one_database
 def test_a_database_that_is_not_migrated_is_refused(host: Host, tmp_path: Path) -> None:
     machine = Machine(host.empty(), tmp_path)
     worker = machine.start("project")

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from app.ledger.ledger import Ledger
+from app.runtime.database import with_retries
+from app.runtime.limits import RETRY_PAUSES_S
 from tests.databases import Database
 from tests.faults.proxy import Proxy, proxied
 from tests.statements import own_connections
@@ -30,6 +32,13 @@ def proxy(behind: tuple[Proxy, Ledger]) -> Proxy:
 def far(behind: tuple[Proxy, Ledger]) -> Ledger:
     """The ledger through the proxy; `ledger` reaches the same database without it."""
     return behind[1]
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What failed for a moment is tried as often as ever, sooner."""
+    assert with_retries.__defaults__ == (RETRY_PAUSES_S,)
+    monkeypatch.setattr(with_retries, "__defaults__", (tuple(pause_s / 10 for pause_s in RETRY_PAUSES_S),))
 
 
 @pytest.fixture(autouse=True)

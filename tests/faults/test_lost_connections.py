@@ -31,7 +31,7 @@ from tests.office import Office, TestClock
 pytestmark = ON_POSTGRESQL
 
 FILERS = 4
-ENTERPRISES = 3
+ENTERPRISES = 2
 MONTHS = ("2024-03", "2024-04", "2024-07")
 
 
@@ -128,7 +128,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_chunks")
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_connections_that_are_cut_at_random_lose_nothing_and_double_nothing(
     ledger: Ledger, proxy: Proxy, far: Ledger, seed: int
 ) -> None:

@@ -118,6 +118,13 @@ def publish_whole(ledger: Ledger, loaded: LoadedPolicy | None = None) -> None:
     assess_published(ledger)
 
 
+def with_seeds(*, sqlite: int, postgresql: int, first: int = 0) -> pytest.MarkDecorator:
+    """Give a test so many seeds on each database: most where it is fastest, some where the other differs."""
+    numbers = {"sqlite": sqlite, "postgresql": postgresql}
+    cases = [(host, seed) for host, number in numbers.items() for seed in range(first, first + number)]
+    return pytest.mark.parametrize(("host", "seed"), cases, indirect=["host"])
+
+
 class RandomYear:
     """A year of filings, corrections, withdrawals and publications, the same for the same seed.
 

@@ -41,6 +41,7 @@ from tests.ledger.history import (
     publish_whole,
     read_model_rows,
     trade,
+    with_seeds,
     withdraw,
 )
 from tests.office import TestClock
@@ -377,7 +378,7 @@ def test_a_publication_interrupted_after_any_chunk_goes_on_to_the_same_result(
     engine.dispose()
 
 
-@pytest.mark.parametrize("seed", range(3))
+@with_seeds(sqlite=3, postgresql=1)
 def test_publications_interrupted_between_filings_end_in_the_same_amounts_whatever_the_order(
     filed: Ledger, seed: int
 ) -> None:

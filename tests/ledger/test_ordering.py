@@ -38,11 +38,11 @@ from tests.ledger.history import (
     rows_of,
     trade,
     transaction_ends,
+    with_seeds,
 )
 from tests.ledger.test_concurrency import check_consistency
 from tests.processes.running import ActsBeforeTheCommit
 
-SEEDS: Final = range(1, 7)
 WRITERS: Final = 4
 APPENDS: Final = 4
 WITHDRAWN: Final = b'{"form": "E204-1", "period": "2024-03", "reason": ""}'
@@ -169,7 +169,7 @@ def engine(database: Database) -> Iterator[Engine]:
     opened.dispose()
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@with_seeds(sqlite=2, postgresql=5, first=1)
 def test_no_reader_skips_an_event_while_writers_are_held_before_their_commit(
     engine: Engine, seed: int
 ) -> None:
@@ -206,7 +206,7 @@ def test_no_reader_skips_an_event_while_writers_are_held_before_their_commit(
     assert subscribed == follower.positions
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@with_seeds(sqlite=2, postgresql=4, first=1)
 def test_projections_have_every_filing_while_filings_are_held_before_their_commit(
     ledger: Ledger, seed: int
 ) -> None:

@@ -27,12 +27,12 @@ from tests.ledger.history import (
     publish_whole,
     trade,
     transaction_ends,
+    with_seeds,
     withdraw,
 )
 from tests.office import Office
 from tests.oracle import OraclePeriod, OracleReturn, entitlements
 
-SEEDS = range(4)
 MOMENTS_PER_SEED = 3
 WINDOWS = ("2024H1", "2024H2")
 DIMENSIONS = ("region_code", "industry", "period", "measure")
@@ -44,7 +44,7 @@ def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publishing, "STREAMS_PER_CHUNK", 2)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@with_seeds(sqlite=4, postgresql=1)
 def test_sums_equal_their_parts_at_the_end_of_every_transaction(ledger: Ledger, seed: int) -> None:
     RandomYear(seed).play(ledger, 25)
     for at in transaction_ends(ledger):
@@ -155,7 +155,7 @@ def _filed(connection: Connection, at: int) -> dict[Any, Any]:
     return {group: (count, 0, 0, 0) for group, count in found.items()}
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@with_seeds(sqlite=4, postgresql=1)
 def test_the_amounts_at_every_moment_are_those_of_the_article(ledger: Ledger, seed: int) -> None:
     publish_whole(ledger)
     year = RandomYear(seed)

@@ -95,13 +95,18 @@ def year(request: pytest.FixtureRequest, migrated: Database) -> Iterator[Ledger]
     database.drop()
 
 
-@pytest.fixture(params=range(3))
+@pytest.fixture
 def draw(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> random.Random:
     """The source of random choices; slices and pages are so small that a few enterprises need several."""
     drawn = random.Random(request.param)  # noqa: S311 - nothing is secret here
     for name in ("SLICE", "MOST_SCANNED", "MOST_FOUND_BY_NAME"):
         monkeypatch.setattr(listing, name, drawn.randint(1, 5))
     return drawn
+
+
+drawn = pytest.mark.parametrize(
+    ("host", "draw"), [("sqlite", 0), ("sqlite", 1), ("postgresql", 0)], indirect=True
+)
 
 
 class Entry(NamedTuple):
@@ -227,6 +232,7 @@ def moments_of(ledger: Ledger, draw: random.Random) -> list[int]:
     return [0, ends[-1], draw.choice(ends)]
 
 
+@drawn
 def test_the_pages_and_the_totals_are_what_the_rows_say(year: Ledger, draw: random.Random) -> None:
     listed = 0
     with read_transaction(year.engine) as connection:
@@ -242,6 +248,7 @@ def test_the_pages_and_the_totals_are_what_the_rows_say(year: Ledger, draw: rand
     assert listed > FILTERS
 
 
+@drawn
 def test_a_page_goes_on_after_any_place_even_of_no_enterprise(year: Ledger, draw: random.Random) -> None:
     keys: dict[Sort, Callable[[Place], Any]] = {
         "-assessed_fen": lambda place: (-place[0], place[1]),

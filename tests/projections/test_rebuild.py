@@ -30,7 +30,7 @@ from tests.ledger.history import (
 )
 from tests.office import TestClock
 
-SEEDS = range(3)
+SEEDS = range(2)
 WHILE_S = 0.2
 """In which a rebuild that does not wait has begun."""
 

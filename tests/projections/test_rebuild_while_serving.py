@@ -27,6 +27,7 @@ from projections import projector
 from projections.rebuild.shadow_tables import OvertakenError, ShadowTables
 from projections.tables import LIVE
 from tests.databases import Database, only_on_postgresql, only_on_sqlite
+from tests.importing.files import have_workers
 from tests.ledger.history import (
     PERIODS,
     REGIONS,
@@ -44,7 +45,7 @@ from tests.ledger.history import (
 from tests.office import Office
 from tests.processes.running import PATIENCE_S, kills_itself
 
-FILERS = 3
+FILERS = 2
 READERS = 2
 WINDOW = "2024H1"
 DIMENSIONS = ("region_code", "industry", "period", "measure")
@@ -63,7 +64,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def played(ledger: Ledger) -> Ledger:
     """A ledger after some filings under a policy."""
-    RandomYear(3).play(ledger, 8)
+    RandomYear(3, enterprises=4).play(ledger, 8)
     return ledger
 
 
@@ -173,6 +174,7 @@ def test_reads_and_filings_go_on_while_rebuilds_run(
 ) -> None:
     monkeypatch.setattr(projector, "ENTRIES_PER_BATCH", 20)
     monkeypatch.setattr(ledgers, "STREAMS_PER_SLICE", 10)
+    have_workers(monkeypatch, 0)  # Each rebuild would start them.
     publish_whole(office.ledger)
     file(office.ledger, LATER)
     is_over = Event()
@@ -276,7 +278,12 @@ TRANSACTIONS = {
 
 
 @pytest.mark.parametrize("number", TRANSACTIONS.values(), ids=TRANSACTIONS)
-@pytest.mark.parametrize("goes_on", [True, False], ids=["to its end", "begun only"])
+@pytest.mark.parametrize(
+    ("host", "goes_on"),
+    [("sqlite", True), ("sqlite", False), ("postgresql", True)],
+    indirect=["host"],
+    ids=["sqlite, to its end", "sqlite, begun only", "postgresql, to its end"],
+)
 def test_a_rebuild_that_another_one_overtakes_fails_and_the_other_ends_right(
     played: Ledger, other: Ledger, number: int, *, goes_on: bool
 ) -> None:

@@ -23,10 +23,9 @@ from app.use_cases.policies import publishing
 from app.use_cases.upkeep.projecting import project_all
 from domain.events import LogEntry, PolicyAssessed, PolicyPublished, UnreadableEvent
 from tests.databases import Database
-from tests.ledger.history import RandomYear, log, transaction_ends
+from tests.ledger.history import RandomYear, log, transaction_ends, with_seeds
 from tests.office import Office, TestClock
 
-SEEDS = range(3)
 MOMENTS_PER_SEED = 1
 WINDOWS = ("2024H1", "2024H2")
 DIMENSIONS = ("region_code", "industry", "period", "measure")
@@ -186,7 +185,7 @@ def inside(entries: list[LogEntry], end: int) -> int | None:
     return end + 1
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@with_seeds(sqlite=3, postgresql=1)
 def test_every_answer_at_a_position_is_that_of_a_ledger_with_nothing_after_it(
     office: Office, clock: TestClock, migrated: Database, seed: int
 ) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -9,8 +10,8 @@ from app.ingest.amounts import amount_text
 from app.ingest.header import Record
 from app.ingest.layout import FormColumns, Layout
 from app.ingest.periods import in_chinese, normal_period
-from app.ingest.rows import FileProblem, FileRow
-from app.ingest.text import cleaned, compact, plain
+from app.ingest.rows import FieldColumn, FileProblem, FileRow
+from app.ingest.text import UnclearText, cleaned, compact, plain
 from domain.words import ORIGINS
 
 Figures = dict[str, dict[str, str | None]]
@@ -46,6 +47,7 @@ class Table:
         self._headings = layout.header.headings
         self._index = {field: place.index for field, place in layout.fields.items()}
         self._used = sorted({place.index for form in layout.forms for place in form.places.values()})
+        self._needed = {place.index: place for form in layout.forms for place in form.places.values()}
         self._asked_period = asked_period
         self._separated = separated
 
@@ -64,6 +66,14 @@ class Table:
             return
         if self._separated and any(texts[len(self._headings) :]):
             yield self._too_many_cells(row, texts)
+            return
+        unclear = {
+            text.why: place
+            for index, place in self._needed.items()
+            if isinstance(text := texts[index], UnclearText)
+        }
+        if unclear:
+            yield from (self._unclear(row, place, why, texts) for why, place in unclear.items())
             return
         common = self._common(row, texts)
         if self._is_of_another_period(common["period"]):
@@ -130,6 +140,11 @@ class Table:
             return False
         self._asked_period = None
         return True
+
+    def _unclear(self, row: int, place: FieldColumn, why: str, texts: list[str]) -> FileProblem:
+        message = f"第{row}行{place.column}列“{place.heading}”：{why}"
+        whole = FileProblem.of_sheet(self._sheet, "cell-unclear", message)
+        return replace(whole, row=row, column=place.column, text=str(texts[place.index]))
 
     def _other_period(self, row: int, texts: list[str]) -> FileProblem:
         message = (

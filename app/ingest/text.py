@@ -3,6 +3,7 @@
 import datetime as dt
 import re
 import unicodedata
+from typing import Self
 
 # Spaces of every width (all are below U+3001), and the zero-width marks that copied text contains.
 _EDGES = (
@@ -11,6 +12,20 @@ _EDGES = (
 _SPACES = re.compile(f"[{_EDGES}]+")
 # All the characters that people and programs write for the dash of 1—本月, box-drawing lines included.
 _DASHES = re.compile("[\u2010-\u2015\u2212\u2500\u2501\u2e3a\u2e3b]")
+
+
+class UnclearText(str):
+    """The text of a cell that does not say what the cell means; `why` tells the person what to do."""
+
+    __slots__ = ("why",)
+    why: str
+
+    def __new__(cls, text: str, why: str) -> Self:
+        """The text, with the reason."""
+        made = super().__new__(cls, text)
+        made.why = why
+        return made
+
 
 CellValue = bool | int | float | str | dt.datetime | dt.date | dt.time | dt.timedelta
 """What python-calamine returns for a cell; an empty cell is ""."""

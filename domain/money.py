@@ -20,6 +20,13 @@ class AmountError(ValueError):
     """The value is not an amount that is exact in fen."""
 
 
+class FinerThanFenError(AmountError):
+    """The value is a number with parts of a fen."""
+
+    def __init__(self) -> None:
+        super().__init__("not exact in fen")
+
+
 def to_fen(amount: object, unit: str) -> int:
     r"""Convert an amount to fen.
 
@@ -28,7 +35,8 @@ def to_fen(amount: object, unit: str) -> int:
         unit: A key of `FEN_PER_UNIT`.
 
     Raises:
-        AmountError: The amount has another type or form, is not exact in fen, or is not under `FEN_LIMIT`.
+        FinerThanFenError: The amount is not exact in fen.
+        AmountError: The amount has another type or form, or is not under `FEN_LIMIT`.
     """
     if type(amount) is int:
         fen = amount * FEN_PER_UNIT[unit]
@@ -50,11 +58,11 @@ def _text_to_fen(text: str, unit: str) -> int:
     if len(whole) > _MOST_WHOLE_DIGITS:
         raise AmountError("not under 10^17 fen")
     if len(fraction) > _MOST_DECIMALS:
-        raise AmountError("not exact in fen")
+        raise FinerThanFenError
     scale: int = 10 ** len(fraction)
     fen, rest = divmod(int(f"0{whole}{fraction}") * FEN_PER_UNIT[unit], scale)
     if rest:
-        raise AmountError("not exact in fen")
+        raise FinerThanFenError
     return -fen if sign else fen
 
 

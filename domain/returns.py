@@ -170,7 +170,8 @@ def find_conflict(before: Return, draft: Return) -> Conflict | None:
         return None
     if draft.stage == "preliminary":
         return STAGE_REGRESSES
-    if draft.reason is None and not draft.says_the_same_as(before):
+    renamed = msgspec.structs.replace(before, name=draft.name, region_code=draft.region_code)
+    if draft.reason is None and not draft.says_the_same_as(renamed):
         return REVISION_NEEDS_REASON
     return None
 

@@ -12,7 +12,7 @@ from app.runtime.limits import SOURCE_FILE_MAX_BYTES
 
 _BLOCK_BYTES: Final = 1 << 20
 # UTF-8 is tried first, since hardly any GB18030 text is also valid UTF-8, but the reverse is common.
-_ENCODINGS: Final = ("utf-8-sig", "gb18030")
+ENCODINGS: Final = ("utf-8-sig", "gb18030")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def take_fingerprint(path: Path) -> Fingerprint:
         OSError: It cannot be read.
     """
     digest = hashlib.sha256()
-    decoders = {name: codecs.getincrementaldecoder(name)("strict") for name in _ENCODINGS}
+    decoders = {name: codecs.getincrementaldecoder(name)("strict") for name in ENCODINGS}
     start = b""
     with open_regular(path) as file:
         state = _state(os.fstat(file.fileno()))

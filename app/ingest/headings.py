@@ -32,6 +32,8 @@ FIELDS: Final = {
 NOT_NEEDED: Final = frozenset({"单位规模", "序号"})
 """Headings of the platform's export that are known, but whose columns the ledger does not keep."""
 
+_UNIT_HEADINGS: Final = frozenset({"计量单位", "金额单位", "数据单位"})
+
 _ITEMS = {
     "商品销售额": "商品销售额",
     "零售额": "零售额",
@@ -88,6 +90,11 @@ def find_field(heading: str) -> str | None:
 def is_not_needed(heading: str) -> bool:
     """Whether a heading is known, but its column is not kept."""
     return _bare(heading) in NOT_NEEDED
+
+
+def is_unit_heading(heading: str) -> bool:
+    """Whether the cells of a column name the unit of the amounts in their row."""
+    return _bare(heading) in _UNIT_HEADINGS
 
 
 def parse_figure(heading: str) -> FigureHeading | None:

@@ -7,7 +7,15 @@ from typing import Final
 from app.ingest.columns import column_letters
 from app.ingest.forms import SheetForm, detect_forms, items_on
 from app.ingest.header import Header
-from app.ingest.headings import FIELDS, FigureHeading, find_field, is_not_needed, parse_figure
+from app.ingest.headings import (
+    FIELDS,
+    FigureHeading,
+    find_field,
+    is_not_needed,
+    is_unit_heading,
+    parse_figure,
+)
+from app.ingest.periods import in_chinese
 from app.ingest.request import ReadRequest
 from app.ingest.rows import FieldColumn, FileProblem
 from app.ingest.sheet_period import choose_period
@@ -49,6 +57,7 @@ class Layout:
         fields: The places of the fields other than figures.
         forms: The forms of the sheet, each with its columns.
         period: The period of the rows that do not name their own.
+        unit_column: The column that names the unit in each row.
         ignored: The headings that the ledger does not know.
         problems: What is wrong with the header; if there is a problem, no row may be read.
     """
@@ -57,6 +66,7 @@ class Layout:
     fields: dict[str, FieldColumn]
     forms: list[FormColumns]
     period: str | None
+    unit_column: FieldColumn | None
     ignored: list[str]
     problems: list[FileProblem]
 
@@ -88,17 +98,26 @@ def read_layout(header: Header, request: ReadRequest) -> Layout:
     places, twice = _places(header, named)
     fields = {field: places[heading] for field, heading in _HEADING_OF_FIELD.items() if heading in places}
     forms = detect_forms({name.partition(";")[0] for name in places if ";" in name})
+    other_months = list(_other_months(header, columns, period, current_year))
     return Layout(
         header=header,
         fields=fields,
         forms=[_form_columns(form, forms, places, fields) for form in forms],
         period=period,
-        ignored=[place.heading for name, place in named if name is None and not is_not_needed(place.heading)],
+        unit_column=next((column.place for column in columns if is_unit_heading(column.place.heading)), None),
+        ignored=[
+            column.place.heading
+            for column, (name, _) in zip(columns, named, strict=True)
+            if name is None
+            and not is_not_needed(column.place.heading)
+            and not is_unit_heading(column.place.heading)
+        ],
         problems=[
             *(_problem(header, code, message) for code, message in period_problems),
             *twice,
-            *_missing(header, forms, places),
-            *_other_units(header, columns, request.unit),
+            *([] if period_problems else other_months),
+            *([] if other_months else _missing(header, forms, places)),
+            *_other_units(header, columns, request),
         ],
     )
 
@@ -113,12 +132,37 @@ def _columns(header: Header) -> Iterator[_SheetColumn]:
 def _name_of_figure(figure: FigureHeading, period: str | None, current_year: int) -> str | None:
     """`零售额;本年-本月` for `2024年3月零售额`; None if its year is not the current or last one."""
     year = figure.year or (current_year - 1 if figure.prior else current_year)
-    if year not in {current_year, current_year - 1}:
+    if year not in {current_year, current_year - 1} or _is_of_another_month(figure, period):
         return None
     # January and February are one period with one figure: its month is written 1—2月.
     is_month = period is not None and period.endswith(f"~{figure.month or 0:02}")
     slot = "current" if year == current_year else "prior_year"
     return f"{figure.item};{_SLOTS[slot + ('_ytd' if figure.cumulative and not is_month else '')]}"
+
+
+def _is_of_another_month(figure: FigureHeading, period: str | None) -> bool:
+    """Whether a heading names another month than that of the period, or the span up to another month."""
+    return period is not None and figure.month is not None and figure.month != int(period[-2:])
+
+
+def _other_months(
+    header: Header, columns: list[_SheetColumn], period: str | None, current_year: int
+) -> Iterator[FileProblem]:
+    """A problem for each column of another month, unless the sheet has the one of the period as well."""
+    if period is None:
+        return
+    for column in columns:
+        figure = column.figure
+        if figure is None or figure.cumulative or not _is_of_another_month(figure, period):
+            continue
+        same = replace(figure, month=int(period[-2:]))
+        wanted = _name_of_figure(same, period, current_year)
+        if wanted is not None and all(other.name(period, current_year) != wanted for other in columns):
+            message = (
+                f"{column.place.column}列表头“{column.place.heading}”不是{in_chinese(period)}的数。"
+                "请核对文件，或改正指定的所属期（命令行：--period）。"
+            )
+            yield _problem(header, "period-differs", message, column.place)
 
 
 def _places(
@@ -163,24 +207,25 @@ def _missing(header: Header, forms: list[SheetForm], places: dict[str, FieldColu
         yield _problem(header, "heading-missing", message)
 
 
-def _other_units(header: Header, columns: list[_SheetColumn], unit: str) -> Iterator[FileProblem]:
-    """A problem for every unit in a title or heading that differs from the unit asked for."""
-    expected = NAME_OF_CODE[unit]
-    for title in header.titles:
-        for other in sorted(units_within(title) - {expected}):
-            yield _problem(
-                header, "unit-differs", f"标题“{title}”写明金额单位为{other}，{_CHECK_UNIT.format(expected)}"
-            )
+def _other_units(header: Header, columns: list[_SheetColumn], request: ReadRequest) -> Iterator[FileProblem]:
+    """A problem for every unit in a name, title or heading that differs from the unit asked for."""
+    expected = NAME_OF_CODE[request.unit]
+    said = [("标题", title) for title in header.titles]
+    said += [("工作表名", header.sheet), ("文件名", request.file_name)]
+    for where, text in said:
+        for other in sorted(units_within(text) - {expected}):
+            message = f"{where}“{text}”写明金额单位为{other}，{CHECK_UNIT.format(expected)}"
+            yield _problem(header, "unit-differs", message)
     for column in columns:
         if column.figure and column.figure.unit not in {None, expected}:
             message = (
                 f"{column.place.column}列表头写明金额单位为{column.figure.unit}，"
-                f"{_CHECK_UNIT.format(expected)}"
+                f"{CHECK_UNIT.format(expected)}"
             )
             yield _problem(header, "unit-differs", message, column.place)
 
 
-_CHECK_UNIT: Final = "与指定的单位{}不一致。请核对后指定正确的单位（命令行：--unit）。"
+CHECK_UNIT: Final = "与指定的单位{}不一致。请核对后指定正确的单位（命令行：--unit）。"
 
 
 def _twice(header: Header, name: str, first: FieldColumn, second: FieldColumn) -> FileProblem:

@@ -25,7 +25,7 @@ def open_regular(path: Path) -> BinaryIO:
         OSError: The file cannot be opened.
     """
     if path.name.startswith(_LOCK_PREFIXES):
-        raise NotATableError(_LOCK)
+        raise NotATableError(LOCK_FILE)
     try:
         # Opening a pipe would wait for a writer; opening a terminal would make it our controlling terminal.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
@@ -42,7 +42,7 @@ def open_regular(path: Path) -> BinaryIO:
 
 _FOLDER: Final = "这是文件夹，未读取。请写明其中各个文件的名称。"
 _NO_FILE: Final = "这不是普通文件（而是管道、设备或套接字），未读取。请改用.xlsx或CSV文件。"
-_LOCK: Final = (
+LOCK_FILE: Final = (
     "这是工作簿打开期间Excel或WPS自动生成的锁定文件，不含数据，未读取。"
     "请确认原工作簿的改动均已保存，改为提交原工作簿。"
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from app.ingest.fingerprint import Fingerprint, read_state
+from app.ingest.opening import LOCK_FILE
 from app.ingest.periods import is_surveyed
 from app.ingest.request import ReadRequest
 from app.ingest.rows import FILE_CHANGED, FILE_MISSING, FileProblem, FileRow
@@ -15,6 +16,8 @@ from app.ingest.workbook import read_sheets
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 # .xls, and every workbook with a password. They are not read: python-calamine aborts the process on some
 # damaged .xls, and returns a blank for a cell that shows an error, which would pass for nil.
+_LOCK_FILE_BYTES: Final = 165
+_LONGEST_USER_NAME: Final = 31
 _COMPOUND: Final = bytes.fromhex("D0CF11E0A1B11AE1")
 
 
@@ -54,6 +57,9 @@ class FileReading:
         if self._fingerprint.start.startswith(_COMPOUND):
             yield FileProblem.of_file("file-unreadable", _OLD_EXCEL)
             return
+        if self._is_lock_file():
+            yield FileProblem.of_file("file-unreadable", LOCK_FILE)
+            return
         reader = SheetReader(self._request)
         if self._fingerprint.start.startswith(_ZIP):
             yield from self._read_workbook(reader)
@@ -62,6 +68,14 @@ class FileReading:
             yield from reader.read("", text.records(), separated=True)
         yield from reader.end()
         self.ignored = tuple(reader.ignored)
+
+    def _is_lock_file(self) -> bool:
+        """Whether this is the lock file of an open workbook under another name.
+
+        It has 165 bytes, and begins with the length of the user's name.
+        """
+        start = self._fingerprint.start
+        return self._fingerprint.size == _LOCK_FILE_BYTES and start[0] <= _LONGEST_USER_NAME
 
     def _read_workbook(self, reader: SheetReader) -> Iterator[FileRow | FileProblem]:
         for sheet in read_sheets(self._path):

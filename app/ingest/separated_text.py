@@ -3,16 +3,22 @@
 import csv
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, TextIO
 
 from charset_normalizer import from_bytes
 
+from app.ingest.fingerprint import ENCODINGS
 from app.ingest.header import Record
 from app.ingest.headings import is_recognised
 from app.ingest.rows import FileProblem
 from app.runtime.limits import CSV_RECORD_MAX_CHARS, HEADER_SEARCH_ROWS, TEXT_SAMPLE_BYTES
 
+_XML_2003: Final = "urn:schemas-microsoft-com:office:spreadsheet"
+_MHTML = re.compile(
+    r"(?:MIME-Version|From|Content-Type):[^\n]*\n(?:[^\n]*\n){0,20}?.*multipart/related", re.IGNORECASE
+)
 _SEPARATORS: Final = (",", "\t", ";")
 # Some exports write a code as a formula, ="0912", so that Excel keeps it as text.
 _TEXT_FORMULA = re.compile(r'="([^"]*)"')
@@ -38,12 +44,13 @@ class SeparatedText:
         """The records, numbered as a spreadsheet would number them."""
         encoding = self._encoding or _inferred_encoding(self._path)
         if encoding is None:
-            yield FileProblem.of_file("file-unreadable", _UNKNOWN_ENCODING)
+            yield _undecodable(self._path)
             return
         with self._path.open(encoding=encoding, newline="") as file:
             sample = file.read(TEXT_SAMPLE_BYTES)
-            if sample.lstrip()[:1] == "<":
-                yield FileProblem.of_file("file-unreadable", _WEB_PAGE)
+            other = _other_kind(sample)
+            if other is not None:
+                yield FileProblem.of_file("file-unreadable", other)
                 return
             file.seek(0)
             yield from _records(file, _separator(sample))
@@ -90,6 +97,38 @@ class _Lines:
         if self._room < 0:
             raise RecordTooLongError
         return line
+
+
+def _other_kind(sample: str) -> str | None:
+    """What a file is that is text and no table, in a message; None for a table."""
+    start = sample.lstrip()
+    if _XML_2003 in sample:
+        return _XML_TABLE
+    if start.startswith("<"):
+        return _WEB_PAGE
+    return _SAVED_WEB_PAGE if _MHTML.match(start) else None
+
+
+def _undecodable(path: Path) -> FileProblem:
+    """The row with the first bytes that are no text, in the encoding in which most of the file is text."""
+    row, encoding = max((_first_undecodable_row(path, encoding), encoding) for encoding in ENCODINGS)
+    if row == 1:
+        return FileProblem.of_file("file-unreadable", _UNKNOWN_ENCODING)
+    name = "UTF-8" if encoding.startswith("utf") else "GB18030"
+    whole = FileProblem.of_file("file-unreadable", _BAD_BYTES.format(row, name))
+    return replace(whole, row=row)
+
+
+def _first_undecodable_row(path: Path, encoding: str) -> int:
+    row = 0
+    with path.open("rb") as file:
+        while line := file.readline(CSV_RECORD_MAX_CHARS):
+            row += 1
+            try:
+                line.decode(encoding)
+            except UnicodeDecodeError:
+                return row
+    return row
 
 
 def _separator(sample: str) -> str:
@@ -140,4 +179,10 @@ def _unreadable(number: int) -> FileProblem:
 
 
 _UNKNOWN_ENCODING: Final = "无法识别文件的文字编码。请在Excel中打开，另存为.xlsx或CSV UTF-8格式后重新提交。"
+_BAD_BYTES: Final = (
+    "第{}行含有不完整的汉字（按{}编码），多为内容被截断所致。"
+    "请改正该行，或在Excel中打开核对后另存为.xlsx重新提交。"
+)
+_SAVED_WEB_PAGE: Final = "文件是另存的网页（MHTML），不是表格。请在Excel中打开，另存为.xlsx后重新提交。"
+_XML_TABLE: Final = "文件是XML电子表格（Excel 2003），不是.xlsx。请在Excel中打开，另存为.xlsx后重新提交。"
 _WEB_PAGE: Final = "文件内容是网页，不是表格。请在Excel中打开，另存为.xlsx后重新提交。"

@@ -6,7 +6,7 @@ from typing import Final
 
 from app.ingest.header import Header
 from app.ingest.headings import FigureHeading
-from app.ingest.periods import in_chinese, january_february, month_period, periods_within
+from app.ingest.periods import in_chinese, january_february, month_period, periods_in_name, periods_within
 from app.ingest.request import ReadRequest
 
 _FEBRUARY: Final = 2
@@ -50,12 +50,19 @@ def _findings(request: ReadRequest, header: Header, figures: Sequence[FigureHead
     """Where periods are mentioned, and which."""
     titles = frozenset(period for title in header.titles for period in periods_within(title))
     findings = [
-        _Finding("文件名", _february_as_surveyed(periods_within(request.file_name), request.period)),
-        _Finding("工作表名", _february_as_surveyed(periods_within(header.sheet), request.period)),
+        _Finding(
+            "文件名",
+            _february_as_surveyed(periods_in_name(_without_extension(request.file_name)), request.period),
+        ),
+        _Finding("工作表名", _february_as_surveyed(periods_in_name(header.sheet), request.period)),
         _Finding("标题", _february_as_surveyed(titles, request.period)),
         _Finding("表头", _periods_of_headings(figures, request.period)),
     ]
     return [finding for finding in findings if finding.periods]
+
+
+def _without_extension(file_name: str) -> str:
+    return file_name.rpartition(".")[0] or file_name
 
 
 def _february_as_surveyed(periods: frozenset[str], requested: str | None) -> frozenset[str]:

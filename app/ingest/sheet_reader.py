@@ -66,7 +66,7 @@ class SheetReader:
         yield from layout.problems
         if not layout.problems:
             below = (record for record in top if record[0] > header.row)
-            yield from Table(layout, self._request.period, separated=separated).read(chain(below, records))
+            yield from Table(layout, self._request, separated=separated).read(chain(below, records))
 
     def _note(self, sheet: str, top: list[Record], records: Records) -> Iterator[FileProblem]:
         """Remember a sheet that has text but no table."""

@@ -7,11 +7,15 @@ from functools import lru_cache
 from typing import Any, Final
 
 from app.ingest.amounts import amount_text
-from app.ingest.header import Record
-from app.ingest.layout import FormColumns, Layout
-from app.ingest.periods import in_chinese, normal_period
+from app.ingest.header import Record, is_header
+from app.ingest.layout import CHECK_UNIT, FormColumns, Layout
+from app.ingest.periods import in_chinese, is_october_or_january, normal_period
+from app.ingest.request import ReadRequest
+from app.ingest.row_kinds import are_column_letters, is_like_code, is_note, is_total
 from app.ingest.rows import FieldColumn, FileProblem, FileRow
 from app.ingest.text import UnclearText, cleaned, compact, plain
+from app.ingest.units import DECIMALS, NAME_OF_CODE, unit_of_cell
+from domain.regions import REGIONS
 from domain.words import ORIGINS
 
 Figures = dict[str, dict[str, str | None]]
@@ -19,11 +23,12 @@ Figures = dict[str, dict[str, str | None]]
 _MEMBERSHIP: Final = {"是": True, "TRUE": True, "否": False, "FALSE": False}
 _ORIGINS: Final = {name: code for code, name in ORIGINS.items()}
 _UNREPORTED: Final[dict[str, str | None]] = {"current": None, "prior_year": None}
-_TOTAL = re.compile(r".{0,12}(?:合计|总计|小计|共计)(?:\(.*\)|[0-9]+[家户个])?:?")
-_FOOTNOTE = re.compile(
-    r"\(?(?:注|备注|附注|说明|数据来源|填表人|填报人|制表人?|审核人|复核人|单位负责人|统计负责人|联系人|联系电话|报出日期)"
-    r"[0-9]*:"
-)
+_DECIMAL_CODE = re.compile(r"([0-9]+)\.0+")
+_CODE_IN_NAME = re.compile(r".*\(([0-9]{6,12})\)")
+_WITH_LETTER = re.compile(r"[A-T]([0-9]{2,4})")
+_STREET_DIGITS: Final = 12
+_REGION_DIGITS: Final = 6
+_REGIONS: Final = {name: code for code, name in REGIONS.items()}
 # The file of a month names one period, that of a year eleven: the same few texts recur in every row.
 _period_of_text = lru_cache(maxsize=256)(normal_period)
 
@@ -36,19 +41,21 @@ class Table:
 
     Args:
         layout: What each column holds; it has no problems.
-        asked_period: The period that was asked for, in normal form.
+        request: What the person who hands in the file says about it.
         separated: Whether the cells were split at separators, as in a CSV: there an extra cell
             means that the others may be in the wrong columns.
     """
 
-    def __init__(self, layout: Layout, asked_period: str | None, *, separated: bool) -> None:
+    def __init__(self, layout: Layout, request: ReadRequest, *, separated: bool) -> None:
         self._layout = layout
         self._sheet = layout.header.sheet
         self._headings = layout.header.headings
         self._index = {field: place.index for field, place in layout.fields.items()}
         self._used = sorted({place.index for form in layout.forms for place in form.places.values()})
         self._needed = {place.index: place for form in layout.forms for place in form.places.values()}
-        self._asked_period = asked_period
+        self._titles = list(map(compact, self._headings))
+        self._unit = request.unit
+        self._asked_period = request.period
         self._separated = separated
 
     def read(self, records: Iterable[Record | FileProblem]) -> Iterator[FileRow | FileProblem]:
@@ -64,14 +71,15 @@ class Table:
         texts = texts + [""] * missing if missing > 0 else texts
         if self._holds_no_return(texts):
             return
-        if self._separated and any(texts[len(self._headings) :]):
-            yield self._too_many_cells(row, texts)
+        problem = self._problem_of_row(row, texts, missing)
+        if problem is not None:
+            yield problem
             return
-        unclear = {
-            text.why: place
-            for index, place in self._needed.items()
-            if isinstance(text := texts[index], UnclearText)
-        }
+        unclear: dict[str, FieldColumn] = {}
+        for index, place in self._needed.items():
+            text = texts[index]
+            if isinstance(text, UnclearText):
+                unclear.setdefault(text.why, place)
         if unclear:
             yield from (self._unclear(row, place, why, texts) for why, place in unclear.items())
             return
@@ -81,23 +89,63 @@ class Table:
         yield from self._returns(row, texts, common)
 
     def _holds_no_return(self, texts: list[str]) -> bool:
-        code = texts[self._index["uscc"]]
-        if code.isascii() and code.strip(" -"):
+        if is_like_code(texts[self._index["uscc"]]):
             return False
-        if not any(cleaned(texts[index]) for index in self._used) or texts == self._headings:
+        used = [texts[index] for index in self._used]
+        if not any(map(cleaned, used)) or list(map(compact, texts[: len(self._titles)])) == self._titles:
             return True
-        name, first = compact(texts[self._index["name"]]), compact(next(filter(cleaned, texts)))
-        total = _TOTAL.fullmatch(first) or (not compact(code).strip("-") and _TOTAL.fullmatch(name))
-        return bool(total or _FOOTNOTE.match(first))
+        first, code = next(filter(cleaned, texts)), texts[self._index["uscc"]]
+        labels = [first, code] if compact(code).strip("-") else used
+        return (
+            any(map(is_total, labels))
+            or is_note(first)
+            or are_column_letters(used)
+            or self._is_about_the_table(texts)
+        )
+
+    def _is_about_the_table(self, texts: list[str]) -> bool:
+        """Whether a row has neither code nor name nor figure, so that it is about no enterprise."""
+        fields = {place.index for place in self._layout.fields.values()}
+        of_enterprise = [
+            self._index["uscc"],
+            self._index["name"],
+            *(i for i in self._used if i not in fields),
+        ]
+        return not any(cleaned(texts[index]) for index in of_enterprise)
+
+    def _problem_of_row(self, row: int, texts: list[str], missing: int) -> FileProblem | None:
+        """Why the cells of a row are in other columns than those of the header, or name another unit."""
+        if is_header(texts):
+            return self._problem(row, "header-differs", _OTHER_HEADER, texts)
+        if self._separated and missing > 0:
+            return self._problem(row, "columns-differ", self._fewer(missing), texts)
+        if self._separated and any(texts[len(self._headings) :]):
+            return self._too_many_cells(row, texts)
+        unit = unit_of_cell(texts[self._layout.unit_column.index]) if self._layout.unit_column else None
+        if unit not in {None, NAME_OF_CODE[self._unit]}:
+            message = f"写明金额单位为{unit}，{CHECK_UNIT.format(NAME_OF_CODE[self._unit])}"
+            return self._problem(row, "unit-differs", message, texts)
+        if "period" in self._index and is_october_or_january(texts[self._index["period"]]):
+            return self._problem(
+                row, "period-invalid", _OCTOBER.format(plain(texts[self._index["period"]])), texts, "period"
+            )
+        return None
+
+    def _fewer(self, missing: int) -> str:
+        headings = len(self._headings)
+        return (
+            f"只有{headings - missing}列，表头有{headings}列，各列可能已错位。"
+            "请补齐空白列的逗号，或另存为.xlsx后重新提交。"
+        )
 
     def _common(self, row: int, texts: list[str]) -> dict[str, Any]:
         """What the returns of one row have in common."""
         index = self._index
         common: dict[str, Any] = {
-            "uscc": plain(texts[index["uscc"]]),
+            "uscc": plain(texts[index["uscc"]]).upper(),
             "name": cleaned(texts[index["name"]]),
-            "region_code": plain(texts[index["region_code"]]),
-            "industry_code": plain(texts[index["industry_code"]]),
+            "region_code": _region_code(texts[index["region_code"]]),
+            "industry_code": _industry_code(texts[index["industry_code"]]),
             "period": self._period(texts),
             "in_database": self._in_database(texts),
             "source_row": {"sheet": self._sheet, "row": row},
@@ -123,7 +171,8 @@ class Table:
 
     def _returns(self, row: int, texts: list[str], common: dict[str, Any]) -> Iterator[FileRow | FileProblem]:
         """Yield the return of each form that the row reports on."""
-        read = [(columns, _figures(columns, texts)) for columns in self._layout.forms]
+        decimals = DECIMALS[self._unit]
+        read = [(columns, _figures(columns, texts, decimals)) for columns in self._layout.forms]
         if len(read) > 1:
             reported = [(columns, figures) for columns, figures in read if _any_reported(figures)]
             industry = common["industry_code"][:2]
@@ -182,10 +231,41 @@ class Table:
         )
 
 
-def _figures(columns: FormColumns, texts: list[str]) -> Figures:
+def _code(text: str) -> str:
+    """A code that a spreadsheet may hold as a number with decimals: 5211.0."""
+    written = plain(text)
+    decimal = _DECIMAL_CODE.fullmatch(written)
+    return decimal[1] if decimal else written
+
+
+def _region_code(text: str) -> str:
+    """The six digits of a district, from its code, the code of a street in it, or its name."""
+    written = _code(text)
+    named = _CODE_IN_NAME.fullmatch(written)
+    code = named[1] if named else _REGIONS.get(written, written)
+    return code[:_REGION_DIGITS] if code.isdecimal() and len(code) == _STREET_DIGITS else code
+
+
+def _industry_code(text: str) -> str:
+    """The digits of an industry, whose class may stand before them as a letter: F5211."""
+    written = _code(text)
+    lettered = _WITH_LETTER.fullmatch(written)
+    return lettered[1] if lettered else written
+
+
+_OTHER_HEADER: Final = (
+    "这一行是另一个表头，各列与上面的表头不同。请将两个表分别放在各自的工作表或文件中，重新提交。"
+)
+_OCTOBER: Final = (
+    "所属期“{}”可能是10月（作为数字填写的2024.10会丢掉末尾的0）。"
+    "请将该列设为文本格式，写作2024年10月；1月、2月合并调查，写作2024年1—2月。"
+)
+
+
+def _figures(columns: FormColumns, texts: list[str], decimals: int) -> Figures:
     """The figures of a row; an item with any column has both months, None where it is not reported."""
     return {
-        item: _UNREPORTED | {slot: amount_text(texts[place.index]) for slot, place in slots.items()}
+        item: _UNREPORTED | {slot: amount_text(texts[place.index], decimals) for slot, place in slots.items()}
         for item, slots in columns.figures.items()
     }
 

@@ -10,6 +10,12 @@ _EDGES = (
     "".join(chr(code) for code in range(0x3001) if chr(code).isspace()) + "\u200b\u200c\u200d\u2060\ufeff"
 )
 _SPACES = re.compile(f"[{_EDGES}]+")
+# Marks that print nothing: zero-width, of the writing direction, soft hyphens, the end of a file of DOS.
+_INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\x1a]+")
+_LINE_BREAKS = re.compile("[ \t]*[\r\n\v\f\u0085\u2028\u2029]+[ \t]*")
+_WORD_BREAK = re.compile("(?<=[0-9A-Za-z])\n(?=[0-9A-Za-z])")
+# Full-width forms of ASCII. NFKC would also turn footnote marks and superscripts into digits.
+_NARROW = {0xFF01 + offset: 0x21 + offset for offset in range(94)} | {0x3000: 0x20}
 # All the characters that people and programs write for the dash of 1—本月, box-drawing lines included.
 _DASHES = re.compile("[\u2010-\u2015\u2212\u2500\u2501\u2e3a\u2e3b]")
 
@@ -32,14 +38,20 @@ CellValue = bool | int | float | str | dt.datetime | dt.date | dt.time | dt.time
 
 
 def cleaned(text: str) -> str:
-    """The text without the white space around it and without a leading apostrophe."""
-    text = text.strip(_EDGES)
-    return text[1:].lstrip(_EDGES) if text.startswith("'") else text
+    """The text on one line, without invisible marks, white space around it and a leading apostrophe.
+
+    A line break only wraps a cell: between two Latin words it becomes a space, elsewhere it goes.
+    """
+    text = _INVISIBLE.sub("", text).strip(_EDGES)
+    text = text[1:].lstrip(_EDGES) if text.startswith("'") else text
+    if text.isprintable():
+        return text
+    return _WORD_BREAK.sub(" ", _LINE_BREAKS.sub("\n", text)).replace("\n", "")
 
 
 def plain(text: str) -> str:
-    """The cleaned text in ordinary width (NFKC), for codes, amounts, periods and headings."""
-    return cleaned(text if text.isascii() else unicodedata.normalize("NFKC", text))
+    """The cleaned text in ordinary width, for codes, amounts and periods."""
+    return cleaned(text if text.isascii() else text.translate(_NARROW))
 
 
 def one_dash(text: str) -> str:
@@ -48,7 +60,8 @@ def one_dash(text: str) -> str:
 
 
 def compact(text: str) -> str:
-    """The plain text with one kind of dash and without any white space, for comparison."""
+    """The text in NFKC with one kind of dash and without any white space, to compare words and headings."""
+    text = text if text.isascii() else unicodedata.normalize("NFKC", text)
     return _SPACES.sub("", one_dash(text))
 
 

@@ -11,7 +11,12 @@ NAME_OF_CODE: Final = {code: name for name, code in CODES.items()}
 UNIT_PATTERN: Final = "亿元|百万元|万元|千元|元"
 """Every unit that statistical tables use, longer names first; the ledger accepts only some of them."""
 
-_IN_TITLE = re.compile(rf"单位:?({UNIT_PATTERN})|\(({UNIT_PATTERN})\)")
+DECIMALS: Final = {"yuan": 2, "qianyuan": 5, "wanyuan": 6}
+"""The decimals of one fen, by the code of the unit."""
+
+# 单位:千元, 单位:户、万元, 金额单位:人民币万元, (万元): a phrase may name units of other columns too.
+_IN_TITLE = re.compile(rf"单位:?(?:[^;。()]{{0,12}}?)({UNIT_PATTERN})|\((?:单位:?|人民币)?({UNIT_PATTERN})\)")
+_UNIT: Final = re.compile(f"(?:人民币)?({UNIT_PATTERN})")
 
 
 def unit_code(name: str) -> str:
@@ -24,6 +29,12 @@ def unit_code(name: str) -> str:
         return CODES[compact(name)]
     except KeyError:
         raise ValueError(f"金额单位“{name}”不能使用。请写元、千元或万元。") from None
+
+
+def unit_of_cell(text: str) -> str | None:
+    """The unit that a cell names and nothing else: 万元, 人民币万元, (千元); None for any other text."""
+    found = _UNIT.fullmatch(compact(text).strip("()"))
+    return None if found is None else found[1]
 
 
 def units_within(text: str) -> frozenset[str]:

@@ -73,8 +73,15 @@ def test_a_standing_return_names_the_version_that_recorded_it() -> None:
     assert returns.version == 3
 
 
-@pytest.mark.parametrize("field", OTHER)
-def test_a_change_of_any_fact_over_a_final_return_needs_a_reason(field: str) -> None:
+@pytest.mark.parametrize("field", ["name", "region_code"])
+def test_a_name_or_region_changes_without_a_reason(field: str) -> None:
+    returns = AnnualReturns(STREAM, [filed(FINAL)])
+    draft = changed(FINAL, **{field: OTHER[field]})
+    assert returns.file(draft) == revised(draft)
+
+
+@pytest.mark.parametrize("field", sorted(OTHER.keys() - {"name", "region_code"}))
+def test_a_change_of_any_other_fact_over_a_final_return_needs_a_reason(field: str) -> None:
     returns = AnnualReturns(STREAM, [filed(FINAL)])
     draft = changed(FINAL, **{field: OTHER[field]})
     assert returns.file(draft) == REVISION_NEEDS_REASON

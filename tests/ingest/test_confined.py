@@ -230,7 +230,9 @@ def test_a_file_without_end_is_refused_before_it_is_read(tmp_path: Path) -> None
 def test_a_row_too_long_for_a_table_is_a_problem_of_its_own(tmp_path: Path) -> None:
     long = ["x" * 30_000] * (ROW_MAX_CHARS // 30_000 + 1)
     headings = [*TRADE, *(f"备注{n}" for n in range(len(long)))]
-    path = write_csv(tmp_path / "a.csv", table([*SHOP, 5, 4, *long], [*SHOP, 5, 4], headings=headings))
+    path = write_csv(
+        tmp_path / "a.csv", table([*SHOP, 5, 4, *long], [*SHOP, 5, 4, *[""] * len(long)], headings=headings)
+    )
     problem, row = confined(path)
     assert isinstance(problem, FileProblem)
     assert (problem.code, problem.row) == ("line-unreadable", 2)

@@ -64,7 +64,7 @@ def test_a_table_of_text_that_is_called_a_workbook_is_read_for_what_it_is(tmp_pa
 def test_a_line_break_inside_a_cell_does_not_move_the_numbers_of_rows(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "a.csv", table(["210802", CODE, "营口\n某某", "5211", 5, 4], [*SHOP, 5, 4]))
     assert [(row.row, row.data["name"]) for row in read_rows(path)] == [
-        (2, "营口\n某某"),
+        (2, "营口某某"),
         (3, "营口某某商贸有限公司"),
     ]
 

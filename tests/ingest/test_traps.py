@@ -204,9 +204,12 @@ def test_a_comma_without_quotation_marks_does_not_move_figures_into_other_column
     assert (problem.code, problem.row) == ("columns-differ", 2)
 
 
-def test_empty_cells_beyond_the_header_and_cells_missing_at_the_end_are_no_problem(tmp_path: Path) -> None:
+def test_empty_cells_beyond_the_header_are_no_problem_and_missing_ones_are(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text(
         f"{','.join(TRADE)}\n210802,{CODE},营口,5211,5,4,,\n210802,{CODE},营口,5211,5\n", encoding="utf-8"
     )
-    assert [row.data["figures"]["retail_sales"]["prior_year"] for row in read_rows(path)] == ["4", None]
+    (row,), (problem,) = read(path)
+    assert row.data["figures"]["retail_sales"]["prior_year"] == "4"
+    assert (problem.code, problem.row) == ("columns-differ", 3)
+    assert "只有5列，表头有6列" in problem.message

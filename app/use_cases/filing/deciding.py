@@ -84,15 +84,35 @@ def conflicts(ledger: Ledger, drafts: Sequence[Draft]) -> list[Problem]:
 
 def duplicate_rows(drafts: Iterable[Draft]) -> list[Problem]:
     """Find rows that repeat the enterprise, form and period of an earlier row."""
-    first: dict[tuple[str, str, str], Draft] = {}
+    first: dict[tuple[str, str, str], RowPlace] = {}
     problems = []
     for draft in drafts:
         key = (draft.uscc, draft.registered.form, draft.registered.period)
-        other = first.setdefault(key, draft)
-        if other is not draft:
-            message = wording.duplicate_row(str(row_number(other)))
-            problems.append(Problem(row=draft.row, field=None, code="duplicate-row", message=message))
+        place = row_place(draft)
+        other = first.setdefault(key, place)
+        if other is not place:
+            problems.append(duplicate_row(other, place))
     return problems
+
+
+class RowPlace(NamedTuple):
+    """The place of a row: its index in the batch, its number in the source, and its sheet there."""
+
+    row: int
+    number: int
+    sheet: str | None
+
+
+def row_place(draft: Draft) -> RowPlace:
+    """The place of a draft."""
+    source = draft.registered.source
+    return RowPlace(draft.row, row_number(draft), None if source is None else source.sheet)
+
+
+def duplicate_row(first: RowPlace, again: RowPlace) -> Problem:
+    """The problem of a row that repeats the enterprise, form and period of an earlier one."""
+    message = wording.duplicate_row(first.number, first.sheet if first.sheet != again.sheet else None)
+    return Problem(row=again.row, field=None, code="duplicate-row", message=message)
 
 
 def row_number(draft: Draft) -> int:

@@ -21,8 +21,15 @@ from app.ledger.workers import ledger_workers
 from app.runtime.database import has_several_writers, read_transaction, write_transaction
 from app.runtime.limits import PROBLEMS_MOST_KEPT
 from app.runtime.worker_pool import WorkerPool, spare_processors
-from app.use_cases.filing import wording
-from app.use_cases.filing.deciding import FilingDecision, Refused, conflicts, decide, row_number
+from app.use_cases.filing.deciding import (
+    FilingDecision,
+    Refused,
+    RowPlace,
+    conflicts,
+    decide,
+    duplicate_row,
+    row_place,
+)
 from app.use_cases.filing.file_returns import FilingAnswer, file_returns, record_decision
 from app.use_cases.filing.first import First
 from app.use_cases.filing.rows import Draft, RowReader
@@ -56,14 +63,14 @@ class Checked(NamedTuple):
 
     Attributes:
         drafts: The drafts of the rows that are valid by themselves, encoded.
-        keys: For each draft, its enterprise, form and period, and the index of its row from 0.
+        keys: The enterprise, form and period of each draft.
         problems: The first problems: of the other rows, and conflicts with the ledger.
         more: The number of further problems.
         rows: The number of rows in the chunk.
     """
 
     drafts: bytes
-    keys: list[tuple[str, int]]
+    keys: list[str]
     problems: list[Problem]
     more: int
     rows: int
@@ -186,7 +193,7 @@ def validate(ledger: Ledger, reader: RowReader, chunk: Sequence[tuple[int, Any]]
         else:
             problems.extend(read)
     problems.extend(conflicts(ledger, drafts))
-    keys = [(return_key(draft), draft.row) for draft in drafts]
+    keys = [return_key(draft) for draft in drafts]
     return Checked(_drafts_encoder.encode(drafts), keys, problems.kept, problems.more, len(chunk))
 
 
@@ -204,7 +211,7 @@ class _Check:
         self._file = file
         # Hashes of the keys take a third of the memory; keys with equal hashes are compared at the end.
         self._seen: set[int] = set()
-        self._again: dict[str, list[int]] = {}
+        self._again: set[str] = set()
 
     def check(self, chunks: Iterable[list[tuple[int, Any]]], progress: Progress) -> First[Problem]:
         """Validate every row; return the problems that keep the file from being recorded."""
@@ -223,24 +230,22 @@ class _Check:
 
     def _duplicates(self) -> Iterator[Problem]:
         """Yield a problem for each row that repeats the enterprise, form and period of an earlier row."""
-        first: dict[str, tuple[int, int]] = {}
+        first: dict[str, RowPlace] = {}
         for draft in self.drafts() if self._again else ():
             key = return_key(draft)
             if key in self._again:
-                first.setdefault(key, (draft.row, row_number(draft)))
-        for key, rows in self._again.items():
-            message = wording.duplicate_row(str(first[key][1]))
-            for row in rows:
-                if row != first[key][0]:
-                    yield Problem(row=row, field=None, code="duplicate-row", message=message)
+                place = row_place(draft)
+                other = first.setdefault(key, place)
+                if other is not place:
+                    yield duplicate_row(other, place)
 
     def _take(self, checked: Checked) -> None:
-        for key, row in checked.keys:
+        for key in checked.keys:
             number = hash(key)
             if number in self._seen:
-                self._again.setdefault(key, []).append(row)
+                self._again.add(key)
             self._seen.add(number)
-        codes = frozenset(key[:USCC_LENGTH] for key, _ in checked.keys)
+        codes = frozenset(key[:USCC_LENGTH] for key in checked.keys)
         start = self._file.seek(0, SEEK_END)
         self._file.write(checked.drafts)
         self.chunks.append(StoredChunk(start, len(checked.drafts), len(checked.keys), codes))

@@ -12,7 +12,7 @@ from domain.errors import Problem
 from domain.events import Figure, Origin, Return, Source, Stage
 from domain.forms import FORMS, Form
 from domain.identifiers import has_uscc_shape, passes_uscc_check
-from domain.money import AmountError, to_fen
+from domain.money import AmountError, FinerThanFenError, to_fen
 from domain.periods import PeriodError, period_of
 from domain.words import ORIGINS
 
@@ -126,10 +126,12 @@ class RowReader:
         for name, column in COLUMNS.items():
             value = columns.get(name)
             if value is not None:
+                at = f"{path}.{name}"
                 try:
                     amounts[column] = to_fen(value, self._unit)
+                except FinerThanFenError:
+                    problems.add(at, "amount-invalid", wording.finer_than_fen(at, _shown(value)))
                 except AmountError:
-                    at = f"{path}.{name}"
                     problems.add(at, "amount-invalid", wording.amount_invalid(at, _shown(value)))
         return Figure(**amounts)
 
@@ -243,7 +245,7 @@ def _period(problems: _RowProblems, field: str, value: Any) -> str:
 
 def _in_database(problems: _RowProblems, field: str, value: Any) -> bool:
     if not isinstance(value, bool):
-        problems.add(field, "field-invalid", wording.not_of_type(field, "true或false（当月在库：是或否）"))
+        problems.add(field, "field-invalid", wording.NOT_IN_OR_OUT)
         return False
     return value
 

@@ -4,9 +4,10 @@ No sentence names the row: the caller adds its number, an index in JSON or the r
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from domain.forms import Form
+from domain.identifiers import USCC_LENGTH
 from domain.money import qianyuan_text
 from domain.periods import Period
 from domain.words import ORIGINS
@@ -31,6 +32,9 @@ def unknown_field(field: str) -> str:
     return f"没有名为“{field}”的项，请核对拼写。"
 
 
+NOT_IN_OR_OUT: Final = "“当月在库”应填“是”或“否”（接口：in_database为true或false）。"
+
+
 def not_of_type(field: str, expected: str) -> str:
     """A field of another type than expected."""
     return f"“{field}”应为{expected}。"
@@ -48,6 +52,12 @@ def text_invalid(field: str, most: int) -> str:
 
 def uscc_shape(text: str) -> str:
     """A code that is not 18 digits and capital letters."""
+    foreign = next(((n, c) for n, c in enumerate(text, 1) if c.isalpha() and not c.isascii()), None)
+    if len(text) == USCC_LENGTH and foreign is not None:
+        return (
+            f"统一社会信用代码“{text}”第{foreign[0]}位“{foreign[1]}”不是英文字母，只是形状相同。"
+            "请删去该字符，用英文输入法重新输入。"
+        )
     return (
         f"统一社会信用代码“{text}”不是18位数字和大写字母。"
         "在Excel中代码被显示成9.1E+17的，请将该列设为文本格式后重新填入完整代码。"
@@ -56,6 +66,11 @@ def uscc_shape(text: str) -> str:
 
 def uscc_check(uscc: str) -> str:
     """A code whose check characters are wrong."""
+    if uscc.isdecimal() and uscc.endswith("000"):
+        return (
+            f"统一社会信用代码{uscc}校验码不符。代码作为数字填入Excel时只保留15位，末尾几位变成0："
+            "请将该列设为文本格式后重新填入完整代码。"
+        )
     return (
         f"统一社会信用代码{uscc}校验码不符。请核对营业执照；"
         "确为登记机关所发早期代码的，填写校验例外理由后重新登记。"
@@ -82,6 +97,11 @@ def amount_invalid(field: str, text: str) -> str:
     return f"“{field}”：“{text}”不是有效金额。空白表示未填，0表示数值为零，两者不同。"
 
 
+def finer_than_fen(field: str, text: str) -> str:
+    """An amount with parts of a fen."""
+    return f"“{field}”：“{text}”的小数部分不足一分，金额须精确到分。请核对公式或单位，填写实际数。"
+
+
 def part_exceeds_whole(  # noqa: PLR0913, PLR0917 - the pair of figures that contradict each other
     form: Form, part: str, part_fen: int, whole: str, whole_fen: int, column: str
 ) -> str:
@@ -93,9 +113,10 @@ def part_exceeds_whole(  # noqa: PLR0913, PLR0917 - the pair of figures that con
     )
 
 
-def duplicate_row(other: str) -> str:
-    """An earlier row of the batch has the same enterprise, form and period."""
-    return f"与第{other}行重复：同一企业、同一表、同一所属期只能有一行。"
+def duplicate_row(other: int, sheet: str | None) -> str:
+    """An earlier row has the same enterprise, form and period; `sheet` is its sheet if it is another one."""
+    where = f"工作表“{sheet}”" if sheet else ""
+    return f"与{where}第{other}行重复：同一企业、同一表、同一所属期只能有一行。"
 
 
 def origin_invalid(text: str) -> str:

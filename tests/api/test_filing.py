@@ -92,17 +92,23 @@ def test_a_row_is_unchanged_if_its_figures_are_equal_in_fen(office: Office) -> N
 
 
 @on_one_database
+@pytest.mark.parametrize("change", [{"name": "更名后的企业"}, {"region_code": "210803"}])
+def test_a_name_or_region_changes_without_a_reason(office: Office, change: dict[str, Any]) -> None:
+    office.file(trade(110_000))
+    answer = office.file({**trade(110_000), **change})
+    assert (answer["filed"], answer["revised"], answer["unchanged"]) == (0, 1, 0)
+
+
+@on_one_database
 @pytest.mark.parametrize(
     "change",
     [
         {"figures": {"retail_sales": {"current": 110_001, "prior_year": 100_000}}},
         {"figures": {"retail_sales": {"current": 110_000, "prior_year": None}}},
         {"in_database": False},
-        {"name": "更名后的企业"},
-        {"region_code": "210803"},
         {"industry_code": "5212"},
     ],
-    ids=["current", "prior year", "in database", "name", "region", "industry"],
+    ids=["current", "prior year", "in database", "industry"],
 )
 def test_a_change_of_a_final_return_needs_a_reason(office: Office, change: dict[str, Any]) -> None:
     office.file(trade(110_000))

@@ -36,8 +36,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if {"host", "hosts"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.database)
+        if isinstance(item, pytest.Function) and _host_of(item) == "postgresql":
+            item.add_marker(pytest.mark.postgresql)
         if item.path.parent.name in SLOW:
             item.add_marker(pytest.mark.slow)
+
+
+def _host_of(item: pytest.Function) -> object:
+    """The kind of database that a test runs on; None if it needs none."""
+    return item.callspec.params.get("host") if hasattr(item, "callspec") else None
 
 
 @pytest.fixture(scope="session", autouse=True)

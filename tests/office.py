@@ -10,11 +10,11 @@ from fastapi.testclient import TestClient
 from httpx2 import URL, Response
 from sqlalchemy import Engine
 
-from app.answers.times import parse_rfc_3339
 from app.ledger.clock import now_us
 from app.ledger.ledger import Ledger
 from app.main import create_app
 from app.runtime.database import read_transaction, write_transaction
+from app.runtime.times import parse_rfc_3339
 from app.security.keys import ROLES, Role, create_key
 from app.use_cases.policies.loader import YINGKOU_2024_14
 

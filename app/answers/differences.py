@@ -8,7 +8,7 @@ from pydantic import Field
 from app.answers import models
 from app.answers.models import Model
 from app.answers.presenters import as_of
-from app.answers.times import rfc_3339
+from app.runtime.times import rfc_3339
 from app.use_cases.audit.differences import Cause, Change, Difference, Moments, Sums
 from domain.events import Return
 from domain.returns import ReturnVersion

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from app.answers.models import Model
-from app.answers.times import parse_rfc_3339, rfc_3339
+from app.runtime.times import parse_rfc_3339, rfc_3339
 from app.security.disclosures import Disclosure, Kind
 
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)

@@ -3,8 +3,8 @@
 import re
 from typing import Final
 
+from app.runtime.times import DAY_US, parse_rfc_3339
 from app.use_cases.reading.as_of import AskedDay, AskedMoment
-from app.use_cases.times import DAY_US, parse_rfc_3339
 
 BEYOND: Final = 2**63
 """Greater than every position; greater numbers are reduced to it."""

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from app.answers import models
-from app.answers.times import rfc_3339
+from app.runtime.times import rfc_3339
 from app.use_cases.reading.as_of import AsOf, Progress
 from app.use_cases.reading.explaining import Account, ExplainedPeriod, ExplainedStep, PeriodAccount
 from domain.events import AnyEvent, LogEntry, Outcome, Return, ReturnWithdrawn, UnreadableEvent

@@ -8,8 +8,8 @@ from pydantic import Field
 from app.answers import models
 from app.answers.models import Model
 from app.answers.presenters import outcome_fields
-from app.answers.times import rfc_3339
 from app.ledger.replay_runs import Run, State
+from app.runtime.times import rfc_3339
 from app.use_cases.audit.replaying import ReplayResult
 from domain.assessment.replay import Kind, Mismatch, Side
 from domain.events import PolicyRef

@@ -6,8 +6,8 @@ import typer
 
 from app.cli.command import Commands, actor_of, shows_no_figures
 from app.cli.common import get_ledger, out, refuse
+from app.runtime.times import beijing
 from app.use_cases.upkeep.clock import accept_clock
-from app.workbooks.cells import beijing
 
 app = Commands(no_args_is_help=True, help="时钟：认可本机时间。")
 

@@ -27,6 +27,7 @@ from app.ledger.clock import now_us
 from app.ledger.corruption import REBUILD
 from app.runtime.database import read_transaction
 from app.runtime.reasons import reason_of
+from app.runtime.times import beijing
 from app.use_cases.audit.differences import (
     Cause,
     Difference,
@@ -39,7 +40,6 @@ from app.use_cases.audit.differences import (
 )
 from app.use_cases.reading.as_of import AskedMoment, check_window
 from app.use_cases.reading.filters import parse_region
-from app.workbooks.cells import beijing
 from app.workbooks.difference_sheet import DifferenceLine, SumsLine, write_difference_sheet
 from domain.errors import LedgerIntegrityError
 from domain.events import Return

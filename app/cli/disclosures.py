@@ -6,12 +6,11 @@ from typing import Annotated, Final
 import typer
 
 from app.answers.disclosures import disclosure_item, parse_time_or_day
-from app.answers.times import rfc_3339
 from app.cli.command import Commands, actor_of, command_words, disclosure_log, shows_no_figures
 from app.cli.common import AsJson, get_ledger, out, parse_uscc, print_json, refuse
 from app.runtime.limits import DISCLOSURES_KEPT_DAYS
+from app.runtime.times import beijing, rfc_3339
 from app.security.disclosures import Disclosure, Filter, Kind, TooYoungError
-from app.workbooks.cells import beijing
 
 app = Commands()
 

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from app.answers.times import rfc_3339
 from app.archive.export_folder import ExportError, Manifest
 from app.cli.command import Commands, disclose, shows_figures
 from app.cli.common import (
@@ -20,6 +19,7 @@ from app.cli.common import (
 from app.cli.sealing import seal_and_tell
 from app.runtime.reasons import reason_of
 from app.runtime.settings import read_settings
+from app.runtime.times import rfc_3339
 from app.transparency.audit_key import AuditKeyError, read_audit_key
 from app.transparency.notes import Signer
 from app.use_cases.audit.exporting import ExportOptions, Signing, export_log

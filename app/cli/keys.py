@@ -5,14 +5,13 @@ from typing import Annotated, Final
 
 import typer
 
-from app.answers.times import rfc_3339
 from app.cli.command import ACTOR, Commands, actor_of, command_words, disclosure_log, shows_no_figures
 from app.cli.common import AsJson, get_ledger, out, print_json, refuse
 from app.ledger.ledger import Ledger
 from app.runtime.database import read_transaction, write_transaction
+from app.runtime.times import beijing, rfc_3339
 from app.security.disclosures import Entry, Kind
 from app.security.keys import ROLES, SEE_FIGURES, Key, create_key, is_name, list_keys, revoke_key
-from app.workbooks.cells import beijing
 
 app = Commands(no_args_is_help=True, help="接口密钥：新建、查看、停用。")
 

@@ -5,7 +5,6 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from app.answers.times import rfc_3339
 from app.cli import printing
 from app.cli.command import Commands, actor_of, shows_no_figures
 from app.cli.common import (
@@ -26,6 +25,7 @@ from app.cli.common import (
 from app.cli.printing import wanyuan
 from app.ledger.ledger import Ledger
 from app.runtime.reasons import reason_of
+from app.runtime.times import beijing, rfc_3339
 from app.use_cases.filing.rows import TEXT_MAX_CHARS, printable
 from app.use_cases.policies.loader import LoadedPolicy, load_policy
 from app.use_cases.policies.publishing import (
@@ -37,7 +37,6 @@ from app.use_cases.policies.publishing import (
     publish,
     withdraw_policy,
 )
-from app.workbooks.cells import beijing
 from domain.events import PolicyRef
 from domain.periods import period_of
 from domain.policy.document import fingerprint

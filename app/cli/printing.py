@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from app.cli.tables import Column, print_table
 from app.cli.terminal import Terminal, bold
 from app.ledger.publications import Publication
+from app.runtime.times import beijing
 from app.use_cases.reading.as_of import AsOf, Progress
 from app.use_cases.reading.explaining import Account, ExplainedPeriod
-from app.workbooks.cells import beijing
 from domain.events import LogEntry, Return, ReturnWithdrawn, UnreadableEvent
 from domain.money import qianyuan_text, wanyuan_text
 from domain.periods import Window, period_of

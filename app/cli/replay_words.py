@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from app.cli.printing import wanyuan
-from app.workbooks.cells import beijing
+from app.runtime.times import beijing
 from domain.events import Outcome
 from domain.words import CEILINGS, STAGES, STATUSES
 

@@ -1,9 +1,11 @@
 """Parses periods (所属期) as people write them in cells, titles and names of files."""
 
+import datetime as dt
 import re
 from calendar import monthrange
 
 from app.ingest.text import compact, one_dash, plain
+from app.runtime.times import BEIJING
 
 _TO = "[-~至到、]"
 _ONE_MONTH = re.compile(
@@ -75,6 +77,12 @@ def periods_within(text: str) -> frozenset[str]:
 def is_surveyed(period: str) -> bool:
     """Whether a period in normal form is one of the eleven periods of the survey in a year."""
     return _SURVEYED.fullmatch(period) is not None
+
+
+def has_begun(period: str) -> bool:
+    """Whether a period has begun in Beijing, by the clock of this machine; true for any other text."""
+    today = dt.datetime.now(BEIJING)
+    return not is_surveyed(period) or (int(period[:4]), int(period[5:7])) <= (today.year, today.month)
 
 
 def month_period(year: int, month: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from app.ingest.amounts import amount_text
 from app.ingest.header import Record, is_header
 from app.ingest.layout import CHECK_UNIT, FormColumns, Layout
-from app.ingest.periods import in_chinese, is_october_or_january, normal_period
+from app.ingest.periods import has_begun, in_chinese, is_october_or_january, normal_period
 from app.ingest.request import ReadRequest
 from app.ingest.row_kinds import are_column_letters, is_like_code, is_note, is_total
 from app.ingest.rows import FieldColumn, FileProblem, FileRow
@@ -56,6 +56,7 @@ class Table:
         self._titles = list(map(compact, self._headings))
         self._unit = request.unit
         self._asked_period = request.period
+        self._is_early = False
         self._separated = separated
 
     def read(self, records: Iterable[Record | FileProblem]) -> Iterator[FileRow | FileProblem]:
@@ -84,6 +85,10 @@ class Table:
             yield from (self._unclear(row, place, why, texts) for why, place in unclear.items())
             return
         common = self._common(row, texts)
+        if not self._is_early and not has_begun(common["period"]):
+            self._is_early = True  # Once, not for every row.
+            message = f"所属期{in_chinese(common['period'])}尚未开始。请核对年份和月份。"
+            yield self._problem(row, "period-not-begun", message, texts)
         if self._is_of_another_period(common["period"]):
             yield self._other_period(row, texts)
         yield from self._returns(row, texts, common)

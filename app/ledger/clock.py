@@ -2,19 +2,18 @@
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import structlog
 from sqlalchemy import Connection
 
 from app.runtime.limits import CLOCK_AHEAD_SAID_S, CLOCK_REST_MOST_S, CLOCK_STEP_MOST_S
+from app.runtime.times import beijing, rfc_3339
 
 STEP_MOST_US: Final = CLOCK_STEP_MOST_S * 1_000_000
 REST_MOST_US: Final = CLOCK_REST_MOST_S * 1_000_000
 AHEAD_SAID_US: Final = CLOCK_AHEAD_SAID_S * 1_000_000
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _log = structlog.get_logger()
 
 
@@ -29,14 +28,9 @@ def steady_us() -> int:
     return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)) // 1000
 
 
-def time_text(time_us: int) -> str:
-    """Format a time as RFC 3339, in UTC."""
-    return (_EPOCH + timedelta(microseconds=time_us)).isoformat().replace("+00:00", "Z")
-
-
 def beijing_text(time_us: int) -> str:
     """Format a time for officials, in Beijing time."""
-    return f"{_EPOCH + timedelta(hours=8, microseconds=time_us):%Y-%m-%d %H:%M:%S}（北京时间）"
+    return f"{beijing(time_us)}（北京时间）"
 
 
 class ClockError(Exception):
@@ -114,5 +108,5 @@ class ClockWatch:
             self._agrees_with_database = True
         is_ahead = recorded_at_us - now_us > AHEAD_SAID_US
         if is_ahead and not self._is_ahead:
-            _log.warning("the ledger is ahead of the clock", recorded_at=time_text(recorded_at_us))
+            _log.warning("the ledger is ahead of the clock", recorded_at=rfc_3339(recorded_at_us))
         self._is_ahead = is_ahead

@@ -1,6 +1,5 @@
-"""The contents of cells in our workbooks: texts that Excel accepts, exact amounts, Beijing times."""
+"""The contents of cells in our workbooks: texts that Excel accepts, exact amounts."""
 
-from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Final
 
@@ -10,7 +9,6 @@ EXCEL_DIGITS: Final = 15
 """Excel keeps this many significant digits of a number."""
 
 _CUT_MARK: Final = "……"
-_EPOCH: Final = datetime(1970, 1, 1, 8, tzinfo=timezone(timedelta(hours=8)))
 
 
 def writable(text: str) -> str:
@@ -23,8 +21,3 @@ def exact_number(units: int, *, places: int) -> Decimal | None:
     """`units` of the last decimal place as a decimal number; None if Excel would round it."""
     number = Decimal(units).scaleb(-places).normalize()
     return number if len(number.as_tuple().digits) <= EXCEL_DIGITS else None
-
-
-def beijing(time_us: int) -> str:
-    """Microseconds since 1970 as a Beijing time, to the second."""
-    return f"{_EPOCH + timedelta(microseconds=time_us):%Y-%m-%d %H:%M:%S}"

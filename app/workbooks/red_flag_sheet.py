@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 from app.runtime.limits import RED_FLAG_SHEET_MAX_LINES
-from app.workbooks.cells import beijing, exact_number, writable
+from app.runtime.times import beijing
+from app.workbooks.cells import exact_number, writable
 from app.workbooks.sheets import begin_sheet, new_workbook, text_format, write_notes
 from domain.events import Figure, Return
 from domain.forms import FORMS

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.answers.moments import BEYOND, MomentError, parse_known_at, parse_moment, parse_position
-from app.answers.times import parse_rfc_3339
+from app.runtime.times import parse_rfc_3339
 from app.use_cases.reading.as_of import NOW
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

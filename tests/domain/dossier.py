@@ -1,6 +1,6 @@
 """Builds the history of one enterprise for the red flags: returns, actors and times."""
 
-from app.answers.times import parse_rfc_3339
+from app.runtime.times import parse_rfc_3339
 from domain.events import Return, ReturnWithdrawn
 from domain.periods import Window
 from domain.policy.policy import Policy

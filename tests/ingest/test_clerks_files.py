@@ -58,6 +58,7 @@ REFUSED: Final = {
     "27-base-heading-of-another-month.xlsx": ("qianyuan", "2024-03", "period-differs", "2023年2月零售额"),
     "28-headings-of-february-asked-march.xlsx": ("qianyuan", "2024-03", "period-differs", "2月零售额"),
     "31-sales-of-another-month.xlsx": ("qianyuan", "2024-03", "period-differs", "2024年2月商品销售额"),
+    "33-2042年3月 E204-1.csv": ("qianyuan", None, "period-not-begun", "2042年3月尚未开始"),
     "44-october-typed-as-a-number.xlsx": ("qianyuan", None, "period-invalid", "可能是10月"),
     "64-gbk-name-cut-inside-a-character.csv": ("qianyuan", "2024-03", "file-unreadable", "第3行"),
     "65-utf8-name-cut-inside-a-character.csv": ("qianyuan", "2024-03", "file-unreadable", "第3行"),

@@ -6,12 +6,12 @@ import pytest
 import structlog
 from fastapi.testclient import TestClient
 
-from app.answers.times import parse_rfc_3339
 from app.ledger import clock as clocks
 from app.ledger.clock import ClockError, now_us
 from app.ledger.ledger import Ledger
 from app.main import create_app
 from app.runtime.limits import CLOCK_REST_MOST_S
+from app.runtime.times import parse_rfc_3339
 from app.transparency.sealing import seal
 from app.use_cases.audit.findings import Findings
 from app.use_cases.audit.verifying import verify_ledger

@@ -10,7 +10,6 @@ from pydantic import Field
 
 from app.answers import models
 from app.answers.presenters import as_of
-from app.answers.times import rfc_3339
 from app.api.http.context import AdminKey, AnyKey, Body, LedgerNeeded, MomentQuery, require_media_type
 from app.api.http.disclosing import ShownNeeded, shows_figures, shows_no_figures
 from app.api.http.errors_declared import errors
@@ -22,6 +21,7 @@ from app.api.http.read_again import ReadAgain
 from app.ledger.ledger import Ledger
 from app.runtime.database import read_transaction
 from app.runtime.limits import PROBLEMS_MOST_LISTED
+from app.runtime.times import rfc_3339
 from app.use_cases.filing.rows import TEXT_MAX_CHARS, printable
 from app.use_cases.policies.loader import LoadedPolicy, load_policy
 from app.use_cases.policies.publishing import (

@@ -4,7 +4,7 @@ A country has 600,000 enterprises. Memory holds one slice of them, the flags fou
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime
 from itertools import groupby
 from typing import Final, NamedTuple
 
@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.runtime.limits import RED_FLAGS_MOST_GROUPED, RED_FLAGS_MOST_SCANNED
+from app.runtime.times import BEIJING, to_us
 from app.use_cases.reading.as_of import PolicyAsOf
 from domain.periods import Period, Window
 from domain.red_flags.enterprise_flags import DETECTORS, enterprise_flags
@@ -35,10 +36,6 @@ GROUP_FLAGS: Final[tuple[GroupFlagId, ...]] = tuple(COUNTERS)
 
 SLICE: Final = 500
 """The number of enterprises read at once: some 10,000 versions, ten megabytes."""
-
-_BEIJING: Final = timezone(timedelta(hours=8))
-_MICROSECOND: Final = timedelta(microseconds=1)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class RedFlagQuery(msgspec.Struct, frozen=True):
@@ -147,7 +144,7 @@ def red_flag_page(
 
 
 def _scope(query: RedFlagQuery, policy_as_of: PolicyAsOf) -> Scope:
-    ended_at_us = (datetime(*query.window.end, 1, tzinfo=_BEIJING) - _EPOCH) // _MICROSECOND
+    ended_at_us = to_us(datetime(*query.window.end, 1, tzinfo=BEIJING))
     policy = policy_as_of.policy()
     paying = policy if policy is not None and policy.has_account(query.window) else None
     return Scope(query.window, ended_at_us, paying, query.region_code)

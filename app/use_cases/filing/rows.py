@@ -6,8 +6,8 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from app.runtime.times import parse_rfc_3339
 from app.use_cases.filing import wording
-from app.use_cases.times import parse_rfc_3339
 from domain.errors import Problem
 from domain.events import Figure, Origin, Return, Source, Stage
 from domain.forms import FORMS, Form

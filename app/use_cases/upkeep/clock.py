@@ -5,11 +5,11 @@ import uuid
 import msgspec
 from sqlalchemy import Connection
 
-from app.ledger.clock import time_text
 from app.ledger.ledger import Batch, Ledger
 from app.ledger.mapper import NewEvent
 from app.ledger.own_stream import read_own_stream
 from app.ledger.recorder import UNATTENDED, AppendCondition, AppendRequest
+from app.runtime.times import rfc_3339
 from app.use_cases.recording import commit_with_retries
 from app.use_cases.upkeep.projecting import project_until
 from domain.events import LEDGER_STREAM, ClockAccepted
@@ -39,7 +39,7 @@ def accept_clock(ledger: Ledger, *, reason: str, actor: str) -> ClockComparison:
         if not comparison.is_accepted:
             return Batch(comparison, (), UNATTENDED)
         event = ClockAccepted(
-            accepted=time_text(now_us), last_recorded=time_text(last_us) if last_us else None, reason=reason
+            accepted=rfc_3339(now_us), last_recorded=rfc_3339(last_us) if last_us else None, reason=reason
         )
         version = read_own_stream(connection).version + 1
         recording = AppendRequest(actor, uuid.uuid4().hex, condition)

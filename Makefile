@@ -4,11 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-# Coverage is measured by the tests in one process on SQLite: it would take the others half as long again, and
-# does not follow the processes that they start.
-MEASURED := not slow and not postgresql
+# Only the tests of the rules always measure coverage, of every branch: it takes tests half as long again.
+RULES := tests/domain tests/policies
 
-.PHONY: help run check lint quick test install docs bench format lock clean
+.PHONY: help run check lint quick test coverage install docs bench format lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets.
@@ -19,7 +18,7 @@ run: $(VENV)/.installed ## Serve a sample ledger on http://127.0.0.1:8000.
 
 # Keep bytecode despite the environment: otherwise each of the hundreds of processes that the tests start would
 # compile the whole program.
-quick test: export PYTHONDONTWRITEBYTECODE =
+quick test coverage: export PYTHONDONTWRITEBYTECODE =
 
 check: $(VENV)/.installed-dev ## Run lint and quick at the same time: before each commit.
 	@$(MAKE) --no-print-directory -j 2 lint quick
@@ -31,10 +30,11 @@ quick: $(VENV)/.installed-dev ## Run the tests that need no database and no proc
 	FEW_EXAMPLES=1 $(BIN)/python -m pytest -n 2 -m "not database and not slow"
 
 test: lint ## Run every check and every test, on SQLite and on PostgreSQL.
-	$(BIN)/python -m pytest -n 2 -m "$(MEASURED)" --cov --cov-report=
-	$(BIN)/python -m coverage report --include="domain/*" --fail-under=100
-	$(BIN)/python -m coverage report
-	$(BIN)/python -m pytest -n 2 -m "not ($(MEASURED))"
+	$(BIN)/python -m pytest -n 2 $(RULES) --cov=domain --cov-report=term --cov-fail-under=100
+	$(BIN)/python -m pytest -n 2 $(RULES:%=--ignore=%)
+
+coverage: $(VENV)/.installed-dev ## Measure how much of the program the tests in one process cover: before a release.
+	$(BIN)/python -m pytest -n 2 -m "not slow" --cov --cov-report=term
 
 install: $(VENV)/.installed ## Create the environment and do nothing else.
 

@@ -128,7 +128,7 @@ class _UsedLimits:
 
     def __init__(self, period_limit: Limit | None) -> None:
         self._period_limit = period_limit
-        self._ceiling_fen = None if period_limit is None else period_limit.ceiling.fen
+        self._ceiling_fen = 0 if period_limit is None else period_limit.ceiling.fen
         self.by_limit_fen: dict[LimitWindow, int] = {}
 
     def add(self, event: EntitlementAssessed, limits: Sequence[LimitWindow]) -> None:
@@ -137,17 +137,11 @@ class _UsedLimits:
         Raises:
             LedgerIntegrityError: Its amount passes the limit of a period, or a sum passes its limit.
         """
-        outcome = event.outcome
-        if outcome is None:
-            return
-        if (
-            self._period_limit is not None
-            and self._ceiling_fen is not None
-            and outcome.selected_fen > self._ceiling_fen
-        ):
+        selected_fen = 0 if event.outcome is None else event.outcome.selected_fen
+        if self._period_limit is not None and selected_fen > self._ceiling_fen:
             raise LedgerIntegrityError(f"{event.period}：超过{CEILINGS[self._period_limit.id]}")
         for limit in limits:
-            total_fen = self.by_limit_fen.get(limit, 0) + outcome.assessed_fen
+            total_fen = self.by_limit_fen.get(limit, 0) + _fen(event)
             if total_fen > limit.ceiling_fen:
                 total = f"合计{wanyuan_text(total_fen)}万元"
                 raise LedgerIntegrityError(f"{limit.window}：{total}，超过{CEILINGS[limit.limit.id]}")

@@ -33,8 +33,8 @@ test: lint ## Run every check and every test, on SQLite and on PostgreSQL.
 	$(BIN)/python -m pytest -n 2 $(RULES) --cov=domain --cov-report=term --cov-fail-under=100
 	$(BIN)/python -m pytest -n 2 $(RULES:%=--ignore=%)
 
-coverage: $(VENV)/.installed-dev ## Measure how much of the program the tests in one process cover: before a release.
-	$(BIN)/python -m pytest -n 2 -m "not slow" --cov --cov-report=term
+coverage: $(VENV)/.installed-dev ## Measure how much of the program the tests cover: before a release.
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
 
 install: $(VENV)/.installed ## Create the environment and do nothing else.
 

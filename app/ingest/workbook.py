@@ -77,7 +77,7 @@ def _marks(scan: SheetScan) -> dict[int, list[tuple[int, _Mark]]]:
 
 
 def _shown(shown: str, _: str) -> str:
-    return shown
+    return UnclearText(shown, _UNCALCULATED if shown.startswith("=") else _ERROR)
 
 
 def _scaled(text: str) -> str:
@@ -93,6 +93,8 @@ def _too_large(why: str) -> FileProblem:
     return FileProblem.of_file("file-too-large", message)
 
 
+_UNCALCULATED: Final = "公式没有计算结果。请在Excel中打开该文件，计算并保存后重新提交。"
+_ERROR: Final = "单元格显示错误，没有数值。请改正公式或填入数值后重新提交。"
 _SCALED: Final = (
     "单元格的格式把存储的数缩小或换算成百分数显示，看到的数不是存储的数。"
     "请将格式改为“常规”，核对数值和单位后重新提交。"

@@ -41,6 +41,13 @@ READ: Final[dict[str, tuple[Amounts, ...]]] = {
 """The rows of the files in 千元 for 2024年3月 that are to be read."""
 
 REFUSED: Final = {
+    "03-uncalculated-formula-last-cell-page-footer.xlsx": (
+        "qianyuan",
+        "2024-03",
+        "cell-unclear",
+        "第2行F列“零售额;上年-本月”：公式没有计算结果。",
+    ),
+    "12-generated-formula-cached-zero.xlsx": ("qianyuan", "2024-03", "cell-unclear", "公式没有计算结果"),
     "14-shown-in-wan-by-format.xlsx": ("wanyuan", "2024-03", "cell-unclear", "格式把存储的数缩小"),
     "16-title-unit-households-and-wan.xlsx": ("qianyuan", "2024-03", "unit-differs", "标题“单位"),
     "17-title-unit-renminbi-wan.xlsx": ("qianyuan", "2024-03", "unit-differs", "金额单位为万元"),
@@ -94,8 +101,6 @@ def test_a_file_is_refused_with_what_is_wrong(name: str) -> None:
     ("name", "amounts"),
     [
         ("01-footnote-mark-behind-amount.xlsx", [("123456①", "100000"), ("110000", "100000²")]),
-        ("03-uncalculated-formula-last-cell-page-footer.xlsx", [("123456", "=100000*1")]),
-        ("12-generated-formula-cached-zero.xlsx", [("=G2-H2*0", "100000")]),
     ],
 )
 def test_what_is_no_amount_is_passed_on_for_the_validator_to_refuse(

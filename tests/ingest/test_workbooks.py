@@ -58,7 +58,10 @@ def test_a_cell_that_shows_an_error_is_not_nil(tmp_path: Path, error: str) -> No
         sheet.write_row(0, 0, TRADE)
         sheet.write_row(1, 0, [*SHOP, None, 4])
         sheet.write_formula(1, 4, "=1/0", None, error)
-    assert amount_cell(path) == (error, error)
+    rows, (problem,) = read(path)
+    assert rows == []
+    assert (problem.code, problem.row, problem.column, problem.text) == ("cell-unclear", 2, "E", error)
+    assert "单元格显示错误" in problem.message
 
 
 def test_an_error_at_the_end_of_a_row_stays_in_its_row(tmp_path: Path) -> None:
@@ -69,7 +72,9 @@ def test_an_error_at_the_end_of_a_row_stays_in_its_row(tmp_path: Path) -> None:
         sheet.write_row(1, 0, [*SHOP, 5])
         sheet.write_formula(1, 5, "=1/0", None, "#DIV/0!")
         sheet.write_row(2, 0, [*SHOP, 5, 4])
-    assert [row.data["figures"]["retail_sales"]["prior_year"] for row in read_rows(path)] == ["#DIV/0!", "4"]
+    (row,), (problem,) = read(path)
+    assert row.data["figures"]["retail_sales"]["prior_year"] == "4"
+    assert (problem.row, problem.column, problem.text) == (2, "F", "#DIV/0!")
 
 
 @pytest.mark.parametrize("value", ["<v></v>", "<v/>", ""])
@@ -77,8 +82,10 @@ def test_an_error_at_the_end_of_a_row_stays_in_its_row(tmp_path: Path) -> None:
 def test_a_formula_that_was_never_calculated_is_not_nil(one_row: Path, value: str, column: str) -> None:
     formula = f'<c r="{column}2"><f>D2+1</f>{value}</c>'
     rewrite(one_row, SHEET_PART, lambda xml: re.sub(f'<c r="{column}2"><v>[0-9]</v></c>', formula, xml))
-    (row,) = read_rows(one_row)
-    assert "=D2+1" in row.data["figures"]["retail_sales"].values()
+    rows, (problem,) = read(one_row)
+    assert rows == []
+    assert (problem.code, problem.row, problem.column, problem.text) == ("cell-unclear", 2, column, "=D2+1")
+    assert "公式没有计算结果" in problem.message
 
 
 def test_a_formula_that_gives_an_empty_text_is_nil_as_it_looks(one_row: Path) -> None:
@@ -116,7 +123,8 @@ def test_elements_may_have_a_prefix(one_row: Path) -> None:
 
     error = '<c r="E2" t="e"><f>1/0</f><v>#DIV/0!</v></c>'
     rewrite(one_row, SHEET_PART, lambda xml: prefixed(xml.replace('<c r="E2"><v>5</v></c>', error)))
-    assert amount_cell(one_row) == ("#DIV/0!", "#DIV/0!")
+    _, (problem,) = read(one_row)
+    assert (problem.row, problem.column, problem.text) == (2, "E", "#DIV/0!")
 
 
 def test_empty_sheets_and_notes_next_to_a_table_are_skipped(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ from app.ingest.text import cleaned, one_dash, plain
 
 _PLAIN = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _GROUPED = re.compile(r"-?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?")
-# A long dash, as titles have it, is never a minus sign: —5 is passed on and refused.
 _RESIDUE: Final = Decimal("0.0001")
 """Of a fen: a binary number of 15 digits differs from the decimal one that it stands for by less."""
 
 _EXACT: Final = Context(prec=60)
+# A long dash, as titles have it, is never a minus sign: —5 is passed on and refused.
 _MINUS = str.maketrans({"\u2212": "-", "\u2010": "-"})
 
 

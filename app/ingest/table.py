@@ -11,7 +11,7 @@ from app.ingest.header import Record, is_header
 from app.ingest.layout import CHECK_UNIT, FormColumns, Layout
 from app.ingest.periods import has_begun, in_chinese, is_october_or_january, normal_period
 from app.ingest.request import ReadRequest
-from app.ingest.row_kinds import are_column_letters, is_like_code, is_note, is_total
+from app.ingest.row_kinds import are_column_letters, is_like_code, is_note, is_section, is_total
 from app.ingest.rows import FieldColumn, FileProblem, FileRow
 from app.ingest.text import UnclearText, cleaned, compact, plain
 from app.ingest.units import DECIMALS, NAME_OF_CODE, unit_of_cell
@@ -100,23 +100,16 @@ class Table:
         if not any(map(cleaned, used)) or list(map(compact, texts[: len(self._titles)])) == self._titles:
             return True
         first, code = next(filter(cleaned, texts)), texts[self._index["uscc"]]
-        labels = [first, code] if compact(code).strip("-") else used
-        return (
-            any(map(is_total, labels))
-            or is_note(first)
-            or are_column_letters(used)
-            or self._is_about_the_table(texts)
-        )
+        identity = [texts[self._index[field]] for field in ("region_code", "name", "industry_code")]
+        labels = [first, code] if compact(code).strip("-") else [first, *identity]
+        name = cleaned(texts[self._index["name"]])
+        if any(map(is_total, labels)) or is_note(first) or (name and are_column_letters(used)):
+            return True
+        return not self._has_figures(texts) and (is_section(first) or not (cleaned(code) or name))
 
-    def _is_about_the_table(self, texts: list[str]) -> bool:
-        """Whether a row has neither code nor name nor figure, so that it is about no enterprise."""
-        fields = {place.index for place in self._layout.fields.values()}
-        of_enterprise = [
-            self._index["uscc"],
-            self._index["name"],
-            *(i for i in self._used if i not in fields),
-        ]
-        return not any(cleaned(texts[index]) for index in of_enterprise)
+    def _has_figures(self, texts: list[str]) -> bool:
+        fields = set(self._index.values())
+        return any(cleaned(texts[index]) for index in self._used if index not in fields)
 
     def _problem_of_row(self, row: int, texts: list[str], missing: int) -> FileProblem | None:
         """Why the cells of a row are in other columns than those of the header, or name another unit."""

@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 from app.ingest.text import compact
+from domain.money import FEN_PER_UNIT
 
 CODES: Final = {"元": "yuan", "千元": "qianyuan", "万元": "wanyuan"}
 NAME_OF_CODE: Final = {code: name for name, code in CODES.items()}
@@ -11,11 +12,13 @@ NAME_OF_CODE: Final = {code: name for name, code in CODES.items()}
 UNIT_PATTERN: Final = "亿元|百万元|万元|千元|元"
 """Every unit that statistical tables use, longer names first; the ledger accepts only some of them."""
 
-DECIMALS: Final = {"yuan": 2, "qianyuan": 5, "wanyuan": 6}
+DECIMALS: Final = {code: len(str(FEN_PER_UNIT[code])) - 1 for code in NAME_OF_CODE}
 """The decimals of one fen, by the code of the unit."""
 
-# 单位:千元, 单位:户、万元, 金额单位:人民币万元, (万元): a phrase may name units of other columns too.
-_IN_TITLE = re.compile(rf"单位:?(?:[^;。()]{{0,12}}?)({UNIT_PATTERN})|\((?:单位:?|人民币)?({UNIT_PATTERN})\)")
+# 单位:千元, 单位:户、万元, 金额单位:人民币万元, (万元): a phrase may name what other columns count, too.
+_IN_TITLE = re.compile(
+    rf"单位:?(?:[户家个人%][、,/]|人民币)*({UNIT_PATTERN})|\((?:单位:?|人民币)?({UNIT_PATTERN})\)"
+)
 _UNIT: Final = re.compile(f"(?:人民币)?({UNIT_PATTERN})")
 
 

@@ -124,6 +124,28 @@ def test_an_enterprise_with_a_code_is_kept_whatever_its_name(tmp_path: Path, cod
     assert row.data["name"] == "合计"
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        ["-", "", "营口某某商贸有限公司", "5211", 5, 4],
+        ["1、站前区", "", "营口某某商贸有限公司", "5211", 5, 4],
+        ["210802", "", "1.营口某某商贸有限公司", "5211", 5, 4],
+        ["", "", "", "", 5, 4],
+    ],
+)
+def test_a_row_with_figures_is_never_passed_over_for_how_it_begins(
+    tmp_path: Path, row: list[str | int]
+) -> None:
+    (found,) = read_rows(write_csv(tmp_path / "a.csv", table(row)))
+    assert found.data["figures"]["retail_sales"] == {"current": "5", "prior_year": "4"}
+
+
+@pytest.mark.parametrize("title", ["填报单位：营口金元大酒店", "单位：户", "编制单位：营口市统计局 元旦"])
+def test_a_name_in_a_title_is_no_unit(tmp_path: Path, title: str) -> None:
+    path = write_csv(tmp_path / "a.csv", [[title, "", "", "", "", ""], *table([*SHOP, 5, 4])])
+    assert len(read_rows(path)) == 1
+
+
 def test_apostrophes_and_spaces_around_values_are_removed(tmp_path: Path) -> None:
     row = [" '210802", f"'{CODE} ", "\u3000营口 某某 ", "5211\u00a0", " 5 ", "'4"]
     (found,) = read_rows(write_csv(tmp_path / "a.csv", table(row)))
